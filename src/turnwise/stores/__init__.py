@@ -1,0 +1,1 @@
+"""The stores: one contract (`turnwise.contracts.Store`), three homes for the data."""

@@ -1,0 +1,209 @@
+"""What the memory and the SQLite store have in common: the contract, said through `Verbs`."""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+import secrets
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
+
+from turnwise.contracts import Bounds
+from turnwise.stores.state import State
+from turnwise.stores.verbs import Verbs
+from turnwise.types import (
+    Absent,
+    Accepted,
+    Base,
+    Busy,
+    Cancelled,
+    Done,
+    Duplicate,
+    Full,
+    Gone,
+    Grant,
+    History,
+    Idle,
+    Info,
+    Late,
+    Queued,
+    Renewed,
+    Stale,
+    Waiting,
+)
+
+T = TypeVar("T")
+Clock = Callable[[], int]
+
+
+def system_clock() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class EventWake:
+    """The wake-ups of one token in this process."""
+
+    def __init__(self, longest: float) -> None:
+        self.event = asyncio.Event()
+        self._longest = longest
+
+    async def wait(self, timeout: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.event.wait(), min(timeout, self._longest))
+        self.event.clear()
+
+
+class EmbeddedStore(ABC):
+    """The contract of `turnwise.contracts.Store` without a server.
+
+    `clock` gives the time in ms since the epoch; tests set it.
+    """
+
+    _longest_wait = 5.0
+
+    def __init__(self, *, bounds: Bounds | None = None, clock: Clock = system_clock) -> None:
+        self.bounds = bounds or Bounds()
+        self.clock = clock
+        self._waiting: dict[str, EventWake] = {}
+
+    @abstractmethod
+    async def _run(self, session_id: str, verb: Callable[[Verbs], T], *, reads: bool = False) -> T:
+        """Run one verb alone on its session, wholly or not at all, then `_notify`."""
+
+    @abstractmethod
+    async def _session_ids(self) -> Iterable[str]: ...
+
+    @abstractmethod
+    async def ping(self) -> None: ...
+
+    @abstractmethod
+    async def aclose(self) -> None: ...
+
+    def _verbs(self, state: State) -> Verbs:
+        return Verbs(state, self.bounds, self.clock(), secrets.token_urlsafe(12))
+
+    def _notify(self, wake: list[tuple[str, str]]) -> None:
+        for _, token in wake:
+            if token in self._waiting:
+                self._waiting[token].event.set()
+
+    @asynccontextmanager
+    async def woken(self, token: str) -> AsyncIterator[EventWake]:
+        wake = self._waiting[token] = EventWake(self._longest_wait)
+        try:
+            yield wake
+        finally:
+            del self._waiting[token]
+
+    async def read(
+        self, session_id: str, base: Base | None = None, limit: int | None = None
+    ) -> History | Absent:
+        return await self._run(session_id, lambda v: v.read(base, limit), reads=True)
+
+    async def begin(
+        self,
+        session_id: str,
+        turn_id: str,
+        token: str,
+        lease: int,
+        base: Base | None = None,
+        *,
+        worker: str,
+        fresh: bool = False,
+        resume: bool = False,
+        ticket: int | None = None,
+    ) -> Grant | Busy | Queued | Waiting | Duplicate | Stale | Full | Absent:
+        return await self._run(
+            session_id,
+            lambda v: v.begin(
+                turn_id,
+                token,
+                lease,
+                base,
+                worker=worker,
+                fresh=fresh,
+                resume=resume,
+                ticket=ticket,
+            ),
+        )
+
+    async def next(
+        self, session_id: str, token: str, lease: int, base: Base | None = None, *, worker: str
+    ) -> Grant | Busy | Waiting | Idle | Stale:
+        return await self._run(session_id, lambda v: v.next(token, lease, base, worker=worker))
+
+    async def journal(
+        self, session_id: str, turn_id: str, token: str, index: int, entries: Sequence[bytes]
+    ) -> Done | Stale | Gone:
+        return await self._run(session_id, lambda v: v.journal(turn_id, token, index, entries))
+
+    async def renew(self, session_id: str, turn_id: str, token: str) -> Renewed | Stale | Gone:
+        return await self._run(session_id, lambda v: v.renew(turn_id, token))
+
+    async def commit(
+        self,
+        session_id: str,
+        turn_id: str,
+        token: str,
+        base: Base,
+        commit_id: str,
+        items: Sequence[bytes],
+        *,
+        keep: int | None = None,
+        payload: bytes = b"",
+    ) -> Done | Stale | Gone | Full:
+        return await self._run(
+            session_id,
+            lambda v: v.commit(turn_id, token, base, commit_id, items, keep=keep, payload=payload),
+        )
+
+    async def park(
+        self, session_id: str, turn_id: str, token: str, state: bytes
+    ) -> Done | Stale | Gone:
+        return await self._run(session_id, lambda v: v.park(turn_id, token, state))
+
+    async def abort(self, session_id: str, turn_id: str, token: str) -> None:
+        await self._run(session_id, lambda v: v.abort(turn_id, token))
+
+    async def append(
+        self, session_id: str, op_id: str, items: Sequence[bytes]
+    ) -> Done | Busy | Waiting | Full:
+        return await self._run(session_id, lambda v: v.append(op_id, items))
+
+    async def pop(
+        self, session_id: str, op_id: str, base: Base
+    ) -> Done | Busy | Waiting | Stale | Absent:
+        return await self._run(session_id, lambda v: v.pop(op_id, base))
+
+    async def clear(self, session_id: str, op_id: str) -> Done | Busy | Waiting | Absent:
+        return await self._run(session_id, lambda v: v.clear(op_id))
+
+    async def replace(
+        self, session_id: str, op_id: str, base: Base, keep: int, items: Sequence[bytes]
+    ) -> Done | Busy | Waiting | Stale | Full | Absent:
+        return await self._run(session_id, lambda v: v.replace(op_id, base, keep, items))
+
+    async def submit(
+        self, session_id: str, turn_id: str, message: bytes, intent: int | None = None
+    ) -> Accepted | Duplicate | Full | Late:
+        return await self._run(session_id, lambda v: v.submit(turn_id, message, intent))
+
+    async def cancel(self, session_id: str, turn_id: str | None = None) -> Cancelled | Duplicate:
+        return await self._run(session_id, lambda v: v.cancel(turn_id))
+
+    async def delete(self, session_id: str) -> bool:
+        return await self._run(session_id, lambda v: v.delete())
+
+    async def touch(self, session_id: str, ttl: int | None) -> bool:
+        return await self._run(session_id, lambda v: v.touch(ttl))
+
+    async def info(self, session_id: str) -> Info | Absent:
+        return await self._run(session_id, lambda v: v.info(session_id), reads=True)
+
+    async def scan(self, match: str = "*") -> AsyncIterator[str]:
+        for session_id in await self._session_ids():
+            if fnmatch.fnmatchcase(session_id, match):
+                yield session_id

@@ -1,0 +1,11 @@
+"""Sessions on Redis, Valkey, Redis Cluster and Sentinel: one list, one key, per session."""
+
+from turnwise.stores.redis.clients import (
+    Client,
+    cluster_client,
+    sentinel_client,
+    standalone_client,
+)
+from turnwise.stores.redis.store import RedisStore
+
+__all__ = ["Client", "RedisStore", "cluster_client", "sentinel_client", "standalone_client"]

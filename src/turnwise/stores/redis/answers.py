@@ -1,0 +1,112 @@
+"""From the words of a script to the values of `turnwise.types`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from turnwise.stores.elements import parse_record
+from turnwise.types import (
+    Absent,
+    Accepted,
+    Base,
+    Busy,
+    Cancelled,
+    Done,
+    Duplicate,
+    Full,
+    Gone,
+    Grant,
+    History,
+    Idle,
+    Late,
+    Queued,
+    Renewed,
+    Stale,
+    Waiting,
+)
+
+Reply = list[Any]
+
+
+def history(reply: Reply) -> History | None:
+    """None says that the script found it too long for one answer."""
+    _, incarnation, position, commit_id, items, start, elements = reply
+    if start < 0:
+        return None
+    return History(
+        incarnation.decode(), Base(position, commit_id.decode()), items, start, elements
+    )
+
+
+def grant(reply: Reply) -> Grant:
+    _, incarnation, turn_id, attempt, cancelled, position, commit_id, items, *rest = reply
+    start, elements, _, journal, message = rest
+    tip = Base(position, commit_id.decode())
+    return Grant(
+        incarnation.decode(),
+        turn_id.decode(),
+        attempt,
+        tip,
+        items,
+        None if start < 0 else History(incarnation.decode(), tip, items, start, elements),
+        journal,
+        bool(cancelled),
+        message,
+    )
+
+
+def busy(reply: Reply) -> Busy:
+    return Busy(reply[1].decode(), reply[2].decode(), reply[3])
+
+
+def queued(reply: Reply) -> Queued:
+    return Queued(reply[1].decode(), reply[2].decode(), reply[3])
+
+
+def waiting(reply: Reply) -> Waiting:
+    return Waiting(reply[1].decode())
+
+
+def duplicate(reply: Reply) -> Duplicate:
+    _, record, end, elements = reply
+    return Duplicate(parse_record(record) if record else None, elements, end)
+
+
+def stale(reply: Reply) -> Stale:
+    return Stale(reply[1].decode(), moved=len(reply) > 2)
+
+
+def done(reply: Reply) -> Done:
+    return Done(Base(reply[1], reply[2].decode()))
+
+
+def renewed(reply: Reply) -> Renewed:
+    return Renewed(bool(reply[1]))
+
+
+def accepted(reply: Reply) -> Accepted:
+    return Accepted(reply[1])
+
+
+def full(reply: Reply) -> Full:
+    return Full(reply[1])
+
+
+def cancelled(reply: Reply) -> Cancelled:
+    return Cancelled("flagged" if reply[0] == b"flagged" else "dropped")
+
+
+PLAIN: dict[bytes, Any] = {
+    b"absent": lambda _: Absent(),
+    b"busy": busy,
+    b"duplicate": duplicate,
+    b"full": full,
+    b"gone": lambda _: Gone(),
+    b"granted": grant,
+    b"idle": lambda _: Idle(),
+    b"late": lambda _: Late(),
+    b"queued": queued,
+    b"stale": stale,
+    b"waiting": waiting,
+}
+"""What each word means; a verb adds what its own `ok` means."""

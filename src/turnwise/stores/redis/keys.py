@@ -1,0 +1,44 @@
+"""How a session id becomes a key, and back.
+
+A session's key is the prefix and the id, readable: only `{ } %`, white space and control
+characters are percent-encoded, so that a key can neither choose its own slot nor break a line.
+Every key and channel of Turnwise that is not a session starts with `{`, and every one of them
+carries an expiry: there are none so far but the channel that wakes a worker.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+from turnwise.errors import InvalidKeyPrefix
+
+_UNSAFE = re.compile(r"[{}%\s\x00-\x1f\x7f-\x9f]")
+_GLOB = re.compile(r"([*?\[\]\\])")
+
+
+def _encode(match: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in match[0].encode())
+
+
+class Keys:
+    """The keys under one prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        if "{" in prefix or "}" in prefix:
+            raise InvalidKeyPrefix(
+                f"the key prefix {prefix!r} holds a brace; braces choose the slot in a cluster: "
+                "leave them out"
+            )
+        self.prefix = prefix
+        self.channel = "{" + prefix + "wake}:"
+
+    def session(self, session_id: str) -> str:
+        return self.prefix + _UNSAFE.sub(_encode, session_id)
+
+    def session_id(self, key: bytes) -> str:
+        return unquote(key.decode()[len(self.prefix) :])
+
+    def pattern(self, match: str) -> str:
+        """The SCAN pattern for session ids that match a glob; encoded as the ids are."""
+        return _GLOB.sub(r"\\\1", self.prefix) + _UNSAFE.sub(_encode, match)

@@ -1,0 +1,61 @@
+#!lua
+-- begin(turn_id, token, lease, position, commit_id, worker, fresh, resume, ticket)
+--   -> granted | busy | queued | waiting | duplicate | stale | full | absent
+-- fresh: nobody can have sent this turn_id before. ticket: ms to wait in the queue, 0 to not wait.
+local turn_id, token, lease = ARGV[7], ARGV[8], tonumber(ARGV[9])
+local position, commit_id, worker = tonumber(ARGV[10]), ARGV[11], ARGV[12]
+local fresh, resume, ticket = ARGV[13] == '1', ARGV[14] == '1', tonumber(ARGV[15])
+
+local h, refusal = load()
+if refusal then return refusal end
+h = h or create()
+if is_finished(h, token) then return stale(h) end
+if holds(h, turn_id, token) then return granted(h, position, commit_id) end
+
+local t = h.t
+local ours = t and t.id == turn_id
+if not fresh then
+  local p = find(h, turn_id)
+  if p then return duplicate(h, p) end
+  if not (ours and t.b) and find_queued(h, turn_id) then return { 'queued', '', turn_id, 0 } end
+end
+if resume and not ours then return { 'absent' } end
+
+local takeover = ours and (t.s == 'waiting' and resume or t.s == 'running' and not t.b and remaining(t) <= 0)
+if takeover then
+  finish(h, t.k)
+  open(h, turn_id, token, worker, lease, t.a + 1, t.b)
+  save(h)
+  return granted(h, position, commit_id)
+end
+
+local answer = blocked(h)
+local first = not answer and head(h)
+if first then answer = busy({ w = first.w or '', id = first.turn_id }, (h.h or NOW + CLAIM) - NOW) end
+
+local place = find_queued(h, turn_id, token)
+if first and place and first.k == token then
+  unqueue(h, place)
+  answer = nil
+end
+
+if not answer then
+  open(h, turn_id, token, worker, lease, 1)
+  expire_provisionally(h, lease)
+  close(h)
+  keep_alive(lease)
+  return granted(h, position, commit_id)
+end
+
+if answer[1] == 'busy' and ticket > 0 then
+  if not place and h.q >= MAX_QUEUE then
+    answer = { 'full', MAX_QUEUE }
+  else
+    if not place then
+      enqueue(h, turn_id, TICKET .. cjson.encode({ k = token, w = worker, d = NOW + ticket, p = ticket }))
+    end
+    answer[1] = 'queued'
+  end
+end
+close(h)
+return answer

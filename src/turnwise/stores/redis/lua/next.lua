@@ -1,0 +1,40 @@
+#!lua
+-- next(token, lease, position, commit_id, worker) -> granted | busy | waiting | idle | stale
+-- The oldest message is opened as a turn. It stays in the queue until its commit.
+local token, lease = ARGV[7], tonumber(ARGV[8])
+local position, commit_id, worker = tonumber(ARGV[9]), ARGV[10], ARGV[11]
+
+local h, refusal = load()
+if refusal then return refusal end
+if not h then return { 'idle' } end
+if is_finished(h, token) then return stale(h) end
+
+local t = h.t
+local _, entry
+if t and t.b then _, entry = find_queued(h, t.id) end
+if t and t.b and t.s == 'running' then
+  local attempts, message = string.match(entry, '^.(%d+):(.*)$')
+  if t.k == token then return granted(h, position, commit_id, message) end
+  if remaining(t) > 0 then return busy(t, remaining(t)) end
+  local index = find_queued(h, t.id)
+  redis.call('LSET', KEY, index + 1, MESSAGE .. (attempts + 1) .. ':' .. message)
+  finish(h, t.k)
+  open(h, t.id, token, worker, lease, attempts + 1, true)
+  save(h)
+  return granted(h, position, commit_id, message)
+end
+
+local answer = blocked(h)
+local first = not answer and head(h)
+if first and not first.message then
+  answer = busy({ w = first.w, id = first.turn_id }, (h.h or NOW + CLAIM) - NOW)
+end
+if not answer and first then
+  redis.call('LSET', KEY, 2 * h.q, MESSAGE .. (first.attempts + 1) .. ':' .. first.message)
+  open(h, first.turn_id, token, worker, lease, first.attempts + 1, true)
+  close(h)
+  keep_alive(lease)
+  return granted(h, position, commit_id, first.message)
+end
+close(h)
+return answer or { 'idle' }

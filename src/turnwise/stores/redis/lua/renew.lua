@@ -1,0 +1,12 @@
+#!lua flags=allow-oom
+-- renew(turn_id, token) -> ok, cancelled | stale | gone
+local h, refusal = load()
+if refusal then return refusal end
+if not h then return { 'gone' } end
+if not holds(h, ARGV[7], ARGV[8]) then return stale(h) end
+local t = h.t
+t.d = NOW + t.p
+expire_provisionally(h, t.p)
+keep_alive(t.p)
+save(h)
+return { 'ok', t.x or 0 }

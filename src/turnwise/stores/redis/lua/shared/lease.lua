@@ -1,0 +1,73 @@
+-- The open turn: who holds it, and what it means for everybody else.
+local function is_finished(h, token) return string.find(h.f, token, 1, true) ~= nil end
+
+local function finish(h, token)
+  local tokens = {}
+  for t in string.gmatch(h.f, '%S+') do tokens[#tokens + 1] = t end
+  tokens[#tokens + 1] = token
+  h.f = table.concat(tokens, ' ', math.max(1, #tokens - TOKENS + 1))
+end
+
+-- How long its lease still runs. A deadline further off than the lease is long: the clock was set.
+local function remaining(t)
+  if t.d - NOW > t.p then t.d, changed = NOW + t.p, true end
+  return t.d - NOW
+end
+
+local function holds(h, turn_id, token)
+  local t = h.t
+  return t and t.s == 'running' and t.k == token and t.id == turn_id
+end
+
+local function busy(t, left) return { 'busy', t.w, t.id, math.max(0, left) } end
+
+local function drop_turn(h)
+  trim_journal(h)
+  finish(h, h.t.k)
+  h.t, changed = nil, true
+end
+
+-- The answer to whoever wants the session while a turn is open; nil when nothing stands in the way
+-- (any more: a turn that died with nothing done is forgotten, one with a journal is discarded after
+-- a grace of one lease; a turn from the queue is taken over from there only).
+local function blocked(h)
+  local t = h.t
+  if not t then return nil end
+  if t.s == 'waiting' then return { 'waiting', t.id } end
+  local left = remaining(t)
+  if left > 0 or t.b then return busy(t, left) end
+  local half_done = journal_length(h) > 0
+  if half_done and left + t.p > 0 then return busy(t, left + t.p) end
+  drop_turn(h)
+  if half_done then write_nothing(h, t.id, MINT, 'discarded') end
+  h.h, wake = NOW + CLAIM, true
+  return nil
+end
+
+local function stale(h) return { 'stale', h and h.i or '' } end
+
+local function done(h) return { 'ok', h.e, h.c } end
+
+-- The answer to a change that took effect before: the history it left, as far as it still stands.
+local function repeated(h, turn_id, commit_id)
+  if h.c == commit_id then return done(h) end
+  local p = find(h, turn_id)
+  if not p then return nil end
+  if string.sub(redis.call('LINDEX', KEY, at(h, p + 1)), 2, #commit_id + 1) ~= commit_id then return nil end
+  return { 'ok', p + 2, commit_id }
+end
+
+local function open(h, turn_id, token, worker, lease, attempt, background)
+  h.t = { id = turn_id, k = token, w = worker, a = attempt, d = NOW + lease, p = lease, s = 'running' }
+  if background then h.t.b = 1 end
+  h.h, changed, wake = nil, true, nil
+end
+
+local function granted(h, position, commit_id, message)
+  local start, elements = since(h, position, commit_id)
+  local length = journal_length(h)
+  local journal = length > 0 and length <= READ and redis.call('LRANGE', KEY, -length, -1) or {}
+  return {
+    'granted', h.i, h.t.id, h.t.a, h.t.x or 0, h.e, h.c, h.n, start, elements, length, journal, message or false,
+  }
+end

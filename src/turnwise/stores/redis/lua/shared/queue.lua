@@ -1,0 +1,64 @@
+-- The queue at the head of the list: messages and the tickets of callers that wait.
+local function enqueue(h, turn_id, entry)
+  if unsaved then save(h) end
+  redis.call('LSET', KEY, 0, entry)
+  redis.call('LPUSH', KEY, MARKER .. turn_id, '')
+  h.q, h.g, changed = h.q + 1, h.g + 1, true
+end
+
+local function unqueue(h, index)
+  redis.call('LSET', KEY, index, TOMBSTONE)
+  redis.call('LSET', KEY, index + 1, TOMBSTONE)
+  redis.call('LREM', KEY, 2, TOMBSTONE)
+  h.q, h.g, changed = h.q - 1, h.g + 1, true
+end
+
+-- The list index of the marker of a queued message, or of the ticket that carries the token.
+local function find_queued(h, turn_id, token)
+  if h.q == 0 then return nil end
+  local indices = redis.call('LPOS', KEY, MARKER .. turn_id, 'COUNT', 0, 'MAXLEN', 1 + 2 * h.q)
+  for _, index in ipairs(indices) do
+    local entry = redis.call('LINDEX', KEY, index + 1)
+    local kind = string.sub(entry, 1, 1)
+    if token and kind == TICKET and cjson.decode(string.sub(entry, 2)).k == token then return index end
+    if not token and kind ~= TICKET then return index, entry end
+  end
+end
+
+-- Who is next: {ticket} or {message, turn_id, attempts}. A ticket whose caller stopped waiting, or
+-- did not claim its turn in time, is passed over, and the one behind it is woken. A message that
+-- was called off becomes a record. Only for a session that is free.
+local function head(h)
+  if h.h and h.h - NOW > CLAIM then h.h, changed = NOW + CLAIM, true end
+  while h.q > 0 do
+    local turn_id = string.sub(redis.call('LINDEX', KEY, 2 * h.q - 1), 2)
+    local entry = redis.call('LINDEX', KEY, 2 * h.q)
+    if string.sub(entry, 1, 1) == MESSAGE then
+      local attempts, message = string.match(entry, '^.(%d+):(.*)$')
+      return { turn_id = turn_id, attempts = tonumber(attempts), message = message }
+    end
+    local called_off = string.sub(entry, 1, 1) == CALLED_OFF
+    local ticket = not called_off and cjson.decode(string.sub(entry, 2))
+    if ticket and math.min(ticket.d - NOW, ticket.p) > 0 and not (h.h and NOW >= h.h) then
+      ticket.turn_id = turn_id
+      return ticket
+    end
+    unqueue(h, 2 * h.q - 1)
+    if called_off then write_nothing(h, turn_id, MINT .. h.s, 'cancelled') end
+    if h.h then h.h, wake = NOW + CLAIM, true end
+  end
+  h.h = nil
+end
+
+-- The session is free: give the head of the queue a moment to claim it.
+local function hand_over(h)
+  h.h = NOW + CLAIM
+  wake = head(h)
+end
+
+-- PUBLISH comes last and its failure is ignored: wake-ups are hints.
+local function close(h)
+  if wake == true then wake = head(h) end
+  if changed then save(h) end
+  if wake and wake.k then redis.pcall('PUBLISH', CHANNEL .. wake.w, wake.k) end
+end

@@ -1,0 +1,71 @@
+-- What the verbs share: the session at KEYS[1], and the ways to read and change it. One list:
+--   0: header | the queue, newest first, two elements an entry | history | the open turn's journal
+-- Check everything, then write: a Lua error does not undo what the script wrote before it.
+local KEY = KEYS[1]
+local CHANNEL, MINT = ARGV[1], ARGV[2]
+local TTL, RETENTION = tonumber(ARGV[3]), tonumber(ARGV[4])
+local MAX_BYTES, MAX_QUEUE = tonumber(ARGV[5]), tonumber(ARGV[6])
+
+local RECORD, MARKER, TICKET, MESSAGE, CALLED_OFF, TOMBSTONE = '\1', '\2', '\3', '\4', '\5', '\0'
+local FIRST_ITEM_BYTE, VERSION, READ, PUSH, TOKENS, CLAIM = 16, 1, 256, 4000, 8, 250
+
+local clock = redis.call('TIME')
+local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local unsaved, changed, wake = false, false, nil
+
+local function create()
+  unsaved = true
+  return {
+    v = VERSION, i = MINT,      -- format version, incarnation
+    q = 0, g = 0,               -- queue entries; how often the queue changed
+    e = 0, n = 0, z = 0,        -- history elements, items among them, their bytes
+    s = 0, c = MINT,            -- number and id of the last commit
+    a = NOW, u = NOW,           -- created, updated
+    f = '',                     -- the last finished tokens
+    m = 0, l = 0, y = NOW,      -- day marks: a turn_id is searched from m on; l was the end at y
+    -- t: the open turn {id, k token, w worker, a attempt, d deadline, p lease, s state,
+    --    b from the queue, x asked to stop}
+    -- x: the expiry we set on a session without a commit; h: when the queue's head loses its place
+  }
+end
+
+local function load()
+  local raw = redis.call('LINDEX', KEY, 0)
+  if not raw then return nil end
+  local ok, h = pcall(cjson.decode, raw)
+  if not ok or type(h) ~= 'table' or not h.v or not h.i then return nil, { 'foreign' } end
+  if h.v > VERSION then return nil, { 'newer', h.v } end
+  return h
+end
+
+local function save(h)
+  if unsaved then
+    redis.call('RPUSH', KEY, cjson.encode(h))
+  else
+    redis.call('LSET', KEY, 0, cjson.encode(h))
+  end
+  unsaved, changed = false, false
+end
+
+-- A session without a commit goes away by itself, unless somebody else set its expiry.
+local function expire_provisionally(h, lease)
+  if h.s > 0 then return end
+  if not unsaved and (not h.x or redis.call('PEXPIRETIME', KEY) ~= h.x) then
+    h.x = nil
+    return
+  end
+  h.x = NOW + 2 * lease
+  save(h)
+  redis.call('PEXPIREAT', KEY, h.x)
+end
+
+local function keep_alive(lease)
+  local left = redis.call('PTTL', KEY)
+  if TTL > 0 and left >= 0 and left < 2 * lease then redis.call('PEXPIRE', KEY, math.max(TTL, 2 * lease)) end
+end
+
+local function expire(h)
+  if h.x and redis.call('PEXPIRETIME', KEY) == h.x then redis.call('PERSIST', KEY) end
+  h.x = nil
+  if TTL > 0 then redis.call('PEXPIRE', KEY, TTL) end
+end

@@ -1,0 +1,321 @@
+"""Sessions on Redis. Each verb is one EVALSHA on one key; long histories come in plain pages."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from redis.asyncio import RedisCluster
+
+from turnwise.contracts import READ, Bounds
+from turnwise.stores.redis import answers
+from turnwise.stores.redis.calls import Calls
+from turnwise.stores.redis.clients import Client
+from turnwise.stores.redis.header import Header, foreign, newer, parse
+from turnwise.stores.redis.keys import Keys
+from turnwise.stores.redis.scripts import script
+from turnwise.stores.redis.wake import Subscription, TokenWake
+from turnwise.types import (
+    Absent,
+    Accepted,
+    Base,
+    Busy,
+    Cancelled,
+    Done,
+    Duplicate,
+    Full,
+    Gone,
+    Grant,
+    History,
+    Idle,
+    Info,
+    Late,
+    OpenTurn,
+    Queued,
+    Renewed,
+    Stale,
+    Waiting,
+)
+
+PAGE = 2048
+_START = Base(0, "")
+
+
+class RedisStore:
+    """The contract of `turnwise.contracts.Store` on Redis, Valkey, Cluster or Sentinel.
+
+    `client` is a `redis.asyncio.Redis` or `RedisCluster` with any settings; it is closed by
+    `aclose` only if `owned`. `patience` is how many seconds a call is sent again before it fails.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        key_prefix: str = "agents:sessions:",
+        bounds: Bounds | None = None,
+        owned: bool = False,
+        patience: float = 3.0,
+        worker: str = "",
+    ) -> None:
+        self.client = client
+        self.keys = Keys(key_prefix)
+        self.bounds = bounds or Bounds()
+        self._calls = Calls(client, patience)
+        self._owned = owned
+        self.worker = worker
+        self._subscription = Subscription(client, self.keys.channel + worker)
+
+    async def read(
+        self, session_id: str, base: Base | None = None, limit: int | None = None
+    ) -> History | Absent:
+        if base is None and (limit is None or limit > READ):
+            return await self._pages(session_id, limit)
+        position, commit_id = _base(base)
+        asked = -1 if limit is None or limit > READ else limit
+        reply = await self._verb("read", session_id, position, commit_id, asked)
+        if reply[0] == b"absent":
+            return Absent()
+        return answers.history(reply) or await self._pages(session_id, limit)
+
+    async def begin(
+        self,
+        session_id: str,
+        turn_id: str,
+        token: str,
+        lease: int,
+        base: Base | None = None,
+        *,
+        worker: str,
+        fresh: bool = False,
+        resume: bool = False,
+        ticket: int | None = None,
+    ) -> Grant | Busy | Queued | Waiting | Duplicate | Stale | Full | Absent:
+        flags = int(fresh), int(resume), ticket or 0
+        reply = await self._verb(
+            "begin", session_id, turn_id, token, lease, *_base(base), worker, *flags
+        )
+        if reply[0] == b"granted":
+            return await self._grant(session_id, reply)
+        return answers.PLAIN[reply[0]](reply)  # type: ignore[no-any-return]  # by the script's words
+
+    async def next(
+        self, session_id: str, token: str, lease: int, base: Base | None = None, *, worker: str
+    ) -> Grant | Busy | Waiting | Idle | Stale:
+        reply = await self._verb("next", session_id, token, lease, *_base(base), worker)
+        if reply[0] == b"granted":
+            return await self._grant(session_id, reply)
+        return answers.PLAIN[reply[0]](reply)  # type: ignore[no-any-return]  # by the script's words
+
+    async def journal(
+        self, session_id: str, turn_id: str, token: str, index: int, entries: Sequence[bytes]
+    ) -> Done | Stale | Gone:
+        return await self._change("journal", session_id, turn_id, token, index, *entries)
+
+    async def renew(self, session_id: str, turn_id: str, token: str) -> Renewed | Stale | Gone:
+        reply = await self._verb("renew", session_id, turn_id, token)
+        return answers.renewed(reply) if reply[0] == b"ok" else answers.PLAIN[reply[0]](reply)
+
+    async def commit(
+        self,
+        session_id: str,
+        turn_id: str,
+        token: str,
+        base: Base,
+        commit_id: str,
+        items: Sequence[bytes],
+        *,
+        keep: int | None = None,
+        payload: bytes = b"",
+    ) -> Done | Stale | Gone | Full:
+        kept = -1 if keep is None else keep
+        return await self._change(
+            "commit", session_id, turn_id, token, base.commit_id, commit_id, kept, payload, *items
+        )
+
+    async def park(
+        self, session_id: str, turn_id: str, token: str, state: bytes
+    ) -> Done | Stale | Gone:
+        return await self._change("park", session_id, turn_id, token, state)
+
+    async def abort(self, session_id: str, turn_id: str, token: str) -> None:
+        await self._verb("abort", session_id, turn_id, token)
+
+    async def append(
+        self, session_id: str, op_id: str, items: Sequence[bytes]
+    ) -> Done | Busy | Waiting | Full:
+        return await self._change("append", session_id, op_id, *items)
+
+    async def pop(
+        self, session_id: str, op_id: str, base: Base
+    ) -> Done | Busy | Waiting | Stale | Absent:
+        return await self._change("pop", session_id, op_id, base.commit_id)
+
+    async def clear(self, session_id: str, op_id: str) -> Done | Busy | Waiting | Absent:
+        return await self._change("clear", session_id, op_id)
+
+    async def replace(
+        self, session_id: str, op_id: str, base: Base, keep: int, items: Sequence[bytes]
+    ) -> Done | Busy | Waiting | Stale | Full | Absent:
+        return await self._change("replace", session_id, op_id, base.commit_id, keep, *items)
+
+    async def submit(
+        self, session_id: str, turn_id: str, message: bytes, intent: int | None = None
+    ) -> Accepted | Duplicate | Full | Late:
+        reply = await self._verb("submit", session_id, turn_id, message, intent or 0)
+        return answers.accepted(reply) if reply[0] == b"ok" else answers.PLAIN[reply[0]](reply)
+
+    async def cancel(self, session_id: str, turn_id: str | None = None) -> Cancelled | Duplicate:
+        reply = await self._verb("cancel", session_id, turn_id or "")
+        if reply[0] == b"absent":
+            return Cancelled("absent")
+        if reply[0] == b"duplicate":
+            return answers.duplicate(reply)
+        return answers.cancelled(reply)
+
+    async def delete(self, session_id: str) -> bool:
+        return (await self._verb("delete", session_id))[0] == b"ok"
+
+    async def touch(self, session_id: str, ttl: int | None) -> bool:
+        return (await self._verb("touch", session_id, ttl or 0))[0] == b"ok"
+
+    async def info(self, session_id: str) -> Info | Absent:
+        reply = await self._verb("info", session_id)
+        if reply[0] == b"absent":
+            return Absent()
+        _, raw, now, ttl, journal = reply
+        header = parse(session_id, self.keys.session(session_id), raw)
+        return Info(
+            session_id=session_id,
+            incarnation=header.incarnation,
+            items=header.items,
+            turns=header.commits,
+            bytes=header.bytes,
+            queued=header.queued,
+            journal=journal,
+            created=header.created,
+            updated=header.updated,
+            ttl=None if ttl < 0 else ttl,
+            open_turn=_open_turn(header, now),
+        )
+
+    async def scan(self, match: str = "*") -> AsyncIterator[str]:
+        options = {"match": self.keys.pattern(match), "count": 500, "_type": "list"}
+        for node in self._nodes():
+            cursor = 0
+            while True:
+                cursor, keys = await self._scan_page(node, cursor, options)
+                for key in keys:
+                    yield self.keys.session_id(key.encode() if isinstance(key, str) else key)
+                if cursor == 0:
+                    break
+
+    def woken(self, token: str) -> AbstractAsyncContextManager[TokenWake]:
+        return self._subscription.woken(token)
+
+    async def ping(self) -> None:
+        await self._calls.settle(lambda: self.client.execute_command("PING"))
+
+    async def aclose(self) -> None:
+        await self._subscription.aclose()
+        if self._owned:
+            await self.client.aclose()
+
+    async def _verb(self, name: str, session_id: str, *args: Any) -> answers.Reply:
+        key, bounds = self.keys.session(session_id), self.bounds
+        mint = secrets.token_urlsafe(12)
+        shared = (
+            *(self.keys.channel, mint, bounds.ttl or 0, bounds.retention),
+            *(bounds.max_bytes, bounds.max_queue),
+        )
+        reply: answers.Reply = await self._calls.run(
+            session_id, script(name), key, (*shared, *args)
+        )
+        if reply[0] == b"foreign":
+            raise foreign(session_id, key)
+        if reply[0] == b"newer":
+            raise newer(session_id, reply[1])
+        return reply
+
+    async def _change(self, name: str, session_id: str, *args: Any) -> Any:
+        reply = await self._verb(name, session_id, *args)
+        return answers.done(reply) if reply[0] == b"ok" else answers.PLAIN[reply[0]](reply)
+
+    async def _grant(self, session_id: str, reply: answers.Reply) -> Grant:
+        """A long journal is fetched by a plain command: under the lease it stands still."""
+        length, journal = reply[10], reply[11]
+        if length > len(journal):
+            key = self.keys.session(session_id)
+            reply[11] = await self._calls.plain(session_id, key, "LRANGE", key, -length, -1)
+        return answers.grant(reply)
+
+    async def _pages(self, session_id: str, limit: int | None) -> History | Absent:
+        """The history by plain LRANGE, which does not hold up the server as Lua would.
+
+        A page counts if the header before and after it says that nothing moved in between.
+        """
+        key = self.keys.session(session_id)
+        while True:
+            first = await self._calls.plain(session_id, key, "LRANGE", key, 0, PAGE - 1)
+            if not first:
+                return Absent()
+            header = parse(session_id, key, first[0])
+            start = 0 if limit is None else max(0, header.elements - limit)
+            skip = 1 + 2 * header.queued + start
+            elements = first[skip : skip + header.elements - start]
+            if await self._rest(session_id, key, header, start, elements):
+                tip = Base(header.elements, header.commit_id)
+                return History(header.incarnation, tip, header.items, start, elements)
+
+    async def _rest(
+        self, session_id: str, key: str, header: Header, start: int, elements: list[bytes]
+    ) -> bool:
+        """Fill `elements` up to the history's end; False if the history changed meanwhile."""
+        while start + len(elements) < header.elements:
+            first = 1 + 2 * header.queued + start + len(elements)
+            last = min(first + PAGE, 1 + 2 * header.queued + header.elements) - 1
+            page = await self._calls.plain(session_id, key, "LRANGE", key, first, last)
+            raw = await self._calls.plain(session_id, key, "LINDEX", key, 0)
+            if raw is None or not parse(session_id, key, raw).same_place(header):
+                return False
+            elements += page
+        return True
+
+    def _nodes(self) -> list[Any]:
+        if isinstance(self.client, RedisCluster):
+            return list(self.client.get_primaries())
+        return [None]
+
+    async def _scan_page(
+        self, node: Any, cursor: int, options: dict[str, Any]
+    ) -> tuple[int, list[Any]]:
+        async def send() -> Any:
+            if node is None:
+                return await self.client.scan(cursor, **options)
+            by_node, keys = await self.client.scan(cursor, target_nodes=node, **options)
+            return next(iter(by_node.values())), keys
+
+        cursor, keys = await self._calls.settle(send)
+        return cursor, keys
+
+
+def _base(base: Base | None) -> tuple[int, str]:
+    base = base or _START
+    return base.position, base.commit_id
+
+
+def _open_turn(header: Header, now: int) -> OpenTurn | None:
+    turn = header.turn
+    if turn is None:
+        return None
+    return OpenTurn(
+        turn_id=turn.id,
+        attempt=turn.attempt,
+        worker=turn.worker,
+        state="waiting" if turn.state == "waiting" else "running",
+        remaining=min(turn.deadline - now, turn.lease),
+        cancelled=bool(turn.cancelled),
+        background=bool(turn.background),
+    )

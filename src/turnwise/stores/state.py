@@ -1,0 +1,86 @@
+"""What the embedded stores keep of a session: the same parts as on Redis, under their long names."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import msgspec
+
+VERSION = 1
+
+
+class Turn(msgspec.Struct):
+    """The open turn. `deadline` is when its lease of `lease` ms runs out."""
+
+    id: str
+    token: str
+    worker: str
+    attempt: int
+    deadline: int
+    lease: int
+    state: Literal["running", "waiting"] = "running"
+    background: bool = False
+    cancelled: bool = False
+
+
+class Entry(msgspec.Struct):
+    """One place in the queue: a message, a message that was called off, or a caller's ticket."""
+
+    turn_id: str
+    kind: Literal["message", "called off", "ticket"]
+    message: bytes = b""
+    attempts: int = 0
+    token: str = ""
+    worker: str = ""
+    deadline: int = 0
+    wait: int = 0
+
+
+class Header(msgspec.Struct):
+    """A session without its elements.
+
+    `marks` bound the search for a turn_id: it starts at the first; the second was the history's
+    end at the time `marked`. `provisional` is the expiry set on a session without a commit.
+    `claim_by` is when the queue's head loses its place.
+    """
+
+    incarnation: str
+    commit_id: str
+    created: int
+    updated: int
+    marked: int
+    version: int = VERSION
+    elements: int = 0
+    items: int = 0
+    bytes: int = 0
+    commits: int = 0
+    marks: tuple[int, int] = (0, 0)
+    finished: list[str] = []
+    turn: Turn | None = None
+    expires: int | None = None
+    provisional: int | None = None
+    claim_by: int | None = None
+
+
+class State(Protocol):
+    """One session inside one transaction; positions count history elements from 0."""
+
+    header: Header | None
+    queue: list[Entry]
+    """Oldest first."""
+
+    def history(self, first: int, last: int) -> list[bytes]: ...
+
+    def extend(self, elements: list[bytes]) -> None: ...
+
+    def truncate(self, length: int) -> None: ...
+
+    def find(self, marker: bytes, first: int) -> int | None:
+        """The last position from `first` on where `marker` stands."""
+        ...
+
+    def journal(self) -> list[bytes]: ...
+
+    def extend_journal(self, entries: list[bytes]) -> None: ...
+
+    def trim_journal(self) -> None: ...
