@@ -43,8 +43,8 @@ class History:
     """A consistent view of a session's history.
 
     `elements` are those from position `start` up to `tip.position`, markers and records
-    included. `start` is 0 for the whole, the base's position if the base was still right, or
-    later if only a tail was asked for. `items` counts all items of the history.
+    included. `follows` says that they follow the caller's base, which was still right; otherwise
+    `start` is 0, or later if only a tail was asked for. `items` counts all of the history.
     """
 
     incarnation: str
@@ -52,6 +52,7 @@ class History:
     items: int
     start: int
     elements: list[bytes]
+    follows: bool = False
 
 
 @dataclass(frozen=True, slots=True)

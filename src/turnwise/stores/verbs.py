@@ -59,9 +59,9 @@ class Verbs:
         if header is None:
             return Absent()
         start = self._valid(header, base)
-        if limit is not None and base is None:
-            start = max(start, header.elements - limit)
-        return self._history(header, start)
+        if start > 0:
+            return self._history(header, start, follows=True)
+        return self._history(header, 0 if limit is None else max(0, header.elements - limit))
 
     def begin(
         self,
@@ -362,9 +362,10 @@ class Verbs:
         right = not is_item(element) and element.startswith(b"\x01%b " % base.commit_id.encode())
         return base.position if right else 0
 
-    def _history(self, header: Header, start: int) -> History:
+    def _history(self, header: Header, start: int, *, follows: bool = False) -> History:
         elements = self.state.history(start, header.elements)
-        return History(header.incarnation, self._tip(header), header.items, start, elements)
+        tip = self._tip(header)
+        return History(header.incarnation, tip, header.items, start, elements, follows)
 
     def _tip(self, header: Header) -> Base:
         return Base(header.elements, header.commit_id)
@@ -407,7 +408,7 @@ class Verbs:
             attempt=header.turn.attempt,
             tip=self._tip(header),
             items=header.items,
-            history=self._history(header, start) if short else None,
+            history=self._history(header, start, follows=start > 0) if short else None,
             journal=self.state.journal(),
             cancelled=header.turn.cancelled,
             message=message,

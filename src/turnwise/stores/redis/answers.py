@@ -30,12 +30,11 @@ Reply = list[Any]
 
 def history(reply: Reply) -> History | None:
     """None says that the script found it too long for one answer."""
-    _, incarnation, position, commit_id, items, start, elements = reply
+    _, incarnation, position, commit_id, items, start, elements, follows = reply
     if start < 0:
         return None
-    return History(
-        incarnation.decode(), Base(position, commit_id.decode()), items, start, elements
-    )
+    tip = Base(position, commit_id.decode())
+    return History(incarnation.decode(), tip, items, start, elements, bool(follows))
 
 
 def grant(reply: Reply) -> Grant:
@@ -48,7 +47,9 @@ def grant(reply: Reply) -> Grant:
         attempt,
         tip,
         items,
-        None if start < 0 else History(incarnation.decode(), tip, items, start, elements),
+        None
+        if start < 0
+        else History(incarnation.decode(), tip, items, start, elements, start > 0),
         journal,
         bool(cancelled),
         message,

@@ -1,0 +1,127 @@
+"""The decoded history of recent sessions, so that a turn moves and decodes only what is new.
+
+A `Past` is a session's items as of one commit. It never changes. Pasts of one session share their
+storage: the next one is the same list, longer. The cache is bounded in bytes and does no I/O.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+from turnwise.codec import Codec
+from turnwise.pairs import is_whole
+from turnwise.types import Base
+
+Item = dict[str, Any]
+_DECODED = 4
+"""About how many bytes a decoded item takes for each byte of its JSON."""
+
+
+class _Storage:
+    """The items of one session as JSON, and decoded as far as somebody wanted them so."""
+
+    __slots__ = ("bytes", "decoded", "raw")
+
+    def __init__(self, raw: list[bytes]) -> None:
+        self.raw = raw
+        self.decoded: list[Item] = []
+        self.bytes = sum(map(len, raw))
+
+
+class Past:
+    """A session's items as of `tip`, complete, or only the last ones if not `complete`."""
+
+    __slots__ = ("_codec", "_length", "_storage", "_whole", "complete", "incarnation", "tip")
+
+    def __init__(
+        self,
+        codec: Codec,
+        incarnation: str,
+        tip: Base,
+        raw: list[bytes],
+        *,
+        complete: bool = True,
+    ) -> None:
+        self._codec = codec
+        self._storage = _Storage(raw)
+        self._length = len(raw)
+        self._whole: bool | None = None
+        self.incarnation = incarnation
+        self.tip = tip
+        self.complete = complete
+
+    def __len__(self) -> int:
+        return self._length
+
+    @property
+    def bytes(self) -> int:
+        factor = 1 + _DECODED * bool(self._storage.decoded)
+        return self._storage.bytes * factor
+
+    def items(self) -> list[Item]:
+        """The decoded items themselves, shared with everybody: whoever gets them only reads."""
+        decoded, raw = self._storage.decoded, self._storage.raw
+        if len(decoded) < self._length:
+            decoded += self._codec.decode_many(raw[len(decoded) : self._length])
+        return decoded[: self._length]
+
+    def copies(self, last: int | None = None) -> list[Item]:
+        """Items of the caller's own: all, or the last ones."""
+        first = 0 if last is None else max(0, self._length - last)
+        return self._codec.decode_many(self._storage.raw[first : self._length])
+
+    def is_whole(self, items: Sequence[Item]) -> bool:
+        """Whether `items`, which are all of this past, hold no half of a pair."""
+        if self._whole is None:
+            self._whole = is_whole(items)
+        return self._whole
+
+    def extended(self, tip: Base, raw: list[bytes]) -> Past:
+        """This past and what came after it."""
+        later = Past.__new__(Past)
+        later._codec, later.incarnation, later.tip = self._codec, self.incarnation, tip
+        later.complete = self.complete
+        later._storage = self._grow(raw)
+        later._length = self._length + len(raw)
+        whole = self._whole is True and is_whole(self._codec.decode_many(raw))
+        later._whole = True if whole else None
+        return later
+
+    def _grow(self, raw: list[bytes]) -> _Storage:
+        storage = self._storage
+        if len(storage.raw) != self._length:  # somebody else's past went on from here already
+            storage = _Storage(storage.raw[: self._length])
+        storage.raw += raw
+        storage.bytes += sum(map(len, raw))
+        return storage
+
+
+class Cache:
+    """The pasts of the sessions used last, together no larger than `max_bytes`."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._pasts: OrderedDict[str, tuple[Past, int]] = OrderedDict()
+
+    def get(self, session_id: str) -> Past | None:
+        found = self._pasts.get(session_id)
+        if found is None:
+            return None
+        self._pasts.move_to_end(session_id)
+        return found[0]
+
+    def put(self, session_id: str, past: Past) -> None:
+        self.drop(session_id)
+        size = past.bytes
+        self._pasts[session_id] = past, size
+        self._bytes += size
+        while self._bytes > self._max_bytes:
+            _, (_, size) = self._pasts.popitem(last=False)
+            self._bytes -= size
+
+    def drop(self, session_id: str) -> None:
+        _, size = self._pasts.pop(session_id, (None, 0))
+        self._bytes -= size

@@ -1,0 +1,18 @@
+"""What can be wrong with an item, or with the bytes of one. Upper layers add the session."""
+
+from __future__ import annotations
+
+
+class EncodeError(ValueError):
+    """The item is not a JSON object. The message names the place, never the content."""
+
+
+class DecodeError(ValueError):
+    """The bytes are not an item. The message names the fault, never the content.
+
+    `index` is the position in the sequence that was to be decoded, or None for a single element.
+    """
+
+    def __init__(self, message: str, *, index: int | None = None) -> None:
+        super().__init__(message if index is None else f"element {index}: {message}")
+        self.index = index

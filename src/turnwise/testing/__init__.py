@@ -1,0 +1,1 @@
+"""What tests of Turnwise, and of applications built on it, need."""

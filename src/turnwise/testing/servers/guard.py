@@ -1,0 +1,25 @@
+"""Becomes the server given on the command line, after asking to die with its parent.
+
+Run as a script: guard.py <pid of the parent> <binary> <arguments ...>. A `preexec_fn` would do
+the same inside a fork, which is unsafe, and warned of, in a process that has threads.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    parent, *command = sys.argv[1:]
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # The parent may have died before the request: then nobody would be told.
+    if os.getppid() != int(parent):
+        sys.exit("the parent process is gone")
+    os.execv(command[0], command)
+
+
+if __name__ == "__main__":
+    main()

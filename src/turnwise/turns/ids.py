@@ -1,0 +1,46 @@
+"""Ids that callers choose are checked, ids that we need are minted."""
+
+from __future__ import annotations
+
+import secrets
+
+from turnwise.errors import InvalidSessionId, InvalidTurnId
+
+_SESSION_BYTES, _TURN_BYTES = 512, 256
+
+
+def mint() -> str:
+    """96 random bits in 16 characters: a token, an op id, a commit id or a turn id."""
+    return secrets.token_urlsafe(12)
+
+
+def check_session_id(session_id: object) -> str:
+    if isinstance(session_id, str) and 0 < _size(session_id) <= _SESSION_BYTES:
+        return session_id
+    raise InvalidSessionId(
+        f"{_shown(session_id)} is no session id: use a non-empty text of at most {_SESSION_BYTES} "
+        "bytes in UTF-8"
+    )
+
+
+def check_turn_id(session_id: str, turn_id: object) -> str:
+    if isinstance(turn_id, str) and 0 < _size(turn_id) <= _TURN_BYTES:
+        return turn_id
+    raise InvalidTurnId(
+        f"{_shown(turn_id)} is no turn id: use a non-empty text of at most {_TURN_BYTES} bytes "
+        "in UTF-8",
+        session_id=session_id,
+    )
+
+
+def _size(text: str) -> int:
+    """The size in UTF-8; too large for what UTF-8 cannot say (lone surrogates)."""
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        return _SESSION_BYTES + 1
+
+
+def _shown(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= 80 else f"{text[:76]} ..."

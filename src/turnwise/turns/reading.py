@@ -1,0 +1,119 @@
+"""From stored elements to items, and what is kept of them in the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from turnwise.cache import Cache, Item, Past
+from turnwise.codec import Codec, DecodeError
+from turnwise.contracts import READ, Store
+from turnwise.errors import UndecodableItem
+from turnwise.pairs import paired
+from turnwise.stores.elements import is_item
+from turnwise.types import Absent, Duplicate, History
+
+
+class Reader:
+    """Reads sessions of one store, moving only what the cache does not have."""
+
+    def __init__(self, store: Store, codec: Codec, cache: Cache) -> None:
+        self._store = store
+        self._codec = codec
+        self.cache = cache
+
+    async def items(self, session_id: str, limit: int | None) -> list[Item]:
+        """The caller's own copies of all items or the last ones, without halves of pairs."""
+        if limit == 0:
+            return []
+        last = None if limit is None or limit < 0 else limit
+        past = await self.past(session_id, None if last is None else last + 1)
+        if past is None:
+            return []
+        try:
+            return self._without_halves(past, last)
+        except DecodeError as error:
+            raise await self.located(session_id, error) from None
+
+    def _without_halves(self, past: Past, last: int | None) -> list[Item]:
+        if last is None or last >= len(past):
+            items = past.copies()
+            return items if past.is_whole(items) else paired(items)
+        before, *items = past.copies(last + 1)
+        return paired(items, before)
+
+    async def past(self, session_id: str, last: int | None) -> Past | None:
+        """All items, or at least the `last` ones; None if there is no such session."""
+        cached = self.cache.get(session_id)
+        if cached is not None and not cached.complete and (last is None or len(cached) < last):
+            cached = None
+        limit = None if last is None else 3 * last + 16  # each turn adds two elements to its items
+        while True:
+            history = await self._store.read(session_id, cached and cached.tip, limit)
+            if isinstance(history, Absent):
+                self.cache.drop(session_id)
+                return None
+            past = self.absorb(session_id, history, cached)
+            if past.complete or (last is not None and len(past) >= last):
+                return past
+            limit = 4 * limit if limit is not None else None
+            cached = None
+
+    def absorb(self, session_id: str, history: History, cached: Past | None) -> Past:
+        """What the store answered, joined to what was known, becomes what is known."""
+        raw = self._raw(session_id, history)
+        if history.follows and cached is not None:
+            past = cached.extended(history.tip, raw) if cached.tip != history.tip else cached
+        else:
+            complete = history.start == 0
+            past = Past(self._codec, history.incarnation, history.tip, raw, complete=complete)
+        self.cache.put(session_id, past)
+        return past
+
+    async def added(self, session_id: str, duplicate: Duplicate) -> list[Item]:
+        """The items that a committed turn added, as far as the history still has them."""
+        elements: Sequence[bytes] = duplicate.elements
+        if len(elements) >= READ:
+            history = await self._store.read(session_id)
+            before = history.elements[: duplicate.end] if isinstance(history, History) else []
+            first = len(before)
+            while first > 0 and is_item(before[first - 1]):
+                first -= 1
+            elements = before[first:]
+        try:
+            return self._codec.decode_many(elements)
+        except DecodeError as error:
+            raise await self.located(session_id, error) from None
+
+    async def located(self, session_id: str, error: DecodeError) -> Exception:
+        """The error that names the first item which cannot be decoded."""
+        history = await self._store.read(session_id)
+        elements = history.elements if isinstance(history, History) else []
+        for position, element in enumerate(elements):
+            if is_item(element) and (reason := self._reason(element)) is not None:
+                return _undecodable(session_id, position, reason)
+        return error
+
+    def _reason(self, element: bytes) -> DecodeError | None:
+        try:
+            self._codec.decode(element)
+        except DecodeError as error:
+            return error
+        return None
+
+    def _raw(self, session_id: str, history: History) -> list[bytes]:
+        positions = [i for i, element in enumerate(history.elements) if is_item(element)]
+        try:
+            return self._codec.raw_many([history.elements[i] for i in positions])
+        except DecodeError as error:
+            position = history.start + positions[error.index or 0]
+            raise _undecodable(session_id, position, error) from None
+
+
+def _undecodable(session_id: str, position: int, reason: Any) -> UndecodableItem:
+    return UndecodableItem(
+        f"the item at position {position} of its stored history cannot be decoded ({reason}). It "
+        "was left where it is: repair or remove it, or read it with the version that wrote it",
+        session_id=session_id,
+        position=position,
+    )
