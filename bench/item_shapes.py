@@ -183,7 +183,8 @@ class Shapes:
             "role": "assistant",
             "phase": "final_answer",
         }
-        return self._random.choices([[message], [stored], [plain], [refusal]], [8, 3, 2, 1])[0]
+        answers: list[Item] = [message, stored, plain, refusal]
+        return self._random.choices(answers, [8, 3, 2, 1])
 
     def _citation(self) -> Item:
         return {

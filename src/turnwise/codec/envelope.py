@@ -18,13 +18,12 @@ from turnwise.codec.errors import DecodeError
 from turnwise.codec.jsons import (
     BRACE,
     LOAD_FAULTS,
-    LOOSE,
     dump,
     load,
     load_joined,
     load_plain,
 )
-from turnwise.codec.zstd import BARE, DESCRIPTOR, ITEMS_1, SIZE_IN_4_BYTES, Zstd, ZstdError
+from turnwise.codec.zstd import ALONE, DESCRIPTOR, ITEMS_1, SIZE_IN_4_BYTES, Zstd, ZstdError
 
 _FIRST_ITEM_BYTE = 0x10
 # Under this many elements, joining them costs more than it saves.
@@ -45,7 +44,14 @@ class Codec:
 
     def encode(self, item: Mapping[str, Any]) -> bytes:
         """The element of `item`. Raises EncodeError if it is not a JSON object."""
-        text = dump(item)
+        return self.pack(self.text(item))
+
+    def text(self, item: Mapping[str, Any]) -> bytes:
+        """The element of `item` without compression, as `raw` gives it. Raises EncodeError."""
+        return dump(item)
+
+    def pack(self, text: bytes) -> bytes:
+        """The element to store for a `text`: compressed, where that is on and makes it shorter."""
         return self._zstd.shrink(text) if self._compression else text
 
     def decode(self, data: bytes) -> dict[str, Any]:
@@ -100,7 +106,7 @@ class Codec:
         return [
             load_plain(data)
             if (first := data[0]) == BRACE
-            else load_plain(decompress(data[1:]))
+            else load_plain(decompress(data[1:], *ALONE))
             if first == ITEMS_1 and data[DESCRIPTOR] < SIZE_IN_4_BYTES
             else self.decode(data)
             for data in elements

@@ -6,7 +6,7 @@ that are not, `checked` makes a copy of plain values, or tells what is wrong and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, time
 from math import isfinite
 from typing import Any
@@ -17,6 +17,7 @@ from turnwise.codec.errors import EncodeError
 MAX_DEPTH = 200
 # Python reads no longer integer than 4,300 digits by default: what it cannot read is not written.
 _BEYOND = 10**4300
+_TEXT = frozenset({str})
 _PLAIN = frozenset({str, bool, type(None)})
 _KEY_SHOWN = 40
 
@@ -27,28 +28,28 @@ def is_plain(value: object, room: int = MAX_DEPTH) -> bool:
     `room` is how many levels deeper it may go. Text is not looked at.
     """
     kind = type(value)
+    members: Collection[Any]
     if kind is dict:
-        for key in value:  # type: ignore[attr-defined]  # mypy does not narrow by `type() is`
-            if type(key) is not str:
-                return False
+        if not _TEXT.issuperset(map(type, value)):  # type: ignore[call-overload]  # mypy does not narrow by `type() is`
+            return False
         members = value.values()  # type: ignore[attr-defined]  # as above
     elif kind is list or kind is tuple:
-        members = value
+        members = value  # type: ignore[assignment]  # as above
     else:
         return False
     for member in members:
-        kind = type(member)
-        if kind is str or kind in _PLAIN:
-            continue
-        if kind is int:
-            if not -_BEYOND < member < _BEYOND:
-                return False
-        elif kind is float:
-            if not isfinite(member):
-                return False
-        elif not room or not is_plain(member, room - 1):
+        if type(member) not in _PLAIN and not _is_plain_member(member, room):
             return False
     return True
+
+
+def _is_plain_member(value: object, room: int) -> bool:
+    kind = type(value)
+    if kind is int:
+        return -_BEYOND < value < _BEYOND  # type: ignore[operator]  # as above
+    if kind is float:
+        return isfinite(value)  # type: ignore[arg-type]  # as above
+    return room > 0 and is_plain(value, room - 1)
 
 
 def checked(item: object) -> tuple[dict[str, Any], bool]:

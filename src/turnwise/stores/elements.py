@@ -24,6 +24,4 @@ def record(commit_id: str, at: int, items: int, kind: RecordKind, payload: bytes
 
 def parse_record(element: bytes) -> Record:
     commit_id, at, items, kind, payload = element[1:].split(b" ", 4)
-    return Record(
-        commit_id.decode(), int(at), int(items), cast(RecordKind, kind.decode()), payload
-    )
+    return Record(commit_id.decode(), int(at), int(items), cast(RecordKind, kind.decode()), payload)

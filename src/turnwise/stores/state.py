@@ -1,4 +1,4 @@
-"""What the embedded stores keep of a session: the same parts as on Redis, under their long names."""
+"""What the embedded stores keep of a session: the parts that Redis has, under their long names."""
 
 from __future__ import annotations
 

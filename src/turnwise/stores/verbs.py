@@ -257,8 +257,9 @@ class Verbs:
         header = self.state.header
         if header is None:
             return Absent()
-        before = self._repeated(header, op_id, op_id) or self._moved(header, base)
-        before = before or self._blocked(header) or self._moved(header, base)
+        moved = self._moved(header, base)
+        before = self._repeated(header, op_id, op_id) or moved or self._blocked(header)
+        before = before or self._moved(header, base)
         keep = max(0, header.items - 1)
         return before or self._change(header, op_id, "pop", (), keep=keep)
 
@@ -275,8 +276,9 @@ class Verbs:
         header = self.state.header
         if header is None:
             return Absent()
-        before = self._repeated(header, op_id, op_id) or self._moved(header, base)
-        before = before or self._blocked(header) or self._moved(header, base)
+        moved = self._moved(header, base)
+        before = self._repeated(header, op_id, op_id) or moved or self._blocked(header)
+        before = before or self._moved(header, base)
         return before or self._change(header, op_id, "replace", items, keep=keep)
 
     def submit(
@@ -477,9 +479,7 @@ class Verbs:
         background: bool,
     ) -> None:
         deadline = self.now + lease
-        header.turn = Turn(
-            turn_id, token, worker, attempt, deadline, lease, "running", background
-        )
+        header.turn = Turn(turn_id, token, worker, attempt, deadline, lease, "running", background)
         header.claim_by = None
         self.wake.clear()
 
