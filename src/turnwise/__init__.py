@@ -1,0 +1,19 @@
+"""Turnwise: any worker can pick up any conversation.
+
+Sessions for agents of the OpenAI Agents SDK, on Redis, Valkey, Redis Cluster, Sentinel, SQLite or
+in memory: one turn at a time on a session, committed once.
+"""
+
+from turnwise.connect import MemorySession, RedisSession, SQLiteSession, connect, session_id
+from turnwise.errors import TurnwiseError
+from turnwise.runner import Runner
+
+__all__ = [
+    "MemorySession",
+    "RedisSession",
+    "Runner",
+    "SQLiteSession",
+    "TurnwiseError",
+    "connect",
+    "session_id",
+]

@@ -1,7 +1,21 @@
-"""A turn's life, and reading between turns; everything below the Agents SDK's own types."""
+"""A turn's life, and changes between turns; everything below the Agents SDK's own types."""
 
+from turnwise.turns.begin import Busyness
+from turnwise.turns.block import OnError, block, check_on_error, end
+from turnwise.turns.ids import check_session_id
 from turnwise.turns.settings import Settings
 from turnwise.turns.turn import Turn
-from turnwise.turns.worker import Busyness, Worker
+from turnwise.turns.worker import Worker, worker_name
 
-__all__ = ["Busyness", "Settings", "Turn", "Worker"]
+__all__ = [
+    "Busyness",
+    "OnError",
+    "Settings",
+    "Turn",
+    "Worker",
+    "block",
+    "check_on_error",
+    "check_session_id",
+    "end",
+    "worker_name",
+]

@@ -49,7 +49,8 @@ class Reader:
             cached = None
         limit = None if last is None else 3 * last + 16  # each turn adds two elements to its items
         while True:
-            history = await self._store.read(session_id, cached and cached.tip, limit)
+            base = cached.tip if cached is not None else None
+            history = await self._store.read(session_id, base, limit)
             if isinstance(history, Absent):
                 self.cache.drop(session_id)
                 return None

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from redis.asyncio import Redis, RedisCluster, Sentinel
+from redis.asyncio import Connection, Redis, RedisCluster, Sentinel, SSLConnection
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -32,13 +33,18 @@ def cluster_client(url: str) -> RedisCluster:
 
 
 def sentinel_client(
-    hosts: Sequence[tuple[str, int]],
-    master: str,
-    *,
-    sentinel_options: dict[str, Any],
-    **options: Any,
+    hosts: Sequence[tuple[str, int]], master: str, url: str, *, sentinel_login: dict[str, str]
 ) -> Redis:
-    """A client for whichever server the sentinels call the primary at the time."""
-    sentinel = Sentinel(hosts, sentinel_kwargs={**_OPTIONS, **sentinel_options})
-    client: Redis = sentinel.master_for(master, retry=_once(), **{**_OPTIONS, **options})
+    """A client for whichever server the sentinels call the primary at the time.
+
+    `url` gives login, TLS, database and options of the servers; its host is not used. Sentinels
+    are spoken to with the same TLS options and a login of their own.
+    """
+    options = {**_OPTIONS, **parse_url(url)}
+    secure = issubclass(options.pop("connection_class", Connection), SSLConnection)
+    for part in ("host", "port"):
+        options.pop(part, None)
+    tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
+    sentinel = Sentinel(hosts, sentinel_kwargs={**_OPTIONS, **tls, "ssl": secure, **sentinel_login})
+    client: Redis = sentinel.master_for(master, retry=_once(), ssl=secure, **options)
     return client

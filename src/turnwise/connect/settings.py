@@ -1,0 +1,72 @@
+"""What the application may set, in its own units, and what the layers below are told of it."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from turnwise.contracts import Bounds
+from turnwise.errors import UsageError
+from turnwise.hooks import Hook
+from turnwise.session import ttl_ms
+from turnwise.turns import Settings, worker_name
+
+_FOR_WORKERS = (
+    "lease",
+    "compression",
+    "max_item_bytes",
+    "max_turn_bytes",
+    "cache_bytes",
+    "hooks",
+)
+
+
+class Options(TypedDict, total=False):
+    """The settings that every kind of session takes. Times are seconds, sizes bytes.
+
+    - `lease` (15): how long a session stays with a worker that no longer answers.
+    - `max_item_bytes` (16 MiB), `max_turn_bytes` (64 MiB): of the items' JSON.
+    - `max_session_bytes` (256 MiB): of one session's history as stored.
+    - `max_queue` (1000): how many messages and callers may wait for one session.
+    - `retention` (24 h): how long a committed turn_id is known.
+    - `compression` (True): of what is written; everything is read either way.
+    - `cache_bytes` (64 MiB): decoded history kept in this process; 0 for none.
+    - `hooks`: told what happens to turns.
+    - `worker`: this process's name for operators; by default host, process and a random part.
+    """
+
+    lease: float
+    max_item_bytes: int
+    max_turn_bytes: int
+    max_session_bytes: int
+    max_queue: int
+    retention: float
+    compression: bool
+    cache_bytes: int
+    hooks: tuple[Hook, ...]
+    worker: str
+
+
+def settings(options: Options) -> Settings:
+    """What a worker is told. Raises UsageError for an option that does not exist."""
+    unknown = set(options) - set(Options.__annotations__)
+    if unknown:
+        raise UsageError(
+            f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(Options.__annotations__)}"
+        )
+    return Settings(**{name: options[name] for name in _FOR_WORKERS if name in options})  # type: ignore[literal-required]  # names are those of Options
+
+
+def bounds(options: Options, ttl: float | None) -> Bounds:
+    """What a store is told. Raises InvalidTTL."""
+    known = Bounds()
+    retention = options.get("retention")
+    return Bounds(
+        ttl=ttl_ms(ttl),
+        retention=known.retention if retention is None else round(retention * 1000),
+        max_bytes=options.get("max_session_bytes", known.max_bytes),
+        max_queue=options.get("max_queue", known.max_queue),
+    )
+
+
+def name(options: Options) -> str:
+    return options.get("worker") or worker_name()

@@ -1,0 +1,178 @@
+"""A streamed run as one turn: begun by the run's first look at its session, ended when it is over.
+
+The result stays the SDK's own object; it only learns to end its turn. The private names of the
+SDK that this needs are all in `_failure` and `cancel`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, Literal, cast
+
+from agents import RunResultStreaming, StreamEvent, TResponseInputItem
+
+from turnwise.errors import StreamIdle
+from turnwise.session import Items, Session, TurnSession
+from turnwise.turns import OnError, Turn, end
+
+STREAM_IDLE_TIMEOUT = 60.0
+_log = logging.getLogger("turnwise")
+
+
+def streamed(
+    run: Callable[[OpeningSession], RunResultStreaming],
+    session: Session,
+    begin: Callable[[], Awaitable[Turn]],
+    *,
+    session_id: str,
+    on_error: OnError,
+    idle_timeout: float | None,
+) -> RunResultStreaming:
+    """Start the run, and see to its turn."""
+    opening = OpeningSession(session, session_id, begin)
+    result = run(opening)
+    result.__class__ = TurnResultStreaming
+    turned = cast(TurnResultStreaming, result)
+    turned._turn_end = TurnEnd(turned, opening, on_error, idle_timeout)
+    return turned
+
+
+class OpeningSession:
+    """The session of a streamed run: its turn begins when the run first asks for something."""
+
+    def __init__(
+        self, session: Session, session_id: str, begin: Callable[[], Awaitable[Turn]]
+    ) -> None:
+        self.session_id = session_id
+        self.session_settings = session.session_settings
+        self.turn: Turn | None = None
+        self.on_lost: Callable[[], object] = lambda: None
+        self._begin = begin
+        self._opened: TurnSession | None = None
+        self._lock = asyncio.Lock()
+
+    async def get_items(self, limit: int | None = None) -> Items:
+        return await (await self._open()).get_items(limit)
+
+    async def add_items(self, items: Items) -> None:
+        await (await self._open()).add_items(items)
+
+    async def pop_item(self) -> TResponseInputItem | None:
+        return await (await self._open()).pop_item()
+
+    async def clear_session(self) -> None:
+        await (await self._open()).clear_session()
+
+    async def _open(self) -> TurnSession:
+        async with self._lock:
+            if self._opened is None:
+                self.turn = await self._begin()
+                self.turn.on_lost = self.on_lost
+                self._opened = TurnSession(self.turn, self.session_settings, shared=True)
+        return self._opened
+
+
+class TurnEnd:
+    """Ends the turn of a streamed run when the run is over."""
+
+    def __init__(
+        self,
+        result: TurnResultStreaming,
+        opening: OpeningSession,
+        on_error: OnError,
+        idle_timeout: float | None,
+    ) -> None:
+        self._result = result
+        self._opening = opening
+        self._on_error = on_error
+        self._idle_timeout = idle_timeout
+        self._idle: StreamIdle | None = None
+        self._told = False
+        self.cancelled = False
+        opening.on_lost = result.cancel
+        self._task = asyncio.create_task(self._end(), name="turnwise-turn-end")
+        self._task.add_done_callback(self._log)
+
+    @property
+    def run_is_over(self) -> bool:
+        task = self._result.run_loop_task
+        return task is None or task.done()
+
+    async def wait(self) -> None:
+        """Return when the turn is committed or rolled back; raise what kept it from being so."""
+        self._told = True
+        await asyncio.shield(self._task)
+
+    def watch(self) -> asyncio.TimerHandle | None:
+        """A reader has an event in hand: it is to take the next one in time."""
+        if self._idle_timeout is None:
+            return None
+        return asyncio.get_running_loop().call_later(self._idle_timeout, self._reader_is_idle)
+
+    def _reader_is_idle(self) -> None:
+        if not self.run_is_over:
+            self._idle = StreamIdle(
+                f"its stream was held for {self._idle_timeout:g} s without reading, so the run was "
+                "cancelled and rolled back. Read on, or set stream_idle_timeout",
+                session_id=self._opening.session_id,
+            )
+            self._result.cancel()
+
+    async def _end(self) -> None:
+        try:
+            while not self.run_is_over:
+                await asyncio.wait({cast("asyncio.Task[Any]", self._result.run_loop_task)})
+        except asyncio.CancelledError:  # the event loop is closing
+            self._result.cancel()
+        turn = self._opening.turn
+        ours = self._idle or (turn.lost if turn else None)
+        error = ours or await self._failure()
+        if turn is not None:
+            await end(turn, error, self._on_error)
+        if ours is not None:
+            raise ours
+
+    async def _failure(self) -> BaseException | None:
+        """What the run ended with, guardrails that were still at work included."""
+        result = self._result
+        run = result.run_loop_task
+        if self.cancelled or (run is not None and run.cancelled()):
+            return asyncio.CancelledError()
+        if result._input_guardrails_task is not None:
+            await asyncio.wait({result._input_guardrails_task})
+        result._check_errors()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
+        return result._stored_exception
+
+    def _log(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None and not self._told:
+            _log.error("a streamed turn that nobody read was not committed: %s", error)
+
+
+class TurnResultStreaming(RunResultStreaming):
+    """The SDK's result of a streamed run that is a turn of a session."""
+
+    _turn_end: TurnEnd
+
+    async def stream_events(self) -> AsyncIterator[StreamEvent]:
+        """The events of the run, as the SDK gives them; ends when the turn is committed."""
+        events = cast("Any", super().stream_events())
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    timer = self._turn_end.watch()
+                    try:
+                        yield event
+                    finally:
+                        if timer is not None:
+                            timer.cancel()
+        finally:
+            await self._turn_end.wait()
+
+    def cancel(self, mode: Literal["immediate", "after_turn"] = "immediate") -> None:
+        """As the SDK's; "immediate" rolls the turn back, "after_turn" commits what is finished."""
+        if mode == "immediate" and not self._turn_end.run_is_over:
+            self._turn_end.cancelled = True
+        super().cancel(mode)

@@ -1,0 +1,231 @@
+"""The Agents SDK's Session protocol, for one conversation, for a turn, and for all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from copy import copy
+from types import TracebackType
+from typing import Any, Self, cast
+
+from agents.items import TResponseInputItem
+from agents.memory.session_settings import SessionSettings, coerce_session_settings
+
+from turnwise.errors import InvalidTTL, UnboundSession
+from turnwise.turns import (
+    Busyness,
+    OnError,
+    Turn,
+    Worker,
+    block,
+    check_on_error,
+    check_session_id,
+)
+from turnwise.types import Absent, Info
+
+Items = list[TResponseInputItem]
+
+
+class TurnSession:
+    """One open turn as the SDK's session: what is added here becomes history with the turn.
+
+    `get_items` is the raw tail of the history and the turn, halves of pairs included: the SDK's
+    run loop needs it so.
+    """
+
+    def __init__(self, turn: Turn, settings: SessionSettings | None, *, shared: bool) -> None:
+        self.session_id = turn.session_id
+        self.session_settings = settings
+        self.turn = turn
+        self._shared = shared
+
+    @property
+    def turn_id(self) -> str:
+        return self.turn.turn_id
+
+    @property
+    def attempt(self) -> int:
+        """1, or more if earlier workers died in this turn."""
+        return self.turn.attempt
+
+    async def get_items(self, limit: int | None = None) -> Items:
+        last = effective_limit(limit, self.session_settings)
+        return cast(Items, await self.turn.items(last, shared=self._shared))
+
+    async def add_items(self, items: Items) -> None:
+        await self.turn.add(cast(list[dict[str, Any]], items))
+
+    async def pop_item(self) -> TResponseInputItem | None:
+        return cast(TResponseInputItem | None, await self.turn.pop())
+
+    async def clear_session(self) -> None:
+        await self.turn.clear()
+
+
+class Session:
+    """All sessions of one store, or after `bind` one of them, as the SDK's session.
+
+    `session_id` is "" while it stands for all. `session_settings.limit` bounds what `get_items`
+    returns where the caller names no limit.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        *,
+        session_id: str | None = None,
+        limit: int | None = None,
+        session_settings: SessionSettings | dict[str, Any] | None = None,
+    ) -> None:
+        self.worker = worker
+        self.session_id = "" if session_id is None else check_session_id(session_id)
+        self.session_settings: SessionSettings | None = _settings(limit, session_settings)
+
+    def bind(
+        self,
+        session_id: str,
+        *,
+        limit: int | None = None,
+        session_settings: SessionSettings | dict[str, Any] | None = None,
+    ) -> Self:
+        """The session of this id, on the same store. Raises InvalidSessionId."""
+        bound = copy(self)
+        bound.session_id = check_session_id(session_id)
+        if limit is not None or session_settings is not None:
+            bound.session_settings = _settings(limit, session_settings)
+        return bound
+
+    @property
+    def limit(self) -> int | None:
+        """How many items at most `get_items` returns by default; None for all."""
+        return self.session_settings.limit if self.session_settings else None
+
+    # The SDK's session.
+
+    async def get_items(self, limit: int | None = None) -> Items:
+        """The caller's own copies of the last `limit` items, or all.
+
+        Halves of pairs (a call without its output, say) are left out, as a model provider would
+        refuse them. Raises UndecodableItem.
+        """
+        session_id = self.named(None)
+        last = effective_limit(limit, self.session_settings)
+        return cast(Items, await self.worker.reader.items(session_id, last))
+
+    async def add_items(self, items: Items) -> None:
+        """Add items at the end, all or none; waits while a turn runs."""
+        await self.worker.add(self.named(None), cast(list[dict[str, Any]], items))
+
+    async def pop_item(self) -> TResponseInputItem | None:
+        """Remove and return the last item; None if there is none. Waits while a turn runs."""
+        return cast(TResponseInputItem | None, await self.worker.pop(self.named(None)))
+
+    async def clear_session(self) -> None:
+        """Remove all items. Waits while a turn runs."""
+        await self.worker.clear(self.named(None))
+
+    # Turns.
+
+    @asynccontextmanager
+    async def turn(
+        self,
+        session_id: str | None = None,
+        *,
+        turn_id: str | None = None,
+        busy: Busyness = "wait",
+        timeout: float | None = 30.0,
+        on_error: OnError = "rollback",
+        shared: bool = False,
+    ) -> AsyncIterator[TurnSession]:
+        """All that happens in the block is one turn: committed at its end, or rolled back.
+
+        `busy` says what to do while another turn runs: "wait" in line for up to `timeout` seconds
+        (None: for ever), or "reject". `on_error="keep"` commits on an exception what was added
+        until then. `shared` hands out the cache's own items, which must not be changed.
+
+        Raises SessionBusy, BusyTimeout, QueueFull, SessionWaiting; AlreadyCommitted,
+        TurnDiscarded, TurnCancelled if the turn_id is finished; LeaseLost, HistoryChanged,
+        SessionGone if the turn could not be committed; OutcomeUnknown; StoreError.
+        """
+        session_id = self.named(session_id)
+        check_on_error(session_id, on_error)
+        begun = await self.worker.begin(session_id, turn_id, busy=busy, timeout=timeout)
+        async with block(begun, on_error):
+            yield TurnSession(begun, self.session_settings, shared=shared)
+
+    # For operators.
+
+    async def info(self, session_id: str | None = None) -> Info | None:
+        """What there is to know about a session without its content; None if there is none."""
+        found = await self.worker.store.info(self.named(session_id))
+        return None if isinstance(found, Absent) else found
+
+    def scan(self, match: str = "*") -> AsyncIterator[str]:
+        """The ids of all sessions that match a glob, from all nodes of a cluster; in no order.
+
+        A session that changes meanwhile may come twice or, if created or deleted, not at all.
+        """
+        return self.worker.store.scan(match)
+
+    async def delete(self, session_id: str | None = None) -> bool:
+        """Remove a session with everything in it, a running turn too; False if there was none."""
+        return await self.worker.store.delete(self.named(session_id))
+
+    async def touch(self, session_id: str | None = None, ttl: float | None = None) -> bool:
+        """Let a session expire in `ttl` seconds, or never; False if there is none."""
+        return await self.worker.store.touch(self.named(session_id), ttl_ms(ttl))
+
+    async def ping(self) -> None:
+        """Return if the store answers. Raises StoreUnavailable."""
+        await self.worker.store.ping()
+
+    async def aclose(self) -> None:
+        """Close what this object opened; a client of the application's own stays open."""
+        await self.worker.store.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def named(self, session_id: str | None) -> str:
+        """The session that a call is about. Raises UnboundSession, InvalidSessionId."""
+        if session_id is not None:
+            return check_session_id(session_id)
+        if not self.session_id:
+            raise UnboundSession(
+                f"this {type(self).__name__} stands for all sessions of its store; name one: "
+                "session.bind('user-1') is what the SDK's Runner takes, and Turnwise's Runner "
+                "takes session_id='user-1'"
+            )
+        return self.session_id
+
+
+def ttl_ms(ttl: object) -> int | None:
+    """Seconds as the stores count them. Raises InvalidTTL."""
+    if ttl is None:
+        return None
+    if isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0.001 <= ttl < 1e11:
+        raise InvalidTTL(f"ttl={ttl!r}: a ttl is a number of seconds above 0, or None for ever")
+    return round(ttl * 1000)
+
+
+def effective_limit(limit: int | None, settings: SessionSettings | None) -> int | None:
+    """How many of the last items are asked for; None for all, as a negative limit says too."""
+    if limit is None and settings is not None:
+        limit = settings.limit
+    return None if limit is None or limit < 0 else limit
+
+
+def _settings(
+    limit: int | None, settings: SessionSettings | dict[str, Any] | None
+) -> SessionSettings:
+    known = SessionSettings() if settings is None else coerce_session_settings(settings)
+    return known if limit is None else dataclasses.replace(known, limit=limit)

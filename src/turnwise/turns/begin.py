@@ -1,0 +1,141 @@
+"""Beginning a turn: at once on a free session, else in line or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING, Literal, get_args
+
+from turnwise.cache import Past
+from turnwise.errors import AlreadyCommitted, BusyTimeout, TurnwiseError, UsageError
+from turnwise.hooks import TurnWaited
+from turnwise.turns import refusals
+from turnwise.turns.ids import mint
+from turnwise.turns.shield import to_the_end
+from turnwise.types import (
+    Absent,
+    Busy,
+    Duplicate,
+    Full,
+    Grant,
+    Queued,
+    Stale,
+    Waiting,
+)
+
+if TYPE_CHECKING:
+    from turnwise.turns.worker import Worker
+
+Busyness = Literal["wait", "reject"]
+"""What to do about a busy session: stand in line for it, or raise SessionBusy at once."""
+
+_ASK_AGAIN = 5.0
+_ASK_SOON = 0.05
+_VERY_LONG = 7 * 24 * 60 * 60.0
+
+Answer = Grant | Busy | Queued | Waiting | Duplicate | Stale | Full | Absent
+
+
+class Beginning:
+    """One attempt to open a turn, under one token from its first call to its last.
+
+    `sent` is when the call was sent that was answered last, on the event loop's clock.
+    """
+
+    def __init__(
+        self, worker: Worker, session_id: str, turn_id: str, cached: Past | None, *, fresh: bool
+    ) -> None:
+        self.token = mint()
+        self.sent = 0.0
+        self.waited = 0.0
+        self._worker = worker
+        self._session_id = session_id
+        self._turn_id = turn_id
+        self._base = cached.tip if cached is not None else None
+        self._fresh = fresh
+
+    async def granted(self, busy: Busyness, timeout: float | None) -> Grant:
+        if busy not in get_args(Busyness):
+            raise UsageError(
+                f"busy={busy!r} is not one of {', '.join(map(repr, get_args(Busyness)))}",
+                session_id=self._session_id,
+            )
+        try:
+            answer = await self._ask()
+            if busy == "wait" and isinstance(answer, Busy):
+                answer = await self._in_line(answer, _VERY_LONG if timeout is None else timeout)
+        except asyncio.CancelledError:
+            await to_the_end(self._give_up())
+            raise
+        if isinstance(answer, Grant):
+            return answer
+        raise await self._refusal(answer)
+
+    async def _ask(self, ticket: float | None = None) -> Answer:
+        self.sent = self._worker.now()
+        return await to_the_end(
+            self._worker.store.begin(
+                self._session_id,
+                self._turn_id,
+                self.token,
+                math.ceil(self._worker.settings.lease * 1000),
+                self._base,
+                worker=self._worker.name,
+                fresh=self._fresh,
+                ticket=None if ticket is None else math.ceil(ticket * 1000),
+            )
+        )
+
+    async def _in_line(self, answer: Busy, timeout: float) -> Answer:
+        """Wait for our turn: woken by whoever ends theirs, or when a lease may have run out."""
+        started, last = self.sent, self.sent + timeout
+        self._worker.tell(TurnWaited(self._session_id, self._turn_id, answer.worker))
+        latest: Answer = answer
+        async with self._worker.store.woken(self.token) as wake:
+            while isinstance(latest, Busy | Queued):
+                left = last - self._worker.now()
+                if left <= 0:
+                    await to_the_end(self._give_up())
+                    raise self._timeout(latest, timeout)
+                latest = await self._ask(ticket=left)
+                if isinstance(latest, Queued):
+                    lease = max(_ASK_SOON, latest.remaining / 1000)
+                    await wake.wait(min(left, lease, _ASK_AGAIN))
+        self.waited = self._worker.now() - started
+        return latest
+
+    async def _give_up(self) -> None:
+        await self._worker.give_up(self._session_id, self._turn_id, self.token)
+
+    async def _refusal(self, answer: Answer) -> TurnwiseError:
+        session_id = self._session_id
+        if isinstance(answer, Busy | Queued):
+            return refusals.busy(session_id, answer)
+        if isinstance(answer, Waiting):
+            return refusals.waiting(session_id, answer)
+        if isinstance(answer, Full):
+            return refusals.queue_full(session_id, answer.limit)
+        if isinstance(answer, Duplicate):
+            return await self._finished(answer)
+        incarnation = answer.incarnation if isinstance(answer, Stale) else ""
+        return refusals.not_ours(session_id, self._turn_id, incarnation, Stale(incarnation))
+
+    async def _finished(self, answer: Duplicate) -> TurnwiseError:
+        unfinished = refusals.unfinished(self._session_id, self._turn_id, answer)
+        if unfinished is not None:
+            return unfinished
+        return AlreadyCommitted(
+            f"turn {self._turn_id!r} is part of the history already and did not run again; "
+            "`items` of this error is what it added",
+            session_id=self._session_id,
+            turn_id=self._turn_id,
+            items=await self._worker.reader.added(self._session_id, answer),
+            committed_at=answer.record.at / 1000 if answer.record else 0.0,
+        )
+
+    def _timeout(self, answer: Busy | Queued, timeout: float) -> BusyTimeout:
+        return BusyTimeout(
+            f"after {timeout:g} s of waiting {refusals.holder(answer)}. Send it again later, or "
+            "with a longer timeout",
+            session_id=self._session_id,
+        )

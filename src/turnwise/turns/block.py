@@ -1,0 +1,59 @@
+"""The block in which a turn lives: committed at its end, rolled back on an exception."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Literal, get_args
+
+from turnwise.errors import UsageError
+from turnwise.turns.turn import Turn
+
+OnError = Literal["rollback", "keep"]
+"""What an exception does to the turn: leave no trace of it, or commit what it had added."""
+
+
+def check_on_error(session_id: str, on_error: object) -> None:
+    if on_error not in get_args(OnError):
+        raise UsageError(
+            f"on_error={on_error!r} is not one of {', '.join(map(repr, get_args(OnError)))}",
+            session_id=session_id,
+        )
+
+
+async def end(turn: Turn, error: BaseException | None, on_error: OnError) -> None:
+    """End a turn as its work ended. A cancellation always rolls it back."""
+    if error is None or (on_error == "keep" and isinstance(error, Exception) and not turn.lost):
+        await turn.commit()
+    else:
+        await turn.roll_back(error)
+
+
+@asynccontextmanager
+async def block(turn: Turn, on_error: OnError) -> AsyncIterator[Turn]:
+    """Run the block as this turn. If the turn is lost meanwhile, the block is cancelled.
+
+    Raises what the block raised, what `Turn.commit` raises, or `Turn.lost`.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    interrupted = False
+
+    def interrupt() -> None:
+        nonlocal interrupted
+        interrupted = task.cancel()
+
+    turn.on_lost = interrupt
+    try:
+        try:
+            yield turn
+        except BaseException as error:
+            await end(turn, error, on_error)
+            raise
+        await end(turn, None, on_error)
+    except asyncio.CancelledError as cancellation:
+        # As asyncio.timeout does: only a cancellation of our own becomes our error.
+        if interrupted and task.uncancel() == 0 and turn.lost is not None:
+            raise turn.lost from cancellation
+        raise

@@ -1,0 +1,66 @@
+"""The lease as this worker knows it: renewed in time, or known to have run out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from turnwise.errors import TurnwiseError
+
+
+class Lease:
+    """Calls `renew` every third of `length` seconds; it answers whether the lease still stands.
+
+    The lease is counted from before the call that was granted or renewed it was sent, so it ends
+    here no later than in the store. `ended` is called when a renewal was refused, or with the
+    error when the store did not answer until the end.
+    """
+
+    def __init__(
+        self,
+        length: float,
+        start: float,
+        renew: Callable[[], Awaitable[bool]],
+        ended: Callable[[TurnwiseError | None], None],
+    ) -> None:
+        self._length = length
+        self._end = start + length
+        self._renew = renew
+        self._ended = ended
+        self._loop = asyncio.get_running_loop()
+        self._heartbeat: asyncio.Task[None] | None = None
+        self._stopped = False
+        self._timer = self._loop.call_at(start + length / 3, self._beat)
+
+    @property
+    def overdue(self) -> bool:
+        """Whether it has run out as far as this worker knows: the event loop stalled, say."""
+        return self._loop.time() >= self._end
+
+    async def renew(self) -> bool:
+        """Renew it now; whether it stands."""
+        sent = self._loop.time()
+        stands = await self._renew()
+        if stands:
+            self._end = sent + self._length
+        return stands
+
+    def stop(self) -> None:
+        """Renew it no more."""
+        self._stopped = True
+        self._timer.cancel()
+
+    def _beat(self) -> None:
+        self._heartbeat = self._loop.create_task(self._try(), name="turnwise-heartbeat")
+
+    async def _try(self) -> None:
+        pause = self._length / 3
+        try:
+            if not await self.renew():
+                self._ended(None)
+        except TurnwiseError as error:
+            pause /= 4
+            if self.overdue and not self._stopped:
+                self._ended(error)
+        if not self._stopped:
+            self._timer = self._loop.call_later(pause, self._beat)

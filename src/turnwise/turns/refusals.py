@@ -1,0 +1,125 @@
+"""From the store's refusals to the errors that say what to do about them."""
+
+from __future__ import annotations
+
+from turnwise.errors import (
+    HistoryChanged,
+    LeaseLost,
+    OutcomeUnknown,
+    QueueFull,
+    SessionBusy,
+    SessionGone,
+    SessionTooLarge,
+    SessionWaiting,
+    StoreUnavailable,
+    TurnCancelled,
+    TurnDiscarded,
+    TurnError,
+)
+from turnwise.types import Busy, Duplicate, Queued, Stale, Waiting
+
+
+def busy(session_id: str, answer: Busy | Queued) -> SessionBusy:
+    if isinstance(answer, Queued) and not answer.worker:
+        return SessionBusy(
+            f"turn {answer.turn_id!r} waits in its queue as a submitted message already; wait for "
+            "the result of that, or choose another turn_id",
+            session_id=session_id,
+        )
+    return SessionBusy(
+        f"{holder(answer)}. Send it again later, or wait in line with busy='wait'",
+        session_id=session_id,
+    )
+
+
+def holder(answer: Busy | Queued) -> str:
+    seconds = max(0, answer.remaining) / 1000
+    return (
+        f"turn {answer.turn_id!r} of worker {answer.worker!r} holds it, with {seconds:.1f} s left "
+        "of a lease that it may renew"
+    )
+
+
+def waiting(session_id: str, answer: Waiting) -> SessionWaiting:
+    return SessionWaiting(
+        f"turn {answer.turn_id!r} waits for an approval; approve or reject it first",
+        session_id=session_id,
+    )
+
+
+def queue_full(session_id: str, limit: int) -> QueueFull:
+    return QueueFull(
+        f"{limit} messages and callers wait in its queue already; send it again later",
+        session_id=session_id,
+    )
+
+
+def session_too_large(session_id: str, limit: int) -> SessionTooLarge:
+    return SessionTooLarge(
+        f"its history would grow over max_session_bytes={limit}; nothing was written. Clear or "
+        "compact it, start another session, or raise the bound",
+        session_id=session_id,
+    )
+
+
+def unfinished(session_id: str, turn_id: str, answer: Duplicate) -> TurnError | None:
+    """The error for a turn_id that was given up; None if it was committed."""
+    kind = answer.record.kind if answer.record else None
+    if kind == "discarded":
+        return TurnDiscarded(
+            f"turn {turn_id!r} died half done and was given up for the turns behind it; some of "
+            "its tools may have run. Send the message with a new turn_id if it is still wanted",
+            session_id=session_id,
+        )
+    if kind == "cancelled":
+        return cancelled(session_id, turn_id)
+    return None
+
+
+def cancelled(session_id: str, turn_id: str) -> TurnCancelled:
+    return TurnCancelled(
+        f"turn {turn_id!r} was cancelled on request; history is as it was before it",
+        session_id=session_id,
+    )
+
+
+def not_ours(session_id: str, turn_id: str, incarnation: str, answer: Stale) -> TurnError:
+    """The error for a turn whose token, base or session is no longer the store's."""
+    if answer.moved:
+        return HistoryChanged(
+            f"its history changed while turn {turn_id!r} ran, so the turn was not committed. Run "
+            "it again",
+            session_id=session_id,
+        )
+    if answer.incarnation not in ("", incarnation):
+        return gone(session_id, turn_id)
+    return LeaseLost(
+        f"the lease of turn {turn_id!r} is no longer this worker's: it ran out or was taken over. "
+        "What the turn did here was not committed; send it again with the same turn_id",
+        session_id=session_id,
+    )
+
+
+def gone(session_id: str, turn_id: str) -> SessionGone:
+    return SessionGone(
+        f"it was deleted, expired or evicted while turn {turn_id!r} ran, so the turn was not "
+        "committed. Run it again to begin the session anew",
+        session_id=session_id,
+    )
+
+
+def out_of_touch(session_id: str, turn_id: str) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"the lease of turn {turn_id!r} ran out because the store did not answer for its length, "
+        "so the turn was not committed. Check the store, then send it again with the same turn_id",
+        session_id=session_id,
+    )
+
+
+def unknown_outcome(session_id: str, turn_id: str) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"the store stopped answering before it acknowledged the commit of turn {turn_id!r}, "
+        "which may be part of the history or not. Send it again with the same turn_id: it runs "
+        "only if it is not",
+        session_id=session_id,
+    )

@@ -1,0 +1,268 @@
+"""One turn that this worker holds: what it reads, what it adds, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from turnwise.cache import Item, Past
+from turnwise.codec import DecodeError
+from turnwise.errors import (
+    LeaseLost,
+    StoreUnavailable,
+    TurnError,
+    TurnwiseError,
+    UsageError,
+)
+from turnwise.hooks import TurnCommitted, TurnLost, TurnRolledBack
+from turnwise.turns import refusals
+from turnwise.turns.ids import mint
+from turnwise.turns.lease import Lease
+from turnwise.turns.shield import to_the_end
+from turnwise.types import Base, Done, Full, Gone, Grant, Renewed, Stale
+
+if TYPE_CHECKING:
+    from turnwise.turns.worker import Worker
+
+Lost = TurnError | StoreUnavailable
+
+
+class Turn:
+    """The history as this turn sees it: what was there at its begin, and what it added since.
+
+    Nothing is written before `commit`. `lost` is the error that ended the turn from outside, if
+    one did: every method raises it from then on, and if nobody called one when it happened,
+    `on_lost` is called.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        session_id: str,
+        token: str,
+        grant: Grant,
+        *,
+        past: Past | None,
+        start: float,
+        minted: bool,
+    ) -> None:
+        self.session_id = session_id
+        self.turn_id = grant.turn_id
+        self.attempt = grant.attempt
+        self.lost: Lost | None = None
+        self.on_lost: Callable[[], object] = _nobody
+        self.ended = False
+        self._worker = worker
+        self._token = token
+        self._grant = grant
+        self._past = past
+        self._minted = minted
+        self._kept = grant.items
+        self._added: list[bytes] = []
+        self._added_bytes = 0
+        self._begun = worker.now()
+        self._lease = Lease(worker.settings.lease, start, self._renew, self._lease_ended)
+        if grant.cancelled:
+            self._lose(refusals.cancelled(session_id, self.turn_id))
+
+    # Reading and changing, in this turn only.
+
+    async def items(self, last: int | None = None, *, shared: bool = False) -> list[Item]:
+        """All items, or the last ones, as they are (halves of pairs too).
+
+        They are the caller's own, or with `shared` those of the cache: to be read only.
+        """
+        await self._check()
+        codec = self._worker.codec
+        added = self._added if last is None else self._added[max(0, len(self._added) - last) :]
+        wanted = None if last is None else last - len(added)
+        return await self._before(wanted, shared) + codec.decode_many(added)
+
+    async def add(self, items: Iterable[Mapping[str, Any]]) -> None:
+        """Add items at the end. Raises InvalidItem, ItemTooLarge, TurnTooLarge: none is added."""
+        await self._check()
+        texts = self._worker.writer.texts(self.session_id, items, self._added_bytes)
+        self._added += texts
+        self._added_bytes += sum(map(len, texts))
+
+    async def pop(self) -> Item | None:
+        """Take away the last item, and return it; None if there is none."""
+        last = await self.items(1)
+        if self._added:
+            self._added_bytes -= len(self._added.pop())
+        elif last:
+            self._kept -= 1
+        return last[0] if last else None
+
+    async def clear(self) -> None:
+        """Take away all items."""
+        await self._check()
+        self._kept, self._added, self._added_bytes = 0, [], 0
+
+    # How it ends.
+
+    async def commit(self, payload: bytes = b"") -> None:
+        """Make it part of the history, also if the caller is cancelled meanwhile.
+
+        A turn with an id of our own that changed nothing leaves no trace. Raises LeaseLost,
+        HistoryChanged, SessionGone, SessionTooLarge, OutcomeUnknown; the turn has ended then too.
+        """
+        if self.lost is not None:
+            await self.roll_back(self.lost)
+            raise self.lost
+        if self._minted and not self._added and self._kept == self._grant.items:
+            await self.roll_back(None)
+            return
+        self._end()
+        await to_the_end(self._commit(payload))
+
+    async def roll_back(self, reason: BaseException | None) -> None:
+        """Give the session free with its history as it was. Never raises for the store."""
+        if self.ended:
+            return
+        self._end()
+        await to_the_end(self._abort())
+        self._tell(TurnRolledBack(*self._names, _name(reason), self._seconds))
+
+    # Inside.
+
+    async def _before(self, last: int | None, shared: bool) -> list[Item]:
+        """Items of the history before this turn, as far as this turn kept them."""
+        dropped = self._grant.items - self._kept
+        last = self._kept if last is None else min(last, self._kept)
+        if last == 0:
+            return []
+        past = await self._known(last + dropped)
+        try:
+            if shared and past.complete:
+                return past.items()[self._kept - last : self._kept]
+            items = past.copies(last + dropped)
+        except DecodeError as error:
+            raise await self._worker.reader.located(self.session_id, error) from None
+        return items[:last]
+
+    async def _known(self, last: int) -> Past:
+        """The history at the turn's begin, at least its last items."""
+        past = self._past
+        if past is None or not (past.complete or len(past) >= last):
+            wanted = None if last == self._grant.items else last
+            past = self._past = await self._worker.reader.past(self.session_id, wanted)
+            if past is None:
+                raise self._lose(refusals.gone(self.session_id, self.turn_id))
+            if past.tip != self._grant.tip:
+                stale = Stale(past.incarnation, moved=past.incarnation == self._grant.incarnation)
+                raise self._lose(self._not_ours(stale))
+        return past
+
+    async def _check(self) -> None:
+        if self.lost is not None:
+            raise self.lost
+        if self.ended:
+            raise UsageError(
+                f"turn {self.turn_id!r} has ended; use the session, or begin another turn",
+                session_id=self.session_id,
+            )
+        if self._lease.overdue:
+            await self._lease.renew()
+            if self.lost is not None:
+                raise self.lost
+
+    async def _renew(self) -> bool:
+        answer = await self._worker.store.renew(self.session_id, self.turn_id, self._token)
+        if isinstance(answer, Renewed):
+            if answer.cancelled:
+                self._lose(refusals.cancelled(self.session_id, self.turn_id))
+            return not answer.cancelled
+        self._lose(self._not_ours(answer))
+        return False
+
+    def _lease_ended(self, error: TurnwiseError | None) -> None:
+        """A heartbeat found the lease at its end: refused, or no longer answered (`error`)."""
+        if error is not None:
+            self._lose(refusals.out_of_touch(self.session_id, self.turn_id)).__cause__ = error
+        if not self.ended:
+            self.on_lost()
+
+    async def _commit(self, payload: bytes) -> None:
+        codec, grant = self._worker.codec, self._grant
+        packed = [codec.pack(text) for text in self._added]
+        keep = self._kept if self._kept < grant.items else None
+        if keep is not None:
+            self._worker.reader.cache.drop(self.session_id)
+        try:
+            answer = await self._worker.store.commit(
+                self.session_id,
+                self.turn_id,
+                self._token,
+                grant.tip,
+                mint(),
+                packed,
+                keep=keep,
+                payload=payload,
+            )
+        except StoreUnavailable as error:
+            raise refusals.unknown_outcome(self.session_id, self.turn_id) from error
+        if not isinstance(answer, Done):
+            raise await self._refused(answer)
+        if keep is None:
+            self._remember(answer.tip)
+        size = sum(map(len, packed))
+        self._tell(TurnCommitted(*self._names, len(packed), size, self._seconds))
+
+    def _remember(self, tip: Base) -> None:
+        past = self._past
+        if past is None and self._grant.items == 0:
+            past = Past(self._worker.codec, self._grant.incarnation, self._grant.tip, [])
+        if past is not None:
+            self._worker.reader.cache.put(self.session_id, past.extended(tip, self._added))
+
+    async def _refused(self, answer: Stale | Gone | Full) -> TurnwiseError:
+        self._worker.reader.cache.drop(self.session_id)
+        if isinstance(answer, Full):
+            await self._abort()
+            return refusals.session_too_large(self.session_id, answer.limit)
+        error = self._not_ours(answer)
+        self._tell(TurnLost(*self._names, type(error).__name__))
+        return error
+
+    def _not_ours(self, answer: Stale | Gone) -> TurnError:
+        if isinstance(answer, Gone):
+            return refusals.gone(self.session_id, self.turn_id)
+        return refusals.not_ours(self.session_id, self.turn_id, self._grant.incarnation, answer)
+
+    async def _abort(self) -> None:
+        if isinstance(self.lost, LeaseLost):
+            return
+        await self._worker.give_up(self.session_id, self.turn_id, self._token)
+
+    def _lose(self, error: Lost) -> Lost:
+        if self.lost is None and not self.ended:
+            self.lost = error
+            self._lease.stop()
+            self._tell(TurnLost(*self._names, type(error).__name__))
+        return error
+
+    def _end(self) -> None:
+        if self.ended:
+            raise UsageError(f"turn {self.turn_id!r} has ended already", session_id=self.session_id)
+        self.ended = True
+        self._lease.stop()
+
+    @property
+    def _names(self) -> tuple[str, str]:
+        return self.session_id, self.turn_id
+
+    @property
+    def _seconds(self) -> float:
+        return self._worker.now() - self._begun
+
+    def _tell(self, event: Any) -> None:
+        self._worker.tell(event)
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""
+
+
+def _name(reason: BaseException | None) -> str:
+    return "" if reason is None else type(reason).__name__

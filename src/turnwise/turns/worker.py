@@ -1,0 +1,153 @@
+"""A process that runs turns: its way to begin one, and to change a session between turns."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from turnwise.cache import Cache, Item, Past
+from turnwise.codec import Codec, DecodeError
+from turnwise.contracts import Store
+from turnwise.errors import StoreError
+from turnwise.hooks import TurnBegun, TurnEvent, tell
+from turnwise.turns import refusals
+from turnwise.turns.begin import Beginning, Busyness
+from turnwise.turns.block import block
+from turnwise.turns.ids import check_session_id, check_turn_id, mint
+from turnwise.turns.reading import Reader
+from turnwise.turns.settings import Settings
+from turnwise.turns.shield import to_the_end
+from turnwise.turns.turn import Turn
+from turnwise.turns.writing import Writer
+from turnwise.types import Absent, Done, Full, Grant, Stale, Waiting
+
+_log = logging.getLogger("turnwise")
+
+
+def worker_name() -> str:
+    """Host, process and a random part: tells operators who holds a lease."""
+    return f"{socket.gethostname()}:{os.getpid()}:{mint()[:6]}"
+
+
+class Worker:
+    """This process, for one store."""
+
+    def __init__(self, store: Store, settings: Settings, name: str) -> None:
+        self.store = store
+        self.settings = settings
+        self.name = name
+        self.codec = Codec(compression=settings.compression)
+        self.reader = Reader(store, self.codec, Cache(settings.cache_bytes))
+        self.writer = Writer(self.codec, settings)
+
+    # Turns.
+
+    async def begin(
+        self,
+        session_id: str,
+        turn_id: str | None = None,
+        *,
+        busy: Busyness = "wait",
+        timeout: float | None = 30.0,
+    ) -> Turn:
+        """Open a turn as soon as the session is free; `timeout` in seconds, None for ever.
+
+        Raises SessionBusy, BusyTimeout, SessionWaiting, QueueFull; AlreadyCommitted,
+        TurnDiscarded or TurnCancelled if the turn_id is finished; StoreError.
+        """
+        check_session_id(session_id)
+        fresh = turn_id is None
+        turn_id = mint() if turn_id is None else check_turn_id(session_id, turn_id)
+        cached = self.reader.cache.get(session_id)
+        beginning = Beginning(self, session_id, turn_id, cached, fresh=fresh)
+        grant = await beginning.granted(busy, timeout)
+        past = await self._past(session_id, beginning.token, grant, cached)
+        turn = Turn(
+            self, session_id, beginning.token, grant, past=past, start=beginning.sent, minted=fresh
+        )
+        waited, reloaded = beginning.waited, grant.history is None
+        self.tell(TurnBegun(session_id, turn_id, grant.attempt, grant.items, waited, reloaded))
+        return turn
+
+    async def give_up(self, session_id: str, turn_id: str, token: str) -> None:
+        """Let go of a turn or a place in line. If the store does not answer, it ends by itself."""
+        try:
+            await self.store.abort(session_id, turn_id, token)
+        except StoreError as error:
+            _log.warning("turn %r stays open until its lease runs out: %s", turn_id, error)
+
+    async def _past(
+        self, session_id: str, token: str, grant: Grant, cached: Past | None
+    ) -> Past | None:
+        """What the grant brought of the history, joined to what was cached of it."""
+        if grant.history is None:
+            return None
+        try:
+            return self.reader.absorb(session_id, grant.history, cached)
+        except BaseException:
+            await to_the_end(self.give_up(session_id, grant.turn_id, token))
+            raise
+
+    # Changes between turns. Each is a small turn: in one call on a free session, else in line.
+
+    async def add(self, session_id: str, items: Iterable[Mapping[str, Any]]) -> None:
+        """Add items at the end. Raises InvalidItem and LimitError: then none is added."""
+        check_session_id(session_id)
+        items = list(items)
+        texts = self.writer.texts(session_id, items)
+        if not texts:
+            return
+        packed = [self.codec.pack(text) for text in texts]
+        answer = await to_the_end(self.store.append(session_id, mint(), packed))
+        if isinstance(answer, Full):
+            raise refusals.session_too_large(session_id, answer.limit)
+        if not self._is_done(session_id, answer):
+            async with block(await self.begin(session_id), "rollback") as turn:
+                await turn.add(items)
+
+    async def pop(self, session_id: str) -> Item | None:
+        """Take away the last item, and return it; None if there is none."""
+        check_session_id(session_id)
+        while True:
+            past = await self.reader.past(session_id, 1)
+            if past is None or not len(past):
+                return None
+            try:
+                last = past.copies(1)[0]
+            except DecodeError as error:
+                raise await self.reader.located(session_id, error) from None
+            answer = await to_the_end(self.store.pop(session_id, mint(), past.tip))
+            if isinstance(answer, Stale | Absent):
+                continue
+            if self._is_done(session_id, answer):
+                return last
+            async with block(await self.begin(session_id), "rollback") as turn:
+                return await turn.pop()
+
+    async def clear(self, session_id: str) -> None:
+        """Take away all items."""
+        check_session_id(session_id)
+        answer = await to_the_end(self.store.clear(session_id, mint()))
+        if not isinstance(answer, Absent) and not self._is_done(session_id, answer):
+            async with block(await self.begin(session_id), "rollback") as turn:
+                await turn.clear()
+
+    def _is_done(self, session_id: str, answer: object) -> bool:
+        """Whether the change was made; False if the session is busy."""
+        if isinstance(answer, Waiting):
+            raise refusals.waiting(session_id, answer)
+        return isinstance(answer, Done)
+
+    # What they all use.
+
+    def now(self) -> float:
+        """The event loop's clock, in seconds."""
+        return asyncio.get_running_loop().time()
+
+    def tell(self, event: TurnEvent) -> None:
+        if self.settings.hooks:
+            tell(self.settings.hooks, event)

@@ -1,0 +1,51 @@
+"""From items to the texts of their elements, within the bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from turnwise.codec import Codec, EncodeError
+from turnwise.errors import InvalidItem, ItemTooLarge, TurnTooLarge
+from turnwise.turns.settings import Settings
+
+
+class Writer:
+    """Takes items in: all of a call, or none."""
+
+    def __init__(self, codec: Codec, settings: Settings) -> None:
+        self._codec = codec
+        self._settings = settings
+
+    def texts(
+        self, session_id: str, items: Iterable[Mapping[str, Any]], before: int = 0
+    ) -> list[bytes]:
+        """The items as uncompressed elements, `before` bytes of the same turn in front of them.
+
+        Raises InvalidItem, ItemTooLarge, TurnTooLarge.
+        """
+        texts = [self._text(session_id, item) for item in items]
+        size = before + sum(map(len, texts))
+        if size > (most := self._settings.max_turn_bytes):
+            raise TurnTooLarge(
+                f"the items of one turn would be {size} bytes together, over max_turn_bytes="
+                f"{most}; none of these was added. Add less in one turn, or raise the bound",
+                session_id=session_id,
+            )
+        return texts
+
+    def _text(self, session_id: str, item: Mapping[str, Any]) -> bytes:
+        try:
+            text = self._codec.text(item)
+        except EncodeError as error:
+            raise InvalidItem(
+                f"{error}; an item is a dict of JSON values. Nothing was added",
+                session_id=session_id,
+            ) from None
+        if len(text) > (most := self._settings.max_item_bytes):
+            raise ItemTooLarge(
+                f"an item of {len(text)} bytes is over max_item_bytes={most}; nothing was added. "
+                "Keep large content elsewhere and refer to it, or raise the bound",
+                session_id=session_id,
+            )
+        return text
