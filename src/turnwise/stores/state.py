@@ -24,7 +24,10 @@ class Turn(msgspec.Struct):
 
 
 class Entry(msgspec.Struct):
-    """One place in the queue: a message, a message that was called off, or a caller's ticket."""
+    """One place in the queue: a message, a message that was called off, or a caller's ticket.
+
+    Of a message that was called off, `message` is the commit id that its record will carry.
+    """
 
     turn_id: str
     kind: Literal["message", "called off", "ticket"]
@@ -66,8 +69,11 @@ class State(Protocol):
     """One session inside one transaction; positions count history elements from 0."""
 
     header: Header | None
-    queue: list[Entry]
-    """Oldest first."""
+
+    @property
+    def queue(self) -> list[Entry]:
+        """Oldest first."""
+        ...
 
     def history(self, first: int, last: int) -> list[bytes]: ...
 

@@ -1,0 +1,128 @@
+"""One connection: opened, looked at and set up, so that a verb can start."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from turnwise.errors import NewerFormat, NotASession, StoreRefused
+from turnwise.stores.sqlite.files import refuse_network
+from turnwise.stores.sqlite.queries import schema
+
+APPLICATION = 0x5475726E  # "Turn"
+SCHEMA = 1
+_Version = tuple[int, ...]
+_STATEMENTS = 64
+
+
+def open_database(path: str, patience: float) -> sqlite3.Connection:
+    """A connection to the file, which is made if absent. `patience`: seconds to wait for a lock.
+
+    Raises NotASession or NewerFormat for somebody else's file, StoreRefused for a place or a
+    journal mode in which the data would not be safe, and whatever SQLite raises.
+    """
+    refuse_network(path)
+    database = sqlite3.connect(
+        path, timeout=patience, isolation_level=None, cached_statements=_STATEMENTS
+    )
+    try:
+        _set_up(database, path)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+@contextmanager
+def transaction(database: sqlite3.Connection, *, writes: bool) -> Iterator[None]:
+    """All or nothing. A writer takes its lock at the start, so that nothing it read can change."""
+    database.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
+
+
+def wal_is_safe(version: _Version) -> bool:
+    """Whether this SQLite lacks the WAL-reset bug, which damages a file used by two connections.
+
+    It was in 3.7.0 to 3.51.2, except the repaired 3.44.6 and 3.50.7.
+    """
+    repaired = ((3, 44, 6), (3, 50, 7))
+    return version >= (3, 51, 3) or any(
+        version[:2] == good[:2] and version >= good for good in repaired
+    )
+
+
+def _set_up(database: sqlite3.Connection, path: str) -> None:
+    database.execute("PRAGMA trusted_schema = OFF")
+    with transaction(database, writes=False):
+        fresh = _is_fresh(database, path)
+    _choose_journal(database, path, fresh=fresh)
+    database.execute("PRAGMA synchronous = FULL")
+    if fresh:
+        with transaction(database, writes=True):
+            if _is_fresh(database, path):  # nobody else was quicker
+                _create(database)
+
+
+def _is_fresh(database: sqlite3.Connection, path: str) -> bool:
+    """Whether the file is still empty. Raises if it is not ours, or newer than we know."""
+    application, version = _number(database, "application_id"), _number(database, "user_version")
+    (tables,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if (application, version, tables) == (0, 0, 0):
+        return True
+    if application != APPLICATION:
+        raise NotASession(
+            f"{path} is another application's database; it was left as it is. Choose another path"
+        )
+    if version > SCHEMA:
+        raise NewerFormat(
+            f"{path} has schema {version}, made by a newer version of Turnwise (this one knows "
+            f"{SCHEMA}); it was left as it is. Upgrade this worker"
+        )
+    return False
+
+
+def _create(database: sqlite3.Connection) -> None:
+    for statement in schema():
+        database.execute(statement)
+    database.execute(f"PRAGMA application_id = {APPLICATION}")
+    database.execute(f"PRAGMA user_version = {SCHEMA}")
+
+
+def _choose_journal(database: sqlite3.Connection, path: str, *, fresh: bool) -> None:
+    """Whoever makes the file decides, for all processes; only the unsafe is undone."""
+    (mode,) = database.execute("PRAGMA journal_mode").fetchone()
+    if wal_is_safe(sqlite3.sqlite_version_info):
+        if fresh or mode == "wal":
+            _set_journal(database, "WAL")
+            return
+    elif mode == "wal" and _set_journal(database, "TRUNCATE") == "wal":
+        raise StoreRefused(
+            f"{path} is in use by a newer SQLite in WAL mode, which SQLite "
+            f"{sqlite3.sqlite_version} cannot use safely from several processes. Give all workers "
+            "a Python with SQLite 3.51.3 or newer, or stop them all once and start this one first"
+        )
+    # Unlike DELETE, TRUNCATE leaves no directory entry to be lost in a power cut.
+    _set_journal(database, "TRUNCATE")
+
+
+def _set_journal(database: sqlite3.Connection, mode: str) -> str:
+    """The mode that the file is in after the attempt: somebody else may be using it."""
+    try:
+        (now,) = database.execute(f"PRAGMA journal_mode = {mode}").fetchone()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        (now,) = database.execute("PRAGMA journal_mode").fetchone()
+    return str(now)
+
+
+def _number(database: sqlite3.Connection, pragma: str) -> int:
+    (value,) = database.execute(f"PRAGMA {pragma}").fetchone()
+    return int(value)

@@ -1,0 +1,147 @@
+"""Sessions in a SQLite file. Each verb is one transaction, in the connection's own thread."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
+
+from turnwise.contracts import Bounds
+from turnwise.errors import StoreRefused
+from turnwise.stores.embedded import Clock, EmbeddedStore, system_clock
+from turnwise.stores.sqlite.database import transaction
+from turnwise.stores.sqlite.files import absolute
+from turnwise.stores.sqlite.queries import query
+from turnwise.stores.sqlite.state import SQLiteState, delete
+from turnwise.stores.sqlite.thread import Connections
+from turnwise.stores.sqlite.wake import POLL, Lookout, PolledWake
+from turnwise.stores.verbs import Verbs
+
+T = TypeVar("T")
+
+SWEEP_MS = 60_000
+"""How often a writing process removes sessions that expired without anybody asking for them."""
+_SWEPT_AT_ONCE = 20
+_PAGE = 1000
+
+
+class SQLiteStore(EmbeddedStore):
+    """The contract of `turnwise.contracts.Store` in one file, for the processes of one machine.
+
+    The file is made with the first call, its directory is not. A call waits `busy_timeout`
+    seconds for other processes to let go of the file, then raises `StoreUnavailable`.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        bounds: Bounds | None = None,
+        clock: Clock = system_clock,
+        busy_timeout: float = 10.0,
+    ) -> None:
+        super().__init__(bounds=bounds, clock=clock)
+        self.path = absolute(path)
+        self._connections = Connections(self.path, busy_timeout)
+        self._wakes: dict[str, PolledWake] = {}
+        self._lookout = Lookout()
+        self._looked = 0.0
+        self._swept = 0
+
+    async def ping(self) -> None:
+        await self._connections.run(lambda database: database.execute("PRAGMA user_version"))
+
+    async def aclose(self) -> None:
+        await self._connections.aclose()
+
+    async def _run(self, session_id: str, verb: Callable[[Verbs], T], *, reads: bool = False) -> T:
+        def job(database: sqlite3.Connection) -> T:
+            return self._transact(database, session_id, verb, reads=reads)
+
+        return await self._connections.run(job, session_id)
+
+    def _transact(
+        self,
+        database: sqlite3.Connection,
+        session_id: str,
+        verb: Callable[[Verbs], T],
+        *,
+        reads: bool,
+    ) -> T:
+        with transaction(database, writes=not reads):
+            now = self.clock()
+            state = SQLiteState(database, session_id, now)
+            verbs = self._verbs(state)
+            answer = verb(verbs)
+            if not reads:
+                state.save()
+                self._leave_wakes(database, verbs.wake, now)
+                self._sweep(database, now)
+        self._notify(verbs.wake)
+        return answer
+
+    def _leave_wakes(
+        self, database: sqlite3.Connection, wake: list[tuple[str, str]], now: int
+    ) -> None:
+        elsewhere = [token for _, token in wake if token not in self._wakes]
+        if elsewhere:
+            self._lookout.add(database, elsewhere, now)
+
+    def _notify(self, wake: list[tuple[str, str]]) -> None:
+        """Called in the connection's thread, so that no cancelled task can lose a wake-up."""
+        for _, token in wake:
+            if (waiting := self._wakes.get(token)) is not None:
+                waiting.wake()
+
+    async def _look(self) -> None:
+        """Wake whom other processes want woken; once a poll, however many wait."""
+        now = time.monotonic()
+        if now - self._looked < POLL / 2:
+            return
+        self._looked = now
+        tokens = await self._connections.run(self._lookout.look)
+        self._notify([("", token) for token in tokens])
+
+    def _sweep(self, database: sqlite3.Connection, now: int) -> None:
+        if abs(now - self._swept) >= SWEEP_MS:
+            self._swept = now
+            _remove_expired(database, now)
+
+    async def _session_ids(self) -> Iterable[str]:
+        with suppress(StoreRefused):  # what cannot be removed, as on a read-only disk, is skipped
+            await self._connections.run(self._remove_all_expired)
+        after, session_ids = "", list[str]()
+        while page := await self._connections.run(self._page_of_ids(after)):
+            session_ids += page
+            after = page[-1]
+        return session_ids
+
+    def _remove_all_expired(self, database: sqlite3.Connection) -> None:
+        while _expired(database, self.clock()):
+            with transaction(database, writes=True):
+                _remove_expired(database, self.clock())
+
+    def _page_of_ids(self, after: str) -> Callable[[sqlite3.Connection], list[str]]:
+        place = {"after": after, "now": self.clock(), "count": _PAGE}
+        return lambda database: [row[0] for row in database.execute(query("session_ids"), place)]
+
+    @asynccontextmanager
+    async def woken(self, token: str) -> AsyncIterator[PolledWake]:
+        wake = self._wakes[token] = PolledWake(self._longest_wait, self._look)
+        try:
+            yield wake
+        finally:
+            del self._wakes[token]
+
+
+def _expired(database: sqlite3.Connection, now: int) -> list[int]:
+    place = {"now": now, "count": _SWEPT_AT_ONCE}
+    return [row for (row,) in database.execute(query("expired_sessions"), place)]
+
+
+def _remove_expired(database: sqlite3.Connection, now: int) -> None:
+    for row in _expired(database, now):
+        delete(database, row)
