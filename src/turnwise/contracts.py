@@ -6,7 +6,9 @@ journal. It sees bytes only. Every verb is atomic and is decided by the store's 
 **Sent twice, done once.** An effect happens at most once per turn_id, token or op_id, and a resend
 answers as the first call did, within the retention. So whoever gets an exception instead of an
 answer sends the same arguments again. Tokens, op ids and commit ids are minted by the caller,
-random, never reused.
+random, without white space, never reused. What a session knows of them goes with the session; of
+the tokens whose turn was not committed it knows the last eight, so a begin that comes later still
+opens a turn which nobody serves, until its lease runs out.
 
 **Two guards.** The lease saves work: it keeps a second worker from paying for the same turn. The
 base saves history: a change names the history that it was made for, and is refused as *stale* if
@@ -117,7 +119,8 @@ class Store(Protocol):
         *stale*. A turn_id that is finished is a *duplicate*. The turn of this turn_id whose worker
         died is taken over: attempt + 1, and its journal.
 
-        `fresh` promises that nobody can have used this turn_id before, which saves a search.
+        `fresh` promises that nobody but this very call can have used this turn_id, which shortens
+        a search.
         `resume` takes a turn that waits for an approval (*absent* if none of this id is open);
         without it the answer is *waiting*. `ticket` asks for a place in the queue, for at most
         that many ms, instead of *busy*: the answer is then *queued*, and the same call is to be
@@ -159,18 +162,24 @@ class Store(Protocol):
         """Make the open turn part of the history, and release the session to the next in line.
 
         With `keep`, only the first `keep` items of the history before the turn stay. *Stale*
-        unless token and turn_id are the open turn's and the last commit is `base`.
+        unless token and turn_id are the open turn's and the last commit is `base`; the turn is
+        open still after *full*.
         """
 
     async def park(
         self, session_id: str, turn_id: str, token: str, state: bytes
     ) -> Done | Stale | Gone:
-        """Keep the turn open without a lease; `state` becomes the last entry of its journal."""
+        """Keep the turn open without a lease; `state` becomes the last entry of its journal.
+
+        A session kept waiting is kept like one with a commit. A resend is *stale* once the turn
+        was taken up again.
+        """
 
     async def abort(self, session_id: str, turn_id: str, token: str) -> None:
         """Give up what the token holds: the open turn and its journal, or a place in the queue.
 
-        A session that never had a commit and has nothing queued is deleted with it.
+        A begin with this token that comes later is *stale*. A session that never had a commit and
+        has nothing queued is deleted with it. A parked turn is not its token's any more.
         """
 
     async def append(
@@ -196,13 +205,17 @@ class Store(Protocol):
     ) -> Accepted | Duplicate | Full | Late:
         """Put a message into the queue. *Late* if `intent` (the store's time) is too long ago."""
 
-    async def cancel(
-        self, session_id: str, turn_id: str | None = None
-    ) -> Cancelled | Duplicate:
-        """Ask the open turn (or the one named) to stop; drop it where nobody runs it."""
+    async def cancel(self, session_id: str, turn_id: str) -> Cancelled | Duplicate:
+        """Ask this turn to stop; drop it where nobody runs it (dead, parked or still queued).
+
+        A takeover of a turn that was asked to stop is told so.
+        """
 
     async def delete(self, session_id: str) -> bool:
-        """Remove the session with everything in it; False if there was none."""
+        """Remove the session with everything in it; False if there was none.
+
+        A resend spares a session that was made anew meanwhile.
+        """
 
     async def touch(self, session_id: str, ttl: int | None) -> bool:
         """Let the session expire in `ttl` ms, or never; False if there is none."""
@@ -211,7 +224,10 @@ class Store(Protocol):
         """What there is to know about a session without its content."""
 
     def scan(self, match: str = "*") -> AsyncIterator[str]:
-        """The ids of all sessions that match a glob; one may come twice while others change."""
+        """The ids of all sessions that match a glob (`* ? [ab] [!ab]`), in no order.
+
+        One may come twice while others change.
+        """
 
     def woken(self, token: str) -> AbstractAsyncContextManager[Wake]:
         """Listen for the wake-up of a ticket; entered before the ticket is asked for."""

@@ -191,7 +191,7 @@ class EmbeddedStore(ABC):
     ) -> Accepted | Duplicate | Full | Late:
         return await self._run(session_id, lambda v: v.submit(turn_id, message, intent))
 
-    async def cancel(self, session_id: str, turn_id: str | None = None) -> Cancelled | Duplicate:
+    async def cancel(self, session_id: str, turn_id: str) -> Cancelled | Duplicate:
         return await self._run(session_id, lambda v: v.cancel(turn_id))
 
     async def delete(self, session_id: str) -> bool:

@@ -13,26 +13,22 @@ from typing import Any
 
 from redis.client import NEVER_DECODE
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
-    AuthorizationError,
-    ClusterDownError,
-    MasterDownError,
-    NoPermissionError,
+    ClusterError,
     NoScriptError,
-    ReadOnlyError,
-    RedisError,
     ResponseError,
-    TryAgainError,
 )
-from redis.exceptions import BusyLoadingError as LoadingError
 
 from turnwise.errors import StoreRefused, StoreUnavailable, TurnwiseError
 from turnwise.stores.redis.clients import Client
 from turnwise.stores.redis.header import foreign
 from turnwise.stores.redis.scripts import Script
 
-_PASSING = (ReadOnlyError, ClusterDownError, MasterDownError, TryAgainError, LoadingError)
-_PASSING_WORDS = ("CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "LOADING", "READONLY", "NOREPLICAS")
+# The server, or the cluster, is not ready for the command just now; it ran nothing of it.
+_PASSING = frozenset(
+    {"BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "NOREPLICAS", "READONLY", "TRYAGAIN"}
+)
 _RAW = {NEVER_DECODE: True}
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 
@@ -61,9 +57,7 @@ class Calls:
                     "EVALSHA", script.digest, 1, key, *args, **_RAW
                 )
             except NoScriptError:
-                return await self.client.execute_command(
-                    "EVAL", script.text, 1, key, *args, **_RAW
-                )
+                return await self.client.execute_command("EVAL", script.text, 1, key, *args, **_RAW)
 
         return await self._settle(send, session_id, key)
 
@@ -109,29 +103,25 @@ def _refusal(error: Exception, session_id: str | None, key: str) -> TurnwiseErro
     """The error for an answer that says no; None where nothing is known and a resend may help."""
     if isinstance(error, TurnwiseError):
         return error
-    if isinstance(error, _PASSING) or not _is_answer(error):
+    if not isinstance(error, ResponseError | AuthenticationError):
         return None
-    text = str(error)
-    if text.startswith(_PASSING_WORDS):
+    word = _word(error)
+    if word in _PASSING or isinstance(error, AskError | ClusterError):
         return None
-    if text.startswith("WRONGTYPE") and session_id is not None:
+    if word == "WRONGTYPE" and session_id is not None:
         return foreign(session_id, key)
-    word = _word(error, text)
     return StoreRefused(
-        f"the Redis server refused ({text}); {ADVICE.get(word, 'nothing was written')}",
+        f"the Redis server refused ({_text(error, word)}); "
+        f"{ADVICE.get(word, 'nothing was written')}",
         session_id=session_id,
     )
 
 
-def _is_answer(error: Exception) -> bool:
-    refused = ResponseError, AuthenticationError, AuthorizationError
-    return isinstance(error, refused) and isinstance(error, RedisError)
+def _word(error: Exception) -> str:
+    """The error's code; the client library cuts off the codes that it knows."""
+    return str(getattr(error, "status_code", None) or str(error).split(" ", 1)[0])
 
 
-def _word(error: Exception, text: str) -> str:
-    if isinstance(error, NoPermissionError):
-        return "NOPERM"
-    if isinstance(error, AuthenticationError):
-        return "WRONGPASS"
-    words = (word for word in ADVICE if word in text)
-    return next(words, "")
+def _text(error: Exception, word: str) -> str:
+    text = str(error)
+    return text if text.startswith(word) else f"{word} {text}"

@@ -45,6 +45,8 @@ def sentinel_client(
     for part in ("host", "port"):
         options.pop(part, None)
     tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
-    sentinel = Sentinel(hosts, sentinel_kwargs={**_OPTIONS, **tls, "ssl": secure, **sentinel_login})
+    sentinel_options = {**_OPTIONS, **tls, "ssl": secure, **sentinel_login}
+    # redis-py leaves its constructor untyped
+    sentinel = Sentinel(hosts, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]
     client: Redis = sentinel.master_for(master, retry=_once(), ssl=secure, **options)
     return client

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from turnwise.errors import InvalidKeyPrefix
 
 _UNSAFE = re.compile(r"[{}%\s\x00-\x1f\x7f-\x9f]")
+_WILDCARD = re.compile(r"[*?\[]")
 _GLOB = re.compile(r"([*?\[\]\\])")
 
 
@@ -36,9 +37,19 @@ class Keys:
     def session(self, session_id: str) -> str:
         return self.prefix + _UNSAFE.sub(_encode, session_id)
 
-    def session_id(self, key: bytes) -> str:
-        return unquote(key.decode()[len(self.prefix) :])
+    def session_id(self, key: bytes | str) -> str:
+        text = key if isinstance(key, str) else key.decode(errors="replace")
+        return unquote(text[len(self.prefix) :])
 
     def pattern(self, match: str) -> str:
-        """The SCAN pattern for session ids that match a glob; encoded as the ids are."""
-        return _GLOB.sub(r"\\\1", self.prefix) + _UNSAFE.sub(_encode, match)
+        """A SCAN pattern for at least the session ids that match a glob: by its plain beginning.
+
+        Redis would count bytes, and of the encoded form, where a glob means characters.
+        """
+        beginning = _WILDCARD.split(match, 1)[0]
+        rest = "" if beginning == match else "*"
+        return _escape(self.prefix + _UNSAFE.sub(_encode, beginning)) + rest
+
+
+def _escape(text: str) -> str:
+    return _GLOB.sub(r"\\\1", text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from fnmatch import fnmatchcase
 from typing import Any
 
 from redis.asyncio import RedisCluster
@@ -98,7 +99,7 @@ class RedisStore:
             "begin", session_id, turn_id, token, lease, *_base(base), worker, *flags
         )
         if reply[0] == b"granted":
-            return await self._grant(session_id, reply)
+            return await self._grant(session_id, token, reply)
         return answers.PLAIN[reply[0]](reply)  # type: ignore[no-any-return]  # by the script's words
 
     async def next(
@@ -106,13 +107,16 @@ class RedisStore:
     ) -> Grant | Busy | Waiting | Idle | Stale:
         reply = await self._verb("next", session_id, token, lease, *_base(base), worker)
         if reply[0] == b"granted":
-            return await self._grant(session_id, reply)
+            return await self._grant(session_id, token, reply)
         return answers.PLAIN[reply[0]](reply)  # type: ignore[no-any-return]  # by the script's words
 
     async def journal(
         self, session_id: str, turn_id: str, token: str, index: int, entries: Sequence[bytes]
     ) -> Done | Stale | Gone:
-        return await self._change("journal", session_id, turn_id, token, index, *entries)
+        answer: Done | Stale | Gone = await self._change(
+            "journal", session_id, turn_id, token, index, *entries
+        )
+        return answer
 
     async def renew(self, session_id: str, turn_id: str, token: str) -> Renewed | Stale | Gone:
         reply = await self._verb("renew", session_id, turn_id, token)
@@ -131,14 +135,16 @@ class RedisStore:
         payload: bytes = b"",
     ) -> Done | Stale | Gone | Full:
         kept = -1 if keep is None else keep
-        return await self._change(
+        answer: Done | Stale | Gone | Full = await self._change(
             "commit", session_id, turn_id, token, base.commit_id, commit_id, kept, payload, *items
         )
+        return answer
 
     async def park(
         self, session_id: str, turn_id: str, token: str, state: bytes
     ) -> Done | Stale | Gone:
-        return await self._change("park", session_id, turn_id, token, state)
+        answer: Done | Stale | Gone = await self._change("park", session_id, turn_id, token, state)
+        return answer
 
     async def abort(self, session_id: str, turn_id: str, token: str) -> None:
         await self._verb("abort", session_id, turn_id, token)
@@ -146,20 +152,30 @@ class RedisStore:
     async def append(
         self, session_id: str, op_id: str, items: Sequence[bytes]
     ) -> Done | Busy | Waiting | Full:
-        return await self._change("append", session_id, op_id, *items)
+        answer: Done | Busy | Waiting | Full = await self._change(
+            "append", session_id, op_id, *items
+        )
+        return answer
 
     async def pop(
         self, session_id: str, op_id: str, base: Base
     ) -> Done | Busy | Waiting | Stale | Absent:
-        return await self._change("pop", session_id, op_id, base.commit_id)
+        answer: Done | Busy | Waiting | Stale | Absent = await self._change(
+            "pop", session_id, op_id, base.commit_id
+        )
+        return answer
 
     async def clear(self, session_id: str, op_id: str) -> Done | Busy | Waiting | Absent:
-        return await self._change("clear", session_id, op_id)
+        answer: Done | Busy | Waiting | Absent = await self._change("clear", session_id, op_id)
+        return answer
 
     async def replace(
         self, session_id: str, op_id: str, base: Base, keep: int, items: Sequence[bytes]
     ) -> Done | Busy | Waiting | Stale | Full | Absent:
-        return await self._change("replace", session_id, op_id, base.commit_id, keep, *items)
+        answer: Done | Busy | Waiting | Stale | Full | Absent = await self._change(
+            "replace", session_id, op_id, base.commit_id, keep, *items
+        )
+        return answer
 
     async def submit(
         self, session_id: str, turn_id: str, message: bytes, intent: int | None = None
@@ -167,8 +183,8 @@ class RedisStore:
         reply = await self._verb("submit", session_id, turn_id, message, intent or 0)
         return answers.accepted(reply) if reply[0] == b"ok" else answers.PLAIN[reply[0]](reply)
 
-    async def cancel(self, session_id: str, turn_id: str | None = None) -> Cancelled | Duplicate:
-        reply = await self._verb("cancel", session_id, turn_id or "")
+    async def cancel(self, session_id: str, turn_id: str) -> Cancelled | Duplicate:
+        reply = await self._verb("cancel", session_id, turn_id)
         if reply[0] == b"absent":
             return Cancelled("absent")
         if reply[0] == b"duplicate":
@@ -176,10 +192,17 @@ class RedisStore:
         return answers.cancelled(reply)
 
     async def delete(self, session_id: str) -> bool:
-        return (await self._verb("delete", session_id))[0] == b"ok"
+        """It says first which session is meant, so that a resend spares one made anew."""
+        reply = await self._verb("info", session_id)
+        if reply[0] == b"absent":
+            return False
+        header = parse(session_id, self.keys.session(session_id), reply[1])
+        await self._verb("delete", session_id, header.incarnation)
+        return True
 
     async def touch(self, session_id: str, ttl: int | None) -> bool:
-        return (await self._verb("touch", session_id, ttl or 0))[0] == b"ok"
+        reply = await self._verb("touch", session_id, -1 if ttl is None else ttl)
+        return bool(reply[0] == b"ok")
 
     async def info(self, session_id: str) -> Info | Absent:
         reply = await self._verb("info", session_id)
@@ -207,8 +230,9 @@ class RedisStore:
             cursor = 0
             while True:
                 cursor, keys = await self._scan_page(node, cursor, options)
-                for key in keys:
-                    yield self.keys.session_id(key.encode() if isinstance(key, str) else key)
+                for session_id in map(self.keys.session_id, keys):
+                    if fnmatchcase(session_id, match):
+                        yield session_id
                 if cursor == 0:
                     break
 
@@ -243,12 +267,16 @@ class RedisStore:
         reply = await self._verb(name, session_id, *args)
         return answers.done(reply) if reply[0] == b"ok" else answers.PLAIN[reply[0]](reply)
 
-    async def _grant(self, session_id: str, reply: answers.Reply) -> Grant:
+    async def _grant(self, session_id: str, token: str, reply: answers.Reply) -> Grant | Stale:
         """A long journal is fetched by a plain command: under the lease it stands still."""
         length, journal = reply[10], reply[11]
         if length > len(journal):
             key = self.keys.session(session_id)
             reply[11] = await self._calls.plain(session_id, key, "LRANGE", key, -length, -1)
+            raw = await self._calls.plain(session_id, key, "LINDEX", key, 0)
+            turn = None if raw is None else parse(session_id, key, raw).turn
+            if turn is None or turn.token != token:
+                return Stale()
         return answers.grant(reply)
 
     async def _pages(self, session_id: str, limit: int | None) -> History | Absent:
@@ -294,6 +322,8 @@ class RedisStore:
         async def send() -> Any:
             if node is None:
                 return await self.client.scan(cursor, **options)
+            # redis-py's types do not know that a cluster's answer names the node.
+            by_node: Any
             by_node, keys = await self.client.scan(cursor, target_nodes=node, **options)
             return next(iter(by_node.values())), keys
 

@@ -125,4 +125,4 @@ def _node_client(client: Client) -> tuple[Redis, bool]:
     assert isinstance(client, RedisCluster)
     node = client.get_random_node()
     pool = ConnectionPool(connection_class=node.connection_class, **node.connection_kwargs)
-    return Redis(connection_pool=pool), True
+    return Redis.from_pool(pool), True

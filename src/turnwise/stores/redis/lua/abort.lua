@@ -1,19 +1,15 @@
 #!lua flags=allow-oom
 -- abort(turn_id, token) -> ok
--- Gives up whatever the token holds: the open turn with its journal, or a place in the queue.
+-- A token that holds nothing is finished all the same: its begin may still be on the way.
+local turn_id, token = ARGV[7], ARGV[8]
 local h, refusal = load()
 if refusal then return refusal end
 if not h then return { 'ok' } end
-if holds(h, ARGV[7], ARGV[8]) then
+if holds(h, turn_id, token) then
   drop_turn(h)
   hand_over(h)
-else
-  local place = find_queued(h, ARGV[7], ARGV[8])
-  if not place then return { 'ok' } end
-  local was_head = place == 2 * h.q - 1
-  unqueue(h, place)
-  finish(h, ARGV[8])
-  if was_head and not h.t then hand_over(h) end
+elseif not leave(h, turn_id, token) then
+  finish(h, token)
 end
 if h.s == 0 and h.q == 0 and not h.t then
   redis.call('DEL', KEY)

@@ -1,7 +1,8 @@
 #!lua
 -- begin(turn_id, token, lease, position, commit_id, worker, fresh, resume, ticket)
 --   -> granted | busy | queued | waiting | duplicate | stale | full | absent
--- fresh: nobody can have sent this turn_id before. ticket: ms to wait in the queue, 0 to not wait.
+-- fresh: nobody can have sent this turn_id before, but for a resend of this very call.
+-- ticket: ms to wait in the queue, 0 to not wait.
 local turn_id, token, lease = ARGV[7], ARGV[8], tonumber(ARGV[9])
 local position, commit_id, worker = tonumber(ARGV[10]), ARGV[11], ARGV[12]
 local fresh, resume, ticket = ARGV[13] == '1', ARGV[14] == '1', tonumber(ARGV[15])
@@ -14,24 +15,28 @@ if holds(h, turn_id, token) then return granted(h, position, commit_id) end
 
 local t = h.t
 local ours = t and t.id == turn_id
-if not fresh then
-  local p = find(h, turn_id)
-  if p then return duplicate(h, p) end
-  if not (ours and t.b) and find_queued(h, turn_id) then return { 'queued', '', turn_id, 0 } end
+local p = find(h, turn_id, fresh and READ)
+if p then
+  local answer = duplicate(h, p)
+  if leave(h, turn_id, token) then close(h) end
+  return answer
+end
+if not fresh and not (ours and t.b) then
+  local index, entry = find_queued(h, turn_id)
+  if index then return is_message(entry) and { 'queued', '', turn_id, 0 } or called_off(entry) end
 end
 if resume and not ours then return { 'absent' } end
 
 local takeover = ours and (t.s == 'waiting' and resume or t.s == 'running' and not t.b and remaining(t) <= 0)
 if takeover then
-  finish(h, t.k)
   open(h, turn_id, token, worker, lease, t.a + 1, t.b)
-  save(h)
+  close(h)
   return granted(h, position, commit_id)
 end
 
 local answer = blocked(h)
 local first = not answer and head(h)
-if first then answer = busy({ w = first.w or '', id = first.turn_id }, (h.h or NOW + CLAIM) - NOW) end
+if first then answer = busy({ w = first.w, id = first.turn_id }, claim_left(h)) end
 
 local place = find_queued(h, turn_id, token)
 if first and place and first.k == token then
@@ -41,9 +46,7 @@ end
 
 if not answer then
   open(h, turn_id, token, worker, lease, 1)
-  expire_provisionally(h, lease)
   close(h)
-  keep_alive(lease)
   return granted(h, position, commit_id)
 end
 

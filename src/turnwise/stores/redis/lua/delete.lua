@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
--- delete() -> ok | absent
+-- delete(incarnation) -> ok | absent
+-- Only the session that was meant: one that was made anew meanwhile stays.
 local h, refusal = load()
 if refusal then return refusal end
-if not h then return { 'absent' } end
+if not h or h.i ~= ARGV[7] then return { 'absent' } end
 redis.call('UNLINK', KEY)
 return { 'ok' }

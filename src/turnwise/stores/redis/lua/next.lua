@@ -10,30 +10,24 @@ if not h then return { 'idle' } end
 if is_finished(h, token) then return stale(h) end
 
 local t = h.t
-local _, entry
-if t and t.b then _, entry = find_queued(h, t.id) end
 if t and t.b and t.s == 'running' then
-  local attempts, message = string.match(entry, '^.(%d+):(.*)$')
-  if t.k == token then return granted(h, position, commit_id, message) end
+  local index, entry = find_queued(h, t.id)
+  local _, content = parse_message(entry)
+  if t.k == token then return granted(h, position, commit_id, content) end
   if remaining(t) > 0 then return busy(t, remaining(t)) end
-  local index = find_queued(h, t.id)
-  redis.call('LSET', KEY, index + 1, MESSAGE .. (attempts + 1) .. ':' .. message)
-  finish(h, t.k)
-  open(h, t.id, token, worker, lease, attempts + 1, true)
-  save(h)
-  return granted(h, position, commit_id, message)
+  redis.call('LSET', KEY, index + 1, message(t.a + 1, content))
+  open(h, t.id, token, worker, lease, t.a + 1, true)
+  close(h)
+  return granted(h, position, commit_id, content)
 end
 
 local answer = blocked(h)
 local first = not answer and head(h)
-if first and not first.message then
-  answer = busy({ w = first.w, id = first.turn_id }, (h.h or NOW + CLAIM) - NOW)
-end
+if first and not first.message then answer = busy({ w = first.w, id = first.turn_id }, claim_left(h)) end
 if not answer and first then
-  redis.call('LSET', KEY, 2 * h.q, MESSAGE .. (first.attempts + 1) .. ':' .. first.message)
+  redis.call('LSET', KEY, 2 * h.q, message(first.attempts + 1, first.message))
   open(h, first.turn_id, token, worker, lease, first.attempts + 1, true)
   close(h)
-  keep_alive(lease)
   return granted(h, position, commit_id, first.message)
 end
 close(h)

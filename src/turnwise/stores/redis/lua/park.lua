@@ -1,15 +1,15 @@
 #!lua flags=allow-oom
 -- park(turn_id, token, state) -> ok | stale | gone
 -- The turn stays open without a lease; its state is the last element of its journal.
+local turn_id, token, state = ARGV[7], ARGV[8], ARGV[9]
 local h, refusal = load()
 if refusal then return refusal end
 if not h then return { 'gone' } end
 local t = h.t
-if t and t.s == 'waiting' and t.k == ARGV[8] and t.id == ARGV[7] then return done(h) end
-if not holds(h, ARGV[7], ARGV[8]) then return stale(h) end
-redis.call('RPUSH', KEY, ARGV[9])
+if t and t.s == 'waiting' and t.k == token and t.id == turn_id then return done(h) end
+if not holds(h, turn_id, token) then return stale(h) end
+redis.call('RPUSH', KEY, state)
 t.s = 'waiting'
-if h.x and redis.call('PEXPIRETIME', KEY) == h.x then redis.call('PERSIST', KEY) end
-h.x = nil
+expire(h)
 save(h)
 return done(h)

@@ -4,9 +4,7 @@ local h, refusal = load()
 if refusal then return refusal end
 if not h then return { 'gone' } end
 if not holds(h, ARGV[7], ARGV[8]) then return stale(h) end
-local t = h.t
-t.d = NOW + t.p
-expire_provisionally(h, t.p)
-keep_alive(t.p)
+h.t.d = NOW + h.t.p
+outlive(h, h.t.p)
 save(h)
-return { 'ok', t.x or 0 }
+return { 'ok', h.t.x or 0 }

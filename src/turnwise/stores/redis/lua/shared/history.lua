@@ -31,54 +31,65 @@ local function since(h, position, commit_id)
   return start, history(h, start, h.e)
 end
 
--- The history position of a turn's marker, among what is younger than the retention.
-local function find(h, turn_id)
-  local length = redis.call('LLEN', KEY)
-  local reach = length - at(h, h.m)
-  if reach <= 0 then return nil end
+-- The history position of a turn's marker among what is younger than the retention, or among the
+-- last `most` elements.
+local function find(h, turn_id, most)
+  local reach = redis.call('LLEN', KEY) - at(h, h.m)
+  if most and most < reach then reach = most end
+  if reach <= 0 then return nil end -- MAXLEN 0 would mean no limit
   local index = redis.call('LPOS', KEY, MARKER .. turn_id, 'RANK', -1, 'MAXLEN', reach)
   return index and index - at(h, 0)
 end
 
+-- The record of the turn whose marker is at position p.
+local function record_at(h, p) return redis.call('LINDEX', KEY, at(h, p + 1)) end
+
 local function duplicate(h, p)
-  local first, before = p, math.max(0, p - READ)
-  local chunk = history(h, before, p)
-  while first > before and string.byte(chunk[first - before]) >= FIRST_ITEM_BYTE do first = first - 1 end
-  local items = { unpack(chunk, first - before + 1) }
-  return { 'duplicate', redis.call('LINDEX', KEY, at(h, p + 1)), p, items }
+  local record = record_at(h, p)
+  local added = tonumber(string.match(record, '^%S+ %d+ (%d+)'))
+  local chunk = history(h, math.max(0, p - math.min(added, READ)), p)
+  local first = #chunk + 1
+  while first > 1 and string.byte(chunk[first - 1]) >= FIRST_ITEM_BYTE do first = first - 1 end
+  return { 'duplicate', record, p, { unpack(chunk, first) } }
 end
 
--- Drops every item after the first `keep`; markers and records younger than the retention stay.
-local function cut(h, keep)
-  local drop, from, size, kept, young = h.n - keep, h.e, 16, {}, 0
-  if drop <= 0 then return end
+-- What stays when every item after the first `keep` goes: markers and records younger than the
+-- retention do. Only reads; nil when there is nothing to drop.
+local function cutting(h, keep)
+  local drop, from, size, young = h.n - keep, h.e, 16, 0
+  if drop <= 0 then return nil end
   local floor = keep == 0 and h.m or 0
-  while drop > 0 and from > floor do
-    local first = math.max(from - size, floor)
-    local chunk = history(h, first, from)
+  local z, newest_first = h.z, {}
+  while from > floor and (drop > 0 or keep == 0) do
+    local chunk = history(h, math.max(from - size, floor), from)
     for i = #chunk, 1, -1 do
       local element = chunk[i]
-      from, h.z = from - 1, h.z - #element
+      from, z = from - 1, z - #element
       if string.byte(element) >= FIRST_ITEM_BYTE then
         drop = drop - 1
-        if drop == 0 then break end
+        if drop == 0 and keep > 0 then break end
       elseif from >= h.m then
-        kept[#kept + 1] = element
+        newest_first[#newest_first + 1] = element
         if from < h.l then young = young + 1 end
       end
     end
     size = math.min(size * 2, READ)
   end
-  if keep == 0 then from, h.z = 0, 0 end
-  redis.call('LTRIM', KEY, 0, at(h, from) - 1)
-  local back = {}
-  for i = #kept, 1, -1 do
-    back[#back + 1] = kept[i]
-    h.z = h.z + #kept[i]
+  if keep == 0 then from, z = 0, 0 end
+  local stays = {}
+  for i = #newest_first, 1, -1 do
+    stays[#stays + 1] = newest_first[i]
+    z = z + #newest_first[i]
   end
-  push(back, 1)
-  h.l = math.min(h.l, from) + young
-  h.m, h.n, h.e = math.min(h.m, from), math.min(h.n, keep), from + #back
+  return { from = from, keep = keep, stays = stays, z = z, young = young }
+end
+
+local function cut(h, plan)
+  redis.call('LTRIM', KEY, 0, at(h, plan.from) - 1)
+  push(plan.stays, 1)
+  h.l = math.min(h.l, plan.from) + plan.young
+  h.m = math.min(h.m, plan.from)
+  h.n, h.e, h.z = plan.keep, plan.from + #plan.stays, plan.z
 end
 
 local function roll_marks(h)
@@ -92,25 +103,25 @@ local function record(commit_id, items, kind, payload)
   return RECORD .. commit_id .. ' ' .. string.format('%.0f', NOW) .. ' ' .. items .. ' ' .. kind .. ' ' .. payload
 end
 
--- One turn becomes history: its items (ARGV from `first` on), its marker, its record.
-local function write(h, turn_id, commit_id, kind, payload, first, keep)
+-- One turn becomes history: its items (ARGV from `first` on, if given), its marker, its record.
+local function write(h, turn_id, commit_id, kind, payload, first, plan)
   if unsaved then save(h) end
-  if keep then cut(h, keep) end
+  if plan then cut(h, plan) end
   roll_marks(h)
-  local items = #ARGV - first + 1
-  local marker, ending = MARKER .. turn_id, record(commit_id, items, kind, payload)
-  for i = first, #ARGV do h.z = h.z + #ARGV[i] end
-  push(ARGV, first)
-  redis.call('RPUSH', KEY, marker, ending)
-  h.z = h.z + #marker + #ending
-  h.e, h.n, h.s, h.c, h.u = h.e + items + 2, h.n + items, h.s + 1, commit_id, NOW
+  local elements = {}
+  for i = first or #ARGV + 1, #ARGV do elements[#elements + 1] = ARGV[i] end
+  local items = #elements
+  elements[items + 1] = MARKER .. turn_id
+  elements[items + 2] = record(commit_id, items, kind, payload)
+  for i = 1, #elements do h.z = h.z + #elements[i] end
+  push(elements, 1)
+  h.e, h.n, h.s, h.c, h.u = h.e + #elements, h.n + items, h.s + 1, commit_id, NOW
   changed = true
 end
 
-local function write_nothing(h, turn_id, commit_id, kind) write(h, turn_id, commit_id, kind, '', #ARGV + 1) end
-
-local function too_large(h, first)
-  local size = h.z
+-- Whether the items in ARGV from `first` on make the history outgrow its bound.
+local function too_large(h, first, plan)
+  local size = plan and plan.z or h.z
   for i = first, #ARGV do size = size + #ARGV[i] end
-  return size > MAX_BYTES
+  return size > MAX_BYTES and size > h.z
 end

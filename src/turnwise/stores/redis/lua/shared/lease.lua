@@ -1,11 +1,12 @@
 -- The open turn: who holds it, and what it means for everybody else.
-local function is_finished(h, token) return string.find(h.f, token, 1, true) ~= nil end
+local function is_finished(h, token) return string.find(' ' .. h.f .. ' ', ' ' .. token .. ' ', 1, true) ~= nil end
 
 local function finish(h, token)
+  if is_finished(h, token) then return end
   local tokens = {}
   for t in string.gmatch(h.f, '%S+') do tokens[#tokens + 1] = t end
   tokens[#tokens + 1] = token
-  h.f = table.concat(tokens, ' ', math.max(1, #tokens - TOKENS + 1))
+  h.f, changed = table.concat(tokens, ' ', math.max(1, #tokens - TOKENS + 1)), true
 end
 
 -- How long its lease still runs. A deadline further off than the lease is long: the clock was set.
@@ -19,12 +20,24 @@ local function holds(h, turn_id, token)
   return t and t.s == 'running' and t.k == token and t.id == turn_id
 end
 
-local function busy(t, left) return { 'busy', t.w, t.id, math.max(0, left) } end
+local function busy(t, left) return { 'busy', t.w or '', t.id, math.max(0, left) } end
 
+-- Takes the open turn away, and its journal with it.
 local function drop_turn(h)
   trim_journal(h)
   finish(h, h.t.k)
   h.t, changed = nil, true
+end
+
+-- Takes a ticket out of the queue.
+local function leave(h, turn_id, token)
+  local place = find_queued(h, turn_id, token)
+  if not place then return false end
+  local was_head = place == 2 * h.q - 1
+  unqueue(h, place)
+  finish(h, token)
+  if was_head and not h.t then hand_over(h) end
+  return true
 end
 
 -- The answer to whoever wants the session while a turn is open; nil when nothing stands in the way
@@ -39,12 +52,15 @@ local function blocked(h)
   local half_done = journal_length(h) > 0
   if half_done and left + t.p > 0 then return busy(t, left + t.p) end
   drop_turn(h)
-  if half_done then write_nothing(h, t.id, MINT, 'discarded') end
+  if half_done then
+    write(h, t.id, MINT, 'discarded', '')
+    expire(h)
+  end
   h.h, wake = NOW + CLAIM, true
   return nil
 end
 
-local function stale(h) return { 'stale', h and h.i or '' } end
+local function stale(h) return { 'stale', h.i } end
 
 local function done(h) return { 'ok', h.e, h.c } end
 
@@ -53,14 +69,18 @@ local function repeated(h, turn_id, commit_id)
   if h.c == commit_id then return done(h) end
   local p = find(h, turn_id)
   if not p then return nil end
-  if string.sub(redis.call('LINDEX', KEY, at(h, p + 1)), 2, #commit_id + 1) ~= commit_id then return nil end
+  if string.sub(record_at(h, p), 2, #commit_id + 2) ~= commit_id .. ' ' then return nil end
   return { 'ok', p + 2, commit_id }
 end
 
+-- Gives the session to a worker. A takeover is still asked to stop if the turn before it was.
 local function open(h, turn_id, token, worker, lease, attempt, background)
-  h.t = { id = turn_id, k = token, w = worker, a = attempt, d = NOW + lease, p = lease, s = 'running' }
+  local stop = h.t and h.t.x
+  if h.t then finish(h, h.t.k) end
+  h.t = { id = turn_id, k = token, w = worker, a = attempt, d = NOW + lease, p = lease, s = 'running', x = stop }
   if background then h.t.b = 1 end
   h.h, changed, wake = nil, true, nil
+  outlive(h, lease)
 end
 
 local function granted(h, position, commit_id, message)

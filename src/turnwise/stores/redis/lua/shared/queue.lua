@@ -13,6 +13,15 @@ local function unqueue(h, index)
   h.q, h.g, changed = h.q - 1, h.g + 1, true
 end
 
+local function is_message(entry) return string.sub(entry, 1, 1) == MESSAGE end
+
+local function message(attempts, content) return MESSAGE .. attempts .. ':' .. content end
+
+local function parse_message(entry)
+  local attempts, content = string.match(entry, '^.(%d+):(.*)$')
+  return tonumber(attempts), content
+end
+
 -- The list index of the marker of a queued message, or of the ticket that carries the token.
 local function find_queued(h, turn_id, token)
   if h.q == 0 then return nil end
@@ -25,6 +34,9 @@ local function find_queued(h, turn_id, token)
   end
 end
 
+-- A message that was called off keeps its place, for no record can be written while a turn is open.
+local function called_off(entry) return { 'duplicate', record(string.sub(entry, 2), 0, 'cancelled', ''), 0, {} } end
+
 -- Who is next: {ticket} or {message, turn_id, attempts}. A ticket whose caller stopped waiting, or
 -- did not claim its turn in time, is passed over, and the one behind it is woken. A message that
 -- was called off becomes a record. Only for a session that is free.
@@ -33,26 +45,29 @@ local function head(h)
   while h.q > 0 do
     local turn_id = string.sub(redis.call('LINDEX', KEY, 2 * h.q - 1), 2)
     local entry = redis.call('LINDEX', KEY, 2 * h.q)
-    if string.sub(entry, 1, 1) == MESSAGE then
-      local attempts, message = string.match(entry, '^.(%d+):(.*)$')
-      return { turn_id = turn_id, attempts = tonumber(attempts), message = message }
+    if is_message(entry) then
+      local attempts, content = parse_message(entry)
+      return { turn_id = turn_id, attempts = attempts, message = content }
     end
-    local called_off = string.sub(entry, 1, 1) == CALLED_OFF
-    local ticket = not called_off and cjson.decode(string.sub(entry, 2))
+    local ticket = string.sub(entry, 1, 1) == TICKET and cjson.decode(string.sub(entry, 2))
     if ticket and math.min(ticket.d - NOW, ticket.p) > 0 and not (h.h and NOW >= h.h) then
+      if not h.h then h.h, changed = NOW + CLAIM, true end
       ticket.turn_id = turn_id
       return ticket
     end
     unqueue(h, 2 * h.q - 1)
-    if called_off then write_nothing(h, turn_id, MINT .. h.s, 'cancelled') end
-    if h.h then h.h, wake = NOW + CLAIM, true end
+    if not ticket then write(h, turn_id, string.sub(entry, 2), 'cancelled', '') end
+    h.h, wake = NOW + CLAIM, true
   end
-  h.h = nil
+  if h.h then h.h, changed = nil, true end
 end
+
+-- How long the head of the queue has the session to itself.
+local function claim_left(h) return (h.h or NOW + CLAIM) - NOW end
 
 -- The session is free: give the head of the queue a moment to claim it.
 local function hand_over(h)
-  h.h = NOW + CLAIM
+  h.h, changed = NOW + CLAIM, true
   wake = head(h)
 end
 

@@ -8,6 +8,7 @@ local MAX_BYTES, MAX_QUEUE = tonumber(ARGV[5]), tonumber(ARGV[6])
 
 local RECORD, MARKER, TICKET, MESSAGE, CALLED_OFF, TOMBSTONE = '\1', '\2', '\3', '\4', '\5', '\0'
 local FIRST_ITEM_BYTE, VERSION, READ, PUSH, TOKENS, CLAIM = 16, 1, 256, 4000, 8, 250
+local SLACK = 1000
 
 local clock = redis.call('TIME')
 local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -33,8 +34,9 @@ local function load()
   local raw = redis.call('LINDEX', KEY, 0)
   if not raw then return nil end
   local ok, h = pcall(cjson.decode, raw)
-  if not ok or type(h) ~= 'table' or not h.v or not h.i then return nil, { 'foreign' } end
+  if not ok or type(h) ~= 'table' or type(h.v) ~= 'number' then return nil, { 'foreign' } end
   if h.v > VERSION then return nil, { 'newer', h.v } end
+  if type(h.i) ~= 'string' or type(h.q) ~= 'number' then return nil, { 'foreign' } end
   return h
 end
 
@@ -47,25 +49,29 @@ local function save(h)
   unsaved, changed = false, false
 end
 
--- A session without a commit goes away by itself, unless somebody else set its expiry.
-local function expire_provisionally(h, lease)
-  if h.s > 0 then return end
-  if not unsaved and (not h.x or redis.call('PEXPIRETIME', KEY) ~= h.x) then
-    h.x = nil
+-- Whether the expiry is still the one that we gave a session without a commit. MIGRATE carries an
+-- expiry over as the time that is left, so it moves a little; taking ours for a user's loses data.
+local function is_provisional(h)
+  return h.x and math.abs(redis.call('PEXPIRETIME', KEY) - h.x) <= SLACK
+end
+
+-- The expiry must not fall into a lease that begins now.
+local function outlive(h, lease)
+  if unsaved or is_provisional(h) then
+    h.x, changed = NOW + 2 * lease, true
+    if unsaved then save(h) end
+    redis.call('PEXPIREAT', KEY, h.x)
     return
   end
-  h.x = NOW + 2 * lease
-  save(h)
-  redis.call('PEXPIREAT', KEY, h.x)
-end
-
-local function keep_alive(lease)
-  local left = redis.call('PTTL', KEY)
-  if TTL > 0 and left >= 0 and left < 2 * lease then redis.call('PEXPIRE', KEY, math.max(TTL, 2 * lease)) end
-end
-
-local function expire(h)
-  if h.x and redis.call('PEXPIRETIME', KEY) == h.x then redis.call('PERSIST', KEY) end
   h.x = nil
+  if TTL == 0 then return end
+  local left = redis.call('PTTL', KEY)
+  if left >= 0 and left < 2 * lease then redis.call('PEXPIRE', KEY, math.max(TTL, 2 * lease)) end
+end
+
+-- The session has something to keep.
+local function expire(h)
+  if is_provisional(h) then redis.call('PERSIST', KEY) end
+  if h.x then h.x, changed = nil, true end
   if TTL > 0 then redis.call('PEXPIRE', KEY, TTL) end
 end

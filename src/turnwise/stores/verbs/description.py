@@ -1,0 +1,38 @@
+"""A session as an operator sees it."""
+
+from __future__ import annotations
+
+from turnwise.stores.state import Turn
+from turnwise.stores.verbs.session import Session
+from turnwise.types import Info, OpenTurn
+
+
+def info(s: Session, session_id: str) -> Info:
+    header = s.header
+    return Info(
+        session_id=session_id,
+        incarnation=header.incarnation,
+        items=header.items,
+        turns=header.commits,
+        bytes=header.bytes,
+        queued=len(s.state.queue),
+        journal=len(s.state.journal()),
+        created=header.created,
+        updated=header.updated,
+        ttl=None if header.expires is None else header.expires - s.now,
+        open_turn=_open_turn(s, header.turn),
+    )
+
+
+def _open_turn(s: Session, turn: Turn | None) -> OpenTurn | None:
+    if turn is None:
+        return None
+    return OpenTurn(
+        turn_id=turn.id,
+        attempt=turn.attempt,
+        worker=turn.worker,
+        state=turn.state,
+        remaining=min(turn.deadline - s.now, turn.lease),
+        cancelled=turn.cancelled,
+        background=turn.background,
+    )

@@ -1,0 +1,61 @@
+"""What the verbs share: the session they run on, and when it expires."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from turnwise.contracts import Bounds
+from turnwise.stores.state import Header, State
+
+
+@dataclass(slots=True)
+class Session:
+    """One session while a verb runs on it; `header` is a new one where there is none yet.
+
+    `now` is the store's time (ms), `mint` a random id to spend. `wake` collects the (worker,
+    token) pairs to wake once the verb has taken effect.
+    """
+
+    state: State
+    bounds: Bounds
+    now: int
+    mint: str
+    wake: list[tuple[str, str]] = field(default_factory=list)
+    header: Header = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.header = self.state.header or Header(
+            self.mint, self.mint, self.now, self.now, self.now
+        )
+
+    @property
+    def exists(self) -> bool:
+        return self.state.header is not None
+
+    def keep(self) -> None:
+        """From the first write on there is such a session."""
+        self.state.header = self.header
+
+    def is_provisional(self) -> bool:
+        """Whether its expiry is still the one that a session without a commit is given."""
+        header = self.header
+        return header.provisional is not None and header.expires == header.provisional
+
+    def outlive(self, lease: int) -> None:
+        """The expiry must not fall into a lease that begins now."""
+        header, least = self.header, self.now + 2 * lease
+        if not self.exists or self.is_provisional():
+            header.provisional = header.expires = least
+            return
+        header.provisional = None
+        if self.bounds.ttl is not None and header.expires is not None and header.expires < least:
+            header.expires = max(self.now + self.bounds.ttl, least)
+
+    def expire(self) -> None:
+        """The session has something to keep."""
+        header = self.header
+        if self.is_provisional():
+            header.expires = None
+        header.provisional = None
+        if self.bounds.ttl is not None:
+            header.expires = self.now + self.bounds.ttl
