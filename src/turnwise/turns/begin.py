@@ -73,17 +73,15 @@ class Beginning:
 
     async def _ask(self, ticket: float | None = None) -> Answer:
         self.sent = self._worker.now()
-        return await to_the_end(
-            self._worker.store.begin(
-                self._session_id,
-                self._turn_id,
-                self.token,
-                math.ceil(self._worker.settings.lease * 1000),
-                self._base,
-                worker=self._worker.name,
-                fresh=self._fresh,
-                ticket=None if ticket is None else math.ceil(ticket * 1000),
-            )
+        return await self._worker.store.begin(
+            self._session_id,
+            self._turn_id,
+            self.token,
+            math.ceil(self._worker.settings.lease * 1000),
+            self._base,
+            worker=self._worker.name,
+            fresh=self._fresh,
+            ticket=None if ticket is None else math.ceil(ticket * 1000),
         )
 
     async def _in_line(self, answer: Busy, timeout: float) -> Answer:

@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
+from turnwise.errors import TurnwiseError
+
 T = TypeVar("T")
+
+
+async def settled(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Await a call that is safe to send twice.
+
+    If the caller is cancelled meanwhile, nobody knows what became of the call: it is sent again,
+    to its end, before the cancellation goes on. (To shield it from the start would cost every
+    call a task of its own.)
+    """
+    try:
+        return await call()
+    except asyncio.CancelledError:
+        with suppress(TurnwiseError):
+            await to_the_end(call())
+        raise
 
 
 async def to_the_end(work: Coroutine[Any, Any, T]) -> T:

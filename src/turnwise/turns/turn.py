@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from turnwise.cache import Item, Past
@@ -18,7 +19,7 @@ from turnwise.hooks import TurnCommitted, TurnLost, TurnRolledBack
 from turnwise.turns import refusals
 from turnwise.turns.ids import mint
 from turnwise.turns.lease import Lease
-from turnwise.turns.shield import to_the_end
+from turnwise.turns.shield import settled, to_the_end
 from turnwise.types import Base, Done, Full, Gone, Grant, Renewed, Stale
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Turn:
             await self.roll_back(None)
             return
         self._end()
-        await to_the_end(self._commit(payload))
+        await self._commit(payload)
 
     async def roll_back(self, reason: BaseException | None) -> None:
         """Give the session free with its history as it was. Never raises for the store."""
@@ -190,15 +191,18 @@ class Turn:
         if keep is not None:
             self._worker.reader.cache.drop(self.session_id)
         try:
-            answer = await self._worker.store.commit(
-                self.session_id,
-                self.turn_id,
-                self._token,
-                grant.tip,
-                mint(),
-                packed,
-                keep=keep,
-                payload=payload,
+            answer = await settled(
+                partial(
+                    self._worker.store.commit,
+                    self.session_id,
+                    self.turn_id,
+                    self._token,
+                    grant.tip,
+                    mint(),
+                    packed,
+                    keep=keep,
+                    payload=payload,
+                )
             )
         except StoreUnavailable as error:
             raise refusals.unknown_outcome(self.session_id, self.turn_id) from error

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from turnwise.cache import Cache, Item, Past
@@ -20,7 +21,7 @@ from turnwise.turns.block import block
 from turnwise.turns.ids import check_session_id, check_turn_id, mint
 from turnwise.turns.reading import Reader
 from turnwise.turns.settings import Settings
-from turnwise.turns.shield import to_the_end
+from turnwise.turns.shield import settled, to_the_end
 from turnwise.turns.turn import Turn
 from turnwise.turns.writing import Writer
 from turnwise.types import Absent, Done, Full, Grant, Stale, Waiting
@@ -102,7 +103,7 @@ class Worker:
         if not texts:
             return
         packed = [self.codec.pack(text) for text in texts]
-        answer = await to_the_end(self.store.append(session_id, mint(), packed))
+        answer = await settled(partial(self.store.append, session_id, mint(), packed))
         if isinstance(answer, Full):
             raise refusals.session_too_large(session_id, answer.limit)
         if not self._is_done(session_id, answer):
@@ -120,7 +121,7 @@ class Worker:
                 last = past.copies(1)[0]
             except DecodeError as error:
                 raise await self.reader.located(session_id, error) from None
-            answer = await to_the_end(self.store.pop(session_id, mint(), past.tip))
+            answer = await settled(partial(self.store.pop, session_id, mint(), past.tip))
             if isinstance(answer, Stale | Absent):
                 continue
             if self._is_done(session_id, answer):
@@ -131,7 +132,7 @@ class Worker:
     async def clear(self, session_id: str) -> None:
         """Take away all items."""
         check_session_id(session_id)
-        answer = await to_the_end(self.store.clear(session_id, mint()))
+        answer = await settled(partial(self.store.clear, session_id, mint()))
         if not isinstance(answer, Absent) and not self._is_done(session_id, answer):
             async with block(await self.begin(session_id), "rollback") as turn:
                 await turn.clear()
