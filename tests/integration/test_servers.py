@@ -55,13 +55,13 @@ def no_child_left() -> Iterator[None]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def cluster(binary: Path) -> AsyncIterator[ValkeyCluster]:
-    async with ValkeyCluster(binary=binary, node_timeout=1_000) as cluster:
+    async with ValkeyCluster(binary=binary, node_timeout=1_500) as cluster:
         yield cluster
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def sentinel(binary: Path) -> AsyncIterator[ValkeySentinel]:
-    async with ValkeySentinel(binary=binary, down_after=500) as sentinel:
+    async with ValkeySentinel(binary=binary, down_after=1_000) as sentinel:
         yield sentinel
 
 
@@ -74,7 +74,7 @@ async def connected(url: str) -> AsyncIterator[Redis]:
         await client.aclose()
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not await condition():
         assert time.monotonic() < deadline, "waited in vain"

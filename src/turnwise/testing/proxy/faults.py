@@ -80,7 +80,10 @@ Faults = Callable[[Command], Fault | None]
 
 
 def once(which: str | Callable[[Command], bool], fault: Fault) -> Faults:
-    """`fault` for the first command that is named `which`, or for which it is true."""
+    """`fault` for the first command that is named `which`, or for which it is true.
+
+    The name is the one that is sent: redis-py's `incr()` sends INCRBY, say.
+    """
     left = [fault]
 
     def faults(command: Command) -> Fault | None:

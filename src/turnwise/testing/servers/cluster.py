@@ -33,7 +33,7 @@ class ValkeyCluster:
         node_timeout: int = 2_000,
         binary: Path | None = None,
         config: Config | None = None,
-        timeout: float = 30.0,
+        timeout: float = 60.0,
     ) -> None:
         self._temporary = TemporaryDirectory(self)
         self._primaries = primaries
@@ -95,7 +95,9 @@ class ValkeyCluster:
         await self.stop()
 
     async def wait_ready(self) -> None:
-        """Wait until all living nodes agree on a cluster that is ok, and replicas follow."""
+        """Wait until all living nodes agree on a cluster that is ok, and replicas follow.
+
+        Clients are then told of every living node."""
         await until(self._is_ready, self._timeout, "the cluster was ready")
 
     async def primary_of(self, slot: int) -> Node:
@@ -212,10 +214,19 @@ class ValkeyCluster:
         replicas = [node for node in self.living if node.port not in primaries]
         if len(primaries) != self._primaries or len(views[0].living) != len(self.living):
             return False
-        return all(await asyncio.gather(*(node.follows_primary() for node in replicas)))
+        if not all(await asyncio.gather(*(node.follows_primary() for node in replicas))):
+            return False
+        shown = await asyncio.gather(*map(_ports_shown, self.living))
+        return all(ports == {node.port for node in self.living} for ports in shown)
 
     def _node(self, port: int) -> Node:
         return next(node for node in self.nodes if node.port == port)
+
+
+async def _ports_shown(node: Node) -> set[int]:
+    """The ports that `node` tells a client of."""
+    shards = await node.command("CLUSTER", "SLOTS")
+    return {int(address[1]) for _, _, *addresses in shards for address in addresses}
 
 
 def _cluster_settings(node_timeout: int) -> Config:

@@ -26,6 +26,9 @@ BASE: Config = {
     "appendonly": "no",
     # A replica's first copy would otherwise wait 5 s for more replicas to join.
     "repl-diskless-sync-delay": "0",
+    # Redis keeps a replica from a Cluster's clients until it has received something: a ping, if
+    # nobody writes, and that would come after 10 s.
+    "repl-ping-replica-period": "1",
 }
 
 
@@ -61,7 +64,7 @@ class Node:
         ports: Sequence[str] = ("port",),
         arguments: Sequence[str] = (),
         login: Login = Login(),
-        timeout: float = 15.0,
+        timeout: float = 30.0,
     ) -> None:
         self.binary = binary
         self.directory = directory

@@ -13,6 +13,10 @@ from .waiting import until
 
 _PERIODS = "info-period", 500, "publish-period", 200
 
+# In ms. When no Sentinel wins the vote, the next one is held after twice this time: with the
+# default of 3 minutes a test would not live to see it.
+_FAILOVER_TIMEOUT = 2_000
+
 
 class ValkeySentinel:
     """A primary called `name`, its `replicas`, and `sentinels` that fail it over.
@@ -33,7 +37,7 @@ class ValkeySentinel:
         down_after: int = 1_000,
         binary: Path | None = None,
         config: Config | None = None,
-        timeout: float = 30.0,
+        timeout: float = 60.0,
     ) -> None:
         self.name = name
         self._temporary = TemporaryDirectory(self)
@@ -137,9 +141,13 @@ class ValkeySentinel:
         quorum = len(self.sentinels) // 2 + 1
         primary = self.nodes[0]
         await sentinel.command("SENTINEL", "MONITOR", self.name, HOST, primary.port, quorum)
-        await sentinel.command(
-            "SENTINEL", "SET", self.name, "down-after-milliseconds", self._down_after
+        settings = (
+            "down-after-milliseconds",
+            self._down_after,
+            "failover-timeout",
+            _FAILOVER_TIMEOUT,
         )
+        await sentinel.command("SENTINEL", "SET", self.name, *settings)
 
     async def _is_ready(self) -> bool:
         living = [node for node in self.nodes if node.alive]

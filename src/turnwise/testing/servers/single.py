@@ -44,7 +44,7 @@ class ValkeyServer(Node):
         tls: bool = False,
         tls_hosts: Sequence[str] = (HOST, "localhost"),
         directory: Path | None = None,
-        timeout: float = 15.0,
+        timeout: float = 30.0,
     ) -> None:
         binary = binary or self._find_binary(tls)
         self.native_tls = tls and supports_tls(binary)

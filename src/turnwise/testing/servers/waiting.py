@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from redis.exceptions import RedisError
 
-_PAUSE = 0.01
+# Seconds between two looks: short at first, then less of a load on a machine that is busy.
+_PAUSES = 0.01, 0.1
 
 
 async def until(condition: Callable[[], Awaitable[bool]], timeout: float, what: str) -> None:
@@ -16,6 +17,7 @@ async def until(condition: Callable[[], Awaitable[bool]], timeout: float, what: 
     counts as false. `what` completes the sentence "... s passed before".
     """
     deadline = time.monotonic() + timeout
+    pause, longest = _PAUSES
     while True:
         reason = ""
         try:
@@ -25,4 +27,5 @@ async def until(condition: Callable[[], Awaitable[bool]], timeout: float, what: 
             reason = f" ({type(error).__name__}: {error})"
         if time.monotonic() > deadline:
             raise TimeoutError(f"{timeout:g} s passed before {what}{reason}")
-        await asyncio.sleep(_PAUSE)
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.2, longest)

@@ -1,0 +1,162 @@
+"""What a store brings to the suite, and the words in which its tests are written."""
+
+from __future__ import annotations
+
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pytest
+
+from turnwise.contracts import Bounds, Store
+from turnwise.stores.elements import is_item
+from turnwise.types import Base, Done, Grant, History, Info
+
+T = TypeVar("T")
+LONG = 60_000
+"""A lease, in ms, that does not run out during a test."""
+
+
+class Lab(ABC):
+    """A place for sessions, and the stores that look at it.
+
+    `lease` is one (ms) that a test can afford to wait out. `steps` tells whether the clock can be
+    set; where it cannot, time passes by itself.
+    """
+
+    lease: int = 5_000
+    steps: bool = False
+
+    @abstractmethod
+    def store(self, bounds: Bounds | None = None) -> Store:
+        """Another store on the same sessions; closed by the lab."""
+
+    @abstractmethod
+    async def now(self) -> int:
+        """The store's time, in ms."""
+
+    @abstractmethod
+    async def tick(self) -> None:
+        """Let a little time pass: at least 1 ms, and less than 100."""
+
+    def step(self, ms: int) -> None:
+        """Set the clock forward, or back."""
+        raise NotImplementedError
+
+    async def until(self, condition: Callable[[], Awaitable[bool]], limit: int = 30_000) -> None:
+        """Let time pass until `condition` holds; fail after `limit` ms of it."""
+        give_up = await self.now() + limit
+        while not await condition():
+            assert await self.now() < give_up, "the condition never held"
+            await self.tick()
+
+    async def passed(self, ms: int) -> None:
+        """Let that much time pass."""
+        end = await self.now() + ms
+
+        async def over() -> bool:
+            return await self.now() >= end
+
+        await self.until(over)
+
+    async def dead(self, session_id: str, *, beyond: int = 0) -> None:
+        """Let time pass until the open turn's lease ran out, `beyond` ms ago."""
+        store = self.store()
+
+        async def over() -> bool:
+            info = expect(Info, await store.info(session_id))
+            return info.open_turn is None or info.open_turn.remaining <= -beyond
+
+        await self.until(over)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A turn that a test holds."""
+
+    store: Store
+    session_id: str
+    token: str
+    grant: Grant
+
+    @property
+    def ids(self) -> tuple[str, str, str]:
+        return self.session_id, self.grant.turn_id, self.token
+
+    async def commit(self, *items: bytes, base: Base | None = None, **options: Any) -> Any:
+        commit_id = options.pop("commit_id", None) or mint()
+        base = base or self.grant.tip
+        return await self.store.commit(*self.ids, base, commit_id, items, **options)
+
+
+class Suite:
+    """What all parts of the suite share: the fixture `lab`, which a store overrides."""
+
+    @pytest.fixture
+    async def lab(self) -> Lab:
+        """The one thing to bring: an empty lab of the store under test."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    async def store(self, lab: Lab) -> Store:
+        return lab.store()
+
+
+def mint() -> str:
+    return secrets.token_urlsafe(12)
+
+
+def item(content: object) -> bytes:
+    return b'{"content":"%b"}' % str(content).encode()
+
+
+def expect(kind: type[T], answer: object) -> T:
+    assert isinstance(answer, kind), answer
+    return answer
+
+
+async def begun(
+    store: Store, session_id: str, turn_id: str | None = None, lease: int = LONG, **options: Any
+) -> Held:
+    """Open a turn, which must be granted."""
+    token = options.pop("token", None) or mint()
+    turn_id = turn_id or mint()
+    options.setdefault("worker", "worker")
+    answer = await store.begin(session_id, turn_id, token, lease, **options)
+    return Held(store, session_id, token, expect(Grant, answer))
+
+
+async def asked(
+    store: Store, session_id: str, turn_id: str | None = None, **options: Any
+) -> object:
+    """What a begin answers that need not be granted."""
+    token = options.pop("token", None) or mint()
+    options.setdefault("worker", "other")
+    return await store.begin(session_id, turn_id or mint(), token, LONG, **options)
+
+
+async def taken(store: Store, session_id: str, lease: int = LONG) -> Held:
+    """Open the next message as a turn, which must be granted."""
+    token = mint()
+    answer = await store.next(session_id, token, lease, worker="worker")
+    return Held(store, session_id, token, expect(Grant, answer))
+
+
+async def added(store: Store, session_id: str, *contents: object) -> Base:
+    """Append items in one turn; the history's name after it."""
+    answer = await store.append(session_id, mint(), [item(content) for content in contents])
+    return expect(Done, answer).tip
+
+
+async def contents(store: Store, session_id: str) -> list[bytes]:
+    """The items of the history."""
+    history = expect(History, await store.read(session_id))
+    found = [element for element in history.elements if is_item(element)]
+    assert len(found) == history.items
+    return found
+
+
+def items(*contents: object) -> list[bytes]:
+    return [item(content) for content in contents]
