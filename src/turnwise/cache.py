@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-from turnwise.codec import Codec
+from turnwise.codec import Codec, DecodeError
 from turnwise.pairs import is_whole
 from turnwise.types import Base
 
@@ -56,7 +56,8 @@ class Past:
         return self._length
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
+        """About how many bytes it takes."""
         factor = 1 + _DECODED * bool(self._storage.decoded)
         return self._storage.bytes * factor
 
@@ -85,9 +86,14 @@ class Past:
         later.complete = self.complete
         later._storage = self._grow(raw)
         later._length = self._length + len(raw)
-        whole = self._whole is True and is_whole(self._codec.decode_many(raw))
-        later._whole = True if whole else None
+        later._whole = True if self._whole and self._are_whole(raw) else None
         return later
+
+    def _are_whole(self, raw: list[bytes]) -> bool:
+        try:
+            return is_whole(self._codec.decode_many(raw))
+        except DecodeError:  # told to whoever asks for the items
+            return False
 
     def _grow(self, raw: list[bytes]) -> _Storage:
         storage = self._storage
@@ -115,7 +121,7 @@ class Cache:
 
     def put(self, session_id: str, past: Past) -> None:
         self.drop(session_id)
-        size = past.bytes
+        size = past.size
         self._pasts[session_id] = past, size
         self._bytes += size
         while self._bytes > self._max_bytes:

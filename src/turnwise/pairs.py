@@ -32,7 +32,7 @@ Key = tuple[str, Any]
 
 def is_whole(items: Sequence[Item]) -> bool:
     """Whether no item here depends on one that is elsewhere or nowhere."""
-    if all(item.get("type") not in _HALVES for item in items):
+    if all(_kind(item) not in _HALVES for item in items):
         return True
     return not _halves(items)
 
@@ -42,8 +42,8 @@ def paired(items: Sequence[Item], before: Item | None = None) -> list[Any]:
     if before is None and is_whole(items):
         return list(items)
     dropped = _halves(items)
-    if before is not None and before.get("type") == "reasoning" and items:
-        dropped |= _with_partner(items, 0)
+    if before is not None and _kind(before) == "reasoning":
+        dropped |= _cut_from_reasoning(items)
     _drop_reasoning(items, dropped)
     return [item for index, item in enumerate(items) if index not in dropped]
 
@@ -51,14 +51,30 @@ def paired(items: Sequence[Item], before: Item | None = None) -> list[Any]:
 _HALVES = {*_CALLS, *_OUTPUTS, "reasoning"}
 
 
+def _kind(item: Item) -> str | None:
+    kind = item.get("type")
+    return kind if isinstance(kind, str) else None
+
+
 def _call(item: Item) -> Key | None:
-    output = _CALLS.get(str(item.get("type")))
-    return (output[0], item.get(output[1])) if output else None
+    output = _CALLS.get(_kind(item) or "")
+    return (output[0], _name(item.get(output[1]))) if output else None
 
 
 def _output(item: Item) -> Key | None:
-    field = _OUTPUTS.get(str(item.get("type")))
-    return (str(item["type"]), item.get(field)) if field else None
+    field = _OUTPUTS.get(_kind(item) or "")
+    return (str(item["type"]), _name(item.get(field))) if field else None
+
+
+def _name(value: object) -> object:
+    """What links the two halves: a text, or nothing for the searches that providers run."""
+    return value if value is None or isinstance(value, str) else repr(value)
+
+
+def _is_from_model(item: Item) -> bool:
+    """Whether a model said this: only then can reasoning belong to it."""
+    role = item.get("role")
+    return _output(item) is None and (role == "assistant" or role is None)
 
 
 def _halves(items: Sequence[Item]) -> set[int]:
@@ -79,12 +95,23 @@ def _halves(items: Sequence[Item]) -> set[int]:
 
 
 def _drop_reasoning(items: Sequence[Item], dropped: set[int]) -> None:
-    """Reasoning goes with what follows it; at the very end it has nothing to go with."""
-    follower_dropped = True
+    """Reasoning goes with what the model said next; without that it goes with nothing."""
+    alone = True
     for index in range(len(items) - 1, -1, -1):
-        if items[index].get("type") == "reasoning" and follower_dropped:
+        if _kind(items[index]) == "reasoning" and alone:
             dropped.add(index)
-        follower_dropped = index in dropped
+        alone = index in dropped or not _is_from_model(items[index])
+
+
+def _cut_from_reasoning(items: Sequence[Item]) -> set[int]:
+    """What belongs to reasoning in front of the items: more of it, and what was said then."""
+    index = 0
+    while index < len(items) and _kind(items[index]) == "reasoning":
+        index += 1
+    cut = set(range(index))
+    if index < len(items) and _is_from_model(items[index]):
+        cut |= _with_partner(items, index)
+    return cut
 
 
 def _with_partner(items: Sequence[Item], index: int) -> set[int]:

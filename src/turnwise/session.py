@@ -92,8 +92,9 @@ class Session:
         """The session of this id, on the same store. Raises InvalidSessionId."""
         bound = copy(self)
         bound.session_id = check_session_id(session_id)
-        if limit is not None or session_settings is not None:
-            bound.session_settings = _settings(limit, session_settings)
+        if session_settings is None:
+            session_settings = self.session_settings
+        bound.session_settings = _settings(limit, session_settings)
         return bound
 
     @property
@@ -227,5 +228,6 @@ def effective_limit(limit: int | None, settings: SessionSettings | None) -> int 
 def _settings(
     limit: int | None, settings: SessionSettings | dict[str, Any] | None
 ) -> SessionSettings:
+    """Settings of this object's own: the SDK's can be changed."""
     known = SessionSettings() if settings is None else coerce_session_settings(settings)
-    return known if limit is None else dataclasses.replace(known, limit=limit)
+    return dataclasses.replace(known, limit=known.limit if limit is None else limit)

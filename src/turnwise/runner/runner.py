@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import Any, TypeVar, Unpack
 
 import agents
-from agents import Agent, RunResult, RunResultStreaming, RunState, TResponseInputItem
+from agents import (
+    Agent,
+    AgentsException,
+    RunResult,
+    RunResultStreaming,
+    RunState,
+    TResponseInputItem,
+)
 from agents.memory import Session as SDKSession
 
 from turnwise.errors import UsageError
 from turnwise.runner.blocking import run_until_complete
 from turnwise.runner.options import RunOptions
+from turnwise.runner.sharing import TurnResult, keep_from_caller, may_share
 from turnwise.runner.streaming import STREAM_IDLE_TIMEOUT, streamed
 from turnwise.session import Session
 from turnwise.turns import Busyness, OnError, check_on_error
@@ -51,15 +59,23 @@ class Runner:
         if not isinstance(session, Session):
             _check_foreign(session, session_id, turn_id)
             return await agents.Runner.run(starting_agent, input, session=session, **options)
+        shared = may_share(starting_agent, input, options)
         async with session.turn(
             session_id,
             turn_id=turn_id,
             busy=busy,
             timeout=timeout,
             on_error=on_error,
-            shared=True,
+            shared=shared,
         ) as turn:
-            return await agents.Runner.run(starting_agent, input, session=turn, **options)
+            try:
+                result = await agents.Runner.run(starting_agent, input, session=turn, **options)
+            except AgentsException as error:
+                keep_from_caller(error.run_data)
+                raise
+        if shared:
+            result.__class__ = TurnResult
+        return result
 
     @classmethod
     def run_sync(

@@ -41,7 +41,10 @@ def streamed(
 
 
 class OpeningSession:
-    """The session of a streamed run: its turn begins when the run first asks for something."""
+    """The session of a streamed run: its turn begins when the run first asks for something.
+
+    It hands out copies: the result shows its input, history included, while the run goes on.
+    """
 
     def __init__(
         self, session: Session, session_id: str, begin: Callable[[], Awaitable[Turn]]
@@ -71,7 +74,7 @@ class OpeningSession:
             if self._opened is None:
                 self.turn = await self._begin()
                 self.turn.on_lost = self.on_lost
-                self._opened = TurnSession(self.turn, self.session_settings, shared=True)
+                self._opened = TurnSession(self.turn, self.session_settings, shared=False)
         return self._opened
 
 

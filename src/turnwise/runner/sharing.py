@@ -1,0 +1,53 @@
+"""When a run may be handed the cache's own items, and how they are kept from whoever runs it.
+
+The SDK's loop copies before it changes anything and before it shows anything, with few exceptions:
+what it calls the input of the run, history included, is shown as it is to input guardrails,
+handoff filters and error handlers, and lies in the result and in the SDK's exceptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+from agents import Agent, RunResult, RunState
+from agents.exceptions import RunErrorDetails
+
+_SHOWN_TO = ("input_guardrails", "handoff_input_filter", "sandbox")
+
+
+def may_share(agent: Agent[Any], input: object, options: Mapping[str, Any]) -> bool:
+    """Whether nobody but the SDK's loop will see the history before the run has ended."""
+    config = options.get("run_config") or {}
+    settings = config if isinstance(config, Mapping) else vars(config)
+    return not (
+        isinstance(input, RunState)
+        or agent.handoffs
+        or agent.input_guardrails
+        or options.get("error_handlers")
+        or any(settings.get(name) for name in _SHOWN_TO)
+    )
+
+
+def _own_input(result: RunResult) -> Any:
+    fields = result.__dict__
+    if "_own_input" not in fields:
+        fields["_own_input"] = deepcopy(fields["input"])
+    return fields["_own_input"]
+
+
+def _set_input(result: RunResult, value: Any) -> None:
+    result.__dict__["input"] = result.__dict__["_own_input"] = value
+
+
+class TurnResult(RunResult):
+    """The SDK's result of a run that was handed the cache's own items: it shows copies of them."""
+
+    input = property(_own_input, _set_input)
+
+
+def keep_from_caller(details: RunErrorDetails | None) -> None:
+    """Give the details of a failed run an input of their own."""
+    if details is not None:
+        details.input = deepcopy(details.input)
