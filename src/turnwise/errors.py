@@ -112,7 +112,8 @@ class StoreUnavailable(StoreError, ConnectionError):
 class OutcomeUnknown(StoreUnavailable):
     """The store stopped answering before it acknowledged; the turn may be committed or not.
 
-    Send the same `turn_id` again: it runs only if it was not committed.
+    Send the same `turn_id` again: it runs only if it was not committed. After a change without a
+    turn_id (`add_items`, say), read the history before making it again.
     """
 
 

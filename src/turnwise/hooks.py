@@ -1,5 +1,6 @@
 """What happens to turns, as frozen events, and the protocol of those who want to know.
 
+Every TurnBegun is followed by exactly one of TurnCommitted, TurnRolledBack and TurnLost.
 Events carry ids, sizes and times (seconds), never the content of items.
 """
 
@@ -57,7 +58,7 @@ class TurnRolledBack(TurnEvent):
 
 @dataclass(frozen=True, slots=True)
 class TurnLost(TurnEvent):
-    """This worker lost the session in mid-turn; `reason` names the error the turn ends with."""
+    """The turn was ended from outside, or nobody knows how; `reason` names the error it got."""
 
     reason: str
 

@@ -38,20 +38,18 @@ def safe(url: object) -> str:
     if not isinstance(url, str) or "://" not in url:
         return repr(url) if not isinstance(url, str) or "@" not in url else "the URL"
     scheme, _, rest = url.partition("://")
-    address, slash, path = rest.partition("/")
-    login, at, hosts = address.rpartition("@")
+    # A password that was not quoted may hold a slash or a question mark, an "@" of its own too.
+    login, at, place = rest.rpartition("@")
     user, colon, _ = login.partition(":")
     shown = f"{user}:***{at}" if colon else login + at
-    query = path.partition("?")
-    hidden = query[0] + ("?..." if query[1] else "")
-    return repr(f"{scheme}://{shown}{hosts}{slash}{hidden}")
+    address, query, _ = place.partition("?")
+    return repr(f"{scheme}://{shown}{address}{'?...' if query else ''}")
 
 
 def _reason(url: str, error: ValueError) -> str:
     if isinstance(error, InvalidURL):
         return str(error)
-    login = urlsplit(url).netloc.rpartition("@")[0]
-    return type(error).__name__ if login or "password" in url else str(error)
+    return type(error).__name__ if "@" in url or "password" in url else str(error)
 
 
 def _standalone(url: str) -> Client:

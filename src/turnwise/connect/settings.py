@@ -8,7 +8,7 @@ from turnwise.contracts import Bounds
 from turnwise.errors import UsageError
 from turnwise.hooks import Hook
 from turnwise.session import ttl_ms
-from turnwise.turns import Settings, worker_name
+from turnwise.turns import Settings, check_number, worker_name
 
 _FOR_WORKERS = (
     "lease",
@@ -57,14 +57,19 @@ def settings(options: Options) -> Settings:
 
 
 def bounds(options: Options, ttl: float | None) -> Bounds:
-    """What a store is told. Raises InvalidTTL."""
+    """What a store is told. Raises InvalidTTL, and UsageError for a bound that is none."""
     known = Bounds()
-    retention = options.get("retention")
+    retention = options.get("retention", known.retention / 1000)
+    max_bytes = options.get("max_session_bytes", known.max_bytes)
+    max_queue = options.get("max_queue", known.max_queue)
+    check_number("retention", retention)
+    check_number("max_session_bytes", max_bytes, least=1)
+    check_number("max_queue", max_queue)
     return Bounds(
         ttl=ttl_ms(ttl),
-        retention=known.retention if retention is None else round(retention * 1000),
-        max_bytes=options.get("max_session_bytes", known.max_bytes),
-        max_queue=options.get("max_queue", known.max_queue),
+        retention=round(retention * 1000),
+        max_bytes=max_bytes,
+        max_queue=max_queue,
     )
 
 

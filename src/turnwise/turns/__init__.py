@@ -3,7 +3,7 @@
 from turnwise.turns.begin import Busyness
 from turnwise.turns.block import OnError, block, check_on_error, end
 from turnwise.turns.ids import check_session_id
-from turnwise.turns.settings import Settings
+from turnwise.turns.settings import Settings, check_number
 from turnwise.turns.turn import Turn
 from turnwise.turns.worker import Worker, worker_name
 
@@ -14,6 +14,7 @@ __all__ = [
     "Turn",
     "Worker",
     "block",
+    "check_number",
     "check_on_error",
     "check_session_id",
     "end",

@@ -36,6 +36,17 @@ _VERY_LONG = 7 * 24 * 60 * 60.0
 Answer = Grant | Busy | Queued | Waiting | Duplicate | Stale | Full | Absent
 
 
+def _checked(session_id: str, timeout: object) -> float:
+    if timeout is None:
+        return _VERY_LONG
+    if isinstance(timeout, int | float) and timeout >= 0:
+        return min(timeout, _VERY_LONG)
+    raise UsageError(
+        f"timeout={timeout!r}: a timeout is a number of seconds from 0 on, or None for ever",
+        session_id=session_id,
+    )
+
+
 class Beginning:
     """One attempt to open a turn, under one token from its first call to its last.
 
@@ -60,10 +71,11 @@ class Beginning:
                 f"busy={busy!r} is not one of {', '.join(map(repr, get_args(Busyness)))}",
                 session_id=self._session_id,
             )
+        timeout = _checked(self._session_id, timeout)
         try:
             answer = await self._ask()
             if busy == "wait" and isinstance(answer, Busy):
-                answer = await self._in_line(answer, _VERY_LONG if timeout is None else timeout)
+                answer = await self._in_line(answer, timeout)
         except asyncio.CancelledError:
             await to_the_end(self._give_up())
             raise

@@ -36,15 +36,8 @@ async def block(turn: Turn, on_error: OnError) -> AsyncIterator[Turn]:
 
     Raises what the block raised, what `Turn.commit` raises, or `Turn.lost`.
     """
-    task = asyncio.current_task()
-    assert task is not None
-    interrupted = False
-
-    def interrupt() -> None:
-        nonlocal interrupted
-        interrupted = task.cancel()
-
-    turn.on_lost = interrupt
+    interruption = Interruption()
+    turn.on_lost = interruption.interrupt
     try:
         try:
             yield turn
@@ -53,7 +46,29 @@ async def block(turn: Turn, on_error: OnError) -> AsyncIterator[Turn]:
             raise
         await end(turn, None, on_error)
     except asyncio.CancelledError as cancellation:
-        # As asyncio.timeout does: only a cancellation of our own becomes our error.
-        if interrupted and task.uncancel() == 0 and turn.lost is not None:
+        if interruption.taken_back() and turn.lost is not None:
             raise turn.lost from cancellation
         raise
+    finally:
+        interruption.taken_back()
+
+
+class Interruption:
+    """A cancellation of the current task that is ours: as in asyncio.timeout, it is taken back."""
+
+    def __init__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._before = task.cancelling()
+        self._pending = False
+
+    def interrupt(self) -> None:
+        self._pending = self._task.cancel()
+
+    def taken_back(self) -> bool:
+        """Take it back; whether nobody else asked the task to stop too."""
+        if not self._pending:
+            return False
+        self._pending = False
+        return self._task.uncancel() <= self._before

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from turnwise.errors import TurnwiseError
-
 
 class Lease:
     """Calls `renew` every third of `length` seconds; it answers whether the lease still stands.
 
     The lease is counted from before the call that was granted or renewed it was sent, so it ends
     here no later than in the store. `ended` is called when a renewal was refused, or with the
-    error when the store did not answer until the end.
+    error when the store did not answer until the end, however long the call may still be tried.
     """
 
     def __init__(
@@ -21,7 +19,7 @@ class Lease:
         length: float,
         start: float,
         renew: Callable[[], Awaitable[bool]],
-        ended: Callable[[TurnwiseError | None], None],
+        ended: Callable[[Exception | None], None],
     ) -> None:
         self._length = length
         self._end = start + length
@@ -46,9 +44,18 @@ class Lease:
         return stands
 
     def stop(self) -> None:
-        """Renew it no more."""
+        """Renew it no more. A renewal on its way is called off."""
         self._stopped = True
         self._timer.cancel()
+        beat = self._heartbeat
+        if beat is not None and beat is not asyncio.current_task():
+            beat.cancel()
+
+    async def stopped(self) -> None:
+        """Return when no renewal is on its way any more."""
+        beat = self._heartbeat
+        if beat is not None and beat is not asyncio.current_task() and not beat.done():
+            await asyncio.wait({beat})
 
     def _beat(self) -> None:
         self._heartbeat = self._loop.create_task(self._try(), name="turnwise-heartbeat")
@@ -56,9 +63,12 @@ class Lease:
     async def _try(self) -> None:
         pause = self._length / 3
         try:
-            if not await self.renew():
+            # A stalled event loop may come here after the end: it still gets one real try.
+            async with asyncio.timeout_at(max(self._end, self._loop.time() + pause)):
+                stands = await self.renew()
+            if not stands:
                 self._ended(None)
-        except TurnwiseError as error:
+        except Exception as error:
             pause /= 4
             if self.overdue and not self._stopped:
                 self._ended(error)

@@ -62,14 +62,21 @@ class Reader:
 
     def absorb(self, session_id: str, history: History, cached: Past | None) -> Past:
         """What the store answered, joined to what was known, becomes what is known."""
-        raw = self._raw(session_id, history)
-        if history.follows and cached is not None:
-            past = cached.extended(history.tip, raw) if cached.tip != history.tip else cached
-        else:
-            complete = history.start == 0
-            past = Past(self._codec, history.incarnation, history.tip, raw, complete=complete)
+        positions = [i for i, element in enumerate(history.elements) if is_item(element)]
+        try:
+            raw = self._codec.raw_many([history.elements[i] for i in positions])
+            past = self._joined(history, cached, raw)
+        except DecodeError as error:
+            position = history.start + positions[error.index or 0]
+            raise _undecodable(session_id, position, error) from None
         self.cache.put(session_id, past)
         return past
+
+    def _joined(self, history: History, cached: Past | None, raw: list[bytes]) -> Past:
+        if history.follows and cached is not None:
+            return cached.extended(history.tip, raw) if cached.tip != history.tip else cached
+        complete = history.start == 0
+        return Past(self._codec, history.incarnation, history.tip, raw, complete=complete)
 
     async def added(self, session_id: str, duplicate: Duplicate) -> list[Item]:
         """The items that a committed turn added, as far as the history still has them."""
@@ -101,14 +108,6 @@ class Reader:
         except DecodeError as error:
             return error
         return None
-
-    def _raw(self, session_id: str, history: History) -> list[bytes]:
-        positions = [i for i, element in enumerate(history.elements) if is_item(element)]
-        try:
-            return self._codec.raw_many([history.elements[i] for i in positions])
-        except DecodeError as error:
-            position = history.start + positions[error.index or 0]
-            raise _undecodable(session_id, position, error) from None
 
 
 def _undecodable(session_id: str, position: int, reason: Any) -> UndecodableItem:

@@ -116,6 +116,14 @@ def out_of_touch(session_id: str, turn_id: str) -> StoreUnavailable:
     )
 
 
+def unknown_change(session_id: str) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        "the store cannot be reached, or stopped answering before it acknowledged the change, "
+        "which may have been made or not. Read the history before you make the change again",
+        session_id=session_id,
+    )
+
+
 def unknown_outcome(session_id: str, turn_id: str) -> OutcomeUnknown:
     return OutcomeUnknown(
         f"the store stopped answering before it acknowledged the commit of turn {turn_id!r}, "

@@ -8,6 +8,7 @@ from turnwise.errors import UsageError
 from turnwise.hooks import Hook
 
 MEBIBYTE = 1024 * 1024
+_DAY = 24 * 60 * 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,5 +27,14 @@ class Settings:
     hooks: tuple[Hook, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.lease > 0:
-            raise UsageError(f"lease={self.lease!r}: a lease is a number of seconds above 0")
+        check_number("lease", self.lease, least=0.001, most=_DAY)
+        check_number("max_item_bytes", self.max_item_bytes, least=1)
+        check_number("max_turn_bytes", self.max_turn_bytes, least=1)
+        check_number("cache_bytes", self.cache_bytes)
+
+
+def check_number(name: str, value: object, *, least: float = 0, most: float = 1e15) -> None:
+    """Raise UsageError unless `value` is a number from `least` to `most`."""
+    right = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (right and least <= value <= most):  # type: ignore[operator]  # a number by now
+        raise UsageError(f"{name}={value!r}: it is a number from {least:g} to {most:g}")

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from turnwise.cache import Item, Past
 from turnwise.codec import DecodeError
 from turnwise.errors import (
+    HistoryChanged,
     LeaseLost,
+    StoreError,
     StoreUnavailable,
     TurnError,
     TurnwiseError,
@@ -18,6 +20,7 @@ from turnwise.errors import (
 from turnwise.hooks import TurnCommitted, TurnLost, TurnRolledBack
 from turnwise.turns import refusals
 from turnwise.turns.ids import mint
+from turnwise.turns.journal import Journal
 from turnwise.turns.lease import Lease
 from turnwise.turns.shield import settled, to_the_end
 from turnwise.types import Base, Done, Full, Gone, Grant, Renewed, Stale
@@ -63,6 +66,8 @@ class Turn:
         self._added_bytes = 0
         self._begun = worker.now()
         self._lease = Lease(worker.settings.lease, start, self._renew, self._lease_ended)
+        send = partial(worker.store.journal, session_id, self.turn_id, token)
+        self.journal = Journal(worker.codec, grant.journal, send, self._journal_refused)
         if grant.cancelled:
             self._lose(refusals.cancelled(session_id, self.turn_id))
 
@@ -115,15 +120,18 @@ class Turn:
             await self.roll_back(None)
             return
         self._end()
-        await self._commit(payload)
+        await settled(partial(self._commit, payload, mint()))
 
     async def roll_back(self, reason: BaseException | None) -> None:
         """Give the session free with its history as it was. Never raises for the store."""
         if self.ended:
             return
         self._end()
-        await to_the_end(self._abort())
-        self._tell(TurnRolledBack(*self._names, _name(reason), self._seconds))
+        try:
+            await to_the_end(self._abort())
+        finally:
+            if self.lost is None:
+                self._tell(TurnRolledBack(*self._names, _name(reason), self._seconds))
 
     # Inside.
 
@@ -155,6 +163,16 @@ class Turn:
                 raise self._lose(self._not_ours(stale))
         return past
 
+    def _journal_refused(self, answer: Stale | Gone) -> TurnwiseError:
+        return self._lose(self._not_ours(answer))
+
+    async def check(self) -> None:
+        """Return if the turn is still this worker's; raise what ended it if not.
+
+        To be called before each thing that costs: no heartbeat runs while the event loop stalls.
+        """
+        await self._check()
+
     async def _check(self) -> None:
         if self.lost is not None:
             raise self.lost
@@ -177,35 +195,37 @@ class Turn:
         self._lose(self._not_ours(answer))
         return False
 
-    def _lease_ended(self, error: TurnwiseError | None) -> None:
+    def _lease_ended(self, error: Exception | None) -> None:
         """A heartbeat found the lease at its end: refused, or no longer answered (`error`)."""
         if error is not None:
             self._lose(refusals.out_of_touch(self.session_id, self.turn_id)).__cause__ = error
         if not self.ended:
             self.on_lost()
 
-    async def _commit(self, payload: bytes) -> None:
+    async def _commit(self, payload: bytes, commit_id: str) -> None:
+        await self._lease.stopped()
         codec, grant = self._worker.codec, self._grant
         packed = [codec.pack(text) for text in self._added]
         keep = self._kept if self._kept < grant.items else None
         if keep is not None:
             self._worker.reader.cache.drop(self.session_id)
         try:
-            answer = await settled(
-                partial(
-                    self._worker.store.commit,
-                    self.session_id,
-                    self.turn_id,
-                    self._token,
-                    grant.tip,
-                    mint(),
-                    packed,
-                    keep=keep,
-                    payload=payload,
-                )
+            answer = await self._worker.store.commit(
+                self.session_id,
+                self.turn_id,
+                self._token,
+                grant.tip,
+                commit_id,
+                packed,
+                keep=keep,
+                payload=payload,
             )
         except StoreUnavailable as error:
-            raise refusals.unknown_outcome(self.session_id, self.turn_id) from error
+            unknown = refusals.unknown_outcome(self.session_id, self.turn_id)
+            self._tell(TurnLost(*self._names, _name(unknown)))
+            raise unknown from error
+        except StoreError as error:
+            raise await self._undone(error) from None
         if not isinstance(answer, Done):
             raise await self._refused(answer)
         if keep is None:
@@ -223,10 +243,17 @@ class Turn:
     async def _refused(self, answer: Stale | Gone | Full) -> TurnwiseError:
         self._worker.reader.cache.drop(self.session_id)
         if isinstance(answer, Full):
-            await self._abort()
-            return refusals.session_too_large(self.session_id, answer.limit)
+            return await self._undone(refusals.session_too_large(self.session_id, answer.limit))
         error = self._not_ours(answer)
-        self._tell(TurnLost(*self._names, type(error).__name__))
+        if isinstance(error, HistoryChanged):
+            await self._abort()
+        self._tell(TurnLost(*self._names, _name(error)))
+        return error
+
+    async def _undone(self, error: TurnwiseError) -> TurnwiseError:
+        """The store refused the commit: the session is given free."""
+        await self._abort()
+        self._tell(TurnRolledBack(*self._names, _name(error), self._seconds))
         return error
 
     def _not_ours(self, answer: Stale | Gone) -> TurnError:
@@ -235,7 +262,8 @@ class Turn:
         return refusals.not_ours(self.session_id, self.turn_id, self._grant.incarnation, answer)
 
     async def _abort(self) -> None:
-        if isinstance(self.lost, LeaseLost):
+        await self._lease.stopped()
+        if isinstance(self.lost, LeaseLost | StoreUnavailable):  # nothing is held any more
             return
         await self._worker.give_up(self.session_id, self.turn_id, self._token)
 
@@ -243,7 +271,7 @@ class Turn:
         if self.lost is None and not self.ended:
             self.lost = error
             self._lease.stop()
-            self._tell(TurnLost(*self._names, type(error).__name__))
+            self._tell(TurnLost(*self._names, _name(error)))
         return error
 
     def _end(self) -> None:

@@ -6,14 +6,14 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from turnwise.cache import Cache, Item, Past
 from turnwise.codec import Codec, DecodeError
 from turnwise.contracts import Store
-from turnwise.errors import StoreError
+from turnwise.errors import StoreError, StoreUnavailable
 from turnwise.hooks import TurnBegun, TurnEvent, tell
 from turnwise.turns import refusals
 from turnwise.turns.begin import Beginning, Busyness
@@ -26,6 +26,7 @@ from turnwise.turns.turn import Turn
 from turnwise.turns.writing import Writer
 from turnwise.types import Absent, Done, Full, Grant, Stale, Waiting
 
+T = TypeVar("T")
 _log = logging.getLogger("turnwise")
 
 
@@ -96,14 +97,18 @@ class Worker:
     # Changes between turns. Each is a small turn: in one call on a free session, else in line.
 
     async def add(self, session_id: str, items: Iterable[Mapping[str, Any]]) -> None:
-        """Add items at the end. Raises InvalidItem and LimitError: then none is added."""
+        """Add items at the end. Raises InvalidItem and LimitError: then none is added.
+
+        Like `pop` and `clear` it raises OutcomeUnknown if the store stops answering.
+        """
         check_session_id(session_id)
         items = list(items)
         texts = self.writer.texts(session_id, items)
         if not texts:
             return
         packed = [self.codec.pack(text) for text in texts]
-        answer = await settled(partial(self.store.append, session_id, mint(), packed))
+        call = partial(self.store.append, session_id, mint(), packed)
+        answer = await self._changed(session_id, call)
         if isinstance(answer, Full):
             raise refusals.session_too_large(session_id, answer.limit)
         if not self._is_done(session_id, answer):
@@ -121,7 +126,8 @@ class Worker:
                 last = past.copies(1)[0]
             except DecodeError as error:
                 raise await self.reader.located(session_id, error) from None
-            answer = await settled(partial(self.store.pop, session_id, mint(), past.tip))
+            call = partial(self.store.pop, session_id, mint(), past.tip)
+            answer = await self._changed(session_id, call)
             if isinstance(answer, Stale | Absent):
                 continue
             if self._is_done(session_id, answer):
@@ -132,10 +138,16 @@ class Worker:
     async def clear(self, session_id: str) -> None:
         """Take away all items."""
         check_session_id(session_id)
-        answer = await settled(partial(self.store.clear, session_id, mint()))
+        answer = await self._changed(session_id, partial(self.store.clear, session_id, mint()))
         if not isinstance(answer, Absent) and not self._is_done(session_id, answer):
             async with block(await self.begin(session_id), "rollback") as turn:
                 await turn.clear()
+
+    async def _changed(self, session_id: str, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        try:
+            return await settled(call)
+        except StoreUnavailable as error:
+            raise refusals.unknown_change(session_id) from error
 
     def _is_done(self, session_id: str, answer: object) -> bool:
         """Whether the change was made; False if the session is busy."""
