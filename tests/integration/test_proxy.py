@@ -120,6 +120,7 @@ async def test_commands_and_bytes_are_counted(proxy: FaultProxy, client: Redis) 
     assert traffic.names == ["SET", "GET"]
     assert traffic.commands == 2
     assert traffic.counts["GET"] == 1
+    assert traffic.round_trips == 2
     request = (
         b"*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$5\r\nvalue\r\n" + b"*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n"
     )
@@ -127,6 +128,14 @@ async def test_commands_and_bytes_are_counted(proxy: FaultProxy, client: Redis) 
     assert traffic.to_client == len(b"+OK\r\n" + b"$5\r\nvalue\r\n")
     assert proxy.total.names[-1] == "PING"
     assert {"HELLO", "AUTH"} & set(proxy.total.names)
+
+
+async def test_a_pipeline_is_one_round_trip(proxy: FaultProxy, client: Redis) -> None:
+    with proxy.measure() as traffic:
+        async with client.pipeline(transaction=True) as pipeline:
+            await pipeline.set("key", "value").get("key").execute()
+    assert traffic.names == ["MULTI", "SET", "GET", "EXEC"]
+    assert traffic.round_trips == 1
 
 
 async def test_commands_are_described(proxy: FaultProxy, client: Redis) -> None:

@@ -18,11 +18,17 @@ from .framing import command_words
 
 @dataclass(slots=True)
 class Traffic:
-    """What went through the proxy: names of commands, and bytes, in order of arrival."""
+    """What went through the proxy: names of commands, in order of arrival, and bytes.
+
+    `round_trips` is how often a client went on to ask after it had been answered; right as long as
+    there is one connection.
+    """
 
     names: list[str] = field(default_factory=list)
     to_server: int = 0
     to_client: int = 0
+    round_trips: int = 0
+    _asking: bool = False
 
     @property
     def commands(self) -> int:
@@ -35,6 +41,8 @@ class Traffic:
 
     def add(self, count: int, to_server: bool) -> None:
         """Count bytes."""
+        self.round_trips += to_server and not self._asking
+        self._asking = to_server
         if to_server:
             self.to_server += count
         else:
