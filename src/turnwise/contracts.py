@@ -59,6 +59,8 @@ from turnwise.types import (
 FIRST_ITEM_BYTE = 0x10
 READ = 256
 """The most elements that one answer of `begin`, `next` or a duplicate carries."""
+RECENT = 64
+"""How many elements a *fresh* begin looks through for an earlier effect of the same call."""
 CLAIM_MS = 250
 """How long the session stays free for the caller whose turn it is, before it is passed over."""
 LATE_MS = 10_000

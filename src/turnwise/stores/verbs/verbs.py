@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from turnwise.contracts import LATE_MS, READ, Bounds
+from turnwise.contracts import LATE_MS, RECENT, Bounds
 from turnwise.stores.state import Entry, State, Turn
 from turnwise.stores.verbs.description import info
 from turnwise.stores.verbs.history import (
@@ -123,7 +123,7 @@ class Verbs:
     ) -> Duplicate | Queued | None:
         """Why this turn_id begins no turn: it is finished, or a message that waits."""
         s = self._s
-        if (position := find(s, turn_id, READ if fresh else None)) is not None:
+        if (position := find(s, turn_id, RECENT if fresh else None)) is not None:
             answer = duplicate(s, position)
             leave(s, turn_id, token)
             return answer

@@ -15,7 +15,7 @@ if holds(h, turn_id, token) then return granted(h, position, commit_id) end
 
 local t = h.t
 local ours = t and t.id == turn_id
-local p = find(h, turn_id, fresh and READ)
+local p = find(h, turn_id, fresh and RECENT)
 if p then
   local answer = duplicate(h, p)
   if leave(h, turn_id, token) then close(h) end

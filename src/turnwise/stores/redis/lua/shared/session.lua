@@ -8,7 +8,7 @@ local MAX_BYTES, MAX_QUEUE = tonumber(ARGV[5]), tonumber(ARGV[6])
 
 local RECORD, MARKER, TICKET, MESSAGE, CALLED_OFF, TOMBSTONE = '\1', '\2', '\3', '\4', '\5', '\0'
 local FIRST_ITEM_BYTE, VERSION, READ, PUSH, TOKENS, CLAIM = 16, 1, 256, 4000, 8, 250
-local SLACK = 1000
+local RECENT, SLACK = 64, 1000
 
 local clock = redis.call('TIME')
 local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)

@@ -1,0 +1,32 @@
+"""One suite for every store: what `turnwise.contracts` says, as tests.
+
+A store inherits it and brings one fixture:
+
+    class TestMyStore(StoreConformance):
+        @pytest.fixture
+        async def lab(self) -> AsyncIterator[Lab]:
+            yield MyLab()
+
+The tests are coroutines: run them with pytest-asyncio in its auto mode.
+"""
+
+from turnwise.testing.conformance.expiry import ExpiryConformance
+from turnwise.testing.conformance.history import HistoryConformance
+from turnwise.testing.conformance.journal import JournalConformance
+from turnwise.testing.conformance.lab import Lab
+from turnwise.testing.conformance.lease import LeaseConformance
+from turnwise.testing.conformance.operators import OperatorsConformance
+from turnwise.testing.conformance.queue import QueueConformance
+
+__all__ = ["Lab", "StoreConformance"]
+
+
+class StoreConformance(
+    HistoryConformance,
+    LeaseConformance,
+    JournalConformance,
+    QueueConformance,
+    ExpiryConformance,
+    OperatorsConformance,
+):
+    """All of it."""

@@ -1,0 +1,140 @@
+"""When a session goes away by itself, and what keeps it."""
+
+from __future__ import annotations
+
+from turnwise.contracts import Bounds, Store
+from turnwise.testing.conformance.lab import (
+    LONG,
+    Lab,
+    Suite,
+    added,
+    asked,
+    begun,
+    contents,
+    expect,
+    items,
+    mint,
+)
+from turnwise.types import Absent, Done, Gone, Grant, Info
+
+DAY = 24 * 60 * 60 * 1000
+
+
+class ExpiryConformance(Suite):
+    async def _ttl(self, store: Store) -> int | None:
+        return expect(Info, await store.info("s")).ttl
+
+    async def test_without_a_ttl_a_session_stays(self, store: Store) -> None:
+        await added(store, "s", 1)
+        assert await self._ttl(store) is None
+        turn = await begun(store, "s")
+        await store.renew(*turn.ids)
+        await turn.commit(*items(2))
+        await store.submit("s", "t", b"one")
+        assert await self._ttl(store) is None
+
+    async def test_a_session_without_a_commit_goes_away_after_two_leases(self, lab: Lab) -> None:
+        store = lab.store()
+        turn = await begun(store, "s", lease=lab.lease)
+        ttl = await self._ttl(store)
+        assert ttl is not None
+        assert 0 < ttl <= 2 * lab.lease
+
+        async def gone() -> bool:
+            return await store.info("s") == Absent()
+
+        await lab.until(gone)
+        assert await turn.commit(*items(1)) == Gone()
+        assert [session_id async for session_id in store.scan()] == []
+        assert isinstance(await asked(store, "s"), Grant)
+
+    async def test_a_renewed_lease_keeps_a_session_without_a_commit(self, lab: Lab) -> None:
+        store = lab.store()
+        turn = await begun(store, "s", lease=lab.lease)
+        for _ in range(3):
+            await lab.passed(lab.lease)
+            await store.renew(*turn.ids)
+        assert isinstance(await turn.commit(*items(1)), Done)
+        assert await self._ttl(store) is None
+
+    async def test_the_first_commit_keeps_the_session(self, store: Store) -> None:
+        await (await begun(store, "s")).commit(*items(1))
+        assert await self._ttl(store) is None
+
+    async def test_a_message_keeps_the_session(self, store: Store) -> None:
+        turn = await begun(store, "s")
+        await store.submit("s", "t", b"one")
+        await store.abort(*turn.ids)
+        assert await self._ttl(store) is None
+
+    async def test_an_expiry_that_somebody_set_is_kept(self, store: Store) -> None:
+        await added(store, "s", 1)
+        assert await store.touch("s", DAY)
+        turn = await begun(store, "s")
+        await store.renew(*turn.ids)
+        tip = expect(Done, await turn.commit(*items(2))).tip
+        await store.pop("s", mint(), tip)
+        await store.clear("s", mint())
+        ttl = await self._ttl(store)
+        assert ttl is not None
+        assert DAY - LONG < ttl <= DAY
+
+    async def test_an_expiry_set_before_the_first_commit_is_kept(self, store: Store) -> None:
+        turn = await begun(store, "s")
+        await store.touch("s", DAY)
+        await store.renew(*turn.ids)
+        await turn.commit(*items(1))
+        ttl = await self._ttl(store)
+        assert ttl is not None
+        assert DAY - LONG < ttl <= DAY
+
+    async def test_touch_takes_an_expiry_away(self, store: Store) -> None:
+        await added(store, "s", 1)
+        await store.touch("s", DAY)
+        assert await store.touch("s", None)
+        assert await self._ttl(store) is None
+
+    async def test_an_expired_session_is_gone(self, lab: Lab) -> None:
+        store = lab.store()
+        await added(store, "s", 1)
+        turn = await begun(store, "s")
+        await store.touch("s", 50)
+
+        async def gone() -> bool:
+            return await store.info("s") == Absent()
+
+        await lab.until(gone)
+        assert await turn.commit(*items(2)) == Gone()
+        await added(store, "s", 3)
+        assert await contents(store, "s") == items(3)
+        assert await self._ttl(store) is None
+
+    async def test_with_a_ttl_every_change_refreshes_it(self, lab: Lab) -> None:
+        store = lab.store(Bounds(ttl=DAY))
+        for change in (
+            store.append("s", mint(), items(1)),
+            store.submit("s", "t", b"one"),
+            store.clear("s", mint()),
+        ):
+            await change
+            ttl = await self._ttl(store)
+            assert ttl is not None
+            assert DAY - LONG < ttl <= DAY
+            await store.touch("s", LONG)
+
+    async def test_with_a_ttl_a_lease_is_outlived(self, lab: Lab) -> None:
+        store = lab.store(Bounds(ttl=1000))
+        await added(store, "s", 1)
+        turn = await begun(store, "s", lease=LONG)
+        ttl = await self._ttl(store)
+        assert ttl is not None
+        assert ttl > LONG
+        await store.touch("s", 1000)
+        await store.renew(*turn.ids)
+        ttl = await self._ttl(store)
+        assert ttl is not None
+        assert ttl > LONG
+        await turn.commit(*items(2))
+        ttl = await self._ttl(store)
+        assert ttl is not None
+        assert ttl <= 1000

@@ -1,0 +1,128 @@
+"""What a running turn keeps beside the history, and turns that wait for an approval."""
+
+from __future__ import annotations
+
+from turnwise.contracts import READ, Store
+from turnwise.testing.conformance.lab import (
+    Held,
+    Lab,
+    Suite,
+    added,
+    asked,
+    begun,
+    contents,
+    expect,
+    items,
+    mint,
+)
+from turnwise.types import Absent, Cancelled, Done, Duplicate, Grant, Info, Stale, Waiting
+
+
+class JournalConformance(Suite):
+    async def test_entries_come_at_exactly_their_index(self, store: Store) -> None:
+        turn = await begun(store, "s")
+        assert isinstance(await store.journal(*turn.ids, 0, items(1)), Done)
+        assert isinstance(await store.journal(*turn.ids, 1, items(2, 3)), Done)
+        assert isinstance(await store.journal(*turn.ids, 2, items("other")), Stale)
+        assert isinstance(await store.journal(*turn.ids, 4, items("hole")), Stale)
+        assert isinstance(await store.journal(*turn.ids, 2, items(3, 4)), Stale)
+        assert await self._journal(turn) == items(1, 2, 3)
+
+    async def test_entries_sent_again_are_not_appended_again(self, store: Store) -> None:
+        turn = await begun(store, "s")
+        first = await store.journal(*turn.ids, 0, items(1, 2))
+        await store.journal(*turn.ids, 2, items(3))
+        assert await store.journal(*turn.ids, 0, items(1, 2)) == first
+        assert await store.journal(*turn.ids, 2, items(3)) == first
+        assert await self._journal(turn) == items(1, 2, 3)
+
+    async def test_the_journal_is_no_history(self, store: Store) -> None:
+        tip = await added(store, "s", 1)
+        turn = await begun(store, "s")
+        assert await store.journal(*turn.ids, 0, items("done")) == Done(tip)
+        assert await contents(store, "s") == items(1)
+        info = expect(Info, await store.info("s"))
+        assert (info.items, info.journal) == (1, 1)
+        await turn.commit(*items(2))
+        assert expect(Info, await store.info("s")).journal == 0
+
+    async def test_a_takeover_is_given_a_long_journal_as_well(self, lab: Lab) -> None:
+        store, long = lab.store(), [b"{%d" % number for number in range(3 * READ)]
+        await added(store, "s", 1)
+        turn = await begun(store, "s", "t", lease=lab.lease)
+        await store.journal(*turn.ids, 0, long)
+        await lab.dead("s")
+        second = await begun(store, "s", "t")
+        assert second.grant.journal == long
+        assert isinstance(await store.journal(*second.ids, len(long), items("more")), Done)
+
+    async def _journal(self, turn: Held) -> list[bytes]:
+        answer = await asked(turn.store, "s", turn.grant.turn_id, token=turn.token)
+        return expect(Grant, answer).journal
+
+    # waiting for an approval
+
+    async def _parked(self, store: Store) -> Held:
+        await added(store, "s", 1)
+        turn = await begun(store, "s", "t")
+        await store.journal(*turn.ids, 0, items("done"))
+        assert isinstance(await store.park(*turn.ids, b"{state}"), Done)
+        return turn
+
+    async def test_while_a_turn_waits_nothing_is_mixed_in(self, store: Store) -> None:
+        tip = (await self._parked(store)).grant.tip
+        for answer in (
+            await asked(store, "s"),
+            await asked(store, "s", "t"),
+            await asked(store, "s", ticket=1000),
+            await store.append("s", mint(), items(2)),
+            await store.pop("s", mint(), tip),
+            await store.clear("s", mint()),
+            await store.replace("s", mint(), tip, 0, []),
+        ):
+            assert answer == Waiting("t")
+        assert await contents(store, "s") == items(1)
+
+    async def test_a_waiting_turn_needs_no_lease(self, lab: Lab) -> None:
+        store = lab.store()
+        turn = await begun(store, "s", "t", lease=lab.lease)
+        await store.park(*turn.ids, b"{state}")
+        await lab.passed(3 * lab.lease)
+        assert await asked(store, "s") == Waiting("t")
+        info = expect(Info, await store.info("s"))
+        assert info.ttl is None
+        assert info.open_turn is not None
+        assert info.open_turn.state == "waiting"
+
+    async def test_a_parked_turn_is_not_its_token_s_any_more(self, store: Store) -> None:
+        turn = await self._parked(store)
+        assert isinstance(await store.park(*turn.ids, b"{state}"), Done)
+        assert isinstance(await store.renew(*turn.ids), Stale)
+        assert isinstance(await store.journal(*turn.ids, 2, items(3)), Stale)
+        assert isinstance(await turn.commit(*items(2)), Stale)
+        await store.abort(*turn.ids)
+        assert await asked(store, "s") == Waiting("t")
+
+    async def test_it_is_taken_up_again_with_its_journal_and_its_state(self, store: Store) -> None:
+        turn = await self._parked(store)
+        second = await begun(store, "s", "t", resume=True)
+        assert second.grant.attempt == 2
+        assert second.grant.journal == [*items("done"), b"{state}"]
+        again = await asked(store, "s", "t", token=second.token, resume=True)
+        assert again == second.grant
+        assert isinstance(await store.park(*turn.ids, b"{state}"), Stale)
+        await second.commit(*items(2))
+        assert await contents(store, "s") == items(1, 2)
+        assert isinstance(await asked(store, "s", "t", resume=True), Duplicate)
+
+    async def test_only_an_open_turn_can_be_taken_up(self, store: Store) -> None:
+        assert await asked(store, "s", "t", resume=True) == Absent()
+        await self._parked(store)
+        assert await asked(store, "s", "u", resume=True) == Absent()
+
+    async def test_a_waiting_turn_that_is_cancelled_is_dropped(self, store: Store) -> None:
+        await self._parked(store)
+        assert await store.cancel("s", "t") == Cancelled("dropped")
+        assert await store.cancel("s", "t") == Cancelled("dropped")
+        await added(store, "s", 2)
+        assert await contents(store, "s") == items(1, 2)

@@ -1,0 +1,322 @@
+"""The queue: messages that workers take as turns, and callers that wait, in one order."""
+
+from __future__ import annotations
+
+import asyncio
+
+from turnwise.contracts import CLAIM_MS, LATE_MS, Bounds, Store
+from turnwise.testing.conformance.lab import (
+    LONG,
+    Held,
+    Lab,
+    Suite,
+    added,
+    asked,
+    begun,
+    contents,
+    expect,
+    items,
+    mint,
+    taken,
+)
+from turnwise.types import (
+    Absent,
+    Accepted,
+    Busy,
+    Cancelled,
+    Done,
+    Duplicate,
+    Full,
+    Grant,
+    Idle,
+    Info,
+    Late,
+    Queued,
+    Stale,
+    Waiting,
+)
+
+
+class QueueConformance(Suite):
+    # messages
+
+    async def test_messages_are_taken_in_their_order(self, store: Store) -> None:
+        assert await store.submit("s", "t1", b"\x00 one") == Accepted(0)
+        assert await store.submit("s", "t2", b"") == Accepted(1)
+        first = await taken(store, "s")
+        assert (first.grant.turn_id, first.grant.message) == ("t1", b"\x00 one")
+        assert first.grant.attempt == 1
+        await first.commit(*items(1))
+        second = await taken(store, "s")
+        assert (second.grant.turn_id, second.grant.message) == ("t2", b"")
+        await second.commit(*items(2))
+        assert await store.next("s", mint(), LONG, worker="w") == Idle()
+        assert await contents(store, "s") == items(1, 2)
+
+    async def test_a_message_sent_again_waits_once(self, store: Store) -> None:
+        await store.submit("s", "t1", b"one")
+        await store.submit("s", "t2", b"two")
+        assert await store.submit("s", "t1", b"one") == Accepted(0)
+        assert await store.submit("s", "t2", b"two") == Accepted(1)
+        assert await store.submit("s", "t1", b"other") == Duplicate(None)
+        assert expect(Info, await store.info("s")).queued == 2
+
+    async def test_a_message_stays_in_the_queue_until_its_commit(self, store: Store) -> None:
+        await store.submit("s", "t", b"one")
+        turn = await taken(store, "s")
+        assert await store.submit("s", "t", b"one") == Accepted(0)
+        assert expect(Info, await store.info("s")).queued == 1
+        await turn.commit(*items(1))
+        assert expect(Info, await store.info("s")).queued == 0
+        answer = expect(Duplicate, await store.submit("s", "t", b"one"))
+        assert answer.record is not None
+        assert answer.elements == items(1)
+
+    async def test_a_turn_id_belongs_to_one_turn(self, store: Store) -> None:
+        await begun(store, "s", "direct")
+        assert await store.submit("s", "direct", b"one") == Duplicate(None)
+        await store.submit("s", "message", b"one")
+        assert expect(Queued, await asked(store, "s", "message")).turn_id == "message"
+
+    async def test_the_same_token_is_granted_the_same_message_again(self, store: Store) -> None:
+        await store.submit("s", "t", b"one")
+        turn = await taken(store, "s")
+        again = await store.next("s", turn.token, LONG, worker="worker")
+        assert again == turn.grant
+        await turn.commit(*items(1))
+        assert isinstance(await store.next("s", turn.token, LONG, worker="worker"), Stale)
+
+    async def test_while_a_turn_is_open_no_message_is_taken(self, store: Store) -> None:
+        await store.submit("s", "t", b"one")
+        await taken(store, "s")
+        busy = expect(Busy, await store.next("s", mint(), LONG, worker="other"))
+        assert (busy.worker, busy.turn_id) == ("worker", "t")
+        await begun(store, "direct", "d")
+        await store.submit("direct", "t", b"one")
+        busy = expect(Busy, await store.next("direct", mint(), LONG, worker="other"))
+        assert busy.turn_id == "d"
+
+    async def test_a_dead_worker_s_message_is_taken_over_and_never_discarded(
+        self, lab: Lab
+    ) -> None:
+        store = lab.store()
+        await store.submit("s", "t", b"one")
+        turn = await taken(store, "s", lease=lab.lease)
+        await store.journal(*turn.ids, 0, items("done"))
+        await lab.dead("s", beyond=2 * lab.lease)
+        assert isinstance(await asked(store, "s"), Busy)
+        assert isinstance(await asked(store, "s", "t"), Busy)
+        assert isinstance(await store.append("s", mint(), items(1)), Busy)
+        second = await taken(store, "s")
+        assert (second.grant.attempt, second.grant.message) == (2, b"one")
+        assert second.grant.journal == items("done")
+        assert isinstance(await turn.commit(*items("late")), Stale)
+        await second.commit(*items(1))
+        assert await contents(store, "s") == items(1)
+
+    async def test_a_message_whose_turn_was_aborted_is_taken_again(self, store: Store) -> None:
+        await store.submit("s", "t", b"one")
+        turn = await taken(store, "s")
+        await store.journal(*turn.ids, 0, items("done"))
+        await store.abort(*turn.ids)
+        second = await taken(store, "s")
+        assert (second.grant.turn_id, second.grant.attempt, second.grant.journal) == ("t", 2, [])
+
+    async def test_a_message_s_turn_can_wait_for_an_approval(self, lab: Lab) -> None:
+        store = lab.store()
+        await store.submit("s", "t", b"one")
+        turn = await taken(store, "s")
+        await store.park(*turn.ids, b"{state}")
+        assert await store.next("s", mint(), LONG, worker="w") == Waiting("t")
+        second = await begun(store, "s", "t", resume=True, lease=lab.lease)
+        await lab.dead("s")
+        third = await taken(store, "s")
+        assert (second.grant.attempt, third.grant.attempt) == (2, 3)
+        assert (third.grant.message, third.grant.journal) == (b"one", [b"{state}"])
+        await third.commit(*items(1))
+        assert await store.next("s", mint(), LONG, worker="w") == Idle()
+
+    async def test_a_full_queue_takes_no_more(self, lab: Lab) -> None:
+        store = lab.store(Bounds(max_queue=2))
+        await begun(store, "s")
+        await store.submit("s", "t1", b"one")
+        assert isinstance(await asked(store, "s", ticket=LONG), Queued)
+        assert await store.submit("s", "t2", b"two") == Full(2)
+        assert await asked(store, "s", ticket=LONG) == Full(2)
+        assert await store.submit("s", "t1", b"one") == Accepted(0)
+        assert expect(Info, await store.info("s")).queued == 2
+
+    async def test_a_message_long_after_its_announcement_is_late(self, lab: Lab) -> None:
+        store = lab.store()
+        now = await lab.now()
+        assert await store.submit("s", "t1", b"one", now) == Accepted(0)
+        assert await store.submit("s", "t2", b"two", now - LATE_MS - 1000) == Late()
+        assert await store.submit("s", "t1", b"one", now - LATE_MS - 1000) == Accepted(0)
+        assert await store.submit("u", "t", b"two", now - LATE_MS - 1000) == Late()
+        assert await store.info("u") == Absent()
+
+    async def test_a_message_is_called_off(self, store: Store) -> None:
+        await store.submit("s", "t1", b"one")
+        await store.submit("s", "t2", b"two")
+        await store.submit("s", "t3", b"three")
+        turn = await taken(store, "s")
+        assert await store.cancel("s", "t2") == Cancelled("dropped")
+        assert await store.cancel("s", "t2") == Cancelled("dropped")
+        for answer in (await asked(store, "s", "t2"), await store.submit("s", "t2", b"two")):
+            record = expect(Duplicate, answer).record
+            assert record is not None
+            assert record.kind == "cancelled"
+        done = expect(Done, await turn.commit(*items(1), commit_id="c"))
+        assert done.tip.commit_id == "c"
+        assert await turn.commit(*items(1), commit_id="c") == done
+        assert (await taken(store, "s")).grant.turn_id == "t3"
+        assert isinstance(await store.submit("s", "t2", b"two"), Duplicate)
+        assert await store.cancel("s", "t2") == Cancelled("dropped")
+
+    async def test_the_only_message_is_called_off(self, store: Store) -> None:
+        await store.submit("s", "t", b"one")
+        assert await store.cancel("s", "t") == Cancelled("dropped")
+        assert await store.next("s", mint(), LONG, worker="w") == Idle()
+        assert expect(Info, await store.info("s")).queued == 0
+        assert isinstance(await asked(store, "s", "t"), Duplicate)
+
+    async def test_a_message_whose_worker_died_is_dropped(self, lab: Lab) -> None:
+        store = lab.store()
+        await store.submit("s", "t", b"one")
+        await taken(store, "s", lease=lab.lease)
+        await lab.dead("s")
+        assert await store.cancel("s", "t") == Cancelled("dropped")
+        assert await store.next("s", mint(), LONG, worker="w") == Idle()
+        assert expect(Info, await store.info("s")).queued == 0
+
+    # callers that wait
+
+    async def test_callers_wait_in_line_and_come_in_their_order(self, store: Store) -> None:
+        await added(store, "s", 0)
+        turn = await begun(store, "s", worker="me")
+        tokens = [mint(), mint()]
+        for number, token in enumerate(tokens):
+            queued = await asked(store, "s", f"t{number}", token=token, ticket=LONG)
+            assert expect(Queued, queued).worker == "me"
+        await self._ask(store, "t0", tokens[0])
+        assert expect(Info, await store.info("s")).queued == 2
+        await turn.commit(*items(1))
+        first = expect(Grant, await self._ask(store, "t0", tokens[0]))
+        assert first.turn_id == "t0"
+        assert isinstance(await self._ask(store, "t1", tokens[1]), Queued)
+        await Held(store, "s", tokens[0], first).commit(*items(2))
+        second = expect(Grant, await self._ask(store, "t1", tokens[1]))
+        await Held(store, "s", tokens[1], second).commit(*items(3))
+        assert expect(Info, await store.info("s")).queued == 0
+        assert isinstance(await self._ask(store, "t1", tokens[1]), Stale)
+        assert await contents(store, "s") == items(0, 1, 2, 3)
+
+    async def _ask(self, store: Store, turn_id: str, token: str) -> object:
+        return await asked(store, "s", turn_id, token=token, ticket=LONG)
+
+    async def test_nobody_passes_the_caller_whose_turn_it_is(self, lab: Lab) -> None:
+        store = lab.store()
+        for session_id in map(str, range(10)):
+            turn = await begun(store, session_id)
+            await asked(store, session_id, "next", ticket=LONG, worker="first")
+            released = await lab.now()
+            await turn.commit(*items(1))
+            answers = [
+                await asked(store, session_id),
+                await asked(store, session_id, ticket=LONG),
+                await store.next(session_id, mint(), LONG, worker="w"),
+            ]
+            if await lab.now() - released < CLAIM_MS:
+                break
+        else:
+            raise AssertionError("the store is too slow for this test")
+        for answer in answers:
+            assert isinstance(answer, Busy | Queued)
+            assert (answer.worker, answer.turn_id) == ("first", "next")
+            assert 0 <= answer.remaining <= CLAIM_MS
+
+    async def test_a_caller_that_does_not_come_is_passed_over(self, lab: Lab) -> None:
+        store, token = lab.store(), mint()
+        turn = await begun(store, "s")
+        await asked(store, "s", "gone", ticket=LONG)
+        await asked(store, "s", "next", token=token, ticket=LONG)
+        await turn.commit(*items(1))
+
+        async def granted() -> bool:
+            return isinstance(await asked(store, "s", "next", token=token, ticket=LONG), Grant)
+
+        await lab.until(granted)
+        assert expect(Info, await store.info("s")).queued == 0
+
+    async def test_a_ticket_ends_with_its_time(self, lab: Lab) -> None:
+        store = lab.store()
+        turn = await begun(store, "s")
+        await asked(store, "s", "impatient", ticket=lab.lease)
+        await lab.passed(lab.lease + 1)
+        await turn.commit(*items(1))
+        await begun(store, "s")
+
+    async def test_a_caller_that_gives_up_leaves_the_line(self, store: Store) -> None:
+        turn, token = await begun(store, "s"), mint()
+        await asked(store, "s", "t", token=token, ticket=LONG)
+        await store.abort("s", "t", token)
+        assert expect(Info, await store.info("s")).queued == 0
+        assert isinstance(await self._ask(store, "t", token), Stale)
+        await turn.commit(*items(1))
+        await begun(store, "s")
+
+    async def test_a_caller_whose_turn_is_committed_by_another_leaves_the_line(
+        self, store: Store
+    ) -> None:
+        turn, token = await begun(store, "s", "t"), mint()
+        await asked(store, "s", "t", token=token, ticket=LONG)
+        await turn.commit(*items(1))
+        assert isinstance(await self._ask(store, "t", token), Duplicate)
+        assert expect(Info, await store.info("s")).queued == 0
+        await begun(store, "s")
+
+    async def test_messages_and_callers_stand_in_one_line(self, store: Store) -> None:
+        turn, token = await begun(store, "s"), mint()
+        await store.submit("s", "m1", b"one")
+        await asked(store, "s", "t", token=token, ticket=LONG)
+        await store.submit("s", "m2", b"two")
+        await turn.commit(*items(0))
+        assert expect(Queued, await self._ask(store, "t", token)).turn_id == "m1"
+        await (await taken(store, "s")).commit(*items(1))
+        grant = expect(Grant, await self._ask(store, "t", token))
+        await Held(store, "s", token, grant).commit(*items(2))
+        last = await taken(store, "s")
+        assert last.grant.turn_id == "m2"
+        await last.commit(*items(3))
+        assert await contents(store, "s") == items(0, 1, 2, 3)
+
+    async def test_a_caller_behind_a_message_that_was_called_off_is_not_stuck(
+        self, lab: Lab
+    ) -> None:
+        store, token = lab.store(), mint()
+        await store.submit("s", "m", b"one")
+        await asked(store, "s", "gone", ticket=LONG)
+        await asked(store, "s", "t", token=token, ticket=LONG)
+        await store.cancel("s", "m")
+
+        async def granted() -> bool:
+            return isinstance(await self._ask(store, "t", token), Grant)
+
+        await lab.until(granted, limit=LONG // 2)
+
+    async def test_the_next_in_line_is_woken(self, store: Store) -> None:
+        turn, token = await begun(store, "s"), mint()
+        worker = getattr(store, "worker", "")
+        async with store.woken(token) as wake:
+            await asked(store, "s", "t", token=token, ticket=LONG, worker=worker)
+            woken = asyncio.create_task(wake.wait(30))
+            await turn.commit(*items(1))
+            while not isinstance(await self._ask(store, "t", token), Grant):
+                await woken
+                woken = asyncio.create_task(wake.wait(30))
+            woken.cancel()
+            await asyncio.gather(woken, return_exceptions=True)
+
+    async def test_waiting_ends_after_its_timeout(self, store: Store) -> None:
+        async with store.woken(mint()) as wake:
+            await wake.wait(0.01)

@@ -1,0 +1,29 @@
+"""The servers of this folder: each starts once, when a test first asks for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from turnwise.testing.servers import RedisServer, ServerNotFound, ValkeyServer
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def valkey() -> AsyncIterator[ValkeyServer]:
+    async with ValkeyServer() as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def redis_server() -> AsyncIterator[RedisServer]:
+    try:
+        server = RedisServer()
+    except ServerNotFound as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    async with server:
+        yield server

@@ -1,0 +1,105 @@
+"""The labs of our own stores."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from redis.asyncio import Redis, RedisCluster
+
+from turnwise.contracts import Bounds, Store
+from turnwise.stores.embedded import EmbeddedStore
+from turnwise.stores.memory import MemoryStore
+from turnwise.stores.redis import RedisStore
+from turnwise.stores.sqlite import SQLiteStore
+from turnwise.testing.conformance import Lab
+
+PREFIX = "test:sessions:"
+
+
+class EmbeddedLab(Lab):
+    """Stores with a clock that the test sets."""
+
+    steps = True
+
+    def __init__(self) -> None:
+        self.time = 1_800_000_000_000
+        self.stores: list[EmbeddedStore] = []
+
+    async def now(self) -> int:
+        return self.time
+
+    async def tick(self) -> None:
+        self.time += 25
+
+    def step(self, ms: int) -> None:
+        self.time += ms
+
+    async def aclose(self) -> None:
+        for store in self.stores:
+            await store.aclose()
+
+
+class MemoryLab(EmbeddedLab):
+    """All stores share the sessions of the first."""
+
+    def store(self, bounds: Bounds | None = None) -> Store:
+        store = MemoryStore(bounds=bounds, clock=lambda: self.time)
+        if self.stores:
+            first = self.stores[0]
+            assert isinstance(first, MemoryStore)
+            store._sessions = first._sessions  # no other way is meant for two in one memory
+        self.stores.append(store)
+        return store
+
+
+class SQLiteLab(EmbeddedLab):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def store(self, bounds: Bounds | None = None) -> Store:
+        store = SQLiteStore(self._path, bounds=bounds, clock=lambda: self.time)
+        self.stores.append(store)
+        return store
+
+
+class RedisLab(Lab):
+    """Stores on a server or cluster, each with a client of its own; time passes by itself."""
+
+    lease = 250
+
+    def __init__(self, connect: Callable[[], Redis | RedisCluster]) -> None:
+        self._connect = connect
+        self.clients: list[Redis | RedisCluster] = []
+        self.stores: list[RedisStore] = []
+        self.client = self._client()
+
+    def _client(self) -> Redis | RedisCluster:
+        client = self._connect()
+        self.clients.append(client)
+        return client
+
+    def store(self, bounds: Bounds | None = None) -> Store:
+        worker = f"worker-{len(self.stores)}"
+        client = self.client if not self.stores else self._client()
+        store = RedisStore(client, key_prefix=PREFIX, bounds=bounds, worker=worker)
+        self.stores.append(store)
+        return store
+
+    async def now(self) -> int:
+        if isinstance(self.client, RedisCluster):
+            seconds, micros = await self.client.time(target_nodes=self.client.get_random_node())
+        else:
+            seconds, micros = await self.client.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    async def tick(self) -> None:
+        await asyncio.sleep(0.01)
+
+    async def aclose(self) -> None:
+        for store in self.stores:
+            await store.aclose()
+        for client in self.clients:
+            await client.aclose()
