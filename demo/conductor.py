@@ -1,0 +1,177 @@
+"""Hands out the turns, kills workers in mid-turn, and sends again what they had not finished."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from typing import Any
+
+from demo.board import AT_ONCE, Board
+from demo.process import WorkerProcess
+from demo.recording import Recording
+from demo.replay import Replay
+from demo.setup import Setup
+
+_TRIES = 5
+
+
+class DemoFailed(Exception):
+    """Something happened that must not; the text says what."""
+
+
+class Conductor:
+    """Knows who has which turn, and nothing of what is said in it."""
+
+    def __init__(
+        self, recording: Recording, setup: Setup, board: Board, *, kills: int, seed: int
+    ) -> None:
+        self._setup = setup
+        self._board = board
+        self._replays = {each.id: Replay(each) for each in recording.conversations}
+        self._waiting = deque(self._replays.values())
+        random.Random(seed).shuffle(self._waiting)
+        self._kill_at = [board.turns * n // (kills + 1) for n in range(kills, 0, -1)]
+        self._inbox: asyncio.Queue[tuple[WorkerProcess, dict[str, Any] | None]] = asyncio.Queue()
+        self._readers: list[asyncio.Task[None]] = []
+
+    async def run(self, workers: int) -> None:
+        """Serve every turn of every conversation, and end all workers. Raises DemoFailed."""
+        try:
+            for _ in range(workers):
+                await self._start_worker()
+            while self._board.finished < self._board.conversations:
+                await self._next_message()
+        finally:
+            self._board.stop_clock()
+            await asyncio.gather(*(worker.end() for worker in self._board.workers))
+            await asyncio.gather(*self._readers)
+
+    async def _start_worker(self) -> None:
+        self._board.processes += 1
+        worker = await WorkerProcess.start(f"worker-{self._board.processes}", self._setup)
+        self._board.workers.append(worker)
+        self._board.log(f"{worker} started")
+        self._readers.append(asyncio.create_task(self._read(worker)))
+
+    async def _read(self, worker: WorkerProcess) -> None:
+        try:
+            async for message in worker.messages():
+                self._inbox.put_nowait((worker, message))
+        finally:
+            self._inbox.put_nowait((worker, None))
+
+    async def _next_message(self) -> None:
+        worker, message = await self._inbox.get()
+        if message is not None:
+            self._heard(worker, message)
+        else:
+            await self._ended(worker)
+            await self._start_worker()
+        self._hand_out()
+
+    # Handing out.
+
+    def _hand_out(self) -> None:
+        """Give each waiting conversation's next turn to another process than its last turn's."""
+        for _ in range(len(self._waiting)):
+            replay = self._waiting.popleft()
+            worker = self._free_worker(replay)
+            if worker is None:
+                self._waiting.append(replay)
+            else:
+                replay.sent_to.append(worker)
+                worker.order(replay.turn.id)
+
+    def _free_worker(self, replay: Replay) -> WorkerProcess | None:
+        free = [
+            worker
+            for worker in self._board.workers
+            if worker.ready and len(worker.turns) < AT_ONCE and worker is not replay.served_by
+        ]
+        return min(free, key=lambda worker: len(worker.turns), default=None)
+
+    # Listening.
+
+    def _heard(self, worker: WorkerProcess, message: dict[str, Any]) -> None:
+        turn = message["turn"]
+        match message["what"]:
+            case "ready":
+                worker.ready = True
+            case "begun":
+                self._begun(worker, turn, message["attempt"])
+            case "model":
+                self._board.model_calls += 1
+                worker.turns[turn] = "model"
+                self._kill_if_due(worker, turn)
+            case "tool":
+                self._board.tool_calls += 1
+                worker.turns[turn] = message["name"]
+            case "served":
+                self._served(worker, turn)
+            case "known":
+                self._known(worker, turn)
+            case "lost":
+                self._board.log(f"{worker} lost {turn}: {message['reason']}")
+                self._send_again(worker, turn)
+            case "failed":
+                raise DemoFailed(f"{worker} failed in {turn}:\n{message['reason']}")
+
+    def _begun(self, worker: WorkerProcess, turn: str, attempt: int) -> None:
+        if attempt > 1:
+            self._board.taken_over += 1
+            self._board.log(f"{worker} took over {turn}, attempt {attempt}")
+
+    def _served(self, worker: WorkerProcess, turn: str) -> None:
+        del worker.turns[turn]
+        self._advance(turn, worker)
+
+    def _known(self, worker: WorkerProcess, turn: str) -> None:
+        """Sent again, it turned out to be committed: by the worker that it was sent to before."""
+        del worker.turns[turn]
+        self._board.known += 1
+        self._board.log(f"{turn} had been committed already; {worker} was told so")
+        *_, before, _worker = self._replay(turn).sent_to
+        self._advance(turn, before)
+
+    def _advance(self, turn: str, worker: WorkerProcess) -> None:
+        replay = self._replay(turn)
+        self._board.handovers += replay.served_by not in (None, worker)
+        self._board.served += 1
+        worker.served += 1
+        replay.advance(worker)
+        if replay.finished:
+            self._board.finished += 1
+        else:
+            self._waiting.append(replay)
+
+    # Killing.
+
+    def _kill_if_due(self, worker: WorkerProcess, turn: str) -> None:
+        """A model call of this worker's is under way, so it is in the middle of a turn."""
+        if not self._kill_at or self._board.served < self._kill_at[-1] or worker.killed:
+            return
+        self._kill_at.pop()
+        self._board.kills += 1
+        self._board.log(f"KILLED {worker} in the middle of {turn} and {len(worker.turns) - 1} others")
+        worker.kill()
+
+    async def _ended(self, worker: WorkerProcess) -> None:
+        """All it ever said has been heard. What it had not finished goes to others."""
+        self._board.workers.remove(worker)
+        if not worker.killed:
+            raise DemoFailed(await worker.obituary())
+        self._board.log(f"{len(worker.turns)} turns of {worker} are sent again")
+        for turn in list(worker.turns):
+            self._send_again(worker, turn)
+
+    def _send_again(self, worker: WorkerProcess, turn: str) -> None:
+        del worker.turns[turn]
+        self._board.resent += 1
+        replay = self._replay(turn)
+        if len(replay.sent_to) == _TRIES:
+            raise DemoFailed(f"{turn} was sent {_TRIES} times and never served")
+        self._waiting.appendleft(replay)
+
+    def _replay(self, turn: str) -> Replay:
+        return self._replays[turn.rpartition("/")[0]]
