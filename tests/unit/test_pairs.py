@@ -1,0 +1,82 @@
+"""What a session answers between turns is whole: each call with its output, no reasoning alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.items import (
+    Item,
+    assistant,
+    call,
+    loose_items,
+    output,
+    reasoning,
+    user,
+    whole_histories,
+    without_halves,
+)
+from turnwise import MemorySession
+from turnwise.pairs import is_whole, paired
+
+limits = st.none() | st.integers(0, 12)
+
+
+@given(st.lists(loose_items, max_size=12), limits)
+@example([reasoning("a"), reasoning("b"), assistant("c")], 2)
+@example([reasoning("a"), user("b")], 1)
+@example([reasoning("a"), call("x"), call("y"), output("x"), output("y")], 4)
+def test_no_half_is_answered_and_nothing_else_is_left_out(
+    history: list[Item], limit: int | None
+) -> None:
+    first = 0 if limit is None else max(0, len(history) - limit)
+    before = history[first - 1] if first > 0 else None
+    assert paired(history[first:], before) == without_halves(history, limit)
+
+
+@given(whole_histories)
+def test_a_whole_history_is_answered_as_it_is(history: list[Item]) -> None:
+    assert is_whole(history)
+    assert paired(history) == history
+
+
+@given(st.lists(loose_items, max_size=12))
+def test_a_history_is_whole_if_nothing_is_left_out_of_it(history: list[Item]) -> None:
+    assert is_whole(history) == (paired(history) == history)
+
+
+@given(st.lists(loose_items, max_size=10), st.integers(-1, 12))
+async def test_a_session_answers_the_same_at_every_limit(history: list[Item], limit: int) -> None:
+    session = MemorySession(session_id="s")
+    await session.add_items(history)  # type: ignore[arg-type]  # plain dicts
+    assert await session.get_items(limit) == without_halves(history, limit)
+    assert await session.get_items() == without_halves(history)
+    async with session.turn() as turn:
+        first = 0 if limit < 0 else max(0, len(history) - limit)
+        assert await turn.get_items(limit) == history[first:]
+
+
+@pytest.mark.parametrize(
+    ("history", "whole"),
+    [
+        ([user("a"), reasoning("b")], [user("a")]),
+        ([reasoning("b"), user("a")], [user("a")]),
+        ([reasoning("b"), output("x"), user("a")], [user("a")]),
+        ([user("a"), call("x")], [user("a")]),
+        ([reasoning("b"), call("x"), user("a")], [user("a")]),
+        ([call("x"), call("x"), output("x")], [call("x"), output("x")]),
+    ],
+)
+def test_what_a_crash_leaves_behind_is_not_answered(history: list[Item], whole: list[Item]) -> None:
+    assert paired(history) == whole
+
+
+@pytest.mark.parametrize("odd", [[], {}, 5, None, True, ["function_call"]])
+def test_fields_of_another_type_than_the_api_has_are_no_halves(odd: Any) -> None:
+    assert paired([{"type": odd}]) == [{"type": odd}]
+    pair = [call(odd), output(odd)]
+    assert paired(pair) == pair
+    assert paired([call(odd), output("x")]) == []
