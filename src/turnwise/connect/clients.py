@@ -22,7 +22,7 @@ def redis_client(url: str) -> Client:
     secure = "rediss" if scheme.split("+")[0] in _TLS else "redis"
     try:
         return REDIS_SCHEMES[scheme](f"{secure}://{rest}")
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         # Such a message may quote a part of the URL, so it is not passed on with a password.
         raise InvalidURL(f"{safe(url)} is no Redis URL: {_reason(url, error)}") from None
 
@@ -46,7 +46,7 @@ def safe(url: object) -> str:
     return repr(f"{scheme}://{shown}{address}{'?...' if query else ''}")
 
 
-def _reason(url: str, error: ValueError) -> str:
+def _reason(url: str, error: Exception) -> str:
     if isinstance(error, InvalidURL):
         return str(error)
     return type(error).__name__ if "@" in url or "password" in url else str(error)
@@ -58,7 +58,10 @@ def _standalone(url: str) -> Client:
         raise InvalidURL("it names no host")
     _check_database(parts.path.strip("/"))
     _ = parts.port  # raises ValueError
-    return standalone_client(url)
+    client = standalone_client(url)
+    # Raises TypeError for an option that there is not.
+    client.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py leaves it so
+    return client
 
 
 def _cluster(url: str) -> Client:

@@ -15,6 +15,7 @@ from turnwise.errors import InvalidKeyPrefix
 
 _UNSAFE = re.compile(r"[{}%\s\x00-\x1f\x7f-\x9f]")
 _WILDCARD = re.compile(r"[*?\[]")
+_TEXT = re.compile(r"[^{}\ud800-\udfff]*")
 _GLOB = re.compile(r"([*?\[\]\\])")
 
 
@@ -22,14 +23,18 @@ def _encode(match: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in match[0].encode())
 
 
+def _is_prefix(prefix: object) -> bool:
+    return isinstance(prefix, str) and _TEXT.fullmatch(prefix) is not None
+
+
 class Keys:
     """The keys under one prefix."""
 
     def __init__(self, prefix: str) -> None:
-        if "{" in prefix or "}" in prefix:
+        if not _is_prefix(prefix):
             raise InvalidKeyPrefix(
-                f"the key prefix {prefix!r} holds a brace; braces choose the slot in a cluster: "
-                "leave them out"
+                f"the key prefix {prefix!r} is no text without braces, which choose the slot in a "
+                "cluster: leave them out"
             )
         self.prefix = prefix
         self.channel = "{" + prefix + "wake}:"

@@ -1,0 +1,103 @@
+"""What the tests of bad input and bad days share: sessions on every store, and looks inside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from turnwise import MemorySession, RedisSession, SQLiteSession
+from turnwise.hooks import TurnEvent
+from turnwise.testing.servers import ValkeyServer
+from turnwise.testing.servers.waiting import until
+
+AnySession = RedisSession | SQLiteSession | MemorySession
+Item = dict[str, Any]
+
+LONG = 30.0
+"""Seconds until something that must happen counts as not happening."""
+
+
+def message(text: str) -> Any:
+    return {"role": "user", "content": text}
+
+
+def patience(session: RedisSession, seconds: float) -> RedisSession:
+    """Let its calls give up sooner than an application would want."""
+    session._redis._calls.patience = seconds
+    return session
+
+
+def plain_client(url: str, **options: Any) -> Redis:
+    """An application's client that never sends a command twice."""
+    return Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options)
+
+
+@asynccontextmanager
+async def raw(server: ValkeyServer) -> AsyncIterator[Redis]:
+    """A way to the server's bytes that passes nobody's proxy."""
+    async with plain_client(server.url) as client:
+        yield client
+
+
+async def opened(session: AnySession, session_id: str) -> bool:
+    """Whether a turn is open on the session."""
+    info = await session.info(session_id)
+    return info is not None and info.open_turn is not None
+
+
+async def until_queued(session: AnySession, session_id: str, count: int = 1) -> None:
+    async def queued() -> bool:
+        info = await session.info(session_id)
+        return info is not None and info.queued == count
+
+    await until(queued, LONG, f"{count} waited in line")
+
+
+async def assert_free(session: AnySession, session_id: str) -> None:
+    """Nobody holds it, nobody stands in its line, and a turn begins without waiting."""
+    info = await session.info(session_id)
+    assert info is None or (info.open_turn, info.queued) == (None, 0)
+    async with session.turn(session_id, busy="reject"):
+        pass
+
+
+def connections_in_use(session: AnySession) -> int:
+    if not isinstance(session, RedisSession):
+        return 0
+    return len(session.client.connection_pool._in_use_connections)
+
+
+def other_tasks() -> set[str]:
+    """The tasks that run besides this one; the one that hears wake-ups may stay until `aclose`."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    return {task.get_name() for task in tasks if task.get_name() != "turnwise-wake"}
+
+
+class Told:
+    """A hook that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.events: list[TurnEvent] = []
+
+    def __call__(self, event: TurnEvent) -> None:
+        self.events.append(event)
+
+    @property
+    def names(self) -> list[str]:
+        return [type(event).__name__ for event in self.events]
+
+
+def session_on(kind: str, folder: Path, server: ValkeyServer, **options: Any) -> AnySession:
+    """`kind` is memory, sqlite or valkey; the folder's name keeps tests on one server apart."""
+    if kind == "memory":
+        return MemorySession(**options)
+    if kind == "sqlite":
+        return SQLiteSession(folder / "sessions.db", **options)
+    return RedisSession.from_url(server.url, **{"key_prefix": f"{folder.name}:", **options})
