@@ -8,10 +8,11 @@ from turnwise.contracts import FIRST_ITEM_BYTE
 from turnwise.types import Record, RecordKind
 
 RECORD, MARKER, TICKET, MESSAGE, CALLED_OFF = b"\x01", b"\x02", b"\x03", b"\x04", b"\x05"
+_FIRST_ITEM = bytes([FIRST_ITEM_BYTE])
 
 
 def is_item(element: bytes) -> bool:
-    return element[0] >= FIRST_ITEM_BYTE
+    return element[:1] >= _FIRST_ITEM
 
 
 def marker(turn_id: str) -> bytes:

@@ -10,7 +10,7 @@ from turnwise.codec import Codec, DecodeError
 from turnwise.contracts import READ, Store
 from turnwise.errors import UndecodableItem
 from turnwise.pairs import paired
-from turnwise.stores.elements import is_item
+from turnwise.stores.elements import MARKER, RECORD, is_item
 from turnwise.types import Absent, Duplicate, History
 
 
@@ -69,6 +69,8 @@ class Reader:
         except DecodeError as error:
             position = history.start + positions[error.index or 0]
             raise _undecodable(session_id, position, error) from None
+        if past.complete and len(past) != history.items:
+            raise _undecodable(session_id, _misfit(history), "its first byte is damaged")
         self.cache.put(session_id, past)
         return past
 
@@ -108,6 +110,18 @@ class Reader:
         except DecodeError as error:
             return error
         return None
+
+
+def _misfit(history: History) -> int:
+    """The position of the element that is neither an item nor half of a marker and its record."""
+    expected = MARKER
+    for position, element in enumerate(history.elements, history.start):
+        if is_item(element) and expected == MARKER:
+            continue
+        if element[:1] != expected:
+            return position - (expected == RECORD)
+        expected = RECORD if expected == MARKER else MARKER
+    return history.tip.position - 1
 
 
 def _undecodable(session_id: str, position: int, reason: Any) -> UndecodableItem:

@@ -5,6 +5,9 @@ local function push(list, first)
   end
 end
 
+-- An element that was damaged to nothing is no item.
+local function is_item(element) return (string.byte(element) or 0) >= FIRST_ITEM_BYTE end
+
 -- The list index of history position p; the history ends before at(h, h.e).
 local function at(h, p) return 1 + 2 * h.q + p end
 
@@ -49,7 +52,7 @@ local function duplicate(h, p)
   local added = tonumber(string.match(record, '^%S+ %d+ (%d+)'))
   local chunk = history(h, math.max(0, p - math.min(added, READ)), p)
   local first = #chunk + 1
-  while first > 1 and string.byte(chunk[first - 1]) >= FIRST_ITEM_BYTE do first = first - 1 end
+  while first > 1 and is_item(chunk[first - 1]) do first = first - 1 end
   return { 'duplicate', record, p, { unpack(chunk, first) } }
 end
 
@@ -65,7 +68,7 @@ local function cutting(h, keep)
     for i = #chunk, 1, -1 do
       local element = chunk[i]
       from, z = from - 1, z - #element
-      if string.byte(element) >= FIRST_ITEM_BYTE then
+      if is_item(element) then
         drop = drop - 1
         if drop == 0 and keep > 0 then break end
       elseif from >= h.m then
