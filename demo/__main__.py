@@ -1,6 +1,6 @@
 """Replays recorded conversations with several worker processes, kills some, and checks the store.
 
-    python -m demo [--url redis://localhost:6379/0]
+python -m demo [--url redis://localhost:6379/0]
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pathlib import Path
 from secrets import token_hex
 
 from rich.console import Console
-from rich.text import Text
 
 from demo import verdict
 from demo.board import Board
@@ -64,12 +63,11 @@ async def demo(options: argparse.Namespace, url: str, console: Console) -> int:
         if options.tamper:
             await verdict.tamper(recording, setup)
         found = await verdict.examine(recording, setup)
-    good = is_good(board, found)
-    said = Text("\n").join(statement(board, found, recording, good))
-    console.print(said)
+    end = statement(board, found, recording)
+    console.print(end)
     if picture is not None:
-        picture.save(said)
-    return 0 if good else _FAILED
+        picture.save(end)
+    return 0 if is_good(board, found) else _FAILED
 
 
 @asynccontextmanager

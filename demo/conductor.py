@@ -8,7 +8,7 @@ from collections import deque
 from typing import Any
 
 from demo.board import AT_ONCE, Board
-from demo.process import WorkerProcess
+from demo.process import SENT, SENT_AGAIN, WorkerProcess
 from demo.recording import Recording
 from demo.replay import Replay
 from demo.setup import Setup
@@ -80,8 +80,8 @@ class Conductor:
             if worker is None:
                 self._waiting.append(replay)
             else:
+                worker.order(replay.turn.id, again=bool(replay.sent_to))
                 replay.sent_to.append(worker)
-                worker.order(replay.turn.id)
 
     def _free_worker(self, replay: Replay) -> WorkerProcess | None:
         free = [
@@ -102,7 +102,7 @@ class Conductor:
                 self._begun(worker, turn, message["attempt"])
             case "model":
                 self._board.model_calls += 1
-                worker.turns[turn] = "model"
+                worker.turns[turn] = _model_after(worker.turns[turn])
                 self._kill_if_due(worker, turn)
             case "tool":
                 self._board.tool_calls += 1
@@ -153,7 +153,8 @@ class Conductor:
             return
         self._kill_at.pop()
         self._board.kills += 1
-        self._board.log(f"KILLED {worker} in the middle of {turn} and {len(worker.turns) - 1} others")
+        others = len(worker.turns) - 1
+        self._board.log(f"KILLED {worker} in the middle of {turn} and {others} other turns")
         worker.kill()
 
     async def _ended(self, worker: WorkerProcess) -> None:
@@ -175,3 +176,9 @@ class Conductor:
 
     def _replay(self, turn: str) -> Replay:
         return self._replays[turn.rpartition("/")[0]]
+
+
+def _model_after(doing: str) -> str:
+    """What a turn does when the model is called, after what it did before."""
+    tool = doing.removeprefix("model ← ")
+    return "model" if tool in (SENT, SENT_AGAIN, "model") else f"model ← {tool}"

@@ -69,7 +69,9 @@ class RecordedModel(Model):
         output = [_sdk_item(item) for item in turn.step(done)]
         return ModelResponse(output=output, usage=Usage(requests=1), response_id=None)
 
-    def stream_response(self, *_others: Any, **_options: Any) -> AsyncIterator[TResponseStreamEvent]:
+    def stream_response(
+        self, *_others: Any, **_options: Any
+    ) -> AsyncIterator[TResponseStreamEvent]:
         raise NotImplementedError("the demo does not stream")
 
 

@@ -12,6 +12,9 @@ from typing import Any, Self
 
 from demo.setup import Setup
 
+SENT, SENT_AGAIN = "sent", "sent again"
+"""What a turn does that has not called the model yet."""
+
 _PATIENCE = 5.0
 
 
@@ -48,8 +51,8 @@ class WorkerProcess:
         worker._write(setup.to_json())
         return worker
 
-    def order(self, turn_id: str) -> None:
-        self.turns[turn_id] = "begin"
+    def order(self, turn_id: str, *, again: bool) -> None:
+        self.turns[turn_id] = SENT_AGAIN if again else SENT
         self._write(turn_id)
 
     async def messages(self) -> AsyncIterator[dict[str, Any]]:
@@ -70,9 +73,11 @@ class WorkerProcess:
         self._process.kill()
 
     async def end(self) -> None:
-        """Let it end by itself, or else kill it."""
+        """Let it end by itself, or else kill it. Before it is ready it has nothing to tidy up."""
         assert self._process.stdin is not None
         self._process.stdin.close()
+        if not self.ready and self._process.returncode is None:
+            self._process.kill()
         try:
             await asyncio.wait_for(self._process.wait(), _PATIENCE)
         except TimeoutError:
@@ -81,8 +86,7 @@ class WorkerProcess:
 
     async def obituary(self) -> str:
         """How it ended, for one that was not meant to."""
-        await self.end()
-        code = self._process.returncode
+        code = await self._process.wait()
         return "\n".join([f"{self} ended by itself, with exit code {code}", *self._errors])
 
     async def _read_errors(self) -> None:

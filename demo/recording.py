@@ -37,6 +37,15 @@ class RecordedTurn:
                 return rest[:count]
         return rest
 
+    @property
+    def model_calls(self) -> int:
+        """How many answers of the model the output holds."""
+        calls = done = 0
+        while done < len(self.output):
+            calls += bool(step := self.step(done))
+            done += len(step) or 1
+        return calls
+
     def output_of(self, call_id: str) -> str:
         """What the tool returned. Raises KeyError for a call that was not recorded."""
         for item in self.output:
@@ -66,6 +75,11 @@ class Recording:
         with path.open(encoding="utf-8") as lines:
             self.conversations = [_conversation(json.loads(line)) for line in islice(lines, count)]
         self.turns = {turn.id: turn for each in self.conversations for turn in each.turns}
+
+    @property
+    def model_calls(self) -> int:
+        """How many there were, when nobody was killed."""
+        return sum(turn.model_calls for turn in self.turns.values())
 
     def tool_names(self) -> list[str]:
         """Every tool that the recorded agent called."""

@@ -69,7 +69,8 @@ async def _examine_names(
     expected = {setup.session_id(conversation.id) for conversation in recording.conversations}
     found = {name async for name in sessions.scan(setup.session_id("*"))}
     for name in sorted(found ^ expected):
-        verdict.differences.append(f"session {name} is {'missing' if name in expected else 'extra'}")
+        what = "missing" if name in expected else "not of this recording"
+        verdict.differences.append(f"session {name} is {what}")
 
 
 async def _examine(

@@ -17,11 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from demo.board import AT_ONCE, LINES, Board
-from demo.process import WorkerProcess
+from demo.process import SENT, SENT_AGAIN, WorkerProcess
 
 _FRAMES = 8  # a second
 _SVG_WIDTH = 120
-_COLOURS = {"begin": "yellow", "model": "cyan"}  # else it is a tool
+_COLOURS = {SENT: "dim", SENT_AGAIN: "bold yellow", "model": "cyan"}  # else a tool was used
 _EVENTS = {"KILLED.*": "bold red", ".*took over.*|.*committed already.*": "green"}
 
 
@@ -30,19 +30,17 @@ class Picture:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._console = Console(
-            record=True, file=StringIO(), width=_SVG_WIDTH, force_terminal=True, legacy_windows=False
-        )
-        self.taken = False
+        self._console = Console(record=True, file=StringIO(), width=_SVG_WIDTH, force_terminal=True)
+        self._taken = False
 
     def take(self, board: Board) -> None:
-        """Once: the moment at which a dead worker's turn is being continued by another."""
-        if not self.taken and board.taken_over:
+        """Once: when turns of a dead worker are taken over, and another has taken its place."""
+        if not self._taken and board.taken_over and all(each.ready for each in board.workers):
             self._console.print(render(board))
-            self.taken = True
+            self._taken = True
 
-    def save(self, *end: RenderableType) -> None:
-        self._console.print(*end)
+    def save(self, end: RenderableType) -> None:
+        self._console.print(end)
         svg = self._console.export_svg(title="make demo")
         # Rich names fonts to be fetched from the web; a reader's own monospace font does.
         self._path.write_text(re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL))
@@ -119,7 +117,7 @@ def _progress(board: Board) -> RenderableType:
     row.add_row(
         f"[bold]{board.served}/{board.turns}[/] turns",
         ProgressBar(total=board.turns, completed=board.served),
-        f"{board.finished}/{board.conversations} conversations · {board.kills} kills · "
-        f"{board.resent} sent again · {board.seconds:.0f} s",
+        f"{board.finished}/{board.conversations} conversations · kills: {board.kills} · "
+        f"sent again: {board.resent} · {board.seconds:.0f} s",
     )
     return row
