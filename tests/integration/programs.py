@@ -1,9 +1,10 @@
-"""Programs under test: started by the project's Python, killed or ended by pid, with their log."""
+"""Programs under test, started by the project's Python; they are killed or ended by their pid."""
 
+import asyncio
 import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from turnwise.testing.servers.process import Process
@@ -14,31 +15,35 @@ STARTED = 30.0  # seconds: imports alone take some when the machine is busy
 
 
 class Programs:
-    """Starts programs; those that still run when the block is left are ended."""
+    """Starts programs; those that still run when the block is left are killed."""
 
-    def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._stack = stack
-        self._count = 0
+        self._processes: list[Process] = []
 
     def python(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Process:
         """`python arguments` in the project's folder."""
         return self.start(sys.executable, *arguments, environment=environment)
 
     def start(self, *command: str, environment: Mapping[str, str] | None = None) -> Process:
-        self._count += 1
         settings = [f"{name}={value}" for name, value in (environment or {}).items()]
         # Without a key there is nobody that could be asked for an answer by mistake.
         words = [shutil.which("env") or "env", "-u", "OPENAI_API_KEY", *settings, *command]
-        process = Process(words, ROOT, self._folder / f"program-{self._count}.log")
-        self._stack.push_async_callback(_end, process)
+        process = Process(words, ROOT, self._folder / f"program-{len(self._processes)}.log")
+        self._processes.append(process)
         return process
+
+    async def end(self) -> None:
+        await asyncio.gather(*(process.kill() for process in self._processes))
 
 
 @asynccontextmanager
 async def programs(folder: Path) -> AsyncIterator[Programs]:
-    async with AsyncExitStack() as stack:
-        yield Programs(folder, stack)
+    started = Programs(folder)
+    try:
+        yield started
+    finally:
+        await started.end()
 
 
 async def ready(process: Process, condition: Callable[[], Awaitable[bool]], what: str) -> None:
@@ -49,8 +54,3 @@ async def ready(process: Process, condition: Callable[[], Awaitable[bool]], what
         return await condition()
 
     await until(reached, STARTED, what)
-
-
-async def _end(process: Process) -> None:
-    if process.alive:
-        await process.terminate(timeout=10)

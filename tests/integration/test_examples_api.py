@@ -65,7 +65,7 @@ class Deployment:
         info = await self.session.info(session_id)
         if info is None or info.open_turn is None:
             return None
-        return next((pid for pid in self.replicas if str(pid) in info.open_turn.worker), None)
+        return next((pid for pid in self.replicas if f":{pid}:" in info.open_turn.worker), None)
 
     async def kill_in_mid_turn(self, names: list[str]) -> int:
         """Kill whichever replica is found at work on one of the sessions; its pid."""

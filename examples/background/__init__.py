@@ -1,0 +1,1 @@
+"""Scenario 2: a web server enqueues jobs, and background workers answer them."""
