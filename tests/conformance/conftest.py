@@ -10,6 +10,8 @@ import pytest_asyncio
 
 from turnwise.testing.servers import RedisServer, ServerNotFound, ValkeyServer
 
+pytest.register_assert_rewrite("turnwise.testing.conformance")
+
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def valkey() -> AsyncIterator[ValkeyServer]:

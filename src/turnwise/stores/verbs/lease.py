@@ -31,10 +31,10 @@ def held(s: Session, turn_id: str, token: str) -> Turn | None:
     return turn
 
 
-def may_take_over(s: Session, turn: Turn, resume: bool) -> bool:
+def may_take_over(s: Session, turn: Turn, token: str, resume: bool) -> bool:
     """Whether a begin of the same turn_id goes on with this turn."""
     if turn.state == "waiting":
-        return resume
+        return resume and turn.token != token  # with its own token, it comes late
     return not turn.background and remaining(s, turn) <= 0
 
 
@@ -52,7 +52,6 @@ def leave(s: Session, turn_id: str, token: str) -> bool:
         return False
     was_head = s.state.queue[0] is place
     s.state.queue.remove(place)
-    finish(s.header, token)
     if was_head and s.header.turn is None:
         hand_over(s)
     return True

@@ -112,8 +112,10 @@ class Verbs:
             return answer
         if ours is None and resume:
             return Absent()
-        if ours is not None and may_take_over(s, ours, resume):
+        if ours is not None and may_take_over(s, ours, token, resume):
             attempt, background = ours.attempt + 1, ours.background
+            if (place := ticket_of(s, turn_id, token)) is not None:
+                s.state.queue.remove(place)
             open_turn(s, turn_id, token, worker, lease, attempt, background=background)
             return granted(s, base)
         return self._begin_in_line(turn_id, token, lease, base, worker, ticket)
@@ -123,14 +125,17 @@ class Verbs:
     ) -> Duplicate | Queued | None:
         """Why this turn_id begins no turn: it is finished, or a message that waits."""
         s = self._s
-        if (position := find(s, turn_id, RECENT if fresh else None)) is not None:
-            answer = duplicate(s, position)
-            leave(s, turn_id, token)
-            return answer
+        position = find(s, turn_id, RECENT if fresh else None)
         message = queued(s, turn_id) if in_queue else None
-        if message is None:
-            return None
-        return Queued("", turn_id, 0) if message.kind == "message" else called_off(s, message)
+        answer: Duplicate | Queued | None = None
+        if position is not None:
+            answer = duplicate(s, position)
+        elif message is not None:
+            waits = message.kind == "message"
+            answer = Queued("", turn_id, 0) if waits else called_off(s, message)
+        if answer is not None:
+            leave(s, turn_id, token)
+        return answer
 
     def _begin_in_line(
         self,
@@ -288,7 +293,8 @@ class Verbs:
         if (turn := held(s, turn_id, token)) is not None:
             drop_turn(s, turn)
             hand_over(s)
-        elif not leave(s, turn_id, token):
+        else:
+            leave(s, turn_id, token)
             finish(header, token)  # its begin may still be on the way
         if header.commits == 0 and not s.state.queue and header.turn is None:
             s.state.header = None

@@ -10,6 +10,7 @@ A store inherits it and brings one fixture:
 The tests are coroutines: run them with pytest-asyncio in its auto mode.
 """
 
+from turnwise.testing.conformance.chance import ChanceConformance
 from turnwise.testing.conformance.expiry import ExpiryConformance
 from turnwise.testing.conformance.history import HistoryConformance
 from turnwise.testing.conformance.journal import JournalConformance
@@ -28,5 +29,6 @@ class StoreConformance(
     QueueConformance,
     ExpiryConformance,
     OperatorsConformance,
+    ChanceConformance,
 ):
     """All of it."""

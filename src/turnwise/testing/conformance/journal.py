@@ -115,6 +115,13 @@ class JournalConformance(Suite):
         assert await contents(store, "s") == items(1, 2)
         assert isinstance(await asked(store, "s", "t", resume=True), Duplicate)
 
+    async def test_a_begin_that_comes_late_approves_nothing(self, store: Store) -> None:
+        await self._parked(store)
+        second = await begun(store, "s", "t", resume=True)
+        await store.park(*second.ids, b"{state 2}")
+        late = await asked(store, "s", "t", token=second.token, resume=True)
+        assert late == Waiting("t")
+
     async def test_only_an_open_turn_can_be_taken_up(self, store: Store) -> None:
         assert await asked(store, "s", "t", resume=True) == Absent()
         await self._parked(store)

@@ -248,6 +248,15 @@ class QueueConformance(Suite):
         await lab.until(granted)
         assert expect(Info, await store.info("s")).queued == 0
 
+    async def test_a_caller_that_takes_a_turn_over_leaves_the_line(self, lab: Lab) -> None:
+        store, token = lab.store(), mint()
+        await begun(store, "s", "t", lease=lab.lease)
+        queued = await asked(store, "s", "t", token=token, ticket=LONG)
+        assert isinstance(queued, Queued)
+        await lab.dead("s")
+        assert isinstance(await self._ask(store, "t", token), Grant)
+        assert expect(Info, await store.info("s")).queued == 0
+
     async def test_a_ticket_ends_with_its_time(self, lab: Lab) -> None:
         store = lab.store()
         turn = await begun(store, "s")

@@ -8,7 +8,8 @@ if not h then return { 'ok' } end
 if holds(h, turn_id, token) then
   drop_turn(h)
   hand_over(h)
-elseif not leave(h, turn_id, token) then
+else
+  leave(h, turn_id, token)
   finish(h, token)
 end
 if h.s == 0 and h.q == 0 and not h.t then

@@ -16,19 +16,20 @@ if holds(h, turn_id, token) then return granted(h, position, commit_id) end
 local t = h.t
 local ours = t and t.id == turn_id
 local p = find(h, turn_id, fresh and RECENT)
-if p then
-  local answer = duplicate(h, p)
+local index, entry
+if not p and not fresh and not (ours and t.b) then index, entry = find_queued(h, turn_id) end
+if p or index then
+  local answer = p and duplicate(h, p) or is_message(entry) and { 'queued', '', turn_id, 0 } or called_off(entry)
   if leave(h, turn_id, token) then close(h) end
   return answer
 end
-if not fresh and not (ours and t.b) then
-  local index, entry = find_queued(h, turn_id)
-  if index then return is_message(entry) and { 'queued', '', turn_id, 0 } or called_off(entry) end
-end
 if resume and not ours then return { 'absent' } end
 
-local takeover = ours and (t.s == 'waiting' and resume or t.s == 'running' and not t.b and remaining(t) <= 0)
+local approved = ours and t.s == 'waiting' and resume and t.k ~= token -- its own begin comes late
+local takeover = approved or ours and t.s == 'running' and not t.b and remaining(t) <= 0
+local place = find_queued(h, turn_id, token)
 if takeover then
+  if place then unqueue(h, place) end
   open(h, turn_id, token, worker, lease, t.a + 1, t.b)
   close(h)
   return granted(h, position, commit_id)
@@ -38,7 +39,7 @@ local answer = blocked(h)
 local first = not answer and head(h)
 if first then answer = busy({ w = first.w, id = first.turn_id }, claim_left(h)) end
 
-local place = find_queued(h, turn_id, token)
+if place then place = find_queued(h, turn_id, token) end -- it may have been passed over
 if first and place and first.k == token then
   unqueue(h, place)
   answer = nil

@@ -35,7 +35,6 @@ local function leave(h, turn_id, token)
   if not place then return false end
   local was_head = place == 2 * h.q - 1
   unqueue(h, place)
-  finish(h, token)
   if was_head and not h.t then hand_over(h) end
   return true
 end

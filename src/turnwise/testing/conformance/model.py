@@ -1,0 +1,343 @@
+"""The contract in small: which answers are right, and what they mean for the history.
+
+It does not say which answer a store must give where time decides (has the lease run out?), only
+whether the answer fits what happened before. It knows nothing of how a store does it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from turnwise import types as t
+
+REMEMBERED = 4
+"""Of finished tokens without a commit, these many must be known still; a store knows eight."""
+
+
+@dataclass(slots=True)
+class Open:
+    """The open turn. `mortal`: its lease may have run out."""
+
+    turn_id: str
+    token: str
+    attempt: int
+    mortal: bool
+    background: bool = False
+    parked: bool = False
+    journal: list[bytes] = field(default_factory=list)
+    message: bytes | None = None
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A place in the queue; of a caller if it has a token."""
+
+    turn_id: str
+    token: str = ""
+    message: bytes = b""
+
+
+Call = tuple[str, dict[str, Any]]
+
+
+class Model:
+    """One session that is never deleted. `accept` asserts that an answer is right."""
+
+    def __init__(self) -> None:
+        self.items: list[bytes] = []
+        self.open: Open | None = None
+        self.queue: list[Waiting] = []
+        self.finished: dict[str, str] = {}
+        """Commit id or kind by turn_id."""
+        self.ended: list[str] = []
+        self.tip = t.Base(0, "")
+        self.cuts = 0
+
+    def accept(self, call: Call, answer: object) -> None:
+        verb, args = call
+        getattr(self, f"_{verb}")(answer, **args)
+
+    def compare(self, info: t.Info) -> None:
+        """The store may have found that the turn is dead, on the way to another answer."""
+        opened = info.open_turn
+        if opened is None:
+            self._free()
+            return
+        turn = self.open
+        assert turn is not None
+        assert (opened.turn_id, opened.attempt) == (turn.turn_id, turn.attempt)
+        assert (opened.state == "waiting") == turn.parked
+        assert (opened.background, info.journal) == (turn.background, len(turn.journal))
+        assert info.queued >= len([e for e in self.queue if not e.token])
+
+    # What the verbs have in common.
+
+    def _held(self, turn_id: str, token: str) -> Open | None:
+        turn = self.open
+        fits = turn and not turn.parked and (turn.turn_id, turn.token) == (turn_id, token)
+        return turn if fits else None
+
+    def _end(self) -> None:
+        assert self.open is not None
+        self.ended.append(self.open.token)
+        self.open = None
+
+    def _free(self) -> None:
+        """The store found the session free: then nothing is open, or it died."""
+        turn = self.open
+        if turn is None:
+            return
+        assert turn.mortal
+        assert not turn.background
+        assert not turn.parked
+        if turn.journal:
+            self.finished[turn.turn_id] = "discarded"
+        self._end()
+
+    def _blocked(self, answer: object) -> None:
+        assert self.open is not None
+        if isinstance(answer, t.Waiting):
+            assert self.open.parked
+            assert answer.turn_id == self.open.turn_id
+        else:
+            assert isinstance(answer, t.Busy)
+            assert not self.open.parked
+            assert answer.turn_id == self.open.turn_id
+
+    def _changed(self, answer: object, op_id: str, items: list[bytes], cut: bool) -> None:
+        """An answer to a change: it was made once, now or before, or the session is not free."""
+        if not isinstance(answer, t.Done):
+            self._blocked(answer)
+            return
+        assert answer.tip.commit_id == op_id
+        if op_id not in self.finished:
+            self._free()
+            self.finished[op_id] = op_id
+            self.items = items
+            self.cuts += cut
+
+    # The verbs.
+
+    def _append(self, answer: object, op_id: str, items: list[bytes]) -> None:
+        self._changed(answer, op_id, self.items + items, cut=False)
+
+    def _clear(self, answer: object, op_id: str) -> None:
+        self._changed(answer, op_id, [], cut=True)
+
+    def _pop(self, answer: object, op_id: str, base: t.Base) -> None:
+        if isinstance(answer, t.Stale):
+            self._refused_for(op_id, base)
+            return
+        assert op_id in self.finished or base == self.tip or not isinstance(answer, t.Done)
+        self._changed(answer, op_id, self.items[:-1], cut=True)
+
+    def _replace(
+        self, answer: object, op_id: str, base: t.Base, keep: int, items: list[bytes]
+    ) -> None:
+        if isinstance(answer, t.Stale):
+            self._refused_for(op_id, base)
+            return
+        assert op_id in self.finished or base == self.tip or not isinstance(answer, t.Done)
+        self._changed(answer, op_id, self.items[:keep] + items, cut=True)
+
+    def _refused_for(self, op_id: str, base: t.Base) -> None:
+        assert op_id not in self.finished
+        if base == self.tip:  # a dead turn was discarded by this very call
+            assert self.open is not None
+            assert self.open.journal
+            self._free()
+
+    def _begin(
+        self,
+        answer: object,
+        turn_id: str,
+        token: str,
+        mortal: bool,
+        resume: bool = False,
+        ticket: bool = False,
+        **_: Any,
+    ) -> None:
+        if isinstance(answer, t.Grant):
+            self._granted(answer, turn_id, token, mortal, resume)
+        elif isinstance(answer, t.Stale):
+            assert token in self.ended
+        elif isinstance(answer, t.Duplicate):
+            assert turn_id in self.finished
+            self._leave(token)
+        elif isinstance(answer, t.Absent):
+            assert resume
+        elif isinstance(answer, t.Queued) and answer.turn_id == turn_id and not answer.worker:
+            assert any(e.turn_id == turn_id for e in self.queue if not e.token)
+            self._leave(token)
+        else:
+            self._waits(answer, turn_id, token, ticket)
+        if turn_id in self.finished:
+            assert isinstance(answer, t.Duplicate | t.Stale)
+        if token in self.ended[-REMEMBERED:] and not isinstance(answer, t.Duplicate):
+            assert isinstance(answer, t.Stale)
+
+    def _granted(
+        self, grant: t.Grant, turn_id: str, token: str, mortal: bool, resume: bool
+    ) -> None:
+        turn = self.open
+        if turn is not None and turn.turn_id == turn_id:
+            if turn.token != token:
+                assert (resume and turn.parked) or (turn.mortal and not turn.background)
+                self.ended.append(turn.token)
+                turn.token, turn.attempt, turn.mortal = token, turn.attempt + 1, mortal
+                turn.parked = False
+                self._leave(token)
+            assert (grant.attempt, grant.journal) == (turn.attempt, turn.journal)
+        else:
+            self._free()
+            assert all(e.token == token or e.token for e in self._before(token))
+            self._leave(token)
+            assert (grant.attempt, grant.journal) == (1, [])
+            self.open = Open(turn_id, token, 1, mortal)
+        assert grant.items == len(self.items)
+
+    def _before(self, token: str) -> list[Waiting]:
+        """Who stands before this caller in the queue; callers among them may be passed over."""
+        places = [i for i, e in enumerate(self.queue) if e.token == token]
+        return self.queue[: places[0]] if places else self.queue
+
+    def _leave(self, token: str) -> None:
+        self.queue = [e for e in self.queue if e.token != token]
+
+    def _waits(self, answer: object, turn_id: str, token: str, ticket: bool) -> None:
+        assert isinstance(answer, t.Busy | t.Queued | t.Waiting)
+        assert isinstance(answer, t.Waiting) or isinstance(answer, t.Queued) == ticket
+        blocks = self.open is not None and answer.turn_id == self.open.turn_id
+        if not blocks:
+            assert answer.turn_id in [e.turn_id for e in self.queue]
+        if isinstance(answer, t.Queued) and not any(e.token == token for e in self.queue):
+            self.queue.append(Waiting(turn_id, token))
+
+    def _next(self, answer: object, token: str, mortal: bool) -> None:
+        turn = self.open
+        messages = [e for e in self.queue if not e.token]
+        if isinstance(answer, t.Idle):
+            assert not messages
+        elif isinstance(answer, t.Stale):
+            assert token in self.ended
+        elif not isinstance(answer, t.Grant):
+            if turn is not None and not isinstance(answer, t.Busy):
+                self._blocked(answer)
+        elif turn is not None and turn.background:
+            if turn.token != token:
+                assert turn.mortal
+                self.ended.append(turn.token)
+                turn.token, turn.attempt, turn.mortal = token, turn.attempt + 1, mortal
+            assert (answer.attempt, answer.journal) == (turn.attempt, turn.journal)
+            assert answer.message == turn.message
+        else:
+            self._free()
+            first = messages[0]
+            assert (answer.turn_id, answer.message) == (first.turn_id, first.message)
+            self.open = Open(first.turn_id, token, answer.attempt, mortal, background=True)
+            self.open.message = first.message
+            assert answer.journal == []
+
+    def _journal(
+        self, answer: object, turn_id: str, token: str, index: int, entries: list[bytes]
+    ) -> None:
+        turn = self._held(turn_id, token)
+        end = index + len(entries)
+        if isinstance(answer, t.Done):
+            assert turn is not None
+            if index == len(turn.journal):
+                turn.journal += entries
+            assert turn.journal[index:end] == entries
+        else:
+            assert isinstance(answer, t.Stale)
+            assert turn is None or (
+                index != len(turn.journal) and turn.journal[index:end] != entries
+            )
+
+    def _renew(self, answer: object, turn_id: str, token: str) -> None:
+        assert isinstance(answer, t.Renewed) == (self._held(turn_id, token) is not None)
+
+    def _park(self, answer: object, turn_id: str, token: str, state: bytes) -> None:
+        turn = self.open
+        if isinstance(answer, t.Done):
+            assert turn is not None
+            assert (turn.turn_id, turn.token) == (turn_id, token)
+            if not turn.parked:
+                turn.journal.append(state)
+                turn.parked, turn.mortal = True, False
+        else:
+            assert isinstance(answer, t.Stale)
+            assert turn is None or (turn.turn_id, turn.token) != (turn_id, token)
+
+    def _abort(self, answer: None, turn_id: str, token: str) -> None:
+        assert answer is None
+        if self._held(turn_id, token):
+            self._end()
+        elif token not in self.ended:
+            self.ended.append(token)
+        self._leave(token)
+
+    def _commit(
+        self,
+        answer: object,
+        turn_id: str,
+        token: str,
+        base: t.Base,
+        commit_id: str,
+        items: list[bytes],
+        keep: int | None,
+    ) -> None:
+        before = self.finished.get(turn_id) == commit_id
+        held = self._held(turn_id, token)
+        if not isinstance(answer, t.Done):
+            assert isinstance(answer, t.Stale)
+            assert not before
+            assert held is None or base != self.tip
+            return
+        assert answer.tip.commit_id == commit_id
+        if before:
+            return
+        assert held is not None
+        assert base == self.tip
+        assert turn_id not in self.finished
+        self.items = self.items[:keep] + items
+        self.cuts += keep is not None
+        self.finished[turn_id] = commit_id
+        if held.background:
+            self.queue = [e for e in self.queue if e.token or e.turn_id != turn_id]
+        self._end()
+
+    def _submit(self, answer: object, turn_id: str, message: bytes) -> None:
+        waits = next((e for e in self.queue if not e.token and e.turn_id == turn_id), None)
+        if isinstance(answer, t.Accepted):
+            assert turn_id not in self.finished
+            if waits is None:
+                self.queue.append(Waiting(turn_id, "", message))
+            else:
+                assert waits.message == message
+        else:
+            assert isinstance(answer, t.Duplicate)
+            direct = self.open is not None and self.open.turn_id == turn_id
+            assert turn_id in self.finished or direct or (waits and waits.message != message)
+
+    def _cancel(self, answer: object, turn_id: str) -> None:
+        turn = self.open
+        is_open = turn is not None and turn.turn_id == turn_id
+        queued = any(e.turn_id == turn_id for e in self.queue if not e.token)
+        if isinstance(answer, t.Duplicate):
+            assert self.finished[turn_id] != "cancelled"
+        elif answer == t.Cancelled("flagged"):
+            assert is_open
+        elif answer == t.Cancelled("dropped"):
+            assert is_open or queued or self.finished[turn_id] == "cancelled"
+            if turn is not None and is_open:
+                assert turn.mortal or turn.parked
+                self._end()
+            self.queue = [e for e in self.queue if e.token or e.turn_id != turn_id]
+            self.finished[turn_id] = "cancelled"
+        else:
+            assert answer == t.Cancelled("absent")
+            assert not is_open
+            assert not queued
+            assert turn_id not in self.finished
