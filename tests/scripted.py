@@ -38,13 +38,13 @@ class Script(Model):
         self._replies = list(replies)
 
     async def get_response(self, *args: Any, **options: Any) -> ModelResponse:
-        _, given = self._arguments(*args, **options)
-        return ModelResponse(output=list(await self._reply(given)), usage=Usage(), response_id="r")
+        output = list(await self._reply(self._given(*args, **options)))
+        return ModelResponse(output=output, usage=Usage(), response_id="r")
 
     async def stream_response(
         self, *args: Any, **options: Any
     ) -> AsyncIterator[TResponseStreamEvent]:
-        _, given = self._arguments(*args, **options)
+        output = list(await self._reply(self._given(*args, **options)))
         yield ResponseCompletedEvent(
             type="response.completed",
             sequence_number=0,
@@ -53,18 +53,21 @@ class Script(Model):
                 created_at=0,
                 model="script",
                 object="response",
-                output=list(await self._reply(given)),
+                output=output,
                 parallel_tool_calls=False,
                 tool_choice="auto",
                 tools=[],
             ),
         )
 
-    @staticmethod
-    def _arguments(
-        system_instructions: str | None, input: str | list[Any], *_: Any, **__: Any
-    ) -> tuple[str | None, list[Any]]:
-        return system_instructions, [input] if isinstance(input, str) else input
+    def given(self, prompt: str | None, input: str | list[Any]) -> list[Any]:
+        """The items that a call was given."""
+        return [input] if isinstance(input, str) else input
+
+    def _given(
+        self, system_instructions: str | None, input: str | list[Any], *_: Any, **__: Any
+    ) -> list[Any]:
+        return self.given(system_instructions, input)
 
     async def _reply(self, given: list[Any]) -> Output:
         self.asked.append(deepcopy(given))
