@@ -346,3 +346,13 @@ async def test_a_word_that_is_none_of_the_choices_is_refused_before_anything_run
             await Runner.run(helper, "hi", session=session, **wrong)
     assert script_of(helper).asked == []
     assert await session.info() is None
+
+
+async def test_what_the_sdk_refuses_leaves_no_turn_behind(session: Session) -> None:
+    with pytest.raises(agents.UserError):
+        await Runner.run(agent(), "hi", session=session, conversation_id="conv_1")
+    with pytest.raises(agents.UserError):
+        streamed = Runner.run_streamed(agent(), "hi", session=session, conversation_id="conv_1")
+        async for _ in streamed.stream_events():
+            pass
+    assert await session.info() is None
