@@ -251,12 +251,14 @@ def _note_plan(context: Context, plan: Plan) -> None:
 agents = build(Shop())
 
 
-async def handle(session: Session, customer: str, message: str) -> tuple[Case, Outcome]:
+async def handle(
+    session: Session, customer: str, message: str, desk: dict[str, Agent[Any]] = agents
+) -> tuple[Case, Outcome]:
     """One message of a customer: one turn of the customer's session."""
     case = Case()
     with trace("support", group_id=customer):
         result = await Runner.run(
-            agents["support"], message, session=session, session_id=customer, context=case
+            desk["support"], message, session=session, session_id=customer, context=case
         )
     return case, result.final_output_as(Outcome)
 

@@ -1,0 +1,1 @@
+"""Scenario 3: workers in several regions on one Redis Cluster."""
