@@ -1,0 +1,441 @@
+"""A turn is interrupted from outside: it is not committed, and its worker is told why."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from agents import Agent, RunConfig, function_tool
+from agents.testing import ScriptedModel, assistant_message, function_call
+
+from tests.integration.bad_days import (
+    LONG,
+    AnySession,
+    assert_free,
+    connections_in_use,
+    message,
+    opened,
+    other_tasks,
+    patience,
+    session_on,
+    until_queued,
+)
+from turnwise import MemorySession, RedisSession, Runner
+from turnwise.errors import (
+    BusyTimeout,
+    LeaseLost,
+    QueueFull,
+    SessionBusy,
+    SessionGone,
+    StoreUnavailable,
+    TurnCancelled,
+    UsageError,
+)
+from turnwise.testing.proxy import FaultProxy
+from turnwise.testing.servers import ValkeyServer
+from turnwise.testing.servers.waiting import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+QUIET = RunConfig(tracing_disabled=True)
+SHORT = 0.3
+"""A lease that a test can wait for."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server() -> AsyncIterator[ValkeyServer]:
+    async with ValkeyServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["memory", "sqlite", "valkey"])
+def kind(request: pytest.FixtureRequest) -> str:
+    named: str = request.param
+    return named
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def session(server: ValkeyServer, tmp_path: Path, kind: str) -> AsyncIterator[AnySession]:
+    async with session_on(kind, tmp_path, server, worker="one") as session:
+        yield session
+    assert not other_tasks()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def hasty(server: ValkeyServer, tmp_path: Path, kind: str) -> AsyncIterator[AnySession]:
+    """With a lease that runs out soon."""
+    async with session_on(kind, tmp_path, server, lease=SHORT, worker="hasty") as session:
+        yield session
+    assert not other_tasks()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def other(
+    session: AnySession, server: ValkeyServer, tmp_path: Path, kind: str
+) -> AsyncIterator[AnySession]:
+    """Another worker on the same store; memory has but one."""
+    if kind == "memory":
+        yield session
+        return
+    async with session_on(kind, tmp_path, server, worker="two") as another:
+        yield another
+
+
+async def test_deleted_in_mid_turn(session: AnySession, other: AnySession) -> None:
+    await session.bind("user-1").add_items([message("one")])
+    with pytest.raises(SessionGone, match=r"session 'user-1'.*turn 'turn'.*Run it again") as caught:
+        async with session.turn("user-1", turn_id="turn") as turn:
+            await turn.add_items([message("two")])
+            assert await other.delete("user-1")
+    assert caught.value.session_id == "user-1"
+    assert await session.info("user-1") is None
+    await assert_free(session, "user-1")
+
+
+async def test_deleted_and_made_anew_in_mid_turn(session: AnySession, other: AnySession) -> None:
+    await session.bind("user-1").add_items([message("one")])
+    with pytest.raises(SessionGone, match="session 'user-1'"):
+        async with session.turn("user-1", turn_id="turn") as turn:
+            await turn.add_items([message("two")])
+            assert await other.delete("user-1")
+            await other.bind("user-1").add_items([message("anew")])
+    assert await session.bind("user-1").get_items() == [message("anew")]
+    await assert_free(session, "user-1")
+
+
+async def test_made_anew_and_held_by_another(session: AnySession, other: AnySession) -> None:
+    async with other.turn("spare"):
+        pass
+    with pytest.raises(SessionGone):
+        async with session.turn("user-1", turn_id="turn") as turn:
+            await turn.add_items([message("two")])
+            assert await other.delete("user-1")
+            theirs = other.turn("user-1", turn_id="turn")
+            begun = await theirs.__aenter__()
+            await begun.add_items([message("anew")])
+    await theirs.__aexit__(None, None, None)
+    assert await session.bind("user-1").get_items() == [message("anew")]
+
+
+async def test_expired_in_mid_turn(session: AnySession, other: AnySession) -> None:
+    async def is_gone() -> bool:
+        return await other.info("user-1") is None
+
+    await session.bind("user-1").add_items([message("one")])
+    with pytest.raises(SessionGone):
+        async with session.turn("user-1") as turn:
+            await turn.add_items([message("two")])
+            assert await other.touch("user-1", 0.02)
+            await until(is_gone, LONG, "it expired")
+    assert await session.info("user-1") is None
+    await assert_free(session, "user-1")
+
+
+async def test_expired_by_the_application_s_own_client(
+    server: ValkeyServer, tmp_path: Path
+) -> None:
+    async with session_on("valkey", tmp_path, server) as session:
+        assert isinstance(session, RedisSession)
+
+        async def is_gone() -> bool:
+            return not await session.client.exists(session.key("user-1"))
+
+        await session.bind("user-1").add_items([message("one")])
+        with pytest.raises(SessionGone):
+            async with session.turn("user-1") as turn:
+                await turn.add_items([message("two")])
+                await session.client.pexpire(session.key("user-1"), 20)
+                await until(is_gone, LONG, "it expired")
+        assert not await session.client.exists(session.key("user-1"))
+
+
+async def test_a_heartbeat_finds_it_deleted(hasty: AnySession, other: AnySession) -> None:
+    """The block is interrupted wherever it is; the task goes on as if nobody had cancelled it."""
+    task = asyncio.current_task()
+    assert task is not None
+    keeper = hasty if isinstance(hasty, MemorySession) else other
+    with pytest.raises(SessionGone) as caught:
+        async with hasty.turn("user-1"):
+            assert await keeper.delete("user-1")
+            await asyncio.Event().wait()
+    assert isinstance(caught.value.__cause__, asyncio.CancelledError)
+    assert task.cancelling() == 0
+    async with asyncio.timeout(LONG):
+        await assert_free(hasty, "user-1")
+
+
+async def test_a_block_that_catches_the_interruption(hasty: AnySession, other: AnySession) -> None:
+    keeper = hasty if isinstance(hasty, MemorySession) else other
+    task = asyncio.current_task()
+    assert task is not None
+    with pytest.raises(SessionGone):
+        async with hasty.turn("user-1") as turn:
+            assert await keeper.delete("user-1")
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                await turn.add_items([message("too late")])
+    assert task.cancelling() == 0
+    assert await hasty.info("user-1") is None
+
+    with pytest.raises(ZeroDivisionError):
+        async with hasty.turn("user-1"):
+            assert await keeper.delete("user-1")
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                raise ZeroDivisionError from None
+    assert task.cancelling() == 0
+
+
+async def test_somebody_else_cancels_it_too(hasty: AnySession, other: AnySession) -> None:
+    """A real cancellation is never turned into an error of ours."""
+    keeper = hasty if isinstance(hasty, MemorySession) else other
+
+    async def turn() -> None:
+        async with hasty.turn("user-1"):
+            try:
+                await asyncio.Event().wait()
+            finally:
+                task.cancel()
+
+    task = asyncio.create_task(turn())
+
+    async def begun() -> bool:
+        return await opened(keeper, "user-1")
+
+    await until(begun, LONG, "the turn had begun")
+    assert await keeper.delete("user-1")
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_asked_to_stop(hasty: AnySession, kind: str) -> None:
+    await hasty.bind("user-1").add_items([message("one")])
+    with pytest.raises(TurnCancelled, match="turn 'turn' was cancelled on request"):
+        async with hasty.turn("user-1", turn_id="turn") as turn:
+            await turn.add_items([message("two")])
+            await hasty.worker.store.cancel("user-1", "turn")
+            await asyncio.Event().wait()
+    assert await hasty.bind("user-1").get_items() == [message("one")]
+    await assert_free(hasty, "user-1")
+
+
+async def test_a_worker_that_died(hasty: AnySession, kind: str) -> None:
+    """Its turn is forgotten when the lease is over; should it live on, it can commit nothing."""
+    with pytest.raises(LeaseLost, match=r"session 'user-1'.*turn 'dead'.*same turn_id") as caught:
+        async with hasty.turn("user-1", turn_id="dead") as dead:
+            await dead.add_items([message("never")])
+            dead.turn._lease.stop()
+            async with hasty.turn("user-1", turn_id="next", timeout=LONG) as turn:
+                await turn.add_items([message("next")])
+    assert caught.value.session_id == "user-1"
+    assert await hasty.bind("user-1").get_items() == [message("next")]
+    await assert_free(hasty, "user-1")
+
+
+async def test_the_same_turn_is_taken_over(hasty: AnySession) -> None:
+    with pytest.raises(LeaseLost):
+        async with hasty.turn("user-1", turn_id="turn") as dead:
+            await dead.add_items([message("never")])
+            dead.turn._lease.stop()
+            async with hasty.turn("user-1", turn_id="turn", timeout=LONG) as turn:
+                assert (dead.attempt, turn.attempt) == (1, 2)
+                await turn.add_items([message("once")])
+    assert await hasty.bind("user-1").get_items() == [message("once")]
+
+
+def take_over(kind: str, folder: Path, server: ValkeyServer) -> None:
+    """Another worker takes the session, while this thread, its event loop with it, stands still."""
+
+    async def turn() -> None:
+        async with (
+            session_on(kind, folder, server) as session,
+            session.turn("user-1", timeout=LONG) as turn,
+        ):
+            await turn.add_items([message("theirs")])
+
+    thread = threading.Thread(target=lambda: asyncio.run(turn()))
+    thread.start()
+    thread.join()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "valkey"])
+@pytest.mark.parametrize("reads", [True, False])
+async def test_a_stalled_event_loop(
+    hasty: AnySession, kind: str, tmp_path: Path, server: ValkeyServer, reads: bool
+) -> None:
+    reached = False
+    with pytest.raises(LeaseLost):
+        async with hasty.turn("user-1", turn_id="turn") as turn:
+            await turn.add_items([message("mine")])
+            take_over(kind, tmp_path, server)
+            if reads:
+                await turn.get_items()
+                reached = True
+    assert not reached
+    assert await hasty.bind("user-1").get_items() == [message("theirs")]
+    await assert_free(hasty, "user-1")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "valkey"])
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_a_stalled_run(
+    hasty: AnySession, kind: str, tmp_path: Path, server: ValkeyServer, streamed: bool
+) -> None:
+    """It is stopped before its next model call."""
+
+    @function_tool
+    async def stall() -> str:
+        """Hold up everybody."""
+        take_over(kind, tmp_path, server)
+        return "done"
+
+    model = ScriptedModel([[function_call("stall", {}, call_id="1")], [assistant_message("Ok.")]])
+    agent = Agent(name="Slow", tools=[stall], model=model)
+    with pytest.raises(LeaseLost):
+        if streamed:
+            result = Runner.run_streamed(
+                agent, "Hi", session=hasty, session_id="user-1", run_config=QUIET
+            )
+            async for _ in result.stream_events():
+                pass
+        else:
+            await Runner.run(agent, "Hi", session=hasty, session_id="user-1", run_config=QUIET)
+    assert len(model.calls) == 1
+    assert await hasty.bind("user-1").get_items() == [message("theirs")]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "valkey"])
+async def test_a_stall_that_nobody_used(hasty: AnySession, kind: str) -> None:
+    """The lease ran out, but is still ours: the turn goes on."""
+
+    def stand_still() -> None:
+        over = threading.Event()
+        threading.Timer(SHORT + 0.1, over.set).start()
+        over.wait()
+
+    async with hasty.turn("user-1") as turn:
+        await turn.add_items([message("one")])
+        stand_still()
+        assert await turn.get_items() == [message("one")]
+        stand_still()
+        await asyncio.sleep(0)
+    assert await hasty.bind("user-1").get_items() == [message("one")]
+
+
+@pytest.mark.parametrize("resends", [False, True])
+async def test_heartbeats_that_do_not_arrive(
+    server: ValkeyServer, tmp_path: Path, resends: bool
+) -> None:
+    """Noticed when the lease is over, however long the client goes on trying."""
+    prefix = f"{tmp_path.name}:"
+    async with (
+        FaultProxy.before(server.url) as proxy,
+        RedisSession.from_url(proxy.url, key_prefix=prefix, lease=SHORT) as cut_off,
+        session_on("valkey", tmp_path, server) as another,
+    ):
+
+        async def take_over_when_free() -> None:
+            async with another.turn("user-1", timeout=LONG) as turn:
+                await turn.add_items([message("theirs")])
+
+        if not resends:
+            patience(cut_off, 0.0)
+        with pytest.raises(StoreUnavailable, match=r"session 'user-1'.*lease of turn 'turn'"):
+            async with cut_off.turn("user-1", turn_id="turn") as turn:
+                await turn.add_items([message("mine")])
+                proxy.pause()
+                waiting = asyncio.create_task(take_over_when_free())
+                await asyncio.Event().wait()
+        await waiting
+        assert await another.bind("user-1").get_items() == [message("theirs")]
+        proxy.resume()
+        await assert_free(cut_off, "user-1")
+        assert await cut_off.bind("user-1").get_items() == [message("theirs")]
+    assert not other_tasks()
+
+
+async def test_waiting_too_long(session: AnySession, other: AnySession) -> None:
+    async with session.turn("user-1", turn_id="long") as turn:
+        await turn.add_items([message("one")])
+        pattern = r"session 'user-1': after 0.1 s of waiting turn 'long' of worker 'one' holds it"
+        with pytest.raises(BusyTimeout, match=pattern) as caught:
+            await other.turn("user-1", turn_id="next", timeout=0.1).__aenter__()
+        assert isinstance(caught.value, TimeoutError)
+        with pytest.raises(BusyTimeout):
+            await other.turn("user-1", timeout=0).__aenter__()
+        info = await session.info("user-1")
+        assert info is not None
+        assert info.queued == 0
+    assert await session.bind("user-1").get_items() == [message("one")]
+    await assert_free(session, "user-1")
+
+
+async def test_not_waiting(session: AnySession, other: AnySession) -> None:
+    async with session.turn("user-1", turn_id="long"):
+        pattern = re.escape("turn 'long' of worker 'one' holds it, with 1")
+        with pytest.raises(SessionBusy, match=pattern) as caught:
+            await other.turn("user-1", busy="reject").__aenter__()
+        assert not isinstance(caught.value, BusyTimeout)
+    await assert_free(session, "user-1")
+
+
+async def test_a_full_queue(server: ValkeyServer, tmp_path: Path, kind: str) -> None:
+    async with session_on(kind, tmp_path, server, max_queue=1) as crowded:
+
+        async def wait() -> None:
+            async with crowded.turn("user-1", timeout=LONG) as turn:
+                await turn.add_items([message("second")])
+
+        async with crowded.turn("user-1") as turn:
+            await turn.add_items([message("first")])
+            waiting = asyncio.create_task(wait())
+            await until_queued(crowded, "user-1")
+            with pytest.raises(QueueFull, match=r"session 'user-1': 1 messages and callers wait"):
+                await crowded.turn("user-1").__aenter__()
+            await until_queued(crowded, "user-1")
+        await waiting
+        history = await crowded.bind("user-1").get_items()
+        assert history == [message("first"), message("second")]
+        await assert_free(crowded, "user-1")
+    assert not other_tasks()
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, asyncio.CancelledError])
+@pytest.mark.parametrize("on_error", ["rollback", "keep"])
+async def test_an_exception_in_the_block(
+    session: AnySession, error: type[BaseException], on_error: Any
+) -> None:
+    await session.bind("user-1").add_items([message("one")])
+    with pytest.raises(error):
+        async with session.turn("user-1", on_error=on_error) as turn:
+            await turn.add_items([message("two")])
+            raise error
+    kept = on_error == "keep" and issubclass(error, Exception)
+    expected = [message("one"), message("two")] if kept else [message("one")]
+    assert await session.bind("user-1").get_items() == expected
+    await assert_free(session, "user-1")
+    assert connections_in_use(session) == 0
+
+
+async def test_a_turn_that_has_ended(session: AnySession) -> None:
+    async with session.turn("user-1") as turn:
+        await turn.add_items([message("one")])
+    calls: list[Callable[[], Awaitable[Any]]] = [
+        turn.get_items,
+        turn.pop_item,
+        turn.clear_session,
+        partial(turn.add_items, [message("two")]),
+    ]
+    for call in calls:
+        with pytest.raises(UsageError, match=r"session 'user-1'.*has ended"):
+            await call()
+    assert await session.bind("user-1").get_items() == [message("one")]
