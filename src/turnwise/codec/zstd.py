@@ -24,6 +24,8 @@ _BARE_FROM = 64 * 1024
 # Above these, joining the frames of a sequence brings nothing, or would take too much memory.
 _JOINED_FRAMES = 256 * 1024
 _JOINED_TEXT = 4 * 1024 * 1024
+# Put behind the last frame, whose checksum would otherwise not be missed if it were cut off.
+_EMPTY_FRAME = zstandard.ZstdCompressor().compress(b"")
 # Where an element holds its frame's header descriptor: after the first byte and zstd's magic.
 DESCRIPTOR = 5
 # The last arguments of a decompression: any size, one frame, nothing behind it. By position, which
@@ -68,10 +70,12 @@ class Zstd:
 
         A quarter faster than one by one. Damage may show as ZstdError, or as a text cut short.
         """
-        frames = b"".join([element[1:] for element in elements if element[0] == ITEMS_1])
-        if len(frames) > _JOINED_FRAMES:
+        frames = [element[1:] for element in elements if element[0] == ITEMS_1]
+        frames.append(_EMPTY_FRAME)
+        joined = b"".join(frames)
+        if len(joined) > _JOINED_FRAMES:
             return None
-        with self.decompressor.stream_reader(frames, read_across_frames=True) as reader:
+        with self.decompressor.stream_reader(joined, read_across_frames=True) as reader:
             text = reader.read(_JOINED_TEXT)
         return text if len(text) < _JOINED_TEXT else None
 
