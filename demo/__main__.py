@@ -26,6 +26,7 @@ from demo.statement import is_good, statement
 from demo.view import Picture, watched
 from turnwise import TurnwiseError, connect
 
+_TTL = 3600.0
 _FAILED = 1
 _INTERRUPTED = 130  # as shells have it
 
@@ -48,7 +49,8 @@ async def demo(options: argparse.Namespace, url: str, console: Console) -> int:
     """Replay, check, say so; 0 if everything is as recorded."""
     end_on_sigterm()
     recording = Recording(options.conversations)
-    setup = Setup(url, f"demo-{token_hex(4)}", options.conversations, options.pace)
+    ttl = None if options.keep else _TTL
+    setup = Setup(url, f"demo-{token_hex(4)}", options.conversations, options.pace, ttl)
     board = Board(len(recording.turns), len(recording.conversations))
     picture = Picture(options.svg) if options.svg else None
     scheme = url.partition(":")[0]

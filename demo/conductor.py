@@ -42,16 +42,18 @@ class Conductor:
                 await self._start_worker()
             while self._board.finished < self._board.conversations:
                 await self._next_message()
+            if self._kill_at:
+                raise DemoFailed("there were too few turns to kill that many workers in one")
         finally:
             self._board.stop_clock()
             await asyncio.gather(*(worker.end() for worker in self._board.workers))
             await asyncio.gather(*self._readers)
 
-    async def _start_worker(self) -> None:
+    async def _start_worker(self, why: str = "") -> None:
         self._board.processes += 1
         worker = await WorkerProcess.start(f"worker-{self._board.processes}", self._setup)
         self._board.workers.append(worker)
-        self._board.log(f"{worker} started")
+        self._board.log(f"{worker} started{why}")
         self._readers.append(asyncio.create_task(self._read(worker)))
 
     async def _read(self, worker: WorkerProcess) -> None:
@@ -66,8 +68,9 @@ class Conductor:
         if message is not None:
             self._heard(worker, message)
         else:
+            why = f" instead; {len(worker.turns)} turns of {worker.name} are sent again"
             await self._ended(worker)
-            await self._start_worker()
+            await self._start_worker(why)
         self._hand_out()
 
     # Handing out.
@@ -112,8 +115,8 @@ class Conductor:
             case "known":
                 self._known(worker, turn)
             case "lost":
-                self._board.log(f"{worker} lost {turn}: {message['reason']}")
-                self._send_again(worker, turn)
+                self._board.log(f"{worker} could not commit {turn}: {message['reason']}")
+                self._send_again(worker, turn, message["reason"])
             case "failed":
                 raise DemoFailed(f"{worker} failed in {turn}:\n{message['reason']}")
 
@@ -162,16 +165,15 @@ class Conductor:
         self._board.workers.remove(worker)
         if not worker.killed:
             raise DemoFailed(await worker.obituary())
-        self._board.log(f"{len(worker.turns)} turns of {worker} are sent again")
         for turn in list(worker.turns):
-            self._send_again(worker, turn)
+            self._send_again(worker, turn, "its worker was killed")
 
-    def _send_again(self, worker: WorkerProcess, turn: str) -> None:
+    def _send_again(self, worker: WorkerProcess, turn: str, why: str) -> None:
         del worker.turns[turn]
         self._board.resent += 1
         replay = self._replay(turn)
         if len(replay.sent_to) == _TRIES:
-            raise DemoFailed(f"{turn} was sent {_TRIES} times and never served")
+            raise DemoFailed(f"{turn} was not served in {_TRIES} attempts; in the last, {why}")
         self._waiting.appendleft(replay)
 
     def _replay(self, turn: str) -> Replay:

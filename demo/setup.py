@@ -12,15 +12,15 @@ from turnwise import session_id
 class Setup:
     """Times are seconds. `run` tells this demo's sessions from all others in the store.
 
-    `ttl` removes them should the demo be killed before it can; `pace` is what a model call takes.
+    `ttl` removes them if the demo is killed before it can; `pace` is what a model call takes.
     """
 
     url: str
     run: str
     conversations: int | None = None
-    pace: float = 0.15
+    pace: float = 0.0
+    ttl: float | None = None
     lease: float = 2.0
-    ttl: float = 3600.0
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

@@ -40,8 +40,12 @@ def _run(board: Board, recording: Recording) -> Iterator[tuple[str, str]]:
     yield "Processes", f"{board.processes}, {board.kills} of them killed with SIGKILL in mid-turn"
     yield "Sent again", f"{board.resent} turns: {_what_became_of_them(board)}"
     again = board.model_calls - recording.model_calls
-    tools = f"{board.tool_calls} tool calls"
-    yield "Model calls", f"{board.model_calls}, {again} of them made again after a kill; {tools}"
+    calls = f"{board.model_calls}, {again} of them again after a kill"
+    yield (
+        "Model calls",
+        f"{calls}; each was given the recorded history so far, or would have failed",
+    )
+    yield "Tool calls", f"{board.tool_calls}"
     yield "Time", f"{board.seconds:.1f} s, {board.served / board.seconds:.0f} turns/s"
     renamed = sum(conversation.renamed for conversation in recording.conversations)
     if renamed:
@@ -62,7 +66,9 @@ def _end(board: Board, verdict: Verdict) -> Iterator[Text]:
         return
     for difference in verdict.differences[:1]:
         yield Text(f"First difference: {difference}\n")
-    yield Text(f"NOT AS RECORDED: {len(verdict.differences)} of them differ.", style="bold red")
+    same = _successions(board) - board.handovers
+    what = f"{len(verdict.differences)} differences, {same} turns without a change of process"
+    yield Text(f"NOT AS RECORDED: {what}", style="bold red")
 
 
 def _successions(board: Board) -> int:

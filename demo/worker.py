@@ -29,12 +29,10 @@ async def work(setup: Setup, name: str, orders: AsyncIterator[str]) -> None:
     """Serve the turns that are ordered, all at the same time, until no more orders come."""
     recording = Recording(setup.conversations)
     agent = recorded_agent(recording, setup.pace)
-    async with (
-        connect(
-            setup.url, lease=setup.lease, ttl=setup.ttl, worker=name, hooks=(tell_begun,)
-        ) as sessions,
-        asyncio.TaskGroup() as group,
-    ):
+    sessions = connect(
+        setup.url, lease=setup.lease, ttl=setup.ttl, worker=name, hooks=(tell_begun,)
+    )
+    async with sessions, asyncio.TaskGroup() as group:
         tell("ready")
         turns = set()
         async for turn_id in orders:

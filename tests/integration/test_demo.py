@@ -165,9 +165,7 @@ async def test_the_model_refuses_a_history_that_lacks_a_turn() -> None:
     async with MemorySession(session_id="c") as session:
         await Runner.run(agent, first.input, session=session, context=first, run_config=config)
         with pytest.raises(HistoryDiffers, match="item 3 of"):
-            await Runner.run(
-                agent, third.input, session=session, context=third, run_config=config
-            )
+            await Runner.run(agent, third.input, session=session, context=third, run_config=config)
 
 
 async def test_a_turn_that_was_not_committed_as_one_is_found(tmp_path: Path) -> None:
