@@ -8,7 +8,13 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from turnwise.testing.servers import RedisServer, ServerNotFound, ValkeyServer
+from turnwise.testing.servers import (
+    RedisServer,
+    ServerNotFound,
+    ValkeyCluster,
+    ValkeySentinel,
+    ValkeyServer,
+)
 
 pytest.register_assert_rewrite("turnwise.testing.conformance")
 
@@ -28,4 +34,22 @@ async def redis_server() -> AsyncIterator[RedisServer]:
             raise
         pytest.skip(str(error))
     async with server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def cluster() -> AsyncIterator[ValkeyCluster]:
+    async with ValkeyCluster() as cluster:
+        yield cluster
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def sentinel() -> AsyncIterator[ValkeySentinel]:
+    async with ValkeySentinel() as sentinel:
+        yield sentinel
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def tls() -> AsyncIterator[ValkeyServer]:
+    async with ValkeyServer(tls=True) as server:
         yield server

@@ -100,7 +100,7 @@ class Suite:
         raise NotImplementedError
 
     @pytest.fixture
-    async def store(self, lab: Lab) -> Store:
+    def store(self, lab: Lab) -> Store:
         return lab.store()
 
 

@@ -1,0 +1,156 @@
+"""A Cluster of three primaries and three replicas: slots move, primaries change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from redis.asyncio import RedisCluster
+from redis.crc import key_slot
+
+from tests.conformance.labs import PREFIX, RedisLab
+from turnwise.contracts import Store
+from turnwise.stores.redis import RedisStore, cluster_client
+from turnwise.testing.conformance import Lab, StoreConformance
+from turnwise.testing.conformance.lab import added, asked, begun, contents, expect, items, mint
+from turnwise.testing.servers import ValkeyCluster
+from turnwise.types import Done, Grant, Info
+
+
+class TestCluster(StoreConformance):
+    @pytest.fixture
+    async def lab(self, cluster: ValkeyCluster) -> AsyncIterator[Lab]:
+        await _flush(cluster)
+        lab = RedisLab(lambda: cluster_client(cluster.node_url))
+        yield lab
+        await lab.aclose()
+
+
+class TestClusterThroughAnApplicationsClient(StoreConformance):
+    """Decoded responses, the default retries."""
+
+    @pytest.fixture
+    async def lab(self, cluster: ValkeyCluster) -> AsyncIterator[Lab]:
+        await _flush(cluster)
+        lab = RedisLab(lambda: RedisCluster.from_url(cluster.node_url, decode_responses=True))
+        yield lab
+        await lab.aclose()
+
+
+async def _flush(cluster: ValkeyCluster) -> None:
+    for node in cluster.living:
+        if await node.is_primary():
+            await node.command("FLUSHALL")
+
+
+@asynccontextmanager
+async def _store(cluster: ValkeyCluster) -> AsyncIterator[Store]:
+    store = RedisStore(cluster_client(cluster.node_url), key_prefix=PREFIX, owned=True, patience=30)
+    try:
+        yield store
+    finally:
+        await store.aclose()
+
+
+def _slot(session_id: str) -> int:
+    return key_slot((PREFIX + session_id).encode())
+
+
+async def _turns_meanwhile(
+    store: Store, session_id: str, work: Callable[[], Awaitable[object]]
+) -> int:
+    """Turn after turn until `work` is done; each is whole, once, and in its order."""
+    working = asyncio.ensure_future(work())
+    count = 0
+    while not working.done() or count < 20:
+        turn = await begun(store, session_id, fresh=True)
+        assert turn.grant.items == 2 * count
+        assert isinstance(await turn.commit(*items(count, -count)), Done)
+        count += 1
+    await working
+    expected = [content for number in range(count) for content in items(number, -number)]
+    assert await contents(store, session_id) == expected
+    return count
+
+
+async def test_a_live_migration_of_its_slot_is_not_noticed(cluster: ValkeyCluster) -> None:
+    await _flush(cluster)
+    session_id = mint()
+    slot = _slot(session_id)
+    source = await cluster.primary_of(slot)
+    others = [node for node in cluster.living if node is not source]
+    target = next(iter([node for node in others if await node.is_primary()]))
+
+    async def there_and_back() -> None:
+        await cluster.migrate(slot, target)
+        await cluster.migrate(slot, source)
+
+    async with _store(cluster) as store:
+        await _turns_meanwhile(store, session_id, there_and_back)
+
+
+async def test_a_session_begun_before_a_migration_is_kept_by_its_first_commit(
+    cluster: ValkeyCluster,
+) -> None:
+    session_id = mint()
+    slot = _slot(session_id)
+    source = await cluster.primary_of(slot)
+    others = [node for node in cluster.living if node is not source]
+    target = next(iter([node for node in others if await node.is_primary()]))
+    async with _store(cluster) as store:
+        turn = await begun(store, session_id)
+        await cluster.migrate(slot, target)
+        await store.renew(*turn.ids)
+        await cluster.migrate(slot, source)
+        assert isinstance(await turn.commit(*items(1)), Done)
+        assert expect(Info, await store.info(session_id)).ttl is None
+
+
+async def test_new_sessions_are_made_while_their_slot_moves(cluster: ValkeyCluster) -> None:
+    names = [f"{{x}}{number}" for number in range(8)]
+    assert len({_slot(name) for name in names}) > 1  # a brace in an id chooses no slot
+    session_id = mint()
+    slot = _slot(session_id)
+    source = await cluster.primary_of(slot)
+    others = [node for node in cluster.living if node is not source]
+    target = next(iter([node for node in others if await node.is_primary()]))
+    async with _store(cluster) as store:
+        async with cluster.migration(slot, target) as migration:
+            await added(store, session_id, 1)
+            await added(store, session_id, 2)
+            await migration.move()
+            await added(store, session_id, 3)
+        await added(store, session_id, 4)
+        assert await contents(store, session_id) == items(1, 2, 3, 4)
+        await cluster.migrate(slot, source)
+
+
+async def test_a_graceful_failover_loses_nothing(cluster: ValkeyCluster) -> None:
+    await _flush(cluster)
+    session_id = mint()
+    async with _store(cluster) as store:
+
+        async def failover() -> None:
+            await cluster.failover(_slot(session_id))
+
+        await _turns_meanwhile(store, session_id, failover)
+
+
+async def test_a_killed_primary_costs_at_most_a_suffix_of_turns(cluster: ValkeyCluster) -> None:
+    session_id = mint()
+    async with _store(cluster) as store:
+        for number in range(10):
+            await added(store, session_id, number)
+        turn = await begun(store, session_id, "t")
+        old = await cluster.primary_of(_slot(session_id))
+        await old.kill()
+        await cluster.wait_primary_changed(_slot(session_id), old)
+        grant = expect(Grant, await asked(store, session_id, "t", token=turn.token))
+        kept = await contents(store, session_id)
+        assert kept == items(*range(10))[: len(kept)]
+        assert isinstance(await store.commit(*turn.ids, grant.tip, mint(), items("after")), Done)
+        assert await contents(store, session_id) == [*kept, *items("after")]
+        await old.restart()
+        await cluster.wait_ready()

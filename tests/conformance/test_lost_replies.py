@@ -1,0 +1,286 @@
+"""A reply is lost after the server did the work: sent again, by us or by the client library."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+
+from tests.conformance.labs import PREFIX, RedisLab
+from turnwise.contracts import Store
+from turnwise.stores.redis import RedisStore, standalone_client
+from turnwise.testing.conformance.chance import Run
+from turnwise.testing.conformance.lab import (
+    LONG,
+    added,
+    asked,
+    begun,
+    contents,
+    items,
+    mint,
+    taken,
+)
+from turnwise.testing.proxy import (
+    Command,
+    DelayRequest,
+    Fault,
+    FaultProxy,
+    LoseReply,
+    lose_next,
+    lose_replies,
+)
+from turnwise.testing.servers import ValkeyServer
+from turnwise.types import Info
+
+Scenario = Callable[[Store, Store, str], Awaitable[object]]
+"""Prepare with the first store, then call the verb once on the second."""
+
+
+async def _begin(_: Store, store: Store, s: str) -> object:
+    return await asked(store, s)
+
+
+async def _begin_in_line(ready: Store, store: Store, s: str) -> object:
+    await begun(ready, s)
+    return await asked(store, s, ticket=LONG)
+
+
+async def _next(ready: Store, store: Store, s: str) -> object:
+    await ready.submit(s, mint(), b"one")
+    return await store.next(s, mint(), LONG, worker="w")
+
+
+async def _journal(ready: Store, store: Store, s: str) -> object:
+    return await store.journal(*(await begun(ready, s)).ids, 0, items("done"))
+
+
+async def _renew(ready: Store, store: Store, s: str) -> object:
+    return await store.renew(*(await begun(ready, s)).ids)
+
+
+async def _commit(ready: Store, store: Store, s: str) -> object:
+    await added(ready, s, 1)
+    turn = await begun(ready, s)
+    return await store.commit(*turn.ids, turn.grant.tip, mint(), items(2))
+
+
+async def _commit_of_a_message(ready: Store, store: Store, s: str) -> object:
+    await ready.submit(s, mint(), b"one")
+    await ready.submit(s, mint(), b"two")
+    turn = await taken(ready, s)
+    return await store.commit(*turn.ids, turn.grant.tip, mint(), items(1))
+
+
+async def _commit_that_keeps(ready: Store, store: Store, s: str) -> object:
+    await added(ready, s, 1, 2, 3)
+    turn = await begun(ready, s)
+    return await store.commit(*turn.ids, turn.grant.tip, mint(), items(4), keep=1)
+
+
+async def _park(ready: Store, store: Store, s: str) -> object:
+    return await store.park(*(await begun(ready, s)).ids, b"{state}")
+
+
+async def _resume(ready: Store, store: Store, s: str) -> object:
+    turn = await begun(ready, s, "t")
+    await ready.park(*turn.ids, b"{state}")
+    return await asked(store, s, "t", resume=True)
+
+
+async def _abort(ready: Store, store: Store, s: str) -> object:
+    await added(ready, s, 1)
+    await store.abort(*(await begun(ready, s)).ids)
+    return True
+
+
+async def _append(ready: Store, store: Store, s: str) -> object:
+    await added(ready, s, 1)
+    return await store.append(s, mint(), items(2))
+
+
+async def _append_to_a_new_session(_: Store, store: Store, s: str) -> object:
+    return await store.append(s, mint(), items(1))
+
+
+async def _pop(ready: Store, store: Store, s: str) -> object:
+    return await store.pop(s, mint(), await added(ready, s, 1, 2))
+
+
+async def _clear(ready: Store, store: Store, s: str) -> object:
+    await added(ready, s, 1, 2)
+    return await store.clear(s, mint())
+
+
+async def _replace(ready: Store, store: Store, s: str) -> object:
+    tip = await added(ready, s, 1, 2)
+    return await store.replace(s, mint(), tip, 1, items("new"))
+
+
+async def _submit(_: Store, store: Store, s: str) -> object:
+    return await store.submit(s, mint(), b"one")
+
+
+async def _cancel(ready: Store, store: Store, s: str) -> object:
+    return await store.cancel(s, (await begun(ready, s)).grant.turn_id)
+
+
+async def _call_off(ready: Store, store: Store, s: str) -> object:
+    await ready.submit(s, "t", b"one")
+    return await store.cancel(s, "t")
+
+
+async def _delete(ready: Store, store: Store, s: str) -> object:
+    await added(ready, s, 1)
+    return await store.delete(s)
+
+
+async def _touch(ready: Store, store: Store, s: str) -> object:
+    await added(ready, s, 1)
+    return await store.touch(s, LONG)
+
+
+async def _read(ready: Store, store: Store, s: str) -> object:
+    base = await added(ready, s, 1)
+    await added(ready, s, 2)
+    return await store.read(s, base)
+
+
+async def _read_all(ready: Store, store: Store, s: str) -> object:
+    await added(ready, s, *range(3000))
+    return await store.read(s)
+
+
+async def _info(ready: Store, store: Store, s: str) -> object:
+    await added(ready, s, 1)
+    return await store.info(s)
+
+
+async def _scan(ready: Store, store: Store, s: str) -> object:
+    await added(ready, s, 1)
+    return [session_id async for session_id in store.scan(s)] == [s]
+
+
+async def _ping(_: Store, store: Store, __: str) -> object:
+    await store.ping()
+    return True
+
+
+SCENARIOS: list[Scenario] = [
+    *(_begin, _begin_in_line, _next, _journal, _renew, _commit, _commit_of_a_message),
+    *(_commit_that_keeps, _park, _resume, _abort, _append, _append_to_a_new_session, _pop),
+    *(_clear, _replace, _submit, _cancel, _call_off, _delete, _touch, _read, _read_all),
+    *(_info, _scan, _ping),
+]
+COMMANDS = {"EVALSHA", "EVAL", "LRANGE", "LINDEX", "SCAN", "PING"}
+
+# As many retries as redis-py has by default, without its pauses of a second.
+RETRIES: dict[str, Any] = {"retry": Retry(ExponentialBackoff(cap=0.01, base=0.001), 10)}
+CLIENTS: dict[str, Callable[[str], Redis]] = {
+    "ours": standalone_client,
+    "retrying": lambda url: Redis.from_url(url, **RETRIES),
+    "retrying and decoding": lambda url: Redis.from_url(url, decode_responses=True, **RETRIES),
+}
+
+
+@pytest.fixture
+async def ready(valkey: ValkeyServer) -> AsyncIterator[Store]:
+    await valkey.command("FLUSHALL")
+    lab = RedisLab(lambda: standalone_client(valkey.url))
+    yield lab.store()
+    await lab.aclose()
+
+
+@pytest.fixture
+async def proxy(valkey: ValkeyServer) -> AsyncIterator[FaultProxy]:
+    async with FaultProxy.before(valkey.url) as proxy:
+        yield proxy
+
+
+@asynccontextmanager
+async def _lossy(client: Redis) -> AsyncIterator[Store]:
+    store = RedisStore(client, key_prefix=PREFIX)
+    try:
+        yield store
+    finally:
+        await store.aclose()
+        await client.aclose()
+
+
+async def _state(store: Store, session_id: str) -> object:
+    info = await store.info(session_id)
+    if not isinstance(info, Info):
+        return info
+    opened = info.open_turn
+    turn = opened and (opened.attempt, opened.state, opened.cancelled)
+    held = await contents(store, session_id)
+    return info.items, info.turns, info.queued, info.journal, info.ttl is None, turn, held
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.__name__.strip("_"))
+async def test_a_verb_whose_reply_is_lost_has_its_effect_once(
+    ready: Store, proxy: FaultProxy, scenario: Scenario, client: str
+) -> None:
+    expected = await scenario(ready, ready, "clean")
+    async with _lossy(CLIENTS[client](proxy.url)) as store:
+        proxy.faults = lose_next(lambda command: command.name in COMMANDS)
+        answer = await scenario(ready, store, "lossy")
+    assert len(proxy.injected) == 1
+    assert type(answer) is type(expected)
+    if isinstance(answer, bool):
+        assert answer == expected
+    assert await _state(ready, "lossy") == await _state(ready, "clean")
+
+
+async def test_the_default_client_resends_an_append(ready: Store, proxy: FaultProxy) -> None:
+    await added(ready, "s", 1)
+    async with _lossy(Redis.from_url(proxy.url)) as store:
+        proxy.faults = lose_next("EVALSHA")
+        await added(store, "s", 2)
+    assert proxy.total.counts["EVALSHA"] == 2
+    assert await contents(ready, "s") == items(1, 2)
+
+
+async def test_a_delete_that_is_sent_again_spares_a_session_made_anew(
+    ready: Store, proxy: FaultProxy
+) -> None:
+    await added(ready, "s", 1)
+    again, sent = DelayRequest(), 0
+
+    def faults(command: Command) -> Fault | None:
+        nonlocal sent
+        sent += command.name == "EVALSHA"
+        return {2: LoseReply(), 3: again}.get(sent)
+
+    async with _lossy(standalone_client(proxy.url)) as store:
+        proxy.faults = faults
+        deleting = asyncio.create_task(store.delete("s"))
+        await again.arrived.wait()
+        await added(ready, "s", 2)
+        again.release()
+        assert await deleting
+    assert await contents(ready, "s") == items(2)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_random_calls_while_every_tenth_reply_is_lost(
+    valkey: ValkeyServer, proxy: FaultProxy, client: str
+) -> None:
+    await valkey.command("FLUSHALL")
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    proxy.faults = lose_replies(0.1, rng, {"EVALSHA", "EVAL", "LRANGE"})
+    lab = RedisLab(lambda: CLIENTS[client](proxy.url))
+    try:
+        await Run(lab, rng).go(150)
+    finally:
+        await lab.aclose()
+    assert proxy.injected
