@@ -17,6 +17,8 @@ from turnwise.types import Base
 Item = dict[str, Any]
 _DECODED = 4
 """About how many bytes a decoded item takes for each byte of its JSON."""
+_OVERHEAD = 48
+"""How many bytes Python adds to a text of its own."""
 
 
 class _Storage:
@@ -27,7 +29,11 @@ class _Storage:
     def __init__(self, raw: list[bytes]) -> None:
         self.raw = raw
         self.decoded: list[Item] = []
-        self.bytes = sum(map(len, raw))
+        self.bytes = _bytes(raw)
+
+
+def _bytes(raw: list[bytes]) -> int:
+    return sum(map(len, raw)) + _OVERHEAD * len(raw)
 
 
 class Past:
@@ -100,7 +106,7 @@ class Past:
         if len(storage.raw) != self._length:  # somebody else's past went on from here already
             storage = _Storage(storage.raw[: self._length])
         storage.raw += raw
-        storage.bytes += sum(map(len, raw))
+        storage.bytes += _bytes(raw)
         return storage
 
 
@@ -113,11 +119,10 @@ class Cache:
         self._pasts: OrderedDict[str, tuple[Past, int]] = OrderedDict()
 
     def get(self, session_id: str) -> Past | None:
-        found = self._pasts.get(session_id)
-        if found is None:
-            return None
-        self._pasts.move_to_end(session_id)
-        return found[0]
+        past, _ = self._pasts.get(session_id, (None, 0))
+        if past is not None:
+            self.put(session_id, past)  # counted anew: it may have been decoded meanwhile
+        return past
 
     def put(self, session_id: str, past: Past) -> None:
         self.drop(session_id)
