@@ -77,7 +77,7 @@ def connections_in_use(session: AnySession) -> int:
 def other_tasks() -> set[str]:
     """The tasks that run besides this one; the one that hears wake-ups may stay until `aclose`."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    return {task.get_name() for task in tasks if task.get_name() != "turnwise-wake"}
+    return {repr(task) for task in tasks if task.get_name() != "turnwise-wake"}
 
 
 class Told:

@@ -1,0 +1,362 @@
+"""The server is not there, goes away, stands still or refuses: told without a password."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import subprocess
+import sys
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.integration.bad_days import (
+    LONG,
+    AnySession,
+    assert_free,
+    connections_in_use,
+    message,
+    other_tasks,
+    patience,
+    plain_client,
+)
+from turnwise import RedisSession, SQLiteSession
+from turnwise.errors import (
+    AlreadyCommitted,
+    OutcomeUnknown,
+    StoreRefused,
+    StoreUnavailable,
+    TurnwiseError,
+)
+from turnwise.testing.servers import ValkeyServer
+from turnwise.testing.servers.ports import free_port
+from turnwise.testing.servers.waiting import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PASSWORD = "s3cret-pässwörd"
+SHORT = 0.4
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def server(tmp_path: Path) -> AsyncIterator[ValkeyServer]:
+    """One for each test, with a password, that keeps what it acknowledged."""
+    async with ValkeyServer(password=PASSWORD, appendonly="always") as server:
+        yield server
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def session(
+    server: ValkeyServer, caplog: pytest.LogCaptureFixture
+) -> AsyncIterator[RedisSession]:
+    caplog.set_level(logging.DEBUG)
+    async with RedisSession.from_url(server.url, lease=SHORT) as session:
+        yield patience(session, 0.1)
+    assert not other_tasks()
+    assert_untold(caplog.text)
+
+
+def assert_untold(text: str) -> None:
+    assert "s3cret" not in text
+
+
+def assert_tells(error: TurnwiseError, session_id: str | None = "user-1") -> None:
+    """It names the session and no password, and neither do those that it came from."""
+    assert error.session_id == session_id
+    assert_untold("".join(traceback.format_exception(error)))
+    assert_untold(f"{error!s} {error!r}")
+
+
+def operations(session: AnySession) -> list[Callable[[], Awaitable[object]]]:
+    async def turn() -> None:
+        async with session.turn("user-1") as turn:
+            await turn.add_items([message("one")])
+
+    bound = session.bind("user-1")
+    return [
+        bound.get_items,
+        lambda: bound.add_items([message("one")]),
+        bound.pop_item,
+        bound.clear_session,
+        turn,
+        bound.info,
+        bound.delete,
+        lambda: bound.touch(ttl=60),
+    ]
+
+
+async def test_nobody_listens() -> None:
+    url = f"redis://:{PASSWORD}@127.0.0.1:{free_port()}/0"
+    async with RedisSession.from_url(url) as session:
+        patience(session, 0.05)
+        for operation in operations(session):
+            with pytest.raises(StoreUnavailable, match=r"cannot be reached") as caught:
+                await operation()
+            assert isinstance(caught.value, ConnectionError)
+            assert_tells(caught.value)
+        for about_all in (session.ping, session.scan().__aiter__().__anext__):
+            with pytest.raises(StoreUnavailable, match="cannot be reached") as caught:
+                await about_all()
+            assert_tells(caught.value, None)
+        assert connections_in_use(session) == 0
+    assert not other_tasks()
+
+
+async def test_no_such_host() -> None:
+    async with RedisSession.from_url(f"redis://:{PASSWORD}@nowhere.invalid/0") as session:
+        patience(session, 0.05)
+        with pytest.raises(StoreUnavailable) as caught:
+            await session.bind("user-1").get_items()
+        assert_tells(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("login", "says"),
+    [(f":wrong-{PASSWORD}@", "WRONGPASS"), (f"nobody:{PASSWORD}@", "WRONGPASS"), ("", "NOAUTH")],
+)
+async def test_a_wrong_password(server: ValkeyServer, login: str, says: str) -> None:
+    url = f"redis://{login}{server.host}:{server.port}/0"
+    async with RedisSession.from_url(url) as session:
+        for operation in operations(session):
+            with pytest.raises(StoreRefused, match=f"{says}.*password") as caught:
+                await operation()
+            assert_tells(caught.value)
+
+
+async def test_no_such_database(server: ValkeyServer) -> None:
+    async with RedisSession.from_url(server.url.removesuffix("/0") + "/999") as session:
+        with pytest.raises(StoreRefused, match="DB index is out of range") as caught:
+            await session.bind("user-1").get_items()
+        assert_tells(caught.value)
+
+
+async def test_killed_between_begin_and_commit(server: ValkeyServer, session: RedisSession) -> None:
+    await session.bind("user-1").add_items([message("one")])
+    with pytest.raises(OutcomeUnknown, match=r"turn 'turn'.*same turn_id") as caught:
+        async with session.turn("user-1", turn_id="turn") as turn:
+            await turn.add_items([message("two")])
+            await server.kill()
+    assert_tells(caught.value)
+    assert isinstance(caught.value, StoreUnavailable)
+    await server.restart()
+    # It had not been committed, so it runs: as soon as the lease that it held is over.
+    async with session.turn("user-1", turn_id="turn", timeout=LONG) as turn:
+        assert await turn.get_items() == [message("one")]
+        await turn.add_items([message("two")])
+    with pytest.raises(AlreadyCommitted):
+        await session.turn("user-1", turn_id="turn").__aenter__()
+    assert await session.bind("user-1").get_items() == [message("one"), message("two")]
+    await assert_free(session, "user-1")
+    assert connections_in_use(session) <= 1  # it waited in line, and hears wake-ups for a while
+
+
+async def test_killed_and_rolled_back(server: ValkeyServer, session: RedisSession) -> None:
+    """What the application raised is not hidden by the server's end."""
+    with pytest.raises(ZeroDivisionError):
+        async with session.turn("user-1"):
+            await server.kill()
+            raise ZeroDivisionError
+
+
+async def test_killed_during_the_work(server: ValkeyServer, session: RedisSession) -> None:
+    """The block is interrupted when the lease is over."""
+    with pytest.raises(StoreUnavailable, match=r"lease of turn 'turn' ran out") as caught:
+        async with session.turn("user-1", turn_id="turn"):
+            await server.kill()
+            await asyncio.Event().wait()
+    assert_tells(caught.value)
+    assert not isinstance(caught.value, OutcomeUnknown)
+
+
+async def test_killed_during_a_heartbeat(server: ValkeyServer, session: RedisSession) -> None:
+    async def beats() -> bool:
+        return any(task.get_name() == "turnwise-heartbeat" for task in asyncio.all_tasks())
+
+    with pytest.raises(StoreUnavailable, match=r"lease of turn 'turn' ran out") as caught:
+        async with session.turn("user-1", turn_id="turn") as turn:
+            await turn.add_items([message("one")])
+            server.pause()
+            await until(beats, LONG, "a heartbeat was on its way")
+            await server.kill()
+            await asyncio.Event().wait()
+    assert_tells(caught.value)
+    await server.restart()
+    assert await session.bind("user-1").get_items() == []
+
+
+async def test_standing_still(server: ValkeyServer, session: RedisSession) -> None:
+    await session.bind("user-1").add_items([message("one")])
+    with pytest.raises(StoreUnavailable, match=r"did not answer for its length") as caught:
+        async with session.turn("user-1", turn_id="turn") as turn:
+            await turn.add_items([message("two")])
+            server.pause()
+            await asyncio.Event().wait()
+    assert_tells(caught.value)
+    server.resume()
+    async with session.turn("user-1", turn_id="turn", timeout=LONG) as turn:
+        assert await turn.get_items() == [message("one")]
+    await assert_free(session, "user-1")
+    assert connections_in_use(session) == 0
+
+
+async def test_standing_still_at_the_commit(server: ValkeyServer) -> None:
+    """The commit reached the server, which carries it out when it goes on."""
+    async with RedisSession.from_url(f"{server.url}?socket_timeout=0.2") as session:
+        async with session.turn("user-2") as turn:
+            await turn.add_items([message("the server knows the script from now on")])
+        patience(session, 0.0)
+        with pytest.raises(OutcomeUnknown) as caught:
+            async with session.turn("user-1", turn_id="turn") as turn:
+                await turn.add_items([message("one")])
+                server.pause()
+        assert_tells(caught.value)
+        server.resume()
+        patience(session, 3.0)
+        with pytest.raises(AlreadyCommitted) as known:
+            await session.turn("user-1", turn_id="turn", timeout=LONG).__aenter__()
+        assert known.value.items == [message("one")]
+
+
+async def test_standing_still_for_a_moment(server: ValkeyServer) -> None:
+    """Shorter than patience and lease: nobody notices."""
+    async with RedisSession.from_url(f"{server.url}?socket_timeout=0.1") as session:
+        async with session.turn("user-1") as turn:
+            await turn.add_items([message("one")])
+            server.pause()
+            asyncio.get_running_loop().call_later(0.3, server.resume)
+        assert await session.bind("user-1").get_items() == [message("one")]
+        assert connections_in_use(session) == 0
+
+
+async def test_restarted_while_idle(server: ValkeyServer, session: RedisSession) -> None:
+    """Connections of the pool are dead, and scripts forgotten."""
+    await session.bind("user-1").add_items([message("one")])
+    await server.restart(kill=True)
+    patience(session, 3.0)
+    assert await session.bind("user-1").get_items() == [message("one")]
+    await session.bind("user-1").add_items([message("two")])
+    assert await session.bind("user-1").get_items() == [message("one"), message("two")]
+
+
+async def test_no_memory_left(server: ValkeyServer, session: RedisSession) -> None:
+    """No turn begins any more, but the one that is open is committed."""
+    await session.bind("user-1").add_items([message("one")])
+    async with session.turn("user-1") as turn:
+        await turn.add_items([message("two")])
+        await server.command("CONFIG", "SET", "maxmemory", "1")
+        for change in (
+            session.bind("user-2").add_items([message("one")]),
+            session.turn("user-2").__aenter__(),
+        ):
+            with pytest.raises(StoreRefused, match=r"OOM.*no memory left") as caught:
+                await change
+            assert_tells(caught.value, "user-2")
+    assert await session.bind("user-1").get_items() == [message("one"), message("two")]
+    assert await session.info("user-2") is None
+    await session.bind("user-1").pop_item()
+    await session.bind("user-1").clear_session()
+    assert await session.delete("user-1")
+
+
+async def test_an_application_s_own_client(server: ValkeyServer) -> None:
+    """The same errors, whatever its settings; and it is never closed."""
+    async with plain_client(server.url, decode_responses=True) as client:
+        session = RedisSession(client=client)
+        patience(session, 0.05)
+        await session.bind("user-1").add_items([message("one")])
+        await server.kill()
+        for operation in operations(session):
+            with pytest.raises(StoreUnavailable) as caught:
+                await operation()
+            assert_tells(caught.value)
+        await server.restart()
+        await session.aclose()
+        assert await client.ping()
+        assert await session.bind("user-1").get_items() == [message("one")]
+
+
+READ_ONLY = """
+import asyncio, json, sys
+from turnwise import SQLiteSession
+
+async def main():
+    told = {}
+    for place in ("kept", "new"):
+        session = SQLiteSession(f"{sys.argv[1]}/{place}.db")
+        bound = session.bind("user-1")
+
+        async def turn():
+            async with session.turn("user-1") as turn:
+                await turn.add_items([{"role": "user", "content": "two"}])
+
+        item = {"role": "user", "content": "two"}
+        operations = {
+            "get_items": bound.get_items, "add_items": lambda: bound.add_items([item]),
+            "pop_item": bound.pop_item, "clear_session": bound.clear_session, "turn": turn,
+            "info": bound.info, "delete": bound.delete, "touch": lambda: bound.touch(ttl=60),
+        }
+        for name, operation in operations.items():
+            try:
+                await operation()
+                told[f"{place} {name}"] = None
+            except Exception as error:
+                named = getattr(error, "session_id", None)
+                told[f"{place} {name}"] = [type(error).__name__, named, str(error)]
+        await session.aclose()
+    print(json.dumps(told))
+
+asyncio.run(main())
+"""
+MOUNT = """
+set -e
+mount --bind "$1" "$1"
+mount -o remount,bind,ro "$1"
+exec "$2" -c "$3" "$1"
+"""
+
+
+def in_a_namespace(*command: str) -> subprocess.CompletedProcess[str]:
+    unshare = ["unshare", "--map-root-user", "--mount", *command]
+    return subprocess.run(unshare, capture_output=True, text=True, check=False, timeout=60)
+
+
+def may_mount() -> bool:
+    try:
+        return in_a_namespace("mount", "-t", "tmpfs", "tmpfs", "/tmp").returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+async def test_a_file_on_a_read_only_disk(tmp_path: Path) -> None:
+    if not may_mount():
+        pytest.skip("this user may not mount a disk of its own")
+    async with SQLiteSession(tmp_path / "kept.db") as session:
+        await session.bind("user-1").add_items([message("one")])
+    script = ["sh", "-c", MOUNT, "sh", str(tmp_path), sys.executable, READ_ONLY]
+    done = in_a_namespace(*script)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["kept get_items"] is told["kept info"] is None
+    for name in ("add_items", "pop_item", "clear_session", "turn", "delete", "touch"):
+        kind, session_id, text = told[f"kept {name}"]
+        assert (kind, session_id) == ("StoreRefused", "user-1")
+        assert f"{tmp_path}/kept.db" in text
+        assert "read-only" in text
+    for name in ("get_items", "add_items", "turn", "info"):
+        kind, session_id, text = told[f"new {name}"]
+        assert (kind, session_id) == ("StoreRefused", "user-1")
+        assert "read-only" in text
+    async with SQLiteSession(tmp_path / "kept.db") as session:
+        assert await session.bind("user-1").get_items() == [message("one")]
+
+
+async def test_a_file_where_nobody_may_write(tmp_path: Path) -> None:
+    async with SQLiteSession("/proc/sessions.db") as session:
+        for operation in operations(session):
+            with pytest.raises(StoreRefused, match=r"/proc/sessions.db cannot be opened") as caught:
+                await operation()
+            assert caught.value.session_id == "user-1"
