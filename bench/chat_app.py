@@ -1,0 +1,133 @@
+"""One FastAPI process that chats: without any session, with the SDK's, with ours.
+
+`list` is the least that any session can cost: the SDK's loop with a list in this process.
+
+Served by `python -m bench.chat_app <redis url> <port>`. The model answers at once, so that what is
+measured is the work around it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import agents
+import uvicorn
+from agents import Agent, Model, ModelResponse, Usage, set_tracing_disabled
+from agents.extensions.memory.redis_session import RedisSession as SDKRedisSession
+from agents.items import TResponseInputItem, TResponseStreamEvent
+from agents.memory import SessionABC
+from fastapi import FastAPI
+from openai.types.responses import ResponseOutputMessage, ResponseOutputText
+from pydantic import BaseModel
+from redis.asyncio import Redis
+
+import turnwise
+from bench.history import Histories
+
+Events = AsyncIterator[TResponseStreamEvent]
+
+_MOST_LISTS = 1_000
+
+
+class InstantModel(Model):
+    """Always gives the same answer, and copies nothing."""
+
+    def __init__(self) -> None:
+        [_, answer] = Histories().items(2)
+        text: Any = answer["content"]  # type: ignore[typeddict-item]  # an answer has one
+        part = ResponseOutputText(text=text[0]["text"], type="output_text", annotations=[])
+        self._output = ResponseOutputMessage(
+            id="msg_1", content=[part], role="assistant", status="completed", type="message"
+        )
+
+    async def get_response(self, *_others: Any, **_options: Any) -> ModelResponse:
+        return ModelResponse(output=[self._output], usage=Usage(requests=1), response_id=None)
+
+    def stream_response(self, *_others: Any, **_options: Any) -> Events:
+        raise NotImplementedError("nothing is streamed here")
+
+
+class ListSession(SessionABC):
+    """Keeps its items, and does nothing else."""
+
+    def __init__(self, session_id: str) -> None:
+        self.session_id = session_id
+        self._items: list[TResponseInputItem] = []
+
+    async def get_items(self, limit: int | None = None) -> list[TResponseInputItem]:
+        return [*self._items]
+
+    async def add_items(self, items: list[TResponseInputItem]) -> None:
+        self._items += items
+
+    async def pop_item(self) -> TResponseInputItem | None:
+        return self._items.pop() if self._items else None
+
+    async def clear_session(self) -> None:
+        self._items = []
+
+
+class Message(BaseModel):
+    conversation: str
+    text: str
+
+
+class Answer(BaseModel):
+    text: str
+
+
+def build(url: str) -> FastAPI:
+    """The app; one route for each way to keep, or not to keep, a conversation."""
+    agent = Agent[None](name="chat", instructions="Answer.", model=InstantModel())
+    client = Redis.from_url(url)
+    sessions = turnwise.RedisSession.from_url(url)
+    lists: dict[str, ListSession] = {}
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await client.aclose()
+        await sessions.aclose()
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/cpu")
+    async def cpu() -> float:
+        return time.process_time()
+
+    @app.post("/none")
+    async def none(message: Message) -> Answer:
+        result = await agents.Runner.run(agent, message.text)
+        return Answer(text=result.final_output)
+
+    @app.post("/list")
+    async def listed(message: Message) -> Answer:
+        if len(lists) > _MOST_LISTS:
+            lists.clear()
+        session = lists.setdefault(message.conversation, ListSession(message.conversation))
+        result = await agents.Runner.run(agent, message.text, session=session)
+        return Answer(text=result.final_output)
+
+    @app.post("/sdk")
+    async def sdk(message: Message) -> Answer:
+        session = SDKRedisSession(message.conversation, redis_client=client)
+        result = await agents.Runner.run(agent, message.text, session=session)
+        return Answer(text=result.final_output)
+
+    @app.post("/turnwise")
+    async def ours(message: Message) -> Answer:
+        result = await turnwise.Runner.run(
+            agent, message.text, session=sessions, session_id=message.conversation
+        )
+        return Answer(text=result.final_output)
+
+    return app
+
+
+if __name__ == "__main__":
+    set_tracing_disabled(True)
+    uvicorn.run(build(sys.argv[1]), port=int(sys.argv[2]), log_level="warning", access_log=False)

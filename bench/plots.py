@@ -1,0 +1,133 @@
+"""The results as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.memory import HELD_OUT, PLAIN
+from bench.targets import Results
+
+_OURS, _SDK, _GREY, _INK = "#0f766e", "#d97706", "#94a3b8", "#1e293b"
+
+_STYLE: Any = {
+    "font.size": 11,
+    "text.color": _INK,
+    "axes.edgecolor": "#cbd5e1",
+    "axes.labelcolor": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 12,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 12,
+    "xtick.color": "#475569",
+    "ytick.color": "#475569",
+    "grid.color": "#e2e8f0",
+    "savefig.dpi": 160,
+    "savefig.facecolor": "white",
+}
+
+
+def draw(results: Results, folder: Path) -> list[Path]:
+    """`turns.png` and `throughput.png` in `folder`."""
+    with mpl.rc_context(_STYLE):
+        return [_turns(results, folder / "turns.png"), _bars(results, folder / "throughput.png")]
+
+
+def _turns(results: Results, path: Path) -> Path:
+    figure = Figure(figsize=(8, 4.4), layout="constrained")
+    axes = figure.subplots()
+    lengths = [int(length) for length in results["turns"]]
+    # A logarithmic axis has no zero: it stands one decade before ten.
+    places = [max(length, 1) for length in lengths]
+    for name, label, colour in (
+        ("sdk", "SDK RedisSession", _SDK),
+        ("turnwise", "Turnwise", _OURS),
+        ("ping", "PING", _GREY),
+    ):
+        _line(axes, places, [found[name] for found in results["turns"].values()], label, colour)
+    axes.set(xscale="log", yscale="log", xlim=(0.8, places[-1] * 1.25))
+    axes.set_xticks(places, [f"{length:,}" for length in lengths])
+    axes.xaxis.minorticks_off()
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.grid(axis="y")
+    axes.set_title("Session cost of one turn in a run (ms)")
+    axes.set_xlabel("items in the history")
+    figure.savefig(path)
+    return path
+
+
+def _line(
+    axes: Axes,
+    places: Sequence[int],
+    found: Sequence[dict[str, float]],
+    label: str,
+    colour: str,
+) -> None:
+    medians = [sample["median"] for sample in found]
+    dashes = "--" if label == "PING" else "-"
+    axes.plot(places, medians, dashes, marker="o", markersize=5, linewidth=2, color=colour)
+    low, high = [sample["q1"] for sample in found], [sample["q3"] for sample in found]
+    axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
+    text = f"{label}  {medians[-1]:.2g} ms"
+    axes.annotate(
+        text,
+        (places[-1], medians[-1]),
+        xytext=(8, 0),
+        textcoords="offset points",
+        va="center",
+        color=colour,
+        fontweight="bold",
+        annotation_clip=False,
+    )
+
+
+def _bars(results: Results, path: Path) -> Path:
+    figure = Figure(figsize=(8, 4.8), layout="constrained")
+    above, below = figure.subplots(2, 1, height_ratios=(4, 3))
+    chat, memory = results["chat"], results["memory"]
+    labels = {"none": "no session", "list": "list in the process", "turnwise": "Turnwise"}
+    _bar(
+        above,
+        [*labels.values(), "SDK RedisSession"],
+        [chat[name]["rate"]["median"] for name in (*labels, "sdk")],
+        [_chat_text(chat[name]) for name in (*labels, "sdk")],
+        [_GREY, _GREY, _OURS, _SDK],
+    )
+    above.set_title("Chat requests per second of one FastAPI process (more is better)")
+    names = {"sdk": "SDK RedisSession", PLAIN: "Turnwise, uncompressed", HELD_OUT: "Turnwise"}
+    _bar(
+        below,
+        list(names.values()),
+        [100 * memory[name]["share"] for name in names],
+        [f"{memory[name]['share']:.0%}" for name in names],
+        [_SDK, _GREY, _OURS],
+    )
+    below.set_title("Redis memory of real conversations with tool calls (less is better)")
+    figure.savefig(path)
+    return path
+
+
+def _chat_text(found: Results) -> str:
+    return f"{found['rate']['median']:,.0f}  ({found['share']['median']:.0%})"
+
+
+def _bar(
+    axes: Axes,
+    labels: Sequence[str],
+    values: Sequence[float],
+    texts: Sequence[str],
+    colours: Sequence[str],
+) -> None:
+    bars = axes.barh(labels, values, color=colours, height=0.66)
+    axes.bar_label(bars, texts, padding=6)
+    axes.invert_yaxis()
+    axes.set_xlim(0, max(values) * 1.18)
+    axes.xaxis.set_visible(False)
+    axes.spines[["bottom", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)

@@ -1,0 +1,58 @@
+"""Measuring by turns: alternately one side and the other, many times."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from statistics import median, quantiles
+from typing import Any
+
+Call = Callable[[], Awaitable[object]]
+
+
+@dataclass(slots=True)
+class Sample:
+    """Values of one kind, in one unit."""
+
+    values: list[float] = field(default_factory=list)
+
+    def add(self, value: float) -> None:
+        self.values.append(value)
+
+    @property
+    def median(self) -> float:
+        return median(self.values)
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """The first and the third: half of the values lie between them."""
+        if len(self.values) < 2:
+            return self.values[0], self.values[0]
+        first, _, third = quantiles(self.values, n=4, method="inclusive")
+        return first, third
+
+    def as_json(self) -> dict[str, Any]:
+        first, third = self.quartiles
+        return {"median": self.median, "q1": first, "q3": third, "n": len(self.values)}
+
+
+async def timed(call: Call) -> float:
+    """How many milliseconds it took."""
+    start = time.perf_counter()
+    await call()
+    return (time.perf_counter() - start) * 1000
+
+
+def alternating(names: Iterable[str], rounds: int) -> Iterable[list[str]]:
+    """Each round's order: forwards, then backwards, so that no side always comes first."""
+    forwards = list(names)
+    for number in range(rounds):
+        yield forwards[::-1] if number % 2 else forwards
+
+
+async def measure(calls: Mapping[str, Call], rounds: int, into: dict[str, Sample]) -> None:
+    """Time each call once a round."""
+    for order in alternating(calls, rounds):
+        for name in order:
+            into.setdefault(name, Sample()).add(await timed(calls[name]))
