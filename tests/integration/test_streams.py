@@ -29,6 +29,7 @@ from tests.scripted import agent, calls, echo, outline, says, script_of
 from turnwise import Runner
 from turnwise.errors import AlreadyCommitted, SessionBusy, StreamIdle
 from turnwise.session import Session
+from turnwise.turns import OnError
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 STEPS = ["hi", "call call_1", "output call_1: sunny", "It is sunny."]
@@ -289,8 +290,9 @@ async def test_an_output_guardrail_rolls_back(session: Session) -> None:
     assert await until_idle(session) == []
 
 
+@pytest.mark.parametrize("on_error", ["rollback", "keep"])
 async def test_a_reader_that_holds_the_stream_is_cancelled(
-    session: Session, caplog: pytest.LogCaptureFixture
+    session: Session, caplog: pytest.LogCaptureFixture, on_error: OnError
 ) -> None:
     """The run waits for its reader before its second step; with none it would wait for ever."""
     result = Runner.run_streamed(forecaster(), "hi", session=session, stream_idle_timeout=0.05)

@@ -61,7 +61,7 @@ def connect(
 def _path(url: str) -> str:
     parts = urlsplit(url)
     path = unquote(parts.path)[1:]
-    if parts.netloc or not path or parts.query:
+    if parts.netloc or not path or parts.query or parts.fragment:
         raise InvalidURL(
             f"{safe(url)}: use sqlite:///sessions.db for a relative path, or "
             "sqlite:////var/lib/app/sessions.db for an absolute one"

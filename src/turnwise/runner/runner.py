@@ -107,8 +107,9 @@ class Runner:
         The turn ends when the run has ended, whether or not anybody reads the stream:
         `stream_events` returns when it is committed, or raises what kept it from being so.
         `cancel()` rolls it back, `cancel("after_turn")` commits the steps that are finished. A
-        reader that takes no further event for `stream_idle_timeout` seconds (None: for ever)
-        while the run waits for it is cancelled, and gets StreamIdle.
+        run goes on no further than its reader: one that takes no next event for
+        `stream_idle_timeout` seconds (None: for ever) before the run is over has the turn rolled
+        back, and gets StreamIdle.
         """
         if not isinstance(session, Session):
             _check_foreign(session, session_id, turn_id)

@@ -126,21 +126,22 @@ class TurnEnd:
 
     async def _end(self) -> None:
         try:
-            while not self.run_is_over:
-                await asyncio.wait({cast("asyncio.Task[Any]", self._result.run_loop_task)})
-        except asyncio.CancelledError:  # the event loop is closing
+            error = await self._failure()
+        except asyncio.CancelledError as closing:  # the event loop is closing
             self._result.cancel()
+            error = closing
         turn = self._opening.turn
         ours = self._idle or (turn.lost if turn else None)
-        error = ours or await self._failure()
         if turn is not None:
-            await end(turn, error, self._on_error)
+            await end(turn, error or ours, self._on_error)
         if ours is not None:
             raise ours
 
     async def _failure(self) -> BaseException | None:
         """What the run ended with, guardrails that were still at work included."""
         result = self._result
+        while not self.run_is_over:
+            await asyncio.wait({cast("asyncio.Task[Any]", result.run_loop_task)})
         run = result.run_loop_task
         if self.cancelled or (run is not None and run.cancelled()):
             return asyncio.CancelledError()

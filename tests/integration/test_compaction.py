@@ -1,0 +1,99 @@
+"""The SDK's compaction works on our sessions, and within one turn it is part of that turn."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import agents
+import pytest
+import pytest_asyncio
+from agents.memory import OpenAIResponsesCompactionSession
+from agents.memory import Session as SDKSession
+
+from tests.integration.stores import KINDS, Sessions, sessions_on
+from tests.items import assistant, user
+from tests.scripted import agent, outline, says
+from turnwise import Runner
+from turnwise.session import Session
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+OLD: list[Any] = [user("one"), assistant("two"), user("three"), assistant("four")]
+SUMMARY = {"type": "compaction", "id": "cmp_1", "encrypted_content": "all of it"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=KINDS)
+async def sessions(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Sessions]:
+    async with sessions_on(request.param, tmp_path_factory.mktemp("stores")) as sessions:
+        yield sessions
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def session(sessions: Sessions) -> Session:
+    session = sessions.worker().bind(sessions.new_id())
+    await session.add_items(OLD)
+    return session
+
+
+class Compactor:
+    """Stands for the client of the API: makes one item of all that it is given."""
+
+    def __init__(self) -> None:
+        self.given: list[list[str]] = []
+        self.responses = SimpleNamespace(compact=self._compact)
+
+    async def _compact(self, *, model: str, input: list[Any]) -> Any:
+        self.given.append(outline(input))
+        return SimpleNamespace(output=[SUMMARY], usage=None)
+
+
+def compacting(session: SDKSession, client: Compactor) -> OpenAIResponsesCompactionSession:
+    return OpenAIResponsesCompactionSession(
+        "compacting",
+        session,
+        client=cast(Any, client),
+        compaction_mode="input",
+        should_trigger_compaction=lambda _: True,
+    )
+
+
+async def test_between_turns(session: Session) -> None:
+    client = Compactor()
+    await compacting(session, client).run_compaction({"force": True})
+    assert await session.get_items() == [SUMMARY]
+    assert client.given == [["one", "two", "three", "four"]]
+
+
+@pytest.mark.parametrize("runner", [agents.Runner, Runner])
+async def test_after_a_run_of_the_plain_sdk(session: Session, runner: Any) -> None:
+    client = Compactor()
+    await runner.run(agent(says("six")), "five", session=compacting(session, client))
+    assert client.given == [["one", "two", "three", "four", "five", "six"]]
+    assert await session.get_items() == [SUMMARY]
+
+
+async def test_in_a_turn_it_is_committed_with_the_turn(
+    sessions: Sessions, session: Session
+) -> None:
+    other, client = sessions.worker().bind(session.session_id), Compactor()
+    async with session.turn() as turn:
+        await agents.Runner.run(agent(says("six")), "five", session=compacting(turn, client))
+        assert await turn.get_items() == [SUMMARY]
+        assert await other.get_items() == OLD
+        await turn.add_items([cast(Any, user("seven"))])
+    assert client.given == [["one", "two", "three", "four", "five", "six"]]
+    for worker in (session, other, sessions.worker().bind(session.session_id)):
+        assert await worker.get_items() == [SUMMARY, user("seven")]
+
+
+async def test_in_a_turn_it_is_rolled_back_with_the_turn(session: Session) -> None:
+    client = Compactor()
+    with pytest.raises(ZeroDivisionError):
+        async with session.turn() as turn:
+            await compacting(turn, client).run_compaction({"force": True})
+            raise ZeroDivisionError
+    assert client.given
+    assert await session.get_items() == OLD
