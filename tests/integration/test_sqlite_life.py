@@ -27,7 +27,7 @@ LEASE = 30_000
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "sessions.db"
+    return tmp_path / "life.db"
 
 
 class Clock:
@@ -253,11 +253,31 @@ async def test_scan_leaves_expired_sessions_out_and_removes_them(
 async def test_writing_sweeps_what_nobody_asks_for(
     path: Path, store: SQLiteStore, clock: Clock
 ) -> None:
-    for number in range(3):
+    for number in range(13):
         await fill(store, f"dying {number}", 1_000)
     clock.now += SWEEP_MS + 1_000
     await append(store, "stays")
-    assert rows(path) == {"sessions": 1, "elements": 3, "journal": 0, "queue": 0}
+    assert rows(path)["sessions"] == 4  # one verb does not pay for all
+    await append(store, "stays too")
+    assert rows(path) == {"sessions": 1, "elements": 6, "journal": 0, "queue": 0}
+
+
+async def test_a_wait_is_not_ended_by_a_store_that_does_not_answer(path: Path) -> None:
+    store = SQLiteStore(path, busy_timeout=0.01)
+    await append(store, "o")
+    async with store.woken("k") as wake:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            await wake.wait(0.2)
+            other.execute("ROLLBACK")
+    await store.aclose()
+
+
+async def test_ping_holds_no_lock(path: Path, store: SQLiteStore) -> None:
+    await store.ping()
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        other.execute("ROLLBACK")
 
 
 async def test_a_deleted_session_leaves_no_row(path: Path, store: SQLiteStore) -> None:

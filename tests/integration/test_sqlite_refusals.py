@@ -46,6 +46,14 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
+async def ping(path: Path) -> None:
+    store = SQLiteStore(path)
+    try:
+        await store.ping()
+    finally:
+        await store.aclose()
+
+
 async def works(store: SQLiteStore, op_id: str = "works") -> bool:
     return isinstance(await store.append("s", op_id, [b"{"]), Done)
 
@@ -139,10 +147,10 @@ async def test_a_missing_directory(tmp_path: Path) -> None:
 
 async def test_a_directory_and_a_file_as_a_directory(tmp_path: Path) -> None:
     with pytest.raises(StoreRefused, match="it is a directory: name a file in it"):
-        await SQLiteStore(tmp_path).ping()
+        await ping(tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(StoreRefused, match="file is not a directory: choose another path"):
-        await SQLiteStore(tmp_path / "file" / "sessions.db").ping()
+        await ping(tmp_path / "file" / "sessions.db")
 
 
 @pytest.mark.parametrize("text", ["", ":memory:", "a\0b"])
@@ -287,7 +295,7 @@ async def test_a_network_file_system(
     mounts.write_text(f"22 1 0:1 / / rw - ext4 a rw\n23 22 0:2 / {tmp_path} rw - {kind} b rw\n")
     monkeypatch.setattr(files, "MOUNTS", mounts)
     with pytest.raises(StoreRefused, match=f"network file system.*{kind}.*or Redis"):
-        await SQLiteStore(tmp_path / "sessions.db").ping()
+        await ping(tmp_path / "sessions.db")
     mounts.write_text(f"22 1 0:1 / / rw - ext4 a rw\n23 22 0:2 / {tmp_path} rw - fuse.x b rw\n")
     store = SQLiteStore(tmp_path / "sessions.db")
     assert await works(store)

@@ -73,7 +73,7 @@ def _set_up(database: sqlite3.Connection, path: str) -> None:
 def _is_fresh(database: sqlite3.Connection, path: str) -> bool:
     """Whether the file is still empty. Raises if it is not ours, or newer than we know."""
     application, version = _number(database, "application_id"), _number(database, "user_version")
-    (tables,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if (application, version, tables) == (0, 0, 0):
         return True
     if application != APPLICATION:
@@ -99,8 +99,7 @@ def _choose_journal(database: sqlite3.Connection, path: str, *, fresh: bool) -> 
     """Whoever makes the file decides, for all processes; only the unsafe is undone."""
     (mode,) = database.execute("PRAGMA journal_mode").fetchone()
     if wal_is_safe(sqlite3.sqlite_version_info):
-        if fresh or mode == "wal":
-            _set_journal(database, "WAL")
+        if (fresh or mode == "wal") and _set_journal(database, "WAL") == "wal":
             return
     elif mode == "wal" and _set_journal(database, "TRUNCATE") == "wal":
         raise StoreRefused(

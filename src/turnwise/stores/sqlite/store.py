@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 from turnwise.contracts import Bounds
-from turnwise.errors import StoreRefused
+from turnwise.errors import StoreError, StoreRefused
 from turnwise.stores.embedded import Clock, EmbeddedStore, system_clock
 from turnwise.stores.sqlite.database import transaction
 from turnwise.stores.sqlite.files import absolute
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 SWEEP_MS = 60_000
 """How often a writing process removes sessions that expired without anybody asking for them."""
-_SWEPT_AT_ONCE = 20
+_SWEPT_AT_ONCE = 10
 _PAGE = 1000
 
 
@@ -52,7 +52,7 @@ class SQLiteStore(EmbeddedStore):
         self._swept = 0
 
     async def ping(self) -> None:
-        await self._connections.run(lambda database: database.execute("PRAGMA user_version"))
+        await self._connections.run(_ask)
 
     async def aclose(self) -> None:
         await self._connections.aclose()
@@ -102,13 +102,14 @@ class SQLiteStore(EmbeddedStore):
         if now - self._looked < POLL / 2:
             return
         self._looked = now
-        tokens = await self._connections.run(self._lookout.look)
-        self._notify([("", token) for token in tokens])
+        with suppress(StoreError):  # a wake-up is a hint; the verb that follows will tell
+            tokens = await self._connections.run(self._lookout.look)
+            self._notify([("", token) for token in tokens])
 
     def _sweep(self, database: sqlite3.Connection, now: int) -> None:
         if abs(now - self._swept) >= SWEEP_MS:
-            self._swept = now
-            _remove_expired(database, now)
+            more = _remove_expired(database, now)
+            self._swept = 0 if more else now
 
     async def _session_ids(self) -> Iterable[str]:
         with suppress(StoreRefused):  # what cannot be removed, as on a read-only disk, is skipped
@@ -142,6 +143,13 @@ def _expired(database: sqlite3.Connection, now: int) -> list[int]:
     return [row for (row,) in database.execute(query("expired_sessions"), place)]
 
 
-def _remove_expired(database: sqlite3.Connection, now: int) -> None:
-    for row in _expired(database, now):
+def _remove_expired(database: sqlite3.Connection, now: int) -> bool:
+    """Whether there may be more of them: one verb does not remove all."""
+    rows = _expired(database, now)
+    for row in rows:
         delete(database, row)
+    return len(rows) == _SWEPT_AT_ONCE
+
+
+def _ask(database: sqlite3.Connection) -> None:
+    database.execute("SELECT count(*) FROM sqlite_master").fetchone()
