@@ -5,15 +5,19 @@ in memory: one turn at a time on a session, committed once.
 """
 
 from turnwise.connect import MemorySession, RedisSession, SQLiteSession, connect, session_id
-from turnwise.errors import TurnwiseError
+from turnwise.durable import idempotency_key, repeatable
+from turnwise.errors import ReplayMismatch, TurnwiseError
 from turnwise.runner import Runner
 
 __all__ = [
     "MemorySession",
     "RedisSession",
+    "ReplayMismatch",
     "Runner",
     "SQLiteSession",
     "TurnwiseError",
     "connect",
+    "idempotency_key",
+    "repeatable",
     "session_id",
 ]

@@ -31,6 +31,7 @@
         ├── StreamIdle
         ├── LeaseLost
         ├── HistoryChanged
+        ├── ReplayMismatch
         └── SessionGone
 
 Each says what happened, to which session, and what to do about it.
@@ -196,6 +197,17 @@ class LeaseLost(TurnError):
 
 class HistoryChanged(TurnError):
     """The history is no longer the one this change was made for; nothing was written."""
+
+
+class ReplayMismatch(TurnError):
+    """A turn that was taken over does not go the way it went before; it was rolled back.
+
+    `tools` names those that had run and may not run again, in alphabetical order.
+    """
+
+    def __init__(self, message: str, *, session_id: str, tools: list[str]) -> None:
+        super().__init__(message, session_id=session_id)
+        self.tools = tools
 
 
 class SessionGone(TurnError):

@@ -12,6 +12,7 @@ from typing import Any, Self, cast
 from agents.items import TResponseInputItem
 from agents.memory.session_settings import SessionSettings, coerce_session_settings
 
+from turnwise.durable import install
 from turnwise.errors import InvalidTTL, UnboundSession
 from turnwise.turns import (
     Busyness,
@@ -39,6 +40,11 @@ class TurnSession:
         self.session_settings = settings
         self.turn = turn
         self._shared = shared
+
+    @property
+    def durable_turn(self) -> Turn:
+        """What makes the SDK's runs with this session durable."""
+        return self.turn
 
     @property
     def turn_id(self) -> str:
@@ -151,6 +157,7 @@ class Session:
         """
         session_id = self.named(session_id)
         check_on_error(session_id, on_error)
+        install()
         begun = await self.worker.begin(session_id, turn_id, busy=busy, timeout=timeout)
         async with block(begun, on_error):
             yield TurnSession(begun, self.session_settings, shared=shared)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TypedDict
 
 from turnwise.contracts import Bounds
@@ -17,6 +18,7 @@ _FOR_WORKERS = (
     "max_turn_bytes",
     "cache_bytes",
     "hooks",
+    "repeatable_tools",
 )
 
 
@@ -31,6 +33,8 @@ class Options(TypedDict, total=False):
     - `compression` (True): of what is written; everything is read either way.
     - `cache_bytes` (64 MiB): decoded history kept in this process; 0 for none.
     - `hooks`: told what happens to turns.
+    - `repeatable_tools`: names of tools that may run again when a worker died in them; see
+      `repeatable`, which marks one tool.
     - `worker`: this process's name for operators; by default host, process and a random part.
     """
 
@@ -43,6 +47,7 @@ class Options(TypedDict, total=False):
     compression: bool
     cache_bytes: int
     hooks: tuple[Hook, ...]
+    repeatable_tools: Collection[str]
     worker: str
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, cast
 
 from agents import RunResultStreaming, StreamEvent, TResponseInputItem
 
+from turnwise.durable import install
 from turnwise.errors import StreamIdle
 from turnwise.session import Items, Session, TurnSession
 from turnwise.turns import OnError, Turn, end
@@ -32,6 +33,7 @@ def streamed(
     idle_timeout: float | None,
 ) -> RunResultStreaming:
     """Start the run, and see to its turn."""
+    install()
     opening = OpeningSession(session, session_id, begin)
     result = run(opening)
     result.__class__ = TurnResultStreaming
@@ -56,6 +58,11 @@ class OpeningSession:
         self._begin = begin
         self._opened: TurnSession | None = None
         self._lock = asyncio.Lock()
+
+    @property
+    def durable_turn(self) -> Turn | None:
+        """What makes the run durable, once the turn has begun."""
+        return self.turn
 
     async def get_items(self, limit: int | None = None) -> Items:
         return await (await self._open()).get_items(limit)

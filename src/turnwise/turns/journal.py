@@ -37,13 +37,13 @@ class Journal:
         self._doubtful: list[list[bytes]] = []
         self._failure: TurnwiseError | None = None
 
-    async def write(self, entry: Mapping[str, Any]) -> None:
-        """Return when the entry is in the store. Raises LeaseLost, SessionGone, StoreError.
+    async def write(self, *entries: Mapping[str, Any]) -> None:
+        """Return when the entries are in the store. Raises LeaseLost, SessionGone, StoreError.
 
         After a failure it is not known what the store has, so every later write fails as well.
         """
         batch = self._batch
-        batch.append(self._codec.encode(entry))
+        batch += [self._codec.encode(entry) for entry in entries]
         async with self._lock:
             if batch is self._batch:
                 self._batch = []

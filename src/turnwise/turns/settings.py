@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from turnwise.errors import UsageError
@@ -25,6 +26,7 @@ class Settings:
     max_turn_bytes: int = 64 * MEBIBYTE
     cache_bytes: int = 64 * MEBIBYTE
     hooks: tuple[Hook, ...] = ()
+    repeatable_tools: Collection[str] = ()
 
     def __post_init__(self) -> None:
         check_number("lease", self.lease, least=0.001, most=_DAY)

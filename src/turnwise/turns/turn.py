@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from turnwise.turns.worker import Worker
 
 Lost = TurnError | StoreUnavailable
+Mark = tuple[int, list[bytes], int]
 
 
 class Turn:
@@ -56,6 +57,8 @@ class Turn:
         self.lost: Lost | None = None
         self.on_lost: Callable[[], object] = _nobody
         self.ended = False
+        self.replay: object | None = None
+        self.repeatable_tools = worker.settings.repeatable_tools
         self._worker = worker
         self._token = token
         self._grant = grant
@@ -104,6 +107,15 @@ class Turn:
         """Take away all items."""
         await self._check()
         self._kept, self._added, self._added_bytes = 0, [], 0
+
+    def mark(self) -> Mark:
+        """What this turn holds now, for `rewind`."""
+        return self._kept, list(self._added), self._added_bytes
+
+    def rewind(self, mark: Mark) -> None:
+        """Hold again what the turn held then."""
+        self._kept, added, self._added_bytes = mark
+        self._added = list(added)
 
     # How it ends.
 
@@ -172,6 +184,10 @@ class Turn:
         To be called before each thing that costs: no heartbeat runs while the event loop stalls.
         """
         await self._check()
+
+    def fail(self, error: TurnError) -> None:
+        """The turn cannot be committed any more: every method raises `error` from now on."""
+        self._lose(error)
 
     async def _check(self) -> None:
         if self.lost is not None:

@@ -1,0 +1,148 @@
+"""A tool call of a durable run: answered from the journal, or made and journaled."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from agents import FunctionTool, ToolTimeoutError
+from agents.tool import default_tool_timeout_error_message
+
+from turnwise.durable import sdk
+from turnwise.durable.keys import is_repeatable
+from turnwise.durable.outputs import error_of, packed_error, packed_value, value_of
+from turnwise.durable.responses import packed_usage, usage_of
+from turnwise.durable.run import Call, Run, being_in
+from turnwise.errors import TurnwiseError
+
+UNKNOWN = (
+    "The outcome of this call is unknown: the worker that ran it died before the call ended. It "
+    "may have done its work, or a part of it, or nothing. It was not run again. Find out what it "
+    "did before you repeat it."
+)
+"""What the model is told of a call that had begun when its worker died."""
+
+Inner = Callable[[], Awaitable[Any]]
+
+
+async def called(
+    run: Run, tool: Any, call_id: str, inner: Inner, *, context: Any = None, call: Any = None
+) -> Any:
+    """The output of a call. `inner` makes it; `context` and `call` are the SDK's, if known.
+
+    Raises what the tool raises, and what ended the turn.
+    """
+    this = _ToolCall(run, tool, call_id, context, call)
+    key = run.path, this.name
+    ended = run.replay.ended.get(key)
+    if ended is not None:
+        return await this.again(ended)
+    await run.replay.check()
+    if sdk.is_agent_tool(tool):
+        return await this.made_by_agent(inner)
+    started = run.replay.started.get(key)
+    if started is not None and not this.may_repeat(started):
+        return await this.unknown()
+    if started is None:
+        await this.start()
+    return await this.made(inner)
+
+
+class _ToolCall:
+    def __init__(self, run: Run, tool: Any, call_id: str, context: Any, call: Any) -> None:
+        self.name = f"{run.responses}.{call_id}"
+        self._run = run
+        self._tool = tool
+        self._context = context
+        self._call = call
+        self._place = Call(run, self.name, tool.name)
+
+    def may_repeat(self, started: Mapping[str, Any]) -> bool:
+        return is_repeatable(self._tool) or self._run.may_repeat([started])
+
+    async def start(self) -> None:
+        entry = {"k": "start", "r": self._run.path, "c": self.name, "tool": self._tool.name}
+        if is_repeatable(self._tool):
+            entry["repeatable"] = True
+        await self._run.replay.write(entry)
+
+    async def _end(self, **what: Any) -> None:
+        await self._run.replay.write({"k": "end", "r": self._run.path, "c": self.name, **what})
+
+    async def made(self, inner: Inner) -> Any:
+        """Make the call, and journal its end."""
+        try:
+            with being_in(self._place):
+                value = await inner()
+        except asyncio.CancelledError:
+            await self._cancelled()
+            raise
+        except TurnwiseError:
+            raise
+        except Exception as error:
+            await self._end(**packed_error(error))
+            raise
+        await self._end(**self._packed(value))
+        return value
+
+    async def made_by_agent(self, inner: Inner) -> Any:
+        """An agent's steps are journaled themselves; its end saves the next worker from them."""
+        try:
+            with being_in(self._place):
+                value = await inner()
+        except asyncio.CancelledError:
+            await self._cancelled()
+            raise
+        await self._run.replay.check()  # the agent's failure may be a text for the model by now
+        if not self._place.is_interrupted:
+            await self._end(**self._packed(value), usage=packed_usage(self._place.usage))
+        return value
+
+    def _packed(self, value: Any) -> dict[str, Any]:
+        packed = packed_value(value, self._tool, self._call)
+        if sdk.error_was_formatted(self._context):
+            packed["formatted"] = True
+        return packed
+
+    async def _cancelled(self) -> None:
+        """Of cancellations, the model is shown the tool's own and its timeout."""
+        task = asyncio.current_task()
+        if task is None or not task.cancelling():
+            await self._end(cancelled=True)
+        elif getattr(self._tool, "timeout_seconds", None) is not None and self._run.is_open:
+            await self._run.replay.check()
+            await self._end(timeout=True)
+
+    async def unknown(self) -> Any:
+        await self._end(value=UNKNOWN, formatted=True)
+        sdk.mark_error_formatted(self._context)
+        return UNKNOWN
+
+    async def again(self, ended: Mapping[str, Any]) -> Any:
+        """What the call gave an earlier attempt."""
+        if ended.get("cancelled"):
+            raise asyncio.CancelledError
+        if ended.get("timeout"):
+            return await self._timed_out()
+        if "error" in ended:
+            raise error_of(*ended["error"])
+        if ended.get("formatted"):
+            sdk.mark_error_formatted(self._context)
+        if "usage" in ended and self._context is not None:
+            self._context.usage.add(usage_of(ended["usage"]))
+        return value_of(ended)
+
+    async def _timed_out(self) -> Any:
+        """The text is made again, as the SDK makes it: it is made outside of the call."""
+        tool: FunctionTool = self._tool
+        seconds = tool.timeout_seconds or 0
+        error = ToolTimeoutError(tool_name=tool.name, timeout_seconds=seconds)
+        if tool.timeout_behavior == "raise_exception":
+            raise error
+        if tool.timeout_error_function is None:
+            sdk.mark_error_formatted(self._context)
+            return default_tool_timeout_error_message(tool_name=tool.name, timeout_seconds=seconds)
+        text = tool.timeout_error_function(self._context, error)
+        return await text if inspect.isawaitable(text) else text

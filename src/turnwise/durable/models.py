@@ -1,0 +1,164 @@
+"""Models that answer from the journal first."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from agents import Model, ModelProvider, ModelResponse, Tool
+from agents.items import TResponseStreamEvent
+from openai.types.responses import ResponseCompletedEvent, ResponseOutputItemDoneEvent
+
+from turnwise.durable.events import events_of
+from turnwise.durable.replay import Entry
+from turnwise.durable.responses import packed_response, packed_stream, response_of, usage_of
+from turnwise.durable.run import Restart, Run, shape
+from turnwise.durable.shadow import Shadow, shadowed
+from turnwise.durable.tools import make_durable
+
+
+class DurableProvider(Shadow):
+    """A model provider whose models are durable."""
+
+    __slots__ = ()
+
+    def get_model(self, model_name: str | None) -> Model:
+        original: ModelProvider = self._turnwise_original
+        return durable_model(original.get_model(model_name), self._turnwise_run)
+
+
+class DurableModel(Shadow):
+    """A model whose responses go to the journal of its turn."""
+
+    __slots__ = ()
+
+    async def get_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[Any],
+        model_settings: Any,
+        tools: list[Tool],
+        *args: Any,
+        **options: Any,
+    ) -> ModelResponse:
+        step = Step(self._turnwise_run, input, tools)
+        earlier = await step.earlier()
+        if earlier is not None:
+            return response_of(earlier)
+        original: Model = self._turnwise_original
+        response = await original.get_response(
+            system_instructions, input, model_settings, tools, *args, **options
+        )
+        step.finished(packed_response(response))
+        return response
+
+    async def stream_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[Any],
+        model_settings: Any,
+        tools: list[Tool],
+        *args: Any,
+        **options: Any,
+    ) -> AsyncIterator[TResponseStreamEvent]:
+        step = Step(self._turnwise_run, input, tools)
+        earlier = await step.earlier()
+        if earlier is not None:
+            for event in events_of(earlier):
+                yield event
+            return
+        original: Model = self._turnwise_original
+        stream = original.stream_response(
+            system_instructions, input, model_settings, tools, *args, **options
+        )
+        output: list[Any] = []
+        try:
+            async for event in stream:
+                if isinstance(event, ResponseOutputItemDoneEvent):
+                    output.append(event.item)
+                elif isinstance(event, ResponseCompletedEvent):
+                    step.finished(packed_stream(event.response, output))
+                yield event
+        finally:
+            close = getattr(stream, "aclose", None)
+            if close is not None:
+                await close()
+
+
+def durable_model(model: Model, run: Run) -> Model:
+    """The model as this run calls it; the same one for the same model."""
+    if isinstance(model, DurableModel) and model._turnwise_run is run:
+        return model
+    if id(model) not in run.models:
+        run.models[id(model)] = shadowed(model, DurableModel, run)
+    known: Model = run.models[id(model)]
+    return known
+
+
+class Step:
+    """One response of a run: given by an earlier attempt, or by the model now."""
+
+    def __init__(self, run: Run, input: str | Sequence[Any], tools: Sequence[Tool]) -> None:
+        self._run = run
+        self._place = {
+            "a": run.agent.name,
+            "t": [tool.name for tool in tools],
+            "i": shape(input),
+        }
+        for tool in tools:
+            make_durable(tool)
+
+    async def earlier(self) -> Entry | None:
+        """The response of an earlier attempt; None if the model is to be called.
+
+        Raises ReplayMismatch, Restart, and what ended the turn.
+        """
+        run, replay = self._run, self._run.replay
+        path = run.path
+        await replay.check()
+        entry = replay.responses.get((path, run.responses))
+        if entry is not None and (difference := self._difference(entry)):
+            await self._start_again(difference)
+            entry = None
+        elif entry is None and not run.is_known and run.responses == 0:
+            await self._look_for_strays()
+        if entry is None:
+            replay.send()
+            return None
+        run.count(usage_of(entry["usage"]))
+        return entry
+
+    def finished(self, response: dict[str, Any]) -> None:
+        run = self._run
+        entry = {"k": "response", "r": run.path, "n": run.responses, **self._place, **response}
+        run.replay.write_later(entry)
+        run.count(usage_of(response["usage"]))
+
+    def _difference(self, entry: Entry) -> str | None:
+        if entry["a"] != self._place["a"]:
+            return f"agent {entry['a']!r} was asked then, {self._place['a']!r} is now"
+        if entry["t"] != self._place["t"]:
+            return f"its tools were {entry['t']} then and are {self._place['t']} now"
+        if entry["i"] != self._place["i"]:
+            return "the model is given other items, or in another order, than then"
+        return None
+
+    async def _start_again(self, difference: str) -> None:
+        run, replay = self._run, self._run.replay
+        first = run.responses == 0
+        if not run.may_repeat(replay.ran([run.path])) or (run.streamed and not first):
+            raise replay.mismatch(difference, [run.path])
+        await replay.restart(run.path)
+        if not first:
+            raise Restart(run)
+
+    async def _look_for_strays(self) -> None:
+        """A run that nobody knows, where another was known: it has another input than then."""
+        run, replay = self._run, self._run.replay
+        strays = replay.strays(run.path)
+        if not strays:
+            return
+        if not run.may_repeat(replay.ran(strays)):
+            raise replay.mismatch("it is given another input, or another agent", strays)
+        for path in strays:
+            await replay.restart(path)

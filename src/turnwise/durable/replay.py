@@ -1,0 +1,196 @@
+"""A turn's journal as its runs use it: what earlier attempts finished, and what this one does.
+
+An entry is a JSON object. `k` tells its kind, `r` the path of its run:
+
+    response    a model answered; `n` counts the responses of its run from 0
+    start       a tool began; `c` names the call
+    end         it ended: with a value, an error, or by its timeout
+    restart     all entries of this path before this one are void
+
+A path is made of three elements for each run (agent, digest of its input, occurrence), with the
+call between them where a tool runs agents.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from turnwise.durable.failures import passing
+from turnwise.durable.turn import DurableTurn, Path
+from turnwise.errors import ReplayMismatch, TurnwiseError
+
+Entry = Mapping[str, Any]
+Key = tuple[Path, Any]
+
+_RUN = 3
+_SOON = 0.05
+_log = logging.getLogger("turnwise")
+
+
+class Replay:
+    """One turn. All runs in it share this object."""
+
+    def __init__(self, turn: DurableTurn) -> None:
+        self.turn = turn
+        self.responses: dict[Key, Entry] = {}
+        self.started: dict[Key, Entry] = {}
+        self.ended: dict[Key, Entry] = {}
+        self._unclaimed: set[Path] = set()
+        self._occurrences: Counter[Path] = Counter()
+        self._waiting: list[Entry] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._sending: set[asyncio.Task[None]] = set()
+        self._thread = threading.get_ident()
+        for entry in turn.journal.entries:
+            self._absorb(entry)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the turn is open still, and of this thread's event loop."""
+        return not self.turn.ended and self._thread == threading.get_ident()
+
+    # What earlier attempts left.
+
+    def _absorb(self, entry: Entry) -> None:
+        kind, path = entry.get("k"), tuple(entry.get("r", ()))
+        if kind == "response":
+            self.responses[path, entry["n"]] = entry
+            self._unclaimed.add(path)
+        elif kind == "start":
+            self.started[path, entry["c"]] = entry
+        elif kind == "end":
+            self.ended[path, entry["c"]] = entry
+        elif kind == "restart":
+            self._drop(path)
+
+    def claim(self, parent: Path, agent: str, digest: str) -> tuple[Path, bool]:
+        """The path of a run that begins now, and whether an earlier attempt had begun it."""
+        name = (*parent, agent, digest)
+        path = (*name, self._occurrences[name])
+        self._occurrences[name] += 1
+        known = path in self._unclaimed
+        self._unclaimed.discard(path)
+        return path, known
+
+    def strays(self, path: Path) -> list[Path]:
+        """Runs that an earlier attempt made where `path` is now, and that nobody makes any more.
+
+        At the top any other run is one; inside a run only one of the same agent, since what comes
+        later in the run may be yet to come.
+        """
+        parent, agent = path[:-_RUN], path[-_RUN]
+        return [
+            other
+            for other in self._unclaimed
+            if other[:-_RUN] == parent and (not parent or other[-_RUN] == agent)
+        ]
+
+    def ran(self, paths: Iterable[Path]) -> list[Entry]:
+        """The starts of tools that earlier attempts made under these paths."""
+        return [
+            entry
+            for (path, _), entry in self.started.items()
+            if any(path[: len(under)] == under for under in paths)
+        ]
+
+    async def restart(self, path: Path) -> None:
+        """Forget what was done under a path; the run there starts again from its input."""
+        self._drop(path)
+        for name in [name for name in self._occurrences if name[: len(path)] == path]:
+            del self._occurrences[name]
+        await self.write({"k": "restart", "r": path})
+
+    def _drop(self, path: Path) -> None:
+        size = len(path)
+        for table in (self.responses, self.started, self.ended):
+            for key in [key for key in table if key[0][:size] == path]:
+                del table[key]
+        self._unclaimed = {other for other in self._unclaimed if other[:size] != path}
+
+    # What this one does.
+
+    async def check(self) -> None:
+        """To be called before each thing that costs. Raises what ended the turn."""
+        try:
+            await self.turn.check()
+        except TurnwiseError as error:
+            raise passing(error) from None
+
+    async def write(self, entry: Entry) -> None:
+        """Return when the entry is in the store, and all that were left for later before it."""
+        try:
+            await self.turn.journal.write(*self._taken(), entry)
+        except TurnwiseError as error:
+            raise passing(error) from None
+
+    def write_later(self, entry: Entry) -> None:
+        """Write with the next entry, before the next model call, or soon.
+
+        What nobody acts upon yet need not be waited for; the commit of a short turn comes first.
+        """
+        self._waiting.append(entry)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_SOON, self.send)
+
+    def send(self) -> None:
+        """Begin to write what was left for later. A failure is told by the next write."""
+        entries = list(self._taken())
+        if entries and not self.turn.ended:
+            task = asyncio.create_task(self._send(entries), name="turnwise-journal")
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+
+    async def _send(self, entries: list[Entry]) -> None:
+        try:
+            await self.turn.journal.write(*entries)
+        except TurnwiseError as error:
+            _log.debug("what was journaled in the background was not written: %s", error)
+
+    async def settled(self) -> None:
+        """Return when nothing is being written in the background."""
+        if self._sending:
+            await asyncio.wait(self._sending)
+
+    def _taken(self) -> Iterator[Entry]:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        taken, self._waiting = self._waiting, []
+        return iter(taken)
+
+    # When it does not fit.
+
+    def mismatch(self, what: str, paths: Iterable[Path]) -> ReplayMismatch:
+        """The error for a replay that cannot go on; from now on the turn cannot be committed."""
+        tools = sorted({entry["tool"] for entry in self.ran(paths)})
+        error = ReplayMismatch(
+            f"turn {self.turn.turn_id!r} was begun by a worker that died, and does not go the same "
+            f"way again: {what}. " + _advice(tools),
+            session_id=self.turn.session_id,
+            tools=tools,
+        )
+        self.turn.fail(passing(error))
+        return error
+
+
+def _advice(tools: list[str]) -> str:
+    if not tools:
+        return "No tool had run; send it again to run it from its start"
+    return (
+        f"It was rolled back, but these tools had run: {', '.join(tools)}. Send it again to run "
+        "all of it from its start, once that is safe"
+    )
+
+
+def replay_of(turn: DurableTurn) -> Replay:
+    """The one replay of a turn."""
+    if turn.replay is None:
+        turn.replay = Replay(turn)
+    found = turn.replay
+    assert isinstance(found, Replay)
+    return found

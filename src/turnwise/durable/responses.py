@@ -1,0 +1,114 @@
+"""A model's response as JSON, and back, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from agents import ModelResponse, Usage
+from agents.usage import deserialize_usage, serialize_usage
+from openai.types.responses import Response
+from pydantic import BaseModel
+
+from turnwise.durable import sdk
+
+Entry = Mapping[str, Any]
+
+
+def packed_response(response: ModelResponse) -> dict[str, Any]:
+    """What an entry keeps of a response; fields that it does not have are left out."""
+    return _packed(
+        response.output,
+        response.usage,
+        response.response_id,
+        response.request_id,
+        response.raw_usage,
+        model=None,
+    )
+
+
+def packed_stream(response: Response, output: Sequence[Any]) -> dict[str, Any]:
+    """The same of a streamed response; `output` is what came item by item.
+
+    Some providers leave the output of the final event empty.
+    """
+    return _packed(
+        response.output or output,
+        sdk.usage_of(response),
+        response.id,
+        getattr(response, "_request_id", None),
+        sdk.raw_usage_of(response),
+        model=response.model,
+    )
+
+
+def _packed(
+    output: Sequence[Any],
+    usage: Usage,
+    response_id: str | None,
+    request_id: str | None,
+    raw_usage: dict[str, Any] | None,
+    *,
+    model: str | None,
+) -> dict[str, Any]:
+    packed: dict[str, Any] = {
+        "output": [dumped(item) for item in output],
+        "usage": packed_usage(usage),
+        "id": response_id,
+        "request": request_id,
+        "raw_usage": raw_usage,
+        "model": model,
+    }
+    plain = [index for index, item in enumerate(output) if not isinstance(item, BaseModel)]
+    if plain:
+        packed["plain"] = plain
+    return {name: value for name, value in packed.items() if value is not None}
+
+
+def dumped(item: Any) -> Any:
+    """An item of the SDK as JSON: without the fields that were never set."""
+    if isinstance(item, BaseModel):
+        return item.model_dump(mode="json", exclude_unset=True, warnings=False)
+    return item
+
+
+def output_of(entry: Entry) -> list[Any]:
+    plain = entry.get("plain", ())
+    return [
+        item if index in plain else sdk.output_item(item)
+        for index, item in enumerate(entry["output"])
+    ]
+
+
+def response_of(entry: Entry) -> ModelResponse:
+    return ModelResponse(
+        output=output_of(entry),
+        usage=usage_of(entry["usage"]),
+        response_id=entry.get("id"),
+        request_id=entry.get("request"),
+        raw_usage=entry.get("raw_usage"),
+    )
+
+
+_COUNTS = ("requests", "input_tokens", "output_tokens", "total_tokens")
+_DETAILS = ("input_tokens_details", "output_tokens_details")
+
+
+def packed_usage(usage: Usage) -> dict[str, Any]:
+    """The usage as the SDK serialises it, without what is 0."""
+    full = serialize_usage(usage)
+    packed = {name: full[name] for name in _COUNTS if full[name]}
+    for name in _DETAILS:
+        details = {key: value for key, value in full[name][0].items() if value}
+        if details:
+            packed[name] = details
+    if full["request_usage_entries"]:
+        packed["request_usage_entries"] = full["request_usage_entries"]
+    return packed
+
+
+def usage_of(packed: Mapping[str, Any]) -> Usage:
+    full = dict(packed)
+    for name, zeros in zip(_DETAILS, ({"cached_tokens": 0}, {"reasoning_tokens": 0}), strict=True):
+        full[name] = [zeros | cast("dict[str, Any]", packed.get(name, {}))]
+    return deserialize_usage(full)

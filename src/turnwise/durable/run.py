@@ -1,0 +1,183 @@
+"""Where in a turn the code at hand is: in a run of agents, or in a tool that a run called."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from agents import Agent, AgentsException, RunState, Usage
+from pydantic import BaseModel
+
+from turnwise.durable.replay import Entry, Replay, replay_of
+from turnwise.durable.turn import DurableTurn, HoldsTurn, Path
+
+_SHAPES = 64
+
+
+class Restart(AgentsException):
+    """A run that does not fit its journal starts again from its input."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__("the run starts again from its input")
+        self.run = run
+
+
+class Run:
+    """One run of agents in a turn.
+
+    `agent` is the one at work, `responses` how many the models gave it, `original` the run config
+    as it was given, for the runs inside.
+    """
+
+    def __init__(
+        self,
+        holder: HoldsTurn,
+        above: Run | Call | None,
+        agent: Agent[Any],
+        input: object,
+        *,
+        streamed: bool,
+    ) -> None:
+        self.holder = holder
+        self.above = above
+        self.agent = agent
+        self.streamed = streamed
+        self.original: Any = None
+        self.responses = 0
+        self.is_known = False
+        self.is_over = False
+        self.results: list[Any] = []
+        self.models: dict[int, Any] = {}
+        self._name = agent.name
+        self._digest = _digest(input)
+        self._path: Path | None = None
+
+    @property
+    def turn(self) -> DurableTurn | None:
+        return self.holder.durable_turn
+
+    @property
+    def replay(self) -> Replay:
+        turn = self.turn
+        assert turn is not None, "the run asked for its session first"
+        return replay_of(turn)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what happens here belongs to it: run and turn go on, in this thread."""
+        return not self.is_over and self.turn is not None and self.replay.is_ours
+
+    @property
+    def path(self) -> Path:
+        if self._path is None:
+            parent = () if self.above is None else self.above.path
+            self._path, self.is_known = self.replay.claim(parent, self._name, self._digest)
+        return self._path
+
+    def begin(self) -> None:
+        """Take a place among the runs of the turn, in the order in which they begin."""
+        if self.turn is not None:
+            _ = self.path
+
+    def begin_again(self, agent: Agent[Any]) -> None:
+        self.agent = agent
+        self.responses = 0
+        self.is_known = False
+
+    def may_repeat(self, started: Iterable[Entry]) -> bool:
+        """Whether all these tools may run again."""
+        assert self.turn is not None
+        again = self.turn.repeatable_tools
+        return all(entry.get("repeatable") or entry["tool"] in again for entry in started)
+
+    def count(self, usage: Usage) -> None:
+        """One response more; what it cost is counted for the agent-tools around as well."""
+        self.responses += 1
+        above = self.above
+        while above is not None:
+            if isinstance(above, Call):
+                above.usage.add(usage)
+                above = above.run
+            else:
+                above = above.above
+
+
+@dataclass(eq=False)
+class Call:
+    """One call of a tool in a run. `usage` is what the runs inside it cost."""
+
+    run: Run
+    name: str
+    tool: str
+    usage: Usage = field(default_factory=Usage)
+    inside: list[Run] = field(default_factory=list)
+
+    @property
+    def path(self) -> Path:
+        return (*self.run.path, self.name)
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether a run inside waits for an approval: the call has not ended then."""
+        return any(result.interruptions for run in self.inside for result in run.results)
+
+
+_here: ContextVar[Run | Call | None] = ContextVar("turnwise_here", default=None)
+
+
+def place_of_tool() -> Call | None:
+    """The call that this code works for, in whatever thread; None outside of a tool."""
+    place = _here.get()
+    if not isinstance(place, Call) or place.run.is_over:
+        return None
+    turn = place.run.turn
+    return place if turn is not None and not turn.ended else None
+
+
+def here() -> Run | Call | None:
+    """Where this code runs, if that is in a durable run that goes on."""
+    place = _here.get()
+    if place is None:
+        return None
+    run = place.run if isinstance(place, Call) else place
+    return place if run.is_open else None
+
+
+@contextmanager
+def being_in(place: Run | Call | None) -> Iterator[None]:
+    token = _here.set(place)
+    try:
+        yield
+    finally:
+        _here.reset(token)
+
+
+def _digest(input: object) -> str:
+    """What tells apart runs of the same agent in the same place."""
+    if isinstance(input, RunState):
+        return "resumed"
+    text = msgspec.json.encode(input, enc_hook=_plain, order="deterministic")
+    return hashlib.blake2b(text, digest_size=6).hexdigest()
+
+
+def _plain(value: object) -> object:
+    return value.model_dump(exclude_unset=True) if isinstance(value, BaseModel) else str(value)
+
+
+def shape(input: str | Sequence[Any]) -> str:
+    """How many items a model is given, and of what kind the last ones are; not what they say."""
+    items = [] if isinstance(input, str) else input
+    kinds = [_kind(item) for item in items[-_SHAPES:]]
+    text = msgspec.json.encode([len(items), kinds])
+    return hashlib.blake2b(text, digest_size=6).hexdigest()
+
+
+def _kind(item: Entry | Any) -> list[Any]:
+    get = item.get if isinstance(item, Mapping) else lambda name: getattr(item, name, None)
+    kind = get("type") or "message"
+    return [kind, get("role"), str(get("call_id") or "")]

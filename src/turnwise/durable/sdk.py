@@ -1,0 +1,152 @@
+"""What the Agents SDK does not promise to keep, all in one place; each has a canary test.
+
+Everything else in this package uses the SDK's public names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any, cast
+
+from agents import Agent, FunctionTool, RunConfig, RunResultStreaming, RunState, Usage
+from agents.models.interface import ModelProvider
+from agents.run import AgentRunner, get_default_agent_runner, set_default_agent_runner
+from agents.run_internal.model_provider_lifecycle import (
+    _close_runner_owned_model_provider,
+    _normalize_run_config_for_runner,
+)
+from agents.tool import (
+    _DEFAULT_FAILURE_HANDLED_ATTR,
+    _FailureHandlingFunctionToolInvoker,
+    _get_function_tool_invoke_context,
+)
+from agents.tool_context import ToolContext
+from agents.usage import (
+    _attach_normalized_usage,
+    _attach_raw_usage_snapshot,
+    _extract_raw_usage_snapshot,
+    _requests_for_response_without_usage,
+    _response_usage_to_usage,
+)
+from openai._models import construct_type
+from openai.types.responses import Response, ResponseOutputItem, ResponseUsage
+
+__all__ = [
+    "AgentRunner",
+    "FunctionToolInvoker",
+    "attach_usage",
+    "close_provider",
+    "close_when_over",
+    "current_agent",
+    "error_was_formatted",
+    "get_default_agent_runner",
+    "is_agent_tool",
+    "mark_error_formatted",
+    "narrowed",
+    "normalized",
+    "output_item",
+    "output_schema",
+    "raw_usage_of",
+    "set_default_agent_runner",
+    "tool_of",
+    "usage_of",
+]
+
+FunctionToolInvoker = _FailureHandlingFunctionToolInvoker
+"""What the SDK makes of a decorated function, an agent as a tool, and a tool of an MCP server."""
+
+
+def normalized(config: RunConfig | dict[str, Any] | None) -> tuple[RunConfig, bool]:
+    """The run config that was meant, and whether its model provider is the run's to close."""
+    return _normalize_run_config_for_runner(config)
+
+
+async def close_provider(provider: ModelProvider) -> None:
+    await _close_runner_owned_model_provider(provider)
+
+
+def close_when_over(result: RunResultStreaming, provider: ModelProvider) -> None:
+    """Close the provider when the streamed run is over."""
+    result._ensure_model_provider_cleanup_on_completion(lambda: close_provider(provider))
+
+
+def current_agent(state: RunState[Any]) -> Agent[Any] | None:
+    """The agent that a resumed run goes on with."""
+    return state._current_agent
+
+
+def is_agent_tool(tool: object) -> bool:
+    """Whether the tool is an agent, as `Agent.as_tool` makes it."""
+    return isinstance(tool, FunctionTool) and tool._is_agent_tool
+
+
+def output_schema(tool: FunctionTool) -> dict[str, Any]:
+    """How the tool's output becomes the text that the model sees, if it has a type."""
+    return {
+        "output_json_schema": tool.output_json_schema,
+        "output_type_adapter": tool._output_type_adapter,
+    }
+
+
+def tool_of(invoker: _FailureHandlingFunctionToolInvoker) -> FunctionTool:
+    """The tool whose invoker this is."""
+    tool = invoker._function_tool
+    assert tool is not None
+    return tool
+
+
+def narrowed(invoker: Callable[..., Any], context: ToolContext[Any]) -> Any:
+    """The context in the form that a hand-written invoker asks for by its annotation."""
+    return _get_function_tool_invoke_context(
+        cast(FunctionTool, SimpleNamespace(on_invoke_tool=invoker)), context
+    )
+
+
+def error_was_formatted(context: object) -> bool:
+    """Whether the tool's output is the SDK's own text about an error: no schema applies to it."""
+    return bool(getattr(context, _DEFAULT_FAILURE_HANDLED_ATTR, False))
+
+
+def mark_error_formatted(context: object) -> None:
+    setattr(context, _DEFAULT_FAILURE_HANDLED_ATTR, True)
+
+
+def usage_of(response: Response) -> Usage:
+    """The usage of a streamed response, as the SDK's run loop counts it."""
+    if response.usage:
+        return _response_usage_to_usage(response.usage)
+    return Usage(requests=_requests_for_response_without_usage(response))
+
+
+def raw_usage_of(response: Response) -> dict[str, Any] | None:
+    return _extract_raw_usage_snapshot(response)
+
+
+def attach_usage(response: Response, usage: Usage, raw: dict[str, Any] | None) -> None:
+    """Give a response made here exactly this usage."""
+    response.usage = ResponseUsage.model_validate(
+        {
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "total_tokens": usage.total_tokens,
+            "input_tokens_details": _details(usage.input_tokens_details),
+            "output_tokens_details": _details(usage.output_tokens_details),
+        }
+    )
+    _attach_normalized_usage(response.usage, usage)
+    if raw is not None:
+        _attach_raw_usage_snapshot(response, raw)
+
+
+def _details(details: Any) -> dict[str, Any]:
+    given: dict[str, Any] = details.model_dump()
+    return {"cached_tokens": 0, "cache_write_tokens": 0, "reasoning_tokens": 0} | given
+
+
+def output_item(value: Mapping[str, Any]) -> ResponseOutputItem:
+    """An output item of a model from its JSON, of the type that its `type` names, unchecked."""
+    return cast(
+        ResponseOutputItem,
+        construct_type(value=dict(value), type_=cast("type[object]", ResponseOutputItem)),
+    )

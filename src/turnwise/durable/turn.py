@@ -1,0 +1,63 @@
+"""What durable runs need of the turn they are in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from turnwise.errors import TurnError
+
+Path = tuple[Any, ...]
+"""Where in a turn a run is; see `replay`."""
+
+
+class Journal(Protocol):
+    """What earlier attempts left, oldest first, and the way to add to it."""
+
+    entries: list[dict[str, Any]]
+
+    async def write(self, *entries: Mapping[str, Any]) -> None:
+        """Return when the entries are in the store, in this order."""
+
+
+class DurableTurn(Protocol):
+    """A turn that a worker holds."""
+
+    session_id: str
+    turn_id: str
+    attempt: int
+    journal: Journal
+    ended: bool
+    repeatable_tools: Collection[str]
+    replay: object | None
+    """Where its runs keep what they share."""
+
+    async def check(self) -> None:
+        """Return if the turn is still this worker's; raise what ended it if not."""
+
+    def fail(self, error: TurnError) -> None:
+        """The turn cannot be committed any more, for this reason."""
+
+    def mark(self) -> Any:
+        """What the turn holds now."""
+
+    def rewind(self, mark: Any) -> None:
+        """Let the turn hold again what it held then."""
+
+
+@runtime_checkable
+class HoldsTurn(Protocol):
+    """A session of the SDK whose runs are to be durable. None: its turn has not begun yet."""
+
+    @property
+    def durable_turn(self) -> DurableTurn | None:
+        """The turn, for every run that has this as its session."""
+
+
+def holder_of(session: object) -> HoldsTurn | None:
+    """The turn behind a session of the SDK, also where another session was put around it."""
+    for _ in range(8):
+        if session is None or isinstance(session, HoldsTurn):
+            return session
+        session = getattr(session, "underlying_session", None)
+    return None
