@@ -13,7 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from turnwise import MemorySession, RedisSession, SQLiteSession
-from turnwise.hooks import TurnEvent
+from turnwise.hooks import TurnCommitted, TurnEvent, TurnLost, TurnRolledBack
 from turnwise.testing.servers import ValkeyServer
 from turnwise.testing.servers.waiting import until
 
@@ -75,9 +75,12 @@ def connections_in_use(session: AnySession) -> int:
 
 
 def other_tasks() -> set[str]:
-    """The tasks that run besides this one; the one that hears wake-ups may stay until `aclose`."""
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    return {repr(task) for task in tasks if task.get_name() != "turnwise-wake"}
+    """The tasks that run besides this one and a proxy's.
+
+    The one that hears wake-ups may stay until `aclose`.
+    """
+    tasks = {repr(task) for task in asyncio.all_tasks() - {asyncio.current_task()}}
+    return {task for task in tasks if "turnwise-wake" not in task and "/proxy/" not in task}
 
 
 class Told:
@@ -92,6 +95,11 @@ class Told:
     @property
     def names(self) -> list[str]:
         return [type(event).__name__ for event in self.events]
+
+    @property
+    def ends(self) -> int:
+        """How many turns ended, in whatever way."""
+        return sum(isinstance(e, TurnCommitted | TurnRolledBack | TurnLost) for e in self.events)
 
 
 def session_on(kind: str, folder: Path, server: ValkeyServer, **options: Any) -> AnySession:

@@ -72,6 +72,7 @@ async def session(server: ValkeyServer, tmp_path: Path, kind: str) -> AsyncItera
 async def hasty(server: ValkeyServer, tmp_path: Path, kind: str) -> AsyncIterator[AnySession]:
     """With a lease that runs out soon."""
     async with session_on(kind, tmp_path, server, lease=SHORT, worker="hasty") as session:
+        await session.bind("user-1").add_items([message("zero")])  # an empty one expires by itself
         yield session
     assert not other_tasks()
 
@@ -218,13 +219,12 @@ async def test_somebody_else_cancels_it_too(hasty: AnySession, other: AnySession
 
 
 async def test_asked_to_stop(hasty: AnySession, kind: str) -> None:
-    await hasty.bind("user-1").add_items([message("one")])
     with pytest.raises(TurnCancelled, match="turn 'turn' was cancelled on request"):
         async with hasty.turn("user-1", turn_id="turn") as turn:
             await turn.add_items([message("two")])
             await hasty.worker.store.cancel("user-1", "turn")
             await asyncio.Event().wait()
-    assert await hasty.bind("user-1").get_items() == [message("one")]
+    assert await hasty.bind("user-1").get_items() == [message("zero")]
     await assert_free(hasty, "user-1")
 
 
@@ -237,7 +237,7 @@ async def test_a_worker_that_died(hasty: AnySession, kind: str) -> None:
             async with hasty.turn("user-1", turn_id="next", timeout=LONG) as turn:
                 await turn.add_items([message("next")])
     assert caught.value.session_id == "user-1"
-    assert await hasty.bind("user-1").get_items() == [message("next")]
+    assert await hasty.bind("user-1").get_items() == [message("zero"), message("next")]
     await assert_free(hasty, "user-1")
 
 
@@ -249,7 +249,7 @@ async def test_the_same_turn_is_taken_over(hasty: AnySession) -> None:
             async with hasty.turn("user-1", turn_id="turn", timeout=LONG) as turn:
                 assert (dead.attempt, turn.attempt) == (1, 2)
                 await turn.add_items([message("once")])
-    assert await hasty.bind("user-1").get_items() == [message("once")]
+    assert await hasty.bind("user-1").get_items() == [message("zero"), message("once")]
 
 
 def take_over(kind: str, folder: Path, server: ValkeyServer) -> None:
@@ -281,7 +281,7 @@ async def test_a_stalled_event_loop(
                 await turn.get_items()
                 reached = True
     assert not reached
-    assert await hasty.bind("user-1").get_items() == [message("theirs")]
+    assert await hasty.bind("user-1").get_items() == [message("zero"), message("theirs")]
     await assert_free(hasty, "user-1")
 
 
@@ -310,7 +310,7 @@ async def test_a_stalled_run(
         else:
             await Runner.run(agent, "Hi", session=hasty, session_id="user-1", run_config=QUIET)
     assert len(model.calls) == 1
-    assert await hasty.bind("user-1").get_items() == [message("theirs")]
+    assert await hasty.bind("user-1").get_items() == [message("zero"), message("theirs")]
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "valkey"])
@@ -325,10 +325,10 @@ async def test_a_stall_that_nobody_used(hasty: AnySession, kind: str) -> None:
     async with hasty.turn("user-1") as turn:
         await turn.add_items([message("one")])
         stand_still()
-        assert await turn.get_items() == [message("one")]
+        assert await turn.get_items() == [message("zero"), message("one")]
         stand_still()
         await asyncio.sleep(0)
-    assert await hasty.bind("user-1").get_items() == [message("one")]
+    assert await hasty.bind("user-1").get_items() == [message("zero"), message("one")]
 
 
 @pytest.mark.parametrize("resends", [False, True])

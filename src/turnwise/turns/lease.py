@@ -62,15 +62,17 @@ class Lease:
 
     async def _try(self) -> None:
         pause = self._length / 3
+        # An event loop that stalled until after the end still gets one real try.
+        until = max(self._end, self._loop.time() + pause)
         try:
-            # A stalled event loop may come here after the end: it still gets one real try.
-            async with asyncio.timeout_at(max(self._end, self._loop.time() + pause)):
+            async with asyncio.timeout_at(until):
                 stands = await self.renew()
             if not stands:
                 self._ended(None)
         except Exception as error:
             pause /= 4
-            if self.overdue and not self._stopped:
+            stalled = self._loop.time() > until + pause
+            if self.overdue and not stalled and not self._stopped:
                 self._ended(error)
         if not self._stopped:
             self._timer = self._loop.call_later(pause, self._beat)
