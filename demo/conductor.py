@@ -8,6 +8,7 @@ from collections import deque
 from typing import Any
 
 from demo.board import AT_ONCE, Board
+from demo.model import MODEL
 from demo.process import SENT, SENT_AGAIN, WorkerProcess
 from demo.recording import Recording
 from demo.replay import Replay
@@ -103,13 +104,8 @@ class Conductor:
                 worker.ready = True
             case "begun":
                 self._begun(worker, turn, message["attempt"])
-            case "model":
-                self._board.model_calls += 1
-                worker.turns[turn] = _model_after(worker.turns[turn])
-                self._kill_if_due(worker, turn)
-            case "tool":
-                self._board.tool_calls += 1
-                worker.turns[turn] = message["name"]
+            case "call":
+                self._called(worker, turn, message["of"])
             case "served":
                 self._served(worker, turn)
             case "known":
@@ -124,6 +120,15 @@ class Conductor:
         if attempt > 1:
             self._board.taken_over += 1
             self._board.log(f"{worker} took over {turn}, attempt {attempt}")
+
+    def _called(self, worker: WorkerProcess, turn: str, callee: str) -> None:
+        if callee != MODEL:
+            self._board.tool_calls += 1
+            worker.turns[turn] = callee
+            return
+        self._board.model_calls += 1
+        worker.turns[turn] = _model_after(worker.turns[turn])
+        self._kill_if_due(worker, turn)
 
     def _served(self, worker: WorkerProcess, turn: str) -> None:
         del worker.turns[turn]
@@ -182,5 +187,5 @@ class Conductor:
 
 def _model_after(doing: str) -> str:
     """What a turn does when the model is called, after what it did before."""
-    tool = doing.removeprefix("model ← ")
-    return "model" if tool in (SENT, SENT_AGAIN, "model") else f"model ← {tool}"
+    tool = doing.removeprefix(f"{MODEL} ← ")
+    return MODEL if tool in (SENT, SENT_AGAIN, MODEL) else f"{MODEL} ← {tool}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from agents import (
@@ -35,13 +35,19 @@ class HistoryDiffers(Exception):
     """The model was given another history than the recorded one."""
 
 
-def recorded_agent(recording: Recording, pace: float) -> Agent[RecordedTurn]:
+OnCall = Callable[[str, str], object]
+"""Told the id of the turn, and MODEL or the name of the tool that is being called in it."""
+
+MODEL = "model"
+
+
+def recorded_agent(recording: Recording, pace: float, on_call: OnCall) -> Agent[RecordedTurn]:
     """The airline's agent. Its run context is the turn to serve; a model call takes `pace` s."""
     return Agent(
         name="airline",
         instructions=_turn_in_hand,
-        model=RecordedModel(recording.turns, pace),
-        tools=[_recorded_tool(name) for name in recording.tool_names()],
+        model=RecordedModel(recording.turns, pace, on_call),
+        tools=[_recorded_tool(name, on_call) for name in recording.tool_names()],
         tool_use_behavior=_end_where_recorded,
     )
 
@@ -51,9 +57,10 @@ class RecordedModel(Model):
     with the recording, and the number of items behind the last user message tells how far the
     turn has got."""
 
-    def __init__(self, turns: Mapping[str, RecordedTurn], pace: float) -> None:
+    def __init__(self, turns: Mapping[str, RecordedTurn], pace: float, on_call: OnCall) -> None:
         self._turns = turns
         self._pace = pace
+        self._on_call = on_call
 
     async def get_response(
         self,
@@ -65,6 +72,7 @@ class RecordedModel(Model):
         turn = self._turns[str(system_instructions)]
         done = _behind_last_user_message(input)
         _check(turn, done, input)
+        self._on_call(turn.id, MODEL)
         await asyncio.sleep(self._pace * random.uniform(0.5, 1.5))
         output = [_sdk_item(item) for item in turn.step(done)]
         return ModelResponse(output=output, usage=Usage(requests=1), response_id=None)
@@ -109,18 +117,18 @@ def _sdk_item(item: Item) -> TResponseOutputItem:
     )
 
 
-def _recorded_tool(name: str) -> Tool:
+def _recorded_tool(name: str, on_call: OnCall) -> Tool:
+    async def recorded_output(call: ToolContext[RecordedTurn], _arguments: str) -> str:
+        on_call(call.context.id, name)
+        return call.context.output_of(call.tool_call_id)
+
     return FunctionTool(
         name=name,
         description="Returns what it returned when the conversation was recorded.",
         params_json_schema={"type": "object", "properties": {}},
-        on_invoke_tool=_recorded_output,
+        on_invoke_tool=recorded_output,
         strict_json_schema=False,
     )
-
-
-async def _recorded_output(call: ToolContext[RecordedTurn], _arguments: str) -> str:
-    return call.context.output_of(call.tool_call_id)
 
 
 def _end_where_recorded(

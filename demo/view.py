@@ -17,11 +17,12 @@ from rich.table import Table
 from rich.text import Text
 
 from demo.board import AT_ONCE, LINES, Board
+from demo.model import MODEL
 from demo.process import SENT, SENT_AGAIN, WorkerProcess
 
 _FRAMES = 8  # a second
 _SVG_WIDTH = 120
-_COLOURS = {SENT: "dim", SENT_AGAIN: "bold yellow", "model": "cyan"}  # else a tool was used
+_COLOURS = {SENT: "dim", SENT_AGAIN: "bold yellow", MODEL: "cyan"}  # else a tool was used
 _EVENTS = {"KILLED.*": "bold red", ".*took over.*|.*committed already.*": "green"}
 
 

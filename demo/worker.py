@@ -14,7 +14,7 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
-from agents import Agent, RunContextWrapper, RunHooks, Tool, set_tracing_disabled
+from agents import Agent, set_tracing_disabled
 
 from demo.model import recorded_agent
 from demo.recording import RecordedTurn, Recording
@@ -28,7 +28,7 @@ from turnwise.session import Session
 async def work(setup: Setup, name: str, orders: AsyncIterator[str]) -> None:
     """Serve the turns that are ordered, all at the same time, until no more orders come."""
     recording = Recording(setup.conversations)
-    agent = recorded_agent(recording, setup.pace)
+    agent = recorded_agent(recording, setup.pace, tell_call)
     sessions = connect(
         setup.url, lease=setup.lease, ttl=setup.ttl, worker=name, hooks=(tell_begun,)
     )
@@ -60,7 +60,6 @@ async def serve(
             session_id=setup.session_id(turn.conversation),
             turn_id=turn.id,
             context=turn,
-            hooks=Progress(),
             max_turns=None,
         )
     except AlreadyCommitted:
@@ -73,18 +72,9 @@ async def serve(
         tell("served", turn.id)
 
 
-class Progress(RunHooks[RecordedTurn]):
-    """Tells the watcher how far a run has got."""
-
-    async def on_llm_start(
-        self, context: RunContextWrapper[RecordedTurn], *_others: Any, **_more: Any
-    ) -> None:
-        tell("model", context.context.id)
-
-    async def on_tool_start(
-        self, context: RunContextWrapper[RecordedTurn], agent: Any, tool: Tool
-    ) -> None:
-        tell("tool", context.context.id, name=tool.name)
+def tell_call(turn_id: str, callee: str) -> None:
+    """The model or a tool is being called, in this process."""
+    tell("call", turn_id, of=callee)
 
 
 def tell_begun(event: TurnEvent) -> None:

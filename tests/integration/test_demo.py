@@ -160,7 +160,7 @@ async def test_memory_is_refused() -> None:
 async def test_the_model_refuses_a_history_that_lacks_a_turn() -> None:
     recording = Recording(1)
     first, _, third, *_ = recording.conversations[0].turns
-    agent = recorded_agent(recording, pace=0)
+    agent = recorded_agent(recording, pace=0, on_call=lambda *_: None)
     config = RunConfig(tracing_disabled=True)
     async with MemorySession(session_id="c") as session:
         await Runner.run(agent, first.input, session=session, context=first, run_config=config)
