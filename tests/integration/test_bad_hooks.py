@@ -1,0 +1,218 @@
+"""Hooks are told of every turn, once when it begins and once when it ends, with right numbers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.integration.bad_days import (
+    LONG,
+    AnySession,
+    Told,
+    message,
+    patience,
+    session_on,
+    until_queued,
+)
+from turnwise import MemorySession, RedisSession
+from turnwise.errors import (
+    AlreadyCommitted,
+    LeaseLost,
+    OutcomeUnknown,
+    SessionGone,
+    SessionTooLarge,
+    TurnCancelled,
+)
+from turnwise.hooks import TurnBegun, TurnCommitted, TurnEvent, TurnLost, TurnRolledBack, TurnWaited
+from turnwise.testing.proxy import DropRequest, FaultProxy
+from turnwise.testing.servers import ValkeyServer
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server() -> AsyncIterator[ValkeyServer]:
+    async with ValkeyServer() as server:
+        yield server
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest_asyncio.fixture(loop_scope="module", params=["memory", "sqlite", "valkey"])
+async def session(
+    server: ValkeyServer, tmp_path: Path, told: Told, request: pytest.FixtureRequest
+) -> AsyncIterator[AnySession]:
+    options: dict[str, Any] = {"hooks": (told,), "compression": False, "max_session_bytes": 1_000}
+    async with session_on(request.param, tmp_path, server, **options) as session:
+        yield session
+
+
+def begun(event: TurnEvent) -> TurnBegun:
+    assert isinstance(event, TurnBegun)
+    return event
+
+
+async def test_a_committed_turn(session: AnySession, told: Told) -> None:
+    await session.bind("user-1").add_items([message("one"), message("two")])
+    assert told.events == []  # a change in one call is no turn that somebody works on
+    async with session.turn("user-1", turn_id="turn") as turn:
+        await turn.add_items([message("three")])
+        await turn.add_items([message("four")])
+        assert told.names == ["TurnBegun"]
+    first, last = told.events
+    assert first == TurnBegun("user-1", "turn", 1, 2, 0.0, False)
+    assert isinstance(last, TurnCommitted)
+    size = len(b'{"role":"user","content":"three"}') + len(b'{"role":"user","content":"four"}')
+    assert (last.session_id, last.turn_id, last.items, last.bytes) == ("user-1", "turn", 2, size)
+    assert last.seconds > 0
+
+
+async def test_a_turn_rolled_back(session: AnySession, told: Told) -> None:
+    for error in (ZeroDivisionError, asyncio.CancelledError):
+        with pytest.raises(error):
+            async with session.turn("user-1", turn_id="turn") as turn:
+                await turn.add_items([message("one")])
+                raise error
+        assert told.names == ["TurnBegun", "TurnRolledBack"]
+        last = told.events[-1]
+        assert isinstance(last, TurnRolledBack)
+        assert (last.session_id, last.turn_id) == ("user-1", "turn")
+        assert last.reason == error.__name__
+        assert last.seconds > 0
+        told.events.clear()
+
+
+async def test_a_turn_that_changed_nothing(session: AnySession, told: Told) -> None:
+    async with session.turn("user-1"):
+        pass
+    assert told.names == ["TurnBegun", "TurnRolledBack"]
+    assert isinstance(told.events[-1], TurnRolledBack)
+    assert told.events[-1].reason == ""
+
+
+async def test_a_turn_that_was_refused(session: AnySession, told: Told) -> None:
+    with pytest.raises(SessionTooLarge):
+        async with session.turn("user-1") as turn:
+            await turn.add_items([message("x" * 2_000)])
+    assert told.names == ["TurnBegun", "TurnRolledBack"]
+    assert isinstance(told.events[-1], TurnRolledBack)
+    assert told.events[-1].reason == "SessionTooLarge"
+
+
+async def test_no_turn_begun_no_event(session: AnySession, told: Told) -> None:
+    async with session.turn("user-1", turn_id="turn") as turn:
+        await turn.add_items([message("one")])
+    told.events.clear()
+    with pytest.raises(AlreadyCommitted):
+        await session.turn("user-1", turn_id="turn").__aenter__()
+    assert told.events == []
+
+
+async def test_a_session_that_is_gone(session: AnySession, told: Told) -> None:
+    with pytest.raises(SessionGone):
+        async with session.turn("user-1", turn_id="turn") as turn:
+            await turn.add_items([message("one")])
+            await session.delete("user-1")
+    assert told.names == ["TurnBegun", "TurnLost"]
+    assert told.events[-1] == TurnLost("user-1", "turn", "SessionGone")
+
+
+async def test_waiting(session: AnySession, told: Told) -> None:
+    async def wait() -> None:
+        async with session.turn("user-1", turn_id="second", timeout=LONG) as turn:
+            await turn.add_items([message("second")])
+
+    async with session.turn("user-1", turn_id="first") as turn:
+        await turn.add_items([message("first")])
+        waiting = asyncio.create_task(wait())
+        await until_queued(session, "user-1")
+        assert told.names == ["TurnBegun", "TurnWaited"]
+        assert told.events[-1] == TurnWaited("user-1", "second", session.worker.name)
+    await waiting
+    assert told.names[2:] in (
+        ["TurnCommitted", "TurnBegun", "TurnCommitted"],
+        ["TurnBegun", "TurnCommitted", "TurnCommitted"],
+    )
+    second = next(event for event in told.events[2:] if isinstance(event, TurnBegun))
+    assert (second.turn_id, second.items) == ("second", 1)
+    assert second.waited > 0
+
+
+async def test_a_takeover_and_who_lost_it(server: ValkeyServer, tmp_path: Path, told: Told) -> None:
+    options: dict[str, Any] = {"hooks": (told,), "lease": 0.3}
+    async with session_on("valkey", tmp_path, server, **options) as session:
+        await session.bind("user-1").add_items([message("zero")])
+        with pytest.raises(LeaseLost):
+            async with session.turn("user-1", turn_id="turn") as dead:
+                await dead.add_items([message("never")])
+                dead.turn._lease.stop()
+                async with session.turn("user-1", turn_id="turn", timeout=LONG) as turn:
+                    await turn.add_items([message("one")])
+    names = ["TurnBegun", "TurnWaited", "TurnBegun", "TurnCommitted", "TurnLost"]
+    assert told.names == names
+    assert [begun(event).attempt for event in (told.events[0], told.events[2])] == [1, 2]
+    assert told.events[-1] == TurnLost("user-1", "turn", "LeaseLost")
+
+
+async def test_a_turn_asked_to_stop(told: Told) -> None:
+    session = MemorySession(hooks=(told,), lease=0.1)
+    with pytest.raises(TurnCancelled):
+        async with session.turn("user-1", turn_id="turn"):
+            await session.worker.store.cancel("user-1", "turn")
+            await asyncio.Event().wait()
+    assert told.names == ["TurnBegun", "TurnLost"]
+    assert told.events[-1] == TurnLost("user-1", "turn", "TurnCancelled")
+
+
+async def test_an_unknown_outcome(server: ValkeyServer, tmp_path: Path, told: Told) -> None:
+    async with (
+        FaultProxy.before(server.url) as proxy,
+        RedisSession.from_url(proxy.url, key_prefix=f"{tmp_path.name}:", hooks=(told,)) as session,
+    ):
+        patience(session, 0.0)
+        with pytest.raises(OutcomeUnknown):
+            async with session.turn("user-1", turn_id="turn") as turn:
+                await turn.add_items([message("one")])
+                proxy.faults = lambda command: DropRequest()
+    assert told.names == ["TurnBegun", "TurnLost"]
+    assert told.events[-1] == TurnLost("user-1", "turn", "OutcomeUnknown")
+
+
+async def test_a_long_history_is_reloaded(told: Told) -> None:
+    session = MemorySession(hooks=(told,))
+    await session.bind("user-1").add_items([message(str(number)) for number in range(300)])
+    async with session.turn("user-1") as turn:
+        assert len(await turn.get_items()) == 300
+    async with session.turn("user-1") as turn:
+        pass
+    reloads = [event.reloaded for event in told.events if isinstance(event, TurnBegun)]
+    assert reloads == [True, False]
+
+
+async def test_a_hook_that_fails(told: Told, caplog: pytest.LogCaptureFixture) -> None:
+    def fails(event: TurnEvent) -> None:
+        raise ZeroDivisionError(event.turn_id)
+
+    secret = message("nobody's business")
+    failing = MemorySession(hooks=(fails, told))
+    with caplog.at_level(logging.DEBUG, "turnwise"):
+        async with failing.turn("user-1", turn_id="turn") as turn:
+            await turn.add_items([secret])
+    assert await failing.bind("user-1").get_items() == [secret]
+    assert told.names == ["TurnBegun", "TurnCommitted"]  # those after it are told all the same
+    logged = [record for record in caplog.records if record.name == "turnwise"]
+    assert [record.getMessage() for record in logged] == [
+        "a hook failed on TurnBegun",
+        "a hook failed on TurnCommitted",
+    ]
+    assert all(record.exc_info for record in logged)
+    assert secret["content"] not in caplog.text
