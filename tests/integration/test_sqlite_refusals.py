@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sqlite3
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -186,11 +187,19 @@ def rights_of_nobody(path: Path) -> list[str]:
     return said
 
 
-async def test_a_read_only_file_is_read_but_not_written(path: Path, store: SQLiteStore) -> None:
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A directory that everybody can enter, unlike those that pytest makes."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)
+
+
+async def test_a_read_only_file_is_read_but_not_written(open_directory: Path) -> None:
+    path = open_directory / "sessions.db"
+    store = SQLiteStore(path)
     assert await works(store)
     await store.aclose()
-    for directory in (path.parent, *path.parent.parents[:2]):
-        directory.chmod(0o755)
     path.chmod(0o444)
     read, appended = rights_of_nobody(path)
     assert read == "History"
@@ -198,16 +207,23 @@ async def test_a_read_only_file_is_read_but_not_written(path: Path, store: SQLit
     assert f"{path}: it is read-only: check the mode" in appended
 
 
-async def test_a_read_only_directory(path: Path, store: SQLiteStore) -> None:
-    for directory in (path.parent, *path.parent.parents[:2]):
-        directory.chmod(0o755)
+async def test_a_directory_that_cannot_be_written(open_directory: Path) -> None:
+    path = open_directory / "sessions.db"
     if os.geteuid() != 0:
-        path.parent.chmod(0o555)
-    read, appended = rights_of_nobody(path)
-    path.parent.chmod(0o755)
-    for said in (read, appended):
+        open_directory.chmod(0o555)
+    for said in rights_of_nobody(path):
         assert said.startswith("StoreRefused: ")
         assert f"{path} cannot be opened: check that this user may" in said
+
+
+async def test_a_directory_that_cannot_be_entered(open_directory: Path) -> None:
+    path = open_directory / "closed" / "sessions.db"
+    path.parent.mkdir()
+    path.parent.chmod(0o000)
+    for said in rights_of_nobody(path):
+        assert said.startswith("StoreRefused: ")
+        assert f"{path} cannot be opened" in said
+    path.parent.chmod(0o755)
 
 
 async def test_a_full_disk(store: SQLiteStore) -> None:

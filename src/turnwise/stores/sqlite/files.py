@@ -70,8 +70,14 @@ def file_system(directory: str, mounts: str) -> str:
 def advice(path: str) -> str:
     """Why a file cannot be opened, as far as a look at it tells, and what to do."""
     parent = os.path.dirname(path)
-    if not os.path.exists(parent):
+    try:
+        os.stat(parent)
+    except FileNotFoundError:
         return f"the directory {parent} does not exist: make it first"
+    except OSError as error:
+        return (
+            f"its directory {parent} cannot be entered ({error.strerror}): check its path and mode"
+        )
     if not os.path.isdir(parent):
         return f"{parent} is not a directory: choose another path"
     if os.path.isdir(path):
