@@ -29,6 +29,7 @@ from openai.types.responses import (
 
 from demo.comparison import difference, essence
 from demo.recording import Item, RecordedTurn, Recording
+from turnwise import repeatable
 
 
 class HistoryDiffers(Exception):
@@ -118,16 +119,20 @@ def _sdk_item(item: Item) -> TResponseOutputItem:
 
 
 def _recorded_tool(name: str, on_call: OnCall) -> Tool:
+    """Repeatable: if a worker dies in it, the one that takes the turn over runs it again."""
+
     async def recorded_output(call: ToolContext[RecordedTurn], _arguments: str) -> str:
         on_call(call.context.id, name)
         return call.context.output_of(call.tool_call_id)
 
-    return FunctionTool(
-        name=name,
-        description="Returns what it returned when the conversation was recorded.",
-        params_json_schema={"type": "object", "properties": {}},
-        on_invoke_tool=recorded_output,
-        strict_json_schema=False,
+    return repeatable(
+        FunctionTool(
+            name=name,
+            description="Returns what it returned when the conversation was recorded.",
+            params_json_schema={"type": "object", "properties": {}},
+            on_invoke_tool=recorded_output,
+            strict_json_schema=False,
+        )
     )
 
 
