@@ -14,6 +14,9 @@ import pytest
 import pytest_asyncio
 from agents import Agent, RunConfig, function_tool
 from agents.testing import ScriptedModel, assistant_message, function_call
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from tests.integration.bad_days import (
     LONG,
@@ -331,15 +334,15 @@ async def test_a_stall_that_nobody_used(hasty: AnySession, kind: str) -> None:
     assert await hasty.bind("user-1").get_items() == [message("zero"), message("one")]
 
 
-@pytest.mark.parametrize("resends", [False, True])
+@pytest.mark.parametrize("resends", ["never", "for a while", "by the client's own retries"])
 async def test_heartbeats_that_do_not_arrive(
-    server: ValkeyServer, tmp_path: Path, resends: bool
+    server: ValkeyServer, tmp_path: Path, resends: str
 ) -> None:
     """Noticed when the lease is over, however long the client goes on trying."""
-    prefix = f"{tmp_path.name}:"
     async with (
         FaultProxy.before(server.url) as proxy,
-        RedisSession.from_url(proxy.url, key_prefix=prefix, lease=SHORT) as cut_off,
+        Redis.from_url(proxy.url) as client,
+        RedisSession(client, key_prefix=f"{tmp_path.name}:", lease=SHORT) as cut_off,
         session_on("valkey", tmp_path, server) as another,
     ):
 
@@ -347,7 +350,9 @@ async def test_heartbeats_that_do_not_arrive(
             async with another.turn("user-1", timeout=LONG) as turn:
                 await turn.add_items([message("theirs")])
 
-        if not resends:
+        if resends != "by the client's own retries":
+            client.set_retry(Retry(NoBackoff(), 0))
+        if resends == "never":
             patience(cut_off, 0.0)
         with pytest.raises(StoreUnavailable, match=r"session 'user-1'.*lease of turn 'turn'"):
             async with cut_off.turn("user-1", turn_id="turn") as turn:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+import redis
 from agents import Agent, RunConfig
 from agents import Runner as SDKRunner
 from agents.memory import SQLiteSession as SDKSQLiteSession
@@ -194,6 +195,13 @@ class TestIds:
         with pytest.raises(InvalidSessionId) as caught:
             MemorySession().bind("x" * 10_000)
         assert len(str(caught.value)) < 200
+
+
+class TestClients:
+    @pytest.mark.parametrize("client", [None, "redis://localhost", redis.Redis()], ids=type)
+    def test_no_client(self, client: Any) -> None:
+        with pytest.raises(UsageError, match=r"redis\.asyncio\.Redis"):
+            RedisSession(client=client)
 
 
 class TestSettings:

@@ -10,6 +10,7 @@ from agents.memory.session_settings import SessionSettings
 from turnwise.connect import clients
 from turnwise.connect.settings import Options, bounds, name, settings
 from turnwise.contracts import Store
+from turnwise.errors import UsageError
 from turnwise.session import Session
 from turnwise.stores.memory import MemoryStore
 from turnwise.stores.redis import Client, RedisStore
@@ -18,6 +19,14 @@ from turnwise.turns import Worker
 
 SDKSettings = SessionSettings | dict[str, Any] | None
 DEFAULT_PREFIX = "agents:sessions:"
+
+
+def _check(client: object) -> None:
+    if not isinstance(client, Client):
+        raise UsageError(
+            f"client is a redis.asyncio.Redis or redis.asyncio.RedisCluster, not {type(client)!r}; "
+            "RedisSession.from_url takes a URL"
+        )
 
 
 class RedisSession(Session):
@@ -41,6 +50,7 @@ class RedisSession(Session):
         session_settings: SDKSettings = None,
         **options: Unpack[Options],
     ) -> None:
+        _check(client)
         self._set_up(
             client, key_prefix, ttl, options, session_id, limit, session_settings, owned=False
         )
