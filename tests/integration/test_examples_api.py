@@ -233,5 +233,6 @@ async def test_a_store_that_is_gone_is_told(deployment: Deployment, server: Valk
     refused = await deployment.chat("patient", "Hello", turn_id="click-2")
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
     await server.restart()
+    await deployment.session.client.connection_pool.disconnect()  # of the server that is gone
     answered = await deployment.chat("patient", "Hello", turn_id="click-2")
     assert answered.json() == {"response": expected(["Hello"])[0]}

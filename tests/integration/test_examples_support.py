@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 from agents import Agent, set_trace_processors
@@ -13,10 +14,12 @@ from examples.desk.case import Outcome
 from examples.desk.metrics import Metrics
 from examples.desk.shop import Shop
 from examples.support import CONVERSATION, ROUNDS, build, handle
-from tests.integration.programs import STARTED, programs
+from tests.integration import responses_api
+from tests.integration.programs import STARTED, Programs, programs, ready
 from turnwise import MemorySession, Runner, SQLiteSession
 from turnwise.errors import AlreadyCommitted
 from turnwise.session import Session
+from turnwise.testing.servers.ports import HOST, free_port
 from turnwise.testing.servers.waiting import until
 
 NAME = "session:usr_1:conv_1"
@@ -153,21 +156,32 @@ async def test_it_streams(session: Session, desk: Desk) -> None:
     assert result.final_output_as(Outcome).status == "solved"
 
 
-async def test_the_program_holds_its_conversation(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'sessions.db'}"
-    async with programs(tmp_path) as started:
-        program = started.python("-m", "examples.support", "--url", url)
+async def conversation(
+    started: Programs, url: str, environment: dict[str, str] | None = None
+) -> str:
+    """What the program prints."""
+    program = started.python("-m", "examples.support", "--url", url, environment=environment)
 
-        async def ended() -> bool:
-            return not program.alive
+    async def ended() -> bool:
+        return not program.alive
 
-        await until(ended, STARTED, "the conversation was over")
-        log = program.log()
+    await until(ended, STARTED, "the conversation was over")
+    return program.log()
+
+
+def _check_conversation(log: str) -> None:
     for message in CONVERSATION:
         assert f"customer     {message}\n" in log
     for line in ("intent     refund, order A-1001", "sent back  3:", "outcome    failed"):
         assert line in log
     assert ["TurnCommitted", str(len(CONVERSATION))] in [line.split() for line in log.splitlines()]
+
+
+async def test_the_program_holds_its_conversation(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'sessions.db'}"
+    async with programs(tmp_path) as started:
+        log = await conversation(started, url)
+    _check_conversation(log)
     async with SQLiteSession(tmp_path / "sessions.db") as session:
         info = await session.info(NAME)
         items = await session.bind(NAME).get_items()
@@ -178,3 +192,28 @@ async def test_the_program_holds_its_conversation(tmp_path: Path) -> None:
     outcome = Outcome.model_validate_json(str(items[-1].get("output")))
     assert outcome.status == "failed"
     assert json.loads(str(items[-2].get("arguments")))["order"] == "A-1005"
+
+
+async def test_with_a_key_it_asks_a_real_model(tmp_path: Path) -> None:
+    """One that is reached over HTTP, and answers by the same rules."""
+    port = free_port()
+    application = ("tests.integration.responses_api:app", "--host", HOST, "--port", str(port))
+    async with programs(tmp_path) as started, httpx.AsyncClient() as client:
+        model = started.python("-m", "uvicorn", *application)
+
+        async def answers() -> bool:
+            try:
+                return (await client.get(f"http://{HOST}:{port}/health")).is_success
+            except httpx.TransportError:
+                return False
+
+        await ready(model, answers, "the model answered")
+        environment = {
+            "OPENAI_API_KEY": responses_api.KEY,
+            "OPENAI_BASE_URL": f"http://{HOST}:{port}/v1",
+            "OPENAI_AGENTS_DISABLE_TRACING": "1",  # or they would be sent away
+        }
+        asked = await conversation(started, "memory://", environment)
+        calls_made = model.log().count('POST /v1/responses HTTP/1.1" 200')
+    _check_conversation(asked)
+    assert calls_made > 5 * len(CONVERSATION)
