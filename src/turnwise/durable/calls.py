@@ -131,7 +131,9 @@ class _ToolCall:
         if ended.get("formatted"):
             sdk.mark_error_formatted(self._context)
         if "usage" in ended and self._context is not None:
-            self._context.usage.add(usage_of(ended["usage"]))
+            usage = usage_of(ended["usage"])
+            self._context.usage.add(usage)
+            self._run.spend(usage)
         return value_of(ended)
 
     async def _timed_out(self) -> Any:

@@ -96,8 +96,12 @@ class Run:
         return all(entry.get("repeatable") or entry["tool"] in again for entry in started)
 
     def count(self, usage: Usage) -> None:
-        """One response more; what it cost is counted for the agent-tools around as well."""
+        """One response more."""
         self.responses += 1
+        self.spend(usage)
+
+    def spend(self, usage: Usage) -> None:
+        """What this run costs, the agent-tools around it cost too."""
         above = self.above
         while above is not None:
             if isinstance(above, Call):

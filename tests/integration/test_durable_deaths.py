@@ -1,0 +1,239 @@
+"""A worker dies at any entry of the journal; the next one goes on from there."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import agents
+import pytest
+from agents import (
+    Agent,
+    GuardrailFunctionOutput,
+    InputGuardrail,
+    ModelProvider,
+    OutputGuardrail,
+    RunConfig,
+    function_tool,
+    handoff,
+)
+from agents.tool import FunctionTool
+from pydantic import BaseModel
+
+from tests.integration.durable_lab import (
+    WAYS,
+    Ledger,
+    Sage,
+    Scenario,
+    calls,
+    check,
+    says,
+    taken_over,
+    undisturbed,
+)
+
+
+def tool(ledger: Ledger, name: str, **settings: Any) -> FunctionTool:
+    """A tool that enters itself in the ledger."""
+
+    async def run(word: str = "") -> str:
+        ledger.tools[name] += 1
+        await asyncio.sleep(0)
+        return f"{name}{word}"
+
+    return function_tool(run, name_override=name, **settings)
+
+
+def plain(ledger: Ledger) -> Agent[Any]:
+    return Agent(name="a", model=Sage(ledger, "m", says("hello")))
+
+
+def two_steps(ledger: Ledger) -> Agent[Any]:
+    model = Sage(ledger, "m", calls("one"), calls("two"), says("done"))
+    return Agent(name="a", model=model, tools=[tool(ledger, "one"), tool(ledger, "two")])
+
+
+def parallel(ledger: Ledger) -> Agent[Any]:
+    model = Sage(ledger, "m", calls("one", "two", "three"), says("done"))
+    return Agent(name="a", model=model, tools=[tool(ledger, n) for n in ("one", "two", "three")])
+
+
+def handoffs(ledger: Ledger) -> Agent[Any]:
+    """To another agent and back again, each with a tool of its own, and model objects."""
+    first = Agent(name="first", tools=[tool(ledger, "one")])
+    second = Agent(name="second", tools=[tool(ledger, "two")], handoffs=[first])
+    first.handoffs = [handoff(second)]
+    there, back = calls("transfer_to_second"), calls("transfer_to_first")
+    one = Sage(ledger, "one", calls("one"), there, [], [], says("done"))
+    first.model = one
+    second.model = Sage(ledger, "two", [], [], calls("two"), back)
+    return first
+
+
+def agent_tools(ledger: Ledger) -> Agent[Any]:
+    """Two agents as tools at the same time, one of them with an agent as a tool itself."""
+
+    def made(name: str, *tools: Any) -> Agent[Any]:
+        used = [t.name for t in tools]
+        model = Sage(ledger, name, calls(*used, input="x") if used else says(""), says(name))
+        return Agent(name=name, model=model, tools=list(tools))
+
+    deep = made("deep", tool(ledger, "three"))
+    left = made("left", tool(ledger, "one"))
+    right = made("right", tool(ledger, "two"), deep.as_tool("ask_deep", "asks deep"))
+    model = Sage(
+        ledger, "m", calls("ask_left", "ask_right", input="x"), calls("four"), says("done")
+    )
+    tools: list[Any] = [
+        left.as_tool("ask_left", ""),
+        right.as_tool("ask_right", ""),
+        tool(ledger, "four"),
+    ]
+    return Agent(name="a", model=model, tools=tools)
+
+
+def guardrails(ledger: Ledger) -> Agent[Any]:
+    """Guardrails that run agents: one beside the run, one behind it."""
+    judge = Agent(
+        name="judge",
+        model=Sage(ledger, "judge", calls("look"), says("fine")),
+        tools=[tool(ledger, "look")],
+    )
+    critic = Agent(name="critic", model=Sage(ledger, "critic", says("good")))
+
+    async def before(context: Any, agent: Any, input: Any) -> GuardrailFunctionOutput:
+        result = await agents.Runner.run(judge, "judge this", context=context.context)
+        return GuardrailFunctionOutput(result.final_output, tripwire_triggered=False)
+
+    async def after(context: Any, agent: Any, output: Any) -> GuardrailFunctionOutput:
+        result = await agents.Runner.run(critic, str(output))
+        return GuardrailFunctionOutput(result.final_output, tripwire_triggered=False)
+
+    agent = two_steps(ledger)
+    agent.input_guardrails = [InputGuardrail(before)]
+    agent.output_guardrails = [OutputGuardrail(after)]
+    return agent
+
+
+class Answer(BaseModel):
+    text: str
+
+
+def output_type(ledger: Ledger) -> Agent[Any]:
+    agent = two_steps(ledger)
+    agent.output_type = Answer
+    agent.model = Sage(ledger, "m", calls("one"), calls("two"), says('{"text": "done"}'))
+    return agent
+
+
+def errors(ledger: Ledger) -> Agent[Any]:
+    """Tools that fail: with the SDK's text, with a text of their own, and inside an agent."""
+
+    @function_tool
+    async def one() -> str:
+        ledger.tools["one"] += 1
+        raise ValueError("no")
+
+    @function_tool(failure_error_function=lambda context, error: f"told: {error}")
+    async def two() -> str:
+        ledger.tools["two"] += 1
+        raise ValueError("no")
+
+    @function_tool(failure_error_function=None)
+    async def three() -> str:
+        ledger.tools["three"] += 1
+        raise ValueError("no")
+
+    model = Sage(ledger, "inner", calls("three"), says("went on"))
+    inner = Agent(name="inner", model=model, tools=[three])
+    ask = inner.as_tool("ask", "", failure_error_function=lambda context, error: f"failed: {error}")
+    model = Sage(ledger, "m", calls("one"), calls("two"), calls("ask", input="x"), says("done"))
+    return Agent(name="a", model=model, tools=[one, two, ask])
+
+
+def timeouts(ledger: Ledger) -> Agent[Any]:
+    @function_tool(timeout=0.001)
+    async def one() -> str:
+        ledger.tools["one"] += 1
+        await asyncio.Event().wait()
+        return "never"
+
+    @function_tool(timeout=0.001, timeout_error_function=lambda context, error: f"late: {error}")
+    async def two() -> str:
+        ledger.tools["two"] += 1
+        await asyncio.Event().wait()
+        return "never"
+
+    agent = two_steps(ledger)
+    agent.tools = [one, two]
+    return agent
+
+
+class Provider(ModelProvider):
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+
+    def get_model(self, model_name: str | None) -> Sage:
+        return Sage(self.ledger, str(model_name), calls("one"), calls("two"), says("done"))
+
+
+def by_name(ledger: Ledger) -> Agent[Any]:
+    agent = two_steps(ledger)
+    agent.model = "by-name"
+    return agent
+
+
+def with_provider(ledger: Ledger) -> dict[str, Any]:
+    return {"run_config": RunConfig(model_provider=Provider(ledger))}
+
+
+def with_name(ledger: Ledger) -> dict[str, Any]:
+    return {"run_config": {"model_provider": Provider(ledger), "model": "of-config"}}
+
+
+def with_model(ledger: Ledger) -> dict[str, Any]:
+    return {"run_config": RunConfig(model=Provider(ledger).get_model("object"))}
+
+
+SCENARIOS = {
+    "plain": Scenario(plain),
+    "two-steps": Scenario(two_steps),
+    "parallel": Scenario(parallel),
+    "handoffs": Scenario(handoffs),
+    "agent-tools": Scenario(agent_tools),
+    "guardrails": Scenario(guardrails),
+    "output-type": Scenario(output_type),
+    "errors": Scenario(errors),
+    "timeouts": Scenario(timeouts),
+    "by-name": Scenario(by_name, options=with_provider),
+    "config-name": Scenario(two_steps, options=with_name),
+    "config-model": Scenario(two_steps, options=with_model),
+}
+
+
+CASES = [
+    (name, way)
+    for name in SCENARIOS
+    for way in WAYS
+    if way in ("turnwise", "streamed") or name in ("two-steps", "guardrails")
+]
+
+
+@pytest.mark.parametrize(("name", "way"), CASES)
+async def test_a_death_at_any_entry_changes_nothing(name: str, way: str) -> None:
+    scenario = SCENARIOS[name]
+    calm, ledger, entries = await undisturbed(scenario, WAYS[way])
+    assert entries > 0 or name == "plain"
+    for dies_at in range(1, entries + 1):
+        for acknowledged in (False, True):
+            takeover = await taken_over(scenario, WAYS[way], dies_at, acknowledged=acknowledged)
+            check(takeover, calm, ledger)
+
+
+async def test_an_unknown_outcome_may_take_another_course() -> None:
+    """An agent whose tool would have raised goes on when nobody knows that it did."""
+    takeover = await taken_over(SCENARIOS["errors"], WAYS["sdk"], 9, acknowledged=False)
+    assert takeover.unknown == ["three"]
+    assert takeover.ledger.tools["three"] == 0
+    outputs = [item["output"] for item in takeover.outcome.history if "output" in item]
+    assert outputs[-1] == "went on"
