@@ -272,9 +272,7 @@ async def test_an_item_that_cannot_be_decoded(
             assert (caught.value.session_id, caught.value.position) == ("user-1", position)
             assert f"position {position}" in str(caught.value)
             assert "quite a long message" not in str(caught.value)
-            info = await session.info("user-1")
-            assert info is not None
-            assert info.open_turn is None
+            await assert_not_held(session)
     assert await store.elements() == before
 
     async with session_on(kind, tmp_path, server) as session:
@@ -336,6 +334,32 @@ async def test_a_damaged_session_can_be_given_up(
         assert await bound.get_items() == [message("anew")]
         assert await session.delete("user-1")
         assert await session.info("user-1") is None
+
+
+async def test_a_history_that_was_cut(server: ValkeyServer, tmp_path: Path, kind: str) -> None:
+    """By somebody who did not know what it was."""
+    async with session_on(kind, tmp_path, server) as session:
+        for items in (ITEMS[:1], ITEMS[1:3], ITEMS[3:]):
+            await session.bind("user-1").add_items(items)
+        if isinstance(session, RedisSession):
+            async with raw(server) as client:
+                await client.ltrim(session.key("user-1"), 0, 4)
+        else:
+            with closing(sqlite3.connect(tmp_path / "sessions.db", isolation_level=None)) as file:
+                file.execute("DELETE FROM elements WHERE position > 3")
+    for operation in ("get_items", "turn_and_read"):
+        async with session_on(kind, tmp_path, server) as session:
+            with pytest.raises(UndecodableItem) as caught:
+                await {**OPERATIONS, "turn_and_read": read_in_turn}[operation](session, "user-1")
+            assert caught.value.session_id == "user-1"
+            assert caught.value.position == 4
+            await assert_not_held(session)
+
+
+async def assert_not_held(session: AnySession) -> None:
+    info = await session.info("user-1")
+    assert info is not None
+    assert info.open_turn is None
 
 
 async def test_a_committed_turn_with_a_damaged_item(

@@ -23,6 +23,7 @@ from tests.integration.bad_days import (
     other_tasks,
     patience,
     plain_client,
+    until_queued,
 )
 from turnwise import RedisSession, SQLiteSession
 from turnwise.errors import (
@@ -186,6 +187,23 @@ async def test_killed_during_a_heartbeat(server: ValkeyServer, session: RedisSes
     assert_tells(caught.value)
     await server.restart()
     assert await session.bind("user-1").get_items() == []
+
+
+async def test_killed_while_somebody_waits(server: ValkeyServer, session: RedisSession) -> None:
+    async def wait() -> None:
+        async with session.turn("user-1", timeout=LONG):
+            pass
+
+    with pytest.raises(StoreUnavailable) as ended:
+        async with session.turn("user-1"):
+            waiting = asyncio.create_task(wait())
+            await until_queued(session, "user-1")
+            await server.kill()
+            with pytest.raises(StoreUnavailable, match="cannot be reached") as caught:
+                await waiting
+            await asyncio.Event().wait()
+    assert_tells(caught.value)
+    assert_tells(ended.value)
 
 
 async def test_standing_still(server: ValkeyServer, session: RedisSession) -> None:

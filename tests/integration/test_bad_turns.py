@@ -32,6 +32,7 @@ from tests.integration.bad_days import (
 )
 from turnwise import MemorySession, RedisSession, Runner
 from turnwise.errors import (
+    AlreadyCommitted,
     BusyTimeout,
     LeaseLost,
     QueueFull,
@@ -390,6 +391,22 @@ async def test_not_waiting(session: AnySession, other: AnySession) -> None:
         with pytest.raises(SessionBusy, match=pattern) as caught:
             await other.turn("user-1", busy="reject").__aenter__()
         assert not isinstance(caught.value, BusyTimeout)
+    await assert_free(session, "user-1")
+
+
+async def test_the_same_turn_sent_twice_at_once(session: AnySession, other: AnySession) -> None:
+    """As by a user's second click: one runs, the other is told what it added."""
+
+    async def send(by: AnySession) -> None:
+        async with by.turn("user-1", turn_id="click", timeout=LONG) as turn:
+            await turn.add_items([message("one")])
+
+    results = await asyncio.gather(send(session), send(other), return_exceptions=True)
+    told = [result for result in results if result is not None]
+    assert [type(error) for error in told] == [AlreadyCommitted]
+    assert isinstance(told[0], AlreadyCommitted)
+    assert told[0].items == [message("one")]
+    assert await session.bind("user-1").get_items() == [message("one")]
     await assert_free(session, "user-1")
 
 

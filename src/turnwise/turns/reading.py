@@ -121,7 +121,7 @@ def _misfit(history: History) -> int:
         if element[:1] != expected:
             return position - (expected == RECORD)
         expected = RECORD if expected == MARKER else MARKER
-    return history.tip.position - 1
+    return history.start + len(history.elements)
 
 
 def _undecodable(session_id: str, position: int, reason: Any) -> UndecodableItem:

@@ -68,18 +68,18 @@ class Worker:
         beginning = Beginning(self, session_id, turn_id, cached, fresh=fresh)
         grant = await beginning.granted(busy, timeout)
         past = await self._past(session_id, beginning.token, grant, cached)
-        turn = Turn(
-            self, session_id, beginning.token, grant, past=past, start=beginning.sent, minted=fresh
-        )
         waited, reloaded = beginning.waited, grant.history is None
         self.tell(TurnBegun(session_id, turn_id, grant.attempt, grant.items, waited, reloaded))
-        return turn
+        return Turn(
+            self, session_id, beginning.token, grant, past=past, start=beginning.sent, minted=fresh
+        )
 
     async def give_up(self, session_id: str, turn_id: str, token: str) -> None:
         """Let go of a turn or a place in line. If the store does not answer, it ends by itself."""
         try:
-            await self.store.abort(session_id, turn_id, token)
-        except StoreError as error:
+            async with asyncio.timeout(self.settings.lease):
+                await self.store.abort(session_id, turn_id, token)
+        except (StoreError, TimeoutError) as error:
             _log.warning("turn %r stays open until its lease runs out: %s", turn_id, error)
 
     async def _past(
