@@ -12,6 +12,7 @@ from turnwise.contracts import Bounds, Store
 from turnwise.stores.embedded import EmbeddedStore
 from turnwise.stores.memory import MemoryStore
 from turnwise.stores.redis import RedisStore
+from turnwise.stores.redis.clients import close
 from turnwise.stores.sqlite import SQLiteStore
 from turnwise.testing.conformance import Lab
 
@@ -90,6 +91,7 @@ class RedisLab(Lab):
 
     async def now(self) -> int:
         if isinstance(self.client, RedisCluster):
+            await self.client.initialize()
             seconds, micros = await self.client.time(target_nodes=self.client.get_random_node())
         else:
             seconds, micros = await self.client.time()
@@ -102,4 +104,4 @@ class RedisLab(Lab):
         for store in self.stores:
             await store.aclose()
         for client in self.clients:
-            await client.aclose()
+            await close(client)

@@ -13,8 +13,12 @@ from redis.crc import key_slot
 from tests.conformance.labs import PREFIX, RedisLab
 from turnwise.contracts import Store
 from turnwise.stores.redis import RedisStore, cluster_client
+from turnwise.stores.redis.keys import Keys
 from turnwise.testing.conformance import Lab, StoreConformance
+from turnwise.testing.conformance.chance import ChanceConformance
+from turnwise.testing.conformance.history import HistoryConformance
 from turnwise.testing.conformance.lab import added, asked, begun, contents, expect, items, mint
+from turnwise.testing.conformance.operators import OperatorsConformance
 from turnwise.testing.servers import ValkeyCluster
 from turnwise.types import Done, Grant, Info
 
@@ -28,7 +32,9 @@ class TestCluster(StoreConformance):
         await lab.aclose()
 
 
-class TestClusterThroughAnApplicationsClient(StoreConformance):
+class TestClusterThroughAnApplicationsClient(
+    HistoryConformance, OperatorsConformance, ChanceConformance
+):
     """Decoded responses, the default retries."""
 
     @pytest.fixture
@@ -55,7 +61,7 @@ async def _store(cluster: ValkeyCluster) -> AsyncIterator[Store]:
 
 
 def _slot(session_id: str) -> int:
-    return key_slot((PREFIX + session_id).encode())
+    return key_slot(Keys(PREFIX).session(session_id).encode())
 
 
 async def _turns_meanwhile(

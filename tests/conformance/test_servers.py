@@ -11,6 +11,10 @@ from redis.asyncio import Redis
 from tests.conformance.labs import RedisLab
 from turnwise.stores.redis import standalone_client
 from turnwise.testing.conformance import Lab, StoreConformance
+from turnwise.testing.conformance.chance import ChanceConformance
+from turnwise.testing.conformance.history import HistoryConformance
+from turnwise.testing.conformance.operators import OperatorsConformance
+from turnwise.testing.conformance.queue import QueueConformance
 from turnwise.testing.servers import RedisServer, ValkeyServer
 
 
@@ -32,7 +36,9 @@ class TestValkey(StoreConformance):
             yield lab
 
 
-class TestValkeyThroughAnApplicationsClient(StoreConformance):
+class TestValkeyThroughAnApplicationsClient(
+    HistoryConformance, QueueConformance, OperatorsConformance, ChanceConformance
+):
     """Decoded responses, the default retries."""
 
     @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any
 from redis.asyncio import Connection, Redis, RedisCluster, Sentinel, SSLConnection
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 Client = Redis | RedisCluster
@@ -50,3 +51,12 @@ def sentinel_client(
     sentinel = Sentinel(hosts, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]
     client: Redis = sentinel.master_for(master, retry=_once(), ssl=secure, **options)
     return client
+
+
+async def close(client: Client) -> None:
+    """Close it, and its connections to the sentinels, which redis-py leaves open."""
+    await client.aclose()
+    pool = None if isinstance(client, RedisCluster) else client.connection_pool
+    if isinstance(pool, SentinelConnectionPool):
+        for sentinel in pool.sentinel_manager.sentinels:
+            await sentinel.aclose()

@@ -13,7 +13,7 @@ from redis.asyncio import RedisCluster
 from turnwise.contracts import READ, Bounds
 from turnwise.stores.redis import answers
 from turnwise.stores.redis.calls import Calls
-from turnwise.stores.redis.clients import Client
+from turnwise.stores.redis.clients import Client, close
 from turnwise.stores.redis.header import Header, foreign, newer, parse
 from turnwise.stores.redis.keys import Keys
 from turnwise.stores.redis.scripts import script
@@ -226,7 +226,7 @@ class RedisStore:
 
     async def scan(self, match: str = "*") -> AsyncIterator[str]:
         options = {"match": self.keys.pattern(match), "count": 500, "_type": "list"}
-        for node in self._nodes():
+        for node in await self._nodes():
             cursor = 0
             while True:
                 cursor, keys = await self._scan_page(node, cursor, options)
@@ -245,7 +245,7 @@ class RedisStore:
     async def aclose(self) -> None:
         await self._subscription.aclose()
         if self._owned:
-            await self.client.aclose()
+            await close(self.client)
 
     async def _verb(self, name: str, session_id: str, *args: Any) -> answers.Reply:
         key, bounds = self.keys.session(session_id), self.bounds
@@ -308,11 +308,14 @@ class RedisStore:
             raw = await self._calls.plain(session_id, key, "LINDEX", key, 0)
             if raw is None or not parse(session_id, key, raw).same_place(header):
                 return False
+            if not page:  # somebody cut the list: whoever reads the elements will miss some
+                break
             elements += page
         return True
 
-    def _nodes(self) -> list[Any]:
+    async def _nodes(self) -> list[Any]:
         if isinstance(self.client, RedisCluster):
+            await self._calls.settle(self.client.initialize)  # it knows no nodes before
             return list(self.client.get_primaries())
         return [None]
 

@@ -72,7 +72,7 @@ class Subscription:
                 await asyncio.sleep(1.0)
 
     async def _listen_once(self) -> None:
-        client, ours = _node_client(self._client)
+        client, ours = await _node_client(self._client)
         pubsub = client.pubsub()
         try:
             await pubsub.subscribe(self._channel)
@@ -118,11 +118,12 @@ class TokenWake:
         self._event.clear()
 
 
-def _node_client(client: Client) -> tuple[Redis, bool]:
+async def _node_client(client: Client) -> tuple[Redis, bool]:
     """Where to subscribe: a cluster passes messages on to every node, so any one will do."""
     if isinstance(client, Redis):
         return client, False
     assert isinstance(client, RedisCluster)
+    await client.initialize()  # it knows no nodes before
     node = client.get_random_node()
     pool = ConnectionPool(connection_class=node.connection_class, **node.connection_kwargs)
     return Redis.from_pool(pool), True

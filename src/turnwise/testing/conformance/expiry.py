@@ -50,8 +50,8 @@ class ExpiryConformance(Suite):
 
     async def test_a_renewed_lease_keeps_a_session_without_a_commit(self, lab: Lab) -> None:
         store = lab.store()
-        turn = await begun(store, "s", lease=lab.lease)
-        for _ in range(3):
+        turn = await begun(store, "s", lease=3 * lab.lease)
+        for _ in range(7):
             await lab.passed(lab.lease)
             await store.renew(*turn.ids)
         assert isinstance(await turn.commit(*items(1)), Done)

@@ -209,8 +209,8 @@ class LeaseConformance(Suite):
 
     async def test_a_lease_that_is_renewed_lives_on(self, lab: Lab) -> None:
         store = lab.store()
+        await added(store, "s", 0)
         turn = await begun(store, "s", lease=lab.lease)
-        await added(store, "other")
         await lab.passed(lab.lease + 50)
         assert await store.renew(*turn.ids) == Renewed(cancelled=False)
         info = expect(Info, await store.info("s"))
@@ -228,6 +228,7 @@ class LeaseConformance(Suite):
             assert isinstance(await store.commit(*ids, turn.grant.tip, mint(), []), Stale)
 
     async def test_a_commit_after_the_lease_ran_out_counts_if_nobody_came(self, lab: Lab) -> None:
+        await added(lab.store(), "s", 0)
         turn = await begun(lab.store(), "s", lease=lab.lease)
         await lab.dead("s")
         assert isinstance(await turn.commit(*items(1)), Done)
@@ -248,7 +249,7 @@ class LeaseConformance(Suite):
 
     async def test_a_takeover_outlives_the_session_that_was_going_away(self, lab: Lab) -> None:
         store = lab.store()
-        await begun(store, "s", "t", lease=lab.lease)
+        await begun(store, "s", "t", lease=3 * lab.lease)
         await lab.dead("s")
         second = await begun(store, "s", "t")
         info = expect(Info, await store.info("s"))
@@ -270,10 +271,11 @@ class LeaseConformance(Suite):
 
     async def test_a_change_passes_a_dead_turn_that_did_nothing(self, lab: Lab) -> None:
         store = lab.store()
+        await added(store, "s", 0)
         await begun(store, "s", lease=lab.lease)
         await lab.dead("s")
         await added(store, "s", 1)
-        assert await contents(store, "s") == items(1)
+        assert await contents(store, "s") == items(0, 1)
 
     async def test_a_dead_turn_that_did_something_is_discarded_after_one_more_lease(
         self, lab: Lab
@@ -318,6 +320,7 @@ class LeaseConformance(Suite):
 
     async def test_a_takeover_is_asked_to_stop_as_well(self, lab: Lab) -> None:
         store = lab.store()
+        await added(store, "s", 0)
         turn = await begun(store, "s", "t", lease=lab.lease)
         await store.journal(*turn.ids, 0, items("done"))
         await store.cancel("s", "t")
@@ -327,6 +330,7 @@ class LeaseConformance(Suite):
 
     async def test_a_dead_turn_is_dropped(self, lab: Lab) -> None:
         store = lab.store()
+        await added(store, "s", 0)
         turn = await begun(store, "s", "t", lease=lab.lease)
         await store.journal(*turn.ids, 0, items("done"))
         await lab.dead("s")

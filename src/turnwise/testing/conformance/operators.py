@@ -94,7 +94,7 @@ class OperatorsConformance(Suite):
         assert await self._scan(store, "none*") == set()
 
     async def test_scan_finds_more_than_one_page(self, store: Store) -> None:
-        names = {f"s{number}" for number in range(700)}
+        names = {f"s{number}" for number in range(520)}
         for name in names:
             await added(store, name)
         assert await self._scan(store, "*") == names

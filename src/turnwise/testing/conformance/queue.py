@@ -250,6 +250,7 @@ class QueueConformance(Suite):
 
     async def test_a_caller_that_takes_a_turn_over_leaves_the_line(self, lab: Lab) -> None:
         store, token = lab.store(), mint()
+        await added(store, "s", 0)
         await begun(store, "s", "t", lease=lab.lease)
         queued = await asked(store, "s", "t", token=token, ticket=LONG)
         assert isinstance(queued, Queued)
