@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 import tempfile
@@ -27,6 +28,7 @@ from demo.view import Picture, watched
 from turnwise import TurnwiseError, connect
 
 _TTL = 3600.0
+_MEMORY = "/dev/shm"
 _FAILED = 1
 _INTERRUPTED = 130  # as shells have it
 
@@ -53,10 +55,10 @@ async def demo(options: argparse.Namespace, url: str, console: Console) -> int:
     setup = Setup(url, f"demo-{token_hex(4)}", options.conversations, options.pace, ttl)
     board = Board(len(recording.turns), len(recording.conversations))
     picture = Picture(options.svg) if options.svg else None
-    scheme = url.partition(":")[0]
+    store = options.url.partition(":")[0] if options.url else url  # no password is shown
     console.print(
         f"{board.conversations} recorded conversations with {board.turns} turns, "
-        f"{options.workers} worker processes, on {scheme}"
+        f"{options.workers} worker processes, on {store}"
     )
     async with cleared(recording, setup, keep=options.keep):
         async with watched(board, console, picture):
@@ -92,7 +94,9 @@ def store_url(given: str | None) -> Iterator[str]:
             raise DemoFailed("several processes cannot share memory://; name a store that they can")
         yield given
         return
-    with tempfile.TemporaryDirectory(prefix="turnwise-demo-") as folder:
+    # A demo need not survive a power cut: where there is a folder in memory, no disk is waited for.
+    memory = _MEMORY if os.access(_MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="turnwise-demo-", dir=memory) as folder:
         yield f"sqlite:///{folder}/sessions.db"
 
 

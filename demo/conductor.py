@@ -14,7 +14,7 @@ from demo.recording import Recording
 from demo.replay import Replay
 from demo.setup import Setup
 
-_TRIES = 5
+_TRIES = 10  # a slow disk may cost a lease or two
 
 
 class DemoFailed(Exception):

@@ -81,10 +81,18 @@ class Recording:
         """How many there were, when nobody was killed."""
         return sum(turn.model_calls for turn in self.turns.values())
 
+    @property
+    def tool_calls(self) -> int:
+        """How many there were, when nobody was killed."""
+        return sum(1 for _ in self._tools_called())
+
     def tool_names(self) -> list[str]:
         """Every tool that the recorded agent called."""
+        return sorted(set(self._tools_called()))
+
+    def _tools_called(self) -> Iterator[str]:
         outputs = (item for turn in self.turns.values() for item in turn.output)
-        return sorted({item["name"] for item in outputs if item["type"] == "function_call"})
+        return (item["name"] for item in outputs if item["type"] == "function_call")
 
 
 def _conversation(line: dict[str, Any]) -> Conversation:

@@ -20,7 +20,7 @@ class Setup:
     conversations: int | None = None
     pace: float = 0.0
     ttl: float | None = None
-    lease: float = 2.0
+    lease: float = 3.0
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

@@ -40,12 +40,10 @@ def _run(board: Board, recording: Recording) -> Iterator[tuple[str, str]]:
     yield "Processes", f"{board.processes}, {board.kills} of them killed with SIGKILL in mid-turn"
     yield "Sent again", f"{board.resent} turns: {_what_became_of_them(board)}"
     again = board.model_calls - recording.model_calls
-    calls = f"{board.model_calls}, {again} of them again after a kill"
-    yield (
-        "Model calls",
-        f"{calls}; each was given the recorded history so far, or would have failed",
-    )
-    yield "Tool calls", f"{board.tool_calls}"
+    history = "each was given the recorded history so far, or would have failed"
+    yield "Model calls", f"{board.model_calls}, {again} of them again after a kill; {history}"
+    again = board.tool_calls - recording.tool_calls
+    yield "Tool calls", f"{board.tool_calls}, {again} of them again after a kill"
     yield "Time", f"{board.seconds:.1f} s, {board.served / board.seconds:.0f} turns/s"
     renamed = sum(conversation.renamed for conversation in recording.conversations)
     if renamed:
