@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -47,6 +48,7 @@ async def _measured(server: str, quick: bool, console: Console) -> Results:
 
             results = await carry_out(QUICK if quick else FULL, running.url, tell)
     results["seconds"] = round(time.monotonic() - started)
+    results["load_after"] = round(os.getloadavg()[0], 2)
     return results
 
 

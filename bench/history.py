@@ -1,8 +1,14 @@
-"""Made-up histories: items of about 450 bytes, as a user and the SDK's agent would leave them."""
+"""Made-up histories: items of about 450 bytes, as a user and the SDK's agent would leave them.
+
+Their words are those of real conversations, drawn as often as they occur there but in no order, so
+that texts compress about as well as real ones that nobody has seen before.
+"""
 
 from __future__ import annotations
 
 import json
+from functools import cache
+from pathlib import Path
 from random import Random
 from typing import Any, cast
 
@@ -13,7 +19,7 @@ Items = list[TResponseInputItem]
 SEED = 20_261
 ITEM_BYTES = 450
 
-_SYLLABLES = [first + last for first in "bdfgklmnprstvz" for last in "aeiou"]
+_CONVERSATIONS = Path(__file__).parents[1] / "demo" / "data" / "airline_conversations.jsonl"
 
 
 class Histories:
@@ -21,7 +27,7 @@ class Histories:
 
     def __init__(self, seed: int = SEED) -> None:
         self._rng = Random(seed)
-        self._words = [self._word() for _ in range(4_000)]
+        self._words = _words()
 
     def items(self, count: int) -> Items:
         """`count` items: a user's message, the agent's answer, and so on."""
@@ -50,12 +56,8 @@ class Histories:
     def _text(self, length: int) -> str:
         words: list[str] = []
         while sum(map(len, words)) + len(words) < length:
-            # Few words are frequent and many are rare, as in any language.
-            words.append(self._words[int(len(self._words) * self._rng.random() ** 3)])
+            words.append(self._rng.choice(self._words))
         return " ".join(words)[:length]
-
-    def _word(self) -> str:
-        return "".join(self._rng.choices(_SYLLABLES, k=self._rng.randint(1, 4)))
 
 
 def _question(text: str) -> dict[str, Any]:
@@ -64,3 +66,11 @@ def _question(text: str) -> dict[str, Any]:
 
 def _part(text: str) -> dict[str, Any]:
     return {"annotations": [], "text": text, "type": "output_text", "logprobs": []}
+
+
+@cache
+def _words() -> list[str]:
+    """All words that customers said, as often as they said them; those of plain letters."""
+    lines = _CONVERSATIONS.read_text(encoding="utf-8").splitlines()
+    said = (turn["input"] for line in lines for turn in json.loads(line)["turns"])
+    return [word for text in said for word in text.split() if word.isascii()]

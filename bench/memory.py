@@ -23,13 +23,16 @@ HELD_OUT, UNSEEN = "turnwise, dictionary of other tasks", "turnwise, dictionary 
 Conversation = tuple[str, list[tuple[Items, Items]]]
 
 
-def conversations(quick: bool) -> list[Conversation]:
-    """The real ones that the shipped dictionary was trained with; those of odd tasks only, as
-    dictionaries are tried on these that were trained without them."""
+def conversations(every: int) -> list[Conversation]:
+    """Real conversations, or each `every`-th of them.
+
+    They are those about odd tasks: dictionaries are tried on them that were trained without. The
+    shipped one was trained with all.
+    """
     lines = train_dictionary.CONVERSATIONS.read_text(encoding="utf-8").splitlines()
     found = [_conversation(json.loads(line)) for line in lines]
     odd = [known for known in found if int(known[0].split("-")[1]) % 2]
-    return odd[::4] if quick else odd
+    return odd[::every]
 
 
 def _conversation(recorded: dict[str, Any]) -> Conversation:
@@ -39,10 +42,10 @@ def _conversation(recorded: dict[str, Any]) -> Conversation:
     return recorded["id"], cast(list[tuple[Items, Items]], turns)
 
 
-async def measure_memory(url: str, quick: bool) -> dict[str, list[int]]:
+async def measure_memory(url: str, every: int) -> dict[str, list[int]]:
     """Bytes by MEMORY USAGE of each conversation's keys, by side."""
     held_out, unseen = _dictionaries()
-    talks = conversations(quick)
+    talks = conversations(every)
     async with redis_client(url) as client:
         usage = {SDK: await _usage(client, SDKOnRedis(client), talks)}
         for name, dictionary in (

@@ -29,15 +29,17 @@ class Plan:
     embedded: Mapping[int, int]
     crowd: tuple[int, int]  # rounds, and turns of each session in one
     chat: tuple[int, float]  # rounds, and seconds of each route in one
+    conversations: int  # each of them, or each so many-th
     quick: bool
 
 
 FULL = Plan(
     turns={0: 200, 10: 200, 100: 200, 1_000: 120, 10_000: 50},
     reads={0: 200, 10: 200, 100: 200, 1_000: 100, 10_000: 30},
-    embedded={0: 60, 10: 60, 100: 60, 1_000: 60},
+    embedded={0: 60, 10: 60, 100: 60, 1_000: 20},
     crowd=(11, 10),
     chat=(21, 1.0),
+    conversations=1,
     quick=False,
 )
 QUICK = Plan(
@@ -46,6 +48,7 @@ QUICK = Plan(
     embedded={10: 20, 1_000: 10},
     crowd=(3, 3),
     chat=(3, 0.5),
+    conversations=4,
     quick=True,
 )
 
@@ -76,7 +79,7 @@ async def carry_out(plan: Plan, url: str, tell: Tell) -> dict[str, Any]:
     chat = await measure_chat(url, *plan.chat)
     results["chat"] = {route: _json(samples) for route, samples in chat.items()}
     tell("memory of real conversations")
-    results["memory"] = _shares(await measure_memory(url, plan.quick))
+    results["memory"] = _shares(await measure_memory(url, plan.conversations))
     return results
 
 

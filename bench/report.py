@@ -31,7 +31,8 @@ def heading(results: Results) -> str:
     quick = " A quick run: few rounds, wide spread." if results["quick"] else ""
     return (
         f"Measured {found['date']} at revision {found['revision'] or 'unknown'} with `make bench` "
-        f"on {found['cpus']} CPUs ({found['system']}, load {found['load_before']} before), "
+        f"on {found['cpus']} CPUs ({found['system']}, load {found['load_before']} before and "
+        f"{results['load_after']} after), "
         f"{found['server']} on loopback, Python {found['python']}; {versions}. All in one run, "
         "sides taking turns; medians, with the first and third quartile in brackets. Items have "
         f"about {found['item_bytes']} bytes. SDK: `agents.extensions.memory.RedisSession`.{quick}"
@@ -40,7 +41,7 @@ def heading(results: Results) -> str:
 
 def _targets(results: Results) -> Table:
     rows = [
-        (aim.what, aim.sdk, aim.ours, aim.target, "met" if aim.met else "**missed**")
+        (aim.what, aim.sdk, aim.ours, aim.target, "met" if aim.met else "missed")
         for aim in aims(results)
     ]
     return Table("Targets", ("", "SDK", "Turnwise", "target", ""), rows)

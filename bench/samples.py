@@ -51,8 +51,16 @@ def alternating(names: Iterable[str], rounds: int) -> Iterable[list[str]]:
         yield forwards[::-1] if number % 2 else forwards
 
 
-async def measure(calls: Mapping[str, Call], rounds: int, into: dict[str, Sample]) -> None:
-    """Time each call once a round."""
-    for order in alternating(calls, rounds):
-        for name in order:
-            into.setdefault(name, Sample()).add(await timed(calls[name]))
+async def measure(
+    calls: Mapping[str, Call], number: int, into: dict[str, Sample], before: Call
+) -> None:
+    """Time each call once, in an order that is another for each `number`.
+
+    `before` precedes each and is not counted: it leaves all of them the same start, whatever the
+    other side did to the processor's caches.
+    """
+    names = list(calls)
+    shift = number % len(names)
+    for name in names[shift:] + names[:shift]:
+        await before()
+        into.setdefault(name, Sample()).add(await timed(calls[name]))

@@ -12,8 +12,6 @@ from bench.samples import Call, Sample, measure
 from bench.sides import OURS, PING, SDK, OurSide, Side, in_memory, on_redis, on_sqlite
 from turnwise import RedisSession
 
-Measured = dict[int, dict[str, Sample]]
-
 _ids = count()
 
 
@@ -61,9 +59,9 @@ class Sessions:
 
 
 async def measure_turns(
-    sides: Mapping[str, Side], ping: Call | None, length: int, rounds: int
+    sides: Mapping[str, Side], length: int, rounds: int, ping: Call | None = None
 ) -> dict[str, Sample]:
-    """Milliseconds of a turn on each side, and of a PING."""
+    """Milliseconds of a turn on each side, and of a PING if there is one."""
     sessions, samples = Sessions(sides, length), dict[str, Sample]()
     for number in range(rounds + 1):
         await sessions.refresh()
@@ -71,7 +69,7 @@ async def measure_turns(
         if ping is not None:
             calls[PING] = ping
         # The first round loads scripts and opens connections.
-        await measure(_ordered(calls, number), 1, samples if number else {})
+        await measure(calls, number, samples if number else {}, ping or _nothing)
     return samples
 
 
@@ -85,17 +83,18 @@ async def measure_reads(url: str, length: int, rounds: int) -> dict[str, Sample]
             calls = sessions.reads()
             newcomer = OurSide(RedisSession(theirs.client))
             calls["turnwise cold"] = partial(newcomer.read, sessions.session_id)
-            await measure(_ordered(calls, number), 1, samples if number else {})
+            await measure(calls, number, samples if number else {}, theirs.client.ping)
         return samples
 
 
 async def turns_on_redis(url: str, length: int, rounds: int) -> dict[str, Sample]:
     async with on_redis(url) as (ours, theirs):
-        copying = OurSide(ours.session, shared=False)
+        ping = theirs.client.ping
         sides: dict[str, Side] = {OURS: ours, SDK: theirs}
-        samples = await measure_turns(sides, theirs.client.ping, length, rounds)
-        rest = await measure_turns({"turnwise copies": copying}, None, length, max(8, rounds // 3))
-        return samples | rest
+        samples = await measure_turns(sides, length, rounds, ping)
+        copying: dict[str, Side] = {"turnwise copies": OurSide(ours.session, shared=False)}
+        rest = await measure_turns(copying, length, max(8, rounds // 3), ping)
+        return {**rest, **samples}
 
 
 async def turns_embedded(folder: Path, length: int, rounds: int) -> dict[str, Sample]:
@@ -105,10 +104,8 @@ async def turns_embedded(folder: Path, length: int, rounds: int) -> dict[str, Sa
             "sdk SQLite": theirs,
             "turnwise memory": memory,
         }
-        return await measure_turns(sides, None, length, rounds)
+        return await measure_turns(sides, length, rounds)
 
 
-def _ordered(calls: Mapping[str, Call], number: int) -> dict[str, Call]:
-    names = list(calls)
-    shift = number % len(names)
-    return {name: calls[name] for name in names[shift:] + names[:shift]}
+async def _nothing() -> None:
+    """What precedes a call where there is no server."""
