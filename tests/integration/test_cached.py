@@ -19,7 +19,7 @@ from turnwise.turns.ids import mint
 from turnwise.types import Done, History
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-thorough = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=KINDS)
@@ -176,6 +176,8 @@ async def test_a_history_longer_than_one_answer_is_read_whole_and_in_part(
         assert await bound.get_items() == items
         assert await _raw(bound) == items
         assert await bound.get_items(1000) == items[-1000:]
+        for limit in (2**31 - 1, 2**40, 2**62):
+            assert await bound.get_items(limit) == items
     async with workers.knowing.turn(name) as turn:
         assert await turn.pop_item() == items[-1]
         assert await turn.get_items(3) == items[-4:-1]

@@ -18,7 +18,7 @@ from tests.items import Item, whole_groups, whole_histories, without_halves
 from turnwise.session import Session
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-thorough = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 limits = st.none() | st.integers(-1, 9)
 
 

@@ -271,6 +271,25 @@ async def test_a_turn_id_runs_once(sessions: Sessions, session: Session) -> None
         assert error.committed_at > 0
 
 
+@pytest.mark.parametrize("count", [0, 3, 255, 256, 257, 700])
+async def test_a_retry_is_told_what_the_turn_added_however_much(
+    sessions: Sessions, session: Session, count: int
+) -> None:
+    items: list[Any] = [{"role": "user", "content": str(number)} for number in range(count)]
+    await session.add_items([{"role": "user", "content": "before"}])
+    async with session.turn(turn_id="t1") as turn:
+        await turn.add_items(items)
+    await session.add_items([{"role": "user", "content": "after"}])
+    other = sessions.worker().bind(session.session_id)
+    with pytest.raises(AlreadyCommitted) as committed:
+        await Runner.run(agent(), "hi", session=other, turn_id="t1")
+    assert committed.value.items == items
+    await session.clear_session()
+    with pytest.raises(AlreadyCommitted) as committed:
+        await Runner.run(agent(), "hi", session=other, turn_id="t1")
+    assert committed.value.items == []
+
+
 async def test_a_busy_session_is_refused_or_waited_for(
     sessions: Sessions, session: Session
 ) -> None:
