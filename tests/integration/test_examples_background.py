@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,18 @@ class Office:
         async def all_are() -> bool:
             return all([await self.jobs.answer(job_id) is not None for job_id in ids])
 
-        await until(all_are, STARTED, f"{len(ids)} jobs were answered")
+        await self.wait(all_are, f"{len(ids)} jobs were answered")
         return [str(await self.jobs.answer(job_id)) for job_id in ids]
+
+    async def wait(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
+        """Wait for what the workers bring about; tell what they said if they do not."""
+        try:
+            await until(condition, STARTED, what)
+        except TimeoutError as error:
+            logs = {pid: (worker.alive, worker.log()) for pid, worker in self.workers.items()}
+            raise AssertionError(
+                f"{error}; workers, alive or not, and their logs: {logs}"
+            ) from error
 
     async def at_work(self, name: str) -> int | None:
         """The pid of the worker that runs a turn of the session."""
@@ -101,7 +111,7 @@ async def test_every_job_is_answered_once_though_a_worker_is_killed(office: Offi
     await kill_in_mid_job(office, names)
     answers = await office.answered([job.id for job in jobs])
 
-    await until(office.is_empty, STARTED, "the queue was empty")
+    await office.wait(office.is_empty, "the queue was empty")
     assert answers[-1] == answers[0]
     stored: Counter[str] = Counter()
     for name in names:
@@ -126,7 +136,7 @@ async def kill_in_mid_job(office: Office, names: list[str]) -> None:
             office.workers[pid].resume()
         return False
 
-    await until(killed, STARTED, "a worker was at work")
+    await office.wait(killed, "a worker was at work")
 
 
 async def test_a_killed_worker_that_had_committed_is_not_run_again(office: Office) -> None:
@@ -137,7 +147,7 @@ async def test_a_killed_worker_that_had_committed_is_not_run_again(office: Offic
     async def ended() -> bool:
         return not enqueuer.alive
 
-    await until(ended, STARTED, "the answer came")
+    await office.wait(ended, "the answer came")
     await worker.kill()
     [(_, answer)] = turns = await office.turns("s")
     assert enqueuer.log().strip() == answer
@@ -149,22 +159,25 @@ async def test_a_killed_worker_that_had_committed_is_not_run_again(office: Offic
     office.hire()
     assert await office.answered(["job-1"]) == [answer]
     assert await office.turns("s") == turns
-    await until(office.is_empty, STARTED, "the queue was empty")
+    await office.wait(office.is_empty, "the queue was empty")
 
 
 async def test_a_bad_job_is_put_aside_and_a_stopped_worker_finishes_its_job(
     office: Office,
 ) -> None:
     await office.jobs.enqueue("", "nobody's message", "bad")
-    await office.jobs.enqueue("s", "Hello", "last")
-    worker = office.hire(model_seconds=0.3)
+    jobs = [await office.jobs.enqueue("s", f"{number}") for number in range(30)]
+    worker = office.hire(model_seconds=0.2)
 
-    async def begun() -> bool:
+    async def at_work() -> bool:
         return await office.at_work("s") == worker.pid
 
-    await until(begun, STARTED, "the job was begun")
+    await office.wait(at_work, "a job was begun")
     await worker.terminate(timeout=10)
-    assert await office.jobs.answer("last") is not None
-    assert await office.client.lrange(WAITING, 0, -1) == []
+    answers = [await office.jobs.answer(job.id) for job in jobs]
+    turns = await office.turns("s")
+    assert [answer for answer in answers if answer] == [answer for _, answer in turns]
+    assert await office.client.llen(WAITING) == len(jobs) - len(turns) > 0
+    assert [key async for key in office.client.scan_iter("jobs:of:*")] == []
     [failed] = await office.client.lrange(FAILED, 0, -1)
     assert "InvalidSessionId" in json.loads(failed)["reason"]
