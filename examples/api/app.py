@@ -82,7 +82,6 @@ async def chat(
             turn_id=body.turn_id or turn_id,
         )
     except AlreadyCommitted as done:
-        response.headers["Turn-Repeated"] = "true"
         return Answer(response=answer_of(done.items))
     response.headers["Served-By"] = session.worker.name
     return Answer(response=result.final_output)
