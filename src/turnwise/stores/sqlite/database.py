@@ -16,16 +16,14 @@ _Version = tuple[int, ...]
 _STATEMENTS = 64
 
 
-def open_database(path: str, patience: float) -> sqlite3.Connection:
-    """A connection to the file, which is made if absent. `patience`: seconds to wait for a lock.
+def open_database(path: str) -> sqlite3.Connection:
+    """A connection to the file, which is made if absent. It never waits for a lock by itself.
 
     Raises NotASession or NewerFormat for somebody else's file, StoreRefused for a place or a
     journal mode in which the data would not be safe, and whatever SQLite raises.
     """
     refuse_network(path)
-    database = sqlite3.connect(
-        path, timeout=patience, isolation_level=None, cached_statements=_STATEMENTS
-    )
+    database = sqlite3.connect(path, timeout=0, isolation_level=None, cached_statements=_STATEMENTS)
     try:
         _set_up(database, path)
     except BaseException:

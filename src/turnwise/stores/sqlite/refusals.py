@@ -28,15 +28,23 @@ _REFUSED = {
 _MOVED = sqlite3.SQLITE_READONLY_DBMOVED
 
 
+_LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def is_lock(error: sqlite3.Error) -> bool:
+    """Whether another connection was in the way; the same may succeed a moment later."""
+    return _code(error) in _LOCKED
+
+
 def is_lasting(error: sqlite3.Error) -> bool:
     """Whether the connection may be at fault, so that a new one should be tried."""
-    return _code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
+    return _code(error) not in (*_LOCKED, sqlite3.SQLITE_FULL)
 
 
 def refusal(error: sqlite3.Error, path: str, session_id: str | None, patience: float) -> StoreError:
     """Our error for SQLite's. `patience` is how many seconds a lock was waited for."""
     code = _code(error)
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    if code in _LOCKED:
         return StoreUnavailable(
             f"{path} stayed locked by another process for {patience:g} s; nothing was written. "
             "The call can be sent again",

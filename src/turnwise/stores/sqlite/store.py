@@ -1,4 +1,4 @@
-"""Sessions in a SQLite file. Each verb is one transaction, in the connection's own thread."""
+"""Sessions in a SQLite file. Each verb is done in a transaction, in the connection's own thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TypeVar
 from turnwise.contracts import Bounds
 from turnwise.errors import StoreError, StoreRefused
 from turnwise.stores.embedded import Clock, EmbeddedStore, system_clock
-from turnwise.stores.sqlite.database import transaction
+from turnwise.stores.sqlite.batch import Call
 from turnwise.stores.sqlite.files import absolute
 from turnwise.stores.sqlite.queries import query
 from turnwise.stores.sqlite.state import SQLiteState, delete
@@ -21,6 +21,7 @@ from turnwise.stores.sqlite.wake import POLL, Lookout, PolledWake
 from turnwise.stores.verbs import Verbs
 
 T = TypeVar("T")
+Wakes = list[tuple[str, str]]
 
 SWEEP_MS = 60_000
 """How often a writing process removes sessions that expired without anybody asking for them."""
@@ -58,39 +59,41 @@ class SQLiteStore(EmbeddedStore):
         await self._connections.aclose()
 
     async def _run(self, session_id: str, verb: Callable[[Verbs], T], *, reads: bool = False) -> T:
-        def job(database: sqlite3.Connection) -> T:
-            return self._transact(database, session_id, verb, reads=reads)
+        def apply(database: sqlite3.Connection) -> tuple[T, Wakes]:
+            return self._apply(database, session_id, verb, reads=reads)
 
-        return await self._connections.run(job, session_id)
+        def then(applied: tuple[T, Wakes]) -> T:
+            answer, wake = applied
+            self._notify(wake)
+            return answer
 
-    def _transact(
+        answer: T = await self._connections.call(Call(apply, not reads, session_id, then))
+        return answer
+
+    def _apply(
         self,
         database: sqlite3.Connection,
         session_id: str,
         verb: Callable[[Verbs], T],
         *,
         reads: bool,
-    ) -> T:
-        with transaction(database, writes=not reads):
-            now = self.clock()
-            state = SQLiteState(database, session_id, now)
-            verbs = self._verbs(state)
-            answer = verb(verbs)
-            if not reads:
-                state.save()
-                self._leave_wakes(database, verbs.wake, now)
-                self._sweep(database, now)
-        self._notify(verbs.wake)
-        return answer
+    ) -> tuple[T, Wakes]:
+        now = self.clock()
+        state = SQLiteState(database, session_id, now)
+        verbs = self._verbs(state)
+        answer = verb(verbs)
+        if not reads:
+            state.save()
+            self._leave_wakes(database, verbs.wake, now)
+            self._sweep(database, now)
+        return answer, verbs.wake
 
-    def _leave_wakes(
-        self, database: sqlite3.Connection, wake: list[tuple[str, str]], now: int
-    ) -> None:
+    def _leave_wakes(self, database: sqlite3.Connection, wake: Wakes, now: int) -> None:
         elsewhere = [token for _, token in wake if token not in self._wakes]
         if elsewhere:
             self._lookout.add(database, elsewhere, now)
 
-    def _notify(self, wake: list[tuple[str, str]]) -> None:
+    def _notify(self, wake: Wakes) -> None:
         """Called in the connection's thread, so that no cancelled task can lose a wake-up."""
         for _, token in wake:
             if (waiting := self._wakes.get(token)) is not None:
@@ -113,17 +116,16 @@ class SQLiteStore(EmbeddedStore):
 
     async def _session_ids(self) -> Iterable[str]:
         with suppress(StoreRefused):  # what cannot be removed, as on a read-only disk, is skipped
-            await self._connections.run(self._remove_all_expired)
+            while await self._connections.run(lambda database: _expired(database, self.clock())):
+                await self._connections.call(Call(self._remove_expired, writes=True))
         after, session_ids = "", list[str]()
         while page := await self._connections.run(self._page_of_ids(after)):
             session_ids += page
             after = page[-1]
         return session_ids
 
-    def _remove_all_expired(self, database: sqlite3.Connection) -> None:
-        while _expired(database, self.clock()):
-            with transaction(database, writes=True):
-                _remove_expired(database, self.clock())
+    def _remove_expired(self, database: sqlite3.Connection) -> bool:
+        return _remove_expired(database, self.clock())
 
     def _page_of_ids(self, after: str) -> Callable[[sqlite3.Connection], list[str]]:
         place = {"after": after, "now": self.clock(), "count": _PAGE}
