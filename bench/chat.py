@@ -26,8 +26,8 @@ async def measure_chat(url: str, rounds: int, seconds: float) -> dict[str, dict[
     port = free_port()
     kinds = "rate", "cpu_rate", "share", "cpu_share"
     samples = {route: {kind: Sample() for kind in kinds} for route in ROUTES}
-    async with _python("bench.chat_app", url, str(port)):
-        await _listening(port)
+    async with _python("bench.chat_app", url, str(port)) as app:
+        await _listening(app, port)
         async with _python("bench.chat_load", str(port)) as process:
             for route in ROUTES:
                 await _load(process, route, _WARM_UP)
@@ -72,9 +72,9 @@ async def _python(module: str, *arguments: str) -> AsyncIterator[asyncio.subproc
         await process.wait()
 
 
-async def _listening(port: int) -> None:
+async def _listening(process: asyncio.subprocess.Process, port: int) -> None:
     async with asyncio.timeout(_START_LIMIT):
-        while True:
+        while process.returncode is None:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
             except OSError:
@@ -82,3 +82,4 @@ async def _listening(port: int) -> None:
             else:
                 writer.close()
                 return
+    raise RuntimeError("the chat server has ended; its error stands above")
