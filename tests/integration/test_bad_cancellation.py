@@ -127,7 +127,6 @@ async def at_every_await(
     *,
     seed: list[Any] = SEED,
     settle: Callable[[str], Awaitable[None]] | None = None,
-    linger: int = 0,
 ) -> None:
     """Run the scenario once for each of its awaits, with a session of its own each time.
 
@@ -141,7 +140,7 @@ async def at_every_await(
         if settle is not None:
             await settle(session_id)
         assert other_tasks() == before
-        assert connections_in_use(session) <= linger
+        assert connections_in_use(session) == 0
         await assert_free(session, session_id)
         history = await session.bind(session_id).get_items()
         assert history in outcomes, at
@@ -250,7 +249,7 @@ async def test_waiting_in_line(session: AnySession, blow: Blow) -> None:
 
     holder = Holder(session)
     outcomes = [SEED, HELD, [*HELD, message("second")]]
-    await at_every_await(session, blow, scenario, outcomes, settle=holder.settle, linger=1)
+    await at_every_await(session, blow, scenario, outcomes, settle=holder.settle)
 
 
 @pytest.mark.parametrize("change", ["add", "pop", "clear"])
@@ -271,7 +270,7 @@ async def test_changing_a_busy_session(session: AnySession, blow: Blow, change: 
     holder = Holder(session)
     changed = {"add": [*HELD, message("second")], "pop": SEED, "clear": []}[change]
     outcomes = [SEED, HELD, changed]
-    await at_every_await(session, blow, scenario, outcomes, settle=holder.settle, linger=1)
+    await at_every_await(session, blow, scenario, outcomes, settle=holder.settle)
 
 
 async def test_connecting(server: ValkeyServer, tmp_path: Path, blow: Blow) -> None:

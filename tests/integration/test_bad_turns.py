@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from agents import Agent, RunConfig, function_tool
 from agents.testing import ScriptedModel, assistant_message, function_call
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -383,6 +383,25 @@ async def test_waiting_too_long(session: AnySession, other: AnySession) -> None:
         assert info.queued == 0
     assert await session.bind("user-1").get_items() == [message("one")]
     await assert_free(session, "user-1")
+
+
+async def test_waiting_with_a_pool_of_one_connection(server: ValkeyServer, tmp_path: Path) -> None:
+    """To hear wake-ups takes none of the application's connections."""
+
+    pool = BlockingConnectionPool.from_url(server.url, max_connections=1, timeout=LONG)
+    async with Redis.from_pool(pool) as client:
+        pooled = RedisSession(client, key_prefix=f"{tmp_path.name}:")
+
+        async def turn(number: int) -> None:
+            async with pooled.turn("user-1", timeout=LONG) as turn:
+                await turn.add_items([message(str(number))])
+                if number == 0:
+                    await until_queued(pooled, "user-1", 2)
+
+        await asyncio.gather(*(turn(number) for number in range(3)))
+        assert len(await pooled.bind("user-1").get_items()) == 3
+        await pooled.aclose()
+    assert not other_tasks()
 
 
 async def test_not_waiting(session: AnySession, other: AnySession) -> None:

@@ -47,8 +47,7 @@ class Subscription:
         reader, self._reader = self._reader, None
         if reader is not None and not reader.done():
             reader.cancel()
-            with suppress(asyncio.CancelledError):
-                await reader
+            await asyncio.wait({reader})
 
     async def _stand(self) -> None:
         """Start listening, and wait until it stands or is known not to."""
@@ -72,7 +71,7 @@ class Subscription:
                 await asyncio.sleep(1.0)
 
     async def _listen_once(self) -> None:
-        client, ours = await _node_client(self._client)
+        client = await _own_client(self._client)
         pubsub = client.pubsub()
         try:
             await pubsub.subscribe(self._channel)
@@ -85,8 +84,7 @@ class Subscription:
         finally:
             self._standing.clear()
             await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-            if ours:
-                await client.aclose()
+            await client.aclose()
 
     def _hear(self, message: dict[str, Any]) -> None:
         if message["type"] == "subscribe":
@@ -118,12 +116,16 @@ class TokenWake:
         self._event.clear()
 
 
-async def _node_client(client: Client) -> tuple[Redis, bool]:
-    """Where to subscribe: a cluster passes messages on to every node, so any one will do."""
-    if isinstance(client, Redis):
-        return client, False
-    assert isinstance(client, RedisCluster)
-    await client.initialize()  # it knows no nodes before
-    node = client.get_random_node()
-    pool = ConnectionPool(connection_class=node.connection_class, **node.connection_kwargs)
-    return Redis.from_pool(pool), True
+async def _own_client(client: Client) -> Redis:
+    """Where to subscribe: with the client's settings, on a connection that its pool does not count.
+
+    A cluster passes messages on to every node, so any one will do.
+    """
+    pool: Any
+    if isinstance(client, RedisCluster):
+        await client.initialize()  # it knows no nodes before
+        pool = client.get_random_node()
+    else:
+        pool = client.connection_pool
+    own = ConnectionPool(connection_class=pool.connection_class, **pool.connection_kwargs)
+    return Redis.from_pool(own)
