@@ -26,6 +26,7 @@
         │   └── BusyTimeout
         ├── SessionWaiting
         ├── AlreadyCommitted
+        ├── TurnIdReused
         ├── TurnDiscarded
         ├── TurnCancelled
         ├── StreamIdle
@@ -161,7 +162,8 @@ class AlreadyCommitted(TurnError):
     """A turn with this `turn_id` is part of the history already; it did not run again.
 
     `items` is what that turn added, oldest first; `turn_id` its id; `committed_at` the store's
-    time of the commit, in seconds since the epoch.
+    time of the commit, in seconds since the epoch; `payload` what was kept beside the items, and
+    `end` the position behind them.
     """
 
     def __init__(
@@ -172,11 +174,19 @@ class AlreadyCommitted(TurnError):
         turn_id: str,
         items: list[Any],
         committed_at: float,
+        payload: bytes = b"",
+        end: int = 0,
     ) -> None:
         super().__init__(message, session_id=session_id)
         self.turn_id = turn_id
         self.items = items
         self.committed_at = committed_at
+        self.payload = payload
+        self.end = end
+
+
+class TurnIdReused(TurnError):
+    """The turn of this `turn_id` had another input, or began with another agent."""
 
 
 class TurnDiscarded(TurnError):

@@ -54,7 +54,7 @@ class Run:
         self.results: list[Any] = []
         self.models: dict[int, Any] = {}
         self._name = agent.name
-        self._digest = _digest(input)
+        self._digest = digest(input)
         self._path: Path | None = None
 
     @property
@@ -161,8 +161,8 @@ def being_in(place: Run | Call | None) -> Iterator[None]:
         _here.reset(token)
 
 
-def _digest(input: object) -> str:
-    """What tells apart runs of the same agent in the same place."""
+def digest(input: object) -> str:
+    """What tells apart runs of the same agent in the same place, and two runs of one turn_id."""
     if isinstance(input, RunState):
         return "resumed"
     text = msgspec.json.encode(input, enc_hook=_plain, order="deterministic")

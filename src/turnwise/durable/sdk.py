@@ -5,21 +5,35 @@ Everything else in this package uses the SDK's public names.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
-from agents import Agent, FunctionTool, RunConfig, RunResultStreaming, RunState, Usage
+from agents import (
+    Agent,
+    FunctionTool,
+    Handoff,
+    RunConfig,
+    RunItem,
+    RunResultStreaming,
+    RunState,
+    Usage,
+)
+from agents.agent_output import AgentOutputSchemaBase
 from agents.models.interface import ModelProvider
 from agents.run import AgentRunner, get_default_agent_runner, set_default_agent_runner
 from agents.run_internal.model_provider_lifecycle import (
     _close_runner_owned_model_provider,
     _normalize_run_config_for_runner,
 )
+from agents.run_internal.streaming import stream_step_items_to_queue
+from agents.run_internal.turn_preparation import get_output_schema
 from agents.tool import (
     _DEFAULT_FAILURE_HANDLED_ATTR,
     _FailureHandlingFunctionToolInvoker,
     _get_function_tool_invoke_context,
+    get_function_tool_origin,
 )
 from agents.tool_context import ToolContext
 from agents.usage import (
@@ -79,6 +93,40 @@ def current_agent(state: RunState[Any]) -> Agent[Any] | None:
 def is_agent_tool(tool: object) -> bool:
     """Whether the tool is an agent, as `Agent.as_tool` makes it."""
     return isinstance(tool, FunctionTool) and tool._is_agent_tool
+
+
+def target_of(handoff: Handoff[Any, Any]) -> Agent[Any] | None:
+    """The agent that a handoff leads to, where the SDK knows it beforehand."""
+    reference = handoff._agent_ref
+    agent = None if reference is None else reference()
+    return agent if isinstance(agent, Agent) else None
+
+
+def output_schema_of(agent: Agent[Any]) -> AgentOutputSchemaBase | None:
+    return get_output_schema(agent)
+
+
+def described(agent: Agent[Any], call: Any) -> dict[str, Any]:
+    """What the SDK notes beside a call of one of the agent's tools."""
+    for tool in agent.tools:
+        if isinstance(tool, FunctionTool) and tool.name == getattr(call, "name", None):
+            origin = get_function_tool_origin(tool)
+            return {
+                "description": tool.description,
+                "title": tool._mcp_title,
+                "tool_origin": origin,
+            }
+    return {}
+
+
+def put_events(items: list[RunItem], queue: asyncio.Queue[Any]) -> None:
+    """The events that a stream gives for new items."""
+    stream_step_items_to_queue(items, queue)
+
+
+def forget_failure(result: RunResultStreaming) -> None:
+    """What ended the run loop is no failure."""
+    result._stored_exception = None
 
 
 def output_schema(tool: FunctionTool) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from agents import (
 )
 from agents.memory import Session as SDKSession
 
-from turnwise.errors import UsageError
+from turnwise.errors import AlreadyCommitted, UsageError
+from turnwise.runner.answered import Answering
 from turnwise.runner.blocking import run_until_complete
 from turnwise.runner.options import RunOptions
 from turnwise.runner.sharing import TurnResult, keep_from_caller, may_share
@@ -31,12 +32,15 @@ class Runner:
     """Runs agents. With a session of Turnwise a run is one turn: committed at its end, or not.
 
     `session` stands for all sessions (then `session_id` names one) or is bound to one. `turn_id`
-    makes a run safe to send again: once committed it does not run a second time, and
-    AlreadyCommitted brings what it had added. `busy` says what to do while another turn runs on
-    the session: "wait" in line for up to `timeout` seconds (None: for ever), or "reject".
-    `on_error="keep"` commits, when the run raises, what the SDK had saved until then. Everything
-    else is what `agents.Runner` takes. Without a session, or with one that is not of Turnwise's
-    making, a run is the SDK's own.
+    makes a run safe to send again: once committed it does not run a second time, and whoever sends
+    it again, with the same input and starting agent (else TurnIdReused is raised), gets the same
+    result: final output, usage and new items, but not the context, nor the results of guardrails.
+    A run whose worker died goes on where that worker had come to.
+
+    `busy` says what to do while another turn runs on the session: "wait" in line for up to
+    `timeout` seconds (None: for ever), or "reject". `on_error="keep"` commits, when the run raises,
+    what the SDK had saved until then. Everything else is what `agents.Runner` takes. Without a
+    session, or with one that is not of Turnwise's making, a run is the SDK's own.
 
     Raises what `Session.turn` raises, and what the run raises.
     """
@@ -60,19 +64,25 @@ class Runner:
             _check_foreign(session, session_id, turn_id)
             return await agents.Runner.run(starting_agent, input, session=session, **options)
         shared = may_share(starting_agent, input, options)
-        async with session.turn(
-            session_id,
-            turn_id=turn_id,
-            busy=busy,
-            timeout=timeout,
-            on_error=on_error,
-            shared=shared,
-        ) as turn:
-            try:
-                result = await agents.Runner.run(starting_agent, input, session=turn, **options)
-            except AgentsException as error:
-                keep_from_caller(error.run_data)
-                raise
+        named = session.named(session_id)
+        answering = Answering(session, named, turn_id, starting_agent, input)
+        try:
+            async with session.turn(
+                named,
+                turn_id=turn_id,
+                busy=busy,
+                timeout=timeout,
+                on_error=on_error,
+                shared=shared,
+            ) as turn:
+                try:
+                    result = await agents.Runner.run(starting_agent, input, session=turn, **options)
+                except AgentsException as error:
+                    keep_from_caller(error.run_data)
+                    raise
+                answering.keep(turn.turn, result)
+        except AlreadyCommitted as error:
+            return (await answering.again(error)).result(options.get("context"))
         if shared:
             result.__class__ = TurnResult
         return result
@@ -123,6 +133,7 @@ class Runner:
             session_id=named,
             on_error=on_error,
             idle_timeout=stream_idle_timeout,
+            answering=Answering(session, named, turn_id, starting_agent, input),
         )
 
 

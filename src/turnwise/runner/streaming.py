@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from typing import Any, Literal, cast
 
 from agents import RunResultStreaming, StreamEvent, TResponseInputItem
 
-from turnwise.durable import install
-from turnwise.errors import StreamIdle
+from turnwise.durable import Retelling, install
+from turnwise.errors import AlreadyCommitted, StreamIdle
+from turnwise.runner.answered import Answering
 from turnwise.session import Items, Session, TurnSession
 from turnwise.turns import OnError, Turn, end
 
@@ -31,6 +32,7 @@ def streamed(
     session_id: str,
     on_error: OnError,
     idle_timeout: float | None,
+    answering: Answering,
 ) -> RunResultStreaming:
     """Start the run, and see to its turn."""
     install()
@@ -38,7 +40,7 @@ def streamed(
     result = run(opening)
     result.__class__ = TurnResultStreaming
     turned = cast(TurnResultStreaming, result)
-    turned._turn_end = TurnEnd(turned, opening, on_error, idle_timeout)
+    turned._turn_end = TurnEnd(turned, opening, on_error, idle_timeout, answering)
     return turned
 
 
@@ -94,13 +96,16 @@ class TurnEnd:
         opening: OpeningSession,
         on_error: OnError,
         idle_timeout: float | None,
+        answering: Answering,
     ) -> None:
         self._result = result
         self._opening = opening
         self._on_error = on_error
         self._idle_timeout = idle_timeout
         self._idle: StreamIdle | None = None
+        self._answering = answering
         self._told = False
+        self.again: Retelling | None = None
         self.cancelled = False
         opening.on_lost = result.cancel
         self._task = asyncio.create_task(self._end(), name="turnwise-turn-end")
@@ -140,7 +145,12 @@ class TurnEnd:
         turn = self._opening.turn
         ours = self._idle or (turn.lost if turn else None)
         if turn is not None:
+            if error is None and ours is None:
+                self._answering.keep(turn, self._result)
             await end(turn, error or ours, self._on_error)
+        elif isinstance(error, AlreadyCommitted):
+            self.again = await self._answering.again(error)
+            self.again.fill(self._result)
         if ours is not None:
             raise ours
 
@@ -157,6 +167,11 @@ class TurnEnd:
         result._check_errors()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
         return result._stored_exception
 
+    def told_again(self) -> Iterator[StreamEvent]:
+        """The events of a run that was committed before, if this is one; once."""
+        again, self.again = self.again, None
+        return iter(()) if again is None else again.events()
+
     def _log(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None and not self._told:
             _log.error("a streamed turn that nobody read was not committed: %s", error)
@@ -171,14 +186,19 @@ class TurnResultStreaming(RunResultStreaming):
         """The events of the run, as the SDK gives them; ends when the turn is committed."""
         events = cast("Any", super().stream_events())
         try:
-            async with aclosing(events):
-                async for event in events:
-                    timer = self._turn_end.watch()
-                    try:
-                        yield event
-                    finally:
-                        if timer is not None:
-                            timer.cancel()
+            try:
+                async with aclosing(events):
+                    async for event in events:
+                        timer = self._turn_end.watch()
+                        try:
+                            yield event
+                        finally:
+                            if timer is not None:
+                                timer.cancel()
+            except AlreadyCommitted:
+                await self._turn_end.wait()
+            for event in self._turn_end.told_again():
+                yield event
         finally:
             await self._turn_end.wait()
 

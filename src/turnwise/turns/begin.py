@@ -141,6 +141,8 @@ class Beginning:
             turn_id=self._turn_id,
             items=await self._worker.reader.added(self._session_id, answer),
             committed_at=answer.record.at / 1000 if answer.record else 0.0,
+            payload=answer.record.payload if answer.record else b"",
+            end=answer.end,
         )
 
     def _timeout(self, answer: Busy | Queued, timeout: float) -> BusyTimeout:

@@ -95,6 +95,18 @@ class Reader:
         except DecodeError as error:
             raise await self.located(session_id, error) from None
 
+    async def before(self, session_id: str, end: int, last: int | None) -> list[Item]:
+        """The items in front of a position, or the last of them; the caller's own."""
+        history = await self._store.read(session_id)
+        elements = history.elements[:end] if isinstance(history, History) else []
+        items = [element for element in elements if is_item(element)]
+        if last is not None:
+            items = items[max(0, len(items) - last) :]
+        try:
+            return self._codec.decode_many(items)
+        except DecodeError as error:
+            raise await self.located(session_id, error) from None
+
     async def located(self, session_id: str, error: DecodeError) -> Exception:
         """The error that names the first item which cannot be decoded."""
         history = await self._store.read(session_id)

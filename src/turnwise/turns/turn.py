@@ -58,12 +58,13 @@ class Turn:
         self.on_lost: Callable[[], object] = _nobody
         self.ended = False
         self.replay: object | None = None
+        self.payload = b""
         self.repeatable_tools = worker.settings.repeatable_tools
         self._worker = worker
         self._token = token
         self._grant = grant
         self._past = past
-        self._minted = minted
+        self.is_minted = minted
         self._kept = grant.items
         self._added: list[bytes] = []
         self._added_bytes = 0
@@ -82,10 +83,14 @@ class Turn:
         They are the caller's own, or with `shared` those of the cache: to be read only.
         """
         await self._check()
-        codec = self._worker.codec
+        while not self._knows(before := self._wanted(last)):
+            await self._load(before)
+        # No await from here on: these are the items of one moment, and `pop` takes what it got.
         added = self._added if last is None else self._added[max(0, len(self._added) - last) :]
-        wanted = None if last is None else last - len(added)
-        return await self._before(wanted, shared) + codec.decode_many(added)
+        try:
+            return self._before(before, shared) + self._worker.codec.decode_many(added)
+        except DecodeError as error:
+            raise await self._worker.reader.located(self.session_id, error) from None
 
     async def add(self, items: Iterable[Mapping[str, Any]]) -> None:
         """Add items at the end. Raises InvalidItem, ItemTooLarge, TurnTooLarge: none is added."""
@@ -108,6 +113,10 @@ class Turn:
         await self._check()
         self._kept, self._added, self._added_bytes = 0, [], 0
 
+    def added(self) -> list[Item]:
+        """The items that this turn has added so far; the caller's own."""
+        return self._worker.codec.decode_many(self._added)
+
     def mark(self) -> Mark:
         """What this turn holds now, for `rewind`."""
         return self._kept, list(self._added), self._added_bytes
@@ -119,8 +128,10 @@ class Turn:
 
     # How it ends.
 
-    async def commit(self, payload: bytes = b"") -> None:
+    async def commit(self) -> None:
         """Make it part of the history, also if the caller is cancelled meanwhile.
+
+        `payload` is kept beside the items.
 
         A turn with an id of our own that changed nothing leaves no trace. Raises LeaseLost,
         HistoryChanged, SessionGone, SessionTooLarge, OutcomeUnknown; the turn has ended then too.
@@ -128,11 +139,11 @@ class Turn:
         if self.lost is not None:
             await self.roll_back(self.lost)
             raise self.lost
-        if self._minted and not self._added and self._kept == self._grant.items:
+        if self.is_minted and not self._added and self._kept == self._grant.items:
             await self.roll_back(None)
             return
         self._end()
-        await settled(partial(self._commit, payload, mint()))
+        await settled(partial(self._commit, mint()))
 
     async def roll_back(self, reason: BaseException | None) -> None:
         """Give the session free with its history as it was. Never raises for the store."""
@@ -147,33 +158,42 @@ class Turn:
 
     # Inside.
 
-    async def _before(self, last: int | None, shared: bool) -> list[Item]:
-        """Items of the history before this turn, as far as this turn kept them."""
-        dropped = self._grant.items - self._kept
-        last = self._kept if last is None else min(last, self._kept)
-        if last == 0:
-            return []
-        past = await self._known(last + dropped)
-        try:
-            if shared and past.complete:
-                return past.items()[self._kept - last : self._kept]
-            items = past.copies(last + dropped)
-        except DecodeError as error:
-            raise await self._worker.reader.located(self.session_id, error) from None
-        return items[:last]
+    def _wanted(self, last: int | None) -> int:
+        """How many of the turn's `last` items are from the history before it."""
+        return self._kept if last is None else min(max(0, last - len(self._added)), self._kept)
 
-    async def _known(self, last: int) -> Past:
-        """The history at the turn's begin, at least its last items."""
+    def _knows(self, before: int) -> bool:
+        """Whether that many of the kept items are here, behind which some may have been dropped."""
         past = self._past
-        if past is None or not (past.complete or len(past) >= last):
-            wanted = None if last == self._grant.items else last
-            past = self._past = await self._worker.reader.past(self.session_id, wanted)
-            if past is None:
-                raise self._lose(refusals.gone(self.session_id, self.turn_id))
-            if past.tip != self._grant.tip:
-                stale = Stale(past.incarnation, moved=past.incarnation == self._grant.incarnation)
-                raise self._lose(self._not_ours(stale))
-        return past
+        return before == 0 or (
+            past is not None and (past.complete or len(past) >= before + self._dropped)
+        )
+
+    async def _load(self, before: int) -> None:
+        """Read the history at the turn's begin, that far back at least."""
+        wanted = before + self._dropped
+        past = await self._worker.reader.past(
+            self.session_id, None if wanted == self._grant.items else wanted
+        )
+        if past is None:
+            raise self._lose(refusals.gone(self.session_id, self.turn_id))
+        if past.tip != self._grant.tip:
+            stale = Stale(past.incarnation, moved=past.incarnation == self._grant.incarnation)
+            raise self._lose(self._not_ours(stale))
+        self._past = past
+
+    def _before(self, last: int, shared: bool) -> list[Item]:
+        """The last items of the history before this turn, as far as this turn kept them."""
+        past = self._past
+        if last == 0 or past is None:
+            return []
+        if shared and past.complete:
+            return past.items()[self._kept - last : self._kept]
+        return past.copies(last + self._dropped)[:last]
+
+    @property
+    def _dropped(self) -> int:
+        return self._grant.items - self._kept
 
     def _journal_refused(self, answer: Stale | Gone) -> TurnwiseError:
         return self._lose(self._not_ours(answer))
@@ -218,7 +238,7 @@ class Turn:
         if not self.ended:
             self.on_lost()
 
-    async def _commit(self, payload: bytes, commit_id: str) -> None:
+    async def _commit(self, commit_id: str) -> None:
         await self._lease.stopped()
         codec, grant = self._worker.codec, self._grant
         packed = [codec.pack(text) for text in self._added]
@@ -234,7 +254,7 @@ class Turn:
                 commit_id,
                 packed,
                 keep=keep,
-                payload=payload,
+                payload=self.payload,
             )
         except StoreUnavailable as error:
             unknown = refusals.unknown_outcome(self.session_id, self.turn_id)

@@ -1,0 +1,222 @@
+"""A turn_id sent again: it runs once, and everybody gets the same answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from agents import Agent, ModelSettings, RunConfig, ToolOutputImage, function_tool
+from pydantic import BaseModel
+
+from tests.integration.durable_lab import Ledger, Sage, calls, read, says
+from tests.integration.stores import KINDS, Sessions, sessions_on
+from tests.integration.test_durable_deaths import SCENARIOS
+from turnwise import Runner
+from turnwise.errors import AlreadyCommitted, TurnIdReused
+from turnwise.session import Session
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=KINDS)
+async def sessions(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Sessions]:
+    async with sessions_on(request.param, tmp_path_factory.mktemp("stores")) as sessions:
+        yield sessions
+
+
+@pytest.fixture
+def session(sessions: Sessions) -> Session:
+    return sessions.worker().bind(sessions.new_id())
+
+
+def facts(result: Any) -> dict[str, Any]:
+    """What every sender of a turn_id gets."""
+    return {
+        "output": result.final_output,
+        "type": type(result.final_output),
+        "usage": repr(result.context_wrapper.usage),
+        "responses": [
+            (response.response_id, response.request_id, repr(response.usage), response.output)
+            for response in result.raw_responses
+        ],
+        "items": [
+            (item.type, item.agent.name, item.raw_item, getattr(item, "output", None))
+            for item in result.new_items
+        ],
+        "calls": [
+            (item.description, item.tool_origin)
+            for item in result.new_items
+            if item.type == "tool_call_item"
+        ],
+        "handoffs": [
+            (item.source_agent.name, item.target_agent.name)
+            for item in result.new_items
+            if item.type == "handoff_output_item"
+        ],
+        "last": result.last_agent.name,
+        "input": result.input,
+        "list": result.to_input_list(),
+        "id": result.last_response_id,
+    }
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_the_same_answer_again(name: str, sessions: Sessions, session: Session) -> None:
+    scenario, ledger = SCENARIOS[name], Ledger()
+    await session.add_items([{"role": "user", "content": "before"}, *_reply()])
+    options = scenario.options(ledger)
+    first = await Runner.run(scenario.build(ledger), "go", session=session, turn_id="t", **options)
+    done = ledger.models.total(), ledger.tools.total()
+    other = sessions.worker().bind(session.session_id)
+    await other.add_items([{"role": "user", "content": "after"}])
+    again = await Runner.run(scenario.build(ledger), "go", session=other, turn_id="t", **options)
+    assert facts(again) == facts(first)
+    assert (ledger.models.total(), ledger.tools.total()) == done
+
+
+def _reply() -> list[Any]:
+    return [item.model_dump() for item in says("hello")]
+
+
+async def test_agents_of_the_answer_are_the_callers_own(session: Session) -> None:
+    ledger = Ledger()
+    await Runner.run(SCENARIOS["handoffs"].build(ledger), "go", session=session, turn_id="t")
+    agent = SCENARIOS["handoffs"].build(ledger)
+    again = await Runner.run(agent, "go", session=session, turn_id="t")
+    assert again.last_agent is agent
+    assert {item.agent.name for item in again.new_items} == {"first", "second"}
+
+
+@pytest.mark.parametrize("read_late", [False, True])
+@pytest.mark.parametrize("name", ["two-steps", "handoffs", "agent-tools", "output-type"])
+async def test_a_stream_tells_it_again(name: str, read_late: bool, session: Session) -> None:
+    scenario, ledger = SCENARIOS[name], Ledger()
+    first = Runner.run_streamed(scenario.build(ledger), "go", session=session, turn_id="t")
+    events = await read(first)
+    done = ledger.models.total(), ledger.tools.total()
+    again = Runner.run_streamed(scenario.build(ledger), "go", session=session, turn_id="t")
+    if read_late:
+        assert again.run_loop_task is not None
+        await asyncio.wait({again.run_loop_task})
+    assert await read(again) == events
+    assert facts(again) == facts(first)
+    assert again.is_complete
+    assert (ledger.models.total(), ledger.tools.total()) == done
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_sent_by_many_at_once_it_runs_once(
+    streamed: bool, sessions: Sessions, session: Session
+) -> None:
+    ledger = Ledger()
+    workers = [sessions.worker().bind(session.session_id) for _ in range(4)]
+
+    async def send(worker: Session) -> Any:
+        agent = SCENARIOS["two-steps"].build(ledger)
+        if not streamed:
+            return await Runner.run(agent, "go", session=worker, turn_id="t")
+        result = Runner.run_streamed(agent, "go", session=worker, turn_id="t")
+        await read(result)
+        return result
+
+    results = await asyncio.gather(*map(send, workers))
+    assert ledger.models.total() == 3
+    assert ledger.tools.total() == 2
+    for result in results[1:]:
+        assert facts(result) == facts(results[0])
+
+
+async def test_streamed_then_not_streamed(session: Session) -> None:
+    ledger = Ledger()
+    agent = SCENARIOS["two-steps"].build(ledger)
+    first = Runner.run_streamed(agent, "go", session=session, turn_id="t")
+    await read(first)
+    assert facts(await Runner.run(agent, "go", session=session, turn_id="t")) == facts(first)
+
+
+async def test_another_input_or_agent_is_told(session: Session) -> None:
+    ledger = Ledger()
+    agent = SCENARIOS["plain"].build(ledger)
+    await Runner.run(agent, "go", session=session, turn_id="t")
+    with pytest.raises(TurnIdReused, match="another input"):
+        await Runner.run(agent, "stop", session=session, turn_id="t")
+    other = Agent(name="b", model=agent.model)
+    with pytest.raises(TurnIdReused, match="agent 'a', not 'b'"):
+        await Runner.run(other, "go", session=session, turn_id="t")
+    with pytest.raises(TurnIdReused):
+        await read(Runner.run_streamed(other, "go", session=session, turn_id="t"))
+    assert len(await session.get_items()) == 2
+
+
+async def test_a_turn_without_a_run_has_no_answer(session: Session) -> None:
+    async with session.turn(turn_id="t") as turn:
+        await turn.add_items([{"role": "user", "content": "hi"}])
+    with pytest.raises(AlreadyCommitted) as caught:
+        await Runner.run(SCENARIOS["plain"].build(Ledger()), "go", session=session, turn_id="t")
+    assert caught.value.items == [{"role": "user", "content": "hi"}]
+    with pytest.raises(AlreadyCommitted):
+        async with session.turn(turn_id="t"):
+            pass
+
+
+async def test_a_cleared_history_has_no_answer_left(session: Session) -> None:
+    agent = SCENARIOS["plain"].build(Ledger())
+    await Runner.run(agent, "go", session=session, turn_id="t")
+    await session.clear_session()
+    with pytest.raises(AlreadyCommitted):
+        await Runner.run(agent, "go", session=session, turn_id="t")
+
+
+class City(BaseModel):
+    name: str
+
+
+async def test_outputs_of_tools_are_as_they_were(session: Session) -> None:
+    """JSON values and ToolOutputs exactly, others as the text that the model saw."""
+    values = {
+        "one": {"a": [1, 2.5, None, True]},
+        "two": ToolOutputImage(image_url="https://example.com/a.png"),
+        "three": [1, 2],
+        "four": City(name="Oslo"),
+    }
+
+    def tool(name: str) -> Any:
+        return function_tool(lambda: values[name], name_override=name)
+
+    agent = Agent(
+        name="a",
+        model=Sage(Ledger(), "m", calls(*values), says("done")),
+        tools=[tool(name) for name in values],
+    )
+    await Runner.run(agent, "go", session=session, turn_id="t")
+    again = await Runner.run(agent, "go", session=session, turn_id="t")
+    outputs = [item.output for item in again.new_items if item.type == "tool_call_output_item"]
+    assert outputs == [values["one"], values["two"], values["three"], "name='Oslo'"]
+
+
+async def test_a_tools_output_may_be_the_answer(session: Session) -> None:
+    agent = Agent(
+        name="a",
+        model=Sage(Ledger(), "m", calls("one")),
+        tools=[function_tool(lambda: {"x": 1}, name_override="one")],
+        tool_use_behavior="stop_on_first_tool",
+    )
+    first = await Runner.run(agent, "go", session=session, turn_id="t")
+    again = await Runner.run(agent, "go", session=session, turn_id="t")
+    assert first.final_output == again.final_output == "{'x': 1}"
+
+
+async def test_a_run_that_fails_has_no_answer_and_may_be_sent_again(session: Session) -> None:
+    ledger = Ledger()
+    bad = Agent(name="a", model=Sage(ledger, "m", lambda items: 1 / 0))  # type: ignore[arg-type, return-value]  # the model fails
+    with pytest.raises(ZeroDivisionError):
+        await Runner.run(bad, "go", session=session, turn_id="t")
+    good = SCENARIOS["plain"].build(ledger)
+    config = RunConfig(model_settings=ModelSettings(temperature=0))
+    result = await Runner.run(good, "go", session=session, turn_id="t", run_config=config)
+    assert result.final_output == "hello"
