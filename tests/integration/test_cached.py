@@ -182,3 +182,21 @@ async def test_a_history_longer_than_one_answer_is_read_whole_and_in_part(
         assert await turn.pop_item() == items[-1]
         assert await turn.get_items(3) == items[-4:-1]
     assert await workers.new.bind(name).get_items() == items[:-1]
+
+
+async def test_tasks_of_one_turn_see_one_moment_each(sessions: Sessions, workers: Workers) -> None:
+    """Also while the turn still reads a history that was too long for its begin."""
+    session = workers.foreign.bind(sessions.new_id())
+    items: list[Any] = [{"role": "user", "content": str(number)} for number in range(600)]
+    await session.add_items(items)
+    async with workers.new.turn(session.session_id) as turn:
+        popped = await asyncio.gather(*(turn.pop_item() for _ in range(4)))
+        assert sorted(str(item) for item in popped) == sorted(map(str, items[-4:]))
+        assert await turn.get_items() == items[:-4]
+    async with workers.new.turn(session.session_id) as turn:
+        new: Any = {"role": "user", "content": "new"}
+        seen, tail, _ = await asyncio.gather(
+            turn.get_items(), turn.get_items(2), turn.add_items([new])
+        )
+        assert seen in (items[:-4], [*items[:-4], new])
+        assert tail in (items[-6:-4], [items[-5], new])
