@@ -239,6 +239,39 @@ async def test_standing_still_at_the_commit(server: ValkeyServer) -> None:
         assert known.value.items == [message("one")]
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_cancelled_while_it_stands_still(server: ValkeyServer, fails: bool) -> None:
+    """The end of the turn is settled before the cancellation goes on."""
+
+    async def work() -> None:
+        async with session.turn("user-1", turn_id="turn") as turn:
+            await turn.add_items([message("one")])
+            server.pause()
+            done.set()
+            if fails:
+                raise ZeroDivisionError
+
+    async def ends() -> bool:
+        return connections_in_use(session) > 0 or task.done()
+
+    done = asyncio.Event()
+    async with RedisSession.from_url(server.url) as session:
+        task = asyncio.create_task(work())
+        await done.wait()
+        await until(ends, LONG, "its last call was on its way")
+        for _ in range(3):
+            task.cancel()
+            await asyncio.sleep(0)
+        assert not task.done()
+        server.resume()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        expected = [] if fails else [message("one")]
+        assert await session.bind("user-1").get_items() == expected
+        await assert_free(session, "user-1")
+        assert connections_in_use(session) == 0
+
+
 async def test_standing_still_for_a_moment(server: ValkeyServer) -> None:
     """Shorter than patience and lease: nobody notices."""
     async with RedisSession.from_url(f"{server.url}?socket_timeout=0.1") as session:
