@@ -9,7 +9,7 @@ from typing import Any
 
 from demo.board import AT_ONCE, Board
 from demo.model import MODEL
-from demo.process import SENT, SENT_AGAIN, WorkerProcess
+from demo.process import BEGUN, SENT_AGAIN, WorkerProcess
 from demo.recording import Recording
 from demo.replay import Replay
 from demo.setup import Setup
@@ -108,8 +108,6 @@ class Conductor:
                 self._called(worker, turn, message["of"])
             case "served":
                 self._served(worker, turn)
-            case "known":
-                self._known(worker, turn)
             case "lost":
                 self._board.log(f"{worker} could not commit {turn}: {message['reason']}")
                 self._send_again(worker, turn, message["reason"])
@@ -117,6 +115,7 @@ class Conductor:
                 raise DemoFailed(f"{worker} failed in {turn}:\n{message['reason']}")
 
     def _begun(self, worker: WorkerProcess, turn: str, attempt: int) -> None:
+        worker.turns[turn] = BEGUN
         if attempt > 1:
             self._board.taken_over += 1
             self._board.log(f"{worker} took over {turn}, attempt {attempt}")
@@ -131,16 +130,12 @@ class Conductor:
         self._kill_if_due(worker, turn)
 
     def _served(self, worker: WorkerProcess, turn: str) -> None:
-        del worker.turns[turn]
+        """If it did not begin there, the worker that it was sent to before had committed it."""
+        if worker.turns.pop(turn) == SENT_AGAIN:
+            self._board.known += 1
+            self._board.log(f"{turn} had been committed already; {worker} was told so")
+            worker = self._replay(turn).sent_to[-2]
         self._advance(turn, worker)
-
-    def _known(self, worker: WorkerProcess, turn: str) -> None:
-        """Sent again, it turned out to be committed: by the worker that it was sent to before."""
-        del worker.turns[turn]
-        self._board.known += 1
-        self._board.log(f"{turn} had been committed already; {worker} was told so")
-        *_, before, _worker = self._replay(turn).sent_to
-        self._advance(turn, before)
 
     def _advance(self, turn: str, worker: WorkerProcess) -> None:
         replay = self._replay(turn)
@@ -188,4 +183,4 @@ class Conductor:
 def _model_after(doing: str) -> str:
     """What a turn does when the model is called, after what it did before."""
     tool = doing.removeprefix(f"{MODEL} ← ")
-    return MODEL if tool in (SENT, SENT_AGAIN, MODEL) else f"{MODEL} ← {tool}"
+    return MODEL if tool in (BEGUN, MODEL) else f"{MODEL} ← {tool}"

@@ -12,8 +12,8 @@ from typing import Any, Self
 
 from demo.setup import Setup
 
-SENT, SENT_AGAIN = "sent", "sent again"
-"""What a turn does that has not called the model yet."""
+SENT, SENT_AGAIN, BEGUN = "sent", "sent again", "begun"
+"""What becomes of a turn before it calls the model."""
 
 _PATIENCE = 5.0
 

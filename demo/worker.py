@@ -63,7 +63,7 @@ async def serve(
             max_turns=None,
         )
     except AlreadyCommitted:
-        tell("known", turn.id)
+        tell("served", turn.id)
     except (LeaseLost, StoreUnavailable) as error:
         tell("lost", turn.id, reason=str(error))
     except Exception as error:
