@@ -25,6 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.integration.stores import KINDS, Sessions, sessions_on
+from tests.integration.test_exact import ODD, exactly
 from tests.scripted import Reply, Script, calls, says
 from turnwise import Runner
 from turnwise.session import Session
@@ -218,3 +219,37 @@ async def test_a_conversation_goes_as_with_the_sdks_session(
                 assert await turn.get_items() == await model.get_items()
     finally:
         model.close()
+
+
+@function_tool
+def surrogate() -> str:
+    return "\ud83d"
+
+
+@pytest.mark.parametrize("way", ["run", "stream"])
+async def test_odd_items_go_as_with_the_sdks_session(
+    sessions: Sessions, workers: tuple[Session, Session], way: Way
+) -> None:
+    """Also when the turn is sent again. Only what the SDK's session itself alters is left out."""
+    odd = [item for name, item in ODD.items() if name != "two halves of a pair as two characters"]
+    session, model = workers[0].bind(sessions.new_id()), agents.SQLiteSession("model")
+    for number, item in enumerate([*odd, {"role": "user", "content": "\udc00"}]):
+
+        def agent(number: int = number) -> Agent[Any]:
+            script = Script(calls("surrogate", f"call_{number}"), says("\ud83d said"))
+            return Agent(name="agent", model=script, tools=[surrogate])
+
+        items: list[Any] = [item]
+        theirs = await agents.Runner.run(agent(), items, session=model)
+        for _ in range(2):
+            ours: Any
+            if way == "run":
+                ours = await Runner.run(agent(), items, session=session, turn_id=str(number))
+            else:
+                ours = await _drain(
+                    Runner.run_streamed(agent(), items, session=session, turn_id=str(number))
+                )
+            assert ours.final_output == theirs.final_output
+            assert exactly(ours.to_input_list(), theirs.to_input_list())
+            assert exactly(await session.get_items(), await model.get_items())
+    model.close()

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from agents import function_tool
 
-from tests.scripted import agent, calls, echo, outline, says
+from tests.scripted import agent, calls, echo, outline, says, script_of
 from turnwise import MemorySession, Runner, SQLiteSession
-from turnwise.errors import AlreadyCommitted, UsageError
+from turnwise.errors import UsageError
 from turnwise.session import Session
 
 
@@ -31,8 +31,9 @@ def test_runs_follow_each_other(loop: asyncio.AbstractEventLoop, tmp_path: Path)
     helper = agent(echo)
     assert Runner.run_sync(helper, "one", session=session).final_output == "1 items"
     assert Runner.run_sync(helper, "two", session=session, turn_id="t").final_output == "3 items"
-    with pytest.raises(AlreadyCommitted):
-        Runner.run_sync(helper, "two", session=session, turn_id="t")
+    again = Runner.run_sync(helper, "two", session=session, turn_id="t")
+    assert again.final_output == "3 items"
+    assert len(script_of(helper).asked) == 2
     history = loop.run_until_complete(session.get_items())
     assert outline(history) == ["one", "1 items", "two", "3 items"]
     loop.run_until_complete(session.aclose())

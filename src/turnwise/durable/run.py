@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -165,7 +166,10 @@ def digest(input: object) -> str:
     """What tells apart runs of the same agent in the same place, and two runs of one turn_id."""
     if isinstance(input, RunState):
         return "resumed"
-    text = msgspec.json.encode(input, enc_hook=_plain, order="deterministic")
+    try:
+        text = msgspec.json.encode(input, enc_hook=_plain, order="deterministic")
+    except UnicodeEncodeError:  # a lone surrogate, which JSON proper has no form for
+        text = json.dumps(input, default=_plain, sort_keys=True).encode()
     return hashlib.blake2b(text, digest_size=6).hexdigest()
 
 
