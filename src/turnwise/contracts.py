@@ -56,7 +56,6 @@ from turnwise.types import (
     Waiting,
 )
 
-FIRST_ITEM_BYTE = 0x10
 READ = 256
 """The most elements that one answer of `begin`, `next` or a duplicate carries."""
 RECENT = 64

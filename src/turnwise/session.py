@@ -26,6 +26,7 @@ from turnwise.turns import (
 from turnwise.types import Absent, Info
 
 Items = list[TResponseInputItem]
+SDKSettings = SessionSettings | dict[str, Any] | None
 
 
 class TurnSession:
@@ -82,7 +83,7 @@ class Session:
         *,
         session_id: str | None = None,
         limit: int | None = None,
-        session_settings: SessionSettings | dict[str, Any] | None = None,
+        session_settings: SDKSettings = None,
     ) -> None:
         self.worker = worker
         self.session_id = "" if session_id is None else check_session_id(session_id)
@@ -93,7 +94,7 @@ class Session:
         session_id: str,
         *,
         limit: int | None = None,
-        session_settings: SessionSettings | dict[str, Any] | None = None,
+        session_settings: SDKSettings = None,
     ) -> Self:
         """The session of this id, on the same store. Raises InvalidSessionId."""
         bound = copy(self)
@@ -232,9 +233,7 @@ def effective_limit(limit: int | None, settings: SessionSettings | None) -> int 
     return None if limit is None or limit < 0 else limit
 
 
-def _settings(
-    limit: int | None, settings: SessionSettings | dict[str, Any] | None
-) -> SessionSettings:
+def _settings(limit: int | None, settings: SDKSettings) -> SessionSettings:
     """Settings of this object's own: the SDK's can be changed."""
     known = SessionSettings() if settings is None else coerce_session_settings(settings)
     return dataclasses.replace(known, limit=known.limit if limit is None else limit)

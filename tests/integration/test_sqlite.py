@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from tests.integration import sqlite_processes
-from turnwise.stores.elements import is_item
+from turnwise.codec.elements import is_item
 from turnwise.stores.sqlite import SQLiteStore
 from turnwise.types import Absent, Base, Done, Grant, History, Queued
 

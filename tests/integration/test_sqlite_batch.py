@@ -13,8 +13,8 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from turnwise.codec.elements import is_item
 from turnwise.errors import NewerFormat, StoreRefused, StoreUnavailable
-from turnwise.stores.elements import is_item
 from turnwise.stores.sqlite import SQLiteStore
 from turnwise.stores.sqlite.batch import MOST
 from turnwise.stores.verbs import Verbs

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from turnwise.codec.elements import FIRST_ITEM_BYTE
 from turnwise.codec.errors import DecodeError
 from turnwise.codec.jsons import (
     BRACE,
@@ -25,7 +26,6 @@ from turnwise.codec.jsons import (
 )
 from turnwise.codec.zstd import ALONE, DESCRIPTOR, ITEMS_1, SIZE_IN_4_BYTES, Zstd, ZstdError
 
-_FIRST_ITEM_BYTE = 0x10
 # Under this many elements, joining them costs more than it saves.
 _WORTH_JOINING = 8
 _FAULTS = (*LOAD_FAULTS, ZstdError, IndexError, MemoryError)
@@ -128,6 +128,6 @@ class Codec:
 def _not_an_item(data: bytes) -> str:
     if not data:
         return "the element is empty"
-    if data[0] < _FIRST_ITEM_BYTE:
+    if data[0] < FIRST_ITEM_BYTE:
         return f"the element is a marker (first byte 0x{data[0]:02x}), not an item"
     return f"unknown first byte 0x{data[0]:02x}: a newer version may have written it"

@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 from typing import Any, Self, Unpack
 
-from agents.memory.session_settings import SessionSettings
-
 from turnwise.connect import clients
 from turnwise.connect.settings import Options, bounds, name, settings
 from turnwise.contracts import Store
 from turnwise.errors import UsageError
-from turnwise.session import Session
+from turnwise.session import SDKSettings, Session
 from turnwise.stores.memory import MemoryStore
 from turnwise.stores.redis import Client, RedisStore
 from turnwise.stores.sqlite import SQLiteStore
 from turnwise.turns import Worker
 
-SDKSettings = SessionSettings | dict[str, Any] | None
 DEFAULT_PREFIX = "agents:sessions:"
 
 

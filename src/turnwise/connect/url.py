@@ -10,11 +10,11 @@ from turnwise.connect.sessions import (
     DEFAULT_PREFIX,
     MemorySession,
     RedisSession,
-    SDKSettings,
     SQLiteSession,
 )
 from turnwise.connect.settings import Options
 from turnwise.errors import InvalidURL
+from turnwise.session import SDKSettings
 
 
 def connect(

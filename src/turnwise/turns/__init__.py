@@ -2,10 +2,11 @@
 
 from turnwise.turns.begin import Busyness
 from turnwise.turns.block import OnError, block, check_on_error, end
+from turnwise.turns.equipment import worker_name
 from turnwise.turns.ids import check_session_id
 from turnwise.turns.settings import Settings, check_number
 from turnwise.turns.turn import Turn
-from turnwise.turns.worker import Worker, worker_name
+from turnwise.turns.worker import Worker
 
 __all__ = [
     "Busyness",

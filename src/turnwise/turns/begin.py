@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 from turnwise.cache import Past
 from turnwise.errors import AlreadyCommitted, BusyTimeout, TurnwiseError, UsageError
 from turnwise.hooks import TurnWaited
 from turnwise.turns import refusals
+from turnwise.turns.equipment import Equipment
 from turnwise.turns.ids import mint
 from turnwise.turns.shield import to_the_end
 from turnwise.types import (
@@ -22,9 +23,6 @@ from turnwise.types import (
     Stale,
     Waiting,
 )
-
-if TYPE_CHECKING:
-    from turnwise.turns.worker import Worker
 
 Busyness = Literal["wait", "reject"]
 """What to do about a busy session: stand in line for it, or raise SessionBusy at once."""
@@ -54,7 +52,7 @@ class Beginning:
     """
 
     def __init__(
-        self, worker: Worker, session_id: str, turn_id: str, cached: Past | None, *, fresh: bool
+        self, worker: Equipment, session_id: str, turn_id: str, cached: Past | None, *, fresh: bool
     ) -> None:
         self.token = mint()
         self.sent = 0.0

@@ -7,10 +7,10 @@ from typing import Any
 
 from turnwise.cache import Cache, Item, Past
 from turnwise.codec import Codec, DecodeError
+from turnwise.codec.elements import MARKER, RECORD, is_item
 from turnwise.contracts import READ, Store
 from turnwise.errors import UndecodableItem
 from turnwise.pairs import paired
-from turnwise.stores.elements import MARKER, RECORD, is_item
 from turnwise.types import Absent, Duplicate, History
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from turnwise.cache import Item, Past
 from turnwise.codec import DecodeError
@@ -19,14 +19,12 @@ from turnwise.errors import (
 )
 from turnwise.hooks import TurnCommitted, TurnLost, TurnRolledBack
 from turnwise.turns import refusals
+from turnwise.turns.equipment import Equipment
 from turnwise.turns.ids import mint
 from turnwise.turns.journal import Journal
 from turnwise.turns.lease import Lease
 from turnwise.turns.shield import settled, to_the_end
 from turnwise.types import Base, Done, Full, Gone, Grant, Renewed, Stale
-
-if TYPE_CHECKING:
-    from turnwise.turns.worker import Worker
 
 Lost = TurnError | StoreUnavailable
 Mark = tuple[int, list[bytes], int]
@@ -42,7 +40,7 @@ class Turn:
 
     def __init__(
         self,
-        worker: Worker,
+        worker: Equipment,
         session_id: str,
         token: str,
         grant: Grant,

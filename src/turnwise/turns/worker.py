@@ -2,49 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import os
-import socket
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from turnwise.cache import Cache, Item, Past
-from turnwise.codec import Codec, DecodeError
-from turnwise.contracts import Store
-from turnwise.errors import StoreError, StoreUnavailable
-from turnwise.hooks import TurnBegun, TurnEvent, tell
+from turnwise.cache import Item, Past
+from turnwise.codec import DecodeError
+from turnwise.errors import StoreUnavailable
+from turnwise.hooks import TurnBegun
 from turnwise.turns import refusals
 from turnwise.turns.begin import Beginning, Busyness
 from turnwise.turns.block import block
+from turnwise.turns.equipment import Equipment
 from turnwise.turns.ids import check_session_id, check_turn_id, mint
-from turnwise.turns.reading import Reader
-from turnwise.turns.settings import Settings
 from turnwise.turns.shield import settled, to_the_end
 from turnwise.turns.turn import Turn
-from turnwise.turns.writing import Writer
 from turnwise.types import Absent, Done, Full, Grant, Stale, Waiting
 
 T = TypeVar("T")
-_log = logging.getLogger("turnwise")
 
 
-def worker_name() -> str:
-    """Host, process and a random part: tells operators who holds a lease."""
-    return f"{socket.gethostname()}:{os.getpid()}:{mint()[:6]}"
-
-
-class Worker:
+class Worker(Equipment):
     """This process, for one store."""
-
-    def __init__(self, store: Store, settings: Settings, name: str) -> None:
-        self.store = store
-        self.settings = settings
-        self.name = name
-        self.codec = Codec(compression=settings.compression)
-        self.reader = Reader(store, self.codec, Cache(settings.cache_bytes))
-        self.writer = Writer(self.codec, settings)
 
     # Turns.
 
@@ -73,14 +52,6 @@ class Worker:
         return Turn(
             self, session_id, beginning.token, grant, past=past, start=beginning.sent, minted=fresh
         )
-
-    async def give_up(self, session_id: str, turn_id: str, token: str) -> None:
-        """Let go of a turn or a place in line. If the store does not answer, it ends by itself."""
-        try:
-            async with asyncio.timeout(self.settings.lease):
-                await self.store.abort(session_id, turn_id, token)
-        except (StoreError, TimeoutError) as error:
-            _log.warning("turn %r stays open until its lease runs out: %s", turn_id, error)
 
     async def _past(
         self, session_id: str, token: str, grant: Grant, cached: Past | None
@@ -154,13 +125,3 @@ class Worker:
         if isinstance(answer, Waiting):
             raise refusals.waiting(session_id, answer)
         return isinstance(answer, Done)
-
-    # What they all use.
-
-    def now(self) -> float:
-        """The event loop's clock, in seconds."""
-        return asyncio.get_running_loop().time()
-
-    def tell(self, event: TurnEvent) -> None:
-        if self.settings.hooks:
-            tell(self.settings.hooks, event)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from turnwise.stores.elements import parse_record
+from turnwise.codec.elements import parse_record
 from turnwise.types import (
     Absent,
     Accepted,

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from turnwise.codec.elements import MARKER, is_item, parse_record
 from turnwise.contracts import Store
-from turnwise.stores.elements import MARKER, is_item, parse_record
 from turnwise.testing.conformance.lab import LONG, Lab, Suite, expect, item
 from turnwise.testing.conformance.model import Call, Model
 from turnwise.types import Base, Grant, History, Info

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from turnwise.codec.elements import is_item, marker, parse_record
 from turnwise.contracts import READ, Bounds, Store
-from turnwise.stores.elements import is_item, marker, parse_record
 from turnwise.testing.conformance.lab import (
     Lab,
     Suite,

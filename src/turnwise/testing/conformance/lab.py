@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import pytest
 
+from turnwise.codec.elements import is_item
 from turnwise.contracts import Bounds, Store
-from turnwise.stores.elements import is_item
 from turnwise.types import Base, Done, Grant, History, Info
 
 T = TypeVar("T")

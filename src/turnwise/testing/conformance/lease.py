@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from turnwise.codec.elements import parse_record
 from turnwise.contracts import Store
-from turnwise.stores.elements import parse_record
 from turnwise.testing.conformance.lab import (
     LONG,
     Held,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import cast
 
-from turnwise.contracts import FIRST_ITEM_BYTE
 from turnwise.types import Record, RecordKind
 
+FIRST_ITEM_BYTE = 0x10
 RECORD, MARKER, TICKET, MESSAGE, CALLED_OFF = b"\x01", b"\x02", b"\x03", b"\x04", b"\x05"
 _FIRST_ITEM = bytes([FIRST_ITEM_BYTE])
 

@@ -1,0 +1,53 @@
+"""What a worker works with."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+
+from turnwise.cache import Cache
+from turnwise.codec import Codec
+from turnwise.contracts import Store
+from turnwise.errors import StoreError
+from turnwise.hooks import TurnEvent, tell
+from turnwise.turns.ids import mint
+from turnwise.turns.reading import Reader
+from turnwise.turns.settings import Settings
+from turnwise.turns.writing import Writer
+
+_log = logging.getLogger("turnwise")
+
+
+def worker_name() -> str:
+    """Host, process and a random part: tells operators who holds a lease."""
+    return f"{socket.gethostname()}:{os.getpid()}:{mint()[:6]}"
+
+
+class Equipment:
+    """The store, and the ways to read from it and to write to it."""
+
+    def __init__(self, store: Store, settings: Settings, name: str) -> None:
+        self.store = store
+        self.settings = settings
+        self.name = name
+        self.codec = Codec(compression=settings.compression)
+        self.reader = Reader(store, self.codec, Cache(settings.cache_bytes))
+        self.writer = Writer(self.codec, settings)
+
+    def now(self) -> float:
+        """The event loop's clock, in seconds."""
+        return asyncio.get_running_loop().time()
+
+    def tell(self, event: TurnEvent) -> None:
+        if self.settings.hooks:
+            tell(self.settings.hooks, event)
+
+    async def give_up(self, session_id: str, turn_id: str, token: str) -> None:
+        """Let go of a turn or a place in line. If the store does not answer, it ends by itself."""
+        try:
+            async with asyncio.timeout(self.settings.lease):
+                await self.store.abort(session_id, turn_id, token)
+        except (StoreError, TimeoutError) as error:
+            _log.warning("turn %r stays open until its lease runs out: %s", turn_id, error)
