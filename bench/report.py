@@ -16,6 +16,7 @@ def tables(results: Results) -> Iterator[Table]:
     """All of them, the targets first."""
     yield _targets(results)
     yield _turns(results)
+    yield _cpu(results)
     yield _reads(results)
     yield _wire(results)
     yield _crowd(results)
@@ -69,6 +70,19 @@ def _turns(results: Results) -> Table:
         "SDK: get_items, add_items(input), add_items(output). Turnwise: the same inside "
         "session.turn(), begin and commit included, the history handed out as Runner does it; "
         "last column: as copies of the caller's own.",
+    )
+
+
+def _cpu(results: Results) -> Table:
+    rows = []
+    for length, found in results["turns"].items():
+        ours, sdk, ping = (found[f"{name} CPU"] for name in ("turnwise", "sdk", "ping"))
+        rows.append((f"{int(length):,}", _ms(sdk), _ms(ours), _times(sdk, ours), _ms(ping)))
+    return Table(
+        "The same as CPU time of the calling process (ms)",
+        ("items", "SDK", "Turnwise", "SDK ÷ Turnwise", "PING"),
+        rows,
+        "Where other programs keep the machine busy, this tells more than the clock.",
     )
 
 

@@ -37,11 +37,11 @@ class Sample:
         return {"median": self.median, "q1": first, "q3": third, "n": len(self.values)}
 
 
-async def timed(call: Call) -> float:
-    """How many milliseconds it took."""
-    start = time.perf_counter()
+async def timed(call: Call) -> tuple[float, float]:
+    """How many milliseconds it took, and how many of the processor's this process used."""
+    start, cpu = time.perf_counter(), time.process_time()
     await call()
-    return (time.perf_counter() - start) * 1000
+    return (time.perf_counter() - start) * 1000, (time.process_time() - cpu) * 1000
 
 
 def alternating(names: Iterable[str], rounds: int) -> Iterable[list[str]]:
@@ -54,7 +54,7 @@ def alternating(names: Iterable[str], rounds: int) -> Iterable[list[str]]:
 async def measure(
     calls: Mapping[str, Call], number: int, into: dict[str, Sample], before: Call
 ) -> None:
-    """Time each call once, in an order that is another for each `number`.
+    """Time each call once, in an order that is another for each `number`; CPU time as well.
 
     `before` precedes each and is not counted: it leaves all of them the same start, whatever the
     other side did to the processor's caches.
@@ -63,4 +63,6 @@ async def measure(
     shift = number % len(names)
     for name in names[shift:] + names[:shift]:
         await before()
-        into.setdefault(name, Sample()).add(await timed(calls[name]))
+        passed, cpu = await timed(calls[name])
+        into.setdefault(name, Sample()).add(passed)
+        into.setdefault(f"{name} CPU", Sample()).add(cpu)

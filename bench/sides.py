@@ -89,17 +89,21 @@ class SDKOnSQLite(SDKSide):
 
 
 class OurSide:
-    """Ours. `shared`: as `turnwise.Runner` does it, which hands the run the cache's own items."""
+    """Ours. `shared`: as `turnwise.Runner` does it, which hands the run the cache's own items.
 
-    def __init__(self, session: Session, *, shared: bool = True) -> None:
+    Histories are filled in steps of `chunk` items. Two is what turns leave: each has a marker and
+    a record of its own.
+    """
+
+    def __init__(self, session: Session, *, shared: bool = True, chunk: int = 2) -> None:
         self.session = session
         self._shared = shared
+        self._chunk = chunk
 
     async def fill(self, session_id: str, items: Items) -> None:
-        # In pairs, as turns leave them: each has a marker and a record of its own.
         bound = self.session.bind(session_id)
-        for start in range(0, len(items), 2):
-            await bound.add_items(items[start : start + 2])
+        for start in range(0, len(items), self._chunk):
+            await bound.add_items(items[start : start + self._chunk])
 
     async def turn(self, session_id: str, said: Items, answered: Items) -> Items:
         async with self.session.turn(session_id, shared=self._shared) as turn:
@@ -134,7 +138,7 @@ async def on_sqlite(folder: Path) -> AsyncIterator[tuple[OurSide, SDKOnSQLite]]:
     theirs = SDKOnSQLite(folder / "sdk.db")
     try:
         async with SQLiteSession(folder / "turnwise.db") as session:
-            yield OurSide(session), theirs
+            yield OurSide(session, chunk=_CHUNK), theirs
     finally:
         theirs.close()
 
