@@ -157,7 +157,8 @@ def error_was_formatted(context: object) -> bool:
 
 
 def mark_error_formatted(context: object) -> None:
-    setattr(context, _DEFAULT_FAILURE_HANDLED_ATTR, True)
+    if context is not None:
+        setattr(context, _DEFAULT_FAILURE_HANDLED_ATTR, True)
 
 
 def usage_of(response: Response) -> Usage:
