@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 import agents
@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from tests.integration.stores import KINDS, Sessions, sessions_on
 from tests.integration.test_exact import ODD, exactly
-from tests.scripted import Reply, Script, calls, says
+from tests.scripted import Reply, Script, calls, says, script_of
 from turnwise import Runner
 from turnwise.session import Session
 
@@ -61,6 +61,7 @@ class Exchange:
     hands_over: bool
 
 
+_TOLD_AGAIN: tuple[Way, ...] = ("run", "stream", "unread")
 exchanges = st.builds(
     Exchange,
     st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
@@ -162,20 +163,21 @@ async def _read_in_part(result: Any) -> None:
         await anext(events)
 
 
-async def _run(session: Session, exchange: Exchange, agent: Agent[Any]) -> Any:
+async def _run(session: Session, exchange: Exchange, agent: Agent[Any], turn_id: str) -> Any:
     options, text = _options(exchange), exchange.text
+    ours = options | {"session": session, "on_error": "keep", "turn_id": turn_id}
     match exchange.way:
         case "run":
-            return await Runner.run(agent, text, session=session, on_error="keep", **options)
+            return await Runner.run(agent, text, **ours)
         case "plain":
             return await agents.Runner.run(agent, text, session=session, **options)
         case "plain stream":
             result = agents.Runner.run_streamed(agent, text, session=session, **options)
             return await _drain(result)
         case "in a turn":
-            async with session.turn(on_error="keep") as turn:
+            async with session.turn(turn_id=turn_id, on_error="keep") as turn:
                 return await agents.Runner.run(agent, text, session=turn, **options)
-    result = Runner.run_streamed(agent, text, session=session, on_error="keep", **options)
+    result = Runner.run_streamed(agent, text, **ours)
     if exchange.way == "unread":
         await asyncio.wait({cast("asyncio.Task[Any]", result.run_loop_task)})
     if exchange.way == "read in part":
@@ -204,18 +206,28 @@ async def _outcome(work: Any) -> Any:
 async def test_a_conversation_goes_as_with_the_sdks_session(
     sessions: Sessions, workers: tuple[Session, Session], script: list[Exchange]
 ) -> None:
+    """And a turn that is sent again goes as it went."""
     name, model = sessions.new_id(), agents.SQLiteSession("model")
     ours, theirs = Conversation(), Conversation()
     try:
-        for exchange in script:
-            session = workers[exchange.worker].bind(name)
-            ours.results.append(await _outcome(_run(session, exchange, ours.agent(exchange))))
+        for number, exchange in enumerate(script):
+            session, turn_id = workers[exchange.worker].bind(name), f"t{number}"
+            ours.results.append(
+                await _outcome(_run(session, exchange, ours.agent(exchange), turn_id))
+            )
             theirs.results.append(
                 await _outcome(_of_the_sdk(model, exchange, theirs.agent(exchange)))
             )
             assert ours.results == theirs.results
             assert ours.asked == theirs.asked
-            async with workers[1 - exchange.worker].turn(name) as turn:
+            other = workers[1 - exchange.worker].bind(name)
+            if exchange.end == "answer" and exchange.way in _TOLD_AGAIN:
+                for way in _TOLD_AGAIN:
+                    again, agent = replace(exchange, way=way), Conversation().agent(exchange)
+                    outcome = await _outcome(_run(other, again, agent, turn_id))
+                    assert outcome == theirs.results[-1]
+                    assert script_of(agent).asked == []
+            async with other.turn() as turn:
                 assert await turn.get_items() == await model.get_items()
     finally:
         model.close()

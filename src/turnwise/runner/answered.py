@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agents import Agent
+from agents import Agent, RunConfig, SessionSettings
 from agents.result import RunResultBase
 
 from turnwise.durable import Retelling, packed_answer
 from turnwise.errors import AlreadyCommitted
+from turnwise.pairs import paired
 from turnwise.session import Session, effective_limit
 from turnwise.turns import Turn
 
@@ -23,6 +25,7 @@ class Answering:
     turn_id: str | None
     agent: Agent[Any]
     input: object
+    run_config: RunConfig | Mapping[str, Any] | None = None
 
     def keep(self, turn: Turn, result: RunResultBase) -> None:
         """Let the turn's record hold what a second answer needs; nobody else knows a minted id."""
@@ -34,7 +37,14 @@ class Answering:
         ours = self.session_id, self.turn_id
         if (error.session_id, error.turn_id) != ours or not error.payload:
             raise error
-        limit = effective_limit(None, self.session.session_settings)
         first = error.end - len(error.items)
-        before = await self.session.worker.reader.before(self.session_id, first, limit)
-        return Retelling(error, self.agent, self.input, before)
+        before = await self.session.worker.reader.before(self.session_id, first, self._limit)
+        return Retelling(error, self.agent, self.input, paired(before))
+
+    @property
+    def _limit(self) -> int | None:
+        """How much of the history the run is given: as the SDK has it, the run config says last."""
+        config = self.run_config or {}
+        given = config if isinstance(config, Mapping) else vars(config)
+        known = self.session.session_settings or SessionSettings()
+        return effective_limit(None, known.resolve(given.get("session_settings")))

@@ -65,7 +65,8 @@ class Runner:
             return await agents.Runner.run(starting_agent, input, session=session, **options)
         shared = may_share(starting_agent, input, options)
         named = session.named(session_id)
-        answering = Answering(session, named, turn_id, starting_agent, input)
+        config = options.get("run_config")
+        answering = Answering(session, named, turn_id, starting_agent, input, config)
         try:
             async with session.turn(
                 named,
@@ -133,7 +134,9 @@ class Runner:
             session_id=named,
             on_error=on_error,
             idle_timeout=stream_idle_timeout,
-            answering=Answering(session, named, turn_id, starting_agent, input),
+            answering=Answering(
+                session, named, turn_id, starting_agent, input, options.get("run_config")
+            ),
         )
 
 
