@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from turnwise.testing.plugin import no_new_task
 from turnwise.testing.servers import (
     RedisServer,
     ServerNotFound,
@@ -17,6 +18,12 @@ from turnwise.testing.servers import (
 )
 
 pytest.register_assert_rewrite("turnwise.testing.conformance")
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def no_task_is_left() -> AsyncIterator[None]:
+    async with no_new_task():
+        yield
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -15,6 +15,7 @@ from turnwise.stores.redis import RedisStore
 from turnwise.stores.redis.clients import close
 from turnwise.stores.sqlite import SQLiteStore
 from turnwise.testing.conformance import Lab
+from turnwise.testing.plugin import keys_are_owned
 
 PREFIX = "test:sessions:"
 
@@ -71,8 +72,11 @@ class RedisLab(Lab):
 
     lease = 250
 
-    def __init__(self, connect: Callable[[], Redis | RedisCluster]) -> None:
+    def __init__(
+        self, connect: Callable[[], Redis | RedisCluster], *, may_look: bool = True
+    ) -> None:
         self._connect = connect
+        self._may_look = may_look
         self.clients: list[Redis | RedisCluster] = []
         self.stores: list[RedisStore] = []
         self.client = self._client()
@@ -101,6 +105,8 @@ class RedisLab(Lab):
         await asyncio.sleep(0.01)
 
     async def aclose(self) -> None:
+        if self._may_look:
+            await keys_are_owned(self.client, PREFIX)
         for store in self.stores:
             await store.aclose()
         for client in self.clients:

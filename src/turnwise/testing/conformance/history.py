@@ -199,6 +199,8 @@ class HistoryConformance(Suite):
         young = mint()
         await (await begun(store, "s", young)).commit(*items(3))
         await store.clear("s", mint())
+        assert await contents(store, "s") == []
+        assert await self._bytes(store) == await self._size(store)
         assert isinstance(await asked(store, "s", young), Duplicate)
         assert isinstance(await asked(store, "s", old), Grant)
 

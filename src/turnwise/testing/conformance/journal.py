@@ -25,6 +25,8 @@ class JournalConformance(Suite):
         assert isinstance(await store.journal(*turn.ids, 1, items(2, 3)), Done)
         assert isinstance(await store.journal(*turn.ids, 2, items("other")), Stale)
         assert isinstance(await store.journal(*turn.ids, 4, items("hole")), Stale)
+        assert isinstance(await store.journal(*turn.ids, 4, []), Stale)
+        assert isinstance(await store.journal(*turn.ids, 3, []), Done)
         assert isinstance(await store.journal(*turn.ids, 2, items(3, 4)), Stale)
         assert await self._journal(turn) == items(1, 2, 3)
 

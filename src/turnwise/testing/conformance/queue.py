@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from turnwise.contracts import CLAIM_MS, LATE_MS, Bounds, Store
 from turnwise.testing.conformance.lab import (
     LONG,
@@ -258,6 +260,33 @@ class QueueConformance(Suite):
         assert isinstance(await self._ask(store, "t", token), Grant)
         assert expect(Info, await store.info("s")).queued == 0
 
+    async def test_each_caller_in_line_has_its_moment(self, lab: Lab) -> None:
+        if not lab.steps:
+            pytest.skip("only exact with a clock that the test sets")
+        store = lab.store()
+        turn = await begun(store, "s")
+        await asked(store, "s", "first", ticket=LONG)
+        await asked(store, "s", "second", ticket=LONG)
+        await turn.commit(*items(1))
+        lab.step(CLAIM_MS - 1)
+        assert expect(Busy, await asked(store, "s")).turn_id == "first"
+        lab.step(1)
+        assert expect(Busy, await asked(store, "s")) == Busy("other", "second", CLAIM_MS)
+        lab.step(CLAIM_MS)
+        await begun(store, "s")
+
+    async def test_a_clock_set_back_stretches_no_caller_s_moment(self, lab: Lab) -> None:
+        if not lab.steps:
+            pytest.skip("the clock of this store cannot be set")
+        store = lab.store()
+        turn = await begun(store, "s")
+        await asked(store, "s", "first", ticket=LONG)
+        await turn.commit(*items(1))
+        lab.step(-3_600_000)
+        assert expect(Busy, await asked(store, "s")).remaining <= CLAIM_MS
+        lab.step(CLAIM_MS)
+        await begun(store, "s")
+
     async def test_a_ticket_ends_with_its_time(self, lab: Lab) -> None:
         store = lab.store()
         turn = await begun(store, "s")
@@ -308,6 +337,7 @@ class QueueConformance(Suite):
         await asked(store, "s", "gone", ticket=LONG)
         await asked(store, "s", "t", token=token, ticket=LONG)
         await store.cancel("s", "m")
+        assert expect(Info, await store.info("s")).queued == 2
 
         async def granted() -> bool:
             return isinstance(await self._ask(store, "t", token), Grant)
