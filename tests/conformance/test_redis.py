@@ -24,7 +24,7 @@ from turnwise.testing.conformance.lab import (
     mint,
 )
 from turnwise.testing.servers import ValkeyServer
-from turnwise.types import Absent, Busy, Done, Gone, Info, Queued, Stale
+from turnwise.types import Absent, Busy, Done, Gone, Queued, Stale
 
 KEY = PREFIX + "s"
 
