@@ -207,7 +207,8 @@ class Lab:
 
     def session(self, store: Any = None, **settings: Any) -> Session:
         made = Settings(lease=LEASE, **settings)
-        return Session(Worker(store or self.store, made, "worker"), session_id="s")
+        used: Any = self.store if store is None else store
+        return Session(Worker(used, made, "worker"), session_id="s")
 
     def expire(self) -> None:
         """Let the lease of a dead worker run out."""
