@@ -42,6 +42,7 @@ from turnwise.errors import (
     TurnCancelled,
     UsageError,
 )
+from turnwise.runner.streaming import TurnEnd
 from turnwise.testing.proxy import FaultProxy
 from turnwise.testing.servers import ValkeyServer
 from turnwise.testing.servers.waiting import until
@@ -465,6 +466,28 @@ async def test_an_exception_in_the_block(
     assert await session.bind("user-1").get_items() == expected
     await assert_free(session, "user-1")
     assert connections_in_use(session) == 0
+
+
+async def test_a_stream_s_turn_ends_whatever_happens(
+    session: AnySession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be renewed for ever otherwise."""
+
+    async def fail(turn_end: TurnEnd) -> None:
+        await failure(turn_end)
+        raise ZeroDivisionError
+
+    failure = TurnEnd._failure
+    monkeypatch.setattr(TurnEnd, "_failure", fail)
+    agent = Agent(name="Echo", model=ScriptedModel([[assistant_message("Hello.")]]))
+    result = Runner.run_streamed(
+        agent, "Hi", session=session, session_id="user-1", run_config=QUIET
+    )
+    with pytest.raises(ZeroDivisionError):
+        async for _ in result.stream_events():
+            pass
+    await assert_free(session, "user-1")
+    assert await session.bind("user-1").get_items() == []
 
 
 async def test_a_turn_that_has_ended(session: AnySession) -> None:

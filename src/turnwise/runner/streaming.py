@@ -138,6 +138,14 @@ class TurnEnd:
 
     async def _end(self) -> None:
         try:
+            await self._commit_or_roll_back()
+        finally:
+            # It has ended by now, unless something went wrong that nobody foresaw.
+            if self._opening.turn is not None:
+                await self._opening.turn.roll_back(None)
+
+    async def _commit_or_roll_back(self) -> None:
+        try:
             error = await self._failure()
         except asyncio.CancelledError as closing:  # the event loop is closing
             self._result.cancel()
