@@ -71,6 +71,12 @@ async def drain(result: RunResultStreaming) -> list[Any]:
     return [event async for event in result.stream_events()]
 
 
+async def until_complete(result: RunResultStreaming) -> None:
+    async with asyncio.timeout(20):
+        while not result.is_complete:
+            await asyncio.sleep(0.001)
+
+
 async def until_idle(session: Session) -> list[str]:
     """The history once no turn is open any more."""
     async with asyncio.timeout(20):
@@ -136,9 +142,7 @@ async def test_two_streams_and_a_run_follow_each_other(session: Session) -> None
 
 async def test_a_stream_that_nobody_reads_is_committed(session: Session) -> None:
     result = Runner.run_streamed(forecaster(), "hi", session=session)
-    async with asyncio.timeout(20):
-        while not result.is_complete:
-            await asyncio.sleep(0.001)
+    await until_complete(result)
     assert await until_idle(session) == STEPS
 
 
@@ -148,9 +152,7 @@ async def test_a_reader_that_breaks_off_does_not_keep_the_run_from_its_commit(
     result = Runner.run_streamed(forecaster(), "hi", session=session)
     async for _ in result.stream_events():
         break
-    async with asyncio.timeout(20):
-        while not result.is_complete:
-            await asyncio.sleep(0.001)
+    await until_complete(result)
     assert await until_idle(session) == STEPS
 
 
@@ -169,9 +171,7 @@ async def test_a_reader_that_raises_leaves_a_whole_turn(session: Session) -> Non
     with pytest.raises(ZeroDivisionError):
         async for _ in result.stream_events():
             raise ZeroDivisionError
-    async with asyncio.timeout(20):
-        while not result.is_complete:
-            await asyncio.sleep(0.001)
+    await until_complete(result)
     assert await until_idle(session) == STEPS
 
 
@@ -299,6 +299,7 @@ async def test_a_reader_that_holds_the_stream_is_cancelled(
     events = cast(Any, result.stream_events())
     await anext(events)
     with caplog.at_level(logging.ERROR, "turnwise"):
+        await until_complete(result)
         assert await until_idle(session) == []
     with pytest.raises(StreamIdle, match="stream_idle_timeout"):
         async for _ in events:
