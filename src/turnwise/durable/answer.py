@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from turnwise.durable import sdk
 from turnwise.durable.outputs import packed_value
-from turnwise.durable.responses import dumped, packed_usage, usage_of
+from turnwise.durable.responses import dumped, packed_usage
 from turnwise.durable.run import digest
 
 
@@ -150,7 +150,7 @@ class _Telling:
         """What the run cost, if that is not what its responses did: agents as tools, say."""
         total = Usage()
         for response in self._result.raw_responses:
-            total.add(usage_of(packed_usage(response.usage)))
+            total.add(response.usage)
         usage = packed_usage(self._result.context_wrapper.usage)
         return None if usage == packed_usage(total) else usage
 

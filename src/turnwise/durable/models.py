@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Any
 
-from agents import Model, ModelProvider, ModelResponse, Tool
+from agents import Model, ModelProvider, ModelResponse, Tool, Usage
 from agents.items import TResponseStreamEvent
 from openai.types.responses import ResponseCompletedEvent, ResponseOutputItemDoneEvent
 
@@ -49,7 +50,7 @@ class DurableModel(Shadow):
         response = await original.get_response(
             system_instructions, input, model_settings, tools, *args, **options
         )
-        step.finished(packed_response(response))
+        step.finished(packed_response(response), lambda: response.usage)
         return response
 
     async def stream_response(
@@ -77,7 +78,8 @@ class DurableModel(Shadow):
                 if isinstance(event, ResponseOutputItemDoneEvent):
                     output.append(event.item)
                 elif isinstance(event, ResponseCompletedEvent):
-                    step.finished(packed_stream(event.response, output))
+                    packed = packed_stream(event.response, output)
+                    step.finished(packed, partial(usage_of, packed["usage"]))
                 yield event
         finally:
             close = getattr(stream, "aclose", None)
@@ -125,14 +127,14 @@ class Step:
         if entry is None:
             replay.send()
             return None
-        run.count(usage_of(entry["usage"]))
+        run.count(partial(usage_of, entry["usage"]))
         return entry
 
-    def finished(self, response: dict[str, Any]) -> None:
+    def finished(self, response: dict[str, Any], usage: Callable[[], Usage]) -> None:
         run = self._run
         entry = {"k": "response", "r": run.path, "n": run.responses, **self._place, **response}
         run.replay.write_later(entry)
-        run.count(usage_of(response["usage"]))
+        run.count(usage)
 
     def _difference(self, entry: Entry) -> str | None:
         if entry["a"] != self._place["a"]:

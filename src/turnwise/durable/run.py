@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -96,10 +96,11 @@ class Run:
         again = self.turn.repeatable_tools
         return all(entry.get("repeatable") or entry["tool"] in again for entry in started)
 
-    def count(self, usage: Usage) -> None:
-        """One response more."""
+    def count(self, usage: Callable[[], Usage]) -> None:
+        """One response more, at this cost."""
         self.responses += 1
-        self.spend(usage)
+        if self.above is not None:
+            self.spend(usage())
 
     def spend(self, usage: Usage) -> None:
         """What this run costs, the agent-tools around it cost too."""
