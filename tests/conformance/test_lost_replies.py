@@ -252,6 +252,8 @@ async def test_a_delete_that_is_sent_again_spares_a_session_made_anew(
     ready: Store, proxy: FaultProxy
 ) -> None:
     await added(ready, "s", 1)
+    await ready.delete("s")  # from now on the server knows the script
+    await added(ready, "s", 1)
     again, sent = DelayRequest(), 0
 
     def faults(command: Command) -> Fault | None:

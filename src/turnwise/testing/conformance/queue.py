@@ -113,7 +113,10 @@ class QueueConformance(Suite):
         assert (second.grant.attempt, second.grant.message) == (2, b"one")
         assert second.grant.journal == items("done")
         assert isinstance(await turn.commit(*items("late")), Stale)
-        await second.commit(*items(1))
+        await store.abort(*second.ids)
+        third = await taken(store, "s")
+        assert (third.grant.attempt, third.grant.journal) == (3, [])
+        await third.commit(*items(1))
         assert await contents(store, "s") == items(1)
 
     async def test_a_message_whose_turn_was_aborted_is_taken_again(self, store: Store) -> None:
