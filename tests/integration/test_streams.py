@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -193,6 +194,25 @@ async def test_cancel_rolls_back(session: Session, read: int) -> None:
     assert [event async for event in events] == []
     assert result.is_complete
     assert await until_idle(session) == ["before"]
+
+
+async def test_cancel_rolls_back_a_run_that_resists(session: Session) -> None:
+    started, never = asyncio.Event(), asyncio.Event()
+
+    @function_tool
+    async def resist() -> str:
+        started.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await never.wait()
+        return "went on"
+
+    helper = agent(calls("resist"), says("done"), tools=[resist])
+    result = Runner.run_streamed(helper, "hi", session=session)
+    await started.wait()
+    result.cancel()
+    await drain(result)
+    assert await until_idle(session) == []
+    assert await session.info() is None
 
 
 async def test_cancel_after_the_end_changes_nothing(session: Session) -> None:

@@ -49,6 +49,9 @@ def test_a_history_is_whole_if_nothing_is_left_out_of_it(history: list[Item]) ->
 
 
 @given(st.lists(loose_items, max_size=10), st.integers(-1, 12))
+@example([reasoning("a"), assistant("b")], 1)
+@example([reasoning("a"), call("x"), output("x"), user("b")], 3)
+@example([user("a"), call("x"), output("x"), user("b")], 2)
 async def test_a_session_answers_the_same_at_every_limit(history: list[Item], limit: int) -> None:
     session = MemorySession(session_id="s")
     await session.add_items(history)  # type: ignore[arg-type]  # plain dicts
