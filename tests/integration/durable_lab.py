@@ -218,7 +218,7 @@ class Lab:
         """What a dead worker left."""
         from turnwise.codec import Codec
 
-        state = self.store._sessions.get("s")
+        state = self.store.memory.sessions.get("s")
         return Codec().decode_many(state.journal()) if state else []
 
 

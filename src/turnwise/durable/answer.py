@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from agents import Agent, ItemHelpers, RunItem, Usage
+from agents import Agent, ItemHelpers, RunItem
 from agents.items import HandoffOutputItem, MessageOutputItem, ToolApprovalItem, ToolCallOutputItem
 from agents.result import RunResultBase
 from pydantic import BaseModel
 
 from turnwise.durable import sdk
 from turnwise.durable.outputs import packed_value
-from turnwise.durable.responses import dumped, packed_usage
+from turnwise.durable.responses import COUNTS, dumped, packed_usage
 from turnwise.durable.run import digest
 
 
@@ -148,11 +148,10 @@ class _Telling:
 
     def _usage(self) -> dict[str, Any] | None:
         """What the run cost, if that is not what its responses did: agents as tools, say."""
-        total = Usage()
-        for response in self._result.raw_responses:
-            total.add(response.usage)
-        usage = packed_usage(self._result.context_wrapper.usage)
-        return None if usage == packed_usage(total) else usage
+        used = self._result.context_wrapper.usage
+        known = [response.usage for response in self._result.raw_responses]
+        same = all(sum(getattr(usage, n) for usage in known) == getattr(used, n) for n in COUNTS)
+        return None if same else packed_usage(used)
 
     def _final(self, shown: Sequence[RunItem]) -> dict[str, Any]:
         final = self._result.final_output

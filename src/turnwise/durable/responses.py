@@ -90,14 +90,14 @@ def response_of(entry: Entry) -> ModelResponse:
     )
 
 
-_COUNTS = ("requests", "input_tokens", "output_tokens", "total_tokens")
+COUNTS = ("requests", "input_tokens", "output_tokens", "total_tokens")
 _DETAILS = ("input_tokens_details", "output_tokens_details")
 
 
 def packed_usage(usage: Usage) -> dict[str, Any]:
     """The usage as the SDK serialises it, without what is 0."""
     full = serialize_usage(usage)
-    packed = {name: full[name] for name in _COUNTS if full[name]}
+    packed = {name: full[name] for name in COUNTS if full[name]}
     for name in _DETAILS:
         details = {key: value for key, value in full[name][0].items() if value}
         if details:
