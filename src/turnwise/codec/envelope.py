@@ -19,6 +19,7 @@ from turnwise.codec.errors import DecodeError
 from turnwise.codec.jsons import (
     BRACE,
     LOAD_FAULTS,
+    LOOSE,
     dump,
     load,
     load_joined,
@@ -28,6 +29,7 @@ from turnwise.codec.zstd import ALONE, DESCRIPTOR, ITEMS_1, SIZE_IN_4_BYTES, Zst
 
 # Under this many elements, joining them costs more than it saves.
 _WORTH_JOINING = 8
+_TEXT = (BRACE, LOOSE)
 _FAULTS = (*LOAD_FAULTS, ZstdError, IndexError, MemoryError)
 
 
@@ -86,9 +88,24 @@ class Codec:
 
     def raw_many(self, elements: Sequence[bytes]) -> list[bytes]:
         """What `raw` gives for each of `elements`. Raises DecodeError with `index`."""
+        try:
+            texts = self._raw_each(elements)
+            if all(text[0] in _TEXT for text in texts):
+                return texts
+        except _FAULTS:
+            pass
+        # The slow way names the first that is damaged.
+        return [self._raw_at(index, data) for index, data in enumerate(elements)]
+
+    def _raw_each(self, elements: Sequence[bytes]) -> list[bytes]:
+        decompress = self._zstd.decompressor.decompress
         return [
-            data if data[:1] == b"{" else self._raw_at(index, data)
-            for index, data in enumerate(elements)
+            data
+            if (first := data[0]) == BRACE
+            else decompress(data[1:], *ALONE)
+            if first == ITEMS_1 and data[DESCRIPTOR] < SIZE_IN_4_BYTES
+            else self.raw(data)
+            for data in elements
         ]
 
     def _decode_joined(self, elements: Sequence[bytes]) -> list[dict[str, Any]] | None:

@@ -42,11 +42,16 @@ ADVICE = {
 
 
 class Calls:
-    """The way to one server or cluster."""
+    """The way to one server or cluster.
 
-    def __init__(self, client: Client, patience: float) -> None:
+    A call is sent again for `patience` seconds; each sending may take `timeout` seconds, if the
+    client has no timeout of its own.
+    """
+
+    def __init__(self, client: Client, patience: float, timeout: float | None = None) -> None:
         self.client = client
         self.patience = patience
+        self._timeout = timeout
 
     async def run(self, session_id: str, script: Script, key: str, args: tuple[Any, ...]) -> Any:
         """Run a verb; its answer as a list whose first element is a word."""
@@ -79,7 +84,8 @@ class Calls:
         give_up, pause = time.monotonic() + self.patience, _FIRST_PAUSE
         while True:
             try:
-                return await send()
+                async with asyncio.timeout(self._timeout):
+                    return await send()
             except Exception as error:
                 refusal = _refusal(error, session_id, key)
                 if refusal is not None:

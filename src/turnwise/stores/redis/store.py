@@ -13,7 +13,7 @@ from redis.asyncio import RedisCluster
 from turnwise.contracts import READ, Bounds
 from turnwise.stores.redis import answers
 from turnwise.stores.redis.calls import Calls
-from turnwise.stores.redis.clients import Client, close
+from turnwise.stores.redis.clients import TIMEOUT, Client, close
 from turnwise.stores.redis.header import Header, foreign, newer, parse
 from turnwise.stores.redis.keys import Keys
 from turnwise.stores.redis.scripts import script
@@ -64,7 +64,7 @@ class RedisStore:
         self.client = client
         self.keys = Keys(key_prefix)
         self.bounds = bounds or Bounds()
-        self._calls = Calls(client, patience)
+        self._calls = Calls(client, patience, TIMEOUT if owned else None)
         self._owned = owned
         self.worker = worker
         self._subscription = Subscription(client, self.keys.channel + worker)
