@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from secrets import token_urlsafe
 from typing import Any
 
 import agents
@@ -24,11 +25,13 @@ from openai.types.responses import (
 from openai.types.responses.response_usage import InputTokensDetails, OutputTokensDetails
 
 from turnwise import Runner
+from turnwise.codec import Codec
 from turnwise.durable.calls import UNKNOWN
 from turnwise.errors import StoreUnavailable
 from turnwise.session import Session
 from turnwise.stores.memory import MemoryStore
 from turnwise.turns import Settings, Worker
+from turnwise.types import Grant
 
 agents.set_tracing_disabled(True)  # there is nobody to send traces to
 
@@ -215,11 +218,12 @@ class Lab:
         self.now += int(LEASE * 1000) + 1
 
     async def journal(self) -> list[dict[str, Any]]:
-        """What a dead worker left."""
-        from turnwise.codec import Codec
-
-        state = self.store.memory.sessions.get("s")
-        return Codec().decode_many(state.journal()) if state else []
+        """What a dead worker left, as the next one is given it; its lease has run out."""
+        lease = int(LEASE * 1000)
+        grant = await self.store.begin("s", "t", token_urlsafe(12), lease, worker="reader")
+        assert isinstance(grant, Grant)
+        self.expire()
+        return Codec().decode_many(grant.journal)
 
 
 Way = Callable[[Session, Agent[Any], Any, dict[str, Any]], Awaitable[tuple[Any, list[str], str]]]
@@ -342,9 +346,9 @@ async def taken_over(scenario: Scenario, way: Way, dies_at: int, *, acknowledged
         raise Survived
     assert store.is_dead, f"nobody died, but {death!r}"
     await _nothing_runs()
+    lab.expire()
     journal = await lab.journal()
     by_first = Ledger(Counter(ledger.models), Counter(ledger.tools))
-    lab.expire()
     outcome = await scenario.run(lab, ledger, way)
     return Takeover(ledger, outcome, journal, by_first)
 

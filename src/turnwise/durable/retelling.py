@@ -91,7 +91,6 @@ class Retelling:
         result.current_turn = len(self.responses)
         result.is_complete = True
         result.context_wrapper.usage = self.usage
-        sdk.forget_failure(result)
 
     def events(self) -> Iterator[StreamEvent]:
         """The events of the run: each text and each call in one piece."""

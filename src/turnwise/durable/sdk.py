@@ -124,11 +124,6 @@ def put_events(items: list[RunItem], queue: asyncio.Queue[Any]) -> None:
     stream_step_items_to_queue(items, queue)
 
 
-def forget_failure(result: RunResultStreaming) -> None:
-    """What ended the run loop is no failure."""
-    result._stored_exception = None
-
-
 def output_schema(tool: FunctionTool) -> dict[str, Any]:
     """How the tool's output becomes the text that the model sees, if it has a type."""
     return {

@@ -1,0 +1,239 @@
+"""The private names of the Agents SDK that durable runs lean on: one canary each.
+
+When one of these fails after an upgrade, the SDK has changed; `turnwise/durable/sdk.py` is where
+to follow it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from typing import Any
+
+import agents
+import pytest
+from agents import (
+    Agent,
+    FunctionTool,
+    ModelProvider,
+    RunConfig,
+    RunContextWrapper,
+    RunState,
+    Usage,
+    function_tool,
+    handoff,
+)
+from agents.agent_output import AgentOutputSchema
+from agents.items import MessageOutputItem
+from agents.run import AgentRunner, get_default_agent_runner, set_default_agent_runner
+from agents.testing import assistant_message
+from agents.tool import ToolOrigin, ToolOriginType
+from agents.tool_context import ToolContext
+from openai.types.responses import Response, ResponseFunctionToolCall, ResponseUsage
+
+from tests.scripted import Script, calls, says
+from turnwise.durable import sdk
+
+
+@function_tool
+def weather(city: str = "Oslo") -> str:
+    """The weather."""
+    return f"sunny in {city}"
+
+
+def context(tool_name: str = "weather") -> ToolContext[Any]:
+    return ToolContext(None, tool_name=tool_name, tool_call_id="c", tool_arguments="{}")
+
+
+async def test_the_default_runner_runs_all_runs() -> None:
+    """Also those inside others: of agents as tools."""
+    seen: list[str] = []
+
+    class Own(AgentRunner):
+        async def run(self, starting_agent: Any, input: Any, **options: Any) -> Any:
+            seen.append(starting_agent.name)
+            return await super().run(starting_agent, input, **options)
+
+    inner = Agent(name="inner", model=Script(says("inner")))
+    model = Script(calls("ask", arguments='{"input": "x"}'), says("done"))
+    outer = Agent(name="outer", model=model, tools=[inner.as_tool("ask", "")])
+    before = get_default_agent_runner()
+    set_default_agent_runner(Own())
+    try:
+        await agents.Runner.run(outer, "go")
+    finally:
+        set_default_agent_runner(before)
+    assert seen == ["outer", "inner"]
+
+
+def test_a_run_owns_the_provider_that_nobody_gave_it() -> None:
+    class Provider(ModelProvider):
+        def get_model(self, model_name: str | None) -> Script:
+            return Script(says("done"))
+
+    own = RunConfig(model_provider=Provider())
+    assert sdk.normalized(own) == (own, False)
+    assert sdk.normalized({"model_provider": own.model_provider})[1] is False
+    assert sdk.normalized(None)[1] is True
+    assert sdk.normalized({"workflow_name": "x"})[1] is True
+
+
+async def test_providers_are_closed() -> None:
+    closed: list[str] = []
+
+    class Provider(ModelProvider):
+        def get_model(self, model_name: str | None) -> Script:
+            return Script(says("done"))
+
+        async def aclose(self) -> None:
+            closed.append("closed")
+
+    provider = Provider()
+    await sdk.close_provider(provider)
+    config = RunConfig(model_provider=provider)
+    result = agents.Runner.run_streamed(Agent(name="a"), "go", run_config=config)
+    sdk.close_when_over(result, provider)
+    async for _ in result.stream_events():
+        pass
+    while len(closed) < 2:
+        await asyncio.sleep(0)
+
+
+def test_a_resumed_run_knows_its_agent() -> None:
+    agent = Agent(name="a")
+    state = RunState(RunContextWrapper(None), "go", agent)
+    assert sdk.current_agent(state) is agent
+
+
+def test_agents_as_tools_are_known() -> None:
+    assert sdk.is_agent_tool(Agent(name="a").as_tool("ask", ""))
+    assert not sdk.is_agent_tool(weather)
+
+
+def test_function_tools_share_one_kind_of_invoker() -> None:
+    for tool in (weather, Agent(name="a").as_tool("ask", "")):
+        invoker = tool.on_invoke_tool
+        assert type(invoker) is sdk.FunctionToolInvoker
+        assert sdk.tool_of(invoker) is tool
+    copied = copy.copy(weather)
+    assert copied.on_invoke_tool is not weather.on_invoke_tool
+    assert isinstance(copied.on_invoke_tool, sdk.FunctionToolInvoker)
+    assert sdk.tool_of(copied.on_invoke_tool) is copied
+
+
+async def test_an_invokers_class_may_be_replaced_by_one_of_its_kind() -> None:
+    """The arguments are prepared for approvals as before, and a call goes to the new class."""
+
+    class Own(sdk.FunctionToolInvoker):
+        async def __call__(self, ctx: Any, input: str) -> Any:
+            return "own"
+
+    tool = copy.copy(weather)
+    invoker: Any = tool.on_invoke_tool
+    invoker.__class__ = Own
+    assert await tool.on_invoke_tool(context(), "{}") == "own"
+    prepared = invoker.prepare_arguments("{}", "weather")
+    assert prepared is not None
+    assert not prepared.unchanged
+
+
+def test_the_context_is_narrowed_by_annotation() -> None:
+    async def plain(context: RunContextWrapper[Any], text: str) -> str:
+        return ""
+
+    async def rich(context: ToolContext[Any], text: str) -> str:
+        return ""
+
+    given = context()
+    assert type(sdk.narrowed(plain, given)) is RunContextWrapper
+    assert sdk.narrowed(rich, given) is given
+
+
+async def test_the_sdk_marks_its_own_error_texts() -> None:
+    @function_tool
+    def fails() -> str:
+        raise ValueError
+
+    given = context("fails")
+    await fails.on_invoke_tool(given, "{}")
+    assert sdk.error_was_formatted(given)
+    assert not sdk.error_was_formatted(context())
+    other = context()
+    sdk.mark_error_formatted(other)
+    assert sdk.error_was_formatted(other)
+    sdk.mark_error_formatted(None)
+
+
+def response() -> Response:
+    return Response(
+        id="r",
+        created_at=0,
+        model="m",
+        object="response",
+        output=[],
+        parallel_tool_calls=False,
+        tool_choice="auto",
+        tools=[],
+    )
+
+
+def test_usage_goes_into_a_response_and_comes_out_the_same() -> None:
+    usage = Usage(requests=2, input_tokens=3, output_tokens=4, total_tokens=7)
+    given = response()
+    sdk.attach_usage(given, usage, {"prompt_tokens": 3})
+    assert sdk.usage_of(given) == usage
+    assert sdk.raw_usage_of(given) == {"prompt_tokens": 3}
+    assert isinstance(given.usage, ResponseUsage)
+    assert given.usage.total_tokens == 7
+
+
+def test_a_response_may_have_no_usage() -> None:
+    assert sdk.usage_of(response()) == Usage(requests=0)
+    assert sdk.raw_usage_of(response()) is None
+
+
+@pytest.mark.parametrize("extra", [{}, {"added_later": 1}], ids=["known", "with a new field"])
+def test_output_items_are_made_of_json(extra: dict[str, Any]) -> None:
+    item: Any = assistant_message("hello")
+    value = item.model_dump(exclude_unset=True) | extra
+    made: Any = sdk.output_item(value)
+    assert type(made) is type(item)
+    assert made.model_dump(exclude_unset=True) == value
+    assert extra or made == item
+
+
+def test_a_handoff_tells_where_it_leads() -> None:
+    agent = Agent(name="a")
+    assert sdk.target_of(handoff(agent)) is agent
+
+
+def test_output_types_have_a_schema() -> None:
+    assert sdk.output_schema_of(Agent(name="a")) is None
+    assert isinstance(sdk.output_schema_of(Agent(name="a", output_type=int)), AgentOutputSchema)
+
+
+def test_calls_are_described_by_their_tools() -> None:
+    call = ResponseFunctionToolCall(
+        arguments="{}", call_id="c", name="weather", type="function_call"
+    )
+    assert sdk.described(Agent(name="a", tools=[weather]), call) == {
+        "description": "The weather.",
+        "title": None,
+        "tool_origin": ToolOrigin(type=ToolOriginType.FUNCTION),
+    }
+    assert sdk.described(Agent(name="a"), call) == {}
+
+
+def test_items_have_events() -> None:
+    queue: asyncio.Queue[Any] = asyncio.Queue()
+    message: Any = assistant_message("hello")
+    item = MessageOutputItem(agent=Agent(name="a"), raw_item=message)
+    sdk.put_events([item], queue)
+    event = queue.get_nowait()
+    assert (event.type, event.name) == ("run_item_stream_event", "message_output_created")
+    assert event.item is item
+
+
+def test_tools_tell_the_type_of_their_output() -> None:
+    assert sdk.output_schema(weather) == {"output_json_schema": None, "output_type_adapter": None}
+    assert isinstance(weather, FunctionTool)
