@@ -23,6 +23,10 @@ With a journal it keeps the session busy for one more lease, so that its sender 
 it; then it is *discarded*, which its own retry is told. A turn from the queue is never discarded:
 `next` takes it over.
 
+**A message** is taken by a worker that was told of it (`Ready`), at least once, attempts counted
+before each. It stays in the queue until its turn is finished: committed, cancelled, or *dead* when
+the worker gives it up (`bury`).
+
 Answers are values from `types`. Errors are for what no answer can say: the store cannot be reached
 (`StoreUnavailable`), refuses (`StoreRefused`), or holds something else (`NotASession`,
 `NewerFormat`).
@@ -30,10 +34,10 @@ Answers are values from `types`. Errors are for what no answer can say: the stor
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from turnwise.types import (
     Absent,
@@ -43,6 +47,7 @@ from turnwise.types import (
     Cancelled,
     Done,
     Duplicate,
+    Events,
     Full,
     Gone,
     Grant,
@@ -50,10 +55,13 @@ from turnwise.types import (
     Idle,
     Info,
     Late,
+    Letter,
     Queued,
     Renewed,
+    Running,
     Stale,
     Waiting,
+    Wakeup,
 )
 
 READ = 256
@@ -64,6 +72,10 @@ CLAIM_MS = 250
 """How long the session stays free for the caller whose turn it is, before it is passed over."""
 LATE_MS = 10_000
 """How old the announcement of a message may be when the message arrives."""
+SETTLE_MS = 30_000
+"""How old the announcement of a message is when the message will surely come no more."""
+SWEEP_MS = 600_000
+"""How often the messages of a fleet are looked for without having been announced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +84,18 @@ class Bounds:
 
     `ttl` is how long a session lives after its last change (None: for ever). `retention` is how
     long a turn_id is known after its commit. `max_bytes` bounds one session's stored history,
-    `max_queue` its waiting messages and callers.
+    `max_queue` its waiting messages and callers. `claim` is how long a worker's claim on a wake-up
+    stands by itself. `events_ttl` is how long the events of a turn are kept after the last one,
+    `max_events` how many of them.
     """
 
     ttl: int | None = None
     retention: int = 24 * 60 * 60 * 1000
     max_bytes: int = 256 * 1024 * 1024
     max_queue: int = 1000
+    claim: int = 30_000
+    events_ttl: int = 60 * 60 * 1000
+    max_events: int = 10_000
 
 
 class Wake(Protocol):
@@ -133,8 +150,8 @@ class Store(Protocol):
     ) -> Grant | Busy | Waiting | Idle | Stale:
         """Open the oldest queued message as a turn, or take that turn over from a dead worker.
 
-        The attempt is counted before the turn runs. The message stays in the queue until the
-        turn's commit.
+        The attempt is counted before the turn runs, so that a worker that finds too many (`attempt`
+        less `released`) can `bury` the message. It stays in the queue until its turn is finished.
         """
 
     async def journal(
@@ -159,12 +176,14 @@ class Store(Protocol):
         *,
         keep: int | None = None,
         payload: bytes = b"",
+        kind: Literal["turn", "cancelled"] = "turn",
     ) -> Done | Stale | Gone | Full:
         """Make the open turn part of the history, and release the session to the next in line.
 
         With `keep`, only the first `keep` items of the history before the turn stay. *Stale*
         unless token and turn_id are the open turn's and the last commit is `base`; the turn is
-        open still after *full*.
+        open still after *full*. A worker that was asked to stop commits with the kind *cancelled*:
+        what is to be kept, or no items. A retry of the turn_id is told so.
         """
 
     async def park(
@@ -180,7 +199,18 @@ class Store(Protocol):
         """Give up what the token holds: the open turn and its journal, or a place in the queue.
 
         A begin with this token that comes later is *stale*. A session that never had a commit and
-        has nothing queued is deleted with it. A parked turn is not its token's any more.
+        has nothing queued is deleted with it. A parked turn is not its token's any more. The
+        message of an aborted turn stays first in the queue, its attempt counted.
+        """
+
+    async def release(
+        self, session_id: str, turn_id: str, token: str, *, counted: bool = False
+    ) -> None:
+        """Give the open turn back with its journal, for another worker to take over at once.
+
+        Its lease has run out from now on. `Grant.released` counts it as ended in good order, unless
+        it is `counted`: it failed, and what it finished is to be kept for the next attempt. A
+        place in the queue is given up as by `abort`.
         """
 
     async def append(
@@ -202,15 +232,65 @@ class Store(Protocol):
         """Put `items` in the place of all but the first `keep`, if `base` is the last commit."""
 
     async def submit(
-        self, session_id: str, turn_id: str, message: bytes, intent: int | None = None
+        self,
+        session_id: str,
+        turn_id: str,
+        message: bytes,
+        intent: int | None = None,
+        *,
+        again: str | None = None,
     ) -> Accepted | Duplicate | Full | Late:
-        """Put a message into the queue. *Late* if `intent` (the store's time) is too long ago."""
+        """Put a message into the queue. *Late* if `intent` (the store's time) is too long ago.
 
-    async def cancel(self, session_id: str, turn_id: str) -> Cancelled | Duplicate:
+        A finished turn_id is a *duplicate*, unless it is *dead* by the letter whose id `again`
+        tells: that message is to be tried anew, with no attempt counted, once for each letter.
+        """
+
+    async def status(
+        self, session_id: str, turn_id: str
+    ) -> Queued | Running | Waiting | Duplicate | Absent:
+        """What became of one turn so far: a question that changes nothing.
+
+        *Queued*: its message waits. *Running*: it is open. *Waiting*: for an approval. A
+        *duplicate* is finished: see its record. *Absent*: nothing is known of it (never begun,
+        rolled back, only waiting in line as a caller, or longer ago than the retention).
+        """
+
+    async def cancel(
+        self,
+        session_id: str,
+        turn_id: str | None = None,
+        *,
+        keep: bool = False,
+        force: bool = False,
+    ) -> Cancelled | Duplicate:
         """Ask this turn to stop; drop it where nobody runs it (dead, parked or still queued).
 
-        A takeover of a turn that was asked to stop is told so.
+        Without a turn_id the open turn is meant; `Cancelled.turn_id` names it, for whoever has to
+        send this again. Its worker is woken, and told to `keep` what is finished or to drop it;
+        who asked for dropping wins. So is one that takes the turn over. `force` drops it though
+        its lease stands: its token is finished, and its commit will be *stale*. What a dropped
+        turn had in its journal is gone: to keep that, take the turn over and commit it instead.
         """
+
+    async def bury(
+        self, session_id: str, turn_id: str, token: str, letter: bytes
+    ) -> Done | Stale | Gone:
+        """Give the open turn's message up: write a dead letter, then finish the turn as *dead*.
+
+        The record's payload is the letter's id, in ASCII. A worker that dies between the two
+        leaves a letter whose message still waits. A session that is to stop at a dead letter is
+        parked instead.
+        """
+
+    async def letters(self, count: int = 100, after: str | None = None) -> list[Letter]:
+        """Dead letters of all sessions, the oldest first, each turn's last one only.
+
+        At most `count`, those behind the letter whose id is `after`; none behind the last.
+        """
+
+    async def unbury(self, letter_id: str) -> bool:
+        """Remove a dead letter; False if there was none. To retry it, `submit` it before that."""
 
     async def delete(self, session_id: str) -> bool:
         """Remove the session with everything in it; False if there was none.
@@ -233,8 +313,101 @@ class Store(Protocol):
     def woken(self, token: str) -> AbstractAsyncContextManager[Wake]:
         """Listen for the wake-up of a ticket; entered before the ticket is asked for."""
 
+    def listen(self, token: str, callback: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call `callback` in this event loop when the token is woken: its turn shall stop.
+
+        It takes effect without waiting, and costs no command while others listen already. A hint,
+        like `Wake`: it may come too often, and not at all where wake-ups are unreliable.
+        """
+
+    @property
+    def ready(self) -> Ready:
+        """Who has work, for background workers."""
+
+    @property
+    def events(self) -> EventLog:
+        """What running turns tell."""
+
     async def ping(self) -> None:
         """Return if the store answers; raise `StoreUnavailable` if not."""
 
     async def aclose(self) -> None:
         """Let go of what this object opened; it opens anew if it is used again."""
+
+
+class Ready(Protocol):
+    """Tells background workers which sessions have messages.
+
+    Submit: `announce` (the intent), then `Store.submit` with the answer as its `intent`. Worker:
+    `claim` → `next` → run → `commit` → `next` until *idle* → `settle`. A wake-up is a hint; session
+    and lease are the truth. Nothing is lost as long as a wake-up is settled only when
+
+    - the turn that it names is finished, or
+    - its session was found *idle* when it was `SETTLE_MS` old, or when it names no turn.
+
+    Until then it is put off with `later`: its message may still be on its way, or the session is
+    busy or waits for an approval.
+    """
+
+    async def announce(self, session_id: str, turn_id: str) -> int:
+        """Tell that this message is about to come. The store's time in ms, for `submit`."""
+
+    async def claim(self, worker: str, count: int, wait: float) -> list[Wakeup]:
+        """At most `count` wake-ups that nobody else has, the oldest first.
+
+        If there are none, wait for some, at most `wait` seconds. They are this worker's for
+        `Bounds.claim` ms, and longer if it holds them. Claims of dead workers come to others.
+        """
+
+    async def hold(self, worker: str) -> None:
+        """Tell that this worker lives: what it has claimed stays its own for `Bounds.claim` ms.
+
+        To be called every third of that, also while the worker wants nothing new.
+        """
+
+    async def later(self, worker: str, wakeups: Sequence[Wakeup], delay: float) -> None:
+        """Put them off: `claim` answers them again in `delay` seconds, to this worker or another.
+
+        With a delay of 0 they are given back. It is `Bounds.claim` at most.
+        """
+
+    async def settle(self, worker: str, wakeups: Sequence[Wakeup]) -> None:
+        """They are dealt with. Also for those that another worker has claimed meanwhile."""
+
+    async def sweep(self, *, force: bool = False) -> int:
+        """Look for sessions with messages, and announce each: how many. To be called often.
+
+        It does something every `SWEEP_MS` for all workers together, and after a failover, which
+        may have lost announcements. `force` does it now.
+        """
+
+
+class EventLog(Protocol):
+    """What running turns tell, for readers in any process. Each batch is one round trip.
+
+    A turn's events are numbered from 0 anew in each attempt; a later attempt's replace those of
+    the one before. They are kept for `Bounds.events_ttl`, whatever becomes of the session.
+    """
+
+    async def append(
+        self,
+        session_id: str,
+        turn_id: str,
+        attempt: int,
+        index: int,
+        events: Sequence[bytes],
+        *,
+        last: bool = False,
+    ) -> bool:
+        """Add events from number `index` on; those that stand there already are not added again.
+
+        `last`: nothing will follow. False if a later attempt has begun.
+        """
+
+    async def read(
+        self, session_id: str, turn_id: str, after: str | None = None, wait: float = 0
+    ) -> Events:
+        """The events after the one whose id is `after`, or from the start.
+
+        If there are none yet, wait for some, at most `wait` seconds.
+        """

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-RecordKind = Literal["turn", "append", "pop", "clear", "replace", "discarded", "cancelled"]
+RecordKind = Literal["turn", "append", "pop", "clear", "replace", "discarded", "cancelled", "dead"]
+Manner = Literal["keep", "drop"]
+"""What a turn that is asked to stop shall do with what it has finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,10 @@ class Grant:
     """The turn is this worker's, for the length of the lease.
 
     `attempt` counts from 1; above 1 it is a takeover, and `journal` is what earlier attempts
-    finished. `history` is what is new since the caller's base; None says *reload*: too much is
+    finished. `released` of them ended in good order, and count against no bound. `history` is what is new since the caller's base; None says *reload*: too much is
     new for one answer, so `read` it (`tip` and `items` name what to expect).
-    `message` is the queued message that this turn answers, if it came from the queue.
+    `message` is the queued message that this turn answers, if it came from the queue; of such a
+    turn `attempt` counts each time that the message was taken. `cancelled`: it was asked to stop.
     """
 
     incarnation: str
@@ -77,8 +80,9 @@ class Grant:
     items: int
     history: History | None
     journal: list[bytes]
-    cancelled: bool = False
+    cancelled: Manner | None = None
     message: bytes | None = None
+    released: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +96,34 @@ class Busy:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """The turn waits in the session's queue: the caller's ticket, or a submitted message."""
+    """The turn waits in the session's queue: the caller's ticket, or a submitted message.
+
+    To a caller that waits, `worker`, `turn_id` and `remaining` tell for whom, as in `Busy`. To one
+    who asks for a message's status, `turn_id` is its own, `position` counts what is before it, and
+    `attempts` how often it was taken, those not counted that ended in good order.
+    """
 
     worker: str
     turn_id: str
     remaining: int
+    position: int = 0
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The turn is open: `worker` runs it, for `remaining` ms of its lease; below 0 it is dead.
+
+    `cancelled`: it was asked to stop. `background`: it came from the queue, so another worker takes
+    it over when it is dead.
+    """
+
+    turn_id: str
+    worker: str
+    attempt: int
+    remaining: int
+    cancelled: Manner | None
+    background: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +160,12 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Renewed:
-    """The lease runs from now on for its full length again. `cancelled`: please stop."""
+    """The lease runs from now on for its full length again. `cancelled`: please stop.
 
-    cancelled: bool
+    *keep* asks for a commit of what is finished, *drop* for one without items.
+    """
+
+    cancelled: Manner | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +208,14 @@ class Accepted:
 class Cancelled:
     """What became of a turn that was asked to stop.
 
-    `flagged`: its worker is told at its next renewal. `dropped`: nobody ran it any more (dead,
-    parked or still queued); it is finished as cancelled. `absent`: no such turn is open.
+    `flagged`: its worker is told, by a wake-up and at its next renewal. `dropped`: it is finished
+    as cancelled, because nobody ran it (dead, parked or still queued) or by force. `absent`: no
+    such turn is open. `turn_id` is the turn's, `worker` who ran it, as far as that is known.
     """
 
     outcome: Literal["flagged", "dropped", "absent"]
+    turn_id: str = ""
+    worker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +227,60 @@ class OpenTurn:
     worker: str
     state: Literal["running", "waiting"]
     remaining: int
-    cancelled: bool
+    cancelled: Manner | None
     background: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wakeup:
+    """A worker's claim on the news that a session has a message.
+
+    `turn_id` is the announced message's; None says that a message was found waiting already. `age`
+    is how old (ms) the news was when it was claimed. `id` is the store's own name for it.
+    """
+
+    session_id: str
+    turn_id: str | None
+    age: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter: a message that no worker is to try again, and why (`content`, opaque).
+
+    `dead`: its turn is finished as dead. `waiting`: it is not, because its worker died between
+    letter and record, or because the message was submitted again. `finished`: it was submitted
+    again and is done. `unknown`: the session knows nothing of it any more.
+    """
+
+    id: str
+    session_id: str
+    turn_id: str
+    at: int
+    content: bytes
+    state: Literal["dead", "waiting", "finished", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that a running turn told; `id` names its place (text, opaque, of one turn)."""
+
+    id: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """What a turn told after the event that a reader named.
+
+    `reset`: that place is gone, or a later attempt began. What the reader has is void then, and
+    `events` are all there are. `ended`: nothing comes after these.
+    """
+
+    events: list[Event]
+    reset: bool = False
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

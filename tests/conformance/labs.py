@@ -47,11 +47,9 @@ class MemoryLab(EmbeddedLab):
     """All stores share the sessions of the first."""
 
     def store(self, bounds: Bounds | None = None) -> Store:
-        store = MemoryStore(bounds=bounds, clock=lambda: self.time)
-        if self.stores:
-            first = self.stores[0]
-            assert isinstance(first, MemoryStore)
-            store._sessions = first._sessions  # no other way is meant for two in one memory
+        first = self.stores[0] if self.stores else None
+        memory = first.memory if isinstance(first, MemoryStore) else None
+        store = MemoryStore(bounds=bounds, clock=lambda: self.time, memory=memory)
         self.stores.append(store)
         return store
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import fnmatch
 import secrets
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
-from typing import TypeVar
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Literal, TypeVar
 
-from turnwise.contracts import Bounds
+from turnwise.contracts import Bounds, EventLog, Ready, Wake
+from turnwise.stores.letters import state
+from turnwise.stores.listeners import Callback, Listeners, woken
 from turnwise.stores.state import State
 from turnwise.stores.verbs import Verbs
+from turnwise.stores.verbs.session import NewLetter
 from turnwise.types import (
     Absent,
     Accepted,
@@ -29,8 +31,10 @@ from turnwise.types import (
     Idle,
     Info,
     Late,
+    Letter,
     Queued,
     Renewed,
+    Running,
     Stale,
     Waiting,
 )
@@ -43,31 +47,20 @@ def system_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
-class EventWake:
-    """The wake-ups of one token in this process."""
-
-    def __init__(self, longest: float) -> None:
-        self.event = asyncio.Event()
-        self._longest = longest
-
-    async def wait(self, timeout: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.event.wait(), min(timeout, self._longest))
-        self.event.clear()
-
-
 class EmbeddedStore(ABC):
     """The contract of `turnwise.contracts.Store` without a server.
 
     `clock` gives the time in ms since the epoch; tests set it.
     """
 
+    ready: Ready
+    events: EventLog
     _longest_wait = 5.0
 
     def __init__(self, *, bounds: Bounds | None = None, clock: Clock = system_clock) -> None:
         self.bounds = bounds or Bounds()
         self.clock = clock
-        self._waiting: dict[str, EventWake] = {}
+        self._listeners = Listeners()
 
     @abstractmethod
     async def _run(self, session_id: str, verb: Callable[[Verbs], T], *, reads: bool = False) -> T:
@@ -75,6 +68,13 @@ class EmbeddedStore(ABC):
 
     @abstractmethod
     async def _session_ids(self) -> Iterable[str]: ...
+
+    @abstractmethod
+    async def _letters(self, count: int, after: str) -> list[tuple[str, NewLetter]]:
+        """Session id and letter, in the order of their ids; no turn twice."""
+
+    @abstractmethod
+    async def unbury(self, letter_id: str) -> bool: ...
 
     @abstractmethod
     async def ping(self) -> None: ...
@@ -87,16 +87,13 @@ class EmbeddedStore(ABC):
 
     def _notify(self, wake: list[tuple[str, str]]) -> None:
         for _, token in wake:
-            if token in self._waiting:
-                self._waiting[token].event.set()
+            self._listeners.call(token)
 
-    @asynccontextmanager
-    async def woken(self, token: str) -> AsyncIterator[EventWake]:
-        wake = self._waiting[token] = EventWake(self._longest_wait)
-        try:
-            yield wake
-        finally:
-            del self._waiting[token]
+    def woken(self, token: str) -> AbstractAsyncContextManager[Wake]:
+        return woken(self._listeners, token, self._longest_wait)
+
+    def listen(self, token: str, callback: Callback) -> AbstractContextManager[None]:
+        return self._listeners.listening(token, callback)
 
     async def read(
         self, session_id: str, base: Base | None = None, limit: int | None = None
@@ -154,10 +151,13 @@ class EmbeddedStore(ABC):
         *,
         keep: int | None = None,
         payload: bytes = b"",
+        kind: Literal["turn", "cancelled"] = "turn",
     ) -> Done | Stale | Gone | Full:
         return await self._run(
             session_id,
-            lambda v: v.commit(turn_id, token, base, commit_id, items, keep=keep, payload=payload),
+            lambda v: v.commit(
+                turn_id, token, base, commit_id, items, keep=keep, payload=payload, kind=kind
+            ),
         )
 
     async def park(
@@ -167,6 +167,11 @@ class EmbeddedStore(ABC):
 
     async def abort(self, session_id: str, turn_id: str, token: str) -> None:
         await self._run(session_id, lambda v: v.abort(turn_id, token))
+
+    async def release(
+        self, session_id: str, turn_id: str, token: str, *, counted: bool = False
+    ) -> None:
+        await self._run(session_id, lambda v: v.release(turn_id, token, counted=counted))
 
     async def append(
         self, session_id: str, op_id: str, items: Sequence[bytes]
@@ -187,12 +192,45 @@ class EmbeddedStore(ABC):
         return await self._run(session_id, lambda v: v.replace(op_id, base, keep, items))
 
     async def submit(
-        self, session_id: str, turn_id: str, message: bytes, intent: int | None = None
+        self,
+        session_id: str,
+        turn_id: str,
+        message: bytes,
+        intent: int | None = None,
+        *,
+        again: str | None = None,
     ) -> Accepted | Duplicate | Full | Late:
-        return await self._run(session_id, lambda v: v.submit(turn_id, message, intent))
+        return await self._run(session_id, lambda v: v.submit(turn_id, message, intent, again))
 
-    async def cancel(self, session_id: str, turn_id: str) -> Cancelled | Duplicate:
-        return await self._run(session_id, lambda v: v.cancel(turn_id))
+    async def status(
+        self, session_id: str, turn_id: str
+    ) -> Queued | Running | Waiting | Duplicate | Absent:
+        return await self._run(session_id, lambda v: v.status(turn_id), reads=True)
+
+    async def cancel(
+        self,
+        session_id: str,
+        turn_id: str | None = None,
+        *,
+        keep: bool = False,
+        force: bool = False,
+    ) -> Cancelled | Duplicate:
+        return await self._run(session_id, lambda v: v.cancel(turn_id, keep=keep, force=force))
+
+    async def bury(
+        self, session_id: str, turn_id: str, token: str, letter: bytes
+    ) -> Done | Stale | Gone:
+        return await self._run(session_id, lambda v: v.bury(turn_id, token, letter))
+
+    async def letters(self, count: int = 100, after: str | None = None) -> list[Letter]:
+        found = []
+        for session_id, letter in await self._letters(count, after or ""):
+            told = state(letter.id, await self.status(session_id, letter.turn_id))
+            assert told is not None, "a turn has one letter"
+            found.append(
+                Letter(letter.id, session_id, letter.turn_id, letter.at, letter.content, told)
+            )
+        return found
 
     async def delete(self, session_id: str) -> bool:
         return await self._run(session_id, lambda v: v.delete())

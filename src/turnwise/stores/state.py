@@ -6,11 +6,16 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from turnwise.types import Manner
+
 VERSION = 1
 
 
 class Turn(msgspec.Struct):
-    """The open turn. `deadline` is when its lease of `lease` ms runs out."""
+    """The open turn. `deadline` is when its lease of `lease` ms runs out.
+
+    `stop` is how it was asked to stop; `released` of its attempts ended in good order.
+    """
 
     id: str
     token: str
@@ -20,7 +25,8 @@ class Turn(msgspec.Struct):
     lease: int
     state: Literal["running", "waiting"] = "running"
     background: bool = False
-    cancelled: bool = False
+    stop: Manner | None = None
+    released: int = 0
 
 
 class Entry(msgspec.Struct):
@@ -37,6 +43,7 @@ class Entry(msgspec.Struct):
     worker: str = ""
     deadline: int = 0
     wait: int = 0
+    released: int = 0
 
 
 class Header(msgspec.Struct):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from turnwise.codec.elements import parse_record
 from turnwise.types import (
@@ -19,13 +19,17 @@ from turnwise.types import (
     History,
     Idle,
     Late,
+    Manner,
     Queued,
     Renewed,
+    Running,
     Stale,
     Waiting,
 )
 
 Reply = list[Any]
+
+MANNERS: tuple[Manner | None, ...] = (None, "drop", "keep")
 
 
 def history(reply: Reply) -> History | None:
@@ -39,7 +43,7 @@ def history(reply: Reply) -> History | None:
 
 def grant(reply: Reply) -> Grant:
     _, incarnation, turn_id, attempt, cancelled, position, commit_id, items, *rest = reply
-    start, elements, _, journal, message = rest
+    start, elements, _, journal, message, released = rest
     tip = Base(position, commit_id.decode())
     return Grant(
         incarnation.decode(),
@@ -51,8 +55,9 @@ def grant(reply: Reply) -> Grant:
         if start < 0
         else History(incarnation.decode(), tip, items, start, elements, start > 0),
         journal,
-        bool(cancelled),
+        MANNERS[cancelled],
         message,
+        released,
     )
 
 
@@ -61,7 +66,19 @@ def busy(reply: Reply) -> Busy:
 
 
 def queued(reply: Reply) -> Queued:
-    return Queued(reply[1].decode(), reply[2].decode(), reply[3])
+    return Queued(reply[1].decode(), reply[2].decode(), *reply[3:])
+
+
+def running(reply: Reply) -> Running:
+    _, turn_id, worker, attempt, remaining, cancelled, background = reply
+    return Running(
+        turn_id.decode(),
+        worker.decode(),
+        attempt,
+        remaining,
+        MANNERS[cancelled],
+        bool(background),
+    )
 
 
 def waiting(reply: Reply) -> Waiting:
@@ -82,7 +99,7 @@ def done(reply: Reply) -> Done:
 
 
 def renewed(reply: Reply) -> Renewed:
-    return Renewed(bool(reply[1]))
+    return Renewed(MANNERS[reply[1]])
 
 
 def accepted(reply: Reply) -> Accepted:
@@ -93,8 +110,13 @@ def full(reply: Reply) -> Full:
     return Full(reply[1])
 
 
-def cancelled(reply: Reply) -> Cancelled:
-    return Cancelled("flagged" if reply[0] == b"flagged" else "dropped")
+def cancelled(reply: Reply, turn_id: str) -> Cancelled | Duplicate:
+    if reply[0] == b"duplicate":
+        return duplicate(reply)
+    if reply[0] == b"absent":
+        return Cancelled("absent", turn_id)
+    outcome: Literal["flagged", "dropped"] = "flagged" if reply[0] == b"flagged" else "dropped"
+    return Cancelled(outcome, turn_id, reply[1].decode())
 
 
 PLAIN: dict[bytes, Any] = {
@@ -107,6 +129,7 @@ PLAIN: dict[bytes, Any] = {
     b"idle": lambda _: Idle(),
     b"late": lambda _: Late(),
     b"queued": queued,
+    b"running": running,
     b"stale": stale,
     b"waiting": waiting,
 }

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Literal
 
 from redis.asyncio import RedisCluster
 
@@ -36,6 +36,7 @@ from turnwise.types import (
     OpenTurn,
     Queued,
     Renewed,
+    Running,
     Stale,
     Waiting,
 )
@@ -133,10 +134,12 @@ class RedisStore:
         *,
         keep: int | None = None,
         payload: bytes = b"",
+        kind: Literal["turn", "cancelled"] = "turn",
     ) -> Done | Stale | Gone | Full:
+        ids = turn_id, token, base.commit_id, commit_id
         kept = -1 if keep is None else keep
         answer: Done | Stale | Gone | Full = await self._change(
-            "commit", session_id, turn_id, token, base.commit_id, commit_id, kept, payload, *items
+            "commit", session_id, *ids, kept, payload, kind, *items
         )
         return answer
 
@@ -148,6 +151,11 @@ class RedisStore:
 
     async def abort(self, session_id: str, turn_id: str, token: str) -> None:
         await self._verb("abort", session_id, turn_id, token)
+
+    async def release(
+        self, session_id: str, turn_id: str, token: str, *, counted: bool = False
+    ) -> None:
+        await self._verb("release", session_id, turn_id, token, int(counted))
 
     async def append(
         self, session_id: str, op_id: str, items: Sequence[bytes]
@@ -178,18 +186,41 @@ class RedisStore:
         return answer
 
     async def submit(
-        self, session_id: str, turn_id: str, message: bytes, intent: int | None = None
+        self,
+        session_id: str,
+        turn_id: str,
+        message: bytes,
+        intent: int | None = None,
+        *,
+        again: str | None = None,
     ) -> Accepted | Duplicate | Full | Late:
-        reply = await self._verb("submit", session_id, turn_id, message, intent or 0)
+        more = intent or 0, again or ""
+        reply = await self._verb("submit", session_id, turn_id, message, *more)
         return answers.accepted(reply) if reply[0] == b"ok" else answers.PLAIN[reply[0]](reply)
 
-    async def cancel(self, session_id: str, turn_id: str) -> Cancelled | Duplicate:
-        reply = await self._verb("cancel", session_id, turn_id)
-        if reply[0] == b"absent":
+    async def status(
+        self, session_id: str, turn_id: str
+    ) -> Queued | Running | Waiting | Duplicate | Absent:
+        reply = await self._verb("status", session_id, turn_id)
+        return answers.PLAIN[reply[0]](reply)  # type: ignore[no-any-return]  # by the script's words
+
+    async def cancel(
+        self,
+        session_id: str,
+        turn_id: str | None = None,
+        *,
+        keep: bool = False,
+        force: bool = False,
+    ) -> Cancelled | Duplicate:
+        """It finds out first which turn is meant, so that a resend spares the one behind it."""
+        if turn_id is None and (turn_id := await self._open_turn_id(session_id)) is None:
             return Cancelled("absent")
-        if reply[0] == b"duplicate":
-            return answers.duplicate(reply)
-        return answers.cancelled(reply)
+        reply = await self._verb("cancel", session_id, turn_id, int(keep), int(force))
+        return answers.cancelled(reply, turn_id)
+
+    async def _open_turn_id(self, session_id: str) -> str | None:
+        info = await self.info(session_id)
+        return info.open_turn.turn_id if isinstance(info, Info) and info.open_turn else None
 
     async def delete(self, session_id: str) -> bool:
         """It says first which session is meant, so that a resend spares one made anew."""
@@ -349,6 +380,6 @@ def _open_turn(header: Header, now: int) -> OpenTurn | None:
         worker=turn.worker,
         state="waiting" if turn.state == "waiting" else "running",
         remaining=min(turn.deadline - now, turn.lease),
-        cancelled=bool(turn.cancelled),
+        cancelled=answers.MANNERS[turn.cancelled],
         background=bool(turn.background),
     )

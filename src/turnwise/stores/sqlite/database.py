@@ -11,7 +11,7 @@ from turnwise.stores.sqlite.files import refuse_network
 from turnwise.stores.sqlite.queries import schema
 
 APPLICATION = 0x5475726E  # "Turn"
-SCHEMA = 1
+SCHEMA = 2
 _Version = tuple[int, ...]
 _STATEMENTS = 64
 
@@ -59,21 +59,20 @@ def wal_is_safe(version: _Version) -> bool:
 def _set_up(database: sqlite3.Connection, path: str) -> None:
     database.execute("PRAGMA trusted_schema = OFF")
     with transaction(database, writes=False):
-        fresh = _is_fresh(database, path)
-    _choose_journal(database, path, fresh=fresh)
+        known = _schema_of(database, path)
+    _choose_journal(database, path, fresh=known == 0)
     database.execute("PRAGMA synchronous = FULL")
-    if fresh:
+    if known < SCHEMA:
         with transaction(database, writes=True):
-            if _is_fresh(database, path):  # nobody else was quicker
-                _create(database)
+            _bring_up(database, _schema_of(database, path))  # somebody else may have been quicker
 
 
-def _is_fresh(database: sqlite3.Connection, path: str) -> bool:
-    """Whether the file is still empty. Raises if it is not ours, or newer than we know."""
+def _schema_of(database: sqlite3.Connection, path: str) -> int:
+    """Of an empty file 0. Raises if it is not ours, or newer than we know."""
     application, version = _number(database, "application_id"), _number(database, "user_version")
     (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if (application, version, tables) == (0, 0, 0):
-        return True
+        return 0
     if application != APPLICATION:
         raise NotASession(
             f"{path} is another application's database; it was left as it is. Choose another path"
@@ -83,12 +82,13 @@ def _is_fresh(database: sqlite3.Connection, path: str) -> bool:
             f"{path} has schema {version}, made by a newer version of Turnwise (this one knows "
             f"{SCHEMA}); it was left as it is. Upgrade this worker"
         )
-    return False
+    return version
 
 
-def _create(database: sqlite3.Connection) -> None:
-    for statement in schema():
-        database.execute(statement)
+def _bring_up(database: sqlite3.Connection, known: int) -> None:
+    for version in range(known + 1, SCHEMA + 1):
+        for statement in schema(version):
+            database.execute(statement)
     database.execute(f"PRAGMA application_id = {APPLICATION}")
     database.execute(f"PRAGMA user_version = {SCHEMA}")
 

@@ -11,9 +11,10 @@ _NAME = re.compile(r"^-- (\w+) --$", re.MULTILINE)
 _COMMENT = re.compile(r"^--.*$", re.MULTILINE)
 
 
-def schema() -> list[str]:
-    """The statements that make a new file."""
-    text = _COMMENT.sub("", (_HERE / "schema.sql").read_text(encoding="utf-8"))
+def schema(version: int) -> list[str]:
+    """The statements that make a file of the version before into one of this version."""
+    file = _HERE / f"schema-{version}.sql"
+    text = _COMMENT.sub("", file.read_text(encoding="utf-8"))
     return [statement.strip() for statement in text.split(";") if statement.strip()]
 
 

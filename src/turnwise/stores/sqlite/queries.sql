@@ -88,3 +88,86 @@ DELETE FROM wakes WHERE at < :now - :kept OR at > :now + :kept;
 -- new_wakes --
 -- Those after the one seen last.
 SELECT wake, token FROM wakes WHERE wake > :seen ORDER BY wake;
+
+-- mark_ready --
+-- A session has messages: from `due` on a worker may take them. A claim stays as it is; one that
+-- is free already keeps its place in the line.
+INSERT INTO ready (session, due) VALUES (?, ?)
+ON CONFLICT (session) DO UPDATE SET due = CASE
+    WHEN worker <> '' THEN due
+    WHEN excluded.due <= ? THEN min(due, excluded.due)
+    ELSE excluded.due
+END;
+
+-- move_ready --
+-- The same for a session of which it is not known whether it has messages; the second value is
+-- the first one, or 0 where the session is free.
+UPDATE ready SET due = min(?, max(due, ?)) WHERE session = ? AND worker = '';
+
+-- unmark_ready --
+-- A session has no messages any more.
+DELETE FROM ready WHERE session = ?;
+
+-- ready_sessions --
+-- Those that a worker may take by now, the longest waiting first.
+SELECT ready.session, sessions.session_id FROM ready INDEXED BY ready_due
+JOIN sessions USING (session)
+WHERE ready.due <= ? AND (sessions.expires IS NULL OR sessions.expires > ?)
+ORDER BY ready.due LIMIT ?;
+
+-- claim_ready --
+-- A session is a worker's until `due`.
+UPDATE ready SET worker = ?, due = ? WHERE session = ?;
+
+-- move_claim --
+-- What one worker has becomes another's, or nobody's, until `due`.
+UPDATE ready SET worker = ?, due = ?
+WHERE worker = ? AND session = (SELECT session FROM sessions WHERE session_id = ?);
+
+-- add_letter --
+-- The last letter of a turn takes the place of one before.
+INSERT INTO letters (letter, session_id, turn_id, at, content) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (session_id, turn_id) DO UPDATE
+SET letter = excluded.letter, at = excluded.at, content = excluded.content;
+
+-- letters_after --
+-- A page of letters, in the order of their ids.
+SELECT session_id, letter, turn_id, at, content FROM letters WHERE letter > ?
+ORDER BY letter LIMIT ?;
+
+-- delete_letter --
+-- A letter that was dealt with.
+DELETE FROM letters WHERE letter = ?;
+
+-- load_log --
+-- What is kept of a turn's events.
+SELECT log, attempt, first, next, ended, expires FROM logs WHERE session_id = ? AND turn_id = ?;
+
+-- save_log --
+-- The same after new events.
+INSERT INTO logs (session_id, turn_id, attempt, first, next, ended, expires)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (session_id, turn_id) DO UPDATE SET attempt = excluded.attempt,
+    first = excluded.first, next = excluded.next, ended = excluded.ended,
+    expires = excluded.expires
+RETURNING log;
+
+-- add_event --
+-- One event at its number.
+INSERT INTO events (log, number, content) VALUES (?, ?, ?);
+
+-- load_events --
+-- The events from number `first` up to, and without, `next`.
+SELECT content FROM events WHERE log = ? AND number >= ? AND number < ? ORDER BY number;
+
+-- drop_events --
+-- Those before a number.
+DELETE FROM events WHERE log = ? AND number < ?;
+
+-- expired_logs --
+-- Some of those whose time is over.
+SELECT log FROM logs WHERE expires <= ? LIMIT ?;
+
+-- delete_log --
+-- A log; its events are dropped with `drop_events`.
+DELETE FROM logs WHERE log = ?;

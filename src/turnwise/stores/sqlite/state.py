@@ -15,6 +15,7 @@ from turnwise.stores.state import VERSION, Entry, Header
 _encode = msgspec.msgpack.Encoder().encode
 _header = msgspec.msgpack.Decoder(Header)
 _entry = msgspec.msgpack.Decoder(Entry)
+_NEVER = 2**62
 
 Arguments = Sequence[Any] | Mapping[str, Any]
 
@@ -37,6 +38,7 @@ class SQLiteState:
         self._places: list[tuple[int, bytes, Entry]] = []
         self._journal: list[bytes] | None = []
         self._expired: int | None = None
+        self._now = now
         self._load(now)
 
     def _load(self, now: int) -> None:
@@ -119,6 +121,24 @@ class SQLiteState:
             return
         place = {"session": self._own_row(), "header": header, "queued": self._queued}
         self._run("save_session", {**place, "expires": self.header.expires})
+        if self._queued or changed:
+            self._save_ready()
+
+    def _save_ready(self) -> None:
+        """Tell background workers from when on they may take a message."""
+        row, due = self._own_row(), self._due()
+        if self._queue is None:
+            self._run("move_ready", (due, 0 if due <= self._now else due, row))
+        elif any(entry.kind == "message" for entry in self._queue):
+            self._run("mark_ready", (row, due, self._now))
+        else:
+            self._run("unmark_ready", (row,))
+
+    def _due(self) -> int:
+        turn = self.header.turn if self.header else None
+        if turn is None:
+            return self._now
+        return _NEVER if turn.state == "waiting" else turn.deadline
 
     def _save_queue(self) -> bool:
         """Whether entries came, changed or left. New ones are always last, so places only grow."""
@@ -168,6 +188,7 @@ def delete(database: sqlite3.Connection, row: int) -> None:
     place = {"session": row, "length": 0}
     for name in ("truncate_history", "trim_journal", "empty_queue", "delete_session"):
         database.execute(query(name), place)
+    database.execute(query("unmark_ready"), (row,))
 
 
 def _parsed(stored: bytes, session_id: str) -> Header:

@@ -5,23 +5,28 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeVar
 
 from turnwise.contracts import Bounds
 from turnwise.errors import StoreError, StoreRefused
 from turnwise.stores.embedded import Clock, EmbeddedStore, system_clock
+from turnwise.stores.listeners import Callback
 from turnwise.stores.sqlite.batch import Call
+from turnwise.stores.sqlite.events import SQLiteEvents, remove_expired_events
 from turnwise.stores.sqlite.files import absolute
+from turnwise.stores.sqlite.host import Wakes
 from turnwise.stores.sqlite.queries import query
+from turnwise.stores.sqlite.ready import SQLiteReady
 from turnwise.stores.sqlite.state import SQLiteState, delete
 from turnwise.stores.sqlite.thread import Connections
-from turnwise.stores.sqlite.wake import POLL, Lookout, PolledWake
+from turnwise.stores.sqlite.wake import POLL, Lookout, PolledWake, polling
 from turnwise.stores.verbs import Verbs
+from turnwise.stores.verbs.session import NewLetter
 
 T = TypeVar("T")
-Wakes = list[tuple[str, str]]
 
 SWEEP_MS = 60_000
 """How often a writing process removes sessions that expired without anybody asking for them."""
@@ -47,10 +52,12 @@ class SQLiteStore(EmbeddedStore):
         super().__init__(bounds=bounds, clock=clock)
         self.path = absolute(path)
         self._connections = Connections(self.path, busy_timeout)
-        self._wakes: dict[str, PolledWake] = {}
         self._lookout = Lookout()
+        self._looking: Future[None] | None = None
         self._looked = 0.0
         self._swept = 0
+        self.ready = SQLiteReady(self, self)
+        self.events = SQLiteEvents(self)
 
     async def ping(self) -> None:
         await self._connections.run(_ask)
@@ -62,12 +69,23 @@ class SQLiteStore(EmbeddedStore):
         def apply(database: sqlite3.Connection) -> tuple[T, Wakes]:
             return self._apply(database, session_id, verb, reads=reads)
 
+        return await self.call(apply, session_id, writes=not reads)
+
+    async def call(
+        self,
+        apply: Callable[[sqlite3.Connection], tuple[T, Wakes]],
+        session_id: str | None = None,
+        *,
+        writes: bool = True,
+    ) -> T:
+        """Do something in a transaction of the connection's thread, then wake whom it tells."""
+
         def then(applied: tuple[T, Wakes]) -> T:
             answer, wake = applied
             self._notify(wake)
             return answer
 
-        answer: T = await self._connections.call(Call(apply, not reads, session_id, then))
+        answer: T = await self._connections.call(Call(apply, writes, session_id, then))
         return answer
 
     def _apply(
@@ -84,34 +102,47 @@ class SQLiteStore(EmbeddedStore):
         answer = verb(verbs)
         if not reads:
             state.save()
-            self._leave_wakes(database, verbs.wake, now)
+            for letter in verbs.letters:
+                values = letter.id, session_id, letter.turn_id, letter.at, letter.content
+                database.execute(query("add_letter"), values)
+            self.leave_wakes(database, verbs.wake, now)
             self._sweep(database, now)
         return answer, verbs.wake
 
-    def _leave_wakes(self, database: sqlite3.Connection, wake: Wakes, now: int) -> None:
-        elsewhere = [token for _, token in wake if token not in self._wakes]
+    def leave_wakes(self, database: sqlite3.Connection, wake: Wakes, now: int) -> None:
+        """For other processes: what is nobody's in particular, and tokens that are not known here.
+
+        Those of this process are woken in the connection's thread, so that no cancelled task can
+        lose a wake-up.
+        """
+        elsewhere = [token for worker, token in wake if not worker or token not in self._listeners]
         if elsewhere:
             self._lookout.add(database, elsewhere, now)
 
-    def _notify(self, wake: Wakes) -> None:
-        """Called in the connection's thread, so that no cancelled task can lose a wake-up."""
-        for _, token in wake:
-            if (waiting := self._wakes.get(token)) is not None:
-                waiting.wake()
+    def _look_at(self, database: sqlite3.Connection) -> None:
+        self._notify([("", token) for token in self._lookout.look(database)])
 
     async def _look(self) -> None:
         """Wake whom other processes want woken; once a poll, however many wait."""
+        if self._is_due():
+            with suppress(StoreError):  # a wake-up is a hint; the verb that follows will tell
+                await self._connections.run(self._look_at)
+
+    def _look_aside(self) -> None:
+        """The same without waiting for it."""
+        if (self._looking is None or self._looking.done()) and self._is_due():
+            self._looking = self._connections.tell(self._look_at)
+
+    def _is_due(self) -> bool:
         now = time.monotonic()
         if now - self._looked < POLL / 2:
-            return
+            return False
         self._looked = now
-        with suppress(StoreError):  # a wake-up is a hint; the verb that follows will tell
-            tokens = await self._connections.run(self._lookout.look)
-            self._notify([("", token) for token in tokens])
+        return True
 
     def _sweep(self, database: sqlite3.Connection, now: int) -> None:
         if abs(now - self._swept) >= SWEEP_MS:
-            more = _remove_expired(database, now)
+            more = _remove_expired(database, now) or remove_expired_events(database, now)
             self._swept = 0 if more else now
 
     async def _session_ids(self) -> Iterable[str]:
@@ -131,13 +162,29 @@ class SQLiteStore(EmbeddedStore):
         place = {"after": after, "now": self.clock(), "count": _PAGE}
         return lambda database: [row[0] for row in database.execute(query("session_ids"), place)]
 
+    async def _letters(self, count: int, after: str) -> list[tuple[str, NewLetter]]:
+        def load(database: sqlite3.Connection) -> list[tuple[str, NewLetter]]:
+            rows = database.execute(query("letters_after"), (after, count))
+            return [(session_id, NewLetter(*letter)) for session_id, *letter in rows]
+
+        return await self._connections.run(load)
+
+    async def unbury(self, letter_id: str) -> bool:
+        def remove(database: sqlite3.Connection) -> tuple[bool, Wakes]:
+            return database.execute(query("delete_letter"), (letter_id,)).rowcount > 0, []
+
+        return await self.call(remove)
+
     @asynccontextmanager
     async def woken(self, token: str) -> AsyncIterator[PolledWake]:
-        wake = self._wakes[token] = PolledWake(self._longest_wait, self._look)
-        try:
+        wake = PolledWake(self._longest_wait, self._look)
+        with self._listeners.listening(token, wake.event.set):
             yield wake
-        finally:
-            del self._wakes[token]
+
+    @contextmanager
+    def listen(self, token: str, callback: Callback) -> Iterator[None]:
+        with self._listeners.listening(token, callback), polling(self._look_aside):
+            yield
 
 
 def _expired(database: sqlite3.Connection, now: int) -> list[int]:

@@ -140,6 +140,12 @@ class Connections:
             future = self._current().start(job)
         return await asyncio.wrap_future(future)
 
+    def tell(self, job: Job[T]) -> Future[T]:
+        """Have `job` done on the connection; nobody waits for it."""
+        self._forget_inherited()
+        with self._lock:
+            return self._current().start(job)
+
     async def call(self, call: Call) -> Any:
         """The answer of a verb, awaited from any event loop."""
         self._forget_inherited()

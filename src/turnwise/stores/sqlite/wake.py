@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 
-from turnwise.stores.embedded import EventWake
+from turnwise.stores.listeners import EventWake
 from turnwise.stores.sqlite.queries import query
 
 POLL = 0.075
@@ -26,12 +26,6 @@ class PolledWake(EventWake):
     def __init__(self, longest: float, look: Callable[[], Awaitable[None]]) -> None:
         super().__init__(longest)
         self._look = look
-        self._loop = asyncio.get_running_loop()
-
-    def wake(self) -> None:
-        """From any thread."""
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(self.event.set)
 
     async def wait(self, timeout: float) -> None:
         until = time.monotonic() + min(timeout, self._longest)
@@ -41,6 +35,27 @@ class PolledWake(EventWake):
             if not self.event.is_set():
                 await self._look()
         self.event.clear()
+
+
+@contextmanager
+def polling(look: Callable[[], None]) -> Iterator[None]:
+    """Have `look` called every `POLL` seconds, without a task that would have to be ended."""
+    poll = _Poll(look)
+    try:
+        yield
+    finally:
+        poll.timer.cancel()
+
+
+class _Poll:
+    def __init__(self, look: Callable[[], None]) -> None:
+        self._look = look
+        self._loop = asyncio.get_running_loop()
+        self.timer = self._loop.call_later(POLL, self._tick)
+
+    def _tick(self) -> None:
+        self.timer = self._loop.call_later(POLL, self._tick)
+        self._look()
 
 
 class Lookout:

@@ -1,10 +1,10 @@
-"""A session as an operator sees it."""
+"""A session, and one turn of it, as somebody sees it who changes nothing."""
 
 from __future__ import annotations
 
 from turnwise.stores.state import Turn
 from turnwise.stores.verbs.session import Session
-from turnwise.types import Info, OpenTurn
+from turnwise.types import Info, OpenTurn, Running, Waiting
 
 
 def info(s: Session, session_id: str) -> Info:
@@ -24,6 +24,14 @@ def info(s: Session, session_id: str) -> Info:
     )
 
 
+def running(s: Session, turn: Turn) -> Running | Waiting:
+    """What the open turn is to whoever asks for it."""
+    if turn.state == "waiting":
+        return Waiting(turn.id)
+    left = min(turn.deadline - s.now, turn.lease)
+    return Running(turn.id, turn.worker, turn.attempt, left, turn.stop, turn.background)
+
+
 def _open_turn(s: Session, turn: Turn | None) -> OpenTurn | None:
     if turn is None:
         return None
@@ -33,6 +41,6 @@ def _open_turn(s: Session, turn: Turn | None) -> OpenTurn | None:
         worker=turn.worker,
         state=turn.state,
         remaining=min(turn.deadline - s.now, turn.lease),
-        cancelled=turn.cancelled,
+        cancelled=turn.stop,
         background=turn.background,
     )

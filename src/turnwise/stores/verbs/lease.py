@@ -91,14 +91,24 @@ def open_turn(
     attempt: int = 1,
     *,
     background: bool = False,
+    released: int = 0,
 ) -> None:
     """Give the session to a worker. A takeover is still asked to stop if the turn before was."""
     header, before = s.header, s.header.turn
+    stop = None
     if before is not None:
         finish(header, before.token)
-    deadline, cancelled = s.now + lease, before is not None and before.cancelled
+        stop = before.stop
     header.turn = Turn(
-        turn_id, token, worker, attempt, deadline, lease, "running", background, cancelled
+        turn_id,
+        token,
+        worker,
+        attempt,
+        s.now + lease,
+        lease,
+        background=background,
+        stop=stop,
+        released=released,
     )
     header.claim_by = None
     s.wake.clear()
@@ -119,6 +129,7 @@ def granted(s: Session, base: Base | None, message: bytes | None = None) -> Gran
         items=s.header.items,
         history=history(s, start, follows=start > 0) if short else None,
         journal=s.state.journal(),
-        cancelled=turn.cancelled,
+        cancelled=turn.stop,
         message=message,
+        released=turn.released,
     )

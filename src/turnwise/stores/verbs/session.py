@@ -7,13 +7,26 @@ from dataclasses import dataclass, field
 from turnwise.contracts import Bounds
 from turnwise.stores.state import Header, State
 
+READY = "ready"
+"""The token that wakes those who wait for any session to have a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewLetter:
+    """A dead letter to be kept; ids are in the order of time."""
+
+    id: str
+    turn_id: str
+    at: int
+    content: bytes
+
 
 @dataclass(slots=True)
 class Session:
     """One session while a verb runs on it; `header` is a new one where there is none yet.
 
     `now` is the store's time (ms), `mint` a random id to spend. `wake` collects the (worker,
-    token) pairs to wake once the verb has taken effect.
+    token) pairs to wake once the verb has taken effect, `letters` what is to be kept with it.
     """
 
     state: State
@@ -21,6 +34,7 @@ class Session:
     now: int
     mint: str
     wake: list[tuple[str, str]] = field(default_factory=list)
+    letters: list[NewLetter] = field(default_factory=list)
     header: Header = field(init=False)
 
     def __post_init__(self) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
-from turnwise.contracts import LATE_MS, RECENT, Bounds
-from turnwise.stores.state import Entry, State, Turn
+from turnwise.contracts import RECENT
+from turnwise.stores.state import Entry
 from turnwise.stores.verbs.description import info
+from turnwise.stores.verbs.ends import EndVerbs
 from turnwise.stores.verbs.history import (
     cutting,
     done,
@@ -14,7 +16,6 @@ from turnwise.stores.verbs.history import (
     find,
     history,
     moved,
-    record_at,
     repeated,
     stale,
     too_large,
@@ -23,39 +24,31 @@ from turnwise.stores.verbs.history import (
 )
 from turnwise.stores.verbs.lease import (
     blocked,
-    drop_turn,
-    finish,
     granted,
     held,
     leave,
     may_take_over,
     open_turn,
-    remaining,
 )
+from turnwise.stores.verbs.messages import MessageVerbs
 from turnwise.stores.verbs.queue import (
     called_off,
     claim_left,
-    hand_over,
     head,
     queued,
     ticket_of,
 )
-from turnwise.stores.verbs.session import Session
 from turnwise.types import (
     Absent,
-    Accepted,
     Base,
     Busy,
-    Cancelled,
     Done,
     Duplicate,
     Full,
     Gone,
     Grant,
     History,
-    Idle,
     Info,
-    Late,
     Queued,
     RecordKind,
     Renewed,
@@ -64,21 +57,8 @@ from turnwise.types import (
 )
 
 
-class Verbs:
-    """One verb on one session: its state, the store's time (ms), a random id to spend."""
-
-    def __init__(self, state: State, bounds: Bounds, now: int, mint: str) -> None:
-        self._s = Session(state, bounds, now, mint)
-
-    @property
-    def now(self) -> int:
-        """The store's time at which this verb runs, in ms."""
-        return self._s.now
-
-    @property
-    def wake(self) -> list[tuple[str, str]]:
-        """The (worker, token) pairs to wake once the verb has taken effect."""
-        return self._s.wake
+class Verbs(MessageVerbs, EndVerbs):
+    """All verbs."""
 
     def read(self, base: Base | None, limit: int | None) -> History | Absent:
         s = self._s
@@ -107,32 +87,37 @@ class Verbs:
         if held(s, turn_id, token):
             return granted(s, base)
         ours = turn if turn is not None and turn.id == turn_id else None
-        in_queue = not fresh and not (ours and ours.background)
-        if (answer := self._known(turn_id, token, fresh=fresh, in_queue=in_queue)) is not None:
+        if ours is None and (answer := self._known(turn_id, token, fresh=fresh)) is not None:
             return answer
         if ours is None and resume:
             return Absent()
         if ours is not None and may_take_over(s, ours, token, resume):
-            attempt, background = ours.attempt + 1, ours.background
             if (place := ticket_of(s, turn_id, token)) is not None:
                 s.state.queue.remove(place)
-            open_turn(s, turn_id, token, worker, lease, attempt, background=background)
+            open_turn(
+                s,
+                turn_id,
+                token,
+                worker,
+                lease,
+                ours.attempt + 1,
+                background=ours.background,
+                released=ours.released,
+            )
             return granted(s, base)
         return self._begin_in_line(turn_id, token, lease, base, worker, ticket)
 
-    def _known(
-        self, turn_id: str, token: str, *, fresh: bool, in_queue: bool
-    ) -> Duplicate | Queued | None:
+    def _known(self, turn_id: str, token: str, *, fresh: bool) -> Duplicate | Queued | None:
         """Why this turn_id begins no turn: it is finished, or a message that waits."""
         s = self._s
         position = find(s, turn_id, RECENT if fresh else None)
-        message = queued(s, turn_id) if in_queue else None
+        message = None if fresh else queued(s, turn_id)
         answer: Duplicate | Queued | None = None
-        if position is not None:
-            answer = duplicate(s, position)
-        elif message is not None:
+        if message is not None:  # also one that is tried again after it was dead
             waits = message.kind == "message"
             answer = Queued("", turn_id, 0) if waits else called_off(s, message)
+        elif position is not None:
+            answer = duplicate(s, position)
         if answer is not None:
             leave(s, turn_id, token)
         return answer
@@ -168,52 +153,6 @@ class Verbs:
             )
         return Queued(answer.worker, answer.turn_id, answer.remaining)
 
-    def next(
-        self, token: str, lease: int, base: Base | None, *, worker: str
-    ) -> Grant | Busy | Waiting | Idle | Stale:
-        s, turn = self._s, self._s.header.turn
-        if not s.exists:
-            return Idle()
-        if token in s.header.finished:
-            return stale(s)
-        if turn is not None and turn.background and turn.state == "running":
-            return self._next_of(turn, token, lease, base, worker)
-        if (answer := blocked(s)) is not None:
-            return answer
-        first = head(s)
-        if first is None:
-            return Idle()
-        if first.kind == "ticket":
-            return Busy(first.worker, first.turn_id, claim_left(s))
-        return self._open_message(first, token, lease, base, worker, first.attempts + 1)
-
-    def _next_of(
-        self, turn: Turn, token: str, lease: int, base: Base | None, worker: str
-    ) -> Grant | Busy:
-        """While a turn from the queue is open: it is its worker's, or is taken over."""
-        s = self._s
-        message = queued(s, turn.id)
-        assert message is not None
-        if turn.token == token:
-            return granted(s, base, message.message)
-        if (left := remaining(s, turn)) > 0:
-            return Busy(turn.worker, turn.id, left)
-        return self._open_message(message, token, lease, base, worker, turn.attempt + 1)
-
-    def _open_message(
-        self,
-        message: Entry,
-        token: str,
-        lease: int,
-        base: Base | None,
-        worker: str,
-        attempt: int,
-    ) -> Grant:
-        message.attempts = attempt
-        turn_id = message.turn_id
-        open_turn(self._s, turn_id, token, worker, lease, attempt, background=True)
-        return granted(self._s, base, message.message)
-
     def journal(
         self, turn_id: str, token: str, index: int, entries: Sequence[bytes]
     ) -> Done | Stale | Gone:
@@ -238,7 +177,7 @@ class Verbs:
             return stale(s)
         turn.deadline = s.now + turn.lease
         s.outlive(turn.lease)
-        return Renewed(turn.cancelled)
+        return Renewed(turn.stop)
 
     def commit(
         self,
@@ -250,6 +189,7 @@ class Verbs:
         *,
         keep: int | None,
         payload: bytes,
+        kind: Literal["turn", "cancelled"],
     ) -> Done | Stale | Gone | Full:
         s = self._s
         if not s.exists:
@@ -261,18 +201,7 @@ class Verbs:
         plan = None if keep is None else cutting(s, keep)
         if too_large(s, items, plan):
             return Full(s.bounds.max_bytes)
-        drop_turn(s, turn)
-        write(s, turn_id, commit_id, "turn", items, payload=payload, plan=plan)
-        self._answered(turn)
-        s.expire()
-        answer = done(s)
-        hand_over(s)
-        return answer
-
-    def _answered(self, turn: Turn) -> None:
-        """The message that a finished turn came from need not wait any more."""
-        if turn.background and (message := queued(self._s, turn.id)) is not None:
-            self._s.state.queue.remove(message)
+        return self._end(turn, commit_id, kind, items, payload=payload, plan=plan)
 
     def park(self, turn_id: str, token: str, state: bytes) -> Done | Stale | Gone:
         s, turn = self._s, self._s.header.turn
@@ -285,19 +214,6 @@ class Verbs:
             turn.state = "waiting"
             s.expire()
         return done(s)
-
-    def abort(self, turn_id: str, token: str) -> None:
-        s, header = self._s, self._s.header
-        if not s.exists:
-            return
-        if (turn := held(s, turn_id, token)) is not None:
-            drop_turn(s, turn)
-            hand_over(s)
-        else:
-            leave(s, turn_id, token)
-            finish(header, token)  # its begin may still be on the way
-        if header.commits == 0 and not s.state.queue and header.turn is None:
-            s.state.header = None
 
     def append(self, op_id: str, items: Sequence[bytes]) -> Done | Busy | Waiting | Full:
         s = self._s
@@ -345,56 +261,6 @@ class Verbs:
         write(s, op_id, op_id, kind, items, plan=plan)
         s.expire()
         return done(s)
-
-    def submit(
-        self, turn_id: str, message: bytes, intent: int | None
-    ) -> Accepted | Duplicate | Full | Late:
-        s, turn = self._s, self._s.header.turn
-        if (entry := queued(s, turn_id)) is not None:
-            if entry.kind == "called off":
-                return called_off(s, entry)
-            same = entry.message == message
-            return Accepted(s.state.queue.index(entry)) if same else Duplicate(None)
-        if (position := find(s, turn_id)) is not None:
-            return duplicate(s, position)
-        if turn is not None and turn.id == turn_id:
-            return Duplicate(None)
-        if intent and s.now - intent > LATE_MS:
-            return Late()
-        if len(s.state.queue) >= s.bounds.max_queue:
-            return Full(s.bounds.max_queue)
-        s.keep()
-        s.state.queue.append(Entry(turn_id, "message", message))
-        s.expire()
-        return Accepted(len(s.state.queue) - 1)
-
-    def cancel(self, turn_id: str) -> Cancelled | Duplicate:
-        s, turn = self._s, self._s.header.turn
-        if turn is not None and turn.id == turn_id:
-            return self._cancel_open(turn)
-        if (entry := queued(s, turn_id)) is not None:
-            if entry.kind == "message":
-                entry.kind, entry.message = "called off", s.mint.encode()
-                if turn is None:
-                    hand_over(s)
-            return Cancelled("dropped")
-        if (position := find(s, turn_id)) is None:
-            return Cancelled("absent")
-        before = record_at(s, position).kind == "cancelled"
-        return Cancelled("dropped") if before else duplicate(s, position)
-
-    def _cancel_open(self, turn: Turn) -> Cancelled:
-        s = self._s
-        if turn.state == "running" and remaining(s, turn) > 0:
-            turn.cancelled = True
-            s.wake.append((turn.worker, turn.token))
-            return Cancelled("flagged")
-        drop_turn(s, turn)
-        write(s, turn.id, s.mint, "cancelled")
-        self._answered(turn)
-        s.expire()
-        hand_over(s)
-        return Cancelled("dropped")
 
     def delete(self) -> bool:
         existed = self._s.exists

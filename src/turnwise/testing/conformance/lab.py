@@ -12,7 +12,7 @@ import pytest
 
 from turnwise.codec.elements import is_item
 from turnwise.contracts import Bounds, Store
-from turnwise.types import Base, Done, Grant, History, Info
+from turnwise.types import Base, Cancelled, Done, Grant, History, Info
 
 T = TypeVar("T")
 LONG = 60_000
@@ -142,6 +142,11 @@ async def taken(store: Store, session_id: str, lease: int = LONG) -> Held:
     token = mint()
     answer = await store.next(session_id, token, lease, worker="worker")
     return Held(store, session_id, token, expect(Grant, answer))
+
+
+async def outcome(store: Store, session_id: str, turn_id: str | None = None, **how: bool) -> str:
+    """What becomes of a turn that is asked to stop, which must not be finished otherwise."""
+    return expect(Cancelled, await store.cancel(session_id, turn_id, **how)).outcome
 
 
 async def added(store: Store, session_id: str, *contents: object) -> Base:

@@ -327,9 +327,9 @@ class Model:
         queued = any(e.turn_id == turn_id for e in self.queue if not e.token)
         if isinstance(answer, t.Duplicate):
             assert self.finished[turn_id] != "cancelled"
-        elif answer == t.Cancelled("flagged"):
+        elif isinstance(answer, t.Cancelled) and answer.outcome == "flagged":
             assert is_open
-        elif answer == t.Cancelled("dropped"):
+        elif isinstance(answer, t.Cancelled) and answer.outcome == "dropped":
             assert is_open or queued or self.finished[turn_id] == "cancelled"
             if turn is not None and is_open:
                 assert turn.mortal or turn.parked
@@ -337,7 +337,7 @@ class Model:
             self.queue = [e for e in self.queue if e.token or e.turn_id != turn_id]
             self.finished[turn_id] = "cancelled"
         else:
-            assert answer == t.Cancelled("absent")
+            assert answer == t.Cancelled("absent", turn_id)
             assert not is_open
             assert not queued
             assert turn_id not in self.finished

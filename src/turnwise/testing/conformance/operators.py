@@ -49,7 +49,7 @@ class OperatorsConformance(Suite):
         opened = info.open_turn
         assert opened is not None
         assert (opened.turn_id, opened.attempt, opened.worker) == ("t", 1, "me")
-        assert (opened.state, opened.cancelled, opened.background) == ("running", False, False)
+        assert (opened.state, opened.cancelled, opened.background) == ("running", None, False)
         assert 0 < opened.remaining <= LONG
 
     async def test_info_of_an_idle_session(self, store: Store) -> None:

@@ -12,9 +12,4 @@ else
   leave(h, turn_id, token)
   finish(h, token)
 end
-if h.s == 0 and h.q == 0 and not h.t then
-  redis.call('DEL', KEY)
-else
-  close(h)
-end
-return { 'ok' }
+return leave_all(h)

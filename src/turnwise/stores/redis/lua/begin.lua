@@ -15,11 +15,16 @@ if holds(h, turn_id, token) then return granted(h, position, commit_id) end
 
 local t = h.t
 local ours = t and t.id == turn_id
-local p = find(h, turn_id, fresh and RECENT)
+local p = not ours and find(h, turn_id, fresh and RECENT)
 local index, entry
-if not p and not fresh and not (ours and t.b) then index, entry = find_queued(h, turn_id) end
+if not ours and not fresh then index, entry = find_queued(h, turn_id) end
 if p or index then
-  local answer = p and duplicate(h, p) or is_message(entry) and { 'queued', '', turn_id, 0 } or called_off(entry)
+  local answer
+  if not index then -- one that waits may be one that was dead and is tried again
+    answer = duplicate(h, p)
+  else
+    answer = is_message(entry) and { 'queued', '', turn_id, 0 } or called_off(entry)
+  end
   if leave(h, turn_id, token) then close(h) end
   return answer
 end
@@ -30,7 +35,7 @@ local takeover = approved or ours and t.s == 'running' and not t.b and remaining
 local place = find_queued(h, turn_id, token)
 if takeover then
   if place then unqueue(h, place) end
-  open(h, turn_id, token, worker, lease, t.a + 1, t.b)
+  open(h, turn_id, token, worker, lease, t.a + 1, t.b, t.r)
   close(h)
   return granted(h, position, commit_id)
 end

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- cancel(turn_id) -> flagged | dropped | absent | duplicate
-local turn_id = ARGV[7]
+-- cancel(turn_id, keep, force) -> flagged, worker | dropped, worker | absent | duplicate
+local turn_id, keep, force = ARGV[7], ARGV[8] == '1', ARGV[9] == '1'
 local h, refusal = load()
 if refusal then return refusal end
 if not h then return { 'absent' } end
@@ -8,18 +8,15 @@ if not h then return { 'absent' } end
 local t = h.t
 if t and t.id == turn_id then
   if t.s == 'running' and remaining(t) > 0 then
-    t.x, changed, wake = 1, true, { k = t.k, w = t.w }
-    close(h)
-    return { 'flagged' }
+    told = { k = t.k, w = t.w }
+    if not force then
+      t.x, changed = keep and t.x ~= 1 and 2 or 1, true
+      close(h)
+      return { 'flagged', t.w }
+    end
   end
-  local place = t.b and find_queued(h, turn_id)
-  drop_turn(h)
-  write(h, turn_id, MINT, 'cancelled', '')
-  if place then unqueue(h, place) end
-  expire(h)
-  hand_over(h)
-  close(h)
-  return { 'dropped' }
+  ending(h, MINT, 'cancelled', '')
+  return { 'dropped', t.w }
 end
 
 local index, entry = find_queued(h, turn_id)
@@ -29,10 +26,10 @@ if index then
     if not h.t then wake = true end
     close(h)
   end
-  return { 'dropped' }
+  return { 'dropped', '' }
 end
 
 local p = find(h, turn_id)
 if not p then return { 'absent' } end
 local kind = string.match(record_at(h, p), '^%S+ %d+ %d+ (%S+)')
-return kind == 'cancelled' and { 'dropped' } or duplicate(h, p)
+return kind == 'cancelled' and { 'dropped', '' } or duplicate(h, p)

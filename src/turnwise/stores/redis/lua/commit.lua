@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- commit(turn_id, token, base, commit_id, keep, payload, item...) -> ok | stale | gone | full
+-- commit(turn_id, token, base, commit_id, keep, payload, kind, item...) -> ok | stale | gone | full
 -- keep: how many items of the history before this turn stay; -1 for all.
 local turn_id, token, base, commit_id = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
-local keep, payload = tonumber(ARGV[11]), ARGV[12]
+local keep, payload, kind = tonumber(ARGV[11]), ARGV[12], ARGV[13]
 
 local h, refusal = load()
 if refusal then return refusal end
@@ -14,14 +14,5 @@ if not held or h.c ~= base then
   return before or held and { 'stale', h.i, 'moved' } or stale(h)
 end
 local plan = keep >= 0 and cutting(h, keep) or nil
-if too_large(h, 13, plan) then return { 'full', MAX_BYTES } end
-
-local place = h.t.b and find_queued(h, turn_id)
-drop_turn(h)
-write(h, turn_id, commit_id, 'turn', payload, 13, plan)
-if place then unqueue(h, place) end
-expire(h)
-local answer = done(h)
-hand_over(h)
-close(h)
-return answer
+if too_large(h, 14, plan) then return { 'full', MAX_BYTES } end
+return ending(h, commit_id, kind, payload, 14, plan)

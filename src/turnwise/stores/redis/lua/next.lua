@@ -12,11 +12,11 @@ if is_finished(h, token) then return stale(h) end
 local t = h.t
 if t and t.b and t.s == 'running' then
   local index, entry = find_queued(h, t.id)
-  local _, content = parse_message(entry)
+  local _, content, released = parse_message(entry)
   if t.k == token then return granted(h, position, commit_id, content) end
   if remaining(t) > 0 then return busy(t, remaining(t)) end
-  redis.call('LSET', KEY, index + 1, message(t.a + 1, content))
-  open(h, t.id, token, worker, lease, t.a + 1, true)
+  redis.call('LSET', KEY, index + 1, message(t.a + 1, content, released))
+  open(h, t.id, token, worker, lease, t.a + 1, true, released)
   close(h)
   return granted(h, position, commit_id, content)
 end
@@ -25,8 +25,8 @@ local answer = blocked(h)
 local first = not answer and head(h)
 if first and not first.message then answer = busy({ w = first.w, id = first.turn_id }, claim_left(h)) end
 if not answer and first then
-  redis.call('LSET', KEY, 2 * h.q, message(first.attempts + 1, first.message))
-  open(h, first.turn_id, token, worker, lease, first.attempts + 1, true)
+  redis.call('LSET', KEY, 2 * h.q, message(first.attempts + 1, first.message, first.released))
+  open(h, first.turn_id, token, worker, lease, first.attempts + 1, true, first.released)
   close(h)
   return granted(h, position, commit_id, first.message)
 end

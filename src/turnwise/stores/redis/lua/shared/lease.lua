@@ -72,12 +72,37 @@ local function repeated(h, turn_id, commit_id)
   return { 'ok', p + 2, commit_id }
 end
 
+-- The open turn becomes history, its message leaves the queue, the next in line is woken.
+local function ending(h, commit_id, kind, payload, first, plan)
+  local t = h.t
+  local place = t.b and find_queued(h, t.id)
+  drop_turn(h)
+  write(h, t.id, commit_id, kind, payload, first, plan)
+  if place then unqueue(h, place) end
+  expire(h)
+  local answer = done(h)
+  hand_over(h)
+  close(h)
+  return answer
+end
+
+-- The end of a call whose token holds nothing more. A session with nothing to keep goes with it.
+local function leave_all(h)
+  if h.s == 0 and h.q == 0 and not h.t then
+    redis.call('DEL', KEY)
+  else
+    close(h)
+  end
+  return { 'ok' }
+end
+
 -- Gives the session to a worker. A takeover is still asked to stop if the turn before it was.
-local function open(h, turn_id, token, worker, lease, attempt, background)
+local function open(h, turn_id, token, worker, lease, attempt, background, released)
   local stop = h.t and h.t.x
   if h.t then finish(h, h.t.k) end
   h.t = { id = turn_id, k = token, w = worker, a = attempt, d = NOW + lease, p = lease, s = 'running', x = stop }
   if background then h.t.b = 1 end
+  if (released or 0) > 0 then h.t.r = released end
   h.h, changed, wake = nil, true, nil
   outlive(h, lease)
 end
@@ -88,5 +113,6 @@ local function granted(h, position, commit_id, message)
   local journal = length > 0 and length <= READ and redis.call('LRANGE', KEY, -length, -1) or {}
   return {
     'granted', h.i, h.t.id, h.t.a, h.t.x or 0, h.e, h.c, h.n, start, elements, length, journal, message or false,
+    h.t.r or 0,
   }
 end

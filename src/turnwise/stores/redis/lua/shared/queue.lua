@@ -15,11 +15,14 @@ end
 
 local function is_message(entry) return string.sub(entry, 1, 1) == MESSAGE end
 
-local function message(attempts, content) return MESSAGE .. attempts .. ':' .. content end
+local function message(attempts, content, released)
+  return MESSAGE .. attempts .. ((released or 0) > 0 and '-' .. released or '') .. ':' .. content
+end
 
+-- How often it was taken, its content, and how often it was given back in good order.
 local function parse_message(entry)
-  local attempts, content = string.match(entry, '^.(%d+):(.*)$')
-  return tonumber(attempts), content
+  local attempts, released, content = string.match(entry, '^.(%d+)%-?(%d*):(.*)$')
+  return tonumber(attempts), content, tonumber(released) or 0
 end
 
 -- The list index of the marker of a queued message, or of the ticket that carries the token.
@@ -46,8 +49,8 @@ local function head(h)
     local turn_id = string.sub(redis.call('LINDEX', KEY, 2 * h.q - 1), 2)
     local entry = redis.call('LINDEX', KEY, 2 * h.q)
     if is_message(entry) then
-      local attempts, content = parse_message(entry)
-      return { turn_id = turn_id, attempts = attempts, message = content }
+      local attempts, content, released = parse_message(entry)
+      return { turn_id = turn_id, attempts = attempts, message = content, released = released }
     end
     local ticket = string.sub(entry, 1, 1) == TICKET and cjson.decode(string.sub(entry, 2))
     if ticket and math.min(ticket.d - NOW, ticket.p) > 0 and not (h.h and NOW >= h.h) then
@@ -75,5 +78,6 @@ end
 local function close(h)
   if wake == true then wake = head(h) end
   if changed then save(h) end
+  if told then redis.pcall('PUBLISH', CHANNEL .. told.w, told.k) end
   if wake and wake.k then redis.pcall('PUBLISH', CHANNEL .. wake.w, wake.k) end
 end

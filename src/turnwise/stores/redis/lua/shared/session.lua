@@ -12,7 +12,7 @@ local RECENT, SLACK = 64, 1000
 
 local clock = redis.call('TIME')
 local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local unsaved, changed, wake = false, false, nil
+local unsaved, changed, wake, told = false, false, nil, nil
 
 local function create()
   unsaved = true
@@ -25,7 +25,7 @@ local function create()
     f = '',                     -- the last finished tokens
     m = 0, l = 0, y = NOW,      -- day marks: a turn_id is searched from m on; l was the end at y
     -- t: the open turn {id, k token, w worker, a attempt, d deadline, p lease, s state,
-    --    b from the queue, x asked to stop}
+    --    b from the queue, x asked to stop (1 drop, 2 keep), r attempts that ended in good order}
     -- x: the expiry we set on a session without a commit; h: when the queue's head loses its place
   }
 end

@@ -1,0 +1,68 @@
+"""Which sessions have messages, where a store can simply look: claims are by session.
+
+What is announced needs no keeping, for a message is seen as soon as it is in its queue.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from turnwise.stores.embedded import EmbeddedStore
+from turnwise.stores.verbs.session import READY
+from turnwise.types import Wakeup
+
+_LOOK = 1.0
+
+
+class EmbeddedReady(ABC):
+    """The contract of `turnwise.contracts.Ready`, by a few steps on the store's claims."""
+
+    def __init__(self, store: EmbeddedStore) -> None:
+        self._store = store
+        self._held: dict[str, set[str]] = {}
+
+    @abstractmethod
+    async def _take(self, worker: str, count: int, now: int, until: int) -> list[str]:
+        """Claim sessions that have a message which nobody runs or has claimed, until `until`."""
+
+    @abstractmethod
+    async def _move(self, worker: str, sessions: list[str], to: str, until: int) -> None:
+        """Where this worker has the claim, let it be `to`'s, or nobody's (""), until `until`."""
+
+    async def announce(self, session_id: str, turn_id: str) -> int:
+        return self._store.clock()
+
+    async def claim(self, worker: str, count: int, wait: float) -> list[Wakeup]:
+        give_up = time.monotonic() + wait
+        async with self._store.woken(READY) as wake:
+            while True:
+                now = self._store.clock()
+                sessions = await self._take(worker, count, now, now + self._store.bounds.claim)
+                if sessions or (left := give_up - time.monotonic()) <= 0:
+                    break
+                await wake.wait(min(left, _LOOK))
+        self._held.setdefault(worker, set()).update(sessions)
+        return [Wakeup(session_id, None, 0, session_id) for session_id in sessions]
+
+    async def hold(self, worker: str) -> None:
+        until = self._store.clock() + self._store.bounds.claim
+        await self._move(worker, list(self._held.get(worker, ())), worker, until)
+
+    async def later(self, worker: str, wakeups: Sequence[Wakeup], delay: float) -> None:
+        longest = self._store.bounds.claim
+        until = self._store.clock() + min(int(delay * 1000), longest)
+        await self._move(worker, self._forget(worker, wakeups), "", until)
+        self._store._notify([("", READY)])
+
+    async def settle(self, worker: str, wakeups: Sequence[Wakeup]) -> None:
+        await self._move(worker, self._forget(worker, wakeups), "", self._store.clock())
+
+    async def sweep(self, *, force: bool = False) -> int:
+        return 0
+
+    def _forget(self, worker: str, wakeups: Sequence[Wakeup]) -> list[str]:
+        sessions = [wakeup.session_id for wakeup in wakeups]
+        self._held.get(worker, set()).difference_update(sessions)
+        return sessions

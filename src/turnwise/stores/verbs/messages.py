@@ -1,0 +1,125 @@
+"""Messages: how they come into a session's queue, and are opened as turns."""
+
+from __future__ import annotations
+
+from turnwise.contracts import LATE_MS
+from turnwise.stores.state import Entry, Turn
+from turnwise.stores.verbs.description import running
+from turnwise.stores.verbs.history import duplicate, find, record_at, stale
+from turnwise.stores.verbs.lease import blocked, granted, open_turn, remaining
+from turnwise.stores.verbs.queue import called_off, claim_left, head, queued
+from turnwise.stores.verbs.session import READY, Session
+from turnwise.types import (
+    Absent,
+    Accepted,
+    Base,
+    Busy,
+    Duplicate,
+    Full,
+    Grant,
+    Idle,
+    Late,
+    Queued,
+    Running,
+    Stale,
+    Waiting,
+)
+
+
+class MessageVerbs:
+    """The verbs of those who send messages, and of those who take them."""
+
+    _s: Session
+
+    def next(
+        self, token: str, lease: int, base: Base | None, *, worker: str
+    ) -> Grant | Busy | Waiting | Idle | Stale:
+        s, turn = self._s, self._s.header.turn
+        if not s.exists:
+            return Idle()
+        if token in s.header.finished:
+            return stale(s)
+        if turn is not None and turn.background and turn.state == "running":
+            return self._next_of(turn, token, lease, base, worker)
+        if (answer := blocked(s)) is not None:
+            return answer
+        first = head(s)
+        if first is None:
+            return Idle()
+        if first.kind == "ticket":
+            return Busy(first.worker, first.turn_id, claim_left(s))
+        return self._open_message(first, token, lease, base, worker, first.attempts + 1)
+
+    def _next_of(
+        self, turn: Turn, token: str, lease: int, base: Base | None, worker: str
+    ) -> Grant | Busy:
+        """While a turn from the queue is open: it is its worker's, or is taken over."""
+        s = self._s
+        message = queued(s, turn.id)
+        assert message is not None
+        if turn.token == token:
+            return granted(s, base, message.message)
+        if (left := remaining(s, turn)) > 0:
+            return Busy(turn.worker, turn.id, left)
+        return self._open_message(message, token, lease, base, worker, turn.attempt + 1)
+
+    def _open_message(
+        self,
+        message: Entry,
+        token: str,
+        lease: int,
+        base: Base | None,
+        worker: str,
+        attempt: int,
+    ) -> Grant:
+        message.attempts = attempt
+        turn_id = message.turn_id
+        released = message.released
+        open_turn(
+            self._s, turn_id, token, worker, lease, attempt, background=True, released=released
+        )
+        return granted(self._s, base, message.message)
+
+    def submit(
+        self, turn_id: str, message: bytes, intent: int | None, again: str | None
+    ) -> Accepted | Duplicate | Full | Late:
+        s, turn = self._s, self._s.header.turn
+        if (entry := queued(s, turn_id)) is not None:
+            if entry.kind == "called off":
+                return called_off(s, entry)
+            same = entry.message == message
+            return Accepted(s.state.queue.index(entry)) if same else Duplicate(None)
+        position = find(s, turn_id)
+        if position is not None and not self._may_rise(position, again):
+            return duplicate(s, position)
+        if turn is not None and turn.id == turn_id:
+            return Duplicate(None)
+        if intent and s.now - intent > LATE_MS:
+            return Late()
+        if len(s.state.queue) >= s.bounds.max_queue:
+            return Full(s.bounds.max_queue)
+        s.keep()
+        s.state.queue.append(Entry(turn_id, "message", message))
+        s.expire()
+        s.wake.append(("", READY))
+        return Accepted(len(s.state.queue) - 1)
+
+    def _may_rise(self, position: int, letter_id: str | None) -> bool:
+        """Whether the turn is dead by this letter, and is to be tried anew."""
+        ending = record_at(self._s, position)
+        return letter_id is not None and (ending.kind, ending.payload) == (
+            "dead",
+            letter_id.encode(),
+        )
+
+    def status(self, turn_id: str) -> Queued | Running | Waiting | Duplicate | Absent:
+        s, turn = self._s, self._s.header.turn
+        if turn is not None and turn.id == turn_id:
+            return running(s, turn)
+        if (entry := queued(s, turn_id)) is not None:
+            if entry.kind == "called off":
+                return called_off(s, entry)
+            attempts = entry.attempts - entry.released
+            return Queued("", turn_id, 0, s.state.queue.index(entry), attempts)
+        position = find(s, turn_id)
+        return Absent() if position is None else duplicate(s, position)
