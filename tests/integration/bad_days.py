@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,26 @@ async def assert_free(session: AnySession, session_id: str) -> None:
     assert info is None or (info.open_turn, info.queued) == (None, 0)
     async with session.turn(session_id, busy="reject"):
         pass
+
+
+def operations(session: AnySession) -> list[Callable[[], Awaitable[object]]]:
+    """Every operation on the session user-1."""
+
+    async def turn() -> None:
+        async with session.turn("user-1") as turn:
+            await turn.add_items([message("one")])
+
+    bound = session.bind("user-1")
+    return [
+        bound.get_items,
+        lambda: bound.add_items([message("one")]),
+        bound.pop_item,
+        bound.clear_session,
+        turn,
+        bound.info,
+        bound.delete,
+        lambda: bound.touch(ttl=60),
+    ]
 
 
 def connections_in_use(session: AnySession) -> int:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -12,11 +10,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from agents import Agent, RunConfig, function_tool
-from agents.testing import ScriptedModel, assistant_message, function_call
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from agents import Agent, RunConfig
+from agents.testing import ScriptedModel, assistant_message
 
 from tests.integration.bad_days import (
     LONG,
@@ -26,24 +21,16 @@ from tests.integration.bad_days import (
     message,
     opened,
     other_tasks,
-    patience,
     session_on,
-    until_queued,
 )
 from turnwise import MemorySession, RedisSession, Runner
 from turnwise.errors import (
-    AlreadyCommitted,
-    BusyTimeout,
     LeaseLost,
-    QueueFull,
-    SessionBusy,
     SessionGone,
-    StoreUnavailable,
     TurnCancelled,
     UsageError,
 )
 from turnwise.runner.streaming import TurnEnd
-from turnwise.testing.proxy import FaultProxy
 from turnwise.testing.servers import ValkeyServer
 from turnwise.testing.servers.waiting import until
 
@@ -255,200 +242,6 @@ async def test_the_same_turn_is_taken_over(hasty: AnySession) -> None:
                 assert (dead.attempt, turn.attempt) == (1, 2)
                 await turn.add_items([message("once")])
     assert await hasty.bind("user-1").get_items() == [message("zero"), message("once")]
-
-
-def take_over(kind: str, folder: Path, server: ValkeyServer) -> None:
-    """Another worker takes the session, while this thread, its event loop with it, stands still."""
-
-    async def turn() -> None:
-        async with (
-            session_on(kind, folder, server) as session,
-            session.turn("user-1", timeout=LONG) as turn,
-        ):
-            await turn.add_items([message("theirs")])
-
-    thread = threading.Thread(target=lambda: asyncio.run(turn()))
-    thread.start()
-    thread.join()
-
-
-@pytest.mark.parametrize("kind", ["sqlite", "valkey"])
-@pytest.mark.parametrize("reads", [True, False])
-async def test_a_stalled_event_loop(
-    hasty: AnySession, kind: str, tmp_path: Path, server: ValkeyServer, reads: bool
-) -> None:
-    reached = False
-    with pytest.raises(LeaseLost):
-        async with hasty.turn("user-1", turn_id="turn") as turn:
-            await turn.add_items([message("mine")])
-            take_over(kind, tmp_path, server)
-            if reads:
-                await turn.get_items()
-                reached = True
-    assert not reached
-    assert await hasty.bind("user-1").get_items() == [message("zero"), message("theirs")]
-    await assert_free(hasty, "user-1")
-
-
-@pytest.mark.parametrize("kind", ["sqlite", "valkey"])
-@pytest.mark.parametrize("streamed", [True, False])
-async def test_a_stalled_run(
-    hasty: AnySession, kind: str, tmp_path: Path, server: ValkeyServer, streamed: bool
-) -> None:
-    """It is stopped before its next model call."""
-
-    @function_tool
-    async def stall() -> str:
-        """Hold up everybody."""
-        take_over(kind, tmp_path, server)
-        return "done"
-
-    model = ScriptedModel([[function_call("stall", {}, call_id="1")], [assistant_message("Ok.")]])
-    agent = Agent(name="Slow", tools=[stall], model=model)
-    with pytest.raises(LeaseLost):
-        if streamed:
-            result = Runner.run_streamed(
-                agent, "Hi", session=hasty, session_id="user-1", run_config=QUIET
-            )
-            async for _ in result.stream_events():
-                pass
-        else:
-            await Runner.run(agent, "Hi", session=hasty, session_id="user-1", run_config=QUIET)
-    assert len(model.calls) == 1
-    assert await hasty.bind("user-1").get_items() == [message("zero"), message("theirs")]
-
-
-@pytest.mark.parametrize("kind", ["sqlite", "valkey"])
-async def test_a_stall_that_nobody_used(hasty: AnySession, kind: str) -> None:
-    """The lease ran out, but is still ours: the turn goes on."""
-
-    def stand_still() -> None:
-        over = threading.Event()
-        threading.Timer(SHORT + 0.1, over.set).start()
-        over.wait()
-
-    async with hasty.turn("user-1") as turn:
-        await turn.add_items([message("one")])
-        stand_still()
-        assert await turn.get_items() == [message("zero"), message("one")]
-        stand_still()
-        await asyncio.sleep(0)
-    assert await hasty.bind("user-1").get_items() == [message("zero"), message("one")]
-
-
-@pytest.mark.parametrize("resends", ["never", "for a while", "by the client's own retries"])
-async def test_heartbeats_that_do_not_arrive(
-    server: ValkeyServer, tmp_path: Path, resends: str
-) -> None:
-    """Noticed when the lease is over, however long the client goes on trying."""
-    async with (
-        FaultProxy.before(server.url) as proxy,
-        Redis.from_url(proxy.url) as client,
-        RedisSession(client, key_prefix=f"{tmp_path.name}:", lease=SHORT) as cut_off,
-        session_on("valkey", tmp_path, server) as another,
-    ):
-
-        async def take_over_when_free() -> None:
-            async with another.turn("user-1", timeout=LONG) as turn:
-                await turn.add_items([message("theirs")])
-
-        if resends != "by the client's own retries":
-            client.set_retry(Retry(NoBackoff(), 0))
-        if resends == "never":
-            patience(cut_off, 0.0)
-        with pytest.raises(StoreUnavailable, match=r"session 'user-1'.*lease of turn 'turn'"):
-            async with cut_off.turn("user-1", turn_id="turn") as turn:
-                await turn.add_items([message("mine")])
-                proxy.pause()
-                waiting = asyncio.create_task(take_over_when_free())
-                await asyncio.Event().wait()
-        await waiting
-        assert await another.bind("user-1").get_items() == [message("theirs")]
-        proxy.resume()
-        await assert_free(cut_off, "user-1")
-        assert await cut_off.bind("user-1").get_items() == [message("theirs")]
-    assert not other_tasks()
-
-
-async def test_waiting_too_long(session: AnySession, other: AnySession) -> None:
-    async with session.turn("user-1", turn_id="long") as turn:
-        await turn.add_items([message("one")])
-        pattern = r"session 'user-1': after 0.1 s of waiting turn 'long' of worker 'one' holds it"
-        with pytest.raises(BusyTimeout, match=pattern) as caught:
-            await other.turn("user-1", turn_id="next", timeout=0.1).__aenter__()
-        assert isinstance(caught.value, TimeoutError)
-        with pytest.raises(BusyTimeout):
-            await other.turn("user-1", timeout=0).__aenter__()
-        info = await session.info("user-1")
-        assert info is not None
-        assert info.queued == 0
-    assert await session.bind("user-1").get_items() == [message("one")]
-    await assert_free(session, "user-1")
-
-
-async def test_waiting_with_a_pool_of_one_connection(server: ValkeyServer, tmp_path: Path) -> None:
-    """To hear wake-ups takes none of the application's connections."""
-
-    pool = BlockingConnectionPool.from_url(server.url, max_connections=1, timeout=LONG)
-    async with Redis.from_pool(pool) as client:
-        pooled = RedisSession(client, key_prefix=f"{tmp_path.name}:")
-
-        async def turn(number: int) -> None:
-            async with pooled.turn("user-1", timeout=LONG) as turn:
-                await turn.add_items([message(str(number))])
-                if number == 0:
-                    await until_queued(pooled, "user-1", 2)
-
-        await asyncio.gather(*(turn(number) for number in range(3)))
-        assert len(await pooled.bind("user-1").get_items()) == 3
-        await pooled.aclose()
-    assert not other_tasks()
-
-
-async def test_not_waiting(session: AnySession, other: AnySession) -> None:
-    async with session.turn("user-1", turn_id="long"):
-        pattern = re.escape("turn 'long' of worker 'one' holds it, with 1")
-        with pytest.raises(SessionBusy, match=pattern) as caught:
-            await other.turn("user-1", busy="reject").__aenter__()
-        assert not isinstance(caught.value, BusyTimeout)
-    await assert_free(session, "user-1")
-
-
-async def test_the_same_turn_sent_twice_at_once(session: AnySession, other: AnySession) -> None:
-    """As by a user's second click: one runs, the other is told what it added."""
-
-    async def send(by: AnySession) -> None:
-        async with by.turn("user-1", turn_id="click", timeout=LONG) as turn:
-            await turn.add_items([message("one")])
-
-    results = await asyncio.gather(send(session), send(other), return_exceptions=True)
-    told = [result for result in results if result is not None]
-    assert [type(error) for error in told] == [AlreadyCommitted]
-    assert isinstance(told[0], AlreadyCommitted)
-    assert told[0].items == [message("one")]
-    assert await session.bind("user-1").get_items() == [message("one")]
-    await assert_free(session, "user-1")
-
-
-async def test_a_full_queue(server: ValkeyServer, tmp_path: Path, kind: str) -> None:
-    async with session_on(kind, tmp_path, server, max_queue=1) as crowded:
-
-        async def wait() -> None:
-            async with crowded.turn("user-1", timeout=LONG) as turn:
-                await turn.add_items([message("second")])
-
-        async with crowded.turn("user-1") as turn:
-            await turn.add_items([message("first")])
-            waiting = asyncio.create_task(wait())
-            await until_queued(crowded, "user-1")
-            with pytest.raises(QueueFull, match=r"session 'user-1': 1 messages and callers wait"):
-                await crowded.turn("user-1").__aenter__()
-            await until_queued(crowded, "user-1")
-        await waiting
-        history = await crowded.bind("user-1").get_items()
-        assert history == [message("first"), message("second")]
-        await assert_free(crowded, "user-1")
-    assert not other_tasks()
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, asyncio.CancelledError])
