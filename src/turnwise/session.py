@@ -47,6 +47,9 @@ class TurnSession:
         """What makes the SDK's runs with this session durable."""
         return self.turn
 
+    async def open_turn(self) -> Turn:
+        return self.turn
+
     @property
     def turn_id(self) -> str:
         return self.turn.turn_id

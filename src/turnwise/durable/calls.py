@@ -34,15 +34,16 @@ async def called(
 
     Raises what the tool raises, and what ended the turn.
     """
+    replay = await run.open()
     this = _ToolCall(run, tool, call_id, context, call)
     key = run.path, this.name
-    ended = run.replay.ended.get(key)
+    ended = replay.ended.get(key)
     if ended is not None:
         return await this.again(ended)
-    await run.replay.check()
+    await replay.check()
     if sdk.is_agent_tool(tool):
         return await this.made_by_agent(inner)
-    started = run.replay.started.get(key)
+    started = replay.started.get(key)
     if started is not None and not this.may_repeat(started):
         return await this.unknown()
     if started is None:

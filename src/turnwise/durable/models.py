@@ -115,7 +115,7 @@ class Step:
 
         Raises ReplayMismatch, Restart, and what ended the turn.
         """
-        run, replay = self._run, self._run.replay
+        run, replay = self._run, await self._run.open()
         path = run.path
         await replay.check()
         entry = replay.responses.get((path, run.responses))

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -45,14 +44,8 @@ class Replay:
         self._waiting: list[Entry] = []
         self._timer: asyncio.TimerHandle | None = None
         self._sending: set[asyncio.Task[None]] = set()
-        self._thread = threading.get_ident()
         for entry in turn.journal.entries:
             self._absorb(entry)
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether the turn is open still, and of this thread's event loop."""
-        return not self.turn.ended and self._thread == threading.get_ident()
 
     # What earlier attempts left.
 

@@ -147,12 +147,9 @@ class Retelling:
             self.new_items[item].raw_item if isinstance(item, int) else sdk.output_item(item)
             for item in given.output
         ]
-        return ModelResponse(
-            output=cast(Any, output),
-            usage=usage_of(given.usage),
-            response_id=given.id,
-            request_id=given.request,
-        )
+        response = ModelResponse([], usage_of(given.usage), given.id, given.request)
+        response.output = cast(Any, output)
+        return response
 
     def _usage(self) -> Usage:
         if self._answer.usage is not None:

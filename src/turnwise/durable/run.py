@@ -8,14 +8,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from threading import get_ident
 from typing import Any
 
 import msgspec
 from agents import Agent, AgentsException, RunState, Usage
 from pydantic import BaseModel
 
+from turnwise.durable.failures import passing
 from turnwise.durable.replay import Entry, Replay, replay_of
 from turnwise.durable.turn import DurableTurn, HoldsTurn, Path
+from turnwise.errors import TurnwiseError
 
 _SHAPES = 64
 
@@ -52,6 +55,7 @@ class Run:
         self.responses = 0
         self.is_known = False
         self.is_over = False
+        self._thread = get_ident()
         self.results: list[Any] = []
         self.models: dict[int, Any] = {}
         self._name = agent.name
@@ -71,7 +75,17 @@ class Run:
     @property
     def is_open(self) -> bool:
         """Whether what happens here belongs to it: run and turn go on, in this thread."""
-        return not self.is_over and self.turn is not None and self.replay.is_ours
+        is_ours = self._thread == get_ident()
+        return is_ours and not self.is_over and (self.turn is None or not self.turn.ended)
+
+    async def open(self) -> Replay:
+        """What its turn shares. A streamed run may do its first work before its turn has begun."""
+        if self.turn is None:
+            try:
+                await self.holder.open_turn()
+            except TurnwiseError as error:
+                raise passing(error) from None
+        return self.replay
 
     @property
     def path(self) -> Path:

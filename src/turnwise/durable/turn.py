@@ -53,6 +53,9 @@ class HoldsTurn(Protocol):
     def durable_turn(self) -> DurableTurn | None:
         """The turn, for every run that has this as its session."""
 
+    async def open_turn(self) -> DurableTurn:
+        """The turn, begun now if it had not. Raises what keeps it from beginning."""
+
 
 def holder_of(session: object) -> HoldsTurn | None:
     """The turn behind a session of the SDK, also where another session was put around it."""

@@ -66,6 +66,10 @@ class OpeningSession:
         """What makes the run durable, once the turn has begun."""
         return self.turn
 
+    async def open_turn(self) -> Turn:
+        """A resumed run calls tools before it asks its session for anything."""
+        return (await self._open()).turn
+
     async def get_items(self, limit: int | None = None) -> Items:
         return await (await self._open()).get_items(limit)
 

@@ -1,0 +1,156 @@
+"""A turn that is lost or cancelled in mid-run ends its run, however deep the run is in tools."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import agents
+import pytest
+from agents import Agent, function_tool
+
+from tests.integration.durable_lab import WAYS, Lab, Ledger, Mortal, Sage, Scenario, calls, says
+from turnwise import Runner
+from turnwise.durable.calls import UNKNOWN
+from turnwise.errors import LeaseLost, SessionGone, TurnCancelled
+from turnwise.types import Grant
+
+
+class Stage:
+    """An agent whose tool does something to its own turn, and another tool that must not run."""
+
+    def __init__(self, lab: Lab, event: str) -> None:
+        self.lab = lab
+        self.event = event
+        self.ledger = Ledger()
+
+    def agent(self, *, deep: bool) -> Agent[Any]:
+        @function_tool(failure_error_function=lambda context, error: f"hidden: {error}")
+        async def strike() -> str:
+            self.ledger.tools["strike"] += 1
+            await self._strike()
+            return "struck"
+
+        @function_tool
+        async def never() -> str:
+            self.ledger.tools["never"] += 1
+            return "never"
+
+        replies = calls("strike"), calls("never"), says("done")
+        inner = Agent(
+            name="inner", model=Sage(self.ledger, "inner", *replies), tools=[strike, never]
+        )
+        if not deep:
+            return inner
+        model = Sage(self.ledger, "m", calls("ask", input="x"), says("done"))
+        return Agent(name="a", model=model, tools=[inner.as_tool("ask", "")])
+
+    async def _strike(self) -> None:
+        if self.event == "deleted":
+            await self.lab.store.delete("s")
+        else:
+            self.lab.expire()
+            grant = await self.lab.store.begin("s", "t", "thief", 15_000, worker="thief")
+            assert isinstance(grant, Grant)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("deep", [False, True], ids=["at the top", "inside an agent"])
+@pytest.mark.parametrize(("event", "error"), [("taken over", LeaseLost), ("deleted", SessionGone)])
+async def test_a_lost_turn_does_nothing_more(
+    way: str, deep: bool, event: str, error: type[Exception]
+) -> None:
+    stage = Stage(Lab(), event)
+    with pytest.raises(error) as caught:
+        await WAYS[way](stage.lab.session(), stage.agent(deep=deep), "go", {})
+    assert type(caught.value).__name__ == error.__name__
+    assert stage.ledger.tools == {"strike": 1}
+    assert stage.ledger.models.total() == 1 + deep
+
+
+async def test_a_cancelled_turn_is_told_so_by_a_takeover() -> None:
+    lab, ledger = Lab(), Ledger()
+
+    @function_tool
+    async def one() -> str:
+        ledger.tools["one"] += 1
+        return "one"
+
+    agent = Agent(name="a", model=Sage(ledger, "m", calls("one"), says("done")), tools=[one])
+    session = lab.session(Mortal(lab.store, 3, acknowledged=False))
+    with pytest.raises(Exception, match="dead"):
+        await Runner.run(agent, "go", session=session, turn_id="t")
+    await lab.store.cancel("s", "t")
+    lab.expire()
+    with pytest.raises(TurnCancelled):
+        await Runner.run(agent, "go", session=lab.session(), turn_id="t")
+    assert ledger.models.total() == 1
+
+
+@pytest.mark.parametrize("way", ["turnwise", "streamed"])
+async def test_an_approved_run_is_taken_over_too(way: str) -> None:
+    """The approved tool had begun: it is not run again, nor is the model asked again."""
+    ledger = Ledger()
+
+    def agent() -> Agent[Any]:
+        @function_tool(needs_approval=True)
+        async def pay() -> str:
+            ledger.tools["pay"] += 1
+            return "paid"
+
+        model = Sage(ledger, "m", calls("pay"), says("done"))
+        return Agent(name="a", model=model, tools=[pay])
+
+    async def approved() -> Any:
+        state = await agents.RunState.from_string(agent(), text)
+        for item in state.get_interruptions():
+            state.approve(item)
+        return state
+
+    text = (await agents.Runner.run(agent(), "go")).to_state().to_string()
+    for dies_at, paid in ((1, 0), (2, 1)):
+        ledger.tools.clear()
+        lab = Lab()
+        store = Mortal(lab.store, dies_at, acknowledged=False)
+        with pytest.raises(Exception, match="dead"):
+            await WAYS[way](lab.session(store), agent(), await approved(), {})
+        lab.expire()
+        result, _, _ = await WAYS[way](lab.session(), agent(), await approved(), {})
+        assert result.final_output == "done"
+        assert ledger.tools["pay"] == paid
+        outputs = [i.output for i in result.new_items if i.type == "tool_call_output_item"]
+        assert outputs == ["paid" if paid else UNKNOWN]
+
+
+async def test_a_closed_run_leaves_later_runs_alone() -> None:
+    """What a tool leaves running after its turn is no part of it."""
+    ledger, tasks = Ledger(), []
+    go = asyncio.Event()
+    other = Agent(name="other", model=Sage(ledger, "other", says("late")))
+
+    async def later() -> Any:
+        await go.wait()
+        return await agents.Runner.run(other, "x")
+
+    @function_tool
+    async def one() -> str:
+        tasks.append(asyncio.create_task(later()))
+        return "one"
+
+    agent = Agent(name="a", model=Sage(ledger, "m", calls("one"), says("done")), tools=[one])
+    lab = Lab()
+    store = Mortal(lab.store, None, acknowledged=True)
+    await Runner.run(agent, "go", session=lab.session(store), turn_id="t")
+    before = store.written
+    go.set()
+    assert (await tasks[0]).final_output == "late"
+    assert store.written == before
+
+
+async def test_a_turn_without_tools_writes_no_journal() -> None:
+    """Its response goes with the commit, which comes first."""
+    agent = Agent(name="a", model=Sage(Ledger(), "m", says("hello")))
+    lab = Lab()
+    store = Mortal(lab.store, None, acknowledged=True)
+    await Scenario(lambda ledger: agent).run(lab, Ledger(), WAYS["turnwise"], store)
+    assert store.written == 0

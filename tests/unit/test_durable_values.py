@@ -1,0 +1,247 @@
+"""What goes into the journal comes out of it as it was."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from agents import (
+    AgentsException,
+    FunctionTool,
+    ModelResponse,
+    ToolOutputFileContent,
+    ToolOutputImage,
+    ToolOutputText,
+    Usage,
+    function_tool,
+)
+from agents.testing import assistant_message, function_call
+from agents.tool import ShellCallOutcome, ShellCommandOutput, ShellResult
+from hypothesis import given
+from hypothesis import strategies as st
+from openai.types.responses import (
+    ResponseCustomToolCall,
+    ResponseFileSearchToolCall,
+    ResponseOutputMessage,
+    ResponseOutputRefusal,
+    ResponseReasoningItem,
+)
+from openai.types.responses.response_reasoning_item import Summary
+from pydantic import BaseModel
+
+from turnwise.codec import Codec
+from turnwise.durable.events import events_of
+from turnwise.durable.failures import passing
+from turnwise.durable.outputs import error_of, packed_error, packed_value, value_of
+from turnwise.durable.responses import packed_response, packed_usage, response_of, usage_of
+from turnwise.durable.run import digest, shape
+from turnwise.errors import LeaseLost, ReplayMismatch, StoreUnavailable, TurnwiseError
+
+CODEC = Codec()
+
+
+def stored(entry: dict[str, Any]) -> dict[str, Any]:
+    return CODEC.decode(CODEC.encode(entry))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(JSON)
+def test_json_values_are_exact(value: Any) -> None:
+    again = value_of(stored(packed_value(value, None, None)))
+    assert repr(again) == repr(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ToolOutputText(text="x"),
+        ToolOutputImage(file_id="f", detail="high"),
+        [ToolOutputText(text="x"), ToolOutputFileContent(file_url="u")],
+        ShellResult([ShellCommandOutput("a", "b", ShellCallOutcome("timeout"))], 3, {"x": 1}),
+    ],
+)
+def test_structured_outputs_are_exact(value: Any) -> None:
+    assert value_of(stored(packed_value(value, None, None))) == value
+
+
+class Text(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "shown"
+
+
+class City(BaseModel):
+    name: str
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (("a", 1), "('a', 1)"),
+        ({1: "a"}, "{1: 'a'}"),
+        (b"raw", "b'raw'"),
+        (Text("kept"), "kept"),
+        (City(name="Oslo"), "name='Oslo'"),
+        ([City(name="Oslo")], "[City(name='Oslo')]"),
+    ],
+)
+def test_other_values_are_what_the_model_saw(value: Any, text: str) -> None:
+    tool: FunctionTool = function_tool(lambda: value, name_override="t")
+    call: Any = function_call("t", "{}", call_id="c")
+    assert value_of(stored(packed_value(value, tool, call))) == text
+
+
+def test_a_typed_output_is_the_json_that_the_model_saw() -> None:
+    tool = function_tool(lambda: City(name="Oslo"), name_override="t", output_type=City)
+    call: Any = function_call("t", "{}", call_id="c")
+    packed = packed_value(City(name="Oslo"), tool, call)
+    assert json.loads(value_of(stored(packed))) == {"name": "Oslo"}
+
+
+def test_errors_read_the_same() -> None:
+    for error in (ValueError("no"), AgentsException("no")):
+        again = error_of(*stored(packed_error(error))["error"])
+        assert (type(again).__name__, str(again)) == (type(error).__name__, "no")
+        assert isinstance(again, AgentsException) == isinstance(error, AgentsException)
+
+
+def refusal() -> Any:
+    part = ResponseOutputRefusal(refusal="no", type="refusal")
+    return ResponseOutputMessage(
+        id="m", content=[part], role="assistant", status="completed", type="message"
+    )
+
+
+OUTPUTS: list[list[Any]] = [
+    [],
+    [assistant_message("hello")],
+    [function_call("one", '{"a": 1}', call_id="c1"), function_call("two", "{}", call_id="c2")],
+    [
+        ResponseReasoningItem(
+            id="rs",
+            summary=[Summary(text="because", type="summary_text")],
+            type="reasoning",
+            encrypted_content="x" * 50,
+        ),
+        assistant_message("hello"),
+    ],
+    [ResponseCustomToolCall(call_id="c", input="in", name="t", type="custom_tool_call")],
+    [
+        ResponseFileSearchToolCall(
+            id="f", queries=["q"], status="completed", type="file_search_call"
+        )
+    ],
+    [refusal()],
+]
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_responses_are_exact(output: list[Any]) -> None:
+    usage = Usage(requests=1, input_tokens=2, output_tokens=3, total_tokens=5)
+    response = ModelResponse(output, usage, "resp_1", "req_1", {"prompt_tokens": 2})
+    again = response_of(stored(packed_response(response)))
+    assert again == response
+    assert [type(item) for item in again.output] == [type(item) for item in output]
+
+
+def test_output_that_is_no_object_of_the_sdk_stays_plain() -> None:
+    item: Any = {"type": "tool_search_call", "id": "x", "unknown": {"y": [1]}}
+    response = ModelResponse([], Usage(), None)
+    response.output.append(item)
+    assert response_of(stored(packed_response(response))).output == [item]
+
+
+def test_unknown_fields_of_responses_are_kept() -> None:
+    item: Any = assistant_message("hello")
+    item.added_later = {"x": 1}
+    (again,) = response_of(stored(packed_response(ModelResponse([item], Usage(), None)))).output
+    assert again == item
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_events_tell_the_whole_response(output: list[Any]) -> None:
+    usage = Usage(requests=1, input_tokens=2, output_tokens=3, total_tokens=5)
+    response = ModelResponse(output, usage, "resp_1", "req_1")
+    events: list[Any] = list(events_of(stored(packed_response(response))))
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    kinds = [event.type for event in events]
+    assert kinds[:2] == ["response.created", "response.in_progress"]
+    assert kinds[-1] == "response.completed"
+    assert events[-1].response.output == output
+    assert events[-1].response.id == "resp_1"
+    done = [event.item for event in events if event.type == "response.output_item.done"]
+    assert done == output
+    added = [event for event in events if event.type == "response.output_item.added"]
+    assert [event.output_index for event in added] == list(range(len(output)))
+
+
+def test_events_have_the_text_in_one_piece() -> None:
+    output: list[Any] = [assistant_message("hello"), function_call("t", '{"a": 1}', call_id="c")]
+    events: list[Any] = list(events_of(packed_response(ModelResponse(output, Usage(), "r"))))
+    by_kind = {event.type: event for event in events}
+    assert by_kind["response.output_text.delta"].delta == "hello"
+    assert by_kind["response.output_text.done"].text == "hello"
+    assert by_kind["response.content_part.added"].part.text == ""
+    assert by_kind["response.function_call_arguments.delta"].delta == '{"a": 1}'
+    assert by_kind["response.function_call_arguments.done"].name == "t"
+
+
+USAGES = st.builds(
+    Usage,
+    requests=st.integers(0, 5),
+    input_tokens=st.integers(0, 10**6),
+    output_tokens=st.integers(0, 10**6),
+    total_tokens=st.integers(0, 10**6),
+)
+
+
+@given(USAGES)
+def test_usage_is_exact(usage: Usage) -> None:
+    total = Usage()
+    total.add(usage)
+    for used in (usage, total):
+        assert usage_of(stored(packed_usage(used))) == used
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LeaseLost("gone", session_id="s"),
+        StoreUnavailable("down", session_id="s"),
+        ReplayMismatch("no", session_id="s", tools=["t"]),
+    ],
+)
+def test_our_errors_pass_as_what_they_are(error: TurnwiseError) -> None:
+    kind = type(error)
+    passed = passing(error)
+    assert passed is error
+    assert isinstance(passed, kind)
+    assert isinstance(passed, AgentsException)
+    assert passing(passed) is error
+    assert type(passed).__name__ == kind.__name__
+    assert passed.session_id == "s"
+
+
+def test_a_shape_is_of_kinds_and_ids_only() -> None:
+    call = {"type": "function_call", "call_id": "c", "name": "t", "arguments": "{}"}
+    said = {"role": "user", "content": "a"}
+    assert shape([said, call]) == shape([{**said, "content": "b"}, {**call, "arguments": "[]"}])
+    assert shape([said, call]) != shape([call, said])
+    assert shape([call]) != shape([{**call, "call_id": "d"}])
+    assert shape([said]) != shape([{**said, "role": "system"}])
+    assert shape([said] * 100) != shape([said] * 101)
+
+
+def test_digests_tell_inputs_apart() -> None:
+    assert digest("a") != digest("b")
+    assert digest([{"a": 1, "b": 2}]) == digest([{"b": 2, "a": 1}])
+    assert digest([{"content": "é\ud800"}]) == digest([{"content": "é\ud800"}])
+    assert digest("a") != digest([{"role": "user", "content": "a"}])
