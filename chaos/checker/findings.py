@@ -1,0 +1,88 @@
+"""A history with what all checks look up in it, and what they find."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from chaos.history import Call, Entry, Fault, Final, History, Takeover
+from chaos.script import op_of
+
+SLACK = 1.0
+"""By how many seconds a fault's effect may begin before, or last longer than it was recorded."""
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A promise that was broken: which rule, where, how, and by which operations."""
+
+    rule: str
+    session: str
+    text: str
+    ops: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        where = f" in {self.session}" if self.session else ""
+        return f"{self.rule}{where}: {self.text}"
+
+
+@dataclass
+class Findings:
+    """The history, indexed; `violations` and `excused` (by reason) are what the checks add."""
+
+    history: History
+    violations: list[Violation] = field(default_factory=list)
+    excused: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.by_op: dict[str, list[Call]] = defaultdict(list)
+        self.by_session: dict[str, list[str]] = defaultdict(list)
+        for call in self.history.calls:
+            if call.op not in self.by_op:
+                self.by_session[call.session].append(call.op)
+            self.by_op[call.op].append(call)
+        self.takeovers: dict[tuple[str, str], list[Takeover]] = defaultdict(list)
+        for takeover in self.history.takeovers:
+            self.takeovers[takeover.session, takeover.turn_id].append(takeover)
+        self.finals: dict[str, Final] = {final.session: final for final in self.history.finals}
+        self._lossy = [fault for fault in self.history.faults if fault.lossy]
+        self._clocks = [fault for fault in self.history.faults if fault.kind == "clock stepped"]
+
+    def violate(self, rule: str, session: str, text: str, *ops: str) -> None:
+        self.violations.append(Violation(rule, session, text, ops))
+
+    def excuse(self, reason: str) -> None:
+        self.excused[reason] += 1
+
+    def first_invoked(self, op: str) -> float:
+        return min(call.invoked for call in self.by_op[op])
+
+    def acknowledged(self, op: str) -> float | None:
+        """When somebody was first told that it is done."""
+        times = [call.ended for call in self.by_op[op] if call.outcome == "ok"]
+        return min((time for time in times if time is not None), default=None)
+
+    def life(self, op: str) -> tuple[float, float]:
+        """From the first sending to the last answer; for ever if one is missing."""
+        ends = [call.ended or float("inf") for call in self.by_op[op]]
+        return self.first_invoked(op), max(ends)
+
+    def may_be_lost(self, start: float, end: float) -> bool:
+        """Whether a failover that may lose writes came between, or so shortly after or before."""
+        return _overlap(self._lossy, start, end)
+
+    def clock_was_set(self, start: float, end: float) -> bool:
+        return _overlap(self._clocks, start, end)
+
+
+def _overlap(faults: Iterable[Fault], start: float, end: float) -> bool:
+    return any(
+        fault.start - SLACK <= end and start <= (fault.end or float("inf")) + SLACK
+        for fault in faults
+    )
+
+
+def entry_op(entry: Entry) -> str | None:
+    """Whose turn an entry is, as its first item says."""
+    return op_of(entry.items[0]) if entry.items else None

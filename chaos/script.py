@@ -1,0 +1,135 @@
+"""What turns say: texts that name their operation and what it saw, a model and tools that follow.
+
+The user's text names the operation and its plan: `op 17 plan rn/n` is a step with a repeatable and
+another call, in parallel, then one with one call. The last text of a turn tells how many items
+were there before it and whose the last of them was: `op 17 saw 40 after 16 try 1`. So every
+history says of itself whether each turn saw what it now stands behind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from agents import Model, ModelResponse, Usage
+from agents.items import TResponseStreamEvent
+from agents.testing import assistant_message, function_call
+from openai.types.responses import Response, ResponseCompletedEvent, ResponseTextDeltaEvent
+
+TOOLS = {"r": "look_up", "n": "charge"}
+"""By the letter of a plan: one that is repeatable, and one that is not."""
+NOBODY = "-"
+
+_ASKED = re.compile(r"op (\S+) plan (\S*)")
+_TOLD = re.compile(r"op (\S+) saw (\d+) after (\S+) try (\d+)")
+_NAMED = re.compile(r"^op (\S+)")
+
+Items = Sequence[Any]
+
+
+def question(op: str, plan: str = "") -> str:
+    return f"op {op} plan {plan}"
+
+
+def answer(op: str, items: Items, attempt: int = 0) -> str:
+    """What a turn says in the end; `items` are those before it. Attempt 0: it does not know."""
+    return f"op {op} saw {len(items)} after {last_op(items)} try {attempt}"
+
+
+def user(text: str) -> Any:
+    return {"role": "user", "content": text}
+
+
+def assistant(text: str) -> Any:
+    content = [{"type": "output_text", "text": text, "annotations": []}]
+    return {"type": "message", "role": "assistant", "status": "completed", "content": content}
+
+
+def text_of(item: Any) -> str:
+    """The text of a message; nothing for other items."""
+    content = item.get("content") or ""
+    return str(content if isinstance(content, str) else content[0].get("text", ""))
+
+
+def op_of(item: Any) -> str | None:
+    found = _NAMED.match(text_of(item))
+    return found[1] if found else None
+
+
+def last_op(items: Items) -> str:
+    """Whose the last item is."""
+    return (op_of(items[-1]) if items else None) or NOBODY
+
+
+def parse_question(text: str) -> tuple[str, list[str]]:
+    """The operation, and the steps of its plan."""
+    found = _ASKED.match(text)
+    assert found is not None, text
+    return found[1], [step for step in found[2].split("/") if step]
+
+
+def parse_answer(text: str) -> tuple[str, int, str, int] | None:
+    """Operation, items seen, whose the last was, attempt."""
+    found = _TOLD.match(text)
+    return (found[1], int(found[2]), found[3], int(found[4])) if found else None
+
+
+def call_ids(op: str, step: int, tools: str) -> list[tuple[str, str]]:
+    """Tool and call id of each call of a step."""
+    return [(TOOLS[letter], f"{op}.{step}{n}") for n, letter in enumerate(tools)]
+
+
+def _reply(given: str | Items) -> list[Any]:
+    items: Items = [user(given)] if isinstance(given, str) else given
+    asked = max(i for i, item in enumerate(items) if item.get("role") == "user")
+    op, plan = parse_question(text_of(items[asked]))
+    outputs = sum(item.get("type") == "function_call_output" for item in items[asked:])
+    for step, tools in enumerate(plan):
+        if outputs == 0:
+            return [function_call(tool, "{}", call_id=name) for tool, name in call_ids(op, step, tools)]
+        outputs -= len(tools)
+    return [assistant_message(answer(op, items[:asked]))]
+
+
+class Scripted(Model):
+    """A model whose reply follows from nothing but its input."""
+
+    async def get_response(self, *args: Any, **options: Any) -> ModelResponse:
+        output = _reply(options["input"] if "input" in options else args[1])
+        return ModelResponse(output=output, usage=Usage(), response_id="scripted")
+
+    async def stream_response(
+        self, *args: Any, **options: Any
+    ) -> AsyncIterator[TResponseStreamEvent]:
+        output = _reply(options["input"] if "input" in options else args[1])
+        for index, item in enumerate(output):
+            if item.type == "message":
+                yield _delta(item, index)
+        yield _completed(output)
+
+
+def _delta(item: Any, index: int) -> ResponseTextDeltaEvent:
+    return ResponseTextDeltaEvent(
+        type="response.output_text.delta",
+        delta=item.content[0].text,
+        item_id=item.id,
+        content_index=0,
+        output_index=index,
+        sequence_number=0,
+        logprobs=[],
+    )
+
+
+def _completed(output: list[Any]) -> ResponseCompletedEvent:
+    response = Response(
+        id="scripted",
+        created_at=0,
+        model="scripted",
+        object="response",
+        output=output,
+        parallel_tool_calls=True,
+        tool_choice="auto",
+        tools=[],
+    )
+    return ResponseCompletedEvent(type="response.completed", sequence_number=0, response=response)

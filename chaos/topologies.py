@@ -1,0 +1,212 @@
+"""What the workers work on: real servers on this machine, started for one run and ended with it."""
+
+from __future__ import annotations
+
+import glob
+import os
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from chaos.protocol import Setup
+from turnwise import SQLiteSession, connect
+from turnwise.session import Session
+from turnwise.testing.proxy import FaultProxy
+from turnwise.testing.servers import (
+    Node,
+    RedisServer,
+    ValkeyCluster,
+    ValkeySentinel,
+    ValkeyServer,
+    find_valkey,
+)
+
+PREFIX = "chaos:"
+_PRELOADED = "/usr/lib/*/faketime/libfaketimeMT.so.1"
+
+
+def faketime() -> Path | None:
+    """Debian's libfaketime, or the one that CHAOS_FAKETIME names; without it no clock is set."""
+    given = os.environ.get("CHAOS_FAKETIME")
+    found = [given] if given else sorted(glob.glob(_PRELOADED))
+    return Path(found[0]) if found else None
+
+
+class Topology:
+    """A store. `share` is its part of a run's time.
+
+    `proxied` says which workers reach it through a proxy that loses things.
+    """
+
+    name: ClassVar[str]
+    share: ClassVar[float] = 1.0
+    ttl: ClassVar[float | None] = None
+    url = ""
+    proxy: FaultProxy | None = None
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="turnwise-chaos-"))
+        self.stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start()
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stack.aclose()
+        for path in sorted(self.directory.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        self.directory.rmdir()
+
+    async def start(self) -> None:
+        """Start everything, on `self.stack`."""
+
+    async def heal(self) -> None:
+        """Bring back what is down, and wait until all is well."""
+
+    def setup(self, number: int, name: str, lease: float) -> Setup:
+        """What worker `number` is told: the second uses redis-py's own retries, say."""
+        url = self.proxy.url if self.proxy is not None and number % 2 == 0 else self.url
+        client = "default" if number % 3 == 1 else "ours"
+        return Setup(name, url, lease, str(self.directory / "ledger"), client, self.ttl, PREFIX)
+
+    def open(self, lease: float) -> Session:
+        """For the one who checks: past the proxy."""
+        return connect(self.url, lease=lease, key_prefix=PREFIX)
+
+    def servers(self) -> list[Node]:
+        """The living servers that hold data and take writes, or may do so."""
+        return []
+
+
+class Single(Topology):
+    """One server that writes every acknowledged command to its disk; a proxy before it."""
+
+    server: ValkeyServer
+    rate: Path | None = None
+    """The file by which the server's clock is set."""
+
+    def make(self) -> ValkeyServer:
+        return ValkeyServer(appendonly="always")
+
+    async def start(self) -> None:
+        self.server = await self.stack.enter_async_context(self.make())
+        self.url = self.server.url
+        self.proxy = await self.stack.enter_async_context(FaultProxy.before(self.server.url))
+
+    async def heal(self) -> None:
+        if not self.server.alive:
+            await self.server.restart()
+        self.server.resume()
+        await self.server.wait_ready()
+
+    def servers(self) -> list[Node]:
+        return [self.server] if self.server.alive else []
+
+
+class Valkey(Single):
+    """Valkey, with a clock that can be set where libfaketime is installed."""
+
+    name = "valkey"
+
+    def make(self) -> ValkeyServer:
+        library, binary = faketime(), find_valkey()
+        if library is None or binary is None:
+            return super().make()
+        self.rate = self.directory / "clock"
+        self.rate.write_text("+0")
+        script = self.directory / "server.sh"
+        script.write_text(
+            "#!/bin/sh\n"
+            f"export LD_PRELOAD='{library}' FAKETIME_TIMESTAMP_FILE='{self.rate}'\n"
+            "export FAKETIME_CACHE_DURATION=1 FAKETIME_DONT_FAKE_MONOTONIC=1\n"
+            f'exec "{binary}" "$@"\n'
+        )
+        script.chmod(0o700)
+        return ValkeyServer(appendonly="always", binary=script)
+
+
+class Redis(Single):
+    """Debian's Redis; sessions have a ttl."""
+
+    name = "redis"
+    ttl = 3600.0
+
+    def make(self) -> ValkeyServer:
+        return RedisServer(appendonly="always")
+
+
+class SentinelTrio(Topology):
+    """A primary and two replicas, watched by three Sentinels. Replication is asynchronous."""
+
+    name = "sentinel"
+    group: ValkeySentinel
+
+    async def start(self) -> None:
+        config = {"appendonly": "yes", "appendfsync": "everysec"}
+        self.group = await self.stack.enter_async_context(ValkeySentinel(replicas=2, config=config))
+        self.url = self.group.url
+
+    async def heal(self) -> None:
+        for node in (*self.group.nodes, *self.group.sentinels):
+            if not node.alive:
+                await node.restart()
+            node.resume()
+        await self.group.wait_ready()
+
+    def servers(self) -> list[Node]:
+        return [node for node in self.group.nodes if node.alive]
+
+
+class Cluster(Topology):
+    """Three primaries with a replica each. Replication is asynchronous."""
+
+    name = "cluster"
+    cluster: ValkeyCluster
+
+    async def start(self) -> None:
+        config = {"appendonly": "yes", "appendfsync": "everysec"}
+        self.cluster = await self.stack.enter_async_context(
+            ValkeyCluster(node_timeout=1_000, config=config)
+        )
+
+    @property
+    def url(self) -> str:  # type: ignore[override]  # of a node that is alive just now
+        return self.cluster.url
+
+    async def heal(self) -> None:
+        for node in self.cluster.nodes:
+            if not node.alive:
+                await node.restart()
+            node.resume()
+        await self.cluster.wait_ready()
+
+    def servers(self) -> list[Node]:
+        return self.cluster.living
+
+
+class SQLite(Topology):
+    """One file, several processes."""
+
+    name = "sqlite"
+    share = 0.6
+
+    async def start(self) -> None:
+        self.path = self.directory / "sessions.db"
+        self.url = f"sqlite:///{self.path}"
+
+    def setup(self, number: int, name: str, lease: float) -> Setup:
+        return Setup(name, self.url, lease, str(self.directory / "ledger"))
+
+    def open(self, lease: float) -> Session:
+        return SQLiteSession(str(self.path), lease=lease)
+
+
+TOPOLOGIES: dict[str, type[Any]] = {
+    kind.name: kind for kind in (Valkey, Redis, SentinelTrio, Cluster, SQLite)
+}
