@@ -10,6 +10,7 @@ import pytest
 from agents import Agent, function_tool
 
 from tests.integration.durable_lab import WAYS, Lab, Ledger, Mortal, Sage, Scenario, calls, says
+from tests.integration.test_durable_tools import Server
 from turnwise import Runner
 from turnwise.durable.calls import UNKNOWN
 from turnwise.errors import LeaseLost, SessionGone, TurnCancelled
@@ -88,17 +89,22 @@ async def test_a_cancelled_turn_is_told_so_by_a_takeover() -> None:
 
 
 @pytest.mark.parametrize("way", ["turnwise", "streamed"])
-async def test_an_approved_run_is_taken_over_too(way: str) -> None:
+@pytest.mark.parametrize("kind", ["function", "server"])
+async def test_an_approved_run_is_taken_over_too(way: str, kind: str) -> None:
     """The approved tool had begun: it is not run again, nor is the model asked again."""
     ledger = Ledger()
 
     def agent() -> Agent[Any]:
-        @function_tool(needs_approval=True)
-        async def pay() -> str:
-            ledger.tools["pay"] += 1
-            return "paid"
+        if kind == "server":
+            model = Sage(ledger, "m", calls("one"), says("done"))
+            return Agent(name="a", model=model, mcp_servers=[Server(ledger, "always")])
 
-        model = Sage(ledger, "m", calls("pay"), says("done"))
+        @function_tool(name_override="one", needs_approval=True)
+        async def pay() -> str:
+            ledger.tools["one"] += 1
+            return "from afar"
+
+        model = Sage(ledger, "m", calls("one"), says("done"))
         return Agent(name="a", model=model, tools=[pay])
 
     async def approved() -> Any:
@@ -117,9 +123,9 @@ async def test_an_approved_run_is_taken_over_too(way: str) -> None:
         lab.expire()
         result, _, _ = await WAYS[way](lab.session(), agent(), await approved(), {})
         assert result.final_output == "done"
-        assert ledger.tools["pay"] == paid
-        outputs = [i.output for i in result.new_items if i.type == "tool_call_output_item"]
-        assert outputs == ["paid" if paid else UNKNOWN]
+        assert ledger.tools["one"] == paid
+        (output,) = [i.output for i in result.new_items if i.type == "tool_call_output_item"]
+        assert ("from afar" if paid else UNKNOWN) in str(output)
 
 
 async def test_a_closed_run_leaves_later_runs_alone() -> None:

@@ -110,8 +110,8 @@ def hand_written(ledger: Ledger) -> Agent[Any]:
 class Server(MCPServer):
     """A server of the Model Context Protocol in this process."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        super().__init__()
+    def __init__(self, ledger: Ledger, approval: Any = None) -> None:
+        super().__init__(require_approval=approval)
         self.ledger = ledger
 
     @property

@@ -6,7 +6,7 @@ from functools import cache
 from types import new_class
 from typing import Any, cast
 
-from agents import Agent, RunConfig, RunHooks, RunResult, RunResultStreaming, RunState
+from agents import Agent, RunConfig, RunHooks, RunResult, RunResultStreaming, RunState, Tool
 from agents.lifecycle import RunHooksBase
 from agents.models.interface import Model, ModelProvider
 
@@ -177,13 +177,17 @@ def _durable(config: RunConfig, run: Run) -> RunConfig:
 
 
 class _WatchingHooks(Shadow):
-    """Hooks that also tell the run which agent is at work."""
+    """Hooks that also tell the run which agent is at work, and which tool is about to be called."""
 
     __slots__ = ()
 
     async def on_agent_start(self, context: Any, agent: Agent[Any]) -> None:
         self._turnwise_run.agent = agent
         await self._turnwise_original.on_agent_start(context, agent)
+
+    async def on_tool_start(self, context: Any, agent: Agent[Any], tool: Tool) -> None:
+        make_durable(tool)  # of a resumed run no model has seen the tools of its servers
+        await self._turnwise_original.on_tool_start(context, agent, tool)
 
 
 def _durable_hooks(hooks: Any, run: Run) -> Any:
