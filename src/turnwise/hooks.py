@@ -1,15 +1,17 @@
 """What happens to turns, as frozen events, and the protocol of those who want to know.
 
-Every TurnBegun is followed by exactly one of TurnCommitted, TurnRolledBack and TurnLost.
-Events carry ids, sizes and times (seconds), never the content of items.
+Every TurnBegun is followed by exactly one event that ends the turn here (`TurnEnd`). TurnWaited is
+followed by TurnBegun or TurnRefused. Events carry ids, names, sizes and times (seconds), never the
+content of items.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 _log = logging.getLogger("turnwise")
 
@@ -22,6 +24,17 @@ class TurnEvent:
     turn_id: str
 
 
+# Before it begins.
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSubmitted(TurnEvent):
+    """A message of `bytes` waits for a background worker, `position` others before it."""
+
+    position: int
+    bytes: int
+
+
 @dataclass(frozen=True, slots=True)
 class TurnWaited(TurnEvent):
     """The session was busy; the caller took a place in its queue behind `holder`."""
@@ -30,13 +43,54 @@ class TurnWaited(TurnEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class TurnRefused(TurnEvent):
+    """The turn did not begin. `reason` names the error that its caller got instead.
+
+    AlreadyCommitted among them: its answer is told again. `waited` is how long it stood in line.
+    """
+
+    reason: str
+    waited: float
+
+
+# While it runs.
+
+
+@dataclass(frozen=True, slots=True)
 class TurnBegun(TurnEvent):
-    """The turn is this worker's. Above 1, `attempt` says that it was taken over."""
+    """The turn is this worker's. Told in the task that runs it.
+
+    Above 1, `attempt` says that it was taken over, unless it is `resumed`: earlier attempts ended
+    in good order (parked, or given back). `items` is the length of the history, `reloaded` says
+    that more of it was new than one answer brings, `waited` how long the turn stood in line (a
+    message: since it was submitted), `journal` how many entries earlier attempts left.
+    """
 
     attempt: int
     items: int
     waited: float
     reloaded: bool
+    journal: int = 0
+    resumed: bool = False
+
+    @property
+    def taken_over(self) -> bool:
+        return self.attempt > 1 and not self.resumed
+
+
+@dataclass(frozen=True, slots=True)
+class TurnReplayed(TurnEvent):
+    """One step was answered from the journal, not done again: by `agent`'s model, or a `tool`.
+
+    `tool` is "" for a response.
+    """
+
+    step: Literal["response", "tool"]
+    agent: str
+    tool: str = ""
+
+
+# How it ends.
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +112,46 @@ class TurnRolledBack(TurnEvent):
 
 @dataclass(frozen=True, slots=True)
 class TurnLost(TurnEvent):
-    """The turn was ended from outside, or nobody knows how; `reason` names the error it got."""
+    """The turn was ended from outside, or nobody knows how; `reason` names the error it got.
+
+    LeaseLost among them.
+    """
 
     reason: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnCancelled(TurnEvent):
+    """The turn was asked to stop, and has ended; `items` of it were kept.
+
+    Told by its worker, or by who asked if nobody ran it (then `seconds` is 0).
+    """
+
+    items: int
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnParked(TurnEvent):
+    """The turn waits for `pending` approvals; its state, of `bytes`, is in the store."""
+
+    pending: int
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnDeadLettered(TurnEvent):
+    """The turn's message was given up after `attempts`; `reason` names the last error."""
+
+    attempts: int
+    reason: str
+    seconds: float
+
+
+TurnEnd = TurnCommitted | TurnRolledBack | TurnLost | TurnCancelled | TurnParked | TurnDeadLettered
 
 
 class Hook(Protocol):
@@ -75,3 +166,33 @@ def tell(hooks: Iterable[Hook], event: TurnEvent) -> None:
             hook(event)
         except Exception:
             _log.exception("a hook failed on %s", type(event).__name__)
+
+
+@runtime_checkable
+class Carrier(Protocol):
+    """A hook that lets a background turn go on in the trace in which it was submitted."""
+
+    def carry(self) -> Mapping[str, str]:
+        """What names the trace at hand, to travel with the message; empty outside of one."""
+
+    def carried(self, trace: Mapping[str, str], /) -> AbstractContextManager[None]:
+        """A block of code that is in the trace which `carry` named. Unknown text is ignored."""
+
+
+def carry(hooks: Iterable[Hook]) -> dict[str, str]:
+    """What these hooks want to travel with a message (its metadata's `trace`)."""
+    trace: dict[str, str] = {}
+    for hook in hooks:
+        if isinstance(hook, Carrier):
+            trace.update(hook.carry())
+    return trace
+
+
+@contextmanager
+def carried(hooks: Iterable[Hook], trace: Mapping[str, str]) -> Iterator[None]:
+    """A block of code that is where the message came from, as these hooks see it."""
+    with ExitStack() as stack:
+        for hook in hooks:
+            if isinstance(hook, Carrier):
+                stack.enter_context(hook.carried(trace))
+        yield

@@ -23,13 +23,22 @@ from tests.integration.bad_days import (
 from turnwise import MemorySession, RedisSession
 from turnwise.errors import (
     AlreadyCommitted,
+    BusyTimeout,
     LeaseLost,
     OutcomeUnknown,
     SessionGone,
     SessionTooLarge,
     TurnCancelled,
 )
-from turnwise.hooks import TurnBegun, TurnCommitted, TurnEvent, TurnLost, TurnRolledBack, TurnWaited
+from turnwise.hooks import (
+    TurnBegun,
+    TurnCommitted,
+    TurnEvent,
+    TurnLost,
+    TurnRefused,
+    TurnRolledBack,
+    TurnWaited,
+)
 from turnwise.testing.proxy import DropRequest, FaultProxy
 from turnwise.testing.servers import ValkeyServer
 
@@ -59,6 +68,12 @@ async def session(
 def begun(event: TurnEvent) -> TurnBegun:
     assert isinstance(event, TurnBegun)
     return event
+
+
+def lost(event: TurnEvent) -> tuple[str, str, str]:
+    assert isinstance(event, TurnLost)
+    assert event.seconds > 0
+    return event.session_id, event.turn_id, event.reason
 
 
 async def test_a_committed_turn(session: AnySession, told: Told) -> None:
@@ -108,13 +123,24 @@ async def test_a_turn_that_was_refused(session: AnySession, told: Told) -> None:
     assert told.events[-1].reason == "SessionTooLarge"
 
 
-async def test_no_turn_begun_no_event(session: AnySession, told: Told) -> None:
+async def test_a_turn_that_did_not_begin(session: AnySession, told: Told) -> None:
     async with session.turn("user-1", turn_id="turn") as turn:
         await turn.add_items([message("one")])
     told.events.clear()
     with pytest.raises(AlreadyCommitted):
         await session.turn("user-1", turn_id="turn").__aenter__()
-    assert told.events == []
+    assert told.events == [TurnRefused("user-1", "turn", "AlreadyCommitted", 0.0)]
+
+
+async def test_a_turn_that_waited_in_vain(session: AnySession, told: Told) -> None:
+    async with session.turn("user-1", turn_id="first"):
+        with pytest.raises(BusyTimeout):
+            await session.turn("user-1", turn_id="second", timeout=0.01).__aenter__()
+        assert told.names == ["TurnBegun", "TurnWaited", "TurnRefused"]
+        last = told.events[-1]
+        assert isinstance(last, TurnRefused)
+        assert (last.turn_id, last.reason) == ("second", "BusyTimeout")
+        assert last.waited >= 0.01
 
 
 async def test_a_session_that_is_gone(session: AnySession, told: Told) -> None:
@@ -123,7 +149,7 @@ async def test_a_session_that_is_gone(session: AnySession, told: Told) -> None:
             await turn.add_items([message("one")])
             await session.delete("user-1")
     assert told.names == ["TurnBegun", "TurnLost"]
-    assert told.events[-1] == TurnLost("user-1", "turn", "SessionGone")
+    assert lost(told.events[-1]) == ("user-1", "turn", "SessionGone")
 
 
 async def test_waiting(session: AnySession, told: Told) -> None:
@@ -160,7 +186,7 @@ async def test_a_takeover_and_who_lost_it(server: ValkeyServer, tmp_path: Path, 
     names = ["TurnBegun", "TurnWaited", "TurnBegun", "TurnCommitted", "TurnLost"]
     assert told.names == names
     assert [begun(event).attempt for event in (told.events[0], told.events[2])] == [1, 2]
-    assert told.events[-1] == TurnLost("user-1", "turn", "LeaseLost")
+    assert lost(told.events[-1]) == ("user-1", "turn", "LeaseLost")
 
 
 async def test_a_turn_asked_to_stop(told: Told) -> None:
@@ -170,7 +196,7 @@ async def test_a_turn_asked_to_stop(told: Told) -> None:
             await session.worker.store.cancel("user-1", "turn")
             await asyncio.Event().wait()
     assert told.names == ["TurnBegun", "TurnLost"]
-    assert told.events[-1] == TurnLost("user-1", "turn", "TurnCancelled")
+    assert lost(told.events[-1]) == ("user-1", "turn", "TurnCancelled")
 
 
 async def test_an_unknown_outcome(server: ValkeyServer, tmp_path: Path, told: Told) -> None:
@@ -184,7 +210,7 @@ async def test_an_unknown_outcome(server: ValkeyServer, tmp_path: Path, told: To
                 await turn.add_items([message("one")])
                 proxy.faults = lambda command: DropRequest()
     assert told.names == ["TurnBegun", "TurnLost"]
-    assert told.events[-1] == TurnLost("user-1", "turn", "OutcomeUnknown")
+    assert lost(told.events[-1]) == ("user-1", "turn", "OutcomeUnknown")
 
 
 async def test_a_long_history_is_reloaded(told: Told) -> None:

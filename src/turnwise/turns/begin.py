@@ -56,12 +56,18 @@ class Beginning:
     ) -> None:
         self.token = mint()
         self.sent = 0.0
-        self.waited = 0.0
+        self._in_line_since: float | None = None
         self._worker = worker
         self._session_id = session_id
         self._turn_id = turn_id
         self._base = cached.tip if cached is not None else None
         self._fresh = fresh
+
+    @property
+    def waited(self) -> float:
+        """Seconds in line so far."""
+        since = self._in_line_since
+        return 0.0 if since is None else self._worker.now() - since
 
     async def granted(self, busy: Busyness, timeout: float | None) -> Grant:
         if busy not in get_args(Busyness):
@@ -96,7 +102,7 @@ class Beginning:
 
     async def _in_line(self, answer: Busy, timeout: float) -> Answer:
         """Wait for our turn: woken by whoever ends theirs, or when a lease may have run out."""
-        started, last = self.sent, self.sent + timeout
+        self._in_line_since, last = self.sent, self.sent + timeout
         self._worker.tell(TurnWaited(self._session_id, self._turn_id, answer.worker))
         latest: Answer = answer
         async with self._worker.store.woken(self.token) as wake:
@@ -109,7 +115,6 @@ class Beginning:
                 if isinstance(latest, Queued):
                     lease = max(_ASK_SOON, latest.remaining / 1000)
                     await wake.wait(min(left, lease, _ASK_AGAIN))
-        self.waited = self._worker.now() - started
         return latest
 
     async def _give_up(self) -> None:

@@ -256,7 +256,7 @@ class Turn:
             )
         except StoreUnavailable as error:
             unknown = refusals.unknown_outcome(self.session_id, self.turn_id)
-            self._tell(TurnLost(*self._names, _name(unknown)))
+            self._tell(TurnLost(*self._names, _name(unknown), self._seconds))
             raise unknown from error
         except StoreError as error:
             raise await self._undone(error) from None
@@ -281,7 +281,7 @@ class Turn:
         error = self._not_ours(answer)
         if isinstance(error, HistoryChanged):
             await self._abort()
-        self._tell(TurnLost(*self._names, _name(error)))
+        self._tell(TurnLost(*self._names, _name(error), self._seconds))
         return error
 
     async def _undone(self, error: TurnwiseError) -> TurnwiseError:
@@ -305,7 +305,7 @@ class Turn:
         if self.lost is None and not self.ended:
             self.lost = error
             self._lease.stop()
-            self._tell(TurnLost(*self._names, _name(error)))
+            self._tell(TurnLost(*self._names, _name(error), self._seconds))
         return error
 
     def _end(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from turnwise.cache import Item, Past
 from turnwise.codec import DecodeError
 from turnwise.errors import StoreUnavailable
-from turnwise.hooks import TurnBegun
+from turnwise.hooks import TurnBegun, TurnRefused
 from turnwise.turns import refusals
 from turnwise.turns.begin import Beginning, Busyness
 from turnwise.turns.block import block
@@ -45,10 +45,14 @@ class Worker(Equipment):
         turn_id = mint() if turn_id is None else check_turn_id(session_id, turn_id)
         cached = self.reader.cache.get(session_id)
         beginning = Beginning(self, session_id, turn_id, cached, fresh=fresh)
-        grant = await beginning.granted(busy, timeout)
-        past = await self._past(session_id, beginning.token, grant, cached)
-        waited, reloaded = beginning.waited, grant.history is None
-        self.tell(TurnBegun(session_id, turn_id, grant.attempt, grant.items, waited, reloaded))
+        try:
+            grant = await beginning.granted(busy, timeout)
+            past = await self._past(session_id, beginning.token, grant, cached)
+        except BaseException as error:
+            reason = type(error).__name__
+            self.tell(TurnRefused(session_id, turn_id, reason, beginning.waited))
+            raise
+        self.tell(_begun(session_id, grant, beginning.waited))
         return Turn(
             self, session_id, beginning.token, grant, past=past, start=beginning.sent, minted=fresh
         )
@@ -125,3 +129,16 @@ class Worker(Equipment):
         if isinstance(answer, Waiting):
             raise refusals.waiting(session_id, answer)
         return isinstance(answer, Done)
+
+
+def _begun(session_id: str, grant: Grant, waited: float) -> TurnBegun:
+    return TurnBegun(
+        session_id,
+        grant.turn_id,
+        attempt=grant.attempt,
+        items=grant.items,
+        waited=waited,
+        reloaded=grant.history is None,
+        journal=len(grant.journal),
+        resumed=0 < grant.released == grant.attempt - 1,
+    )
