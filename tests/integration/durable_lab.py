@@ -159,6 +159,7 @@ class Mortal:
         self._acknowledged = acknowledged
         self.is_dead = False
         self.written = 0
+        self.entries: list[dict[str, Any]] = []
 
     def __getattr__(self, name: str) -> Any:
         verb = getattr(self._store, name)
@@ -179,6 +180,7 @@ class Mortal:
         now = entries if self._left is None else entries[: self._left]
         answer = await self._store.journal(session_id, turn_id, token, index, now)
         self.written += len(now)
+        self.entries += Codec().decode_many(now)
         if self._left is not None:
             self._left -= len(now)
             if self._left <= 0:
@@ -301,13 +303,18 @@ class Takeover:
     @property
     def unknown(self) -> list[str]:
         """The tools that had begun and not ended."""
-        ended = {(str(e["r"]), e["c"]) for e in self.entries("end")}
-        return [e["tool"] for e in self.entries("start") if (str(e["r"]), e["c"]) not in ended]
+        return without_end(self.journal)
 
     @property
     def ended(self) -> list[str]:
         unknown = Counter(self.unknown)
         return list((Counter(e["tool"] for e in self.entries("start")) - unknown).elements())
+
+
+def without_end(journal: list[dict[str, Any]]) -> list[str]:
+    """The tools that began and did not end."""
+    ended = {(str(e["r"]), e["c"]) for e in journal if e["k"] == "end"}
+    return [e["tool"] for e in journal if e["k"] == "start" and (str(e["r"]), e["c"]) not in ended]
 
 
 def usage(outcome: Outcome) -> Any:
@@ -330,6 +337,7 @@ async def undisturbed(scenario: Scenario, way: Way) -> tuple[Outcome, Ledger, in
     lab, ledger = Lab(), Ledger()
     store = Mortal(lab.store, None, acknowledged=True)
     outcome = await scenario.run(lab, ledger, way, store)
+    assert without_end(store.entries) == []
     return outcome, ledger, store.written
 
 
