@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from agents import Agent, set_trace_processors
+from agents import Agent, set_trace_processors, set_tracing_disabled
 
 from examples.desk.case import Outcome
 from examples.desk.metrics import Metrics
@@ -30,9 +30,11 @@ Desk = dict[str, Agent[Any]]
 @pytest.fixture
 def metrics() -> Iterator[Metrics]:
     found = Metrics()
+    set_tracing_disabled(False)  # other tests do without
     set_trace_processors([found])
     yield found
     set_trace_processors([])
+    set_tracing_disabled(True)
 
 
 @pytest.fixture

@@ -49,7 +49,9 @@ async def test_a_server(
         assert isinstance(session.client, redis.asyncio.Redis)
         assert place(session.client.connection_pool) == where
         assert login(session.client.connection_pool) == who
-        assert session.client.connection_pool.connection_class is redis.asyncio.Connection
+        plain = session.client.connection_pool.connection_class
+        assert issubclass(plain, redis.asyncio.Connection)
+        assert not issubclass(plain, redis.asyncio.SSLConnection)
 
 
 @pytest.mark.parametrize("scheme", ["rediss", "valkeys"])
