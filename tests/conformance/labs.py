@@ -13,6 +13,7 @@ from turnwise.stores.embedded import EmbeddedStore
 from turnwise.stores.memory import MemoryStore
 from turnwise.stores.redis import RedisStore
 from turnwise.stores.redis.clients import close
+from turnwise.stores.redis.keys import Keys
 from turnwise.stores.sqlite import SQLiteStore
 from turnwise.testing.conformance import Lab
 from turnwise.testing.plugin import keys_are_owned
@@ -104,7 +105,7 @@ class RedisLab(Lab):
 
     async def aclose(self) -> None:
         if self._may_look:
-            await keys_are_owned(self.client, PREFIX)
+            await keys_are_owned(self.client, PREFIX, Keys(PREFIX).fleet)
         for store in self.stores:
             await store.aclose()
         for client in self.clients:

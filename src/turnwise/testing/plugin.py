@@ -7,7 +7,7 @@ function to call at a test's end: every key of a prefix is a session, or goes aw
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
@@ -35,11 +35,14 @@ async def no_task_left() -> AsyncIterator[None]:
         yield
 
 
-async def keys_are_owned(client: Client, key_prefix: str) -> None:
-    """Fail if a key that starts with the prefix, or with a brace, is no session and stays."""
+async def keys_are_owned(client: Client, key_prefix: str, fleet: Collection[str] = ()) -> None:
+    """Fail if a key that starts with the prefix, or with a brace, is no session and stays.
+
+    `fleet` lists the keys that may.
+    """
     async for key in client.scan_iter("*"):
         name = key if isinstance(key, str) else key.decode()
         if name.startswith(key_prefix):
             assert await client.type(key) in (b"list", "list"), f"{name} is no session"
-        elif name.startswith("{" + key_prefix):
+        elif name.startswith("{" + key_prefix) and name not in fleet:
             assert await client.pttl(key) >= 0, f"{name} has no expiry"

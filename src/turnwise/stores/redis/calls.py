@@ -53,7 +53,9 @@ class Calls:
         self.patience = patience
         self._timeout = timeout
 
-    async def run(self, session_id: str, script: Script, key: str, args: tuple[Any, ...]) -> Any:
+    async def run(
+        self, session_id: str | None, script: Script, key: str, args: tuple[Any, ...]
+    ) -> Any:
         """Run a verb; its answer as a list whose first element is a word."""
 
         async def send() -> Any:

@@ -2,8 +2,8 @@
 
 A session's key is the prefix and the id, readable: only `{ } %`, white space and control
 characters are percent-encoded, so that a key can neither choose its own slot nor break a line.
-Every key and channel of Turnwise that is not a session starts with `{`, and every one of them
-carries an expiry: there are none so far but the channel that wakes a worker.
+Every key and channel of Turnwise that is not a session starts with `{`. Of the keys among them
+those in `Keys.fleet` stay; every other one carries an expiry.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from urllib.parse import unquote
 
 from turnwise.errors import InvalidKeyPrefix
 
+SHARDS = 4
+"""How many streams tell of messages, so that a cluster's nodes share the work."""
 _UNSAFE = re.compile(r"[{}%\s\x00-\x1f\x7f-\x9f]")
 _WILDCARD = re.compile(r"[*?\[]")
 _TEXT = re.compile(r"[^{}\ud800-\udfff]*")
@@ -38,6 +40,16 @@ class Keys:
             )
         self.prefix = prefix
         self.channel = "{" + prefix + "wake}:"
+        self.ready = tuple(f"{{{prefix}ready-{shard}}}" for shard in range(SHARDS))
+        self.ready_channel = "{" + prefix + "ready}"
+        self.dead = "{" + prefix + "dead}"
+        self.swept = "{" + prefix + "swept}"
+        self.fleet = (*self.ready, self.dead)
+        """The keys without an expiry that are no sessions."""
+
+    def events(self, session_id: str, turn_id: str) -> str:
+        """The stream of a turn's events, and the channel that tells of new ones."""
+        return f"{{{self.session(session_id)}}}:events:{_UNSAFE.sub(_encode, turn_id)}"
 
     def session(self, session_id: str) -> str:
         return self.prefix + _UNSAFE.sub(_encode, session_id)

@@ -1,4 +1,7 @@
-"""The verbs as Lua: one file per verb, in front of each the part that they share."""
+"""The verbs as Lua: one file per verb. In front of a session's verb is the part that they share.
+
+What is no session has verbs of its own, in folders.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,9 @@ class Script:
 
 @cache
 def script(name: str) -> Script:
-    shebang, body = (_LUA / f"{name}.lua").read_text().split("\n", 1)
-    shared = "\n".join((_LUA / "shared" / f"{part}.lua").read_text() for part in _SHARED)
-    text = f"{shebang}\n{shared}\n{body}"
+    text = (_LUA / f"{name}.lua").read_text()
+    if "/" not in name:
+        shebang, body = text.split("\n", 1)
+        shared = "\n".join((_LUA / "shared" / f"{part}.lua").read_text() for part in _SHARED)
+        text = f"{shebang}\n{shared}\n{body}"
     return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest())

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from redis.asyncio import RedisCluster
-
 from turnwise.contracts import READ, Bounds
+from turnwise.stores.letters import state
+from turnwise.stores.listeners import Callback
 from turnwise.stores.redis import answers
 from turnwise.stores.redis.calls import Calls
 from turnwise.stores.redis.clients import TIMEOUT, Client, close
+from turnwise.stores.redis.events import RedisEvents
 from turnwise.stores.redis.header import Header, foreign, newer, parse
 from turnwise.stores.redis.keys import Keys
+from turnwise.stores.redis.letters import Letters
+from turnwise.stores.redis.ready import RedisReady
+from turnwise.stores.redis.scan import Scan
 from turnwise.stores.redis.scripts import script
 from turnwise.stores.redis.wake import Subscription, TokenWake
 from turnwise.types import (
@@ -33,6 +37,7 @@ from turnwise.types import (
     Idle,
     Info,
     Late,
+    Letter,
     OpenTurn,
     Queued,
     Renewed,
@@ -69,6 +74,11 @@ class RedisStore:
         self._owned = owned
         self.worker = worker
         self._subscription = Subscription(client, self.keys.channel + worker)
+        self._scan = Scan(self._calls)
+        self._letters = Letters(self._calls, self.keys)
+        parts = self._calls, self.keys, self._subscription, self.bounds
+        self.ready = RedisReady(*parts)
+        self.events = RedisEvents(*parts)
 
     async def read(
         self, session_id: str, base: Base | None = None, limit: int | None = None
@@ -222,6 +232,34 @@ class RedisStore:
         info = await self.info(session_id)
         return info.open_turn.turn_id if isinstance(info, Info) and info.open_turn else None
 
+    async def bury(
+        self, session_id: str, turn_id: str, token: str, letter: bytes
+    ) -> Done | Stale | Gone:
+        letter_id = await self._letters.write(session_id, turn_id, token, letter)
+        answer: Done | Stale | Gone = await self._change(
+            "bury", session_id, turn_id, token, letter_id
+        )
+        if not isinstance(answer, Done):
+            await self._letters.remove(letter_id)
+        return answer
+
+    async def letters(self, count: int = 100, after: str | None = None) -> list[Letter]:
+        found: dict[tuple[str, str], Letter] = {}
+        while len(found) < count and (page := await self._letters.page(after, count - len(found))):
+            after = page[-1][1].id
+            for session_id, letter in page:
+                told = state(letter.id, await self.status(session_id, letter.turn_id))
+                if told is None:
+                    await self._letters.remove(letter.id)
+                    continue
+                turn = session_id, letter.turn_id
+                found.pop(turn, None)
+                found[turn] = Letter(letter.id, *turn, letter.at, letter.content, told)
+        return list(found.values())
+
+    async def unbury(self, letter_id: str) -> bool:
+        return await self._letters.remove(letter_id)
+
     async def delete(self, session_id: str) -> bool:
         """It says first which session is meant, so that a resend spares one made anew."""
         reply = await self._verb("info", session_id)
@@ -256,24 +294,24 @@ class RedisStore:
         )
 
     async def scan(self, match: str = "*") -> AsyncIterator[str]:
-        options = {"match": self.keys.pattern(match), "count": 500, "_type": "list"}
-        for node in await self._nodes():
-            cursor = 0
-            while True:
-                cursor, keys = await self._scan_page(node, cursor, options)
-                for session_id in map(self.keys.session_id, keys):
-                    if fnmatchcase(session_id, match):
-                        yield session_id
-                if cursor == 0:
-                    break
+        async for keys in self._scan.pages(self.keys.pattern(match)):
+            for session_id in map(self.keys.session_id, keys):
+                if fnmatchcase(session_id, match):
+                    yield session_id
 
     def woken(self, token: str) -> AbstractAsyncContextManager[TokenWake]:
         return self._subscription.woken(token)
+
+    @contextmanager
+    def listen(self, token: str, callback: Callback) -> Iterator[None]:
+        with self._subscription.listen(token, callback):
+            yield
 
     async def ping(self) -> None:
         await self._calls.settle(lambda: self.client.execute_command("PING"))
 
     async def aclose(self) -> None:
+        self.ready.close()
         await self._subscription.aclose()
         if self._owned:
             await close(self.client)
@@ -343,26 +381,6 @@ class RedisStore:
                 break
             elements += page
         return True
-
-    async def _nodes(self) -> list[Any]:
-        if isinstance(self.client, RedisCluster):
-            await self._calls.settle(self.client.initialize)  # it knows no nodes before
-            return list(self.client.get_primaries())
-        return [None]
-
-    async def _scan_page(
-        self, node: Any, cursor: int, options: dict[str, Any]
-    ) -> tuple[int, list[Any]]:
-        async def send() -> Any:
-            if node is None:
-                return await self.client.scan(cursor, **options)
-            # redis-py's types do not know that a cluster's answer names the node.
-            by_node: Any
-            by_node, keys = await self.client.scan(cursor, target_nodes=node, **options)
-            return next(iter(by_node.values())), keys
-
-        cursor, keys = await self._calls.settle(send)
-        return cursor, keys
 
 
 def _base(base: Base | None) -> tuple[int, str]:

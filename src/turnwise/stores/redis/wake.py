@@ -1,119 +1,186 @@
-"""Wake-ups: one subscription a process, opened by the first waiter, closed after the last.
+"""Wake-ups: one subscription a process, opened by whoever listens first, closed after the last.
 
-A release publishes the token of whoever is next to that worker's channel. A lost wake-up costs
-time, never a turn: waiters ask again by themselves, sooner while the subscription does not stand.
+A release publishes the token of whoever is next to that worker's channel, a cancellation the token
+of whoever is to stop. A lost wake-up costs time, never a turn: waiters ask again by themselves,
+sooner while the subscription does not stand.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from redis.asyncio import ConnectionPool, Redis, RedisCluster
+from redis.asyncio.client import PubSub
 
+from turnwise.stores.listeners import Callback, EventWake, Listeners
 from turnwise.stores.redis.clients import Client
 
 _LINGER = 5.0
 _UNRELIABLE = 0.25
 
 
+class Channel:
+    """What this process hears on one channel. It stands once the server said so."""
+
+    def __init__(self) -> None:
+        self.listeners = Listeners()
+        self.standing = False
+        self.used = time.monotonic()
+        self._tried = asyncio.Event()
+
+    def stand(self) -> None:
+        """What was published before is not heard: whoever listens is to look once."""
+        self.standing = True
+        self._tried.set()
+        self.listeners.call_all()
+
+    def fall(self) -> None:
+        self.standing = False
+        self._tried.set()
+
+    async def tried(self) -> None:
+        """Wait until it stands or is known not to."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._tried.wait(), 1.0)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody listens, or did a moment ago."""
+        return bool(self.listeners) or time.monotonic() - self.used < _LINGER
+
+
 class Subscription:
-    """What a process hears on its own channel."""
+    """The channels that this process hears, on one connection.
+
+    `channel` is the worker's own, on which tokens are published.
+    """
 
     def __init__(self, client: Client, channel: str) -> None:
         self._client = client
-        self._channel = channel
-        self._waiting: dict[str, asyncio.Event] = {}
+        self._own = channel
+        self._channels: dict[str, Channel] = {}
         self._reader: asyncio.Task[None] | None = None
-        self._standing = asyncio.Event()
-        self._failed = False
+        self._pubsub: PubSub | None = None
+        self._joining: set[asyncio.Task[None]] = set()
+
+    @contextmanager
+    def listen(self, token: str, callback: Callback, channel: str = "") -> Iterator[Channel]:
+        """Call `callback` when this is published, once more when the subscription stands."""
+        name = channel or self._own
+        heard = self._channels.get(name)
+        if heard is None:
+            heard = self._channels[name] = Channel()
+            self._join(name)
+        try:
+            with heard.listeners.listening(token, callback):
+                self._start()
+                yield heard
+        finally:
+            heard.used = time.monotonic()
 
     @asynccontextmanager
-    async def woken(self, token: str) -> AsyncIterator[TokenWake]:
-        event = self._waiting[token] = asyncio.Event()
-        try:
-            await self._stand()
-            yield TokenWake(self, event)
-        finally:
-            del self._waiting[token]
-
-    @property
-    def reliable(self) -> bool:
-        return self._standing.is_set()
+    async def woken(self, token: str, channel: str = "") -> AsyncIterator[TokenWake]:
+        wake = TokenWake()
+        with self.listen(token, wake.event.set, channel) as heard:
+            wake.channel = heard
+            await heard.tried()
+            wake.event.clear()
+            yield wake
 
     async def aclose(self) -> None:
         reader, self._reader = self._reader, None
-        if reader is not None and not reader.done():
-            reader.cancel()
-            await asyncio.wait({reader})
+        tasks = {task for task in (reader, *self._joining) if task is not None and not task.done()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        self._channels = {name: c for name, c in self._channels.items() if c.listeners}
 
-    async def _stand(self) -> None:
-        """Start listening, and wait until it stands or is known not to."""
+    def _start(self) -> None:
         if self._reader is None or self._reader.done():
-            self._standing.clear()
-            self._failed = False
             self._reader = asyncio.create_task(self._listen(), name="turnwise-wake")
-        if not self._failed and not self._standing.is_set():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._standing.wait(), 1.0)
+
+    def _join(self, name: str) -> None:
+        """Hear one channel more on the connection that stands."""
+        if self._pubsub is not None:
+            task = asyncio.create_task(self._subscribe(self._pubsub, name), name="turnwise-join")
+            self._joining.add(task)
+            task.add_done_callback(self._joining.discard)
+
+    async def _subscribe(self, pubsub: PubSub, name: str) -> None:
+        with suppress(Exception):  # the reader meets the same error, and begins anew
+            await pubsub.subscribe(name)
 
     async def _listen(self) -> None:
-        while self._waiting:
+        while self._channels:
             try:
                 await self._listen_once()
             except Exception:
                 # No right to the channel, or no connection: the waiters ask by themselves.
-                self._failed = True
-                self._standing.clear()
-                self._wake_all()
                 await asyncio.sleep(1.0)
+                self._drop_unwanted()
 
     async def _listen_once(self) -> None:
         client = await _own_client(self._client)
         pubsub = client.pubsub()
         try:
-            await pubsub.subscribe(self._channel)
-            idle = False
-            while self._waiting or not idle:
+            known = tuple(self._channels)
+            await pubsub.subscribe(*known)
+            self._pubsub = pubsub
+            if missed := [name for name in self._channels if name not in known]:
+                await pubsub.subscribe(*missed)
+            looked = time.monotonic()
+            while self._channels:
                 message = await pubsub.get_message(timeout=_LINGER)
-                idle = message is None
                 if message is not None:
                     self._hear(message)
+                if time.monotonic() - looked >= _LINGER:
+                    looked = time.monotonic()
+                    if dropped := self._drop_unwanted():
+                        await pubsub.unsubscribe(*dropped)
         finally:
-            self._standing.clear()
+            self._pubsub = None
+            for channel in self._channels.values():
+                channel.fall()
             await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
             await client.aclose()
 
+    def _drop_unwanted(self) -> list[str]:
+        dropped = [name for name, channel in self._channels.items() if not channel.is_wanted]
+        for name in dropped:
+            del self._channels[name]
+        return dropped
+
     def _hear(self, message: dict[str, Any]) -> None:
+        channel = self._channels.get(_text(message["channel"]))
+        if channel is None:
+            return
         if message["type"] == "subscribe":
-            self._standing.set()
-            self._wake_all()
+            channel.stand()
         elif message["type"] == "message":
-            data = message["data"]
-            event = self._waiting.get(data if isinstance(data, str) else data.decode())
-            if event is not None:
-                event.set()
-
-    def _wake_all(self) -> None:
-        for event in self._waiting.values():
-            event.set()
+            channel.listeners.call(_text(message["data"]))
 
 
-class TokenWake:
-    """The wake-ups of one token."""
+class TokenWake(EventWake):
+    """The wake-ups of one token; a wait is short while they may be missed."""
 
-    def __init__(self, subscription: Subscription, event: asyncio.Event) -> None:
-        self._subscription = subscription
-        self._event = event
+    channel: Channel
+
+    def __init__(self) -> None:
+        super().__init__(longest=float("inf"))
 
     async def wait(self, timeout: float) -> None:
-        if not self._subscription.reliable:
+        if not self.channel.standing:
             timeout = min(timeout, _UNRELIABLE)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._event.wait(), timeout)
-        self._event.clear()
+        await super().wait(timeout)
+
+
+def _text(value: bytes | str) -> str:
+    return value if isinstance(value, str) else value.decode()
 
 
 async def _own_client(client: Client) -> Redis:

@@ -10,7 +10,10 @@ A store inherits it and brings one fixture:
 The tests are coroutines: run them with pytest-asyncio in its auto mode.
 """
 
+from turnwise.testing.conformance.background import BackgroundConformance
+from turnwise.testing.conformance.cancel import CancelConformance
 from turnwise.testing.conformance.chance import ChanceConformance
+from turnwise.testing.conformance.events import EventsConformance
 from turnwise.testing.conformance.expiry import ExpiryConformance
 from turnwise.testing.conformance.history import HistoryConformance
 from turnwise.testing.conformance.journal import JournalConformance
@@ -27,6 +30,9 @@ class StoreConformance(
     LeaseConformance,
     JournalConformance,
     QueueConformance,
+    CancelConformance,
+    BackgroundConformance,
+    EventsConformance,
     ExpiryConformance,
     OperatorsConformance,
     ChanceConformance,

@@ -1,0 +1,17 @@
+#!lua flags=no-writes
+-- read(attempt, number, count) -> events, reset, {{id, fields}...} | absent
+-- attempt: 0 to read from the start.
+local KEY, attempt, number = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
+
+local function place(entry)
+  local a, n = string.match(entry[1], '^(%d+)-(%d+)$')
+  return tonumber(a), tonumber(n)
+end
+
+local oldest = redis.call('XRANGE', KEY, '-', '+', 'COUNT', 1)[1]
+if not oldest then return { 'absent' } end
+local now, first = place(oldest)
+local _, last = place(redis.call('XREVRANGE', KEY, '+', '-', 'COUNT', 1)[1])
+local reset = attempt > 0 and (attempt ~= now or number < first - 1 or number > last)
+local start = (attempt == 0 or reset) and '-' or '(' .. attempt .. '-' .. number
+return { 'events', reset and 1 or 0, redis.call('XRANGE', KEY, start, '+', 'COUNT', ARGV[3]) }

@@ -1,0 +1,51 @@
+"""Walking over the keys of all sessions, on every node of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from redis.asyncio import RedisCluster
+
+from turnwise.stores.redis.calls import Calls
+
+_COUNT = 500
+
+
+class Scan:
+    """Pages of keys that hold lists and match a pattern; one may come twice."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    async def pages(self, pattern: str) -> AsyncIterator[list[Any]]:
+        options = {"match": pattern, "count": _COUNT, "_type": "list"}
+        for node in await self.nodes():
+            cursor = 0
+            while True:
+                cursor, keys = await self._page(node, cursor, options)
+                yield keys
+                if cursor == 0:
+                    break
+
+    async def nodes(self) -> list[Any]:
+        """The primaries of a cluster, or None for the one server."""
+        client = self._calls.client
+        if isinstance(client, RedisCluster):
+            await self._calls.settle(client.initialize)  # it knows no nodes before
+            return list(client.get_primaries())
+        return [None]
+
+    async def _page(self, node: Any, cursor: int, options: dict[str, Any]) -> tuple[int, list[Any]]:
+        client = self._calls.client
+
+        async def send() -> Any:
+            if node is None:
+                return await client.scan(cursor, **options)
+            # redis-py's types do not know that a cluster's answer names the node.
+            by_node: Any
+            by_node, keys = await client.scan(cursor, target_nodes=node, **options)
+            return next(iter(by_node.values())), keys
+
+        cursor, keys = await self._calls.settle(send)
+        return cursor, keys

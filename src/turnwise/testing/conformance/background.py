@@ -1,0 +1,278 @@
+"""How background workers are told of messages."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from turnwise.contracts import Bounds, Ready, Store
+from turnwise.testing.conformance.lab import (
+    LONG,
+    Held,
+    Lab,
+    Suite,
+    begun,
+    contents,
+    expect,
+    item,
+    items,
+    mint,
+)
+from turnwise.types import Accepted, Duplicate, Grant, Idle, Wakeup
+
+
+async def sent(store: Store, session_id: str, turn_id: str, message: bytes = b"one") -> None:
+    """Announce a message and submit it."""
+    intent = await store.ready.announce(session_id, turn_id)
+    expect(Accepted, await store.submit(session_id, turn_id, message, intent))
+
+
+async def work(store: Store, worker: str, wakeup: Wakeup) -> list[str]:
+    """Run everything that its session has; the turn_ids."""
+    done = []
+    while isinstance(
+        grant := await store.next(wakeup.session_id, token := mint(), LONG, worker=worker), Grant
+    ):
+        await Held(store, wakeup.session_id, token, grant).commit(item(grant.turn_id))
+        done.append(grant.turn_id)
+    return done
+
+
+def names(wakeups: list[Wakeup]) -> list[str]:
+    return [wakeup.session_id for wakeup in wakeups]
+
+
+class BackgroundConformance(Suite):
+    @pytest.fixture
+    def ready(self, store: Store) -> Ready:
+        return store.ready
+
+    async def test_a_message_is_told_to_one_worker(self, store: Store, ready: Ready) -> None:
+        assert await ready.claim("w1", 10, 0) == []
+        await sent(store, "s", "t")
+        (wakeup,) = await ready.claim("w1", 10, 0)
+        assert wakeup.session_id == "s"
+        assert wakeup.turn_id in ("t", None)
+        assert 0 <= wakeup.age < LONG
+        assert await ready.claim("w1", 10, 0) == await ready.claim("w2", 10, 0) == []
+        assert await work(store, "w1", wakeup) == ["t"]
+        await ready.settle("w1", [wakeup])
+
+    async def test_workers_in_several_processes_share_the_work(self, lab: Lab) -> None:
+        stores = [lab.store(), lab.store()]
+        for number in range(20):
+            await sent(stores[0], f"s{number}", "t")
+        told: list[str] = []
+        while True:
+            found = [
+                wakeup
+                for number, store in enumerate(stores)
+                for wakeup in await store.ready.claim(f"w{number}", 3, 0)
+            ]
+            if not found:
+                break
+            told += names(found)
+        assert sorted(told) == sorted(f"s{number}" for number in range(20))
+
+    async def test_a_worker_that_waits_is_woken(self, lab: Lab) -> None:
+        store, other = lab.store(), lab.store()
+        assert await store.ready.claim("w", 1, 0) == []
+        claim = asyncio.create_task(store.ready.claim("w", 1, 60))
+        await sent(other, "s", "t")
+        assert names(await claim) == ["s"]
+
+    async def test_a_worker_waits_no_longer_than_it_says(self, ready: Ready) -> None:
+        assert await ready.claim("w", 1, 0.01) == []
+
+    async def test_the_claims_of_a_dead_worker_go_to_others(self, lab: Lab) -> None:
+        bounds = Bounds(claim=lab.lease)
+        store, other = lab.store(bounds), lab.store(bounds)
+        await sent(store, "s", "t")
+        (wakeup,) = await store.ready.claim("w1", 1, 0)
+        found: list[Wakeup] = []
+
+        async def claimed() -> bool:
+            found.extend(await other.ready.claim("w2", 1, 0))
+            return bool(found)
+
+        await lab.until(claimed)
+        assert names(found) == ["s"]
+        assert await work(other, "w2", found[0]) == ["t"]
+        await store.ready.settle("w1", [wakeup])
+        await other.ready.settle("w2", found)
+
+    async def test_what_is_held_stays_with_its_worker(self, lab: Lab) -> None:
+        bounds = Bounds(claim=2 * lab.lease)
+        store, other = lab.store(bounds), lab.store(bounds)
+        await sent(store, "s", "t")
+        assert names(await store.ready.claim("w1", 1, 0)) == ["s"]
+        for _ in range(8):
+            await lab.passed(lab.lease // 2)
+            await store.ready.hold("w1")
+        assert await other.ready.claim("w2", 1, 0) == []
+
+    async def test_what_another_worker_took_over_is_not_held_any_more(self, lab: Lab) -> None:
+        bounds = Bounds(claim=lab.lease)
+        store, other = lab.store(bounds), lab.store(bounds)
+        await sent(store, "s", "t")
+        wakeups = await store.ready.claim("w1", 1, 0)
+
+        async def claimed() -> bool:
+            return bool(await other.ready.claim("w2", 1, 0))
+
+        await lab.until(claimed)
+        await store.ready.hold("w1")
+        await store.ready.later("w1", wakeups, 0)
+        assert await store.ready.claim("w1", 1, 0) == []
+
+    async def test_what_is_put_off_comes_back(self, lab: Lab) -> None:
+        store = lab.store()
+        await sent(store, "s", "t")
+        wakeups = await store.ready.claim("w1", 1, 0)
+        await store.ready.later("w1", wakeups, lab.lease / 1000)
+        assert await store.ready.claim("w1", 1, 0) == []
+
+        async def back() -> bool:
+            return names(await store.ready.claim("w2", 1, 0)) == ["s"]
+
+        await lab.until(back)
+
+    async def test_what_is_given_back_is_anybody_s_at_once(self, lab: Lab) -> None:
+        store, other = lab.store(), lab.store()
+        await sent(store, "s", "t")
+        wakeups = await store.ready.claim("w1", 1, 0)
+        assert await other.ready.claim("w2", 1, 0) == []
+        claim = asyncio.create_task(other.ready.claim("w2", 1, 60))
+        await store.ready.later("w1", wakeups, 0)
+        assert names(await claim) == ["s"]
+
+    async def test_what_is_settled_is_told_no_more(self, lab: Lab) -> None:
+        store = lab.store(Bounds(claim=lab.lease))
+        await sent(store, "s", "t")
+        wakeups = await store.ready.claim("w", 1, 0)
+        await work(store, "w", wakeups[0])
+        await store.ready.settle("w", wakeups)
+        await store.ready.settle("w", wakeups)
+        await lab.passed(2 * lab.lease)
+        assert await store.ready.claim("w", 1, 0) == []
+
+    async def test_a_message_behind_another_is_told(self, lab: Lab) -> None:
+        store = lab.store()
+        await sent(store, "s", "t1")
+        (first,) = await store.ready.claim("w1", 1, 0)
+        assert await work(store, "w1", first) == ["t1"]
+        await sent(store, "s", "t2")
+        await store.ready.settle("w1", [first])
+
+        async def finished() -> bool:
+            for wakeup in await store.ready.claim("w2", 1, 0):
+                await work(store, "w2", wakeup)
+                await store.ready.settle("w2", [wakeup])
+            return isinstance(await store.status("s", "t2"), Duplicate)
+
+        await lab.until(finished)
+
+    async def test_a_message_that_comes_long_after_its_announcement_is_told(self, lab: Lab) -> None:
+        store = lab.store()
+        intent = await store.ready.announce("s", "t")
+        for wakeup in await store.ready.claim("w", 1, 0):
+            assert await store.next("s", mint(), LONG, worker="w") == Idle()
+            await store.ready.later("w", [wakeup], 0.05)
+        await store.submit("s", "t", b"one", intent)
+
+        async def told() -> bool:
+            return names(await store.ready.claim("w", 1, 0)) == ["s"]
+
+        await lab.until(told)
+
+    async def test_a_session_that_somebody_runs_is_told_when_it_is_free(self, lab: Lab) -> None:
+        store = lab.store()
+        turn = await begun(store, "s")
+        await sent(store, "s", "t")
+        await turn.commit(*items(1))
+
+        async def told() -> bool:
+            return names(await store.ready.claim("w", 1, 0)) == ["s"]
+
+        await lab.until(told)
+
+    async def test_a_sweep_finds_what_nobody_announced(self, lab: Lab) -> None:
+        store = lab.store()
+        await begun(store, "idle")
+        for number in range(3):
+            await store.submit(f"s{number}", "t", b"one")
+        await store.ready.sweep(force=True)
+        assert await store.ready.sweep() == 0
+        wakeups = await store.ready.claim("w", 10, 0)
+        assert sorted(names(wakeups)) == ["s0", "s1", "s2"]
+        assert [wakeup.turn_id for wakeup in wakeups] == [None] * 3
+
+    async def test_one_session_s_messages_do_not_hide_the_others(self, lab: Lab) -> None:
+        store = lab.store()
+        for number in range(50):
+            await sent(store, "hot", f"t{number}")
+        await sent(store, "cold", "t")
+        told: list[str] = []
+        while found := await store.ready.claim("w", 7, 0):
+            told += names(found)
+        assert set(told) == {"hot", "cold"}
+
+    @pytest.mark.parametrize("steps", range(8))
+    async def test_a_worker_that_dies_between_two_steps_loses_nothing(
+        self, lab: Lab, steps: int
+    ) -> None:
+        bounds = Bounds(claim=lab.lease)
+        store, second = lab.store(bounds), lab.store(bounds)
+        await sent(store, "s", "t")
+        await die_after(steps, store, lab.lease)
+
+        async def finished() -> bool:
+            for wakeup in await second.ready.claim("w2", 5, 0):
+                await work(second, "w2", wakeup)
+                over = isinstance(await second.status("s", "t"), Duplicate)
+                if over:
+                    await second.ready.settle("w2", [wakeup])
+                else:
+                    await second.ready.later("w2", [wakeup], 0.05)
+            return isinstance(await second.status("s", "t"), Duplicate)
+
+        await lab.until(finished)
+        assert await contents(second, "s") == items("t")
+        await self.nothing_is_left(lab, second)
+
+    async def nothing_is_left(self, lab: Lab, store: Store) -> None:
+        """Every claim that a dead worker left is settled in the end."""
+        await lab.passed(2 * lab.lease)
+        for wakeup in await store.ready.claim("w3", 5, 0):
+            assert await store.next(wakeup.session_id, mint(), LONG, worker="w3") == Idle()
+            await store.ready.settle("w3", [wakeup])
+        await lab.passed(2 * lab.lease)
+        assert await store.ready.claim("w3", 5, 0) == []
+
+
+async def die_after(steps: int, store: Store, lease: int) -> None:
+    """A worker's life, one round trip a step, ended after so many."""
+    if steps == 0:
+        return
+    wakeups = await store.ready.claim("w1", 1, 0)
+    if steps == 1:
+        return
+    token = mint()
+    grant = expect(Grant, await store.next("s", token, lease, worker="w1"))
+    turn = Held(store, "s", token, grant)
+    if steps == 2:
+        return
+    await store.journal(*turn.ids, 0, items("done"))
+    if steps == 3:
+        return
+    await store.renew(*turn.ids)
+    if steps == 4:
+        return
+    await turn.commit(item("t"))
+    if steps == 5:
+        return
+    assert await store.next("s", mint(), lease, worker="w1") == Idle()
+    if steps == 6:
+        return
+    await store.ready.settle("w1", wakeups)
