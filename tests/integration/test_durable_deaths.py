@@ -14,6 +14,7 @@ from agents import (
     ModelProvider,
     OutputGuardrail,
     RunConfig,
+    RunHooks,
     function_tool,
     handoff,
 )
@@ -90,6 +91,40 @@ def agent_tools(ledger: Ledger) -> Agent[Any]:
         tool(ledger, "four"),
     ]
     return Agent(name="a", model=model, tools=tools)
+
+
+def twins(ledger: Ledger) -> Agent[Any]:
+    """The same agent asked the same thing twice at the same time: each call has its own run."""
+    inner = Agent(
+        name="inner",
+        model=Sage(ledger, "inner", calls("one"), says("inner")),
+        tools=[tool(ledger, "one")],
+    )
+    tools: list[Any] = [inner.as_tool("left", ""), inner.as_tool("right", "")]
+    model = Sage(ledger, "m", calls("left", "right", input="x"), says("done"))
+    return Agent(name="a", model=model, tools=tools)
+
+
+class Asking(RunHooks[Any]):
+    """Hooks that run an agent with the run config that they are shown."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.other = Agent(name="other", model="other", tools=[tool(ledger, "three")])
+
+    async def on_tool_start(self, context: Any, agent: Any, tool: Any) -> None:
+        if agent is not self.other:
+            await agents.Runner.run(self.other, "x", run_config=context.run_config)
+
+
+def with_asking_hooks(ledger: Ledger) -> dict[str, Any]:
+    models = {"by-name": [calls("one"), calls("two"), says("done")]}
+    models["other"] = [calls("three"), says("other")]
+
+    class Named(ModelProvider):
+        def get_model(self, model_name: str | None) -> Sage:
+            return Sage(ledger, str(model_name), *models[str(model_name)])
+
+    return {"run_config": RunConfig(model_provider=Named()), "hooks": Asking(ledger)}
 
 
 def guardrails(ledger: Ledger) -> Agent[Any]:
@@ -201,6 +236,8 @@ SCENARIOS = {
     "parallel": Scenario(parallel),
     "handoffs": Scenario(handoffs),
     "agent-tools": Scenario(agent_tools),
+    "twins": Scenario(twins),
+    "hooks": Scenario(by_name, options=with_asking_hooks),
     "guardrails": Scenario(guardrails),
     "output-type": Scenario(output_type),
     "errors": Scenario(errors),

@@ -7,13 +7,24 @@ from typing import Any
 
 import agents
 import pytest
-from agents import Agent, function_tool
+from agents import Agent, RunHooks, function_tool
 
-from tests.integration.durable_lab import WAYS, Lab, Ledger, Mortal, Sage, Scenario, calls, says
+from tests.integration.durable_lab import (
+    WAYS,
+    Lab,
+    Ledger,
+    Mortal,
+    Sage,
+    Scenario,
+    calls,
+    read,
+    says,
+)
 from tests.integration.test_durable_tools import Server
 from turnwise import Runner
 from turnwise.durable.calls import UNKNOWN
 from turnwise.errors import LeaseLost, SessionGone, TurnCancelled
+from turnwise.turns import Turn
 from turnwise.types import Grant
 
 
@@ -67,6 +78,41 @@ async def test_a_lost_turn_does_nothing_more(
     assert type(caught.value).__name__ == error.__name__
     assert stage.ledger.tools == {"strike": 1}
     assert stage.ledger.models.total() == 1 + deep
+
+
+class Striking(RunHooks[Any]):
+    """Ends the turn from outside, right before something that would cost."""
+
+    def __init__(self, at: str) -> None:
+        self.at = at
+        self.turn: Turn | None = None
+
+    async def on_llm_start(self, context: Any, agent: Any, *given: Any) -> None:
+        self._strike("model")
+
+    async def on_tool_start(self, context: Any, agent: Any, tool: Any) -> None:
+        self._strike("tool")
+
+    def _strike(self, at: str) -> None:
+        assert self.turn is not None
+        if at == self.at:
+            self.turn.fail(LeaseLost("lost", session_id="s"))
+
+
+@pytest.mark.parametrize(("at", "asked"), [("model", 0), ("tool", 1)])
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_nothing_that_costs_begins_in_a_lost_turn(
+    at: str, asked: int, streamed: bool
+) -> None:
+    stage, hooks = Stage(Lab(), "deleted"), Striking(at)
+    agent = stage.agent(deep=False)
+    with pytest.raises(LeaseLost):
+        async with stage.lab.session().turn(turn_id="t") as turn:
+            hooks.turn = turn.turn
+            if streamed:
+                await read(agents.Runner.run_streamed(agent, "go", session=turn, hooks=hooks))
+            await agents.Runner.run(agent, "go", session=turn, hooks=hooks)
+    assert (stage.ledger.models.total(), stage.ledger.tools.total()) == (asked, 0)
 
 
 async def test_a_cancelled_turn_is_told_so_by_a_takeover() -> None:
