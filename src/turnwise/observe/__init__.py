@@ -1,0 +1,1 @@
+"""Hooks that tell logs, Prometheus and OpenTelemetry what happens to turns."""

@@ -1,0 +1,142 @@
+"""What happens to turns, as Prometheus metrics."""
+
+from __future__ import annotations
+
+from collections import Counter as Counts
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+
+from turnwise.hooks import (
+    TurnBegun,
+    TurnCancelled,
+    TurnCommitted,
+    TurnEnd,
+    TurnEvent,
+    TurnRefused,
+    TurnReplayed,
+    TurnSubmitted,
+    TurnWaited,
+)
+from turnwise.observe.wording import OUTCOMES, bounded, reason_of
+
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
+_WAITED = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
+_ITEMS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+_HISTORY = (0, 1, 10, 30, 100, 300, 1000, 3000, 10_000, 100_000)
+_BYTES = tuple(4**power for power in range(4, 14))
+
+
+class TurnMetrics:
+    """A hook that counts and measures turns, on `registry`.
+
+    One object serves any number of sessions of a process, and a registry takes one. No label names
+    a session, a turn or a tool: what there is of them does not grow.
+    """
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._registry = registry
+        self._running = _Present(
+            self._gauge("turns_running", "Turns that this process is running now.")
+        )
+        self._waiting = _Present(
+            self._gauge("turns_waiting", "Callers in this process that stand in line now.")
+        )
+        self._turns = self._counter(
+            "turns", "Turns that ended in this process, by how and why.", ("outcome", "reason")
+        )
+        self._refusals = self._counter(
+            "refusals", "Turns that did not begin, by the error that the caller got.", ("reason",)
+        )
+        self._takeovers = self._counter(
+            "takeovers", "Turns begun here that an earlier worker had begun and not ended."
+        )
+        self._reloads = self._counter(
+            "history_reloads", "Turns whose history was read anew, in a call of its own."
+        )
+        self._replayed = self._counter(
+            "replayed_steps", "Steps answered from the journal, not done again.", ("step",)
+        )
+        self._submitted = self._counter(
+            "messages_submitted", "Messages accepted for background workers."
+        )
+        self._seconds = self._histogram(
+            "turn_seconds", "From a turn's begin to its end.", _SECONDS, ("outcome",)
+        )
+        self._waited = self._histogram(
+            "wait_seconds", "In line for a session, whether or not the turn then began.", _WAITED
+        )
+        self._items = self._histogram("turn_items", "Items that a turn added.", _ITEMS)
+        self._bytes = self._histogram("turn_bytes", "Of a turn's items as stored.", _BYTES)
+        self._history = self._histogram(
+            "history_items", "Items in the history when a turn begins.", _HISTORY
+        )
+
+    def __call__(self, event: TurnEvent, /) -> None:
+        if isinstance(event, TurnBegun):
+            self._begun(event)
+        elif isinstance(event, TurnEnd):
+            self._ended(event)
+        elif isinstance(event, TurnWaited):
+            self._waiting.come(event)
+        elif isinstance(event, TurnRefused):
+            self._waits_no_more(event)
+            self._refusals.labels(bounded(event.reason)).inc()
+        elif isinstance(event, TurnReplayed):
+            self._replayed.labels(event.step).inc()
+        elif isinstance(event, TurnSubmitted):
+            self._submitted.inc()
+
+    def _begun(self, event: TurnBegun) -> None:
+        self._waits_no_more(event)
+        self._running.come(event)
+        self._history.observe(event.items)
+        if event.taken_over:
+            self._takeovers.inc()
+        if event.reloaded:
+            self._reloads.inc()
+
+    def _ended(self, event: TurnEnd) -> None:
+        self._running.go(event)
+        outcome = OUTCOMES[type(event)]
+        self._turns.labels(outcome, bounded(reason_of(event))).inc()
+        self._seconds.labels(outcome).observe(event.seconds)
+        if isinstance(event, TurnCommitted | TurnCancelled):
+            self._items.observe(event.items)
+            self._bytes.observe(event.bytes)
+
+    def _waits_no_more(self, event: TurnBegun | TurnRefused) -> None:
+        self._waiting.go(event)
+        if event.waited:
+            self._waited.observe(event.waited)
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+        return Counter(f"turnwise_{name}", text, labels, registry=self._registry)
+
+    def _histogram(
+        self, name: str, text: str, buckets: tuple[float, ...], labels: tuple[str, ...] = ()
+    ) -> Histogram:
+        return Histogram(f"turnwise_{name}", text, labels, buckets=buckets, registry=self._registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        """Where several processes share a registry, the sum over those that live."""
+        return Gauge(f"turnwise_{name}", text, registry=self._registry, multiprocess_mode="livesum")
+
+
+class _Present:
+    """A gauge of what has come and not gone. What goes without having come is not counted."""
+
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge = gauge
+        self._here: Counts[tuple[str, str]] = Counts()
+
+    def come(self, event: TurnEvent) -> None:
+        self._here[event.session_id, event.turn_id] += 1
+        self._gauge.inc()
+
+    def go(self, event: TurnEvent) -> None:
+        key = event.session_id, event.turn_id
+        if self._here[key] > 0:
+            self._gauge.dec()
+        self._here[key] -= 1
+        if self._here[key] <= 0:
+            del self._here[key]

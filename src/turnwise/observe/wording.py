@@ -1,0 +1,56 @@
+"""How an event is named and told, alike in logs, spans and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import fields
+
+from turnwise import errors
+from turnwise.hooks import (
+    TurnCancelled,
+    TurnCommitted,
+    TurnDeadLettered,
+    TurnEnd,
+    TurnEvent,
+    TurnLost,
+    TurnParked,
+    TurnRolledBack,
+)
+
+OUTCOMES: dict[type[TurnEvent], str] = {
+    TurnCommitted: "committed",
+    TurnRolledBack: "rolled_back",
+    TurnLost: "lost",
+    TurnCancelled: "cancelled",
+    TurnParked: "parked",
+    TurnDeadLettered: "dead_lettered",
+}
+"""The word for each way in which a turn ends."""
+
+KNOWN_REASONS = {
+    asyncio.CancelledError.__name__,
+    *(name for name, kind in vars(errors).items() if isinstance(kind, type)),
+}
+
+
+def title(kind: type[TurnEvent]) -> str:
+    """`turn rolled back` for TurnRolledBack."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower()
+
+
+def details(event: TurnEvent) -> dict[str, object]:
+    """All that an event tells, by name; session and turn first."""
+    return {field.name: getattr(event, field.name) for field in fields(event)}
+
+
+def reason_of(event: TurnEnd) -> str:
+    """The name of the error that ended the turn; "" if none did."""
+    if isinstance(event, TurnRolledBack | TurnLost | TurnDeadLettered):
+        return event.reason
+    return ""
+
+
+def bounded(reason: str) -> str:
+    """A reason as one of few: the application's own exceptions are `other`."""
+    return reason if not reason or reason in KNOWN_REASONS else "other"

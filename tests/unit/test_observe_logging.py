@@ -1,0 +1,97 @@
+"""Every event is a log record: readable, with fields, and without content of items."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.items import user
+from turnwise import MemorySession, hooks
+from turnwise.hooks import (
+    TurnBegun,
+    TurnCancelled,
+    TurnCommitted,
+    TurnDeadLettered,
+    TurnEvent,
+    TurnLost,
+    TurnParked,
+    TurnRefused,
+    TurnReplayed,
+    TurnRolledBack,
+    TurnSubmitted,
+    TurnWaited,
+)
+from turnwise.observe.logging import TurnLog
+
+ITEMS: list[Any] = [user("nobody's business")]
+ALL: list[tuple[TurnEvent, int]] = [
+    (TurnSubmitted("s", "t", position=0, bytes=7), logging.DEBUG),
+    (TurnWaited("s", "t", holder="other"), logging.DEBUG),
+    (TurnRefused("s", "t", reason="SessionBusy", waited=0.0), logging.DEBUG),
+    (TurnBegun("s", "t", 1, items=4, waited=0.0, reloaded=False), logging.DEBUG),
+    (TurnBegun("s", "t", 2, items=4, waited=0.0, reloaded=False, journal=3), logging.WARNING),
+    (TurnBegun("s", "t", 2, items=4, waited=0.0, reloaded=False, resumed=True), logging.DEBUG),
+    (TurnReplayed("s", "t", "tool", "desk", "look_up"), logging.INFO),
+    (TurnCommitted("s", "t", items=2, bytes=20, seconds=1.0), logging.INFO),
+    (TurnRolledBack("s", "t", reason="", seconds=1.0), logging.DEBUG),
+    (TurnRolledBack("s", "t", reason="ValueError", seconds=1.0), logging.WARNING),
+    (TurnLost("s", "t", reason="LeaseLost", seconds=1.0), logging.WARNING),
+    (TurnCancelled("s", "t", items=0, bytes=0, seconds=1.0), logging.INFO),
+    (TurnParked("s", "t", pending=1, bytes=30, seconds=1.0), logging.INFO),
+    (TurnDeadLettered("s", "t", attempts=3, reason="ValueError", seconds=1.0), logging.ERROR),
+]
+
+
+@pytest.fixture(autouse=True)
+def everything(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    with caplog.at_level(logging.DEBUG, "turnwise"):
+        yield
+
+
+def test_these_are_all_events() -> None:
+    kinds = {kind for kind in vars(hooks).values() if isinstance(kind, type)}
+    events = {kind for kind in kinds if issubclass(kind, TurnEvent)} - {TurnEvent}
+    assert {type(event) for event, _ in ALL} == events
+
+
+@pytest.mark.parametrize(("event", "level"), ALL, ids=lambda value: type(value).__name__)
+def test_levels_and_fields(event: TurnEvent, level: int, caplog: pytest.LogCaptureFixture) -> None:
+    TurnLog()(event)
+    (record,) = caplog.records
+    assert (record.name, record.levelno) == ("turnwise", level)
+    known = vars(record)
+    for name in event.__dataclass_fields__:
+        assert known[name] == getattr(event, name)
+    text = record.getMessage()
+    assert text.startswith(f"{known['event']}: session_id='s' turn_id='t' ")
+    json.dumps({name: known[name] for name in event.__dataclass_fields__})
+
+
+async def test_turns_of_a_session(caplog: pytest.LogCaptureFixture) -> None:
+    session = MemorySession(hooks=(TurnLog(),))
+    with pytest.raises(ZeroDivisionError):
+        async with session.turn("user-1"):
+            raise ZeroDivisionError("nobody's business")
+    async with session.turn("user\n1", turn_id="turn") as turn:
+        await turn.add_items(ITEMS)
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == [
+        "turn begun",
+        "turn rolled back",
+        "turn begun",
+        "turn committed",
+    ]
+    assert r"session_id='user\n1' turn_id='turn' items=1" in caplog.records[-1].getMessage()
+    assert "nobody's business" not in caplog.text
+
+
+def test_a_logger_of_ones_own(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR, "mine")
+    log = TurnLog(logging.getLogger("mine"))
+    log(TurnLost("s", "t", reason="LeaseLost", seconds=1.0))
+    assert caplog.records == []
+    log(TurnDeadLettered("s", "t", attempts=3, reason="ValueError", seconds=1.0))
+    assert [record.name for record in caplog.records] == ["mine"]
