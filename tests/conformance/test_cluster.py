@@ -15,7 +15,9 @@ from turnwise.contracts import Store
 from turnwise.stores.redis import RedisStore, cluster_client
 from turnwise.stores.redis.keys import Keys
 from turnwise.testing.conformance import Lab, StoreConformance
+from turnwise.testing.conformance.background import BackgroundConformance
 from turnwise.testing.conformance.chance import ChanceConformance
+from turnwise.testing.conformance.events import EventsConformance
 from turnwise.testing.conformance.history import HistoryConformance
 from turnwise.testing.conformance.lab import added, asked, begun, contents, expect, items, mint
 from turnwise.testing.conformance.operators import OperatorsConformance
@@ -33,7 +35,11 @@ class TestCluster(StoreConformance):
 
 
 class TestClusterThroughAnApplicationsClient(
-    HistoryConformance, OperatorsConformance, ChanceConformance
+    HistoryConformance,
+    BackgroundConformance,
+    EventsConformance,
+    OperatorsConformance,
+    ChanceConformance,
 ):
     """Decoded responses, the default retries."""
 

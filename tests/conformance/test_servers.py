@@ -11,7 +11,10 @@ from redis.asyncio import Redis
 from tests.conformance.labs import RedisLab
 from turnwise.stores.redis import standalone_client
 from turnwise.testing.conformance import Lab, StoreConformance
+from turnwise.testing.conformance.background import BackgroundConformance
+from turnwise.testing.conformance.cancel import CancelConformance
 from turnwise.testing.conformance.chance import ChanceConformance
+from turnwise.testing.conformance.events import EventsConformance
 from turnwise.testing.conformance.history import HistoryConformance
 from turnwise.testing.conformance.operators import OperatorsConformance
 from turnwise.testing.conformance.queue import QueueConformance
@@ -37,7 +40,13 @@ class TestValkey(StoreConformance):
 
 
 class TestValkeyThroughAnApplicationsClient(
-    HistoryConformance, QueueConformance, OperatorsConformance, ChanceConformance
+    HistoryConformance,
+    QueueConformance,
+    CancelConformance,
+    BackgroundConformance,
+    EventsConformance,
+    OperatorsConformance,
+    ChanceConformance,
 ):
     """Decoded responses, the default retries."""
 

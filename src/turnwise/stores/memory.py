@@ -122,11 +122,10 @@ class MemoryStore(EmbeddedStore):
         behind = [pair for pair in letters if pair[1].id > after]
         return sorted(behind, key=lambda pair: pair[1].id)[:count]
 
-    async def unbury(self, letter_id: str) -> bool:
+    async def unbury(self, letter_id: str) -> None:
         turns = [turn for turn, letter in self.memory.letters.items() if letter.id == letter_id]
         for turn in turns:
             del self.memory.letters[turn]
-        return bool(turns)
 
     async def ping(self) -> None:
         """Memory always answers."""

@@ -28,9 +28,8 @@ class Letters:
         _, entries = await self._run("page", f"({after}" if after else "-", count)
         return [_letter(entry) for entry in entries]
 
-    async def remove(self, letter_id: str) -> bool:
-        _, number = await self._run("remove", letter_id)
-        return bool(number)
+    async def remove(self, letter_id: str) -> None:
+        await self._run("remove", letter_id)
 
     async def _run(self, name: str, *args: Any) -> Any:
         return await self._calls.run(None, script(f"letters/{name}"), self._key, args)

@@ -257,8 +257,8 @@ class RedisStore:
                 found[turn] = Letter(letter.id, *turn, letter.at, letter.content, told)
         return list(found.values())
 
-    async def unbury(self, letter_id: str) -> bool:
-        return await self._letters.remove(letter_id)
+    async def unbury(self, letter_id: str) -> None:
+        await self._letters.remove(letter_id)
 
     async def delete(self, session_id: str) -> bool:
         """It says first which session is meant, so that a resend spares one made anew."""

@@ -94,10 +94,10 @@ class Subscription:
     async def aclose(self) -> None:
         reader, self._reader = self._reader, None
         tasks = {task for task in (reader, *self._joining) if task is not None and not task.done()}
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        while tasks:  # a connection that is being made may swallow a cancellation
+            for task in tasks:
+                task.cancel()
+            _, tasks = await asyncio.wait(tasks, timeout=0.1)
         self._channels = {name: c for name, c in self._channels.items() if c.listeners}
 
     def _start(self) -> None:

@@ -169,11 +169,12 @@ class SQLiteStore(EmbeddedStore):
 
         return await self._connections.run(load)
 
-    async def unbury(self, letter_id: str) -> bool:
-        def remove(database: sqlite3.Connection) -> tuple[bool, Wakes]:
-            return database.execute(query("delete_letter"), (letter_id,)).rowcount > 0, []
+    async def unbury(self, letter_id: str) -> None:
+        def remove(database: sqlite3.Connection) -> tuple[None, Wakes]:
+            database.execute(query("delete_letter"), (letter_id,))
+            return None, []
 
-        return await self.call(remove)
+        await self.call(remove)
 
     @asynccontextmanager
     async def woken(self, token: str) -> AsyncIterator[PolledWake]:

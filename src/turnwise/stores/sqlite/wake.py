@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from turnwise.stores.listeners import EventWake
 from turnwise.stores.sqlite.queries import query
 
-POLL = 0.075
+POLL = 0.03
 """Seconds between two looks at the file while somebody waits."""
 _KEPT_MS = 60_000
 

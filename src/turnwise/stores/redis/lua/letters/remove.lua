@@ -1,3 +1,4 @@
 #!lua flags=allow-oom
--- remove(id) -> ok, number
-return { 'ok', redis.call('XDEL', KEYS[1], ARGV[1]) }
+-- remove(id) -> ok
+redis.call('XDEL', KEYS[1], ARGV[1])
+return { 'ok' }
