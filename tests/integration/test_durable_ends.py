@@ -7,7 +7,7 @@ from typing import Any
 
 import agents
 import pytest
-from agents import Agent, RunHooks, function_tool
+from agents import Agent, GuardrailFunctionOutput, OutputGuardrail, RunHooks, function_tool
 
 from tests.integration.durable_lab import (
     WAYS,
@@ -20,6 +20,7 @@ from tests.integration.durable_lab import (
     read,
     says,
 )
+from tests.integration.test_durable_deaths import tool
 from tests.integration.test_durable_tools import Server
 from turnwise import Runner
 from turnwise.durable.calls import UNKNOWN
@@ -175,10 +176,11 @@ async def test_an_approved_run_is_taken_over_too(way: str, kind: str) -> None:
 
 
 async def test_a_closed_run_leaves_later_runs_alone() -> None:
-    """What a tool leaves running after its turn is no part of it."""
+    """What a tool leaves running is no part of the turn once the run that called it is over."""
     ledger, tasks = Ledger(), []
     go = asyncio.Event()
-    other = Agent(name="other", model=Sage(ledger, "other", says("late")))
+    model = Sage(ledger, "other", calls("two"), says("late"))
+    other = Agent(name="other", model=model, tools=[tool(ledger, "two")])
 
     async def later() -> Any:
         await go.wait()
@@ -192,17 +194,34 @@ async def test_a_closed_run_leaves_later_runs_alone() -> None:
     agent = Agent(name="a", model=Sage(ledger, "m", calls("one"), says("done")), tools=[one])
     lab = Lab()
     store = Mortal(lab.store, None, acknowledged=True)
-    await Runner.run(agent, "go", session=lab.session(store), turn_id="t")
-    before = store.written
-    go.set()
-    assert (await tasks[0]).final_output == "late"
-    assert store.written == before
+    async with lab.session(store).turn(turn_id="t") as turn:
+        await agents.Runner.run(agent, "go", session=turn)
+        before = [entry for entry in store.entries if entry["k"] != "response"]
+        go.set()
+        assert (await tasks[0]).final_output == "late"
+        assert [entry for entry in store.entries if entry["k"] != "response"] == before
 
 
 async def test_a_turn_without_tools_writes_no_journal() -> None:
-    """Its response goes with the commit, which comes first."""
+    """Its response is not written if the commit comes soon."""
     agent = Agent(name="a", model=Sage(Ledger(), "m", says("hello")))
     lab = Lab()
     store = Mortal(lab.store, None, acknowledged=True)
     await Scenario(lambda ledger: agent).run(lab, Ledger(), WAYS["turnwise"], store)
     assert store.written == 0
+
+
+async def test_a_last_response_is_not_left_unwritten_for_long() -> None:
+    """A guardrail takes its time: should the worker die in it, the response is not paid again."""
+    lab = Lab()
+    store = Mortal(lab.store, None, acknowledged=True)
+
+    async def slow(context: Any, agent: Any, output: Any) -> GuardrailFunctionOutput:
+        while not store.written:
+            await asyncio.sleep(0.01)
+        return GuardrailFunctionOutput(None, tripwire_triggered=False)
+
+    agent = Agent(name="a", model=Sage(Ledger(), "m", says("hello")))
+    agent.output_guardrails = [OutputGuardrail(slow)]
+    await Runner.run(agent, "go", session=lab.session(store), turn_id="t")
+    assert [entry["k"] for entry in store.entries] == ["response"]

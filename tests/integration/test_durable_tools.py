@@ -107,6 +107,35 @@ def hand_written(ledger: Ledger) -> Agent[Any]:
     return Agent(name="a", model=model, tools=tools)
 
 
+def typed(ledger: Ledger) -> Agent[Any]:
+    """Tools with an output type: what is not of that type is the SDK's own text, or ours."""
+
+    async def one() -> City:
+        ledger.tools["one"] += 1
+        return City(name="Oslo")
+
+    async def two() -> City:
+        ledger.tools["two"] += 1
+        raise ValueError("no")
+
+    tools: list[Any] = [function_tool(one, output_type=City), function_tool(two, output_type=City)]
+    model = Sage(ledger, "m", calls("one"), calls("two"), says("done"))
+    return Agent(name="a", model=model, tools=tools)
+
+
+def tool_in_tool(ledger: Ledger) -> Agent[Any]:
+    """A tool that calls another one of the agent's tools: to the journal it is one call."""
+    two = counted(ledger, "two")
+
+    @function_tool
+    async def one(context: agents.tool_context.ToolContext[Any]) -> str:
+        ledger.tools["one"] += 1
+        return f"one and {await two.on_invoke_tool(context, '{}')}"
+
+    tools: list[Any] = [one, two]
+    return Agent(name="a", model=Sage(ledger, "m", calls("one"), says("done")), tools=tools)
+
+
 class Server(MCPServer):
     """A server of the Model Context Protocol in this process."""
 
@@ -245,6 +274,7 @@ def counted(ledger: Ledger, name: str) -> FunctionTool:
 KINDS: dict[str, Callable[[Ledger], Agent[Any]]] = {
     "values": valued,
     "hand-written": hand_written,
+    "typed": typed,
     "mcp": mcp,
     "custom": custom,
     "shell": shells,
@@ -289,6 +319,16 @@ async def test_a_repeatable_tool_runs_again(scenario: Scenario) -> None:
     outputs = [item["output"] for item in takeover.outcome.history if "output" in item]
     assert outputs == ["one", UNKNOWN]
     assert len(takeover.ledger.keys["one"]) == 1
+
+
+async def test_a_tool_called_by_a_tool_is_a_part_of_it() -> None:
+    scenario = Scenario(tool_in_tool)
+    _, ledger, entries = await undisturbed(scenario, WAYS["sdk"])
+    assert (entries, ledger.tools) == (3, Counter(one=1, two=1))
+    takeover = await taken_over(scenario, WAYS["sdk"], 3, acknowledged=False)
+    assert takeover.ledger.tools == ledger.tools
+    outputs = [item["output"] for item in takeover.outcome.history if "output" in item]
+    assert outputs == ["one and two"]
 
 
 async def test_an_unknown_outcome_stays_unknown() -> None:
