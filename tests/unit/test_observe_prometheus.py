@@ -71,7 +71,7 @@ async def test_turns_by_outcome(registry: Registry, session: MemorySession) -> N
     assert registry.value("history_items_sum") == 4  # 0, then 2 for two turns
 
 
-async def test_waiting(registry: Registry, session: MemorySession) -> None:
+async def test_waiting(registry: Registry, metrics: TurnMetrics, session: MemorySession) -> None:
     async def wait() -> None:
         async with session.turn("user-1"):
             assert registry.value("turns_waiting") == 0
@@ -87,6 +87,7 @@ async def test_waiting(registry: Registry, session: MemorySession) -> None:
             await session.turn("user-1", timeout=0.01).__aenter__()
     await waiting[1]
     assert registry.value("turns_waiting") == 0
+    assert (metrics._waiting._here, metrics._running._here) == ({}, {})
     assert registry.value("wait_seconds_count") == 3
     assert registry.value("refusals_total", reason="BusyTimeout") == 1
     assert registry.value("refusals_total", reason="CancelledError") == 1

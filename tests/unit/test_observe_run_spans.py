@@ -19,25 +19,17 @@ from agents import (
 from agents.testing import ScriptedModel, assistant_message, function_call
 from agents.tracing import custom_span, gen_trace_id
 from opentelemetry import context as otel_context
-from opentelemetry.trace import StatusCode, get_current_span, get_tracer
+from opentelemetry.trace import StatusCode, get_tracer
 
-from tests.items import user
 from tests.unit.spans import Exported, attributes, sdk_tracing
 from turnwise import MemorySession, Runner
-from turnwise.errors import BusyTimeout
 from turnwise.hooks import (
     TurnBegun,
-    TurnCancelled,
-    TurnDeadLettered,
     TurnLost,
-    TurnParked,
-    TurnReplayed,
-    TurnSubmitted,
 )
 from turnwise.observe.opentelemetry import RunSpans, TurnSpans, sdk_trace_id
 
 SECRET = "nobody's business"
-ITEMS: list[Any] = [user(SECRET)]
 
 
 @pytest.fixture
@@ -269,6 +261,7 @@ async def test_a_span_that_ends_out_of_order(exported: Exported) -> None:
         first.finish()
         with custom_span("third"):
             second.finish()
+        assert otel_context.get_current() == {}
     assert [exported.path(exported.one(n)) for n in ("first", "second", "third")] == [
         ["first"],
         ["second"],
@@ -290,78 +283,44 @@ async def test_a_span_that_ends_in_another_task(exported: Exported) -> None:
     assert exported.path(exported.one("after")) == ["around", "after"]
 
 
-async def test_waits_are_told_with_their_holder(session: MemorySession, exported: Exported) -> None:
-    async def wait() -> None:
-        async with session.turn("user-1", turn_id="second") as turn:
-            await turn.add_items(ITEMS)
+async def test_a_turn_that_ends_in_another_task(exported: Exported) -> None:
+    spans = TurnSpans(exported.provider)
 
-    async with session.turn("user-1", turn_id="first") as turn:
-        await turn.add_items(ITEMS)
-        waiting = asyncio.create_task(wait())
-        while not (await session.info("user-1") or pytest.fail("no session")).queued:
-            await asyncio.sleep(0)
-    await waiting
-    first, second = sorted(exported.spans, key=lambda span: span.start_time or 0)
-    assert first.events == ()
-    (event,) = second.events
-    told = dict(event.attributes or {})
-    assert event.name == "turn waited"
-    assert told["turnwise.holder"] == session.worker.name
-    assert isinstance(told["turnwise.seconds"], float)
-    assert told["turnwise.seconds"] > 0
+    async def end() -> None:
+        spans(TurnLost("s", "t", reason="LeaseLost", seconds=1.0))
 
-
-async def test_a_refusal_is_told_where_it_was_asked(
-    session: MemorySession, exported: Exported
-) -> None:
     tracer = get_tracer("application", tracer_provider=exported.provider)
-    async with session.turn("user-1", turn_id="first"):
-        with tracer.start_as_current_span("request"), pytest.raises(BusyTimeout):
-            await session.turn("user-1", turn_id="second", timeout=0.01).__aenter__()
-    (event,) = exported.one("request").events
-    assert event.name == "turn refused"
-    assert dict(event.attributes or {})["error.type"] == "BusyTimeout"
+    with tracer.start_as_current_span("request"), trace("support"):
+        spans(TurnBegun("s", "t", 1, items=0, waited=0.0, reloaded=False))
+        with custom_span("in"):
+            pass
+        await asyncio.create_task(end())
+        with custom_span("after"):
+            pass
+    assert exported.path(exported.one("in")) == ["request", "turn", "in"]
+    assert exported.path(exported.one("after")) == ["request", "after"]
 
 
-def test_takeovers_replayed_steps_and_ends(exported: Exported) -> None:
-    spans = TurnSpans(exported.provider)
-    spans(TurnSubmitted("s", "t", position=0, bytes=7))  # outside of any span
-    for number, end in enumerate(
-        [
-            TurnCancelled("s", "t", items=2, bytes=20, seconds=1.0),
-            TurnParked("s", "t", pending=1, bytes=30, seconds=1.0),
-            TurnLost("s", "t", reason="LeaseLost", seconds=1.0),
-            TurnDeadLettered("s", "t", attempts=3, reason="ValueError", seconds=1.0),
-        ]
-    ):
-        spans(TurnBegun("s", "t", number + 1, items=4, waited=0.0, reloaded=False, journal=3))
-        spans(TurnReplayed("s", "t", "tool", "desk", "look_up"))
-        spans(end)
-        spans(end)  # without a begin: told nowhere, and no error
-    assert [attributes(span)["turnwise.outcome"] for span in exported.spans] == [
-        "cancelled",
-        "parked",
-        "lost",
-        "dead_lettered",
-    ]
-    assert [[event.name for event in span.events] for span in exported.spans] == [
-        ["turn replayed", "turn cancelled"],
-        ["turn taken over", "turn replayed"],
-        ["turn taken over", "turn replayed"],
-        ["turn taken over", "turn replayed"],
-    ]
-    assert [span.status.status_code for span in exported.spans] == [
-        StatusCode.UNSET,
-        StatusCode.UNSET,
-        StatusCode.ERROR,
-        StatusCode.ERROR,
+async def test_the_text_of_an_error_is_content(exported: Exported) -> None:
+    for content in (False, True):
+        with (
+            sdk_tracing(RunSpans(exported.provider, content=content)),
+            trace("support"),
+            custom_span("work", {"secret": 1}) as span,
+        ):
+            span.set_error({"message": SECRET, "data": None})
+    assert [span.status.description for span in exported.spans] == [None, SECRET]
+    assert [attributes(span).get("openai.agents.data") for span in exported.spans] == [
+        None,
+        '{"secret": 1}',
     ]
 
 
-def test_an_attempt_begun_over_one_that_did_not_end(exported: Exported) -> None:
-    spans = TurnSpans(exported.provider)
-    for attempt in (1, 2):
-        spans(TurnBegun("s", "t", attempt, items=0, waited=0.0, reloaded=False))
-    spans(TurnLost("s", "t", reason="LeaseLost", seconds=1.0))
-    assert len(exported.spans) == 2
-    assert not get_current_span().get_span_context().is_valid
+async def test_nothing_is_kept_of_what_has_ended(exported: Exported) -> None:
+    runs, turns = RunSpans(exported.provider), TurnSpans(exported.provider)
+    session = MemorySession(hooks=(turns,))
+    with sdk_tracing(runs):
+        result = Runner.run_streamed(desk(), "hi", session=session, session_id="user-1")
+        async for _ in result.stream_events():
+            assert runs._bases
+    assert (runs._bases, runs._open, turns._open) == ({}, {}, {})
