@@ -140,7 +140,7 @@ class Store(Protocol):
         `fresh` promises that nobody but this very call can have used this turn_id, which shortens
         a search.
         `resume` takes a turn that waits for an approval (*absent* if none of this id is open);
-        without it the answer is *waiting*. `ticket` asks for a place in the queue, for at most
+        without it the answer is *waiting*. A turn whose worker died after that waits again. `ticket` asks for a place in the queue, for at most
         that many ms, instead of *busy*: the answer is then *queued*, and the same call is to be
         sent again when woken. Callers in the queue go first, in their order.
         """
@@ -251,8 +251,8 @@ class Store(Protocol):
     ) -> Queued | Running | Waiting | Duplicate | Absent:
         """What became of one turn so far: a question that changes nothing.
 
-        *Queued*: its message waits. *Running*: it is open. *Waiting*: for an approval. A
-        *duplicate* is finished: see its record. *Absent*: nothing is known of it (never begun,
+        *Queued*: its message waits. *Running*: it is open. *Waiting*: for an approval, with at
+        most `READ` entries of its journal from its state on. A *duplicate* is finished: see its record. *Absent*: nothing is known of it (never begun,
         rolled back, only waiting in line as a caller, or longer ago than the retention).
         """
 
@@ -289,8 +289,8 @@ class Store(Protocol):
         At most `count`, those behind the letter whose id is `after`; none behind the last.
         """
 
-    async def unbury(self, letter_id: str) -> bool:
-        """Remove a dead letter; False if there was none. To retry it, `submit` it before that."""
+    async def unbury(self, letter_id: str) -> None:
+        """Remove a dead letter, if it is there. To retry its message, `submit` it before that."""
 
     async def delete(self, session_id: str) -> bool:
         """Remove the session with everything in it; False if there was none.

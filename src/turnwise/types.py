@@ -128,9 +128,13 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The session's open turn, `turn_id`, is parked until it is approved."""
+    """The session's open turn, `turn_id`, is parked until it is approved.
+
+    To whoever asks for its status, `journal` is what its journal holds from its state on.
+    """
 
     turn_id: str
+    journal: list[bytes] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ VERSION = 1
 class Turn(msgspec.Struct):
     """The open turn. `deadline` is when its lease of `lease` ms runs out.
 
-    `stop` is how it was asked to stop; `released` of its attempts ended in good order.
+    `stop` is how it was asked to stop; `released` of its attempts ended in good order. `parked` is
+    the length of its journal up to its last state; 0 if it was never parked.
     """
 
     id: str
@@ -27,6 +28,7 @@ class Turn(msgspec.Struct):
     background: bool = False
     stop: Manner | None = None
     released: int = 0
+    parked: int = 0
 
 
 class Entry(msgspec.Struct):

@@ -82,7 +82,7 @@ def running(reply: Reply) -> Running:
 
 
 def waiting(reply: Reply) -> Waiting:
-    return Waiting(reply[1].decode())
+    return Waiting(reply[1].decode(), *reply[2:])
 
 
 def duplicate(reply: Reply) -> Duplicate:

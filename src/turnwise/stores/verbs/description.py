@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from turnwise.contracts import READ
 from turnwise.stores.state import Turn
+from turnwise.stores.verbs.lease import waits
 from turnwise.stores.verbs.session import Session
 from turnwise.types import Info, OpenTurn, Running, Waiting
 
@@ -26,8 +28,8 @@ def info(s: Session, session_id: str) -> Info:
 
 def running(s: Session, turn: Turn) -> Running | Waiting:
     """What the open turn is to whoever asks for it."""
-    if turn.state == "waiting":
-        return Waiting(turn.id)
+    if waits(s, turn):
+        return Waiting(turn.id, s.state.journal()[turn.parked - 1 :][:READ])
     left = min(turn.deadline - s.now, turn.lease)
     return Running(turn.id, turn.worker, turn.attempt, left, turn.stop, turn.background)
 

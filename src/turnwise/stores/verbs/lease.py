@@ -35,7 +35,14 @@ def may_take_over(s: Session, turn: Turn, token: str, resume: bool) -> bool:
     """Whether a begin of the same turn_id goes on with this turn."""
     if turn.state == "waiting":
         return resume and turn.token != token  # with its own token, it comes late
+    if turn.parked:
+        return resume and waits(s, turn)
     return not turn.background and remaining(s, turn) <= 0
+
+
+def waits(s: Session, turn: Turn) -> bool:
+    """Whether it waits for an approval, or does so again: who took it up died."""
+    return turn.state == "waiting" or (turn.parked > 0 and remaining(s, turn) <= 0)
 
 
 def drop_turn(s: Session, turn: Turn) -> None:
@@ -66,7 +73,7 @@ def blocked(s: Session) -> Busy | Waiting | None:
     turn = s.header.turn
     if turn is None:
         return None
-    if turn.state == "waiting":
+    if waits(s, turn):
         return Waiting(turn.id)
     left = remaining(s, turn)
     if left > 0 or turn.background:
@@ -95,10 +102,10 @@ def open_turn(
 ) -> None:
     """Give the session to a worker. A takeover is still asked to stop if the turn before was."""
     header, before = s.header, s.header.turn
-    stop = None
+    stop, parked = None, 0
     if before is not None:
         finish(header, before.token)
-        stop = before.stop
+        stop, parked = before.stop, before.parked
     header.turn = Turn(
         turn_id,
         token,
@@ -109,6 +116,7 @@ def open_turn(
         background=background,
         stop=stop,
         released=released,
+        parked=parked,
     )
     header.claim_by = None
     s.wake.clear()

@@ -6,7 +6,7 @@ from turnwise.contracts import LATE_MS
 from turnwise.stores.state import Entry, Turn
 from turnwise.stores.verbs.description import running
 from turnwise.stores.verbs.history import duplicate, find, record_at, stale
-from turnwise.stores.verbs.lease import blocked, granted, open_turn, remaining
+from turnwise.stores.verbs.lease import blocked, granted, open_turn, remaining, waits
 from turnwise.stores.verbs.queue import called_off, claim_left, head, queued
 from turnwise.stores.verbs.session import READY, Session
 from turnwise.types import (
@@ -39,7 +39,7 @@ class MessageVerbs:
             return Idle()
         if token in s.header.finished:
             return stale(s)
-        if turn is not None and turn.background and turn.state == "running":
+        if turn is not None and turn.background and not waits(s, turn):
             return self._next_of(turn, token, lease, base, worker)
         if (answer := blocked(s)) is not None:
             return answer

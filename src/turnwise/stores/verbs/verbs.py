@@ -211,7 +211,7 @@ class Verbs(MessageVerbs, EndVerbs):
             return stale(s)
         if turn.state == "running":
             s.state.extend_journal([state])
-            turn.state = "waiting"
+            turn.state, turn.parked = "waiting", len(s.state.journal())
             s.expire()
         return done(s)
 

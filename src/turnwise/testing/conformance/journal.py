@@ -16,7 +16,7 @@ from turnwise.testing.conformance.lab import (
     mint,
     outcome,
 )
-from turnwise.types import Absent, Done, Duplicate, Grant, Info, Stale, Waiting
+from turnwise.types import Absent, Done, Duplicate, Grant, Info, Running, Stale, Waiting
 
 
 class JournalConformance(Suite):
@@ -129,6 +129,31 @@ class JournalConformance(Suite):
         assert await asked(store, "s", "t", resume=True) == Absent()
         await self._parked(store)
         assert await asked(store, "s", "u", resume=True) == Absent()
+
+    async def test_who_asks_is_told_the_state(self, store: Store) -> None:
+        await self._parked(store)
+        assert await store.status("s", "t") == Waiting("t", [b"{state}"])
+        second = await begun(store, "s", "t", resume=True)
+        await store.journal(*second.ids, 2, items("approved"))
+        await store.park(*second.ids, b"{state 2}")
+        assert await store.status("s", "t") == Waiting("t", [b"{state 2}"])
+
+    async def test_a_turn_whose_worker_died_after_the_approval_waits_again(self, lab: Lab) -> None:
+        store = lab.store()
+        await self._parked(store)
+        second = await begun(store, "s", "t", resume=True, lease=lab.lease)
+        await store.journal(*second.ids, 2, items("approved"))
+        assert isinstance(await store.status("s", "t"), Running)
+        await lab.dead("s", beyond=2 * lab.lease)
+        assert await store.status("s", "t") == Waiting("t", [b"{state}", *items("approved")])
+        for turn_id in ("t", "u"):
+            assert await asked(store, "s", turn_id) == Waiting("t")
+        third = await begun(store, "s", "t", resume=True)
+        assert third.grant.journal == [*items("done"), b"{state}", *items("approved")]
+        assert third.grant.attempt == 3
+        assert isinstance(await second.commit(*items(2)), Stale)
+        await third.commit(*items(3))
+        assert await contents(store, "s") == items(1, 3)
 
     async def test_a_waiting_turn_that_is_cancelled_is_dropped(self, store: Store) -> None:
         await self._parked(store)

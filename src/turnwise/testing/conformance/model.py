@@ -25,6 +25,7 @@ class Open:
     mortal: bool
     background: bool = False
     parked: bool = False
+    resumed: bool = False
     journal: list[bytes] = field(default_factory=list)
     message: bytes | None = None
 
@@ -91,6 +92,7 @@ class Model:
         assert turn.mortal
         assert not turn.background
         assert not turn.parked
+        assert not turn.resumed
         if turn.journal:
             self.finished[turn.turn_id] = "discarded"
         self._end()
@@ -98,7 +100,7 @@ class Model:
     def _blocked(self, answer: object) -> None:
         assert self.open is not None
         if isinstance(answer, t.Waiting):
-            assert self.open.parked
+            assert self.open.parked or (self.open.resumed and self.open.mortal)
             assert answer.turn_id == self.open.turn_id
         else:
             assert isinstance(answer, t.Busy)
@@ -183,10 +185,11 @@ class Model:
         turn = self.open
         if turn is not None and turn.turn_id == turn_id:
             if turn.token != token:
-                assert (resume and turn.parked) or (turn.mortal and not turn.background)
+                dead = turn.mortal and not turn.background and not turn.resumed
+                assert dead or (resume and (turn.parked or (turn.resumed and turn.mortal)))
                 self.ended.append(turn.token)
                 turn.token, turn.attempt, turn.mortal = token, turn.attempt + 1, mortal
-                turn.parked = False
+                turn.resumed, turn.parked = turn.resumed or turn.parked, False
                 self._leave(token)
             assert (grant.attempt, grant.journal) == (turn.attempt, turn.journal)
         else:

@@ -135,9 +135,10 @@ class QueueConformance(Suite):
         assert await store.next("s", mint(), LONG, worker="w") == Waiting("t")
         second = await begun(store, "s", "t", resume=True, lease=lab.lease)
         await lab.dead("s")
-        third = await taken(store, "s")
+        assert await store.next("s", mint(), LONG, worker="w") == Waiting("t")
+        third = await begun(store, "s", "t", resume=True)
         assert (second.grant.attempt, third.grant.attempt) == (2, 3)
-        assert (third.grant.message, third.grant.journal) == (b"one", [b"{state}"])
+        assert third.grant.journal == [b"{state}"]
         await third.commit(*items(1))
         assert await store.next("s", mint(), LONG, worker="w") == Idle()
 

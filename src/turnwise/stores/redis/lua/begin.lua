@@ -31,7 +31,8 @@ end
 if resume and not ours then return { 'absent' } end
 
 local approved = ours and t.s == 'waiting' and resume and t.k ~= token -- its own begin comes late
-local takeover = approved or ours and t.s == 'running' and not t.b and remaining(t) <= 0
+if ours and t.s == 'running' and t.y then approved = resume and waits(t) end
+local takeover = approved or ours and t.s == 'running' and not t.b and not t.y and remaining(t) <= 0
 local place = find_queued(h, turn_id, token)
 if takeover then
   if place then unqueue(h, place) end

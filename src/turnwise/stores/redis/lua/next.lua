@@ -10,7 +10,7 @@ if not h then return { 'idle' } end
 if is_finished(h, token) then return stale(h) end
 
 local t = h.t
-if t and t.b and t.s == 'running' then
+if t and t.b and not waits(t) then
   local index, entry = find_queued(h, t.id)
   local _, content, released = parse_message(entry)
   if t.k == token then return granted(h, position, commit_id, content) end

@@ -7,7 +7,10 @@ if refusal then return refusal end
 if not h then return { 'absent' } end
 local t = h.t
 if t and t.id == turn_id then
-  if t.s == 'waiting' then return { 'waiting', turn_id } end
+  if waits(t) then
+    local first = at(h, h.e) + (t.y or journal_length(h)) - 1
+    return { 'waiting', turn_id, redis.call('LRANGE', KEY, first, first + READ - 1) }
+  end
   return { 'running', turn_id, t.w, t.a, remaining(t), t.x or 0, t.b or 0 }
 end
 local index, entry = find_queued(h, turn_id)

@@ -15,6 +15,9 @@ local function remaining(t)
   return t.d - NOW
 end
 
+-- Whether it waits for an approval, or does so again: who took it up died.
+local function waits(t) return t.s == 'waiting' or t.y and remaining(t) <= 0 end
+
 local function holds(h, turn_id, token)
   local t = h.t
   return t and t.s == 'running' and t.k == token and t.id == turn_id
@@ -45,7 +48,7 @@ end
 local function blocked(h)
   local t = h.t
   if not t then return nil end
-  if t.s == 'waiting' then return { 'waiting', t.id } end
+  if waits(t) then return { 'waiting', t.id } end
   local left = remaining(t)
   if left > 0 or t.b then return busy(t, left) end
   local half_done = journal_length(h) > 0
@@ -98,9 +101,9 @@ end
 
 -- Gives the session to a worker. A takeover is still asked to stop if the turn before it was.
 local function open(h, turn_id, token, worker, lease, attempt, background, released)
-  local stop = h.t and h.t.x
+  local stop, parked = h.t and h.t.x, h.t and h.t.y
   if h.t then finish(h, h.t.k) end
-  h.t = { id = turn_id, k = token, w = worker, a = attempt, d = NOW + lease, p = lease, s = 'running', x = stop }
+  h.t = { id = turn_id, k = token, w = worker, a = attempt, d = NOW + lease, p = lease, s = 'running', x = stop, y = parked }
   if background then h.t.b = 1 end
   if (released or 0) > 0 then h.t.r = released end
   h.h, changed, wake = nil, true, nil
