@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import agents
 import pytest
 import pytest_asyncio
+from agents import Agent, function_tool
 
 from tests.integration.bad_days import (
     LONG,
@@ -20,6 +22,7 @@ from tests.integration.bad_days import (
     session_on,
     until_queued,
 )
+from tests.scripted import agent, calls, says
 from turnwise import MemorySession, RedisSession
 from turnwise.errors import (
     AlreadyCommitted,
@@ -36,6 +39,7 @@ from turnwise.hooks import (
     TurnEvent,
     TurnLost,
     TurnRefused,
+    TurnReplayed,
     TurnRolledBack,
     TurnWaited,
 )
@@ -187,6 +191,31 @@ async def test_a_takeover_and_who_lost_it(server: ValkeyServer, tmp_path: Path, 
     assert told.names == names
     assert [begun(event).attempt for event in (told.events[0], told.events[2])] == [1, 2]
     assert lost(told.events[-1]) == ("user-1", "turn", "LeaseLost")
+
+
+async def test_steps_that_are_answered_from_the_journal(told: Told) -> None:
+    @function_tool
+    def look_up() -> str:
+        return "found"
+
+    def desk() -> Agent[Any]:
+        return agent(calls("look_up"), says("done"), tools=[look_up])
+
+    session = MemorySession(hooks=(told,), lease=0.1)
+    with pytest.raises(LeaseLost):
+        async with session.turn("user-1", turn_id="turn") as dead:
+            await agents.Runner.run(desk(), "hi", session=dead)
+            assert "TurnReplayed" not in told.names
+            dead.turn._lease.stop()
+            async with session.turn("user-1", turn_id="turn", timeout=LONG) as turn:
+                assert begun(told.events[-1]).taken_over
+                assert begun(told.events[-1]).journal >= 3  # a response, a call and its end
+                await agents.Runner.run(desk(), "hi", session=turn)
+    steps = [event for event in told.events if isinstance(event, TurnReplayed)]
+    assert steps[:2] == [
+        TurnReplayed("user-1", "turn", "response", "agent"),
+        TurnReplayed("user-1", "turn", "tool", "agent", "look_up"),
+    ]
 
 
 async def test_a_turn_asked_to_stop(told: Told) -> None:

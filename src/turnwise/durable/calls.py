@@ -39,6 +39,7 @@ async def called(
     key = run.path, this.name
     ended = replay.ended.get(key)
     if ended is not None:
+        replay.turn.retold("tool", run.agent.name, tool.name)
         return await this.again(ended)
     await replay.check()
     if sdk.is_agent_tool(tool):

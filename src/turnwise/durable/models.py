@@ -128,6 +128,7 @@ class Step:
             replay.send()
             return None
         run.count(partial(usage_of, entry["usage"]))
+        replay.turn.retold("response", run.agent.name)
         return entry
 
     def finished(self, response: dict[str, Any], usage: Callable[[], Usage]) -> None:

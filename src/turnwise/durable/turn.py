@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from turnwise.errors import TurnError
 
@@ -37,6 +37,9 @@ class DurableTurn(Protocol):
 
     def fail(self, error: TurnError) -> None:
         """The turn cannot be committed any more, for this reason."""
+
+    def retold(self, step: Literal["response", "tool"], agent: str, tool: str = "") -> None:
+        """An earlier attempt answered this step of the agent's; `tool` is what it called."""
 
     def mark(self) -> Any:
         """What the turn holds now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from turnwise.cache import Item, Past
 from turnwise.codec import DecodeError
@@ -17,7 +17,7 @@ from turnwise.errors import (
     TurnwiseError,
     UsageError,
 )
-from turnwise.hooks import TurnCommitted, TurnLost, TurnRolledBack
+from turnwise.hooks import TurnCommitted, TurnLost, TurnReplayed, TurnRolledBack
 from turnwise.turns import refusals
 from turnwise.turns.equipment import Equipment
 from turnwise.turns.ids import mint
@@ -321,6 +321,10 @@ class Turn:
     @property
     def _seconds(self) -> float:
         return self._worker.now() - self._begun
+
+    def retold(self, step: Literal["response", "tool"], agent: str, tool: str = "") -> None:
+        """A step was answered from the journal: the hooks are told."""
+        self._tell(TurnReplayed(*self._names, step, agent, tool))
 
     def _tell(self, event: Any) -> None:
         self._worker.tell(event)
