@@ -23,15 +23,21 @@ from pydantic import BaseModel
 
 from tests.integration.durable_lab import (
     WAYS,
+    Lab,
     Ledger,
+    Mortal,
     Sage,
     Scenario,
     calls,
     check,
+    kinds,
     says,
     taken_over,
     undisturbed,
+    usage,
 )
+from turnwise import Runner
+from turnwise.durable.calls import UNKNOWN
 
 
 def tool(ledger: Ledger, name: str, **settings: Any) -> FunctionTool:
@@ -274,6 +280,64 @@ async def test_a_death_at_any_entry_changes_nothing(name: str, way: str) -> None
         for acknowledged in (False, True):
             takeover = await taken_over(scenario, WAYS[way], dies_at, acknowledged=acknowledged)
             check(takeover, calm, ledger)
+
+
+@pytest.mark.parametrize("name", ["agent-tools", "handoffs"])
+async def test_two_workers_die_one_after_the_other(name: str) -> None:
+    """The second one at its first or second entry."""
+    scenario, way = SCENARIOS[name], WAYS["turnwise"]
+    calm, _, entries = await undisturbed(scenario, way)
+    for first in range(1, entries):
+        for second in (1, 2):
+            lab, ledger = Lab(), Ledger()
+            for dies_at in (first, min(second, entries - first)):
+                store = Mortal(lab.store, dies_at, acknowledged=False)
+                with pytest.raises(Exception, match="dead|stopped answering"):
+                    await scenario.run(lab, ledger, way, store)
+                lab.expire()
+            outcome = await scenario.run(lab, ledger, way)
+            if UNKNOWN not in str(outcome.history):
+                assert outcome.history == calm.history
+            assert usage(outcome) == usage(calm)
+            assert kinds(outcome) == kinds(calm)
+
+
+async def test_a_response_is_journaled_before_the_next_model_has_answered() -> None:
+    """A handoff has no tool whose start would take the response along."""
+    lab, ledger = Lab(), Ledger()
+    store = Mortal(lab.store, None, acknowledged=True)
+
+    class Waiting(Sage):
+        async def get_response(self, *args: Any, **options: Any) -> Any:
+            for _ in range(500):
+                if store.written:
+                    break
+                await asyncio.sleep(0.01)
+            written.append(store.written)
+            return await super().get_response(*args, **options)
+
+    written: list[int] = []
+    second = Agent(name="second", model=Waiting(ledger, "two", [], says("done")))
+    model = Sage(ledger, "one", calls("transfer_to_second"))
+    first = Agent(name="first", model=model, handoffs=[second])
+    await Scenario(lambda ledger: first).run(lab, ledger, WAYS["turnwise"], store)
+    assert written == [1]
+
+
+async def test_a_turn_inside_a_tool_is_a_turn_of_its_own() -> None:
+    """It has its own journal, and whoever sends it from elsewhere goes on with it."""
+    inner, outer, ledger = Lab(), Lab(), Ledger()
+    store = Mortal(inner.store, None, acknowledged=True)
+    session = inner.session(store)
+
+    @function_tool
+    async def ask() -> str:
+        result = await Runner.run(two_steps(ledger), "x", session=session, turn_id="inner")
+        return str(result.final_output)
+
+    agent = Agent(name="a", model=Sage(ledger, "m", calls("ask"), says("done")), tools=[ask])
+    await Runner.run(agent, "go", session=outer.session(), turn_id="t")
+    assert {len(entry["r"]) for entry in store.entries} == {3}
 
 
 async def test_an_unknown_outcome_may_take_another_course() -> None:
