@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +29,7 @@ from turnwise.hooks import (
 )
 from turnwise.observe.logging import TurnLog
 
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "observability.md"
 ITEMS: list[Any] = [user("nobody's business")]
 ALL: list[tuple[TurnEvent, int]] = [
     (TurnSubmitted("s", "t", position=0, bytes=7), logging.DEBUG),
@@ -56,6 +59,13 @@ def test_these_are_all_events() -> None:
     kinds = {kind for kind in vars(hooks).values() if isinstance(kind, type)}
     events = {kind for kind in kinds if issubclass(kind, TurnEvent)} - {TurnEvent}
     assert {type(event) for event, _ in ALL} == events
+
+
+def test_the_documented_events_are_these() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", DOCUMENTATION.read_text(), re.MULTILINE)
+    documented = {name: re.findall(r"`(\w+)`", columns) for name, columns in rows}
+    fields = {type(event).__name__: list(event.__dataclass_fields__)[2:] for event, _ in ALL}
+    assert {name: documented[name] for name in fields} == fields
 
 
 @pytest.mark.parametrize(("event", "level"), ALL, ids=lambda value: type(value).__name__)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from turnwise.hooks import (
 )
 from turnwise.observe.prometheus import TurnMetrics
 
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "observability.md"
 ITEMS: list[Any] = [user("nobody's business"), user("nor this")]
 
 
@@ -124,6 +127,15 @@ def test_the_rest(registry: Registry, metrics: TurnMetrics) -> None:
     assert registry.value("turns_total", outcome="parked", reason="") == 1
     assert registry.value("turns_total", outcome="cancelled", reason="") == 1
     assert registry.value("turns_total", outcome="dead_lettered", reason="other") == 1
+
+
+def test_the_documented_metrics_are_these(registry: Registry, metrics: TurnMetrics) -> None:
+    words = re.findall(r"`turnwise_(\w+)`", DOCUMENTATION.read_text())
+    names = {
+        family.name + ("_total" if family.type == "counter" else "")
+        for family in registry.collect()
+    }
+    assert sorted(f"turnwise_{word}" for word in words) == sorted(names)
 
 
 async def test_no_label_grows_with_sessions(registry: Registry, session: MemorySession) -> None:
