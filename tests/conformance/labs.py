@@ -86,6 +86,9 @@ class RedisLab(Lab):
         return client
 
     def store(self, bounds: Bounds | None = None) -> Store:
+        return self.redis_store(bounds)
+
+    def redis_store(self, bounds: Bounds | None = None) -> RedisStore:
         worker = f"worker-{len(self.stores)}"
         client = self.client if not self.stores else self._client()
         store = RedisStore(client, key_prefix=PREFIX, bounds=bounds, worker=worker)

@@ -136,6 +136,76 @@ async def _call_off(ready: Store, store: Store, s: str) -> object:
     return await store.cancel(s, "t")
 
 
+async def _cancel_by_force(ready: Store, store: Store, s: str) -> object:
+    await added(ready, s, 1)
+    await begun(ready, s)
+    return await store.cancel(s, force=True)
+
+
+async def _commit_as_cancelled(ready: Store, store: Store, s: str) -> object:
+    turn = await begun(ready, s)
+    return await store.commit(*turn.ids, turn.grant.tip, mint(), [], kind="cancelled")
+
+
+async def _release(ready: Store, store: Store, s: str) -> object:
+    await ready.submit(s, mint(), b"one")
+    await store.release(*(await taken(ready, s)).ids)
+    return True
+
+
+async def _status(ready: Store, store: Store, s: str) -> object:
+    return await store.status(s, (await begun(ready, s)).grant.turn_id)
+
+
+async def _bury(ready: Store, store: Store, s: str) -> object:
+    await ready.submit(s, mint(), b"one")
+    await ready.submit(s, mint(), b"two")
+    turn = await taken(ready, s)
+    answer = await store.bury(*turn.ids, b"why")
+    letters = [letter for letter in await ready.letters() if letter.session_id == s]
+    assert [letter.state for letter in letters] == ["dead"]
+    return answer
+
+
+async def _submit_again(ready: Store, store: Store, s: str) -> object:
+    await ready.submit(s, "t", b"one")
+    await ready.bury(*(await taken(ready, s)).ids, b"why")
+    (letter,) = [letter for letter in await ready.letters() if letter.session_id == s]
+    return await store.submit(s, "t", b"one", again=letter.id)
+
+
+async def _unbury(ready: Store, store: Store, s: str) -> object:
+    await ready.submit(s, "t", b"one")
+    await ready.bury(*(await taken(ready, s)).ids, b"why")
+    (letter,) = [letter for letter in await ready.letters() if letter.session_id == s]
+    await store.unbury(letter.id)
+    return letter.id not in [letter.id for letter in await ready.letters()]
+
+
+async def _announce(_: Store, store: Store, s: str) -> object:
+    return await store.ready.announce(s, mint())
+
+
+async def _settle(ready: Store, store: Store, s: str) -> object:
+    await ready.ready.announce(s, mint())
+    wakeups = await ready.ready.claim("w", 10, 0)
+    await store.ready.settle("w", wakeups)
+    await store.ready.later("w", wakeups, 0)
+    return await ready.ready.claim("w", 10, 0) == []
+
+
+async def _append_events(ready: Store, store: Store, s: str) -> object:
+    await store.events.append(s, "t", 1, 0, [b"one", b"two"], last=True)
+    events = (await ready.events.read(s, "t")).events
+    assert [event.content for event in events] == [b"one", b"two"]
+    return True
+
+
+async def _read_events(ready: Store, store: Store, s: str) -> object:
+    await ready.events.append(s, "t", 1, 0, [b"one"])
+    return [event.content for event in (await store.events.read(s, "t")).events] == [b"one"]
+
+
 async def _delete(ready: Store, store: Store, s: str) -> object:
     await added(ready, s, 1)
     return await store.delete(s)
@@ -176,7 +246,8 @@ SCENARIOS: list[Scenario] = [
     *(_begin, _begin_in_line, _next, _journal, _renew, _commit, _commit_of_a_message),
     *(_commit_that_keeps, _park, _resume, _abort, _append, _append_to_a_new_session, _pop),
     *(_clear, _replace, _submit, _cancel, _call_off, _delete, _touch, _read, _read_all),
-    *(_info, _scan, _ping),
+    *(_info, _scan, _ping, _cancel_by_force, _commit_as_cancelled, _release, _status, _bury),
+    *(_submit_again, _unbury, _announce, _settle, _append_events, _read_events),
 ]
 COMMANDS = {"EVALSHA", "EVAL", "LRANGE", "LINDEX", "SCAN", "PING"}
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from turnwise.errors import NewerFormat, NotASession
+from turnwise.stores.letters import State, state
 from turnwise.stores.redis.calls import Calls
 from turnwise.stores.redis.keys import Keys
 from turnwise.stores.redis.scripts import script
-from turnwise.stores.verbs.session import NewLetter
+from turnwise.types import Letter
 
-Page = list[tuple[str, NewLetter]]
+Status = Callable[[str, str], Awaitable[object]]
 
 
 class Letters:
-    """What is in the stream; whether it is still right, the sessions tell."""
+    """What is in the stream. Whether it is still right, each session tells."""
 
     def __init__(self, calls: Calls, keys: Keys) -> None:
         self._calls = calls
@@ -24,9 +27,24 @@ class Letters:
         _, letter_id = await self._run("write", session_id, turn_id, token, letter)
         return str(letter_id.decode())
 
-    async def page(self, after: str | None, count: int) -> Page:
-        _, entries = await self._run("page", f"({after}" if after else "-", count)
-        return [_letter(entry) for entry in entries]
+    async def list(self, count: int, after: str | None, status: Status) -> list[Letter]:
+        """As in the contract. A letter that another one of its turn replaced is removed."""
+        found: dict[tuple[str, str], Letter] = {}
+        while len(found) < count:
+            _, entries = await self._run("page", f"({after}" if after else "-", count - len(found))
+            if not entries:
+                break
+            after = entries[-1][0].decode()
+            for letter_id, fields in entries:
+                _, session, _, turn, _, _, _, at, _, content = fields
+                name, ids = letter_id.decode(), (session.decode(), turn.decode())
+                told = await _state(name, *ids, status)
+                if told is None:
+                    await self.remove(name)
+                    continue
+                found.pop(ids, None)
+                found[ids] = Letter(name, *ids, int(at), content, told)
+        return [*found.values()]
 
     async def remove(self, letter_id: str) -> None:
         await self._run("remove", letter_id)
@@ -35,8 +53,8 @@ class Letters:
         return await self._calls.run(None, script(f"letters/{name}"), self._key, args)
 
 
-def _letter(entry: Any) -> tuple[str, NewLetter]:
-    letter_id, fields = entry
-    _, session_id, _, turn_id, _, _, _, at, _, content = fields
-    letter = NewLetter(letter_id.decode(), turn_id.decode(), int(at), content)
-    return session_id.decode(), letter
+async def _state(letter_id: str, session_id: str, turn_id: str, status: Status) -> State | None:
+    try:
+        return state(letter_id, await status(session_id, turn_id))
+    except (NotASession, NewerFormat):
+        return "unknown"

@@ -56,11 +56,12 @@ class RedisReady:
         give_up = time.monotonic() + wait
         while True:
             found: list[Wakeup] = []
-            for shard in self._news.take():
+            last = time.monotonic() >= give_up
+            for shard in self._news.take(everything=last):
                 found += await self._claim(shard, worker, count - len(found))
-            if found or (left := give_up - time.monotonic()) <= 0:
+            if found or last:
                 break
-            await self._news.wait(left)
+            await self._news.wait(give_up - time.monotonic())
         self._held.setdefault(worker, set()).update(wakeup.id for wakeup in found)
         return found
 
@@ -174,10 +175,10 @@ class _News:
     def expect(self, shard: int, delay: float) -> None:
         self._expected.append((time.monotonic() + delay, shard))
 
-    def take(self) -> list[int]:
+    def take(self, *, everything: bool) -> list[int]:
         self._listen()
         now = time.monotonic()
-        if now - self._looked >= self._interval:
+        if everything or now - self._looked >= self._interval:
             self._looked = now
             self._told |= self._all
         self._told |= {shard for due, shard in self._expected if due <= now}

@@ -9,7 +9,6 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from turnwise.contracts import READ, Bounds
-from turnwise.stores.letters import state
 from turnwise.stores.listeners import Callback
 from turnwise.stores.redis import answers
 from turnwise.stores.redis.calls import Calls
@@ -244,18 +243,7 @@ class RedisStore:
         return answer
 
     async def letters(self, count: int = 100, after: str | None = None) -> list[Letter]:
-        found: dict[tuple[str, str], Letter] = {}
-        while len(found) < count and (page := await self._letters.page(after, count - len(found))):
-            after = page[-1][1].id
-            for session_id, letter in page:
-                told = state(letter.id, await self.status(session_id, letter.turn_id))
-                if told is None:
-                    await self._letters.remove(letter.id)
-                    continue
-                turn = session_id, letter.turn_id
-                found.pop(turn, None)
-                found[turn] = Letter(letter.id, *turn, letter.at, letter.content, told)
-        return list(found.values())
+        return await self._letters.list(count, after, self.status)
 
     async def unbury(self, letter_id: str) -> None:
         await self._letters.remove(letter_id)

@@ -138,7 +138,8 @@ class SQLiteState:
         turn = self.header.turn if self.header else None
         if turn is None:
             return self._now
-        return _NEVER if turn.state == "waiting" else turn.deadline
+        waits = turn.state == "waiting" or turn.parked > 0  # it does so again if its worker dies
+        return _NEVER if waits else turn.deadline
 
     def _save_queue(self) -> bool:
         """Whether entries came, changed or left. New ones are always last, so places only grow."""

@@ -12,6 +12,7 @@ from turnwise.codec.elements import MARKER, is_item, parse_record
 from turnwise.contracts import Store
 from turnwise.testing.conformance.lab import LONG, Lab, Suite, expect, item
 from turnwise.testing.conformance.model import Call, Model
+from turnwise.testing.conformance.places import NOBODY
 from turnwise.types import Base, Grant, History, Info
 
 CALLS = int(os.environ.get("TURNWISE_CALLS", "400"))
@@ -25,6 +26,8 @@ VERBS = {
     "journal": 6,
     "renew": 2,
     "abort": 3,
+    "release": 3,
+    "bury": 1,
     "park": 1,
     "resume": 2,
     "pop": 3,
@@ -100,6 +103,8 @@ class Run:
         assert [e for e in history.elements if is_item(e)] == self.model.items
         self._check_turns(history)
         self.model.compare(expect(Info, await store.info("s")))
+        for turn_id in self.rng.sample(self.named, min(1, len(self.named))):
+            self.model.look(turn_id, await store.status("s", turn_id))
         model = self.model
         model.tip = history.tip
         for base, before, cuts in self.rng.sample(self.tips, min(2, len(self.tips))):
@@ -138,7 +143,8 @@ class Run:
     def _turn(self) -> dict[str, str]:
         """Mostly the open turn and its token; now and then another's."""
         opened = self.model.open
-        if opened is not None and self.rng.random() < 0.8:
+        held = opened is not None and opened.token != NOBODY
+        if opened is not None and held and self.rng.random() < 0.8:
             return {"turn_id": opened.turn_id, "token": opened.token}
         turn_id, token = self.rng.choice(self.turns or [("none", "none")])
         return {"turn_id": turn_id, "token": token}
@@ -175,7 +181,9 @@ class Run:
     def _commit(self) -> Call:
         keep = self.rng.randrange(len(self.model.items) + 1) if self.rng.random() < 0.2 else None
         change = {"base": self._base(), "commit_id": self._new("commit")}
-        return "commit", {**self._turn(), **change, "items": self._items(), "keep": keep}
+        kind = "turn" if self.rng.random() < 0.9 else "cancelled"
+        change = {**change, "items": self._items(), "keep": keep, "kind": kind}
+        return "commit", {**self._turn(), **change}
 
     def _journal(self) -> Call:
         opened = self.model.open
@@ -188,6 +196,12 @@ class Run:
 
     def _abort(self) -> Call:
         return "abort", self._turn()
+
+    def _release(self) -> Call:
+        return "release", {**self._turn(), "counted": self.rng.random() < 0.5}
+
+    def _bury(self) -> Call:
+        return "bury", {**self._turn(), "letter": b"letter"}
 
     def _park(self) -> Call:
         return "park", {**self._turn(), "state": item(self._new("state"))}
@@ -207,4 +221,6 @@ class Run:
         return "submit", {"turn_id": self._turn_id(), "message": b"message"}
 
     def _cancel(self) -> Call:
-        return "cancel", {"turn_id": self._turn_id()}
+        turn_id = self._turn_id() if self.rng.random() < 0.5 else self._turn()["turn_id"]
+        how = {"keep": self.rng.random() < 0.5, "force": self.rng.random() < 0.2}
+        return "cancel", {"turn_id": turn_id, **how}

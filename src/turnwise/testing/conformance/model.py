@@ -6,37 +6,13 @@ whether the answer fits what happened before. It knows nothing of how a store do
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from turnwise import types as t
+from turnwise.testing.conformance.places import NOBODY, Open, Waiting
 
-REMEMBERED = 4
+KNOWN, REMEMBERED = 8, 4
 """Of finished tokens without a commit, these many must be known still; a store knows eight."""
-
-
-@dataclass(slots=True)
-class Open:
-    """The open turn. `mortal`: its lease may have run out."""
-
-    turn_id: str
-    token: str
-    attempt: int
-    mortal: bool
-    background: bool = False
-    parked: bool = False
-    resumed: bool = False
-    journal: list[bytes] = field(default_factory=list)
-    message: bytes | None = None
-
-
-@dataclass(slots=True)
-class Waiting:
-    """A place in the queue; of a caller if it has a token."""
-
-    turn_id: str
-    token: str = ""
-    message: bytes = b""
 
 
 Call = tuple[str, dict[str, Any]]
@@ -51,6 +27,7 @@ class Model:
         self.queue: list[Waiting] = []
         self.finished: dict[str, str] = {}
         """Commit id or kind by turn_id."""
+        self.cancelled: set[str] = set()
         self.ended: list[str] = []
         self.tip = t.Base(0, "")
         self.cuts = 0
@@ -70,18 +47,44 @@ class Model:
         assert (opened.turn_id, opened.attempt) == (turn.turn_id, turn.attempt)
         assert (opened.state == "waiting") == turn.parked
         assert (opened.background, info.journal) == (turn.background, len(turn.journal))
+        assert opened.cancelled == turn.stop
         assert info.queued >= len([e for e in self.queue if not e.token])
+
+    def look(self, turn_id: str, status: object) -> None:
+        turn = self.open
+        if turn is not None and turn.turn_id == turn_id:
+            assert isinstance(status, t.Waiting | t.Running)
+            may_wait = turn.parked or (turn.resumed and turn.mortal)
+            assert may_wait if isinstance(status, t.Waiting) else not turn.parked
+        elif any(e.turn_id == turn_id for e in self.queue if not e.token):
+            assert isinstance(status, t.Queued)
+        elif turn_id in self.finished:
+            assert isinstance(status, t.Duplicate)
+            assert status.record is not None
+            assert (status.record.kind == "cancelled") == (turn_id in self.cancelled)
+        else:
+            assert status == t.Absent()
 
     # What the verbs have in common.
 
     def _held(self, turn_id: str, token: str) -> Open | None:
         turn = self.open
-        fits = turn and not turn.parked and (turn.turn_id, turn.token) == (turn_id, token)
+        fits = (
+            turn
+            and turn.token
+            and not turn.parked
+            and (turn.turn_id, turn.token) == (turn_id, token)
+        )
         return turn if fits else None
+
+    def _forget(self, token: str) -> None:
+        """The token is finished; one that the store knew of as such keeps its place."""
+        if token == NOBODY or token not in self.ended[-KNOWN:]:
+            self.ended.append(token)
 
     def _end(self) -> None:
         assert self.open is not None
-        self.ended.append(self.open.token)
+        self._forget(self.open.token)
         self.open = None
 
     def _free(self) -> None:
@@ -187,11 +190,12 @@ class Model:
             if turn.token != token:
                 dead = turn.mortal and not turn.background and not turn.resumed
                 assert dead or (resume and (turn.parked or (turn.resumed and turn.mortal)))
-                self.ended.append(turn.token)
+                self._forget(turn.token)
                 turn.token, turn.attempt, turn.mortal = token, turn.attempt + 1, mortal
                 turn.resumed, turn.parked = turn.resumed or turn.parked, False
                 self._leave(token)
             assert (grant.attempt, grant.journal) == (turn.attempt, turn.journal)
+            assert (grant.released, grant.cancelled) == (turn.released, turn.stop)
         else:
             self._free()
             assert all(e.token == token or e.token for e in self._before(token))
@@ -230,16 +234,17 @@ class Model:
         elif turn is not None and turn.background:
             if turn.token != token:
                 assert turn.mortal
-                self.ended.append(turn.token)
+                self._forget(turn.token)
                 turn.token, turn.attempt, turn.mortal = token, turn.attempt + 1, mortal
             assert (answer.attempt, answer.journal) == (turn.attempt, turn.journal)
+            assert (answer.released, answer.cancelled) == (turn.released, turn.stop)
             assert answer.message == turn.message
         else:
             self._free()
             first = messages[0]
             assert (answer.turn_id, answer.message) == (first.turn_id, first.message)
             self.open = Open(first.turn_id, token, answer.attempt, mortal, background=True)
-            self.open.message = first.message
+            self.open.message, self.open.released = first.message, answer.released
             assert answer.journal == []
 
     def _journal(
@@ -259,7 +264,8 @@ class Model:
             )
 
     def _renew(self, answer: object, turn_id: str, token: str) -> None:
-        assert isinstance(answer, t.Renewed) == (self._held(turn_id, token) is not None)
+        turn = self._held(turn_id, token)
+        assert isinstance(answer, t.Stale) if turn is None else answer == t.Renewed(turn.stop)
 
     def _park(self, answer: object, turn_id: str, token: str, state: bytes) -> None:
         turn = self.open
@@ -277,9 +283,32 @@ class Model:
         assert answer is None
         if self._held(turn_id, token):
             self._end()
-        elif token not in self.ended:
-            self.ended.append(token)
+        else:
+            self._forget(token)
         self._leave(token)
+
+    def _release(self, answer: None, turn_id: str, token: str, counted: bool) -> None:
+        turn = self._held(turn_id, token)
+        self._abort(None, "", token)
+        if turn is not None:
+            turn.token, turn.mortal = NOBODY, True
+            turn.released += not counted
+
+    def _bury(self, answer: object, turn_id: str, token: str, letter: bytes) -> None:
+        held, commit_id = self._held(turn_id, token), f"dead-{token}"
+        if not isinstance(answer, t.Done):
+            assert isinstance(answer, t.Stale)
+            assert held is None
+            assert self.finished.get(turn_id) != commit_id
+        elif self.finished.get(turn_id) != commit_id:
+            assert held is not None
+            self._finish(held, commit_id)
+
+    def _finish(self, turn: Open, commit_id: str) -> None:
+        self.finished[turn.turn_id] = commit_id
+        if turn.background:
+            self.queue = [e for e in self.queue if e.token or e.turn_id != turn.turn_id]
+        self._end()
 
     def _commit(
         self,
@@ -290,6 +319,7 @@ class Model:
         commit_id: str,
         items: list[bytes],
         keep: int | None,
+        kind: str,
     ) -> None:
         before = self.finished.get(turn_id) == commit_id
         held = self._held(turn_id, token)
@@ -306,10 +336,9 @@ class Model:
         assert turn_id not in self.finished
         self.items = self.items[:keep] + items
         self.cuts += keep is not None
-        self.finished[turn_id] = commit_id
-        if held.background:
-            self.queue = [e for e in self.queue if e.token or e.turn_id != turn_id]
-        self._end()
+        if kind == "cancelled":
+            self.cancelled.add(turn_id)
+        self._finish(held, commit_id)
 
     def _submit(self, answer: object, turn_id: str, message: bytes) -> None:
         waits = next((e for e in self.queue if not e.token and e.turn_id == turn_id), None)
@@ -324,21 +353,26 @@ class Model:
             direct = self.open is not None and self.open.turn_id == turn_id
             assert turn_id in self.finished or direct or (waits and waits.message != message)
 
-    def _cancel(self, answer: object, turn_id: str) -> None:
+    def _cancel(self, answer: object, turn_id: str, keep: bool, force: bool) -> None:
         turn = self.open
         is_open = turn is not None and turn.turn_id == turn_id
         queued = any(e.turn_id == turn_id for e in self.queue if not e.token)
         if isinstance(answer, t.Duplicate):
-            assert self.finished[turn_id] != "cancelled"
+            assert turn_id in self.finished
+            assert turn_id not in self.cancelled
         elif isinstance(answer, t.Cancelled) and answer.outcome == "flagged":
+            assert turn is not None
             assert is_open
+            assert not force
+            turn.stop = "keep" if keep and turn.stop != "drop" else "drop"
         elif isinstance(answer, t.Cancelled) and answer.outcome == "dropped":
-            assert is_open or queued or self.finished[turn_id] == "cancelled"
+            assert is_open or queued or turn_id in self.cancelled
             if turn is not None and is_open:
-                assert turn.mortal or turn.parked
+                assert turn.mortal or turn.parked or force
                 self._end()
             self.queue = [e for e in self.queue if e.token or e.turn_id != turn_id]
-            self.finished[turn_id] = "cancelled"
+            self.finished.setdefault(turn_id, "cancelled")
+            self.cancelled.add(turn_id)
         else:
             assert answer == t.Cancelled("absent", turn_id)
             assert not is_open

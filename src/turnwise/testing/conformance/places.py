@@ -1,0 +1,36 @@
+"""Who has a session, and who waits for it, as the model of the contract sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from turnwise.types import Manner
+
+NOBODY = ""
+"""The token of a turn that was given back."""
+
+
+@dataclass(slots=True)
+class Open:
+    """The open turn. `mortal`: its lease may have run out."""
+
+    turn_id: str
+    token: str
+    attempt: int
+    mortal: bool
+    background: bool = False
+    parked: bool = False
+    released: int = 0
+    stop: Manner | None = None
+    resumed: bool = False
+    journal: list[bytes] = field(default_factory=list)
+    message: bytes | None = None
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A place in the queue; of a caller if it has a token."""
+
+    turn_id: str
+    token: str = ""
+    message: bytes = b""

@@ -1,0 +1,302 @@
+"""What only the streams of a fleet on Redis can meet: deaths, lost groups, lost announcements."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.conformance.labs import PREFIX, RedisLab
+from turnwise.contracts import SWEEP_MS, Bounds
+from turnwise.stores.redis import RedisStore, standalone_client
+from turnwise.stores.redis import ready as ready_module
+from turnwise.stores.redis.keys import Keys
+from turnwise.testing.conformance.background import die_after, names, sent, work
+from turnwise.testing.conformance.lab import (
+    LONG,
+    added,
+    asked,
+    begun,
+    contents,
+    expect,
+    items,
+    mint,
+    taken,
+)
+from turnwise.testing.proxy import FaultProxy, lose_next
+from turnwise.testing.servers import ValkeyServer
+from turnwise.types import Absent, Done, Duplicate, Queued
+
+KEYS = Keys(PREFIX)
+
+
+@pytest.fixture
+async def lab(valkey: ValkeyServer) -> AsyncIterator[RedisLab]:
+    await valkey.command("FLUSHALL")
+    lab = RedisLab(lambda: standalone_client(valkey.url))
+    yield lab
+    await lab.aclose()
+
+
+@pytest.fixture
+def store(lab: RedisLab) -> RedisStore:
+    return lab.redis_store()
+
+
+@pytest.fixture
+def client(lab: RedisLab, store: RedisStore) -> Redis:
+    assert isinstance(lab.client, Redis)
+    return lab.client
+
+
+async def _left(client: Redis) -> list[int]:
+    """Entries, and entries that a worker has, of all streams."""
+    left = [0, 0]
+    for stream in KEYS.ready:
+        left[0] += await client.xlen(stream)
+        if await client.exists(stream):
+            left[1] += (await client.xpending(stream, ready_module.GROUP))["pending"]
+    return left
+
+
+# Death between any two steps.
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_what_a_dead_worker_left_is_done_and_nothing_stays(lab: RedisLab, steps: int) -> None:
+    bounds = Bounds(claim=lab.lease)
+    store, second = lab.redis_store(bounds), lab.redis_store(bounds)
+    assert isinstance(lab.client, Redis)
+    await sent(store, "s", "t")
+    await die_after(steps, store, lab.lease)
+
+    async def done() -> bool:
+        for wakeup in await second.ready.claim("w2", 5, 0):
+            await work(second, "w2", wakeup)
+            if isinstance(await second.status("s", "t"), Duplicate):
+                await second.ready.settle("w2", [wakeup])
+            else:
+                await second.ready.later("w2", [wakeup], 0.05)
+        assert isinstance(lab.client, Redis)
+        finished = isinstance(await second.status("s", "t"), Duplicate)
+        return finished and await _left(lab.client) == [0, 0]
+
+    await lab.until(done)
+    assert await contents(second, "s") == items("t")
+
+
+async def test_a_submitter_that_died_after_its_announcement_costs_one_look(
+    store: RedisStore, client: Redis
+) -> None:
+    await store.ready.announce("s", "t")
+    (wakeup,) = await store.ready.claim("w", 1, 0)
+    assert (wakeup.session_id, wakeup.turn_id) == ("s", "t")
+    assert await store.status("s", "t") == Absent()
+    await store.ready.settle("w", [wakeup])
+    assert await _left(client) == [0, 0]
+
+
+async def test_claims_whose_reply_was_lost_come_back(valkey: ValkeyServer, lab: RedisLab) -> None:
+    store = lab.redis_store(Bounds(claim=lab.lease))
+    await sent(store, "s", "t")
+    async with FaultProxy.before(valkey.url) as proxy:
+        proxy.faults = lose_next("EVALSHA")
+        bounds = Bounds(claim=lab.lease)
+        lossy = RedisStore(
+            standalone_client(proxy.url), key_prefix=PREFIX, bounds=bounds, owned=True
+        )
+        found = await lossy.ready.claim("w", 1, 30)
+        await lossy.aclose()
+    assert names(found) == ["s"]
+    assert len(proxy.injected) == 1
+
+
+# What a failover, or somebody's command, can take away.
+
+
+@pytest.mark.parametrize("loss", ["FLUSHALL", "DEL", "XGROUP"])
+async def test_streams_and_groups_are_made_anew(
+    store: RedisStore, client: Redis, loss: str
+) -> None:
+    await sent(store, "s0", "t")
+    old = await store.ready.claim("w", 1, 0)
+    if loss == "FLUSHALL":
+        await client.flushall()
+    for stream in KEYS.ready:
+        if loss == "DEL":
+            await client.delete(stream)
+        elif loss == "XGROUP" and await client.exists(stream):
+            await client.xgroup_destroy(stream, ready_module.GROUP)
+    await store.ready.hold("w")
+    await store.ready.later("w", old, 0)
+    for number in range(8):
+        await sent(store, f"s{number}", "u")
+    told = {name for wakeup in await store.ready.claim("w", 50, 0) for name in [wakeup.session_id]}
+    assert told == {f"s{number}" for number in range(8)}
+
+
+async def test_after_a_failover_messages_are_looked_for(store: RedisStore, client: Redis) -> None:
+    await store.submit("s", "t", b"one")
+    await asked(store, "in line", ticket=LONG)
+    await added(store, "idle", 1)
+    assert await store.ready.sweep() == 1
+    assert 0 < await client.pttl(KEYS.swept) <= SWEEP_MS
+    assert await store.ready.sweep() == 0
+    await client.set(KEYS.swept, "another server's id", px=SWEEP_MS)
+    for stream in KEYS.ready:
+        await client.delete(stream)
+    assert await store.ready.sweep() == 1
+    (wakeup,) = await store.ready.claim("w", 5, 0)
+    assert (wakeup.session_id, wakeup.turn_id) == ("s", None)
+
+
+async def test_a_sweep_passes_over_other_people_s_lists(store: RedisStore, client: Redis) -> None:
+    await client.rpush(PREFIX + "foreign", "one")
+    await client.rpush(PREFIX + "newer", '{"v": 2}')
+    await store.submit("s", "t", b"one")
+    assert await store.ready.sweep(force=True) == 1
+
+
+async def test_workers_that_are_gone_are_forgotten(
+    store: RedisStore, client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ready_module, "_FORGET_MS", -1)
+    await sent(store, "s", "t")
+    wakeups = await store.ready.claim("busy", 1, 0)
+    for number in range(len(KEYS.ready) * 4):
+        await sent(store, f"s{number}", "t")
+    await store.ready.settle("gone", await store.ready.claim("gone", 50, 0))
+    await store.ready.sweep(force=True)
+    consumers = {
+        consumer["name"]
+        for stream in KEYS.ready
+        for consumer in await client.xinfo_consumers(stream, ready_module.GROUP)
+    }
+    assert consumers == {b"busy"}
+    await store.ready.settle("busy", wakeups)
+
+
+# Letters: two keys, so two steps.
+
+
+async def test_a_letter_whose_message_still_waits_is_told_apart(
+    lab: RedisLab, store: RedisStore, client: Redis
+) -> None:
+    await store.submit("s", "t", b"one")
+    turn = await taken(store, "s", lease=lab.lease)
+    await store._letters.write(*turn.ids, b"first")  # and then its worker died
+    (letter,) = await store.letters()
+    assert (letter.content, letter.state) == (b"first", "waiting")
+    await lab.dead("s")
+    second = await taken(store, "s")
+    assert isinstance(await store.bury(*second.ids, b"second"), Done)
+    (letter,) = await store.letters()
+    assert (letter.content, letter.state) == (b"second", "dead")
+    assert await client.xlen(KEYS.dead) == 1
+
+
+async def test_a_letter_that_came_too_late_is_taken_back(store: RedisStore, client: Redis) -> None:
+    await store.submit("s", "t", b"one")
+    turn = await taken(store, "s")
+    await turn.commit(*items(1))
+    assert not isinstance(await store.bury(*turn.ids, b"why"), Done)
+    assert await client.xlen(KEYS.dead) == 0
+
+
+async def test_a_session_that_cannot_be_read_hides_no_letter(
+    store: RedisStore, client: Redis
+) -> None:
+    await store.submit("s", "t", b"one")
+    await store.bury(*(await taken(store, "s")).ids, b"why")
+    await client.delete(PREFIX + "s")
+    await client.rpush(PREFIX + "s", "foreign")
+    (letter,) = await store.letters()
+    assert letter.state == "unknown"
+
+
+# Keys and connections.
+
+
+async def test_every_key_is_a_session_or_listed_or_goes_away(
+    store: RedisStore, client: Redis
+) -> None:
+    await sent(store, "s", "t")
+    await store.events.append("s", "t", 1, 0, [b"one"])
+    await store.ready.sweep(force=True)
+    turn = await taken(store, "s")
+    await store.bury(*turn.ids, b"why")
+    keys = {key.decode(): await client.pttl(key) async for key in client.scan_iter("*")}
+    assert keys.pop(PREFIX + "s") == -1
+    expiring = {KEYS.swept, KEYS.events("s", "t")}
+    for key in expiring:
+        assert keys.pop(key) > 0
+    assert set(keys) <= set(KEYS.fleet)
+    assert all(key.startswith("{" + PREFIX) for key in keys)
+
+
+async def test_one_connection_hears_everything(valkey: ValkeyServer, store: RedisStore) -> None:
+    turn, token = await begun(store, "s", worker=store.worker), mint()
+    reading = asyncio.create_task(store.events.read("s", "t", None, 60))
+    claiming = asyncio.create_task(store.ready.claim("w", 1, 60))
+    told = asyncio.Event()
+    with store.listen(turn.token, told.set):
+        async with store.woken(token):
+            assert isinstance(await asked(store, "s", token=token, ticket=LONG), Queued)
+            await sent(store, "m", "t")
+            await store.events.append("s", "t", 1, 0, [b"one"])
+            assert names(await claiming) == ["m"]
+            assert len((await reading).events) == 1
+        await store.cancel("s")
+        await asyncio.wait_for(told.wait(), 30)
+        clients = await valkey.command("CLIENT", "LIST", "TYPE", "PUBSUB")
+        assert str(clients).count(" sub=") == 1
+    await store.aclose()
+    assert await valkey.command("PUBSUB", "CHANNELS", "*") == []
+
+
+async def test_to_listen_costs_a_turn_no_command(valkey: ValkeyServer, store: RedisStore) -> None:
+    async def turn() -> None:
+        token = mint()
+        with store.listen(token, lambda: None):
+            granted = await begun(store, "s", token=token, worker=store.worker)
+            await granted.commit(*items(1))
+
+    async with store.woken(mint()):  # the subscription stands
+        await turn()
+        await valkey.command("CONFIG", "RESETSTAT")
+        for _ in range(20):
+            await turn()
+    stats = str(await valkey.command("INFO", "commandstats"))
+    calls = dict(
+        line.split(":calls=", 1) for line in stats.splitlines() if line.startswith("cmdstat_")
+    )
+    assert calls["cmdstat_evalsha"].split(",")[0] == "40"
+    assert not {"cmdstat_subscribe", "cmdstat_unsubscribe", "cmdstat_publish"} & set(calls)
+
+
+async def test_without_rights_to_channels_workers_look_by_themselves(
+    valkey: ValkeyServer, lab: RedisLab, store: RedisStore
+) -> None:
+    await valkey.command("ACL", "SETUSER", "deaf", "on", ">p", "~*", "resetchannels", "+@all")
+    try:
+        deaf = RedisStore(
+            standalone_client(valkey.url_for("deaf", "p")), key_prefix=PREFIX, owned=True
+        )
+        claiming = asyncio.create_task(deaf.ready.claim("w", 1, 60))
+        reading = asyncio.create_task(deaf.events.read("s", "t", None, 60))
+        await sent(deaf, "s", "t")
+        await deaf.events.append("s", "t", 1, 0, [b"one"])
+        assert names(await claiming) == ["s"]
+        assert len((await reading).events) == 1
+        await deaf.aclose()
+    finally:
+        await valkey.command("ACL", "DELUSER", "deaf")
+
+
+async def test_an_announcement_tells_the_store_s_time(lab: RedisLab, store: RedisStore) -> None:
+    before = await lab.now()
+    told = await store.ready.announce("s", "t")
+    assert before <= told <= await lab.now()
+    assert expect(int, told)
