@@ -23,9 +23,8 @@ With a journal it keeps the session busy for one more lease, so that its sender 
 it; then it is *discarded*, which its own retry is told. A turn from the queue is never discarded:
 `next` takes it over.
 
-**A message** is taken by a worker that was told of it (`Ready`), at least once, attempts counted
-before each. It stays in the queue until its turn is finished: committed, cancelled, or *dead* when
-the worker gives it up (`bury`).
+**A message** stays in the queue until its turn is finished: committed, cancelled, or *dead* when a
+worker gives it up. Workers are told of it at least once (`Ready`); attempts are counted first.
 
 Answers are values from `types`. Errors are for what no answer can say: the store cannot be reached
 (`StoreUnavailable`), refuses (`StoreRefused`), or holds something else (`NotASession`,
@@ -82,18 +81,18 @@ SWEEP_MS = 600_000
 class Bounds:
     """What a store is told once. Times are milliseconds.
 
-    `ttl` is how long a session lives after its last change (None: for ever). `retention` is how
-    long a turn_id is known after its commit. `max_bytes` bounds one session's stored history,
-    `max_queue` its waiting messages and callers. `claim` is how long a worker's claim on a wake-up
-    stands by itself. `events_ttl` is how long the events of a turn are kept after the last one,
-    `max_events` how many of them.
+    `ttl` is how long a session lives after its last change (None: for ever), `retention` how long
+    a turn_id is known after its commit, `claim` how long a worker has a wake-up that it does not
+    hold (about a lease: a dead worker's messages wait for it), `events_ttl` how long a turn's
+    events are kept, at most `max_events`. `max_bytes` bounds one session's stored history,
+    `max_queue` its waiting messages and callers.
     """
 
     ttl: int | None = None
     retention: int = 24 * 60 * 60 * 1000
     max_bytes: int = 256 * 1024 * 1024
     max_queue: int = 1000
-    claim: int = 30_000
+    claim: int = 15_000
     events_ttl: int = 60 * 60 * 1000
     max_events: int = 10_000
 
@@ -138,11 +137,11 @@ class Store(Protocol):
         died is taken over: attempt + 1, and its journal.
 
         `fresh` promises that nobody but this very call can have used this turn_id, which shortens
-        a search.
-        `resume` takes a turn that waits for an approval (*absent* if none of this id is open);
-        without it the answer is *waiting*. A turn whose worker died after that waits again. `ticket` asks for a place in the queue, for at most
-        that many ms, instead of *busy*: the answer is then *queued*, and the same call is to be
-        sent again when woken. Callers in the queue go first, in their order.
+        a search. `resume` takes a turn that waits for an approval (*absent* if none of this id is
+        open); without it the answer is *waiting*. A turn whose worker died after that waits again.
+        `ticket` asks for a place in the queue, for at most that many ms, instead of *busy*: the
+        answer is then *queued*, and the same call is to be sent again when woken. Callers in the
+        queue go first, in their order.
         """
 
     async def next(
@@ -150,8 +149,8 @@ class Store(Protocol):
     ) -> Grant | Busy | Waiting | Idle | Stale:
         """Open the oldest queued message as a turn, or take that turn over from a dead worker.
 
-        The attempt is counted before the turn runs, so that a worker that finds too many (`attempt`
-        less `released`) can `bury` the message. It stays in the queue until its turn is finished.
+        The attempt is counted before the turn runs: a worker that finds too many (`attempt` less
+        `released`) can `bury` the message.
         """
 
     async def journal(
@@ -209,8 +208,7 @@ class Store(Protocol):
         """Give the open turn back with its journal, for another worker to take over at once.
 
         Its lease has run out from now on. `Grant.released` counts it as ended in good order, unless
-        it is `counted`: it failed, and what it finished is to be kept for the next attempt. A
-        place in the queue is given up as by `abort`.
+        it is `counted`: it failed, and the next attempt goes on with what it finished.
         """
 
     async def append(
@@ -242,8 +240,8 @@ class Store(Protocol):
     ) -> Accepted | Duplicate | Full | Late:
         """Put a message into the queue. *Late* if `intent` (the store's time) is too long ago.
 
-        A finished turn_id is a *duplicate*, unless it is *dead* by the letter whose id `again`
-        tells: that message is to be tried anew, with no attempt counted, once for each letter.
+        A finished turn_id is a *duplicate*, unless it is *dead* by the letter that `again` names:
+        that message is tried anew, with no attempt counted, once for each letter.
         """
 
     async def status(
@@ -252,8 +250,9 @@ class Store(Protocol):
         """What became of one turn so far: a question that changes nothing.
 
         *Queued*: its message waits. *Running*: it is open. *Waiting*: for an approval, with at
-        most `READ` entries of its journal from its state on. A *duplicate* is finished: see its record. *Absent*: nothing is known of it (never begun,
-        rolled back, only waiting in line as a caller, or longer ago than the retention).
+        most `READ` entries of its journal from its state on. A *duplicate* is finished: see its
+        record. *Absent*: nothing is known of it (never begun, rolled back, only waiting in line as
+        a caller, or longer ago than the retention).
         """
 
     async def cancel(
@@ -278,9 +277,8 @@ class Store(Protocol):
     ) -> Done | Stale | Gone:
         """Give the open turn's message up: write a dead letter, then finish the turn as *dead*.
 
-        The record's payload is the letter's id, in ASCII. A worker that dies between the two
-        leaves a letter whose message still waits. A session that is to stop at a dead letter is
-        parked instead.
+        The record's payload is the letter's id. A worker that dies between the two leaves a letter
+        whose message still waits. To stop the session at it, park the turn instead.
         """
 
     async def letters(self, count: int = 100, after: str | None = None) -> list[Letter]:
@@ -316,8 +314,7 @@ class Store(Protocol):
     def listen(self, token: str, callback: Callable[[], None]) -> AbstractContextManager[None]:
         """Call `callback` in this event loop when the token is woken: its turn shall stop.
 
-        It takes effect without waiting, and costs no command while others listen already. A hint,
-        like `Wake`: it may come too often, and not at all where wake-ups are unreliable.
+        Without waiting, and without a command where others listen already. A hint, like `Wake`.
         """
 
     @property
@@ -342,51 +339,45 @@ class Ready(Protocol):
     `claim` → `next` → run → `commit` → `next` until *idle* → `settle`. A wake-up is a hint; session
     and lease are the truth. Nothing is lost as long as a wake-up is settled only when
 
-    - the turn that it names is finished, or
-    - its session was found *idle* when it was `SETTLE_MS` old, or when it names no turn.
+    - the turn that it names is finished,
+    - its session was found *idle* when it was `SETTLE_MS` old, or when it names no turn,
+    - its session waits for an approval: who takes that turn up announces the session after it.
 
-    Until then it is put off with `later`: its message may still be on its way, or the session is
-    busy or waits for an approval.
+    Until then it is put off with `later`: its message may be on its way, or the session is busy.
     """
 
-    async def announce(self, session_id: str, turn_id: str) -> int:
-        """Tell that this message is about to come. The store's time in ms, for `submit`."""
+    async def announce(self, session_id: str, turn_id: str | None) -> int:
+        """Tell that this message will come (None: some wait). The store's time, for `submit`."""
 
     async def claim(self, worker: str, count: int, wait: float) -> list[Wakeup]:
-        """At most `count` wake-ups that nobody else has, the oldest first.
+        """At most `count` wake-ups that nobody else has.
 
         If there are none, wait for some, at most `wait` seconds. They are this worker's for
-        `Bounds.claim` ms, and longer if it holds them. Claims of dead workers come to others.
+        `Bounds.claim` ms, and longer if it holds them; then they are told to others.
         """
 
     async def hold(self, worker: str) -> None:
-        """Tell that this worker lives: what it has claimed stays its own for `Bounds.claim` ms.
-
-        To be called every third of that, also while the worker wants nothing new.
-        """
+        """What this worker has claimed stays its own for `Bounds.claim` ms: call it in time."""
 
     async def later(self, worker: str, wakeups: Sequence[Wakeup], delay: float) -> None:
-        """Put them off: `claim` answers them again in `delay` seconds, to this worker or another.
-
-        With a delay of 0 they are given back. It is `Bounds.claim` at most.
-        """
+        """Put them off for `delay` seconds, at most `Bounds.claim`; by 0 they are given back."""
 
     async def settle(self, worker: str, wakeups: Sequence[Wakeup]) -> None:
-        """They are dealt with. Also for those that another worker has claimed meanwhile."""
+        """They are dealt with."""
 
     async def sweep(self, *, force: bool = False) -> int:
         """Look for sessions with messages, and announce each: how many. To be called often.
 
-        It does something every `SWEEP_MS` for all workers together, and after a failover, which
-        may have lost announcements. `force` does it now.
+        It is done every `SWEEP_MS` for all workers together, after a failover (which may lose
+        announcements), and by `force`.
         """
 
 
 class EventLog(Protocol):
     """What running turns tell, for readers in any process. Each batch is one round trip.
 
-    A turn's events are numbered from 0 anew in each attempt; a later attempt's replace those of
-    the one before. They are kept for `Bounds.events_ttl`, whatever becomes of the session.
+    Events are numbered from 0 in each attempt; a later attempt's replace those of the one before.
+    They outlive their session for `Bounds.events_ttl`. After the `last` nothing will follow.
     """
 
     async def append(
@@ -399,15 +390,9 @@ class EventLog(Protocol):
         *,
         last: bool = False,
     ) -> bool:
-        """Add events from number `index` on; those that stand there already are not added again.
-
-        `last`: nothing will follow. False if a later attempt has begun.
-        """
+        """Add events from number `index` on, none twice. False if a later attempt has begun."""
 
     async def read(
         self, session_id: str, turn_id: str, after: str | None = None, wait: float = 0
     ) -> Events:
-        """The events after the one whose id is `after`, or from the start.
-
-        If there are none yet, wait for some, at most `wait` seconds.
-        """
+        """Those after the one whose id is `after`, or all; waits for some, at most `wait` s."""

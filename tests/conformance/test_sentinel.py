@@ -56,6 +56,21 @@ async def test_turns_go_on_over_a_failover(sentinel: ValkeySentinel) -> None:
     await store.aclose()
 
 
+async def test_a_failover_starts_a_sweep(sentinel: ValkeySentinel) -> None:
+    await sentinel.wait_ready()
+    store = _connect(sentinel)
+    session_id = mint()
+    await store.submit(session_id, "t", b"one")
+    assert await store.ready.sweep(force=True) >= 1
+    assert await store.ready.sweep() == 0
+    await sentinel.failover()
+    await sentinel.wait_ready()
+    assert await store.ready.sweep() >= 1
+    assert session_id in {wakeup.session_id for wakeup in await store.ready.claim("w", 1000, 0)}
+    await store.delete(session_id)
+    await store.aclose()
+
+
 async def test_a_killed_primary_costs_at_most_a_suffix_of_turns(sentinel: ValkeySentinel) -> None:
     await sentinel.wait_ready()
     store, session_id = _connect(sentinel), mint()

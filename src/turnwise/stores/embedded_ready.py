@@ -31,7 +31,11 @@ class EmbeddedReady(ABC):
     async def _move(self, worker: str, sessions: list[str], to: str, until: int) -> None:
         """Where this worker has the claim, let it be `to`'s, or nobody's (""), until `until`."""
 
-    async def announce(self, session_id: str, turn_id: str) -> int:
+    @abstractmethod
+    async def _free(self, worker: str, sessions: list[str]) -> None:
+        """This worker's claims end; the sessions are told again if they have messages left."""
+
+    async def announce(self, session_id: str, turn_id: str | None) -> int:
         return self._store.clock()
 
     async def claim(self, worker: str, count: int, wait: float) -> list[Wakeup]:
@@ -57,7 +61,7 @@ class EmbeddedReady(ABC):
         self._store._notify([("", READY)])
 
     async def settle(self, worker: str, wakeups: Sequence[Wakeup]) -> None:
-        await self._move(worker, self._forget(worker, wakeups), "", self._store.clock())
+        await self._free(worker, self._forget(worker, wakeups))
 
     async def sweep(self, *, force: bool = False) -> int:
         return 0

@@ -164,6 +164,9 @@ class MemoryReady(EmbeddedReady):
             if claims.get(session_id, ("", 0))[0] == worker:
                 claims[session_id] = (to, until)
 
+    async def _free(self, worker: str, sessions: list[str]) -> None:
+        await self._move(worker, sessions, "", self._memory_store.clock())
+
 
 class MemoryEvents:
     """Events as plain lists."""

@@ -46,9 +46,9 @@ class RedisReady:
         self._held: dict[str, set[str]] = {}
         self._cursors = ["0-0"] * len(keys.ready)
 
-    async def announce(self, session_id: str, turn_id: str) -> int:
+    async def announce(self, session_id: str, turn_id: str | None) -> int:
         shard = crc32(session_id.encode()) % len(self._keys.ready)
-        told = session_id, turn_id, self._keys.ready_channel, shard
+        told = session_id, turn_id or "", self._keys.ready_channel, shard
         _, now = await self._run("announce", shard, *told)
         return int(now)
 
@@ -112,7 +112,7 @@ class RedisReady:
             for start in range(0, len(keys), _AT_ONCE):
                 waits = await asyncio.gather(*map(self._has_queue, keys[start : start + _AT_ONCE]))
                 for session_id in filter(None, waits):
-                    await self.announce(session_id, "")
+                    await self.announce(session_id, None)
                     count += 1
         for shard in range(len(self._keys.ready)):
             await self._run("tidy", shard, GROUP, _FORGET_MS)

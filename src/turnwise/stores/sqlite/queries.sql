@@ -119,6 +119,10 @@ ORDER BY ready.due LIMIT ?;
 -- A session is a worker's until `due`.
 UPDATE ready SET worker = ?, due = ? WHERE session = ?;
 
+-- free_claim --
+-- A worker has dealt with a session; from `due` on it may be taken again.
+UPDATE ready SET worker = '', due = ? WHERE session = ? AND worker = ?;
+
 -- move_claim --
 -- What one worker has becomes another's, or nobody's, until `due`.
 UPDATE ready SET worker = ?, due = ?

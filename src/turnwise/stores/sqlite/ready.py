@@ -8,6 +8,7 @@ from turnwise.stores.embedded import EmbeddedStore
 from turnwise.stores.embedded_ready import EmbeddedReady
 from turnwise.stores.sqlite.host import Host, Wakes
 from turnwise.stores.sqlite.queries import query
+from turnwise.stores.sqlite.state import SQLiteState
 
 
 class SQLiteReady(EmbeddedReady):
@@ -39,3 +40,13 @@ class SQLiteReady(EmbeddedReady):
 
         if sessions:
             await self._host.call(move)
+
+    async def _free(self, worker: str, sessions: list[str]) -> None:
+        def free(database: sqlite3.Connection) -> tuple[None, Wakes]:
+            now = self._host.clock()
+            for session_id in sessions:
+                SQLiteState(database, session_id, now).free(worker)
+            return None, []
+
+        if sessions:
+            await self._host.call(free)

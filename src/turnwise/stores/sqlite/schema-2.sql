@@ -10,6 +10,8 @@ CREATE TABLE ready (
 
 CREATE INDEX ready_due ON ready (due);
 
+INSERT INTO ready (session, due) SELECT session, 0 FROM sessions WHERE queued > 0;
+
 -- Dead letters, one a turn; their names are in the order of time.
 CREATE TABLE letters (
     letter     TEXT PRIMARY KEY,

@@ -134,6 +134,11 @@ class SQLiteState:
         else:
             self._run("unmark_ready", (row,))
 
+    def free(self, worker: str) -> None:
+        """A background worker's claim ends."""
+        if self._row is not None:
+            self._run("free_claim", (self._due(), self._row, worker))
+
     def _due(self) -> int:
         turn = self.header.turn if self.header else None
         if turn is None:

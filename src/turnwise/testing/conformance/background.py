@@ -19,7 +19,7 @@ from turnwise.testing.conformance.lab import (
     items,
     mint,
 )
-from turnwise.types import Accepted, Duplicate, Grant, Idle, Wakeup
+from turnwise.types import Accepted, Duplicate, Grant, Idle, Waiting, Wakeup
 
 
 async def sent(store: Store, session_id: str, turn_id: str, message: bytes = b"one") -> None:
@@ -196,6 +196,26 @@ class BackgroundConformance(Suite):
             return names(await store.ready.claim("w", 1, 0)) == ["s"]
 
         await lab.until(told)
+
+    async def test_a_session_that_waits_for_an_approval_is_told_after_it(self, lab: Lab) -> None:
+        store = lab.store()
+        await sent(store, "s", "t1")
+        await sent(store, "s", "t2")
+        wakeups = await store.ready.claim("w", 5, 0)
+        token = mint()
+        first = expect(Grant, await store.next("s", token, LONG, worker="w"))
+        await store.park("s", first.turn_id, token, b"{state}")
+        assert await store.next("s", mint(), LONG, worker="w") == Waiting("t1")
+        await store.ready.settle("w", wakeups)
+        assert await store.ready.claim("w", 5, 0) == []
+        turn = await begun(store, "s", "t1", resume=True)
+        assert await store.ready.claim("w", 5, 0) == []
+        await turn.commit(*items(1))
+        await store.ready.announce("s", None)
+        (wakeup,) = await store.ready.claim("w", 5, 0)
+        assert await work(store, "w", wakeup) == ["t2"]
+        await store.ready.settle("w", [wakeup])
+        assert await store.ready.claim("w", 5, 0) == []
 
     async def test_a_sweep_finds_what_nobody_announced(self, lab: Lab) -> None:
         store = lab.store()
