@@ -62,8 +62,8 @@ class TurnBegun(TurnEvent):
 
     Above 1, `attempt` says that it was taken over, unless it is `resumed`: earlier attempts ended
     in good order (parked, or given back). `items` is the length of the history, `reloaded` says
-    that more of it was new than one answer brings, `waited` how long the turn stood in line (a
-    message: since it was submitted), `journal` how many entries earlier attempts left.
+    that more of it was new than one answer brings, `waited` how long its caller stood in line,
+    `journal` how many entries earlier attempts left.
     """
 
     attempt: int
