@@ -12,7 +12,7 @@ from agents import Agent, ModelSettings, RunConfig, ToolOutputImage, function_to
 from pydantic import BaseModel
 
 from tests.integration.durable_lab import Ledger, Sage, calls, read, says
-from tests.integration.stores import KINDS, Sessions, sessions_on
+from tests.integration.stores import Sessions, sessions_on
 from tests.integration.test_durable_deaths import SCENARIOS
 from turnwise import Runner
 from turnwise.errors import AlreadyCommitted, TurnIdReused
@@ -21,7 +21,7 @@ from turnwise.session import Session
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=KINDS)
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["memory", "valkey"])
 async def sessions(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Sessions]:

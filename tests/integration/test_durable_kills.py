@@ -23,10 +23,10 @@ BEFORE: list[TResponseInputItem] = [{"role": "user", "content": "before"}]
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(params=["valkey", "sqlite"])
-async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+@pytest.fixture
+async def url(kind: str, tmp_path: Path) -> AsyncIterator[str]:
     async with AsyncExitStack() as stack:
-        if request.param == "sqlite":
+        if kind == "sqlite":
             yield f"sqlite:///{tmp_path / 'sessions.db'}"
             return
         if find_valkey() is None:
@@ -66,8 +66,13 @@ async def calm(tmp_path: Path) -> list[TResponseInputItem]:
 
 
 @pytest.mark.parametrize(
-    ("held", "how"),
-    [("model-m-1", "streamed"), ("two", "sdk"), ("three", "turnwise"), ("model-m-2", "turnwise")],
+    ("kind", "held", "how"),
+    [
+        ("valkey", "model-m-1", "streamed"),
+        ("valkey", "three", "turnwise"),
+        ("sqlite", "two", "sdk"),
+        ("sqlite", "model-m-2", "turnwise"),
+    ],
 )
 async def test_a_killed_worker_loses_nothing_it_had_finished(
     url: str, held: str, how: str, tmp_path: Path
