@@ -19,6 +19,7 @@ _FOR_WORKERS = (
     "cache_bytes",
     "hooks",
     "repeatable_tools",
+    "approval_timeout",
 )
 
 
@@ -35,6 +36,7 @@ class Options(TypedDict, total=False):
     - `hooks`: told what happens to turns.
     - `repeatable_tools`: names of tools that may run again when a worker died in them; see
       `repeatable`, which marks one tool.
+    - `approval_timeout` (None: for ever): how long a turn waits for its approvals.
     - `worker`: this process's name for operators; by default host, process and a random part.
     """
 
@@ -48,6 +50,7 @@ class Options(TypedDict, total=False):
     cache_bytes: int
     hooks: tuple[Hook, ...]
     repeatable_tools: Collection[str]
+    approval_timeout: float | None
     worker: str
 
 
@@ -67,6 +70,8 @@ def bounds(options: Options, ttl: float | None) -> Bounds:
     retention = options.get("retention", known.retention / 1000)
     max_bytes = options.get("max_session_bytes", known.max_bytes)
     max_queue = options.get("max_queue", known.max_queue)
+    lease = options.get("lease", Settings().lease)
+    check_number("lease", lease, least=0.001)
     check_number("retention", retention)
     check_number("max_session_bytes", max_bytes, least=1)
     check_number("max_queue", max_queue)
@@ -75,6 +80,7 @@ def bounds(options: Options, ttl: float | None) -> Bounds:
         retention=round(retention * 1000),
         max_bytes=max_bytes,
         max_queue=max_queue,
+        claim=round(lease * 1000),  # a worker that died is noticed at its turns and wake-ups alike
     )
 
 

@@ -1,0 +1,23 @@
+"""Background turns: messages that wait for a worker, receipts for them, and their running."""
+
+from turnwise.background.letters import DeadLetter, drop, listed, retry
+from turnwise.background.message import Message
+from turnwise.background.receipt import Receipt, Status, status_of
+from turnwise.background.running import Agents, Policy, Running, Visit
+from turnwise.background.sending import submit
+
+__all__ = [
+    "Agents",
+    "DeadLetter",
+    "Message",
+    "Policy",
+    "Receipt",
+    "Running",
+    "Status",
+    "Visit",
+    "drop",
+    "listed",
+    "retry",
+    "status_of",
+    "submit",
+]

@@ -1,0 +1,31 @@
+"""Into the queue: announced first, so that a worker looks for it whatever happens to us."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from turnwise.errors import OutcomeUnknown, StoreUnavailable
+from turnwise.turns import Worker, queue_full, settled
+from turnwise.types import Accepted, Duplicate, Full, Late
+
+
+async def enqueue(
+    worker: Worker, session_id: str, turn_id: str, content: bytes, again: str | None = None
+) -> Accepted | Duplicate:
+    """Announce and submit, until it is in time. Raises QueueFull, OutcomeUnknown."""
+    store = worker.store
+    while True:
+        try:
+            intent = await store.ready.announce(session_id, turn_id)
+            send = partial(store.submit, session_id, turn_id, content, intent, again=again)
+            answer = await settled(send)
+        except StoreUnavailable as error:
+            raise OutcomeUnknown(
+                f"the store stopped answering before it acknowledged message {turn_id!r}, which "
+                "may be in the queue or not. Submit it again with the same turn_id",
+                session_id=session_id,
+            ) from error
+        if isinstance(answer, Full):
+            raise queue_full(session_id, answer.limit)
+        if not isinstance(answer, Late):
+            return answer

@@ -1,0 +1,192 @@
+"""What a sender holds of a submitted message: its status, its events and its result."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from agents import Agent, RunResult
+
+from turnwise.background import letters
+from turnwise.durable import Retelling
+from turnwise.errors import AlreadyCommitted, BusyTimeout, DeadLettered, SessionGone
+from turnwise.pairs import paired
+from turnwise.turns import Worker, finished_error
+from turnwise.types import Absent, Duplicate, Queued, Waiting
+from turnwise.types import Running as Open
+
+State = Literal["queued", "running", "waiting", "committed", "cancelled", "dead", "unknown"]
+RESET = "turn.reset"
+_LOOK = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What became of a turn so far.
+
+    - "queued": its message waits, `position` others before it; `attempts` of it have failed
+    - "running": `worker` runs it, in its `attempt`; `alive` unless its lease has run out
+    - "waiting": for an approval, or its session was stopped at it
+    - "committed", "cancelled", "dead": finished, at `finished_at` (seconds since the epoch)
+    - "unknown": rolled back, never begun, or longer ago than the retention
+    """
+
+    session_id: str
+    turn_id: str
+    state: State
+    position: int | None = None
+    attempts: int = 0
+    worker: str = ""
+    alive: bool = False
+    finished_at: float | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self.state in ("committed", "cancelled", "dead")
+
+
+async def status_of(worker: Worker, session_id: str, turn_id: str) -> Status:
+    """Ask the store. Raises StoreError."""
+    return _status(session_id, turn_id, await worker.store.status(session_id, turn_id))
+
+
+def _status(session_id: str, turn_id: str, answer: Any) -> Status:
+    if isinstance(answer, Queued):
+        return Status(session_id, turn_id, "queued", answer.position, answer.attempts)
+    if isinstance(answer, Open):
+        attempts, alive = answer.attempt, answer.remaining > 0
+        return Status(
+            session_id, turn_id, "running", None, attempts, worker=answer.worker, alive=alive
+        )
+    if isinstance(answer, Waiting):
+        return Status(session_id, turn_id, "waiting")
+    if isinstance(answer, Duplicate) and answer.record is not None:
+        at = answer.record.at / 1000
+        return Status(session_id, turn_id, _kind(answer.record.kind), finished_at=at)
+    return Status(session_id, turn_id, "unknown")
+
+
+def _kind(kind: str) -> State:
+    """An operation of the SDK's session (`append`, say) is a committed turn too."""
+    if kind == "dead":
+        return "dead"
+    return "cancelled" if kind in ("cancelled", "discarded") else "committed"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A submitted message. `session.receipt(session_id, turn_id)` makes the same in any process."""
+
+    session_id: str
+    turn_id: str
+    worker: Worker = field(repr=False, compare=False)
+
+    async def status(self) -> Status:
+        """What became of it so far."""
+        return await status_of(self.worker, self.session_id, self.turn_id)
+
+    async def result(
+        self, timeout: float | None = None, *, agent: Agent[Any] | None = None
+    ) -> RunResult:
+        """Wait for its end, at most `timeout` seconds, and return what the run gave.
+
+        The SDK's result, as for a turn_id that is sent twice: final output, usage and new items,
+        but no context. Given the starting `agent`, its items and its output have the agents and
+        types of this process, else agents that are only a name.
+
+        Raises BusyTimeout (a TimeoutError); TurnCancelled, TurnDiscarded, DeadLettered; SessionGone
+        if nothing is known of it; AlreadyCommitted if the turn has no result that can be told.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                answer = await self._finished()
+        except TimeoutError:
+            raise BusyTimeout(
+                f"turn {self.turn_id!r} was not finished within {timeout:g} s. It goes on; ask for "
+                "its result again",
+                session_id=self.session_id,
+            ) from None
+        return await self._told(answer, agent)
+
+    async def events(self, after: str | None = None) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """What the run tells, as it happens: each event with an id to go on after, till its end.
+
+        Events are JSON objects with a `type`: those of the SDK's stream by their names there
+        (`raw_response_event`, `run_item_stream_event`, `agent_updated_stream_event`), and
+        `turn.begun`, `turn.retry`, `turn.finished` (with its `state`). `turn.reset` (its id is
+        "") says that all told so far is void: another attempt has begun, or the place `after` is
+        gone; everything there is follows.
+        """
+        log, codec = self.worker.store.events, self.worker.codec
+        place, ended = after or None, False
+        while not ended:
+            told = await log.read(self.session_id, self.turn_id, place, _LOOK)
+            if told.reset:
+                place = None
+                yield "", {"type": RESET}
+            for event in told.events:
+                place = event.id
+                yield event.id, codec.decode(event.content)
+            ended = told.ended or (not told.events and not told.reset and await self._is_over())
+
+    async def _is_over(self) -> bool:
+        """Whether nothing more will be told, though nobody said so: its worker died at the end."""
+        status = await self.status()
+        if status.finished:
+            return True
+        if status.state == "unknown":
+            raise self._unknown()
+        return False
+
+    async def _finished(self) -> Duplicate:
+        """Wait for the turn's record: the end of its events tells when to look."""
+        log, place = self.worker.store.events, None
+        while True:
+            answer = await self.worker.store.status(self.session_id, self.turn_id)
+            if isinstance(answer, Duplicate) and answer.record is not None:
+                return answer
+            if isinstance(answer, Absent):
+                raise self._unknown()
+            ended = False
+            look = asyncio.get_running_loop().time() + _LOOK
+            while not ended and (left := look - asyncio.get_running_loop().time()) > 0:
+                told = await log.read(self.session_id, self.turn_id, place, left)
+                place = told.events[-1].id if told.events else None if told.reset else place
+                ended = told.ended
+            if ended:  # told before, by a message that was dead and is tried again
+                await asyncio.sleep(0.02)
+
+    async def _told(self, answer: Duplicate, agent: Agent[Any] | None) -> RunResult:
+        record = answer.record
+        assert record is not None
+        if record.kind == "dead":
+            raise await self._dead(record.payload.decode())
+        error = await finished_error(self.worker, self.session_id, self.turn_id, answer)
+        if not isinstance(error, AlreadyCommitted):
+            raise error
+        first = error.end - len(error.items)
+        before = await self.worker.reader.before(self.session_id, first, None)
+        return Retelling(error, agent, None, paired(before)).result(None)
+
+    async def _dead(self, letter_id: str) -> DeadLettered:
+        letter = await letters.found(self.worker, letter_id)
+        told = (
+            f"it failed in {letter.attempts} attempts, at last with {letter.error}"
+            if letter
+            else ("its dead letter is gone")
+        )
+        return DeadLettered(
+            f"the message of turn {self.turn_id!r} was given up: {told}. Retry or drop its letter",
+            session_id=self.session_id,
+            letter_id=letter_id,
+            reason=letter.error if letter else "",
+        )
+
+    def _unknown(self) -> SessionGone:
+        return SessionGone(
+            f"nothing is known of turn {self.turn_id!r}: it was never submitted, or longer ago "
+            "than the retention, or its session was deleted",
+            session_id=self.session_id,
+        )

@@ -1,0 +1,274 @@
+"""Running the messages of a session, one after the other, each as one turn."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import agents as sdk
+from agents import (
+    Agent,
+    InputGuardrailTripwireTriggered,
+    MaxTurnsExceeded,
+    OutputGuardrailTripwireTriggered,
+    RunResultStreaming,
+)
+
+from turnwise import hooks
+from turnwise.background import letters
+from turnwise.background.message import Message, Unreadable, unpacked
+from turnwise.background.telling import Telling, of_stream
+from turnwise.durable import HoldsTurn, failure_of, install, packed_answer
+from turnwise.errors import (
+    LeaseLost,
+    LimitError,
+    ReplayMismatch,
+    SessionGone,
+    StoreUnavailable,
+    TurnCancelled,
+    UsageError,
+)
+from turnwise.turns import MessageTurn, Turn, Worker, next_turn
+from turnwise.types import Busy, Idle, Waiting
+
+Agents = Mapping[str, Agent[Any]] | Iterable[Agent[Any]] | Agent[Any]
+_log = logging.getLogger("turnwise")
+
+HOPELESS: tuple[type[BaseException], ...] = (
+    InputGuardrailTripwireTriggered,
+    OutputGuardrailTripwireTriggered,
+    MaxTurnsExceeded,
+    ReplayMismatch,
+    LimitError,
+    Unreadable,
+)
+"""Errors after which another attempt would end the same way: the message is given up at once."""
+
+_NOT_OURS = (LeaseLost, SessionGone, StoreUnavailable)
+
+
+class UnknownAgent(UsageError):
+    """No agent of the message's name is known here; a newer worker may know it."""
+
+
+class AttemptsDied(UsageError):
+    """Each worker that took the message died or lost it before it could say why."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How messages are run.
+
+    `max_attempts` failed attempts make a dead letter, those of workers that died included. Between
+    them lie `backoff` seconds, twice as many each time, at most a minute. `on_dead`: the session
+    goes on with its "next" message, or it is to "stop". `visit` is how many turns of one session
+    are run before others get their chance. `context` makes the run's context from a message.
+    `options` go to the SDK's `Runner.run_streamed` as they are.
+    """
+
+    max_attempts: int = 3
+    backoff: float = 1.0
+    on_dead: Literal["next", "stop"] = "next"
+    visit: int = 8
+    context: Callable[[Message], Any] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def pause(self, failures: int) -> float:
+        """Seconds to wait after so many failures."""
+        return min(60.0, float(self.backoff * 2 ** (failures - 1)))
+
+
+@dataclass
+class Visit:
+    """What was found at a session: how it stands, and the turns that were run to their ends.
+
+    "idle": nothing waits. "busy": another turn runs, for `pause` seconds more or less. "waiting":
+    it waits for an approval, or was stopped. "failed": an attempt failed; the next is to begin
+    `pause` seconds later. "more": there may be more.
+    """
+
+    state: Literal["idle", "busy", "waiting", "failed", "more"] = "more"
+    pause: float = 0.0
+    finished: list[str] = field(default_factory=list)
+
+
+class Running:
+    """Runs the messages of a store's sessions with these agents.
+
+    `opened` gives the session that the SDK's run works with in a turn.
+    """
+
+    def __init__(
+        self, worker: Worker, agents: Agents, policy: Policy, opened: Callable[[Turn], Any]
+    ) -> None:
+        self.worker = worker
+        self.policy = policy
+        self._agents = by_name(agents)
+        self._opened = opened
+        self._errors: dict[tuple[str, str], BaseException] = {}
+        install()
+
+    async def visit(self, session_id: str, stopped: Callable[[], bool] = lambda: False) -> Visit:
+        """Run messages until none waits, one fails, or there were enough for now.
+
+        Cancelled, it gives the turn at hand back for another worker to go on with.
+        Raises StoreError.
+        """
+        visit = Visit()
+        while len(visit.finished) < self.policy.visit and not stopped():
+            turn = await next_turn(self.worker, session_id)
+            if isinstance(turn, Idle):
+                visit.state = "idle"
+            elif isinstance(turn, Waiting):
+                visit.state = "waiting"
+            elif isinstance(turn, Busy):
+                visit.state, visit.pause = "busy", max(0, turn.remaining) / 1000
+            elif await self._run(turn):
+                visit.finished.append(turn.turn_id)
+                continue
+            else:
+                visit.state, visit.pause = "failed", self.policy.pause(turn.failures + 1)
+            break
+        return visit
+
+    async def _run(self, turn: MessageTurn) -> bool:
+        """Run it to its end; False if another attempt is needed."""
+        try:
+            message = unpacked(self.worker.codec, turn.message)
+        except Unreadable as error:
+            self.worker.tell(turn.begun)
+            telling = Telling(self.worker, turn.session_id, turn.turn_id, turn.attempt)
+            return await self._failed(turn, telling, error)
+        with hooks.carried(self.worker.settings.hooks, message.trace):
+            self.worker.tell(turn.begun)
+            number = message.earlier + turn.attempt
+            telling = Telling(self.worker, turn.session_id, turn.turn_id, number)
+            return await self._attempt(turn, message, telling)
+
+    async def _attempt(self, turn: MessageTurn, message: Message, telling: Telling) -> bool:
+        try:
+            if turn.failures >= self.policy.max_attempts:
+                return await self._give_up(turn, telling, _died(turn))
+            await telling.tell({"type": "turn.begun", "attempt": turn.attempt})
+            await self._commit(turn, message, telling)
+        except asyncio.CancelledError:
+            await turn.release(None, counted=False)
+            await telling.end()
+            raise
+        except Exception as error:
+            return await self._failed(turn, telling, turn.lost or error)
+        self._errors.pop((turn.session_id, turn.turn_id), None)
+        await telling.end({"type": "turn.finished", "state": "committed"}, last=True)
+        return True
+
+    async def _commit(self, turn: MessageTurn, message: Message, telling: Telling) -> None:
+        agent = self._agent(message.agent)
+        context = self.policy.context(message) if self.policy.context is not None else None
+        session: HoldsTurn = self._opened(turn)
+        options = {"context": context, **self.policy.options}
+        result: RunResultStreaming = sdk.Runner.run_streamed(
+            agent,
+            message.input,
+            session=session,  # type: ignore[arg-type]  # the session layer's, which is above this
+            **options,
+        )
+        await self._streamed(turn, result, telling)
+        turn.payload = packed_answer(result, agent, message.input, turn.added())
+        await turn.commit()
+
+    async def _streamed(
+        self, turn: MessageTurn, result: RunResultStreaming, telling: Telling
+    ) -> None:
+        """Read the run to its end. Raises what it raised, or what ended its turn."""
+        turn.on_lost = result.cancel
+        try:
+            async for event in result.stream_events():
+                await telling.tell(of_stream(event))
+        finally:
+            error = await _over(result)
+        if turn.lost is not None:
+            raise turn.lost
+        if error is not None:
+            raise error
+
+    def _agent(self, name: str) -> Agent[Any]:
+        agent = self._agents.get(name)
+        if agent is None:
+            known = ", ".join(map(repr, self._agents)) or "none"
+            raise UnknownAgent(f"there is no agent {name!r} here; there are {known}")
+        return agent
+
+    async def _failed(self, turn: MessageTurn, telling: Telling, error: BaseException) -> bool:
+        """An attempt ended with an error: what becomes of the message."""
+        if isinstance(error, TurnCancelled):
+            await turn.roll_back(error)  # which ends it as it was asked to
+            await telling.end({"type": "turn.finished", "state": "cancelled"}, last=True)
+            return True
+        if isinstance(error, _NOT_OURS) or turn.ended:
+            self._errors[turn.session_id, turn.turn_id] = error
+            await turn.release(error, counted=True)
+            await telling.end()
+            return False
+        if isinstance(error, HOPELESS) or turn.failures + 1 >= self.policy.max_attempts:
+            return await self._give_up(turn, telling, error)
+        _log.warning(
+            "session %r: attempt %d of turn %r failed: %s",
+            turn.session_id,
+            turn.failures + 1,
+            turn.turn_id,
+            type(error).__name__,
+        )
+        await telling.end({"type": "turn.retry", "error": type(error).__name__})
+        await turn.release(error, counted=True)
+        return False
+
+    async def _give_up(self, turn: MessageTurn, telling: Telling, error: BaseException) -> bool:
+        attempts = turn.failures + (0 if isinstance(error, AttemptsDied) else 1)
+        if isinstance(error, AttemptsDied):
+            error = self._errors.pop((turn.session_id, turn.turn_id), error)
+        letter = letters.written(self.worker, turn.message, attempts, error)
+        if self.policy.on_dead == "stop":
+            await turn.stop(letter)
+            await telling.end({"type": "turn.stopped", "error": letters.described(error)})
+            return False
+        await turn.bury(letter, type(error).__name__)
+        told = {"type": "turn.finished", "state": "dead", "error": letters.described(error)}
+        await telling.end(told, last=True)
+        return True
+
+
+def by_name(agents: Agents) -> dict[str, Agent[Any]]:
+    """Agents by the names that messages call them. Raises UsageError."""
+    if isinstance(agents, Mapping):
+        known = dict(agents)
+    else:
+        given = list(agents) if isinstance(agents, Iterable) else [agents]
+        known = {getattr(agent, "name", ""): agent for agent in given}
+    if not known or not all(isinstance(agent, Agent) for agent in known.values()):
+        raise UsageError("agents are a mapping from names to the SDK's agents, or some of these")
+    return known
+
+
+async def _over(result: RunResultStreaming) -> BaseException | None:
+    """Return when nothing of the run is at work any more: what it ended with."""
+    task = result.run_loop_task
+    cancellation: asyncio.CancelledError | None = None
+    while task is not None and not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            result.cancel()
+            cancellation = error
+    if cancellation is not None:
+        raise cancellation
+    return await failure_of(result)
+
+
+def _died(turn: MessageTurn) -> AttemptsDied:
+    return AttemptsDied(
+        f"each of the {turn.failures} workers that took it died before it could say why",
+        session_id=turn.session_id,
+    )

@@ -1,0 +1,63 @@
+"""Submitting a message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from turnwise import hooks
+from turnwise.background.enqueue import enqueue
+from turnwise.background.message import Message, packed
+from turnwise.background.receipt import Receipt
+from turnwise.codec import EncodeError
+from turnwise.durable import answer_differs
+from turnwise.errors import InvalidItem, TurnIdReused
+from turnwise.turns import Worker, check_turn_id, mint
+from turnwise.types import Duplicate
+
+Input = str | list[Any]
+
+
+async def submit(
+    worker: Worker,
+    session_id: str,
+    input: Input,
+    agent: str,
+    turn_id: str | None,
+    metadata: Mapping[str, Any] | None,
+) -> Receipt:
+    """Return when the message is durable. See `Session.submit`."""
+    turn_id = mint() if turn_id is None else check_turn_id(session_id, turn_id)
+    message = Message(agent, input, metadata or {}, hooks.carry(worker.settings.hooks))
+    try:
+        content = packed(worker.codec, message)
+    except EncodeError as error:
+        raise InvalidItem(
+            f"input and metadata of a message are JSON: {error}", session_id=session_id
+        ) from None
+    receipt = Receipt(session_id, turn_id, worker)
+    answer = await enqueue(worker, session_id, turn_id, content)
+    if isinstance(answer, Duplicate):
+        _check_same(answer, session_id, turn_id, message)
+    else:
+        worker.tell(hooks.TurnSubmitted(session_id, turn_id, answer.position, len(content)))
+    return receipt
+
+
+def _check_same(answer: Duplicate, session_id: str, turn_id: str, message: Message) -> None:
+    """Raise TurnIdReused where the turn of this id is known to be another one."""
+    if answer.record is not None:
+        payload = answer.record.payload
+        differs = answer.record.kind == "turn" and answer_differs(
+            payload, message.agent, message.input
+        )
+    else:
+        # The trace is a part of the message, and another one each time: who sends again in
+        # another trace is believed.
+        differs = not message.trace
+    if differs:
+        raise TurnIdReused(
+            f"turn {turn_id!r} is on its way or finished with another agent, input or metadata. "
+            "Choose another turn_id for another message",
+            session_id=session_id,
+        )

@@ -1,0 +1,92 @@
+"""What a running turn tells its readers: events, as JSON, in small batches."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from agents import (
+    AgentUpdatedStreamEvent,
+    RawResponsesStreamEvent,
+    RunItemStreamEvent,
+    StreamEvent,
+)
+
+from turnwise.codec import EncodeError
+from turnwise.durable import dumped
+from turnwise.errors import StoreError
+from turnwise.turns import Worker
+
+_PAUSE = 0.025
+_AT_ONCE = 256
+_log = logging.getLogger("turnwise")
+
+Told = dict[str, Any]
+
+
+def of_stream(event: StreamEvent) -> Told:
+    """An event of the SDK's stream, by the names that it has there."""
+    if isinstance(event, RawResponsesStreamEvent):
+        return {"type": event.type, "data": dumped(event.data)}
+    if isinstance(event, RunItemStreamEvent):
+        item = event.item
+        told = {"type": item.type, "agent": item.agent.name, "raw_item": dumped(item.raw_item)}
+        return {"type": event.type, "name": event.name, "item": told}
+    assert isinstance(event, AgentUpdatedStreamEvent)
+    return {"type": event.type, "new_agent": event.new_agent.name}
+
+
+class Telling:
+    """One attempt of a turn tells its events, in order; what cannot be told is left out.
+
+    Events are for who watches, so a store that does not take them does not end the turn.
+    """
+
+    def __init__(self, worker: Worker, session_id: str, turn_id: str, attempt: int) -> None:
+        self._worker = worker
+        self._names = session_id, turn_id, attempt
+        self._pending: list[bytes] = []
+        self._next = 0
+        self._is_heard = True
+        self._flushing: asyncio.Task[None] | None = None
+
+    async def tell(self, event: Told) -> None:
+        """Tell it soon; waits only while many wait to be told."""
+        try:
+            self._pending.append(self._worker.codec.encode(event))
+        except EncodeError:  # a model of the application's own may tell what is not JSON
+            _log.warning("an event of type %s was not told: it is not JSON", event.get("type"))
+            return
+        if self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.create_task(self._soon(), name="turnwise-events")
+        if len(self._pending) >= _AT_ONCE:
+            await asyncio.wait({self._flushing})
+
+    async def end(self, event: Told | None = None, *, last: bool = False) -> None:
+        """Tell everything that is left, and `event` behind it. `last`: nothing will follow."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+            await asyncio.wait({self._flushing})
+        if event is not None:
+            self._pending.append(self._worker.codec.encode(event))
+        if self._pending or last:
+            await self._send(last=last)
+
+    async def _soon(self) -> None:
+        await asyncio.sleep(_PAUSE)
+        while self._pending:
+            await self._send(last=False)
+
+    async def _send(self, *, last: bool) -> None:
+        batch = list(self._pending)
+        try:
+            if self._is_heard:
+                self._is_heard = await self._worker.store.events.append(
+                    *self._names, self._next, batch, last=last
+                )
+        except StoreError as error:
+            _log.warning("events of turn %r were not told: %s", self._names[1], error)
+        # Cancelled before this, they are sent again with the same numbers, and added once.
+        del self._pending[: len(batch)]
+        self._next += len(batch)

@@ -1,0 +1,17 @@
+"""The verbs of the command line, put together."""
+
+from __future__ import annotations
+
+import typer
+
+from turnwise.cli import letters, worker
+
+app = typer.Typer(
+    name="turnwise",
+    help="Agent sessions that any worker can pick up.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("worker")(worker.worker)
+app.add_typer(letters.app, name="letters")

@@ -1,0 +1,128 @@
+"""Turns that answer messages from the queue: how they begin, and the ends that only they have."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from turnwise.cache import Past
+from turnwise.errors import StoreError, TurnwiseError
+from turnwise.hooks import TurnBegun, TurnDeadLettered, TurnLost, TurnRolledBack
+from turnwise.turns import refusals
+from turnwise.turns.equipment import Equipment
+from turnwise.turns.ids import check_session_id, mint
+from turnwise.turns.shield import settled, to_the_end
+from turnwise.turns.summons import Summons
+from turnwise.turns.turn import Turn
+from turnwise.types import Busy, Done, Grant, Idle, Stale, Waiting
+
+
+class MessageTurn(Turn):
+    """A turn from the queue. Its message stays there until it is committed, buried or dropped.
+
+    `message` is what was submitted. `failures` counts the attempts before this one that did not
+    end in good order. `begun` is the event that tells of its begin; who runs it tells it.
+    """
+
+    def __init__(
+        self, worker: Equipment, session_id: str, token: str, grant: Grant, **known: Any
+    ) -> None:
+        super().__init__(worker, session_id, token, grant, minted=False, **known)
+        self.message = grant.message or b""
+        self.failures = grant.attempt - 1 - grant.released
+        self.begun = TurnBegun(
+            session_id,
+            grant.turn_id,
+            attempt=grant.attempt,
+            items=grant.items,
+            waited=0.0,
+            reloaded=grant.history is None,
+            journal=len(grant.journal),
+            resumed=0 < grant.released == grant.attempt - 1,
+        )
+
+    async def release(self, reason: BaseException | None, *, counted: bool) -> None:
+        """Give it back with its journal, for another attempt. Never raises for the store.
+
+        `counted`: this attempt failed. Otherwise it ended in good order.
+        """
+        if self.ended:
+            return
+        self._end()
+        await to_the_end(self._release(counted))
+        if self.lost is None:
+            name = type(reason).__name__ if reason is not None else ""
+            self._tell(TurnRolledBack(*self._names, name, self._seconds))
+
+    async def bury(self, letter: bytes, reason: str) -> None:
+        """Give its message up, with a dead letter. Raises LeaseLost, SessionGone, StoreError."""
+        self._end()
+        call = partial(self._worker.store.bury, self.session_id, self.turn_id, self._token, letter)
+        answer = await settled(call)
+        self._worker.reader.cache.drop(self.session_id)
+        if not isinstance(answer, Done):
+            raise self._gone_wrong(self._not_ours(answer))
+        self._tell(TurnDeadLettered(*self._names, self.failures + 1, reason, self._seconds))
+
+    async def stop(self, letter: bytes) -> None:
+        """Park it with a dead letter in its journal, so that its session stands still."""
+        self._end()
+        call = partial(self._worker.store.park, self.session_id, self.turn_id, self._token, letter)
+        answer = await settled(call)
+        if not isinstance(answer, Done):
+            raise self._gone_wrong(self._not_ours(answer))
+
+    def _gone_wrong(self, error: TurnwiseError) -> TurnwiseError:
+        self._tell(TurnLost(*self._names, type(error).__name__, self._seconds))
+        return error
+
+    async def _release(self, counted: bool) -> None:
+        await self._lease.stopped()
+        with suppress(StoreError):  # it then goes to another worker when its lease has run out
+            await self._worker.store.release(
+                self.session_id, self.turn_id, self._token, counted=counted
+            )
+
+
+async def next_turn(worker: Equipment, session_id: str) -> MessageTurn | Busy | Waiting | Idle:
+    """Open the session's oldest message as a turn, or take it over from a dead worker.
+
+    Raises StoreError, UndecodableItem.
+    """
+    check_session_id(session_id)
+    cached = worker.reader.cache.get(session_id)
+    token, sent = mint(), worker.now()
+    lease = math.ceil(worker.settings.lease * 1000)
+    base = cached.tip if cached is not None else None
+    call = partial(worker.store.next, session_id, token, lease, base, worker=worker.name)
+    summons = Summons(worker.store, token)
+    try:
+        answer = await call()
+        if isinstance(answer, Stale):
+            raise refusals.not_ours(session_id, "", "", answer)
+        if not isinstance(answer, Grant):
+            summons.close()
+            return answer
+        past = _past(worker, session_id, answer, cached)
+    except BaseException:
+        summons.close()
+        await to_the_end(_give_back(worker, session_id, token, call))
+        raise
+    return MessageTurn(worker, session_id, token, answer, past=past, start=sent, summons=summons)
+
+
+def _past(worker: Equipment, session_id: str, grant: Grant, cached: Past | None) -> Past | None:
+    """What the grant brought of the history, joined to what was cached of it."""
+    if grant.history is None:
+        return None
+    return worker.reader.absorb(session_id, grant.history, cached)
+
+
+async def _give_back(worker: Equipment, session_id: str, token: str, call: Any) -> None:
+    """Asked again under the same token, the store tells whether there is something to give back."""
+    with suppress(StoreError):
+        answer = await call()
+        if isinstance(answer, Grant):
+            await worker.store.release(session_id, answer.turn_id, token, counted=True)

@@ -1,0 +1,80 @@
+"""What becomes of a session's wake-ups after a visit: settled, or put off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+
+from turnwise.background import Visit
+from turnwise.contracts import SETTLE_MS, Store
+from turnwise.types import Duplicate, Wakeup
+
+_BUSY = (0.02, 1.0)
+_WAITING = 2.0
+_REMEMBERED = 10_000
+
+
+class After:
+    """Settles only what may be settled (see `contracts.Ready`); looks again at the rest."""
+
+    def __init__(self, store: Store, worker: str) -> None:
+        self._store = store
+        self._worker = worker
+        self._finished: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._not_before: dict[str, float] = {}
+        self._busy: dict[str, float] = {}
+
+    async def too_soon(self, session_id: str, wakeups: list[Wakeup]) -> bool:
+        """Whether its last failure is too recent; it is put off then."""
+        due = self._not_before.get(session_id)
+        if due is None:
+            return False
+        left = due - asyncio.get_running_loop().time()
+        if left <= 0:
+            del self._not_before[session_id]
+            return False
+        await self._later(wakeups, left)
+        return True
+
+    async def visit(self, session_id: str, wakeups: list[Wakeup], visit: Visit) -> None:
+        """Raises StoreError; the wake-ups then come back by themselves."""
+        self._remember(session_id, visit.finished)
+        busy = self._busy.pop(session_id, _BUSY[0])
+        if visit.state == "busy":
+            self._busy[session_id] = min(_BUSY[1], 2 * busy)
+            await self._later(wakeups, min(busy, visit.pause + _BUSY[0]))
+        elif visit.state == "failed":
+            now = asyncio.get_running_loop().time()
+            self._not_before[session_id] = now + visit.pause
+            await self._later(wakeups, visit.pause)
+        elif visit.state == "idle":
+            await self._found_idle(session_id, wakeups)
+        else:
+            await self._later(wakeups, _WAITING if visit.state == "waiting" else 0)
+
+    def _remember(self, session_id: str, turn_ids: list[str]) -> None:
+        for turn_id in turn_ids:
+            self._finished[session_id, turn_id] = None
+        while len(self._finished) > _REMEMBERED:
+            self._finished.popitem(last=False)
+
+    async def _found_idle(self, session_id: str, wakeups: list[Wakeup]) -> None:
+        settled = [wakeup for wakeup in wakeups if await self._is_settled(wakeup)]
+        if settled:
+            await self._store.ready.settle(self._worker, settled)
+        for wakeup in wakeups:
+            if wakeup not in settled:
+                # Its message is on its way, or its sender has died: looked at again and again,
+                # each time after as long as it has been waited for already.
+                await self._later([wakeup], max(_BUSY[0], wakeup.age / 1000))
+
+    async def _is_settled(self, wakeup: Wakeup) -> bool:
+        if wakeup.turn_id is None or wakeup.age >= SETTLE_MS:
+            return True
+        if (wakeup.session_id, wakeup.turn_id) in self._finished:
+            return True
+        status = await self._store.status(wakeup.session_id, wakeup.turn_id)
+        return isinstance(status, Duplicate) and status.record is not None
+
+    async def _later(self, wakeups: list[Wakeup], delay: float) -> None:
+        await self._store.ready.later(self._worker, wakeups, delay)

@@ -1,0 +1,335 @@
+"""Background turns on every kind of store: submitted here, run by a worker, followed from here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.background_lab import QUICK, echo, output, state, texts, working
+from tests.integration.stores import Sessions, sessions_on
+from turnwise import Runner
+from turnwise.background import Policy
+from turnwise.errors import (
+    BusyTimeout,
+    DeadLettered,
+    InvalidItem,
+    QueueFull,
+    SessionGone,
+    TurnCancelled,
+    TurnIdReused,
+    UsageError,
+)
+from turnwise.types import Accepted
+
+
+@pytest.fixture(params=["memory", "sqlite", "valkey"])
+async def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Sessions]:
+    async with sessions_on(request.param, tmp_path) as made:
+        yield made
+
+
+async def test_a_message_is_answered_and_its_result_is_told_to_any_process(
+    sessions: Sessions,
+) -> None:
+    sender, worker, third = sessions.worker(), sessions.worker(), sessions.worker()
+    receipt = await sender.submit("s", "hello", agent="echo", turn_id="t", metadata={"a": 1})
+    assert (await receipt.status()).state == "queued"
+    with pytest.raises(BusyTimeout):
+        await receipt.result(0.01)
+    async with working(worker, echo()):
+        assert await output(receipt) == "re: hello"
+    again = third.receipt("s", "t")
+    assert again == receipt
+    assert repr(receipt) == "Receipt(session_id='s', turn_id='t')"
+    result = await again.result()
+    assert result.final_output == "re: hello"
+    assert texts(result.to_input_list()) == ["hello", "re: hello"]
+    assert (await third.status("s", "t")).finished
+    assert texts(await third.bind("s").get_items()) == ["hello", "re: hello"]
+
+
+async def test_messages_of_a_session_are_answered_in_order(sessions: Sessions) -> None:
+    sender, agent = sessions.worker(), echo()
+    receipts = [await sender.submit("s", str(n), agent="echo") for n in range(20)]
+    async with working(sessions.worker(), agent), working(sessions.worker(), agent):
+        await asyncio.gather(*map(output, receipts))
+    history = texts(await sender.bind("s").get_items())
+    assert history == [text for n in range(20) for text in (str(n), f"re: {n}")]
+
+
+async def test_sessions_are_served_side_by_side(sessions: Sessions) -> None:
+    sender, met = sessions.worker(), asyncio.Barrier(5)
+
+    async def meet(message: str) -> None:
+        await met.wait()
+
+    receipts = [await sender.submit(f"s{n}", "hello", agent="echo") for n in range(5)]
+    async with working(sessions.worker(), echo(meet), concurrency=5):
+        await asyncio.gather(*map(output, receipts))
+
+
+async def test_a_hot_session_blocks_no_other(sessions: Sessions) -> None:
+    sender, order = sessions.worker(), list[str]()
+
+    async def note(message: str) -> None:
+        order.append(message)
+
+    receipts = [await sender.submit("hot", "hot", agent="echo") for _ in range(30)]
+    receipts += [await sender.submit(f"s{n}", "other", agent="echo") for n in range(3)]
+    policy = Policy(visit=4)
+    async with working(sessions.worker(), echo(note), concurrency=1, policy=policy):
+        await asyncio.gather(*map(output, receipts))
+    last = len(order) - order[::-1].index("other")
+    assert order[:last].count("hot") < 25, "the others had to wait for the hot session"
+
+
+async def test_a_message_sent_twice_is_run_once(sessions: Sessions) -> None:
+    sender = sessions.worker()
+    first = await sender.submit("s", "hello", agent="echo", turn_id="t")
+    assert await sender.submit("s", "hello", agent="echo", turn_id="t") == first
+    with pytest.raises(TurnIdReused):
+        await sender.submit("s", "another", agent="echo", turn_id="t")
+    async with working(sessions.worker(), agent := echo()):
+        await output(first)
+        assert await output(await sender.submit("s", "hello", agent="echo", turn_id="t"))
+    with pytest.raises(TurnIdReused):
+        await sender.submit("s", "another", agent="echo", turn_id="t")
+    direct = await Runner.run(agent, "hello", session=sender, session_id="s", turn_id="t")
+    assert direct.final_output == "re: hello"
+    assert len(await sender.bind("s").get_items()) == 2
+
+
+async def test_a_message_waits_while_a_direct_turn_runs(sessions: Sessions) -> None:
+    sender = sessions.worker()
+    async with working(sessions.worker(), echo()):
+        async with sender.turn("s") as turn:
+            receipt = await sender.submit("s", "hello", agent="echo")
+            await turn.add_items([{"role": "user", "content": "direct"}])
+            with pytest.raises(BusyTimeout):
+                await receipt.result(0.2)
+        await output(receipt)
+    assert texts(await sender.bind("s").get_items()) == ["direct", "hello", "re: hello"]
+
+
+async def test_a_message_that_fails_three_times_is_given_up_and_the_session_goes_on(
+    sessions: Sessions,
+) -> None:
+    sender, asked = sessions.worker(), list[str]()
+
+    async def fail(message: str) -> None:
+        asked.append(message)
+        if message == "bad" and asked.count("bad") <= 3:
+            raise RuntimeError("no such thing")
+
+    bad = await sender.submit("s", "bad", agent="echo", turn_id="bad", metadata={"m": 1})
+    good = await sender.submit("s", "good", agent="echo")
+    async with working(sessions.worker(), echo(fail)):
+        assert await output(good) == "re: good"
+        assert asked == ["bad", "bad", "bad", "good"]
+        with pytest.raises(DeadLettered, match=r"3 attempts.*RuntimeError: no such thing") as told:
+            await bad.result(10)
+        (letter,) = await sender.letters()
+        assert told.value.letter_id == letter.id
+        assert (letter.turn_id, letter.attempts, letter.state) == ("bad", 3, "dead")
+        assert (letter.agent, letter.input, letter.metadata) == ("echo", "bad", {"m": 1})
+        assert letter.error == "RuntimeError: no such thing"
+        kinds = [event["type"] async for _, event in bad.events()]
+        assert kinds[-1] == "turn.finished"
+        with pytest.raises(DeadLettered):
+            await Runner.run(echo(), "bad", session=sender, session_id="s", turn_id="bad")
+        await sender.retry(letter.id)
+        assert await output(bad) == "re: bad"
+        seen = [event async for _, event in bad.events()]
+        assert seen[-1] == {"type": "turn.finished", "state": "committed"}
+    assert await sender.letters() == []
+    with pytest.raises(UsageError):
+        await sender.retry(letter.id)
+    history = texts(await sender.bind("s").get_items())
+    assert history == ["good", "re: good", "bad", "re: bad"]
+
+
+async def test_a_letter_that_is_dropped_is_gone(sessions: Sessions) -> None:
+    sender = sessions.worker()
+    receipt = await sender.submit("s", "hello", agent="nobody")
+    async with working(sessions.worker(), echo()):
+        await state(receipt, "dead")
+    (letter,) = await sender.letters()
+    assert letter.error.startswith("UnknownAgent: ")
+    await sender.drop(letter)
+    assert await sender.letters() == []
+    with pytest.raises(DeadLettered, match="letter is gone"):
+        await receipt.result(10)
+
+
+async def test_a_session_can_stop_at_a_dead_message(sessions: Sessions) -> None:
+    sender = sessions.worker()
+    bad = await sender.submit("s", "hello", agent="nobody", turn_id="bad")
+    good = await sender.submit("s", "hello", agent="echo")
+    policy = Policy(max_attempts=1, on_dead="stop")
+    async with working(sessions.worker(), echo(), policy=policy):
+        await state(bad, "waiting")
+        assert (await good.status()).state == "queued"
+        await sender.worker.store.cancel("s", "bad")
+        assert await output(good) == "re: hello"
+    with pytest.raises(TurnCancelled):
+        await bad.result(10)
+
+
+async def test_a_full_queue_is_an_error(sessions: Sessions) -> None:
+    sender = sessions.worker(max_queue=2) if not _is_memory(sessions) else None
+    if sender is None:
+        pytest.skip("this lab's memory store has the usual bounds")
+    for n in range(2):
+        await sender.submit("s", str(n), agent="echo")
+    with pytest.raises(QueueFull):
+        await sender.submit("s", "one too many", agent="echo")
+
+
+def _is_memory(sessions: Sessions) -> bool:
+    return sessions.worker().worker.name == "another"
+
+
+async def test_a_message_that_is_no_json_is_refused(sessions: Sessions) -> None:
+    wrong: Any = {object()}
+    with pytest.raises(InvalidItem):
+        await sessions.worker().submit("s", "hello", agent="echo", metadata={"a": wrong})
+
+
+async def test_events_can_be_followed_from_any_place(sessions: Sessions) -> None:
+    sender, reader = sessions.worker(), sessions.worker()
+    going, seen = asyncio.Event(), list[tuple[str, Any]]()
+
+    async def wait(message: str) -> None:
+        await going.wait()
+
+    receipt = await sender.submit("s", "hello", agent="echo", turn_id="t")
+    async with working(sessions.worker(), echo(wait)):
+        async for event in reader.receipt("s", "t").events():
+            seen.append(event)
+            going.set()
+        assert [event["type"] for _, event in seen] == [
+            "turn.begun",
+            "agent_updated_stream_event",
+            "raw_response_event",
+            "run_item_stream_event",
+            "turn.finished",
+        ]
+        assert await output(receipt)
+    for place, (event_id, _) in enumerate(seen):
+        rest = [event async for event in sender.receipt("s", "t").events(after=event_id)]
+        assert rest == seen[place + 1 :]
+    lost = [event async for event in receipt.events(after="99-99")]
+    assert lost == [("", {"type": "turn.reset"}), *seen]
+
+
+async def test_a_new_attempt_resets_the_events(sessions: Sessions) -> None:
+    sender, tried = sessions.worker(), list[str]()
+    failing = asyncio.Event()
+
+    async def fail(message: str) -> None:
+        tried.append(message)
+        if len(tried) == 1:
+            await failing.wait()
+            raise RuntimeError("once")
+
+    receipt = await sender.submit("s", "hello", agent="echo")
+    seen = []
+    async with working(sessions.worker(), echo(fail)):
+        async for _, event in receipt.events():
+            seen.append(event["type"])
+            failing.set()
+        assert await output(receipt)
+    assert seen.count("turn.reset") == 1
+    assert seen[seen.index("turn.reset") + 1] == "turn.begun"
+
+
+async def test_nothing_is_known_of_what_was_never_submitted(sessions: Sessions) -> None:
+    receipt = sessions.worker().receipt("s", "t")
+    assert (await receipt.status()).state == "unknown"
+    with pytest.raises(SessionGone):
+        await receipt.result()
+    with pytest.raises(SessionGone):
+        _ = [event async for event in receipt.events()]
+
+
+async def test_a_message_that_comes_long_after_its_announcement_is_found(
+    sessions: Sessions,
+) -> None:
+    """Its sender was slow, or died and was started again."""
+    sender = sessions.worker()
+    store = sender.worker.store
+    async with working(sessions.worker(), echo()):
+        intent = await store.ready.announce("s", "t")
+        await output(await sender.submit("s", "one", agent="echo"))
+        message = sender.worker.codec.encode({"v": 1, "agent": "echo", "input": "two"})
+        assert isinstance(await store.submit("s", "t", message, intent), Accepted)
+        assert await output(sender.receipt("s", "t")) == "re: two"
+
+
+async def test_a_worker_that_stops_finishes_its_turn_and_begins_none(sessions: Sessions) -> None:
+    sender, begun, going = sessions.worker(), asyncio.Event(), asyncio.Event()
+
+    async def wait(message: str) -> None:
+        begun.set()
+        await going.wait()
+
+    first, second = [await sender.submit("s", text, agent="echo") for text in ("1", "2")]
+    async with working(sessions.worker(), echo(wait)) as worker:
+        await begun.wait()
+        worker.stop()
+        going.set()
+    assert (await first.status()).state == "committed"
+    assert (await second.status()).state == "queued"
+    async with working(sessions.worker(), echo()):
+        assert await output(second) == "re: 2"
+
+
+async def test_a_turn_that_takes_too_long_to_end_is_handed_over(sessions: Sessions) -> None:
+    sender, begun = sessions.worker(), asyncio.Event()
+
+    async def hang(message: str) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    receipt = await sender.submit("s", "hello", agent="echo")
+    async with working(sessions.worker(), echo(hang), grace=0):
+        await begun.wait()
+    policy = Policy(max_attempts=1)  # what was handed over does not count as a failure
+    async with working(sessions.worker(), echo(), policy=policy):
+        assert await output(receipt) == "re: hello"
+
+
+async def test_a_session_is_drained_by_any_job(sessions: Sessions) -> None:
+    sender = sessions.worker()
+    receipts = [await sender.submit("s", str(n), agent="echo") for n in range(10)]
+    assert await sender.drain("s", [echo()]) == 10
+    assert await sender.drain("s", [echo()], QUICK) == 0
+    assert [await output(receipt) for receipt in receipts] == [f"re: {n}" for n in range(10)]
+
+
+async def test_a_cancelled_message_is_not_run(sessions: Sessions) -> None:
+    sender = sessions.worker()
+    receipt = await sender.submit("s", "hello", agent="echo", turn_id="t")
+    await sender.worker.store.cancel("s", "t")
+    with pytest.raises(TurnCancelled):
+        await receipt.result(10)
+    assert await sender.drain("s", [echo()]) == 0
+
+
+async def test_a_running_message_can_be_cancelled(sessions: Sessions) -> None:
+    sender, begun = sessions.worker(), asyncio.Event()
+
+    async def hang(message: str) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    receipt = await sender.submit("s", "hello", agent="echo", turn_id="t")
+    async with working(sessions.worker(), echo(hang)):
+        await begun.wait()
+        await sender.worker.store.cancel("s", "t")
+        with pytest.raises(TurnCancelled):
+            await receipt.result(10)

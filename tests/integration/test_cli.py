@@ -1,0 +1,70 @@
+"""The command line, called as a program would be."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.integration.background_lab import echo
+from turnwise import connect
+from turnwise.background import Policy
+from turnwise.cli.app import app
+
+
+async def invoked(url: str, *words: str) -> Result:
+    """What the command does, in a thread: it has an event loop of its own."""
+    runner = CliRunner(env={"TURNWISE_URL": url})
+    return await asyncio.to_thread(runner.invoke, app, words)
+
+
+async def lines(url: str, *words: str) -> list[str]:
+    result = await invoked(url, *words)
+    assert result.exit_code == 0, result.output
+    return result.output.splitlines()
+
+
+async def test_letters_are_listed_retried_and_dropped(tmp_path: Path) -> None:
+    async def fail(message: str) -> None:
+        raise RuntimeError("no such thing")
+
+    url = f"sqlite:///{tmp_path / 'sessions.db'}"
+    async with connect(url) as session:
+        for session_id in ("s1", "s2"):
+            await session.submit(session_id, "bad", agent="echo", turn_id="t")
+            await session.drain(session_id, [echo(fail)], Policy(max_attempts=1))
+        first, second = await lines(url, "letters", "list")
+        assert first.split("\t")[2:] == [
+            "dead", "s1", "t", "echo", "1", "RuntimeError: no such thing",
+        ]  # fmt: skip
+        (told,) = await lines(url, "letters", "retry", first.split("\t")[0])
+        assert told.endswith("is in its session's queue again")
+        await lines(url, "letters", "drop", second.split("\t")[0])
+        assert await lines(url, "letters", "list") == []
+        assert await session.drain("s1", [echo()]) == 1
+        assert (await session.status("s1", "t")).state == "committed"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("letters", "retry", "nothing"), "there is no dead letter"),
+        (("worker", "nothing"), "use module:name"),
+        (("worker", "no.such.module:agents"), "No module named"),
+        (("worker", "tests.items:nothing"), "nothing"),
+        (("worker", "tests.integration.test_cli:CliRunner"), "agents are"),
+        (("worker", "tests.items:x", "--on-dead", "no"), ""),
+    ],
+)
+async def test_mistakes_are_told(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    result = await invoked(f"sqlite:///{tmp_path / 'sessions.db'}", *words)
+    assert result.exit_code != 0
+    assert told in result.output + str(result.exception)
+
+
+async def test_a_url_that_is_none_is_told() -> None:
+    result = await invoked("nowhere", "letters", "list")
+    assert result.exit_code == 1
+    assert "turnwise: " in result.output + str(result.exception)
