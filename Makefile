@@ -19,7 +19,7 @@ endif
 
 STAMP := .venv/.set-up
 BIN := .venv/bin
-CODE := $(wildcard src tests examples bench demo)
+CODE := $(wildcard src tests examples bench demo chaos)
 
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
@@ -32,7 +32,10 @@ SYSTEM_CERTS := UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1
 URL ?=
 ARGS ?=
 
-.PHONY: help setup demo bench test lint format types imports pytest lock lock-check clean
+# Minutes that chaos may take, over all topologies.
+MINUTES ?= 3
+
+.PHONY: help setup demo bench chaos chaos-mutants test lint format types imports pytest lock lock-check clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -44,6 +47,12 @@ demo: $(STAMP) ## run the demo; URL=redis://localhost:6379/0 for another store t
 
 bench: $(STAMP) ## run the benchmark
 	$(BIN)/python -m bench $(ARGS)
+
+chaos: $(STAMP) ## let workers and servers fail, and check every promise; MINUTES=3
+	$(BIN)/python -m chaos --minutes $(MINUTES) $(ARGS)
+
+chaos-mutants: $(STAMP) ## plant known bugs and see whether chaos finds them
+	$(BIN)/python -m chaos.mutants $(ARGS)
 
 test: lock-check lint types imports pytest ## run all checks, then the tests
 

@@ -49,9 +49,7 @@ async def run(topology: Topology, settings: Settings) -> History:
         return history
 
 
-async def _rage(
-    topology: Topology, settings: Settings, crew: Crew, history: History
-) -> Workload:
+async def _rage(topology: Topology, settings: Settings, crew: Crew, history: History) -> Workload:
     begun = now()
     sender = Sender(crew, history, random.Random(f"{settings.seed} senders"))
     rng = random.Random(f"{settings.seed} workload")

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.context import ForkServerProcess
-from typing import Any
+from typing import Any, Self
 
 from chaos import worker
 from chaos.protocol import Answer, Begun, Leave, Left, Order, Setup, ToWorker, from_worker, line
@@ -22,9 +22,15 @@ _LONGEST = 2**20
 def warm_up() -> None:
     """Let the process from which workers are forked import what they need, once."""
     _context.set_forkserver_preload(["chaos.worker"])
-    process = _context.Process(target=_nothing)
+    can(_nothing)
+
+
+def can(work: Callable[..., None], *arguments: Any) -> bool:
+    """Whether a worker process gets through this."""
+    process = _context.Process(target=work, args=arguments)
     process.start()
     process.join()
+    return process.exitcode == 0
 
 
 def _nothing() -> None:
@@ -77,7 +83,7 @@ class Member:
         """Raises WorkerDied."""
         if self.gone.is_set():
             raise WorkerDied
-        future = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.waiting[order.call] = future
         self.send(order)
         try:
@@ -138,11 +144,11 @@ class Crew:
         self.listeners: list[Callable[[Begun], None]] = []
         self.left: list[tuple[str, Left | None]] = []
 
-    async def __aenter__(self) -> Crew:
+    async def __aenter__(self) -> Self:
         self.members = [await self._new(number) for number in range(self._size)]
         return self
 
-    async def __aexit__(self, *_: Any) -> None:
+    async def __aexit__(self, *_: object) -> None:
         for member in self.members:
             await member.kill()
 

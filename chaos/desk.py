@@ -13,6 +13,7 @@ import agents
 from agents import Agent, function_tool
 from agents.tool_context import ToolContext
 
+from chaos import script
 from chaos.history import Execution, now
 from chaos.ledger import Ledger
 from chaos.protocol import Begun, Order, Setup
@@ -26,14 +27,25 @@ agents.set_tracing_disabled(True)  # there is nobody to send traces to
 
 @dataclass
 class Doing:
-    """An order that is being carried out. `granted`: when the store gave it its turn."""
+    """An order that is being carried out. `granted`: when the store gave it its turn.
+
+    `held`: when it last worked on it.
+    """
 
     order: Order
     granted: float | None = None
+    held: float | None = None
     attempt: int = 0
 
 
 doing: ContextVar[Doing | None] = ContextVar("doing", default=None)
+
+
+def still_here() -> None:
+    """The turn at hand was still worked on now."""
+    here = doing.get()
+    if here is not None:
+        here.held = now()
 
 
 class Desk:
@@ -76,7 +88,8 @@ class Desk:
                 )
             )
             await asyncio.sleep(here.order.params.get("slow", 0.0) * random.random())
-            return f"{context.tool_call_id} done"
+            still_here()
+            return script.output(context.tool_call_id, here.order.call)
 
         tool = function_tool(work, name_override=name, failure_error_function=None)
         return repeatable(tool) if name == "look_up" else tool

@@ -27,7 +27,10 @@ def excerpt(history: History, violation: Violation) -> list[str]:
     if events:
         start, end = min(events)[0] - 5.0, max(events)[0]
         events += [
-            (f.start, f"fault     {f.kind} {f.target} {f.note} until {(f.end or f.start) - zero:.3f}")
+            (
+                f.start,
+                f"fault     {f.kind} {f.target} {f.note} until {(f.end or f.start) - zero:.3f}",
+            )
             for f in history.faults
             if f.start <= end and (f.end or f.start) >= start
         ]

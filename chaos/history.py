@@ -28,7 +28,8 @@ class Call(msgspec.Struct, tag="call"):
     """One sending of one operation to one worker.
 
     `op` names the operation over all its sendings, `call` this one. `granted` is when the worker
-    was told that the turn is its own, `attempt` the number the store gave that grant.
+    was told that the turn is its own, `held` until when at least it worked on it, `attempt` the
+    number the store gave that grant.
     """
 
     call: int
@@ -45,6 +46,7 @@ class Call(msgspec.Struct, tag="call"):
     error: str = ""
     value: dict[str, Any] = {}
     granted: float | None = None
+    held: float | None = None
     attempt: int = 0
 
     def finish(self, outcome: Outcome, error: str = "", **more: Any) -> None:

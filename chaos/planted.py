@@ -1,7 +1,188 @@
-"""Known bugs, planted into a worker by name. Nothing in turnwise knows of this."""
+"""Known bugs, planted into a worker by name. Nothing in turnwise knows of this.
+
+Each is a small change of the scripts' text, or of a method. What is to be changed must be there:
+`plant` fails where turnwise has moved on.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from copy import copy
+from hashlib import sha1
+from secrets import token_urlsafe
+from types import SimpleNamespace
+from typing import Any
+
+from turnwise.durable import calls
+from turnwise.errors import StoreUnavailable
+from turnwise.runner.answered import Answering
+from turnwise.stores.redis import scripts, store
+from turnwise.stores.redis.calls import Calls
+from turnwise.stores.redis.store import RedisStore
+from turnwise.turns.worker import Worker
+from turnwise.types import Done
 
 VARIABLE = "CHAOS_MUTANT"
 
 
 def plant(name: str) -> None:
     """Nothing, if the name is empty."""
+    if name:
+        PLANTED[name]()
+
+
+def lua(verb: str, old: str, new: str) -> Callable[[], None]:
+    """A change of one script, or of what all scripts share if `verb` is empty."""
+
+    def change() -> None:
+        before: Callable[[str], scripts.Script] = vars(store)["script"]
+        assert old in before(verb or "commit").text, f"the script of {verb!r} has no {old!r}"
+
+        def changed(name: str) -> scripts.Script:
+            script = before(name)
+            if verb not in ("", name):
+                return script
+            text = script.text.replace(old, new)
+            digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
+            return scripts.Script(name, text, digest)
+
+        vars(store)["script"] = changed
+
+    return change
+
+
+def method(kind: Any, name: str, new: Any) -> Callable[[], None]:
+    """A method in the place of another."""
+
+    def change() -> None:
+        assert hasattr(kind, name), f"{kind} has no {name}"
+        setattr(kind, name, new)
+
+    return change
+
+
+async def _clear_by_pops(self: Worker, session_id: str) -> None:
+    while await self.pop(session_id) is not None:
+        pass
+
+
+async def _append_anew(
+    self: RedisStore, session_id: str, op_id: str, items: Sequence[bytes]
+) -> Any:
+    """Each sending of the same items is another operation."""
+    once = copy(self)
+    once._calls = Calls(self.client, 0.0)
+    give_up = time.monotonic() + 3.0
+    while True:
+        try:
+            return await once._change("append", session_id, token_urlsafe(12), *items)
+        except StoreUnavailable:
+            if time.monotonic() > give_up:
+                raise
+
+
+_commit = RedisStore.commit
+
+
+async def _commit_in_two(
+    self: RedisStore,
+    session_id: str,
+    turn_id: str,
+    token: str,
+    base: Any,
+    commit_id: str,
+    items: Sequence[bytes],
+    **options: Any,
+) -> Any:
+    """The first item with the turn, the rest after it."""
+    answer = await _commit(self, session_id, turn_id, token, base, commit_id, items[:1], **options)
+    while isinstance(answer, Done) and len(items) > 1:
+        rest = await self.append(session_id, token_urlsafe(12), items[1:])
+        if isinstance(rest, Done):
+            return rest
+    return answer
+
+
+def _clock_of_the_client() -> None:
+    """Workers' clocks differ by twenty seconds, and the scripts go by them."""
+    skew = os.getpid() % 3 * 20_000
+
+    def stamped(size: int) -> str:
+        return f"{token_urlsafe(size)}~{time.time() * 1000 + skew:.0f}"
+
+    assert vars(store)["secrets"] is not None
+    vars(store)["secrets"] = SimpleNamespace(token_urlsafe=stamped)
+    lua(
+        "",
+        "local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)",
+        "local NOW = tonumber(string.match(ARGV[2], '~(%d+)$'))",
+    )()
+
+
+def _key_per_attempt() -> None:
+    from chaos import desk
+
+    key = vars(desk)["idempotency_key"]
+
+    def changed() -> str:
+        here = desk.doing.get()
+        return f"{key()}-{here.attempt if here else 0}"
+
+    vars(desk)["idempotency_key"] = changed
+
+
+async def _nothing(self: Any, *args: Any, **options: Any) -> None:
+    """In the place of what should be written."""
+
+
+def _keep_nothing(self: Any, *args: Any, **options: Any) -> None:
+    """In the place of what should be kept."""
+
+
+def _may_always(self: Any, *args: Any) -> bool:
+    return True
+
+
+PLANTED: dict[str, Callable[[], None]] = {
+    "integer-compare": lua("", "valid = valid or h.c == commit_id", "valid = true"),
+    "stale-cache": lua(
+        "",
+        "valid = string.sub(record, 1, #commit_id + 2) == RECORD .. commit_id .. ' '",
+        "valid = true",
+    ),
+    "no-token-in-commit": lua(
+        "commit", "local held = holds(h, turn_id, token)", "local held = h.t and h.t.id == turn_id"
+    ),
+    "no-token-in-journal": lua(
+        "journal", "if not holds(h, ARGV[7], ARGV[8])", "if not (h.t and h.t.id == ARGV[7])"
+    ),
+    "journal-at-any-index": lua("journal", "if index == length then", "if true then"),
+    "journal-not-read": lua(
+        "", "local length = journal_length(h)\n  local journal", "local length = 0\n  local journal"
+    ),
+    "clear-by-pops": method(Worker, "clear", _clear_by_pops),
+    "retry-with-new-id": method(RedisStore, "append", _append_anew),
+    "append-not-looked-up": lua(
+        "append", "local answer = repeated(h, op_id, op_id)", "local answer"
+    ),
+    "pop-without-base": lua("pop", "h.c ~= base", "false"),
+    "clock-of-the-client": _clock_of_the_client,
+    "lease-ignored": lua("", "local left = remaining(t)", "local left = 0"),
+    "record-without-count": lua(
+        "",
+        "record(commit_id, items, kind, payload)\n  for",
+        "record(commit_id, 0, kind, payload)\n  for",
+    ),
+    "turn-id-not-looked-up": lua(
+        "begin", "local p = not ours and find(h, turn_id, fresh and RECENT)", "local p"
+    ),
+    "marks-rolled-at-once": lua("", "if NOW - h.y <= RETENTION then return end", ""),
+    "commit-in-two-steps": method(RedisStore, "commit", _commit_in_two),
+    "result-outside-the-commit": method(Answering, "keep", _keep_nothing),
+    "start-not-journaled": method(calls._ToolCall, "start", _nothing),
+    "end-not-journaled": method(calls._ToolCall, "_end", _nothing),
+    "everything-repeatable": method(calls._ToolCall, "may_repeat", _may_always),
+    "key-per-attempt": _key_per_attempt,
+}

@@ -57,9 +57,11 @@ async def _run(name: str, seconds: float, seed: int, options: argparse.Namespace
 
 def _schedule(options: argparse.Namespace) -> list[tuple[str, float]]:
     """Topologies and seconds of each round. Shares of time are given, or those of a topology."""
-    shares = dict(_share(text) for text in options.topologies.split(",")) if options.topologies else {
-        name: kind.share for name, kind in TOPOLOGIES.items() if _installed(name)
-    }
+    shares = (
+        dict(_share(text) for text in options.topologies.split(","))
+        if options.topologies
+        else {name: kind.share for name, kind in TOPOLOGIES.items() if _installed(name)}
+    )
     total = sum(shares.values())
     schedule = []
     for name, share in shares.items():

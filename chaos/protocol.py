@@ -59,6 +59,7 @@ class Answer(msgspec.Struct, tag="answer"):
     error: str
     value: dict[str, Any]
     granted: float | None
+    held: float | None
     attempt: int
 
 

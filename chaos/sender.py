@@ -7,13 +7,16 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from chaos.crew import Crew, WorkerDied
+from chaos.crew import Crew, Member, WorkerDied
 from chaos.history import Call, History, Takeover, now
 from chaos.operations import Operation
 from chaos.protocol import Begun, Order
 
 AGAIN = {"LeaseLost", "HistoryChanged", "SessionGone", "StoreUnavailable", "StoreRefused"}
 """Failures after which a sender sends again."""
+
+_MOST_AT_ONCE = 24
+"""Orders that one worker may have in hand."""
 
 
 def is_doubtful(call: Call) -> bool:
@@ -39,19 +42,13 @@ class Sender:
         self._crew = crew
         self._history = history
         self._rng = rng
-        self._tasks: set[asyncio.Task[Call]] = set()
         crew.listeners.append(self._hear)
 
     async def send(self, request: Request) -> Call:
         """Return when it is answered, or its worker is gone."""
-        member = self._rng.choice(self._crew.members)
-        while member.gone.is_set():
-            await asyncio.sleep(0.02)
-            member = self._rng.choice(self._crew.members)
+        member = await self._member()
         call = self._recorded(request, member.name)
-        order = Order(
-            call.call, call.op, call.kind, call.session, call.turn_id, call.params
-        )
+        order = Order(call.call, call.op, call.kind, call.session, call.turn_id, call.params)
         try:
             answer = await member.ask(order)
         except WorkerDied:
@@ -62,6 +59,7 @@ class Sender:
                 answer.error,
                 value=answer.value,
                 granted=answer.granted,
+                held=answer.held,
                 attempt=answer.attempt,
             )
         return call
@@ -75,6 +73,15 @@ class Sender:
         second = await self.send(request)
         call = await first
         return second if is_doubtful(call) else call
+
+    async def _member(self) -> Member:
+        """One that has not too much to do: a worker that stands still does not stop the others."""
+        while True:
+            free = [one for one in self._crew.members if len(one.waiting) < _MOST_AT_ONCE]
+            member = self._rng.choice(free) if free else None
+            if member is not None and not member.gone.is_set():
+                return member
+            await asyncio.sleep(0.01)
 
     def _recorded(self, request: Request, worker: str) -> Call:
         operation = request.operation

@@ -97,7 +97,7 @@ class Server:
                 if message.call in self._tasks:
                     self._tasks[message.call].cancel()
             elif isinstance(message, Stall):
-                time.sleep(message.seconds)  # noqa: ASYNC251  # standing still is what is wanted
+                time.sleep(message.seconds)  # standing still is what is wanted
             else:
                 assert isinstance(message, Leave)
                 await self._leave()
@@ -118,7 +118,7 @@ class Server:
             outcome, error = "unknown", f"! {type(strange).__name__}: {strange}"[:2000]
         del self._tasks[order.call]
         self._tell(
-            Answer(order.call, outcome, error, value, here.granted, here.attempt)  # type: ignore[arg-type]  # one of the words
+            Answer(order.call, outcome, error, value, here.granted, here.held, here.attempt)  # type: ignore[arg-type]  # one of the words
         )
 
     def _tell(self, message: FromWorker) -> None:
@@ -141,7 +141,7 @@ async def _remaining() -> list[str]:
     while True:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         if not tasks or time.monotonic() > deadline:
-            return [task.get_name() for task in tasks]  # type: ignore[union-attr]  # none is None
+            return [task.get_name() for task in tasks]
         with suppress(TimeoutError):
             await asyncio.wait(tasks, timeout=0.05)
 
@@ -163,7 +163,7 @@ def _default_client(url: str) -> Any:
     if scheme == "redis+sentinel":
         hosts, name, _ = rest.split("/")
         addresses = [(h, int(p)) for h, _, p in (host.partition(":") for host in hosts.split(","))]
-        sentinel = Sentinel(addresses)  # type: ignore[no-untyped-call]  # redis-py leaves it so
+        # redis-py leaves its constructor untyped
+        sentinel = Sentinel(addresses)  # type: ignore[no-untyped-call]
         return sentinel.master_for(name)
     return Redis.from_url(url)
-

@@ -20,18 +20,18 @@ Thing = TypeVar("Thing")
 class Plan:
     """How much is done, to how many sessions.
 
-    A session is left alone after about `life` operations; `hot` of the sessions get most of them,
-    and one of plain changes has at most `plain_busy` at once. `weights` replaces those of the
-    kinds of operations. `hold`: seconds that a brief turn lasts at the most, half of the time.
+    A session is left alone after about `life` operations, and has at most `busy` of them at once;
+    `hot` of the sessions get more. `weights` replaces those of the kinds of operations. `hold`:
+    seconds that a brief turn lasts at the most.
     """
 
-    pumps: int = 48
+    pumps: int = 64
     turn_sessions: int = 40
     plain_sessions: int = 6
     hot: int = 2
     life: int = 60
     plain_life: int = 40
-    plain_busy: int = 4
+    busy: int = 4
     duplicates: float = 0.06
     weights: dict[str, float] = field(default_factory=dict)
     hold: float = 0.0
@@ -39,12 +39,13 @@ class Plan:
 
 @dataclass
 class Conversation:
-    """A session in use. `left`: operations to come; `busy`: those that go on."""
+    """A session in use. `left`: operations to come; `busy`: those that go on, `most` at once."""
 
     id: str
     home: Home
     weight: float
     left: int
+    most: int
     busy: int = 0
 
 
@@ -62,9 +63,11 @@ class Workload:
         self._stopping = False
         self._ops = 0
         self.sessions: dict[str, Home] = {}
-        homes: list[Home] = ["turns"] * plan.turn_sessions + ["plain"] * plan.plain_sessions
-        self._live = [self._new(home, 6.0 if n < plan.hot else 1.0) for n, home in enumerate(homes)]
-        self._kinds = {home: self._weighted(home) for home in set(homes)}
+        homes: list[Home] = []
+        homes += ["turns"] * plan.turn_sessions
+        homes += ["plain"] * plan.plain_sessions
+        self._live = [self._new(home, n < plan.hot) for n, home in enumerate(homes)]
+        self._kinds = {home: self._weighted(home) for home in homes}
 
     def live(self) -> list[str]:
         """The ids of the sessions in use."""
@@ -149,9 +152,7 @@ class Workload:
             if known or gives_up or not is_doubtful(calls[-1]):
                 return
             await asyncio.sleep(self._rng.uniform(0, 0.3))
-            calls.append(
-                await self._sender.send_impatiently(request, 1.3 * self._lease, 0.6)
-            )
+            calls.append(await self._sender.send_impatiently(request, 1.3 * self._lease, 0.6))
 
     def _drawn(self, conversation: Conversation) -> Request:
         rng = self._rng
@@ -160,25 +161,25 @@ class Workload:
         turn_id = f"t{op}" if operation.by_id and rng.random() < operation.named else None
         params = operation.draw(rng, self._lease)
         if self._plan.hold and operation.kind == "brief":
-            params["hold"] = rng.choice([0.0, rng.uniform(0, self._plan.hold)])
+            params[rng.choice(["hold", "linger"])] = rng.uniform(0, self._plan.hold)
         return Request(operation, op, conversation.id, turn_id, params)
 
     def _choose(self) -> Conversation:
         """One that may have one more; it is replaced when it has had enough."""
-        free = [
-            one for one in self._live if one.home == "turns" or one.busy < self._plan.plain_busy
-        ]
-        [chosen] = self._rng.choices(free or self._live, [one.weight for one in free or self._live])
+        free = [one for one in self._live if one.busy < one.most] or self._live
+        [chosen] = self._rng.choices(free, [one.weight for one in free])
         chosen.left -= 1
         if chosen.left <= 0:
-            self._live[self._live.index(chosen)] = self._new(chosen.home, chosen.weight)
+            self._live[self._live.index(chosen)] = self._new(chosen.home, chosen.weight > 1.0)
         return chosen
 
-    def _new(self, home: Home, weight: float) -> Conversation:
+    def _new(self, home: Home, hot: bool) -> Conversation:
         name = f"{home}-{len(self.sessions)}"
         self.sessions[name] = home
         life = self._plan.life if home == "turns" else self._plan.plain_life
-        return Conversation(name, home, weight, self._rng.randint(life // 2, 3 * life // 2))
+        left = self._rng.randint(life // 2, 3 * life // 2)
+        busy = self._plan.busy
+        return Conversation(name, home, 6.0 if hot else 1.0, left, 3 * busy if hot else busy)
 
     def _weighted(self, home: Home) -> tuple[list[Operation], list[float]]:
         chosen = [operation for operation in ALL if operation.home == home]

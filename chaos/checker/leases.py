@@ -14,6 +14,8 @@ def check(findings: Findings) -> None:
         calls = [call for op in findings.by_session[session] for call in findings.by_op[op]]
         _one_at_a_time(findings, [call for call in calls if call.granted is not None])
     for call in findings.history.calls:
+        if call.error == "LeaseLost" and call.ended is not None:
+            _not_lost_early(findings, call, call.ended)
         if call.outcome == "ok" and call.granted is not None and call.turn_id is not None:
             _not_superseded(findings, call)
 
@@ -32,15 +34,23 @@ def _not_too_early(findings: Findings, takeover: Takeover) -> None:
         findings.violate("lease", takeover.session, text, op)
 
 
+def _not_lost_early(findings: Findings, call: Call, ended: float) -> None:
+    """A lease stands for its length."""
+    passed = ended - call.invoked
+    if passed < findings.history.lease and not _is_excused(findings, call.invoked, ended):
+        text = f"{call.op} on {call.worker} lost its lease within {passed:.3f} s"
+        findings.violate("lease", call.session, text, call.op)
+
+
 def _one_at_a_time(findings: Findings, calls: list[Call]) -> None:
     """No turn is granted while another holds the session, knows it, and was renewed in time."""
-    held = [call for call in calls if "until" in call.value]
-    for call in held:
-        assert call.granted is not None
+    for call in calls:
+        if call.granted is None or call.held is None:
+            continue
         for other in calls:
             if other.op == call.op or other.granted is None:
                 continue
-            inside = call.granted < other.invoked and other.granted < call.value["until"]
+            inside = call.granted < other.invoked and other.granted < call.held
             if not inside or other.granted - call.invoked >= findings.history.lease:
                 continue
             if not _is_excused(findings, call.invoked, other.granted):

@@ -32,7 +32,9 @@ class Step:
 
 def check(findings: Findings) -> None:
     for final in findings.history.finals:
-        calls = [call for op in findings.by_session.get(final.session, []) for call in findings.by_op[op]]
+        calls = [
+            call for op in findings.by_session.get(final.session, []) for call in findings.by_op[op]
+        ]
         if not calls or calls[0].home != "plain":
             continue
         if final.trouble:
@@ -49,7 +51,10 @@ def _session(findings: Findings, final: Final, calls: list[Call]) -> None:
     if stuck == ():
         findings.excuse("plain sessions too entangled to decide")
         return
-    start, end = min(step.start for step in steps), max(call.ended or call.invoked for call in calls)
+    start, end = (
+        min(step.start for step in steps),
+        max(call.ended or call.invoked for call in calls),
+    )
     if findings.may_be_lost(start, end):
         findings.excuse("plain sessions that went through a failover, checked less")
         _nothing_twice(findings, final)
@@ -114,7 +119,8 @@ def explain(steps: list[Step]) -> tuple[str, ...] | None:
     steps = sorted(steps, key=lambda step: step.start)
     certain = sum(1 << n for n, step in enumerate(steps) if step.known)
     hopeless: set[tuple[int, State]] = set()
-    best, stuck = -1, (steps[-1].op,)
+    best = -1
+    stuck: tuple[str, ...] = ()
     stack: list[tuple[int, State]] = [(0, ())]
     while stack:
         done, state = stack.pop()

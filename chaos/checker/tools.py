@@ -16,17 +16,19 @@ _LEFT_BEHIND = {"LeaseLost", "TurnDiscarded", "OutcomeUnknown", "WorkerDied"}
 
 def check(findings: Findings) -> None:
     lines: dict[tuple[str, str], list[Execution]] = defaultdict(list)
+    by_op: dict[str, list[Execution]] = defaultdict(list)
     keys: dict[str, tuple[str, str]] = {}
     for line in findings.history.ledger:
         call = line.op, line.call_id
         lines[call].append(line)
+        by_op[line.op].append(line)
         if keys.setdefault(line.key, call) != call:
             findings.violate("key", "", f"{call} and {keys[line.key]} have one key", line.op)
     for final in findings.history.finals:
         for entry in final.entries:
             op = entry_op(entry)
             if op in findings.by_op and entry.kind == "turn":
-                _turn(findings, final.session, op, entry, lines)
+                _turn(findings, final.session, op, entry, lines, by_op)
     _superseded(findings)
 
 
@@ -36,6 +38,7 @@ def _turn(
     op: str,
     entry: Entry,
     lines: dict[tuple[str, str], list[Execution]],
+    by_op: dict[str, list[Execution]],
 ) -> None:
     calls = {call.call: call for call in findings.by_op[op]}
     outputs = {
@@ -47,7 +50,13 @@ def _turn(
         if item.get("type") == "function_call":
             name = item["call_id"]
             problem = _problem(
-                findings, session, item["name"], outputs.get(name), lines[op, name], calls
+                findings,
+                session,
+                item["name"],
+                outputs.get(name),
+                lines[op, name],
+                by_op[op],
+                calls,
             )
             if not problem:
                 continue
@@ -65,6 +74,7 @@ def _problem(
     tool: str,
     output: object,
     lines: list[Execution],
+    ledger: list[Execution],
     calls: dict[int, Call],
 ) -> str:
     """What is wrong with one call of a committed turn."""
@@ -76,9 +86,11 @@ def _problem(
     if output == UNKNOWN:
         if tool == script.TOOLS["r"]:
             return "is repeatable, and is said to have an unknown outcome"
+        if _went_on(lines, ledger):
+            return "is said to be unknown, but the run had gone on behind it"
         return "" if taken_over else "is said to be unknown, but nobody took the turn over"
-    if not lines:
-        return "was never run"
+    if output not in [script.output(line.call_id, line.call) for line in lines]:
+        return f"says {output!r}, which nobody who ran it said" if lines else "was never run"
     if tool == script.TOOLS["r"]:
         attempts = {line.attempt for line in kept}
         if len(kept) > len(attempts) or (len(kept) > 1 and not taken_over):
@@ -87,18 +99,32 @@ def _problem(
     return f"ran {len(kept)} times" if len(kept) > 1 else ""
 
 
+def _step(call_id: str) -> str:
+    return call_id.rpartition(".")[2][0]
+
+
+def _went_on(lines: list[Execution], all_lines: list[Execution]) -> bool:
+    """Whether the worker that ran the call began a later step: the end was journaled then."""
+    return any(
+        other.call == line.call and _step(other.call_id) > _step(line.call_id)
+        for line in lines
+        for other in all_lines
+    )
+
+
 def _had_expired(findings: Findings, session: str, lines: list[Execution]) -> bool:
     """Whether nothing was committed yet, and the dead turn's session went after its two leases."""
     times = sorted(line.at for line in lines)
     forgotten = 2 * findings.history.lease
     if not any(later - earlier >= forgotten for earlier, later in pairwise(times)):
         return False
-    acknowledged = (findings.acknowledged(op) for op in findings.by_session[session])
+    changes = [op for op in findings.by_session[session] if findings.by_op[op][0].kind != "read"]
+    acknowledged = (findings.acknowledged(op) for op in changes)
     return not any(time is not None and time < times[-1] for time in acknowledged)
 
 
 def _was_rolled_back(call: Call | None) -> bool:
-    """Whether its worker gave the turn up, and the journal with it: then a new sending runs anew."""
+    """Whether its worker gave the turn up, journal and all: a new sending then runs anew."""
     if call is None or call.outcome in ("ok", "pending"):
         return False
     return call.error not in _LEFT_BEHIND
@@ -114,7 +140,7 @@ def _superseded(findings: Findings) -> None:
         for takeover in findings.takeovers.get((call.session, call.turn_id), []):
             later = takeover.call != call.call and takeover.attempt > line.attempt
             if later and call.granted < takeover.at < line.at:
-                steps[line.call].add(line.call_id.rpartition(".")[2][0])
+                steps[line.call].add(_step(line.call_id))
     for number, seen in steps.items():
         call = findings.history.calls[number]
         if len(seen) > 1 and not findings.may_be_lost(*findings.life(call.op)):

@@ -26,7 +26,7 @@ def check(findings: Findings) -> None:
 
 
 def _is_of_turns(findings: Findings, session: str) -> bool:
-    ops = findings.by_session.get(session)
+    ops = findings.by_session.get(session, [])
     return bool(ops) and findings.by_op[ops[0]][0].home == "turns"
 
 
@@ -98,9 +98,9 @@ def _problem(call: Call, entry: Entry) -> str:
     """What keeps an entry from being the whole turn that was asked for."""
     if call.turn_id is not None and entry.turn_id != call.turn_id:
         return f"its turn_id is {entry.turn_id}"
-    first, *middle, last = entry.items
-    if not middle and first is last:
+    if len(entry.items) < 2:
         return "it has no answer"
+    first, *middle, last = entry.items
     op, plan = script.parse_question(script.text_of(first))
     told = script.parse_answer(script.text_of(last))
     if told is None or told[0] != op:
@@ -128,7 +128,12 @@ def _behind_what_they_saw(findings: Findings, final: Final) -> None:
         if told is not None and (told[1], told[2]) != (items, before):
             text = f"{op} saw {told[1]} items, the last of {told[2]}; {items} stand there, "
             findings.violate(
-                "saw something else", final.session, f"{text}the last of {before}", told[0], told[2], before
+                "saw something else",
+                final.session,
+                f"{text}the last of {before}",
+                told[0],
+                told[2],
+                before,
             )
         items += len(entry.items)
         before = op or before

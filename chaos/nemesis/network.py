@@ -13,10 +13,10 @@ from turnwise.testing.proxy import (
     DelayReply,
     DelayRequest,
     DropRequest,
+    FaultProxy,
     LoseReply,
 )
 from turnwise.testing.proxy import Fault as ProxyFault
-from turnwise.testing.proxy import FaultProxy
 
 
 class _Noise(Strike):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, ClassVar
 
 from chaos import script
 from chaos.desk import Desk
@@ -14,7 +14,7 @@ from chaos.protocol import Order
 
 
 class _Plain(Operation):
-    home: Home = "plain"
+    home: ClassVar[Home] = "plain"
     is_turn = False
     by_id = False
     named = 0.0

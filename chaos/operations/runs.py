@@ -76,9 +76,9 @@ class PlainRun(Run):
     weight = 2.0
 
     async def run(self, desk: Desk, order: Order) -> dict[str, Any]:
-        named = {"turn_id": order.turn_id, "timeout": TIMEOUT}
+        turning = desk.session.turn(order.session, turn_id=order.turn_id, timeout=TIMEOUT)
         try:
-            async with desk.session.turn(order.session, **named) as turn:
+            async with turning as turn:
                 result = await agents.Runner.run(desk.agent, self.input(order), session=turn)
         except AlreadyCommitted as error:
             return {"text": script.text_of(error.items[-1]), "added": len(error.items)}

@@ -7,8 +7,7 @@ import random
 from typing import Any, ClassVar
 
 from chaos import script
-from chaos.desk import Desk
-from chaos.history import now
+from chaos.desk import Desk, still_here
 from chaos.operations.operation import Operation
 from chaos.protocol import Order
 from turnwise.errors import AlreadyCommitted
@@ -24,18 +23,22 @@ class Brief(Operation):
     weight: ClassVar[float] = 60.0
 
     async def run(self, desk: Desk, order: Order) -> dict[str, Any]:
-        named = {"turn_id": order.turn_id, "timeout": order.params.get("timeout", TIMEOUT)}
+        timeout = order.params.get("timeout", TIMEOUT)
+        turning = desk.session.turn(
+            order.session, turn_id=order.turn_id, timeout=timeout, shared=True
+        )
         try:
-            async with desk.session.turn(order.session, shared=True, **named) as turn:
+            async with turning as turn:
                 items = await turn.get_items()
                 await turn.add_items([script.user(script.question(order.op))])
                 await asyncio.sleep(order.params.get("hold", 0.0))
                 text = script.answer(order.op, items, turn.attempt)
                 await turn.add_items([script.assistant(text)])
-                until = now()
+                await asyncio.sleep(order.params.get("linger", 0.0))
+                still_here()
         except AlreadyCommitted as error:
             return {"text": script.text_of(error.items[-1]), "added": len(error.items)}
-        return {"text": text, "added": 2, "until": until}
+        return {"text": text, "added": 2}
 
 
 class Held(Brief):
@@ -45,7 +48,8 @@ class Held(Brief):
     weight = 2.0
 
     def draw(self, rng: random.Random, lease: float) -> dict[str, Any]:
-        return {"hold": 1.4 * lease if rng.random() < 0.05 else rng.choice([0.02, 0.1, 0.3])}
+        seconds = 1.4 * lease if rng.random() < 0.05 else rng.choice([0.02, 0.1, 0.3])
+        return {rng.choice(["hold", "linger"]): seconds}
 
 
 class Read(Operation):

@@ -1,0 +1,183 @@
+"""Does the harness find bugs? Plants one at a time and runs a short chaos until it is caught.
+
+`python -m chaos.mutants` plants all of them, or those that are named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chaos import arena, crew, planted, report
+from chaos.checker import check
+from chaos.nemesis import Strike, network, workers
+from chaos.planted import PLANTED, VARIABLE
+from chaos.topologies import TOPOLOGIES
+from chaos.workload import Plan
+
+_ROUND = 6.0
+_ROUNDS = 8
+_CONTROL = "(none)"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A workload and faults among which a kind of bug shows."""
+
+    plan: Plan
+    strikes: tuple[tuple[Strike, ...], ...] = ((),)
+    topology: str = "valkey"
+
+
+_NO_TURNS = {"brief": 0.0, "held": 0.0}
+PLAIN = Trial(
+    Plan(pumps=32, turn_sessions=1, plain_sessions=10, plain_life=30, weights={"clear": 2.0}),
+    ((network.LoseReplies(), network.CutReplies()),),
+)
+ANSWERS = Trial(Plan(turn_sessions=20, plain_sessions=1, duplicates=0.5))
+RUNS = Trial(
+    Plan(turn_sessions=60, plain_sessions=1, busy=1, weights=_NO_TURNS),
+    ((workers.KillWorker(), workers.WakeRival()), (network.LoseReplies(),)),
+)
+RIVALS = Trial(
+    Plan(turn_sessions=80, plain_sessions=1, busy=1, hold=0.8, weights={"run": 2.0}),
+    ((workers.WakeRival(),),),
+)
+SLOW_RIVALS = Trial(
+    Plan(turn_sessions=80, plain_sessions=1, busy=1, weights=_NO_TURNS), ((workers.WakeRival(),),)
+)
+
+MUTANTS: dict[str, tuple[str, Trial]] = {
+    "integer-compare": ("a history is named by its length, not by its last commit id", PLAIN),
+    "stale-cache": ("a cached history is taken for right after pop or clear", PLAIN),
+    "clear-by-pops": ("clear takes one item after the other", PLAIN),
+    "retry-with-new-id": ("what is sent again is another operation", PLAIN),
+    "append-not-looked-up": ("append does not look whether it was done before", PLAIN),
+    "pop-without-base": ("pop takes whatever is the last item by then", PLAIN),
+    "lease-ignored": ("begin takes a session whose lease is live", ANSWERS),
+    "clock-of-the-client": ("leases go by the worker's clock", ANSWERS),
+    "turn-id-not-looked-up": ("begin does not look whether the turn was committed", ANSWERS),
+    "marks-rolled-at-once": ("a turn_id is forgotten with the next commit", ANSWERS),
+    "record-without-count": ("a record does not say how many items are its turn's", ANSWERS),
+    "result-outside-the-commit": ("the result stays with the worker that ran the turn", ANSWERS),
+    "commit-in-two-steps": ("a commit writes one item, then the others", ANSWERS),
+    "no-token-in-commit": ("commit does not check the token", RIVALS),
+    "no-token-in-journal": ("journal does not check the token", SLOW_RIVALS),
+    "journal-at-any-index": ("journal adds whatever the index", RUNS),
+    "journal-not-read": ("a takeover is not given the journal", RUNS),
+    "start-not-journaled": ("a tool's start is not journaled", RUNS),
+    "end-not-journaled": ("a tool's end is not journaled", RUNS),
+    "everything-repeatable": ("every tool is run again after a takeover", RUNS),
+    "key-per-attempt": ("an idempotency key is another one after a takeover", RUNS),
+}
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What became of a mutant. `rule`: what caught it, or nothing."""
+
+    name: str
+    rule: str
+    text: str
+    seconds: float
+    turns: int
+    seed: int
+    others: list[str] = field(default_factory=list)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 if all were caught, and nothing was found where nothing was planted."""
+    parser = argparse.ArgumentParser(prog="python -m chaos.mutants", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="mutant", help=", ".join(MUTANTS))
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--no-results", action="store_true", help="print only")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.one is not None:
+        print(json.dumps(vars(_try(options.one, options.seed))))
+        return 0
+    fates = []
+    for name in options.names or [_CONTROL, *MUTANTS]:
+        fate = _elsewhere(name, options.seed)
+        fates.append(fate)
+        print(
+            f"{name}: {fate.rule or 'nothing found'} ({fate.seconds:.0f} s) {fate.text}"[:160],
+            flush=True,
+        )
+    table = _table(fates)
+    print("\n" + table)
+    if not options.no_results and not options.names:
+        (report.RESULTS / "mutants.md").write_text(_head(options.seed) + table)
+    return int(any((fate.name == _CONTROL) == bool(fate.rule) for fate in fates))
+
+
+def _elsewhere(name: str, seed: int) -> Fate:
+    """In a process of its own, with the mutant in its environment."""
+    planted = {} if name == _CONTROL else {VARIABLE: name}
+    done = subprocess.run(
+        [sys.executable, "-m", "chaos.mutants", "--one", name, "--seed", str(seed)],
+        env={**os.environ, **planted},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return Fate(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def _try(name: str, seed: int) -> Fate:
+    """Rounds until something is found; all trials, each for a round, where nothing is planted."""
+    assert name == _CONTROL or name in PLANTED
+    crew.warm_up()
+    assert crew.can(planted.plant, "" if name == _CONTROL else name), f"{name} cannot be planted"
+    trials = [PLAIN, ANSWERS, RIVALS, SLOW_RIVALS, RUNS]
+    if name != _CONTROL:
+        trials = [MUTANTS[name][1]] * _ROUNDS
+    begun, turns = time.monotonic(), 0
+    for number, trial in enumerate(trials):
+        history = asyncio.run(_round(trial, seed + number))
+        verdict = check(history, least_ok=0.0)
+        turns += report.summed(history, verdict).turns
+        if verdict.violations:
+            first, *others = verdict.violations
+            rules = sorted({other.rule for other in others} - {first.rule})
+            passed = time.monotonic() - begun
+            return Fate(name, first.rule, str(first), passed, turns, seed + number, rules)
+    return Fate(name, "", "", time.monotonic() - begun, turns, seed)
+
+
+async def _round(trial: Trial, seed: int) -> Any:
+    settings = arena.Settings(seed, _ROUND, pause=0.4, plan=trial.plan, strikes=trial.strikes)
+    return await arena.run(TOPOLOGIES[trial.topology](), settings)
+
+
+def _table(fates: Sequence[Fate]) -> str:
+    lines = ["| planted | what it does | caught by | also by | after | seed |", "|---" * 6 + "|"]
+    for fate in fates:
+        what = MUTANTS[fate.name][0] if fate.name in MUTANTS else "no bug: nothing is to be found"
+        caught = fate.rule or ("nothing" if fate.name == _CONTROL else "**NOT CAUGHT**")
+        after = f"{fate.seconds:.0f} s, {fate.turns:,} turns"
+        cells = [fate.name, what, caught, ", ".join(fate.others), after, str(fate.seed)]
+        lines.append("| " + " | ".join(cells) + " |")
+    planted = [fate for fate in fates if fate.name != _CONTROL]
+    caught_all = sum(bool(fate.rule) for fate in planted)
+    return "\n".join(lines) + f"\n\n{caught_all} of {len(planted)} were caught.\n"
+
+
+def _head(seed: int) -> str:
+    around = report.surroundings()
+    return (
+        f"# Planted bugs\n\nMade by `python -m chaos.mutants --seed {seed}` on {around['date']}, "
+        f"revision {around['revision']}.\n\n"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
