@@ -25,6 +25,8 @@
         ├── SessionBusy
         │   └── BusyTimeout
         ├── SessionWaiting
+        ├── NothingPending
+        ├── NotResumable
         ├── AlreadyCommitted
         ├── TurnIdReused
         ├── TurnDiscarded
@@ -156,6 +158,17 @@ class BusyTimeout(SessionBusy, TimeoutError):
 
 class SessionWaiting(TurnError):
     """The session's open turn waits for an approval; nothing may be mixed in."""
+
+
+class NothingPending(TurnError):
+    """What is to be approved or rejected does not wait: it never did, or was decided before."""
+
+
+class NotResumable(TurnError):
+    """The turn that waits cannot go on with this agent or this version of the SDK.
+
+    It was kept parked.
+    """
 
 
 class AlreadyCommitted(TurnError):

@@ -13,6 +13,7 @@ from agents.items import TResponseInputItem
 from agents.memory.session_settings import SessionSettings, coerce_session_settings
 
 from turnwise.durable import install
+from turnwise.durable.parked import parked_now
 from turnwise.errors import InvalidTTL, UnboundSession
 from turnwise.turns import (
     Busyness,
@@ -23,7 +24,7 @@ from turnwise.turns import (
     check_on_error,
     check_session_id,
 )
-from turnwise.types import Absent, Info
+from turnwise.types import Absent, Info, PendingApproval
 
 Items = list[TResponseInputItem]
 SDKSettings = SessionSettings | dict[str, Any] | None
@@ -165,6 +166,17 @@ class Session:
         begun = await self.worker.begin(session_id, turn_id, busy=busy, timeout=timeout)
         async with block(begun, on_error):
             yield TurnSession(begun, self.session_settings, shared=shared)
+
+    # Approvals.
+
+    async def pending(self, session_id: str | None = None) -> list[PendingApproval]:
+        """The calls of tools that wait for an approval, in order; none if no turn is parked.
+
+        `Runner.resume` takes their ids, in any process.
+        """
+        worker = self.worker
+        parked = await parked_now(worker.store, worker.codec, self.named(session_id))
+        return [] if parked is None else parked.pending
 
     # For operators.
 

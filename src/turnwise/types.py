@@ -138,6 +138,22 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class PendingApproval:
+    """One call of a tool that waits for an approval.
+
+    `id` is Turnwise's own, and names this very call: a model's `call_id` can come twice.
+    `arguments` is the text that the model gave.
+    """
+
+    id: str
+    tool_name: str
+    arguments: str
+    agent_name: str
+    call_id: str
+    turn_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Duplicate:
     """A turn with this id is finished, or (without a record) on its way with other content.
 

@@ -226,7 +226,7 @@ async def test_a_limit_of_the_run_or_of_the_session_bounds_what_the_model_sees(
 
 
 @pytest.mark.parametrize("approved", [True, False])
-async def test_an_approved_run_goes_on_as_another_turn(session: Session, approved: bool) -> None:
+async def test_an_approved_run_goes_on_in_the_same_turn(session: Session, approved: bool) -> None:
     ran: list[str] = []
 
     @function_tool(needs_approval=True)
@@ -235,19 +235,19 @@ async def test_an_approved_run_goes_on_as_another_turn(session: Session, approve
         return "deleted"
 
     helper = agent(calls("delete"), says("gone"), tools=[delete])
-    asked = await Runner.run(helper, "delete it", session=session)
+    asked = await Runner.run(helper, "delete it", session=session, turn_id="approved")
     assert len(asked.interruptions) == 1
-    assert outline(await session.get_items()) == ["delete it"]
+    assert outline(await session.get_items()) == []
     state = await agents.RunState.from_string(helper, asked.to_state().to_string())
     (interruption,) = state.get_interruptions()
     state.approve(interruption) if approved else state.reject(interruption)
-    result = await Runner.run(helper, state, session=session, turn_id="approved")
+    result = await Runner.run(helper, state, session=session)
     assert result.final_output == "gone"
     assert ran == ["once"] * approved
     first, called, done, said = outline(await session.get_items())
     assert (first, called, said) == ("delete it", "call call_1", "gone")
     assert done.startswith("output call_1")
-    again = await Runner.run(helper, state, session=session, turn_id="approved")
+    again = await Runner.run(helper, "delete it", session=session, turn_id="approved")
     assert again.final_output == "gone"
     assert ran == ["once"] * approved
 

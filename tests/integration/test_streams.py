@@ -353,7 +353,7 @@ async def test_a_turn_that_cannot_begin_is_told_by_the_stream(session: Session) 
     assert await until_idle(session) == ["first"]
 
 
-async def test_an_approved_stream_goes_on_as_another_turn(session: Session) -> None:
+async def test_an_approved_stream_goes_on_in_the_same_turn(session: Session) -> None:
     @function_tool(needs_approval=True)
     def delete() -> str:
         return "deleted"

@@ -6,6 +6,7 @@ An entry is a JSON object. `k` tells its kind, `r` the path of its run:
     start       a tool began; `c` names the call
     end         it ended: with a value, an error, or by its timeout
     restart     all entries of this path before this one are void
+    park        the run waits for an approval; all entries before are in its state (see `parked`)
 
 A path is made of three elements for each run (agent, digest of its input, occurrence), with the
 call between them where a tool runs agents.
@@ -26,6 +27,7 @@ from turnwise.errors import ReplayMismatch, TurnwiseError
 Entry = Mapping[str, Any]
 Key = tuple[Path, Any]
 
+RESUMED = "resumed"
 _RUN = 3
 _SOON = 0.05
 _log = logging.getLogger("turnwise")
@@ -39,6 +41,7 @@ class Replay:
         self.responses: dict[Key, Entry] = {}
         self.started: dict[Key, Entry] = {}
         self.ended: dict[Key, Entry] = {}
+        self.parks = 0
         self._unclaimed: set[Path] = set()
         self._occurrences: Counter[Path] = Counter()
         self._waiting: list[Entry] = []
@@ -60,10 +63,14 @@ class Replay:
             self.ended[path, entry["c"]] = entry
         elif kind == "restart":
             self._drop(path)
+        elif kind == "park":
+            self._drop(())
+            self.parks += 1
 
     def claim(self, parent: Path, agent: str, digest: str) -> tuple[Path, bool]:
         """The path of a run that begins now, and whether an earlier attempt had begun it."""
-        name = (*parent, agent, digest)
+        again = str(self.parks) if digest == RESUMED and self.parks else ""
+        name = (*parent, agent, digest + again)
         path = (*name, self._occurrences[name])
         self._occurrences[name] += 1
         known = path in self._unclaimed

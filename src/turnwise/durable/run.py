@@ -16,7 +16,7 @@ from agents import Agent, AgentsException, RunState, Usage
 from pydantic import BaseModel
 
 from turnwise.durable.failures import passing
-from turnwise.durable.replay import Entry, Replay, replay_of
+from turnwise.durable.replay import RESUMED, Entry, Replay, replay_of
 from turnwise.durable.turn import DurableTurn, HoldsTurn, Path
 from turnwise.errors import TurnwiseError
 
@@ -180,7 +180,7 @@ def being_in(place: Run | Call | None) -> Iterator[None]:
 def digest(input: object) -> str:
     """What tells apart runs of the same agent in the same place, and two runs of one turn_id."""
     if isinstance(input, RunState):
-        return "resumed"
+        return RESUMED
     try:
         text = msgspec.json.encode(input, enc_hook=_plain, order="deterministic")
     except UnicodeEncodeError:  # a lone surrogate, which JSON proper has no form for

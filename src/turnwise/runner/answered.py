@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agents import Agent, RunConfig, SessionSettings
-from agents.result import RunResultBase
+from agents import Agent, RunConfig, RunResult, RunResultStreaming, SessionSettings
 
 from turnwise.durable import Retelling, packed_answer
+from turnwise.durable.parked import began_with, packed_resumed, parked_entry
 from turnwise.errors import AlreadyCommitted
 from turnwise.pairs import paired
 from turnwise.session import Session, effective_limit
-from turnwise.turns import Turn
+from turnwise.turns import Parking, Turn
 
 
 @dataclass
@@ -26,10 +26,19 @@ class Answering:
     agent: Agent[Any]
     input: object
     run_config: RunConfig | Mapping[str, Any] | None = None
+    began: tuple[str, str] | None = None
+    """What the turn began with, if that was another run, which was parked."""
 
-    def keep(self, turn: Turn, result: RunResultBase) -> None:
-        """Let the turn's record hold what a second answer needs; nobody else knows a minted id."""
-        if self.turn_id is not None:
+    def keep(self, turn: Turn, result: RunResult | RunResultStreaming) -> None:
+        """Let the turn's record hold what a second answer needs; nobody else knows a minted id.
+
+        A run that waits for approvals has no answer yet: its turn is parked.
+        """
+        if result.interruptions:
+            turn.parking = self._parking(turn, result)
+        elif self.began is not None:
+            turn.payload = packed_resumed(result, self.began, self.agent, turn.added())
+        elif self.turn_id is not None:
             turn.payload = packed_answer(result, self.agent, self.input, turn.added())
 
     async def again(self, error: AlreadyCommitted) -> Retelling:
@@ -40,6 +49,17 @@ class Answering:
         first = error.end - len(error.items)
         before = await self.session.worker.reader.before(self.session_id, first, self._limit)
         return Retelling(error, self.agent, self.input, paired(before))
+
+    def _parking(self, turn: Turn, result: RunResult | RunResultStreaming) -> Parking:
+        entry = parked_entry(
+            result,
+            turn.turn_id,
+            kept=turn.mark()[0],
+            items=turn.added(),
+            began=self.began or began_with(self.agent, self.input),
+            timeout=self.session.worker.settings.approval_timeout,
+        )
+        return Parking(entry, len(entry["asks"]))
 
     @property
     def _limit(self) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, Unpack
 
 import agents
@@ -15,14 +16,16 @@ from agents import (
 )
 from agents.memory import Session as SDKSession
 
+from turnwise.durable.parked import Decisions
 from turnwise.errors import AlreadyCommitted, UsageError
 from turnwise.runner.answered import Answering
+from turnwise.runner.approvals import Resumption
 from turnwise.runner.blocking import run_until_complete
 from turnwise.runner.options import RunOptions
 from turnwise.runner.sharing import TurnResult, keep_from_caller, may_share
 from turnwise.runner.streaming import STREAM_IDLE_TIMEOUT, streamed
 from turnwise.session import Session
-from turnwise.turns import Busyness, OnError, check_on_error
+from turnwise.turns import Busyness, OnError, Turn, check_on_error
 
 TContext = TypeVar("TContext")
 Input = str | list[TResponseInputItem] | RunState[TContext]
@@ -63,6 +66,10 @@ class Runner:
         if not isinstance(session, Session):
             _check_foreign(session, session_id, turn_id)
             return await agents.Runner.run(starting_agent, input, session=session, **options)
+        if isinstance(input, RunState):
+            resumed = await _resumed(starting_agent, input, session, session_id, turn_id, options)
+            if resumed is not None:
+                return resumed
         shared = may_share(starting_agent, input, options)
         named = session.named(session_id)
         config = options.get("run_config")
@@ -87,6 +94,57 @@ class Runner:
         if shared:
             result.__class__ = TurnResult
         return result
+
+    @classmethod
+    async def resume(
+        cls,
+        agent: Agent[TContext],
+        *,
+        session: Session,
+        session_id: str | None = None,
+        approve: Iterable[str] = (),
+        reject: Mapping[str, str | None] | None = None,
+        busy: Busyness = "wait",
+        timeout: float | None = 30.0,
+        **options: Unpack[RunOptions[TContext]],
+    ) -> RunResult:
+        """Go on with a turn that waits for approvals, in any process; it is committed as one.
+
+        `approve` and `reject` name what `session.pending()` gives, all of it or some: what nobody
+        has decided waits on. With a rejection goes the text that the model sees, or None for the
+        SDK's. `agent` is the one that the turn began with, built anew as need be.
+
+        What is decided is kept before anything is done about it. If this raises, or this process
+        dies, the turn waits again, and the next resume, which need not decide anything, goes on
+        where this one had come to: no tool runs twice. `session.cancel` gives it up.
+
+        Raises NothingPending for what does not wait (any more), NotResumable if the run cannot be
+        restored with this agent and SDK, SessionBusy, and what the run raises.
+        """
+        named = session.named(session_id)
+        decisions = Decisions.of(named, approve, reject)
+        resumption = Resumption(session, named, agent, busy, timeout, options)
+        return await resumption.run(resumption.decided(decisions))
+
+    @classmethod
+    async def resume_streamed(
+        cls,
+        agent: Agent[TContext],
+        *,
+        session: Session,
+        session_id: str | None = None,
+        approve: Iterable[str] = (),
+        reject: Mapping[str, str | None] | None = None,
+        busy: Busyness = "wait",
+        timeout: float | None = 30.0,
+        stream_idle_timeout: float | None = STREAM_IDLE_TIMEOUT,
+        **options: Unpack[RunOptions[TContext]],
+    ) -> RunResultStreaming:
+        """Like `resume`, streamed; to be awaited: it returns when the turn is taken up."""
+        named = session.named(session_id)
+        decisions = Decisions.of(named, approve, reject)
+        resumption = Resumption(session, named, agent, busy, timeout, options)
+        return await resumption.stream(resumption.decided(decisions), stream_idle_timeout)
 
     @classmethod
     def run_sync(
@@ -127,17 +185,40 @@ class Runner:
             return agents.Runner.run_streamed(starting_agent, input, session=session, **options)
         named = session.named(session_id)
         check_on_error(named, on_error)
+        config = options.get("run_config")
+        answering = Answering(session, named, turn_id, starting_agent, input, config)
+
+        async def begin() -> Turn:
+            if isinstance(input, RunState):
+                resumption = Resumption(session, named, starting_agent, "reject", None, options)
+                if await resumption.is_of(input, turn_id):
+                    return await resumption.opened(input, answering)
+            return await session.worker.begin(named, turn_id, busy=busy, timeout=timeout)
+
         return streamed(
             lambda turn: agents.Runner.run_streamed(starting_agent, input, session=turn, **options),
             session,
-            lambda: session.worker.begin(named, turn_id, busy=busy, timeout=timeout),
+            begin,
             session_id=named,
             on_error=on_error,
             idle_timeout=stream_idle_timeout,
-            answering=Answering(
-                session, named, turn_id, starting_agent, input, options.get("run_config")
-            ),
+            answering=answering,
         )
+
+
+async def _resumed(
+    agent: Agent[Any],
+    state: RunState[Any],
+    session: Session,
+    session_id: str | None,
+    turn_id: str | None,
+    options: Any,
+) -> RunResult | None:
+    """The run of a turn that waits for approvals, if this state is of that turn."""
+    resumption = Resumption(session, session.named(session_id), agent, "reject", None, options)
+    if not await resumption.is_of(state, turn_id):
+        return None
+    return await resumption.run(resumption.own(state))
 
 
 def _check_foreign(session: object, session_id: str | None, turn_id: str | None) -> None:

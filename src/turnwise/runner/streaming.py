@@ -33,10 +33,13 @@ def streamed(
     on_error: OnError,
     idle_timeout: float | None,
     answering: Answering,
+    turn: Turn | None = None,
 ) -> RunResultStreaming:
-    """Start the run, and see to its turn."""
+    """Start the run, and see to its turn; `turn` is one that has begun already."""
     install()
     opening = OpeningSession(session, session_id, begin)
+    if turn is not None:
+        opening.adopt(turn)
     result = run(opening)
     result.__class__ = TurnResultStreaming
     turned = cast(TurnResultStreaming, result)
@@ -66,6 +69,10 @@ class OpeningSession:
         """What makes the run durable, once the turn has begun."""
         return self.turn
 
+    def adopt(self, turn: Turn) -> None:
+        """Go on with this turn instead of beginning one."""
+        self.turn = turn
+
     async def open_turn(self) -> Turn:
         """A resumed run calls tools before it asks its session for anything."""
         return (await self._open()).turn
@@ -85,7 +92,7 @@ class OpeningSession:
     async def _open(self) -> TurnSession:
         async with self._lock:
             if self._opened is None:
-                self.turn = await self._begin()
+                self.turn = self.turn or await self._begin()
                 self.turn.on_lost = self.on_lost
                 self._opened = TurnSession(self.turn, self.session_settings, shared=False)
         return self._opened

@@ -4,6 +4,7 @@ from turnwise.turns.begin import Busyness
 from turnwise.turns.block import OnError, block, check_on_error, end
 from turnwise.turns.equipment import worker_name
 from turnwise.turns.ids import check_session_id
+from turnwise.turns.parking import Parking
 from turnwise.turns.settings import Settings, check_number
 from turnwise.turns.turn import Turn
 from turnwise.turns.worker import Worker
@@ -11,6 +12,7 @@ from turnwise.turns.worker import Worker
 __all__ = [
     "Busyness",
     "OnError",
+    "Parking",
     "Settings",
     "Turn",
     "Worker",

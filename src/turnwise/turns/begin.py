@@ -62,6 +62,7 @@ class Beginning:
         self._turn_id = turn_id
         self._base = cached.tip if cached is not None else None
         self._fresh = fresh
+        self.resume = False
 
     @property
     def waited(self) -> float:
@@ -97,6 +98,7 @@ class Beginning:
             self._base,
             worker=self._worker.name,
             fresh=self._fresh,
+            resume=self.resume,
             ticket=None if ticket is None else math.ceil(ticket * 1000),
         )
 
@@ -117,6 +119,11 @@ class Beginning:
                     await wake.wait(min(left, lease, _ASK_AGAIN))
         return latest
 
+    async def _leave_line(self) -> None:
+        """A turn that waits for an approval, or none to resume, leaves a ticket in line."""
+        if self._in_line_since is not None:
+            await to_the_end(self._give_up())
+
     async def _give_up(self) -> None:
         await self._worker.give_up(self._session_id, self._turn_id, self.token)
 
@@ -124,8 +131,12 @@ class Beginning:
         session_id = self._session_id
         if isinstance(answer, Busy | Queued):
             return refusals.busy(session_id, answer)
+        if isinstance(answer, Waiting | Absent):
+            await self._leave_line()
         if isinstance(answer, Waiting):
             return refusals.waiting(session_id, answer)
+        if isinstance(answer, Absent):
+            return refusals.nothing_waits(session_id)
         if isinstance(answer, Full):
             return refusals.queue_full(session_id, answer.limit)
         if isinstance(answer, Duplicate):

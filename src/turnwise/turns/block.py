@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from turnwise.errors import UsageError
 from turnwise.turns.turn import Turn
+from turnwise.turns.waiting import hand_back, park
 
 OnError = Literal["rollback", "keep"]
 """What an exception does to the turn: leave no trace of it, or commit what it had added."""
@@ -23,8 +24,16 @@ def check_on_error(session_id: str, on_error: object) -> None:
 
 
 async def end(turn: Turn, error: BaseException | None, on_error: OnError) -> None:
-    """End a turn as its work ended. A cancellation always rolls it back."""
-    if error is None or (on_error == "keep" and isinstance(error, Exception) and not turn.lost):
+    """End a turn as its work ended. A cancellation always rolls it back.
+
+    One that waits for an approval is parked. One that was taken up again after that, and did not
+    come to its end, waits again.
+    """
+    if error is None and turn.parking is not None:
+        await park(turn, turn.parking)
+    elif error is not None and turn.still_pending is not None:
+        await hand_back(turn, turn.still_pending)
+    elif error is None or (on_error == "keep" and isinstance(error, Exception) and not turn.lost):
         await turn.commit()
     else:
         await turn.roll_back(error)

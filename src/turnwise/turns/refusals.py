@@ -5,6 +5,7 @@ from __future__ import annotations
 from turnwise.errors import (
     HistoryChanged,
     LeaseLost,
+    NothingPending,
     OutcomeUnknown,
     QueueFull,
     SessionBusy,
@@ -42,9 +43,14 @@ def holder(answer: Busy | Queued) -> str:
 
 def waiting(session_id: str, answer: Waiting) -> SessionWaiting:
     return SessionWaiting(
-        f"turn {answer.turn_id!r} waits for an approval; approve or reject it first",
+        f"turn {answer.turn_id!r} waits for an approval; approve or reject it first, with "
+        "Runner.resume, or cancel it",
         session_id=session_id,
     )
+
+
+def nothing_waits(session_id: str) -> NothingPending:
+    return NothingPending("nothing waits for an approval, or not any more", session_id=session_id)
 
 
 def queue_full(session_id: str, limit: int) -> QueueFull:

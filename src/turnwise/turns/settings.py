@@ -17,7 +17,8 @@ class Settings:
     """How a worker runs turns. Times are seconds, sizes bytes as stored.
 
     `lease` is how long a session stays with a worker that no longer answers; it is renewed every
-    third of it. `cache_bytes` bounds the decoded history kept in this process.
+    third of it. `cache_bytes` bounds the decoded history kept in this process. A turn that waits
+    for an approval does so for `approval_timeout`; None: for ever.
     """
 
     lease: float = 15.0
@@ -27,12 +28,15 @@ class Settings:
     cache_bytes: int = 64 * MEBIBYTE
     hooks: tuple[Hook, ...] = ()
     repeatable_tools: Collection[str] = ()
+    approval_timeout: float | None = None
 
     def __post_init__(self) -> None:
         check_number("lease", self.lease, least=0.001, most=_DAY)
         check_number("max_item_bytes", self.max_item_bytes, least=1)
         check_number("max_turn_bytes", self.max_turn_bytes, least=1)
         check_number("cache_bytes", self.cache_bytes)
+        if self.approval_timeout is not None:
+            check_number("approval_timeout", self.approval_timeout)
 
 
 def check_number(name: str, value: object, *, least: float = 0, most: float = 1e15) -> None:

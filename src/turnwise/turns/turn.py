@@ -23,6 +23,7 @@ from turnwise.turns.equipment import Equipment
 from turnwise.turns.ids import mint
 from turnwise.turns.journal import Journal
 from turnwise.turns.lease import Lease
+from turnwise.turns.parking import Parking
 from turnwise.turns.shield import settled, to_the_end
 from turnwise.types import Base, Done, Full, Gone, Grant, Renewed, Stale
 
@@ -57,6 +58,8 @@ class Turn:
         self.ended = False
         self.replay: object | None = None
         self.payload = b""
+        self.parking: Parking | None = None
+        self.still_pending: int | None = None
         self.repeatable_tools = worker.settings.repeatable_tools
         self._worker = worker
         self._token = token
@@ -153,6 +156,33 @@ class Turn:
         finally:
             if self.lost is None:
                 self._tell(TurnRolledBack(*self._names, _name(reason), self._seconds))
+
+    # What parking a turn takes.
+
+    @property
+    def equipment(self) -> Equipment:
+        return self._worker
+
+    @property
+    def token(self) -> str:
+        return self._token
+
+    @property
+    def seconds(self) -> float:
+        """How long it has run."""
+        return self._seconds
+
+    def end_here(self) -> None:
+        """This worker does nothing more in it."""
+        self._end()
+
+    async def quiet(self) -> None:
+        """Return when no renewal is on its way."""
+        await self._lease.stopped()
+
+    def not_ours(self, answer: Stale | Gone) -> TurnError:
+        """What an answer says that the turn is not this worker's any more."""
+        return self._not_ours(answer)
 
     # Inside.
 

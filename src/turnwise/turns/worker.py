@@ -34,9 +34,11 @@ class Worker(Equipment):
         *,
         busy: Busyness = "wait",
         timeout: float | None = 30.0,
+        resume: bool = False,
     ) -> Turn:
         """Open a turn as soon as the session is free; `timeout` in seconds, None for ever.
 
+        `resume` takes up the turn of this id that waits for an approval, or raises NothingPending.
         Raises SessionBusy, BusyTimeout, SessionWaiting, QueueFull; AlreadyCommitted,
         TurnDiscarded or TurnCancelled if the turn_id is finished; StoreError.
         """
@@ -45,6 +47,7 @@ class Worker(Equipment):
         turn_id = mint() if turn_id is None else check_turn_id(session_id, turn_id)
         cached = self.reader.cache.get(session_id)
         beginning = Beginning(self, session_id, turn_id, cached, fresh=fresh)
+        beginning.resume = resume
         try:
             grant = await beginning.granted(busy, timeout)
             past = await self._past(session_id, beginning.token, grant, cached)

@@ -212,6 +212,7 @@ class Verbs(MessageVerbs, EndVerbs):
         if turn.state == "running":
             s.state.extend_journal([state])
             turn.state, turn.parked = "waiting", len(s.state.journal())
+            turn.released += 1
             s.expire()
         return done(s)
 

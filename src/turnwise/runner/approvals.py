@@ -1,0 +1,156 @@
+"""Runs that wait for approvals: taken up by any process, with what was decided about them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import agents
+from agents import Agent, RunResult, RunResultStreaming, RunState
+
+from turnwise.durable import install
+from turnwise.durable.parked import Decisions, Parked, parked_in, parked_now
+from turnwise.errors import (
+    AlreadyCommitted,
+    NothingPending,
+    TurnCancelled,
+    TurnDiscarded,
+)
+from turnwise.runner.answered import Answering
+from turnwise.runner.streaming import streamed
+from turnwise.session import Session, TurnSession
+from turnwise.turns import Busyness, Turn, block, end
+from turnwise.types import Info
+
+GetState = Callable[[Turn, Parked], Awaitable[RunState[Any, Any]]]
+
+
+@dataclass
+class Resumption:
+    """One sending of decisions, to the session of this id."""
+
+    session: Session
+    session_id: str
+    agent: Agent[Any]
+    busy: Busyness
+    timeout: float | None
+    options: Mapping[str, Any]
+
+    async def run(self, state_of: GetState) -> RunResult:
+        """Go on to the end, or to the next approval."""
+        turn = await self.begin()
+        async with block(turn, "rollback"):
+            parked, state = await self.restored(turn, state_of)
+            held = TurnSession(turn, self.session.session_settings, shared=False)
+            result = await agents.Runner.run(self.agent, state, session=held, **self.options)
+            self.answering(turn, parked).keep(turn, result)
+        return result
+
+    async def stream(self, state_of: GetState, idle_timeout: float | None) -> RunResultStreaming:
+        """The same, streamed: returns once the turn is taken up."""
+        turn = await self.begin()
+        try:
+            parked, state = await self.restored(turn, state_of)
+        except BaseException as error:
+            await end(turn, error, "rollback")
+            raise
+        return streamed(
+            lambda held: agents.Runner.run_streamed(
+                self.agent, state, session=held, **self.options
+            ),
+            self.session,
+            self.begin,
+            session_id=self.session_id,
+            on_error="rollback",
+            idle_timeout=idle_timeout,
+            answering=self.answering(turn, parked),
+            turn=turn,
+        )
+
+    async def begin(self) -> Turn:
+        """Take the lease of the turn that waits. Raises NothingPending, SessionBusy."""
+        install()
+        turn_id = await self._open_turn()
+        try:
+            turn = await self.session.worker.begin(
+                self.session_id, turn_id, busy=self.busy, timeout=self.timeout, resume=True
+            )
+        except (AlreadyCommitted, TurnCancelled, TurnDiscarded) as error:
+            raise NothingPending(
+                f"turn {turn_id!r} waits for no approval any more, it has ended",
+                session_id=self.session_id,
+            ) from error
+        turn.still_pending = 0
+        return turn
+
+    async def restored(self, turn: Turn, state_of: GetState) -> tuple[Parked, RunState[Any, Any]]:
+        """The turn as it was when it was parked, and its run."""
+        parked = parked_in(turn.session_id, turn.turn_id, turn.journal.entries)
+        turn.still_pending = len(parked.pending)
+        state = await state_of(turn, parked)
+        turn.still_pending = len(parked.pending)
+        turn.rewind((parked.entry["kept"], [], 0))
+        await turn.add(parked.entry["items"])
+        return parked, state
+
+    async def is_of(self, state: RunState[Any, Any], turn_id: str | None) -> bool:
+        """Whether a state of the application's own is of the run that waits, in this turn."""
+        worker = self.session.worker
+        parked = await parked_now(worker.store, worker.codec, self.session_id)
+        return parked is not None and turn_id in (None, parked.turn_id) and parked.fits(state)
+
+    async def opened(self, state: RunState[Any, Any], answering: Answering) -> Turn:
+        """The turn that waits for this state's approvals, taken up."""
+        turn = await self.begin()
+        try:
+            parked, _ = await self.restored(turn, self.own(state))
+        except BaseException as error:
+            await end(turn, error, "rollback")
+            raise
+        answering.began = parked.began
+        return turn
+
+    async def _open_turn(self) -> str:
+        """The turn that waits, or that another process has taken up, if one is open."""
+        found = await self.session.worker.store.info(self.session_id)
+        if not isinstance(found, Info) or found.open_turn is None:
+            raise NothingPending("nothing waits for an approval", session_id=self.session_id)
+        return found.open_turn.turn_id
+
+    def answering(self, turn: Turn, parked: Parked) -> Answering:
+        return Answering(
+            self.session,
+            self.session_id,
+            turn.turn_id,
+            self.agent,
+            "",
+            self.options.get("run_config"),
+            began=parked.began,
+        )
+
+    def decided(self, new: Decisions) -> GetState:
+        """The run's state restored from the store, with these decisions, which are kept first."""
+
+        async def state_of(turn: Turn, parked: Parked) -> RunState[Any, Any]:
+            fresh = parked.add(new)
+            state = await parked.rebuilt(self.agent, self.options.get("context"))
+            if fresh is not None:
+                await turn.journal.write(fresh.entry())
+            return state
+
+        return state_of
+
+    def own(self, state: RunState[Any, Any]) -> GetState:
+        """The run's state as the application restored and decided it itself."""
+
+        async def state_of(turn: Turn, parked: Parked) -> RunState[Any, Any]:
+            if not parked.fits(state):
+                raise NothingPending(
+                    "this state is not of the run that waits now; session.pending() tells what "
+                    "waits",
+                    session_id=self.session_id,
+                )
+            return state
+
+        return state_of

@@ -1,0 +1,15 @@
+"""What a turn leaves in its journal when it is to wait for approvals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Parking:
+    """How a turn waits: `entry` is the journal's last, `pending` is for how many approvals."""
+
+    entry: Mapping[str, Any]
+    pending: int

@@ -1,0 +1,90 @@
+"""A turn that waits for an approval: kept open without a lease, and taken up again."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+
+from turnwise.errors import StoreError, StoreUnavailable, TurnwiseError
+from turnwise.hooks import TurnLost, TurnParked
+from turnwise.turns import refusals
+from turnwise.turns.parking import Parking
+from turnwise.turns.shield import settled, to_the_end
+from turnwise.turns.turn import Turn
+from turnwise.types import Done
+
+_log = logging.getLogger("turnwise")
+
+
+async def park(turn: Turn, parking: Parking) -> None:
+    """Give the session's lease back with the turn still open, also if the caller is cancelled.
+
+    Raises LeaseLost, SessionGone, OutcomeUnknown, StoreRefused, TurnCancelled, InvalidItem if the
+    entry is no JSON; the turn has ended then too.
+    """
+    if turn.lost is not None:
+        await turn.roll_back(turn.lost)
+        raise turn.lost
+    try:
+        state = turn.equipment.codec.encode(parking.entry)
+    except Exception as error:
+        await turn.roll_back(error)
+        raise
+    turn.end_here()
+    await settled(partial(_park, turn, state, parking.pending))
+
+
+async def _park(turn: Turn, state: bytes, pending: int) -> None:
+    await turn.quiet()
+    store, error = turn.equipment.store, None
+    try:
+        answer = await store.park(turn.session_id, turn.turn_id, turn.token, state)
+    except StoreUnavailable as unavailable:
+        error = refusals.unknown_outcome(turn.session_id, turn.turn_id)
+        error.__cause__ = unavailable
+    except StoreError as refused:
+        raise await _undone(turn, refused) from None
+    else:
+        if isinstance(answer, Done):
+            turn.equipment.tell(
+                TurnParked(turn.session_id, turn.turn_id, pending, len(state), turn.seconds)
+            )
+            return
+        raise _lost(turn, turn.not_ours(answer))
+    raise _lost(turn, error)
+
+
+def _lost(turn: Turn, error: TurnwiseError) -> TurnwiseError:
+    name = type(error).__name__
+    turn.equipment.tell(TurnLost(turn.session_id, turn.turn_id, name, turn.seconds))
+    return error
+
+
+async def _undone(turn: Turn, error: StoreError) -> StoreError:
+    """The store refused it: the session is given free, with its history as it was."""
+    await turn.equipment.give_up(turn.session_id, turn.turn_id, turn.token)
+    _lost(turn, error)
+    return error
+
+
+async def hand_back(turn: Turn, pending: int) -> None:
+    """A turn that was taken up waits again, with all that its journal holds. Never raises.
+
+    `pending` approvals are still to be given.
+    """
+    if turn.ended:
+        return
+    if turn.lost is not None:
+        await turn.roll_back(turn.lost)
+        return
+    turn.end_here()
+    await to_the_end(_hand_back(turn, pending))
+
+
+async def _hand_back(turn: Turn, pending: int) -> None:
+    await turn.quiet()
+    try:
+        await turn.equipment.store.release(turn.session_id, turn.turn_id, turn.token)
+    except StoreError as error:
+        _log.warning("turn %r waits again when its lease runs out: %s", turn.turn_id, error)
+    turn.equipment.tell(TurnParked(turn.session_id, turn.turn_id, pending, 0, turn.seconds))

@@ -1,0 +1,344 @@
+"""Turns that wait for approvals, on every store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import agents
+import pytest
+from agents import Agent, function_tool
+from agents.testing import function_call
+
+from tests.integration.stores import KINDS, Sessions, sessions_on
+from tests.scripted import Script, calls, outline, says, script_of
+from turnwise import NothingPending, NotResumable, PendingApproval, Runner
+from turnwise.errors import SessionWaiting, TurnCancelled, UsageError
+from turnwise.hooks import TurnBegun, TurnCommitted, TurnEvent, TurnParked
+from turnwise.session import Session
+
+
+@pytest.fixture(params=KINDS)
+async def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Sessions]:
+    async with sessions_on(request.param, tmp_path) as made:
+        yield made
+
+
+def agent(*replies: Any, name: str = "agent", tools: list[Any]) -> Agent[Any]:
+    return Agent(name=name, model=Script(*replies), tools=tools)
+
+
+class Clerk:
+    """Agents with two tools that need approval and one that does not; it counts what ran.
+
+    Each agent is a deployment: built anew, with a model that goes on where the last one stopped.
+    """
+
+    def __init__(self) -> None:
+        self.ran: Counter[str] = Counter()
+
+    def agent(self, *replies: Any, without: str = "", name: str = "clerk") -> Agent[Any]:
+        def made(tool: str, asks: bool) -> Any:
+            def run(what: str = "") -> str:
+                self.ran[f"{tool} {what}".strip()] += 1
+                return f"{tool} done"
+
+            return function_tool(run, name_override=tool, needs_approval=asks)
+
+        tools = [made("look", False), made("pay", True), made("send", True)]
+        kept = [tool for tool in tools if tool.name != without]
+        return agent(*replies, name=name, tools=kept)
+
+
+def asks(*names: str, again: str = "") -> Any:
+    return [function_call(name, "{}", call_id=f"of_{name}{again}") for name in names]
+
+
+async def waiting(session: Session, clerk: Clerk, *names: str, **options: Any) -> Any:
+    """Let a run look, then ask for these tools."""
+    bound = session.session_id
+    helper = clerk.agent(asks("look"), asks(*names))
+    result = await Runner.run(helper, "go", session=session, session_id=bound, **options)
+    assert [item.name for item in result.interruptions] == list(names)
+    return result
+
+
+async def test_an_interrupted_run_waits_and_goes_on_elsewhere(sessions: Sessions) -> None:
+    clerk, events = Clerk(), list[TurnEvent]()
+    here = sessions.worker(session_id="s", hooks=(events.append,))
+    await here.add_items([{"role": "user", "content": "before"}])
+    await waiting(here, clerk, "pay", turn_id="t")
+    assert outline(await here.get_items()) == ["before"]
+    (parked,) = [event for event in events if isinstance(event, TurnParked)]
+    assert parked.pending == 1
+
+    there = sessions.worker(session_id="s", hooks=(events.append,))
+    (asked,) = await there.pending()
+    assert asked == PendingApproval(asked.id, "pay", "{}", "clerk", "of_pay", "t")
+    result = await Runner.resume(clerk.agent(says("paid")), session=there, approve=[asked.id])
+    assert result.final_output == "paid"
+    assert clerk.ran == {"look": 1, "pay": 1}
+    assert outline(await here.get_items()) == [
+        "before",
+        "go",
+        "call of_look",
+        "output of_look: look done",
+        "call of_pay",
+        "output of_pay: pay done",
+        "paid",
+    ]
+    begun = [event for event in events if isinstance(event, TurnBegun)]
+    assert [event.resumed for event in begun] == [False, True]
+    assert [type(event) for event in events[-2:]] == [TurnBegun, TurnCommitted]
+    assert await there.pending() == []
+
+
+async def test_nothing_is_mixed_into_a_turn_that_waits(sessions: Sessions) -> None:
+    clerk, session = Clerk(), sessions.worker(session_id="s")
+    await waiting(session, clerk, "pay", turn_id="t")
+    for turn_id in (None, "t", "u"):
+        with pytest.raises(SessionWaiting):
+            await Runner.run(clerk.agent(says("x")), "else", session=session, turn_id=turn_id)
+    with pytest.raises(SessionWaiting):
+        await session.add_items([{"role": "user", "content": "x"}])
+    (asked,) = await session.pending()
+    await Runner.resume(clerk.agent(says("paid")), session=session, approve=[asked.id])
+    again = await Runner.run(clerk.agent(says("x")), "go", session=session, turn_id="t")
+    assert again.final_output == "paid"
+    assert clerk.ran == {"look": 1, "pay": 1}
+
+
+async def test_some_are_decided_now_and_some_later(sessions: Sessions) -> None:
+    clerk, session = Clerk(), sessions.worker(session_id="s")
+    await waiting(session, clerk, "pay", "send")
+    first, second = await session.pending()
+    halfway = await Runner.resume(clerk.agent(says("x")), session=session, approve=[first.id])
+    assert [item.name for item in halfway.interruptions] == ["send"]
+    assert clerk.ran == {"look": 1, "pay": 1}
+    assert await session.pending() == [second]
+    other = sessions.worker(session_id="s")
+    helper = clerk.agent(says("paid, not sent"))
+    result = await Runner.resume(helper, session=other, reject={second.id: "not on my watch"})
+    assert result.final_output == "paid, not sent"
+    assert clerk.ran == {"look": 1, "pay": 1}
+    shown = outline(script_of(helper).asked[0])
+    assert "output of_send: not on my watch" in shown
+    assert outline(await session.get_items()) == [*shown, "paid, not sent"]
+
+
+async def test_an_approval_may_lead_to_another_one(sessions: Sessions) -> None:
+    clerk, session = Clerk(), sessions.worker(session_id="s")
+    await waiting(session, clerk, "pay")
+    (first,) = await session.pending()
+    await Runner.resume(
+        clerk.agent(asks("look", "pay", again="_2")), session=session, approve=[first.id]
+    )
+    (second,) = await session.pending()
+    assert second.id != first.id
+    with pytest.raises(NothingPending, match=first.id):
+        await Runner.resume(clerk.agent(says("x")), session=session, approve=[first.id])
+    assert clerk.ran == {"look": 2, "pay": 1}
+    result = await Runner.resume(clerk.agent(says("all")), session=session, approve=[second.id])
+    assert result.final_output == "all"
+    assert clerk.ran == {"look": 2, "pay": 2}
+    assert len(await session.get_items()) == 10
+
+
+async def test_two_who_resume_at_once_run_the_tool_once(sessions: Sessions) -> None:
+    clerk = Clerk()
+    await waiting(sessions.worker(session_id="s"), clerk, "pay")
+    workers = [sessions.worker(session_id="s") for _ in range(3)]
+    (asked,) = await workers[0].pending()
+    results = await asyncio.gather(
+        *(
+            Runner.resume(clerk.agent(says("paid")), session=worker, approve=[asked.id])
+            for worker in workers
+        ),
+        return_exceptions=True,
+    )
+    done = [result for result in results if isinstance(result, agents.RunResult)]
+    assert [result.final_output for result in done] == ["paid"]
+    assert [type(result) for result in results if result not in done] == [NothingPending] * 2
+    assert clerk.ran == {"look": 1, "pay": 1}
+
+
+async def test_what_does_not_wait_is_refused(sessions: Sessions) -> None:
+    clerk, session = Clerk(), sessions.worker(session_id="s")
+    assert await session.pending() == []
+    with pytest.raises(NothingPending):
+        await Runner.resume(clerk.agent(says("x")), session=session, approve=["a"])
+    await waiting(session, clerk, "pay")
+    (asked,) = await session.pending()
+    with pytest.raises(NothingPending, match="other"):
+        await Runner.resume(clerk.agent(says("x")), session=session, approve=[asked.id, "other"])
+    with pytest.raises(UsageError, match="nothing is decided"):
+        await Runner.resume(clerk.agent(says("x")), session=session)
+    with pytest.raises(UsageError, match="approved and rejected"):
+        await Runner.resume(
+            clerk.agent(says("x")), session=session, approve=[asked.id], reject={asked.id: None}
+        )
+    assert await session.pending() == [asked]
+    assert clerk.ran == {"look": 1}
+
+
+async def test_a_run_that_fails_after_the_approval_waits_again(sessions: Sessions) -> None:
+    clerk, session = Clerk(), sessions.worker(session_id="s")
+    await waiting(session, clerk, "pay")
+    (asked,) = await session.pending()
+    with pytest.raises(OSError, match="down"):
+        broken = clerk.agent(OSError("down"))
+        await Runner.resume(broken, session=session, approve=[asked.id])
+    assert await session.pending() == []  # it is decided
+    with pytest.raises(SessionWaiting):
+        await Runner.run(clerk.agent(says("x")), "else", session=session)
+    result = await Runner.resume(clerk.agent(says("paid")), session=session)
+    assert result.final_output == "paid"
+    assert clerk.ran == {"look": 1, "pay": 1}
+
+
+@pytest.mark.parametrize("change", ["agent", "tool", "schema"])
+async def test_what_cannot_be_restored_is_refused_and_kept(
+    sessions: Sessions, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clerk, session = Clerk(), sessions.worker(session_id="s")
+    await waiting(session, clerk, "pay")
+    (asked,) = await session.pending()
+    helper = clerk.agent(says("x"), without="pay" if change == "tool" else "")
+    if change == "agent":
+        helper = clerk.agent(says("x"), name="another")
+    with monkeypatch.context() as older:
+        if change == "schema":
+            older.setattr("agents.run_state.SUPPORTED_SCHEMA_VERSIONS", {"1.0"})
+        with pytest.raises(NotResumable):
+            await Runner.resume(helper, session=session, approve=[asked.id])
+    assert await session.pending() == [asked]
+    assert clerk.ran == {"look": 1}
+    result = await Runner.resume(clerk.agent(says("paid")), session=session, approve=[asked.id])
+    assert result.final_output == "paid"
+
+
+@pytest.mark.parametrize("context", [{"user": 1}, ["no mapping"], {"no": object()}])
+async def test_a_context_that_is_a_mapping_of_json_is_kept(
+    sessions: Sessions, context: Any
+) -> None:
+    seen: list[Any] = []
+
+    @function_tool(needs_approval=True)
+    def pay(wrapper: agents.RunContextWrapper[Any]) -> str:
+        seen.append(wrapper.context)
+        return "paid"
+
+    session = sessions.worker(session_id="s")
+    helper = agent(calls("pay"), says("done"), tools=[pay])
+    await Runner.run(helper, "go", session=session, context=context)
+    (asked,) = await session.pending()
+    if context != {"user": 1}:
+        with pytest.raises(UsageError, match="context="):
+            await Runner.resume(helper, session=session, approve=[asked.id])
+        await Runner.resume(helper, session=session, approve=[asked.id], context=context)
+        assert seen == [context]
+        assert seen[0] is context
+    else:
+        await Runner.resume(helper, session=session, approve=[asked.id])
+        assert seen == [{"user": 1}]
+
+
+async def test_agents_side_by_side_may_use_the_same_call_id(sessions: Sessions) -> None:
+    ran: list[str] = []
+
+    @function_tool(needs_approval=True)
+    def pay(amount: int) -> str:
+        ran.append(f"paid {amount}")
+        return f"paid {amount}"
+
+    def team(*replies: Any) -> Agent[Any]:
+        def answer(given: list[Any]) -> Any:
+            amount = next(i["content"] for i in given if i.get("role") == "user")
+            if any(i.get("type") == "function_call_output" for i in given):
+                return says(f"did {amount}")
+            return calls("pay", "same", f'{{"amount": {amount}}}')
+
+        cashier = agent(answer, name="cashier", tools=[pay])
+        ask = cashier.as_tool("ask", "")
+        return agent(*replies, name="boss", tools=[ask])
+
+    session = sessions.worker(session_id="s")
+    both = [function_call("ask", f'{{"input": "{n}"}}', call_id=f"ask_{n}") for n in (1, 2)]
+    await Runner.run(team(both), "go", session=session)
+    one, two = await session.pending()
+    assert (one.call_id, two.call_id) == ("same", "same")
+    assert (one.arguments, two.arguments) == ('{"amount": 1}', '{"amount": 2}')
+    assert one.id != two.id
+    there = sessions.worker(session_id="s")
+    await Runner.resume(team(says("x")), session=there, reject={two.id: "no"})
+    assert ran == []
+    assert await there.pending() == [one]
+    result = await Runner.resume(team(says("done")), session=session, approve=[one.id])
+    assert result.final_output == "done"
+    assert ran == ["paid 1"]
+    assert outline(await session.get_items())[0] == "go"
+
+
+async def test_a_stream_waits_and_is_resumed_as_one(sessions: Sessions) -> None:
+    clerk, session = Clerk(), sessions.worker(session_id="s")
+    streamed = Runner.run_streamed(clerk.agent(asks("look"), asks("pay")), "go", session=session)
+    async for _ in streamed.stream_events():
+        pass
+    assert [item.name for item in streamed.interruptions] == ["pay"]
+    (asked,) = await session.pending()
+    there = sessions.worker(session_id="s")
+    result = await Runner.resume_streamed(
+        clerk.agent(says("paid")), session=there, approve=[asked.id]
+    )
+    names = [e.name async for e in result.stream_events() if e.type == "run_item_stream_event"]
+    assert names == ["tool_output", "message_output_created"]
+    assert clerk.ran == {"look": 1, "pay": 1}
+    assert len(await session.get_items()) == 6
+    with pytest.raises(NothingPending):
+        await Runner.resume_streamed(clerk.agent(says("x")), session=there, approve=[asked.id])
+
+
+async def test_a_stream_that_is_cancelled_after_the_approval_waits_again(
+    sessions: Sessions,
+) -> None:
+    clerk, session = Clerk(), sessions.worker(session_id="s")
+    await waiting(session, clerk, "pay")
+    (asked,) = await session.pending()
+    result = await Runner.resume_streamed(
+        clerk.agent(says("x")), session=session, approve=[asked.id]
+    )
+    result.cancel()
+    async for _ in result.stream_events():
+        pass
+    final = await Runner.resume(clerk.agent(says("paid")), session=session)
+    assert final.final_output == "paid"
+    assert clerk.ran["pay"] <= 1
+
+
+async def test_the_sdk_s_own_way_of_resuming_resumes_the_turn(sessions: Sessions) -> None:
+    clerk, session = Clerk(), sessions.worker(session_id="s")
+    asked = await waiting(session, clerk, "pay", turn_id="t")
+    helper = clerk.agent(says("paid"))
+    state = await agents.RunState.from_string(helper, asked.to_state().to_string())
+    state.approve(state.get_interruptions()[0])
+    result = await Runner.run(helper, state, session=sessions.worker(), session_id="s")
+    assert result.final_output == "paid"
+    assert clerk.ran == {"look": 1, "pay": 1}
+    assert len(await session.get_items()) == 6
+    assert await session.pending() == []
+
+
+async def test_a_turn_that_waits_can_be_cancelled(sessions: Sessions) -> None:
+    clerk, session = Clerk(), sessions.worker(session_id="s")
+    await waiting(session, clerk, "pay", turn_id="t")
+    (asked,) = await session.pending()
+    await session.worker.store.cancel("s", "t")
+    assert await session.pending() == []
+    with pytest.raises(NothingPending):
+        await Runner.resume(clerk.agent(says("x")), session=session, approve=[asked.id])
+    with pytest.raises(TurnCancelled):
+        await Runner.run(clerk.agent(says("x")), "go", session=session, turn_id="t")
+    assert outline(await session.get_items()) == []
