@@ -47,6 +47,7 @@ HOPELESS: tuple[type[BaseException], ...] = (
 )
 """Errors after which another attempt would end the same way: the message is given up at once."""
 
+_LOOK = 0.02
 _NOT_OURS = (LeaseLost, SessionGone, StoreUnavailable)
 
 
@@ -133,6 +134,18 @@ class Running:
                 visit.state, visit.pause = "failed", self.policy.pause(turn.failures + 1)
             break
         return visit
+
+    async def drain(self, session_id: str) -> int:
+        """Run messages until none waits, or the session waits for an approval: how many."""
+        count, look = 0, _LOOK
+        while (visit := await self.visit(session_id)).state not in ("idle", "waiting"):
+            count += len(visit.finished)
+            look = min(1.0, 2 * look) if visit.state == "busy" else _LOOK
+            if visit.state != "more":
+                await asyncio.sleep(
+                    min(look, visit.pause) if visit.state == "busy" else visit.pause
+                )
+        return count + len(visit.finished)
 
     async def _run(self, turn: MessageTurn) -> bool:
         """Run it to its end; False if another attempt is needed."""
