@@ -25,7 +25,7 @@ def excerpt(history: History, violation: Violation) -> list[str]:
         if x.call in numbers
     ]
     if events:
-        start, end = min(events)[0] - 5.0, max(events)[0]
+        start, end = min(map(_time, events)) - 5.0, max(map(_time, events))
         events += [
             (
                 f.start,
@@ -34,8 +34,12 @@ def excerpt(history: History, violation: Violation) -> list[str]:
             for f in history.faults
             if f.start <= end and (f.end or f.start) >= start
         ]
-    lines = [f"{time - zero:10.3f}  {text}" for time, text in sorted(events)]
+    lines = [f"{time - zero:10.3f}  {text}" for time, text in sorted(events, key=_time)]
     return [*_shortened(lines), *_stored(history, violation)]
+
+
+def _time(event: tuple[float, str]) -> float:
+    return event[0]
 
 
 def _shortened(lines: list[str]) -> list[str]:
