@@ -31,6 +31,7 @@
         ├── TurnIdReused
         ├── TurnDiscarded
         ├── TurnCancelled
+        ├── DeadLettered
         ├── StreamIdle
         ├── LeaseLost
         ├── HistoryChanged
@@ -207,7 +208,38 @@ class TurnDiscarded(TurnError):
 
 
 class TurnCancelled(TurnError):
-    """The turn was cancelled on request; history is as it was before it."""
+    """The turn was cancelled on request, from wherever.
+
+    History is as it was before it; or, if it was interrupted (`kept`), holds what the turn had
+    finished. `running_tools` names tools that went on all the same, or may have: their results
+    were discarded.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        session_id: str,
+        kept: bool = False,
+        running_tools: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message, session_id=session_id)
+        self.kept = kept
+        self.running_tools = running_tools
+
+
+class DeadLettered(TurnError):
+    """The message of this turn was given up after its last attempt; it did not become history.
+
+    `letter_id` names its dead letter; `reason` is the last error, as far as that is known.
+    """
+
+    def __init__(
+        self, message: str, *, session_id: str, letter_id: str = "", reason: str = ""
+    ) -> None:
+        super().__init__(message, session_id=session_id)
+        self.letter_id = letter_id
+        self.reason = reason
 
 
 class StreamIdle(TurnError):

@@ -7,7 +7,7 @@ those of the Responses API as the Agents SDK knows them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Item = Mapping[str, Any]
@@ -48,6 +48,40 @@ def paired(items: Sequence[Item], before: Item | None = None) -> list[Any]:
     return [item for index, item in enumerate(items) if index not in dropped]
 
 
+def open_calls(items: Sequence[Item]) -> list[Item]:
+    """The calls without an output behind them, in order."""
+    waiting: dict[Key, list[int]] = {}
+    for index, item in enumerate(items):
+        if (call := _call(item)) is not None:
+            waiting.setdefault(call, []).append(index)
+        elif (output := _output(item)) is not None and waiting.get(output):
+            waiting[output].pop(0)
+    return [items[index] for index in sorted(i for left in waiting.values() for i in left)]
+
+
+def output_saying(call: Item, text: str) -> dict[str, Any] | None:
+    """An output of this call that says `text`; None for kinds whose outputs are no texts."""
+    kind = _kind(call)
+    if kind not in _SAYING:
+        return None
+    output = {"type": _CALLS[kind][0], "call_id": call.get("call_id"), **_SAYING[kind](text)}
+    if call.get("caller") is not None:
+        output["caller"] = call["caller"]
+    return output
+
+
+def _shell(text: str) -> dict[str, Any]:
+    outcome = {"type": "exit", "exit_code": 1}
+    return {"output": [{"stdout": "", "stderr": text, "outcome": outcome}]}
+
+
+_SAYING: dict[str, Callable[[str], dict[str, Any]]] = {
+    "function_call": lambda text: {"output": text},
+    "custom_tool_call": lambda text: {"output": text},
+    "local_shell_call": lambda text: {"output": text},
+    "apply_patch_call": lambda text: {"output": text, "status": "failed"},
+    "shell_call": _shell,
+}
 _HALVES = {*_CALLS, *_OUTPUTS, "reasoning"}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
 from types import TracebackType
@@ -12,19 +12,23 @@ from typing import Any, Self, cast
 from agents.items import TResponseInputItem
 from agents.memory.session_settings import SessionSettings, coerce_session_settings
 
+from turnwise import background
+from turnwise.background import Agents, DeadLetter, Policy, Receipt, Running, Status
 from turnwise.durable import install
 from turnwise.durable.parked import parked_now
 from turnwise.errors import InvalidTTL, UnboundSession
 from turnwise.turns import (
+    GRACE,
     Busyness,
     OnError,
     Turn,
     Worker,
     block,
+    cancel,
     check_on_error,
     check_session_id,
 )
-from turnwise.types import Absent, Info, PendingApproval
+from turnwise.types import Absent, Cancellation, Info, PendingApproval
 
 Items = list[TResponseInputItem]
 SDKSettings = SessionSettings | dict[str, Any] | None
@@ -153,8 +157,10 @@ class Session:
         """All that happens in the block is one turn: committed at its end, or rolled back.
 
         `busy` says what to do while another turn runs: "wait" in line for up to `timeout` seconds
-        (None: for ever), or "reject". `on_error="keep"` commits on an exception what was added
-        until then. `shared` hands out the cache's own items, which must not be changed.
+        (None: for ever), or "reject"; or end that turn and wait likewise, behind those who do so
+        already: "interrupt" keeps what it has finished, "rollback" nothing. `on_error="keep"`
+        commits on an exception what was added until then. `shared` hands out the cache's own items,
+        which must not be changed.
 
         Raises SessionBusy, BusyTimeout, QueueFull, SessionWaiting; AlreadyCommitted,
         TurnDiscarded, TurnCancelled if the turn_id is finished; LeaseLost, HistoryChanged,
@@ -167,6 +173,72 @@ class Session:
         async with block(begun, on_error):
             yield TurnSession(begun, self.session_settings, shared=shared)
 
+    # Background turns.
+
+    async def submit(
+        self,
+        session_id: str | None,
+        input: str | Items,
+        *,
+        agent: str,
+        turn_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Receipt:
+        """Leave a message for a background worker; returns when it is durable.
+
+        `agent` names the agent that is to answer, `metadata` (JSON) goes with the message. A
+        turn_id makes it safe to send again: it is run once, and the receipt is the same. Raises
+        QueueFull, TurnIdReused, InvalidItem, InvalidTurnId; OutcomeUnknown if the store stopped
+        answering.
+        """
+        named = self.named(session_id)
+        return await background.submit(
+            self.worker, named, cast("Any", input), agent, turn_id, metadata
+        )
+
+    def receipt(self, session_id: str | None, turn_id: str) -> Receipt:
+        """The receipt of a message that was submitted here or elsewhere. No I/O."""
+        return Receipt(self.named(session_id), turn_id, self.worker)
+
+    async def status(self, session_id: str | None, turn_id: str) -> Status:
+        """What became of a turn so far."""
+        return await background.status_of(self.worker, self.named(session_id), turn_id)
+
+    async def drain(
+        self, session_id: str | None, agents: Agents, policy: Policy | None = None
+    ) -> int:
+        """Run the session's waiting messages, in order, until none is left: how many.
+
+        For the job of a queue that the application has: one job after each `submit`. While another
+        turn runs it waits, and a message that failed is tried again after a pause, until it is
+        answered or a dead letter. Cancelled, it gives the turn at hand back for another job.
+        """
+        return await self.running(agents, policy).drain(self.named(session_id))
+
+    def running(self, agents: Agents, policy: Policy | None = None) -> Running:
+        """What runs the messages of this store's sessions, for workers."""
+        return Running(
+            self.worker,
+            agents,
+            policy or Policy(),
+            lambda turn: TurnSession(turn, self.session_settings, shared=False),
+        )
+
+    async def letters(self, count: int = 100, after: str | None = None) -> list[DeadLetter]:
+        """Dead letters of all sessions, the oldest first: those behind the id `after`."""
+        return await background.listed(self.worker, count, after)
+
+    async def retry(self, letter: DeadLetter | str) -> None:
+        """Submit a dead letter's message again, behind what waits; its attempts count anew.
+
+        Raises UsageError if there is no letter of this id, QueueFull.
+        """
+        await background.retry(self.worker, letter)
+
+    async def drop(self, letter: DeadLetter | str) -> None:
+        """Throw a dead letter away, if it is there; its turn stays dead."""
+        await background.drop(self.worker, letter)
+
     # Approvals.
 
     async def pending(self, session_id: str | None = None) -> list[PendingApproval]:
@@ -177,6 +249,25 @@ class Session:
         worker = self.worker
         parked = await parked_now(worker.store, worker.codec, self.named(session_id))
         return [] if parked is None else parked.pending
+
+    async def cancel(
+        self,
+        session_id: str | None = None,
+        turn_id: str | None = None,
+        *,
+        reason: str | None = None,
+        timeout: float = GRACE,
+    ) -> Cancellation:
+        """End a turn, whichever process runs it, and tell what became of it.
+
+        Without a turn_id the one that is open: running, dead or waiting for an approval. Its worker
+        is told at once, and has `timeout` seconds to end it; then it is ended without the worker,
+        which can commit nothing any more. Nothing of the turn is kept, and whoever sends its
+        turn_id again gets TurnCancelled. `reason` is for the log and the answer. A caller that
+        still stands in line has no turn yet. Raises StoreError.
+        """
+        named = self.named(session_id)
+        return await cancel(self.worker, named, turn_id, reason=reason, timeout=timeout)
 
     # For operators.
 

@@ -67,10 +67,11 @@ class Grant:
     """The turn is this worker's, for the length of the lease.
 
     `attempt` counts from 1; above 1 it is a takeover, and `journal` is what earlier attempts
-    finished. `released` of them ended in good order, and count against no bound. `history` is what is new since the caller's base; None says *reload*: too much is
-    new for one answer, so `read` it (`tip` and `items` name what to expect).
-    `message` is the queued message that this turn answers, if it came from the queue; of such a
-    turn `attempt` counts each time that the message was taken. `cancelled`: it was asked to stop.
+    finished. `released` of them ended in good order, and count against no bound. `history` is what
+    is new since the caller's base; None says *reload*: too much is new for one answer, so `read` it
+    (`tip` and `items` name what to expect). `message` is the queued message that this turn answers,
+    if it came from the queue; of such a turn `attempt` counts each time that the message was taken.
+    `cancelled`: it was asked to stop.
     """
 
     incarnation: str
@@ -236,6 +237,30 @@ class Cancelled:
     outcome: Literal["flagged", "dropped", "absent"]
     turn_id: str = ""
     worker: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """What became of a turn that a caller wanted to end.
+
+    cancelled   its worker has ended it; `items` of it were kept
+    forced      its worker did not do so in time, and can commit nothing any more
+    dropped     nobody ran it: it was queued, parked or dead, or cancelled before
+    committed   it was part of the history already
+    ended       it has ended in another way: rolled back, given up, or deleted with its session
+    absent      there is no such turn
+
+    `turn_id` is the turn's, `worker` who ran it, as far as that is known. `running_tools` names
+    tools that went on all the same, or may have: async ones that resist, and those in threads.
+    Their results are discarded. None where nobody can tell. `reason` is the caller's.
+    """
+
+    outcome: Literal["cancelled", "forced", "dropped", "committed", "ended", "absent"]
+    turn_id: str = ""
+    worker: str = ""
+    items: int = 0
+    running_tools: tuple[str, ...] | None = ()
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

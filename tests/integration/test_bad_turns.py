@@ -93,26 +93,37 @@ async def test_deleted_in_mid_turn(session: AnySession, other: AnySession) -> No
 
 
 async def test_deleted_and_made_anew_in_mid_turn(session: AnySession, other: AnySession) -> None:
+    async def made_anew() -> None:
+        assert await other.delete("user-1")
+        await other.bind("user-1").add_items([message("anew")])
+
     await session.bind("user-1").add_items([message("one")])
     with pytest.raises(SessionGone, match="session 'user-1'"):
         async with session.turn("user-1", turn_id="turn") as turn:
             await turn.add_items([message("two")])
-            assert await other.delete("user-1")
-            await other.bind("user-1").add_items([message("anew")])
+            anew = asyncio.create_task(made_anew())
+            await asyncio.shield(anew)  # the turn may be told before it asks
+    await anew
     assert await session.bind("user-1").get_items() == [message("anew")]
     await assert_free(session, "user-1")
 
 
 async def test_made_anew_and_held_by_another(session: AnySession, other: AnySession) -> None:
+    theirs = other.turn("user-1", turn_id="turn")
+
+    async def begun_anew() -> None:
+        assert await other.delete("user-1")
+        begun = await theirs.__aenter__()
+        await begun.add_items([message("anew")])
+
     async with other.turn("spare"):
         pass
     with pytest.raises(SessionGone):
         async with session.turn("user-1", turn_id="turn") as turn:
             await turn.add_items([message("two")])
-            assert await other.delete("user-1")
-            theirs = other.turn("user-1", turn_id="turn")
-            begun = await theirs.__aenter__()
-            await begun.add_items([message("anew")])
+            anew = asyncio.create_task(begun_anew())
+            await asyncio.shield(anew)  # the turn may be told before it asks
+    await anew
     await theirs.__aexit__(None, None, None)
     assert await session.bind("user-1").get_items() == [message("anew")]
 

@@ -89,6 +89,12 @@ def unpacked_answer(payload: bytes) -> Answer | None:
     return answer if answer.version == VERSION else None
 
 
+def answer_differs(payload: bytes, agent: str, input: object) -> bool:
+    """Whether the run of this payload is known to have begun with another agent or input."""
+    answer = unpacked_answer(payload) if payload else None
+    return answer is not None and (answer.starting, answer.input) != (agent, digest(input))
+
+
 class _Telling:
     """Finds each thing where the history has it already."""
 

@@ -13,6 +13,7 @@ from agents.tool import default_tool_timeout_error_message
 from turnwise.durable import sdk
 from turnwise.durable.keys import is_repeatable
 from turnwise.durable.outputs import error_of, packed_error, packed_value, value_of
+from turnwise.durable.progress import End
 from turnwise.durable.responses import packed_usage, usage_of
 from turnwise.durable.run import Call, Run, being_in
 from turnwise.errors import TurnwiseError
@@ -76,7 +77,7 @@ class _ToolCall:
     async def made(self, inner: Inner) -> Any:
         """Make the call, and journal its end."""
         try:
-            with being_in(self._place):
+            with being_in(self._place), self._run.replay.progress.running(self._tool):
                 value = await inner()
         except asyncio.CancelledError:
             await self._cancelled()
@@ -84,10 +85,19 @@ class _ToolCall:
         except TurnwiseError:
             raise
         except Exception as error:
+            self._ended(str(error), formatted=True)
             await self._end(**packed_error(error))
             raise
+        self._ended(value)
         await self._end(**self._packed(value))
         return value
+
+    def _ended(self, value: Any, *, formatted: bool = False) -> None:
+        """An interruption keeps this, though the SDK has not added it yet."""
+        end = End(
+            self._tool, value, self._call, formatted or sdk.error_was_formatted(self._context)
+        )
+        self._run.replay.progress.ended(self._run.path, self.name, end)
 
     async def made_by_agent(self, inner: Inner) -> Any:
         """An agent's steps are journaled themselves; its end saves the next worker from them."""
@@ -99,6 +109,7 @@ class _ToolCall:
             raise
         await self._run.replay.check()  # the agent's failure may be a text for the model by now
         if not self._place.is_interrupted:
+            self._ended(value)
             await self._end(**self._packed(value), usage=packed_usage(self._place.usage))
         return value
 
@@ -118,6 +129,7 @@ class _ToolCall:
             await self._end(timeout=True)
 
     async def unknown(self) -> Any:
+        self._ended(UNKNOWN, formatted=True)
         await self._end(value=UNKNOWN, formatted=True)
         sdk.mark_error_formatted(self._context)
         return UNKNOWN
@@ -129,6 +141,7 @@ class _ToolCall:
         if ended.get("timeout"):
             return await self._timed_out()
         if "error" in ended:
+            self._ended(ended["error"][1], formatted=True)
             raise error_of(*ended["error"])
         if ended.get("formatted"):
             sdk.mark_error_formatted(self._context)
@@ -136,7 +149,9 @@ class _ToolCall:
             usage = usage_of(ended["usage"])
             self._context.usage.add(usage)
             self._run.spend(usage)
-        return value_of(ended)
+        value = value_of(ended)
+        self._ended(value)
+        return value
 
     async def _timed_out(self) -> Any:
         """The text is made again, as the SDK makes it: it is made outside of the call."""

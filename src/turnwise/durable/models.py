@@ -11,6 +11,7 @@ from agents.items import TResponseStreamEvent
 from openai.types.responses import ResponseCompletedEvent, ResponseOutputItemDoneEvent
 
 from turnwise.durable.events import events_of
+from turnwise.durable.progress import Response
 from turnwise.durable.replay import Entry
 from turnwise.durable.responses import packed_response, packed_stream, response_of, usage_of
 from turnwise.durable.run import Restart, Run, shape
@@ -127,7 +128,7 @@ class Step:
         if entry is None:
             replay.send()
             return None
-        run.count(partial(usage_of, entry["usage"]))
+        self._count(entry, partial(usage_of, entry["usage"]))
         replay.turn.retold("response", run.agent.name)
         return entry
 
@@ -135,7 +136,14 @@ class Step:
         run = self._run
         entry = {"k": "response", "r": run.path, "n": run.responses, **self._place, **response}
         run.replay.write_later(entry)
+        self._count(entry, usage)
+
+    def _count(self, entry: Entry, usage: Callable[[], Usage]) -> None:
+        run, replay = self._run, self._run.replay
         run.count(usage)
+        if run.above is None:
+            place = run.path, run.responses
+            replay.progress.responded(Response(*place, entry, replay.turn.changes))
 
     def _difference(self, entry: Entry) -> str | None:
         if entry["a"] != self._place["a"]:

@@ -96,6 +96,19 @@ def _seen(value: Any, tool: object, call: Any) -> Any:
     return output if isinstance(output, str) else list(output)
 
 
+def shell_outputs(result: ShellResult) -> list[dict[str, Any]]:
+    """The outputs of commands as an item of the history has them."""
+    return [
+        {
+            "stdout": part.stdout,
+            "stderr": part.stderr,
+            "outcome": {"type": part.outcome.type}
+            | ({} if part.outcome.type == "timeout" else {"exit_code": part.outcome.exit_code}),
+        }
+        for part in result.output
+    ]
+
+
 def _shell(result: ShellResult) -> dict[str, Any]:
     return {
         "output": [

@@ -17,10 +17,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from turnwise.durable.failures import passing
+from turnwise.durable.progress import Progress
 from turnwise.durable.turn import DurableTurn, Path
 from turnwise.errors import ReplayMismatch, TurnwiseError
 
@@ -42,6 +43,7 @@ class Replay:
         self.started: dict[Key, Entry] = {}
         self.ended: dict[Key, Entry] = {}
         self.parks = 0
+        self.progress = Progress()
         self._unclaimed: set[Path] = set()
         self._occurrences: Counter[Path] = Counter()
         self._waiting: list[Entry] = []
@@ -101,6 +103,7 @@ class Replay:
     async def restart(self, path: Path) -> None:
         """Forget what was done under a path; the run there starts again from its input."""
         self._drop(path)
+        self.progress.response = None
         for name in [name for name in self._occurrences if name[: len(path)] == path]:
             del self._occurrences[name]
         await self.write({"k": "restart", "r": path})
@@ -162,6 +165,20 @@ class Replay:
             self._timer = None
         taken, self._waiting = self._waiting, []
         return iter(taken)
+
+    # When the turn is asked to stop.
+
+    def unsaved(self, added: Sequence[Entry]) -> list[Any]:
+        """What is finished of the step at hand and not among the items `added`."""
+        return self.progress.unsaved(added, self.turn.changes)
+
+    def running_tools(self) -> list[str]:
+        """The names of the tools that still run, or may: those in threads are not followed."""
+        return self.progress.running_tools
+
+    async def quiet(self, seconds: float) -> None:
+        """Return when no tool runs, or when that much time is over."""
+        await self.progress.quiet(seconds)
 
     # When it does not fit.
 

@@ -41,20 +41,22 @@ _KINDS: dict[str, Any] = {
 class Retelling:
     """A run that is not run again. Raises TurnIdReused, or `committed` if it cannot be told.
 
-    `before` is the history in front of the turn, as the run was given it.
+    `before` is the history in front of the turn, as the run was given it. Without an `agent` its
+    agents are only names, and nothing is checked.
     """
 
     def __init__(
         self,
         committed: AlreadyCommitted,
-        agent: Agent[Any],
+        agent: Agent[Any] | None,
         input: object,
         before: Sequence[Any],
     ) -> None:
         answer = unpacked_answer(committed.payload)
         if answer is None or answer.items != len(committed.items):
             raise committed
-        _check(committed, answer, agent, input)
+        if agent is not None and input is not None:
+            _check(committed, answer, agent, input)
         self._answer = answer
         self._items = committed.items
         self._agents = _agents(agent, answer.agents)
@@ -184,7 +186,7 @@ def _check(committed: AlreadyCommitted, answer: Answer, agent: Agent[Any], input
         )
 
 
-def _agents(starting: Agent[Any], names: Sequence[str]) -> list[Agent[Any]]:
+def _agents(starting: Agent[Any] | None, names: Sequence[str]) -> list[Agent[Any]]:
     """The agents of these names that can be reached; one without content for any that is gone."""
     known: dict[str, Agent[Any]] = {}
     waiting: list[Any] = [starting]

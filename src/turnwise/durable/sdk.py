@@ -31,6 +31,7 @@ from agents.run_internal.streaming import stream_step_items_to_queue
 from agents.run_internal.turn_preparation import get_output_schema
 from agents.tool import (
     _DEFAULT_FAILURE_HANDLED_ATTR,
+    _SYNC_FUNCTION_TOOL_MARKER,
     _FailureHandlingFunctionToolInvoker,
     _get_function_tool_invoke_context,
     get_function_tool_origin,
@@ -62,6 +63,7 @@ __all__ = [
     "output_item",
     "output_schema",
     "raw_usage_of",
+    "runs_in_thread",
     "set_default_agent_runner",
     "tool_of",
     "usage_of",
@@ -132,6 +134,12 @@ def output_schema(tool: FunctionTool) -> dict[str, Any]:
     }
 
 
+def runs_in_thread(tool: object) -> bool:
+    """Whether it is made of a function that is not async: it cannot be cancelled."""
+    invoker = getattr(tool, "on_invoke_tool", None)
+    return bool(getattr(invoker, _SYNC_FUNCTION_TOOL_MARKER, False))
+
+
 def tool_of(invoker: _FailureHandlingFunctionToolInvoker) -> FunctionTool:
     """The tool whose invoker this is."""
     tool = invoker._function_tool
@@ -194,3 +202,11 @@ def output_item(value: Mapping[str, Any]) -> ResponseOutputItem:
         ResponseOutputItem,
         construct_type(value=dict(value), type_=cast("type[object]", ResponseOutputItem)),
     )
+
+
+async def failure_of(result: RunResultStreaming) -> BaseException | None:
+    """What a streamed run whose loop is over ended with, guardrails still at work included."""
+    if result._input_guardrails_task is not None:
+        await asyncio.wait({result._input_guardrails_task})
+    result._check_errors()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
+    return result._stored_exception

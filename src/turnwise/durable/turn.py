@@ -28,6 +28,8 @@ class DurableTurn(Protocol):
     attempt: int
     journal: Journal
     ended: bool
+    changes: int
+    """How often items were added to it."""
     repeatable_tools: Collection[str]
     replay: object | None
     """Where its runs keep what they share."""

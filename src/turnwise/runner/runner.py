@@ -41,9 +41,11 @@ class Runner:
     A run whose worker died goes on where that worker had come to.
 
     `busy` says what to do while another turn runs on the session: "wait" in line for up to
-    `timeout` seconds (None: for ever), or "reject". `on_error="keep"` commits, when the run raises,
-    what the SDK had saved until then. Everything else is what `agents.Runner` takes. Without a
-    session, or with one that is not of Turnwise's making, a run is the SDK's own.
+    `timeout` seconds (None: for ever), or "reject"; "interrupt" and "rollback" end that turn,
+    keeping what it has finished or nothing of it, and then wait likewise. `on_error="keep"`
+    commits, when the run raises, what the SDK had saved until then. Everything else is what
+    `agents.Runner` takes. Without a session, or with one that is not of Turnwise's making, a run is
+    the SDK's own.
 
     Raises what `Session.turn` raises, and what the run raises.
     """

@@ -1,25 +1,38 @@
 """A turn's life, and changes between turns; everything below the Agents SDK's own types."""
 
-from turnwise.turns.begin import Busyness
+from turnwise.turns.begin import Busyness, finished_error
 from turnwise.turns.block import OnError, block, check_on_error, end
+from turnwise.turns.cancel import GRACE, cancel
 from turnwise.turns.equipment import worker_name
-from turnwise.turns.ids import check_session_id
+from turnwise.turns.ids import check_session_id, check_turn_id, mint
+from turnwise.turns.messages import MessageTurn, next_turn
 from turnwise.turns.parking import Parking
+from turnwise.turns.refusals import queue_full
 from turnwise.turns.settings import Settings, check_number
+from turnwise.turns.shield import settled
 from turnwise.turns.turn import Turn
 from turnwise.turns.worker import Worker
 
 __all__ = [
+    "GRACE",
     "Busyness",
+    "MessageTurn",
     "OnError",
     "Parking",
     "Settings",
     "Turn",
     "Worker",
     "block",
+    "cancel",
     "check_number",
     "check_on_error",
     "check_session_id",
+    "check_turn_id",
     "end",
+    "finished_error",
+    "mint",
+    "next_turn",
+    "queue_full",
+    "settled",
     "worker_name",
 ]

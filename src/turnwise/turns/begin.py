@@ -10,9 +10,11 @@ from turnwise.cache import Past
 from turnwise.errors import AlreadyCommitted, BusyTimeout, TurnwiseError, UsageError
 from turnwise.hooks import TurnWaited
 from turnwise.turns import refusals
+from turnwise.turns.cancel import cancel
 from turnwise.turns.equipment import Equipment
 from turnwise.turns.ids import mint
 from turnwise.turns.shield import to_the_end
+from turnwise.turns.summons import Summons
 from turnwise.types import (
     Absent,
     Busy,
@@ -24,8 +26,13 @@ from turnwise.types import (
     Waiting,
 )
 
-Busyness = Literal["wait", "reject"]
-"""What to do about a busy session: stand in line for it, or raise SessionBusy at once."""
+Busyness = Literal["wait", "reject", "interrupt", "rollback"]
+"""What to do about a busy session.
+
+Stand in line for it ("wait"), or raise SessionBusy at once ("reject"). Or end the turn that runs,
+and stand in line behind those who wait already: "interrupt" lets it keep what it has finished,
+"rollback" leaves no trace of it.
+"""
 
 _ASK_AGAIN = 5.0
 _ASK_SOON = 0.05
@@ -55,6 +62,7 @@ class Beginning:
         self, worker: Equipment, session_id: str, turn_id: str, cached: Past | None, *, fresh: bool
     ) -> None:
         self.token = mint()
+        self.summons = Summons(worker.store, self.token)
         self.sent = 0.0
         self._in_line_since: float | None = None
         self._worker = worker
@@ -79,8 +87,8 @@ class Beginning:
         timeout = _checked(self._session_id, timeout)
         try:
             answer = await self._ask()
-            if busy == "wait" and isinstance(answer, Busy):
-                answer = await self._in_line(answer, timeout)
+            if busy != "reject" and isinstance(answer, Busy):
+                answer = await self._in_line(answer, busy, timeout)
         except asyncio.CancelledError:
             await to_the_end(self._give_up())
             raise
@@ -90,6 +98,7 @@ class Beginning:
 
     async def _ask(self, ticket: float | None = None) -> Answer:
         self.sent = self._worker.now()
+        self.summons.heard = False
         return await self._worker.store.begin(
             self._session_id,
             self._turn_id,
@@ -102,11 +111,12 @@ class Beginning:
             ticket=None if ticket is None else math.ceil(ticket * 1000),
         )
 
-    async def _in_line(self, answer: Busy, timeout: float) -> Answer:
+    async def _in_line(self, answer: Busy, busy: Busyness, timeout: float) -> Answer:
         """Wait for our turn: woken by whoever ends theirs, or when a lease may have run out."""
         self._in_line_since, last = self.sent, self.sent + timeout
         self._worker.tell(TurnWaited(self._session_id, self._turn_id, answer.worker))
         latest: Answer = answer
+        in_the_way = None if busy == "wait" else answer.turn_id
         async with self._worker.store.woken(self.token) as wake:
             while isinstance(latest, Busy | Queued):
                 left = last - self._worker.now()
@@ -114,10 +124,18 @@ class Beginning:
                     await to_the_end(self._give_up())
                     raise self._timeout(latest, timeout)
                 latest = await self._ask(ticket=left)
-                if isinstance(latest, Queued):
+                if isinstance(latest, Queued) and in_the_way is not None:
+                    await self._end_turn(in_the_way, busy)
+                    in_the_way = None
+                elif isinstance(latest, Queued):
                     lease = max(_ASK_SOON, latest.remaining / 1000)
                     await wake.wait(min(left, lease, _ASK_AGAIN))
         return latest
+
+    async def _end_turn(self, turn_id: str, busy: Busyness) -> None:
+        """End the turn that is in the way, unless it is this very one, sent before."""
+        if turn_id != self._turn_id:
+            await cancel(self._worker, self._session_id, turn_id, keep=busy == "interrupt")
 
     async def _leave_line(self) -> None:
         """A turn that waits for an approval, or none to resume, leaves a ticket in line."""
@@ -145,19 +163,7 @@ class Beginning:
         return refusals.not_ours(session_id, self._turn_id, incarnation, Stale(incarnation))
 
     async def _finished(self, answer: Duplicate) -> TurnwiseError:
-        unfinished = refusals.unfinished(self._session_id, self._turn_id, answer)
-        if unfinished is not None:
-            return unfinished
-        return AlreadyCommitted(
-            f"turn {self._turn_id!r} is part of the history already and did not run again; "
-            "`items` of this error is what it added",
-            session_id=self._session_id,
-            turn_id=self._turn_id,
-            items=await self._worker.reader.added(self._session_id, answer),
-            committed_at=answer.record.at / 1000 if answer.record else 0.0,
-            payload=answer.record.payload if answer.record else b"",
-            end=answer.end,
-        )
+        return await finished_error(self._worker, self._session_id, self._turn_id, answer)
 
     def _timeout(self, answer: Busy | Queued, timeout: float) -> BusyTimeout:
         return BusyTimeout(
@@ -165,3 +171,22 @@ class Beginning:
             "with a longer timeout",
             session_id=self._session_id,
         )
+
+
+async def finished_error(
+    worker: Equipment, session_id: str, turn_id: str, answer: Duplicate
+) -> TurnwiseError:
+    """What is told to who sends a finished turn again."""
+    unfinished = refusals.unfinished(session_id, turn_id, answer)
+    if unfinished is not None:
+        return unfinished
+    return AlreadyCommitted(
+        f"turn {turn_id!r} is part of the history already and did not run again; "
+        "`items` of this error is what it added",
+        session_id=session_id,
+        turn_id=turn_id,
+        items=await worker.reader.added(session_id, answer),
+        committed_at=answer.record.at / 1000 if answer.record else 0.0,
+        payload=answer.record.payload if answer.record else b"",
+        end=answer.end,
+    )

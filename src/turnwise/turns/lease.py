@@ -28,6 +28,7 @@ class Lease:
         self._loop = asyncio.get_running_loop()
         self._heartbeat: asyncio.Task[None] | None = None
         self._stopped = False
+        self._in_a_hurry = False
         self._timer = self._loop.call_at(start + length / 3, self._beat)
 
     @property
@@ -42,6 +43,17 @@ class Lease:
         if stands:
             self._end = sent + self._length
         return stands
+
+    def hurry(self) -> None:
+        """Renew it in the background now: the store has something to say."""
+        if self._stopped:
+            return
+        beat = self._heartbeat
+        if beat is None or beat.done():
+            self._timer.cancel()
+            self._beat()
+        else:  # which may have been answered before
+            self._in_a_hurry = True
 
     def stop(self) -> None:
         """Renew it no more. A renewal on its way is called off."""
@@ -74,5 +86,8 @@ class Lease:
             stalled = self._loop.time() > until + pause
             if self.overdue and not stalled and not self._stopped:
                 self._ended(error)
+        if self._in_a_hurry:
+            pause = 0.0
+        self._in_a_hurry = False
         if not self._stopped:
             self._timer = self._loop.call_later(pause, self._beat)

@@ -66,14 +66,6 @@ class MessageTurn(Turn):
             raise self._gone_wrong(self._not_ours(answer))
         self._tell(TurnDeadLettered(*self._names, self.failures + 1, reason, self._seconds))
 
-    async def stop(self, letter: bytes) -> None:
-        """Park it with a dead letter in its journal, so that its session stands still."""
-        self._end()
-        call = partial(self._worker.store.park, self.session_id, self.turn_id, self._token, letter)
-        answer = await settled(call)
-        if not isinstance(answer, Done):
-            raise self._gone_wrong(self._not_ours(answer))
-
     def _gone_wrong(self, error: TurnwiseError) -> TurnwiseError:
         self._tell(TurnLost(*self._names, type(error).__name__, self._seconds))
         return error

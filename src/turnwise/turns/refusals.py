@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from turnwise.errors import (
+    DeadLettered,
     HistoryChanged,
     LeaseLost,
     NothingPending,
@@ -17,6 +18,7 @@ from turnwise.errors import (
     TurnDiscarded,
     TurnError,
 )
+from turnwise.turns.stopped import running_tools
 from turnwise.types import Busy, Duplicate, Queued, Stale, Waiting
 
 
@@ -77,15 +79,26 @@ def unfinished(session_id: str, turn_id: str, answer: Duplicate) -> TurnError | 
             "its tools may have run. Send the message with a new turn_id if it is still wanted",
             session_id=session_id,
         )
-    if kind == "cancelled":
-        return cancelled(session_id, turn_id)
+    if kind == "cancelled" and answer.record is not None:
+        error = cancelled(session_id, turn_id, kept=answer.record.items > 0)
+        error.running_tools = running_tools(answer.record.payload)
+        return error
+    if kind == "dead" and answer.record is not None:
+        return DeadLettered(
+            f"the message of turn {turn_id!r} was given up. Retry its dead letter, or send the "
+            "message with a new turn_id",
+            session_id=session_id,
+            letter_id=answer.record.payload.decode(),
+        )
     return None
 
 
-def cancelled(session_id: str, turn_id: str) -> TurnCancelled:
+def cancelled(session_id: str, turn_id: str, *, kept: bool) -> TurnCancelled:
+    left = "holds what it had finished" if kept else "is as it was before it"
     return TurnCancelled(
-        f"turn {turn_id!r} was cancelled on request; history is as it was before it",
+        f"turn {turn_id!r} was cancelled on request; history {left}",
         session_id=session_id,
+        kept=kept,
     )
 
 

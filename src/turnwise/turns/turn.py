@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
-from turnwise.cache import Item, Past
-from turnwise.codec import DecodeError
+from turnwise.cache import Past
 from turnwise.errors import (
     HistoryChanged,
     LeaseLost,
@@ -17,21 +18,27 @@ from turnwise.errors import (
     TurnwiseError,
     UsageError,
 )
-from turnwise.hooks import TurnCommitted, TurnLost, TurnReplayed, TurnRolledBack
-from turnwise.turns import refusals
+from turnwise.errors import TurnCancelled as Cancelled
+from turnwise.hooks import TurnCancelled, TurnCommitted, TurnLost, TurnReplayed, TurnRolledBack
+from turnwise.turns import refusals, stopped
+from turnwise.turns.contents import Contents, Lost
 from turnwise.turns.equipment import Equipment
 from turnwise.turns.ids import mint
 from turnwise.turns.journal import Journal
 from turnwise.turns.lease import Lease
 from turnwise.turns.parking import Parking
 from turnwise.turns.shield import settled, to_the_end
-from turnwise.types import Base, Done, Full, Gone, Grant, Renewed, Stale
+from turnwise.turns.summons import Summons
+from turnwise.types import Done, Full, Gone, Grant, Manner, Renewed, Stale
 
-Lost = TurnError | StoreUnavailable
-Mark = tuple[int, list[bytes], int]
+_RESISTS = 0.05
+"""How long (s) a turn that is asked to stop may take to end by itself."""
+_QUIET = 0.03
+"""How long (s) its tools may take to end before they are named as running."""
+_log = logging.getLogger("turnwise")
 
 
-class Turn:
+class Turn(Contents):
     """The history as this turn sees it: what was there at its begin, and what it added since.
 
     Nothing is written before `commit`. `lost` is the error that ended the turn from outside, if
@@ -49,9 +56,9 @@ class Turn:
         past: Past | None,
         start: float,
         minted: bool,
+        summons: Summons,
     ) -> None:
-        self.session_id = session_id
-        self.turn_id = grant.turn_id
+        super().__init__(worker, session_id, grant, past)
         self.attempt = grant.attempt
         self.lost: Lost | None = None
         self.on_lost: Callable[[], object] = _nobody
@@ -61,71 +68,19 @@ class Turn:
         self.parking: Parking | None = None
         self.still_pending: int | None = None
         self.repeatable_tools = worker.settings.repeatable_tools
-        self._worker = worker
         self._token = token
-        self._grant = grant
-        self._past = past
         self.is_minted = minted
-        self._kept = grant.items
-        self._added: list[bytes] = []
-        self._added_bytes = 0
         self._begun = worker.now()
         self._lease = Lease(worker.settings.lease, start, self._renew, self._lease_ended)
         send = partial(worker.store.journal, session_id, self.turn_id, token)
         self.journal = Journal(worker.codec, grant.journal, send, self._journal_refused)
+        self._manner: Manner | None = None
+        self._resisting: asyncio.TimerHandle | None = None
+        self._stopping: asyncio.Task[None] | None = None
+        self._summons = summons
+        summons.to(self._lease.hurry)
         if grant.cancelled:
-            self._lose(refusals.cancelled(session_id, self.turn_id))
-
-    # Reading and changing, in this turn only.
-
-    async def items(self, last: int | None = None, *, shared: bool = False) -> list[Item]:
-        """All items, or the last ones, as they are (halves of pairs too).
-
-        They are the caller's own, or with `shared` those of the cache: to be read only.
-        """
-        await self._check()
-        while not self._knows(before := self._wanted(last)):
-            await self._load(before)
-        # No await from here on: these are the items of one moment, and `pop` takes what it got.
-        added = self._added if last is None else self._added[max(0, len(self._added) - last) :]
-        try:
-            return self._before(before, shared) + self._worker.codec.decode_many(added)
-        except DecodeError as error:
-            raise await self._worker.reader.located(self.session_id, error) from None
-
-    async def add(self, items: Iterable[Mapping[str, Any]]) -> None:
-        """Add items at the end. Raises InvalidItem, ItemTooLarge, TurnTooLarge: none is added."""
-        await self._check()
-        texts = self._worker.writer.texts(self.session_id, items, self._added_bytes)
-        self._added += texts
-        self._added_bytes += sum(map(len, texts))
-
-    async def pop(self) -> Item | None:
-        """Take away the last item, and return it; None if there is none."""
-        last = await self.items(1)
-        if self._added:
-            self._added_bytes -= len(self._added.pop())
-        elif last:
-            self._kept -= 1
-        return last[0] if last else None
-
-    async def clear(self) -> None:
-        """Take away all items."""
-        await self._check()
-        self._kept, self._added, self._added_bytes = 0, [], 0
-
-    def added(self) -> list[Item]:
-        """The items that this turn has added so far; the caller's own."""
-        return self._worker.codec.decode_many(self._added)
-
-    def mark(self) -> Mark:
-        """What this turn holds now, for `rewind`."""
-        return self._kept, list(self._added), self._added_bytes
-
-    def rewind(self, mark: Mark) -> None:
-        """Hold again what the turn held then."""
-        self._kept, added, self._added_bytes = mark
-        self._added = list(added)
+            self._stop(grant.cancelled)
 
     # How it ends.
 
@@ -147,10 +102,18 @@ class Turn:
         await settled(partial(self._commit, mint()))
 
     async def roll_back(self, reason: BaseException | None) -> None:
-        """Give the session free with its history as it was. Never raises for the store."""
+        """Give the session free with its history as it was. Never raises for the store.
+
+        A turn that was asked to stop ends as it was asked to.
+        """
+        if self._stopping is not None:
+            await asyncio.wait({self._stopping})
         if self.ended:
             return
         self._end()
+        if self._manner is not None:
+            await to_the_end(self._end_stopped())
+            return
         try:
             await to_the_end(self._abort())
         finally:
@@ -186,43 +149,6 @@ class Turn:
 
     # Inside.
 
-    def _wanted(self, last: int | None) -> int:
-        """How many of the turn's `last` items are from the history before it."""
-        return self._kept if last is None else min(max(0, last - len(self._added)), self._kept)
-
-    def _knows(self, before: int) -> bool:
-        """Whether that many of the kept items are here, behind which some may have been dropped."""
-        past = self._past
-        return before == 0 or (
-            past is not None and (past.complete or len(past) >= before + self._dropped)
-        )
-
-    async def _load(self, before: int) -> None:
-        """Read the history at the turn's begin, that far back at least."""
-        wanted = before + self._dropped
-        past = await self._worker.reader.past(
-            self.session_id, None if wanted == self._grant.items else wanted
-        )
-        if past is None:
-            raise self._lose(refusals.gone(self.session_id, self.turn_id))
-        if past.tip != self._grant.tip:
-            stale = Stale(past.incarnation, moved=past.incarnation == self._grant.incarnation)
-            raise self._lose(self._not_ours(stale))
-        self._past = past
-
-    def _before(self, last: int, shared: bool) -> list[Item]:
-        """The last items of the history before this turn, as far as this turn kept them."""
-        past = self._past
-        if last == 0 or past is None:
-            return []
-        if shared and past.complete:
-            return past.items()[self._kept - last : self._kept]
-        return past.copies(last + self._dropped)[:last]
-
-    @property
-    def _dropped(self) -> int:
-        return self._grant.items - self._kept
-
     def _journal_refused(self, answer: Stale | Gone) -> TurnwiseError:
         return self._lose(self._not_ours(answer))
 
@@ -254,7 +180,7 @@ class Turn:
         answer = await self._worker.store.renew(self.session_id, self.turn_id, self._token)
         if isinstance(answer, Renewed):
             if answer.cancelled:
-                self._lose(refusals.cancelled(self.session_id, self.turn_id))
+                self._stop(answer.cancelled)
             return not answer.cancelled
         self._lose(self._not_ours(answer))
         return False
@@ -297,13 +223,6 @@ class Turn:
         size = sum(map(len, packed))
         self._tell(TurnCommitted(*self._names, len(packed), size, self._seconds))
 
-    def _remember(self, tip: Base) -> None:
-        past = self._past
-        if past is None and self._grant.items == 0:
-            past = Past(self._worker.codec, self._grant.incarnation, self._grant.tip, [])
-        if past is not None:
-            self._worker.reader.cache.put(self.session_id, past.extended(tip, self._added))
-
     async def _refused(self, answer: Stale | Gone | Full) -> TurnwiseError:
         self._worker.reader.cache.drop(self.session_id)
         if isinstance(answer, Full):
@@ -320,21 +239,94 @@ class Turn:
         self._tell(TurnRolledBack(*self._names, _name(error), self._seconds))
         return error
 
-    def _not_ours(self, answer: Stale | Gone) -> TurnError:
-        if isinstance(answer, Gone):
-            return refusals.gone(self.session_id, self.turn_id)
-        return refusals.not_ours(self.session_id, self.turn_id, self._grant.incarnation, answer)
-
     async def _abort(self) -> None:
         await self._lease.stopped()
         if isinstance(self.lost, LeaseLost | StoreUnavailable):  # nothing is held any more
             return
         await self._worker.give_up(self.session_id, self.turn_id, self._token)
 
+    # Asked to stop.
+
+    def _stop(self, manner: Manner) -> None:
+        """From now on it can only end in this manner: soon by itself, else without its doing."""
+        if self.lost is not None or self.ended:
+            return
+        self._manner = manner
+        self.lost = refusals.cancelled(self.session_id, self.turn_id, kept=manner == "keep")
+        self._hold_no_more()
+        loop = asyncio.get_running_loop()
+        self._resisting = loop.call_later(_RESISTS, self._stop_resisting)
+
+    def _stop_resisting(self) -> None:
+        """What runs in it does not let itself be cancelled."""
+        if not self.ended:
+            self._end()
+            self._stopping = asyncio.create_task(self._end_stopped(), name="turnwise-stopping")
+
+    async def _end_stopped(self) -> None:
+        """Commit what is to be kept of it, under a record that says what became of it."""
+        await self._lease.stopped()
+        work, running = self.replay, list[str]()
+        if isinstance(work, stopped.Work):
+            await work.quiet(_QUIET)
+            running = work.running_tools()
+        if isinstance(self.lost, Cancelled):
+            self.lost.running_tools = tuple(running)
+        self.payload = stopped.packed(running)
+        texts = self._texts_to_keep() if self._manner == "keep" else []
+        try:
+            async with asyncio.timeout(self._worker.settings.lease):
+                answer = await self._commit_stopped(texts)
+                if isinstance(answer, Full):
+                    _log.warning("%s is too large to keep what turn %r did", *self._names)
+                    answer = await self._commit_stopped([])
+        except (StoreError, TimeoutError) as error:
+            _log.warning("turn %r was not ended as cancelled: %s", self.turn_id, error)
+            answer = Stale()
+        if not isinstance(answer, Done):
+            self._worker.reader.cache.drop(self.session_id)
+            self._tell(TurnLost(*self._names, _name(self.lost), self._seconds))
+
+    async def _commit_stopped(self, texts: list[bytes]) -> Done | Stale | Gone | Full:
+        packed = list(map(self._worker.codec.pack, texts))
+        keeps = self._manner == "keep" and self._kept < self._grant.items
+        answer = await self._worker.store.commit(
+            self.session_id,
+            self.turn_id,
+            self._token,
+            self._grant.tip,
+            mint(),
+            packed,
+            keep=self._kept if keeps else None,
+            payload=self.payload,
+            kind="cancelled",
+        )
+        if isinstance(answer, Done):
+            self._added = texts
+            if keeps:
+                self._worker.reader.cache.drop(self.session_id)
+            else:
+                self._remember(answer.tip)
+            size = sum(map(len, packed))
+            self._tell(TurnCancelled(*self._names, len(packed), size, self._seconds))
+        return answer
+
+    def _texts_to_keep(self) -> list[bytes]:
+        try:
+            items = stopped.kept(self.added(), self.replay)
+            return self._worker.writer.texts(self.session_id, items)
+        except Exception:
+            _log.exception("what turn %r had finished cannot be kept", self.turn_id)
+            return []
+
+    def _hold_no_more(self) -> None:
+        self._lease.stop()
+        self._summons.close()
+
     def _lose(self, error: Lost) -> Lost:
         if self.lost is None and not self.ended:
             self.lost = error
-            self._lease.stop()
+            self._hold_no_more()
             self._tell(TurnLost(*self._names, _name(error), self._seconds))
         return error
 
@@ -342,7 +334,9 @@ class Turn:
         if self.ended:
             raise UsageError(f"turn {self.turn_id!r} has ended already", session_id=self.session_id)
         self.ended = True
-        self._lease.stop()
+        if self._resisting is not None:
+            self._resisting.cancel()
+        self._hold_no_more()
 
     @property
     def _names(self) -> tuple[str, str]:

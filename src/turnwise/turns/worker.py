@@ -52,12 +52,20 @@ class Worker(Equipment):
             grant = await beginning.granted(busy, timeout)
             past = await self._past(session_id, beginning.token, grant, cached)
         except BaseException as error:
+            beginning.summons.close()
             reason = type(error).__name__
             self.tell(TurnRefused(session_id, turn_id, reason, beginning.waited))
             raise
         self.tell(_begun(session_id, grant, beginning.waited))
         return Turn(
-            self, session_id, beginning.token, grant, past=past, start=beginning.sent, minted=fresh
+            self,
+            session_id,
+            beginning.token,
+            grant,
+            past=past,
+            start=beginning.sent,
+            minted=fresh,
+            summons=beginning.summons,
         )
 
     async def _past(

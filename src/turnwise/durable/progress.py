@@ -1,0 +1,119 @@
+"""How far the runs of a turn have come here: what an interruption keeps, and what still runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from agents import FunctionTool, ItemHelpers
+from agents.tool import ShellResult
+
+from turnwise.durable import sdk
+from turnwise.durable.outputs import shell_outputs
+from turnwise.durable.turn import Path
+from turnwise.pairs import open_calls, output_saying
+
+Entry = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The last one of a run: the `number`th, given when the turn had been added to so often."""
+
+    path: Path
+    number: int
+    entry: Entry
+    changes: int
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a call ended. `formatted`: `value` is the SDK's own text about an error."""
+
+    tool: object
+    value: Any
+    call: Any = None
+    formatted: bool = False
+
+
+class Progress:
+    """What an attempt has done, earlier ones included where they were replayed."""
+
+    def __init__(self) -> None:
+        self.response: Response | None = None
+        self._ends: dict[tuple[Path, str], End] = {}
+        self._running: dict[object, str] = {}
+        self._quiet = asyncio.Event()
+
+    def responded(self, response: Response) -> None:
+        """A run that is not inside another has a response. The calls before it are told of."""
+        self.response = response
+        self._ends.clear()
+
+    def ended(self, path: Path, name: str, end: End) -> None:
+        self._ends[path, name] = end
+
+    @contextmanager
+    def running(self, tool: Any) -> Iterator[None]:
+        """A block in which a tool runs. One in a thread runs on when the block is cancelled."""
+        token = object()
+        self._running[token] = tool.name
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not sdk.runs_in_thread(tool):
+                del self._running[token]
+            raise
+        except BaseException:
+            del self._running[token]
+            raise
+        else:
+            del self._running[token]
+        finally:
+            if not self._running:
+                self._quiet.set()
+
+    @property
+    def running_tools(self) -> list[str]:
+        return sorted(set(self._running.values()))
+
+    async def quiet(self, seconds: float) -> None:
+        """Return when no tool runs, or when that much time is over."""
+        if self._running:
+            self._quiet.clear()
+            try:
+                await asyncio.wait_for(self._quiet.wait(), seconds)
+            except TimeoutError:
+                return
+
+    def unsaved(self, added: Sequence[Entry], changes: int) -> list[Any]:
+        """What is finished of the last step and not among the items `added`.
+
+        `changes` is how often the turn has been added to: the SDK adds what a response led to
+        once its calls have ended.
+        """
+        response = self.response
+        if response is None:
+            return []
+        items = list(response.entry["output"]) if response.changes == changes else []
+        outputs = (self._output(response, call) for call in open_calls([*added, *items]))
+        return [*items, *(output for output in outputs if output is not None)]
+
+    def _output(self, response: Response, call: Entry) -> Any:
+        """The output of a call that has ended."""
+        end = self._ends.get((response.path, f"{response.number}.{call.get('call_id')}"))
+        if end is None:
+            return None
+        value = end.value
+        if call["type"] == "function_call" and end.call is not None:
+            schema: dict[str, Any] = {}
+            if isinstance(end.tool, FunctionTool) and not end.formatted:
+                schema = sdk.output_schema(end.tool)
+            return dict(ItemHelpers.tool_call_output_item(end.call, value, **schema))
+        output = output_saying(call, str(value))
+        if output is not None and isinstance(value, ShellResult):
+            output["output"] = shell_outputs(value)
+        return output

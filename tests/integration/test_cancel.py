@@ -1,0 +1,374 @@
+"""Turns that are ended from elsewhere: asked to, interrupted, or by force."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+import agents
+import pytest
+import pytest_asyncio
+from agents import function_tool
+
+from tests.integration.bad_days import LONG, Told, message, other_tasks, until_queued
+from tests.integration.stores import Sessions, sessions_on
+from tests.scripted import Reply, agent, calls, outline, says
+from turnwise import Runner
+from turnwise.errors import AlreadyCommitted, BusyTimeout, LeaseLost, TurnCancelled
+from turnwise.hooks import TurnCancelled as Ended
+from turnwise.session import Session
+from turnwise.turns.stopped import INTERRUPTED
+from turnwise.types import Cancellation
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["memory", "sqlite", "valkey"])
+async def sessions(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Sessions]:
+    async with sessions_on(request.param, tmp_path_factory.mktemp("cancel")) as made:
+        yield made
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def owner(sessions: Sessions, told: Told) -> Session:
+    """The sessions of the worker that runs the turns."""
+    return sessions.worker(hooks=(told,))
+
+
+@pytest.fixture
+def other(sessions: Sessions) -> Session:
+    """Those of another worker."""
+    return sessions.worker()
+
+
+class Held:
+    """A tool, or anything else, that waits until it is cancelled; `entered` once it does."""
+
+    def __init__(self) -> None:
+        self.entered = asyncio.Event()
+        self.cancelled = False
+
+    async def hold(self) -> str:
+        self.entered.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        return "never"
+
+
+def tools(held: Held) -> list[Any]:
+    async def quick() -> str:
+        return "quick is done"
+
+    made: list[Any] = [quick, held.hold]
+    return [function_tool(tool) for tool in made]
+
+
+def two_calls(given: list[Any]) -> Any:
+    return [*calls("quick", "c1"), *calls("hold", "c2")]
+
+
+STEPS: list[Reply] = [calls("quick", "c0"), two_calls, says("never")]
+WAYS = ["run", "streamed", "sdk"]
+
+
+async def run(session: Session, session_id: str, desk: Any, how: str = "run") -> Any:
+    if how == "sdk":
+        async with session.turn(session_id, turn_id="t") as turn:
+            return await agents.Runner.run(desk, "Hi", session=turn)
+    if how == "run":
+        return await Runner.run(desk, "Hi", session=session, session_id=session_id, turn_id="t")
+    result = Runner.run_streamed(desk, "Hi", session=session, session_id=session_id, turn_id="t")
+    async for _ in result.stream_events():
+        pass
+    return result
+
+
+async def held_run(session: Session, session_id: str, held: Held, how: str) -> asyncio.Task[Any]:
+    """A run that waits in a tool, with another call of the same step finished."""
+    desk = agent(*STEPS, tools=tools(held))
+    task = asyncio.create_task(run(session, session_id, desk, how))
+    await asyncio.wait_for(held.entered.wait(), LONG)
+    await asyncio.sleep(0)
+    return task
+
+
+async def stopped(task: asyncio.Task[Any]) -> TurnCancelled:
+    with pytest.raises(TurnCancelled) as caught:
+        await asyncio.wait_for(task, LONG)
+    return caught.value
+
+
+@pytest.mark.parametrize("how", WAYS)
+async def test_a_run_is_cancelled(
+    sessions: Sessions, owner: Session, other: Session, told: Told, how: str
+) -> None:
+    name, held = sessions.new_id(), Held()
+    await owner.bind(name).add_items([message("before")])
+    task = await held_run(owner, name, held, how)
+    found = await other.cancel(name, reason="asked for")
+    assert (found.outcome, found.turn_id, found.items) == ("cancelled", "t", 0)
+    assert (found.running_tools, found.reason) == ((), "asked for")
+    error = await stopped(task)
+    assert (error.kept, error.running_tools) == (False, ())
+    assert held.cancelled
+    assert await other.bind(name).get_items() == [message("before")]
+    assert [type(event) for event in told.events if event.turn_id == "t"][-1] is Ended
+    again = asyncio.create_task(run(other, name, agent(says("again")), how))
+    assert not (await stopped(again)).kept
+    assert (await other.cancel(name, "t")).outcome == "dropped"
+    assert (await other.cancel(name)).outcome == "absent"
+
+
+@pytest.mark.parametrize("how", WAYS)
+async def test_a_run_is_interrupted(
+    sessions: Sessions, owner: Session, other: Session, told: Told, how: str
+) -> None:
+    name, held = sessions.new_id(), Held()
+    task = await held_run(owner, name, held, how)
+    answer = await Runner.run(
+        agent(says("yes")), "stop", session=other, session_id=name, busy="interrupt"
+    )
+    assert answer.final_output == "yes"
+    assert (await stopped(task)).kept
+    kept = ["Hi", "call c0", "output c0: quick is done", "call c1", "call c2"]
+    kept += ["output c1: quick is done", f"output c2: {INTERRUPTED}"]
+    for session in (owner, other):
+        assert outline(await session.bind(name).get_items()) == [*kept, "stop", "yes"]
+    ended = next(event for event in told.events if isinstance(event, Ended))
+    assert (ended.turn_id, ended.items) == ("t", len(kept))
+    again = asyncio.create_task(run(other, name, agent(says("again")), how))
+    assert (await stopped(again)).kept
+
+
+@pytest.mark.parametrize("how", WAYS)
+async def test_a_run_is_rolled_back(
+    sessions: Sessions, owner: Session, other: Session, how: str
+) -> None:
+    name, held = sessions.new_id(), Held()
+    task = await held_run(owner, name, held, how)
+    async with other.turn(name, busy="rollback") as turn:
+        assert await turn.get_items() == []
+        await turn.add_items([message("instead")])
+    assert not (await stopped(task)).kept
+    assert await owner.bind(name).get_items() == [message("instead")]
+
+
+async def test_a_response_that_is_finished_is_kept(
+    sessions: Sessions, owner: Session, other: Session
+) -> None:
+    """It was said, though its output guardrail has not passed it yet."""
+    held = Held()
+
+    @agents.output_guardrail
+    async def slow(*_: Any) -> agents.GuardrailFunctionOutput:
+        await held.hold()
+        return agents.GuardrailFunctionOutput(None, tripwire_triggered=False)
+
+    name, desk = sessions.new_id(), agent(says("said"), output_guardrails=[slow])
+    task = asyncio.create_task(run(owner, name, desk))
+    await asyncio.wait_for(held.entered.wait(), LONG)
+    async with other.turn(name, busy="interrupt") as turn:
+        assert outline(await turn.get_items()) == ["Hi", "said"]
+    await stopped(task)
+
+
+async def test_an_agent_as_a_tool_is_interrupted(
+    sessions: Sessions, owner: Session, other: Session
+) -> None:
+    name, held = sessions.new_id(), Held()
+    inner = agent(two_calls, tools=tools(held))
+    desk = agent(calls("ask", arguments='{"input": "x"}'), tools=[inner.as_tool("ask", "")])
+    task = asyncio.create_task(run(owner, name, desk))
+    await asyncio.wait_for(held.entered.wait(), LONG)
+    async with other.turn(name, busy="interrupt") as turn:
+        items = outline(await turn.get_items())
+        assert items == ["Hi", "call call_1", f"output call_1: {INTERRUPTED}"]
+    await stopped(task)
+
+
+async def test_a_plain_turn_keeps_what_it_added(
+    sessions: Sessions, owner: Session, other: Session
+) -> None:
+    name, begun = sessions.new_id(), asyncio.Event()
+    call: Any = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    await owner.bind(name).add_items([message("before")])
+
+    async def hold() -> None:
+        async with owner.turn(name, turn_id="t") as turn:
+            await turn.pop_item()
+            await turn.add_items([message("one"), call])
+            begun.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(hold())
+    await asyncio.wait_for(begun.wait(), LONG)
+    async with other.turn(name, busy="interrupt") as turn:
+        items = outline(await turn.get_items())
+        assert items == ["one", "call c", f"output c: {INTERRUPTED}"]
+    await stopped(task)
+    assert outline(await owner.bind(name).get_items()) == items
+
+
+async def test_a_tool_that_resists_is_named(
+    sessions: Sessions, owner: Session, other: Session
+) -> None:
+    name, entered, over, late = sessions.new_id(), asyncio.Event(), asyncio.Event(), list[str]()
+
+    async def resist() -> str:
+        entered.set()
+        while not over.is_set():
+            try:
+                await over.wait()
+            except asyncio.CancelledError:
+                continue
+        late.append("late")
+        return "late"
+
+    desk = agent(calls("resist"), says("never"), tools=[function_tool(resist)])
+    task = asyncio.create_task(run(owner, name, desk))
+    await asyncio.wait_for(entered.wait(), LONG)
+    found = await other.cancel(name)
+    assert (found.outcome, found.running_tools) == ("cancelled", ("resist",))
+    over.set()
+    assert (await stopped(task)).running_tools == ("resist",)
+    while not late or other_tasks() - named(other_tasks(), "turnwise"):
+        await asyncio.sleep(0.01)
+    assert await other.bind(name).get_items() == []
+    again = asyncio.create_task(run(other, name, desk))
+    assert (await stopped(again)).running_tools == ("resist",)
+
+
+def named(tasks: set[str], part: str) -> set[str]:
+    return {task for task in tasks if part in task}
+
+
+async def test_a_tool_in_a_thread_is_named(
+    sessions: Sessions, owner: Session, other: Session
+) -> None:
+    name, entered, over = sessions.new_id(), asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def block() -> str:
+        loop.call_soon_threadsafe(entered.set)
+        over.wait()
+        return "late"
+
+    desk = agent(calls("block"), says("never"), tools=[function_tool(block)])
+    task = asyncio.create_task(run(owner, name, desk))
+    await asyncio.wait_for(entered.wait(), LONG)
+    try:
+        found = await other.cancel(name)
+        assert (found.outcome, found.running_tools) == ("cancelled", ("block",))
+        assert (await stopped(task)).running_tools == ("block",)
+    finally:
+        over.set()
+
+
+async def test_a_block_that_resists_is_ended_all_the_same(
+    sessions: Sessions, owner: Session, other: Session
+) -> None:
+    name, begun, over = sessions.new_id(), asyncio.Event(), asyncio.Event()
+
+    async def resist() -> None:
+        async with owner.turn(name, turn_id="t") as turn:
+            await turn.add_items([message("one")])
+            begun.set()
+            while not over.is_set():
+                try:
+                    await over.wait()
+                except asyncio.CancelledError:
+                    continue
+
+    task = asyncio.create_task(resist())
+    await asyncio.wait_for(begun.wait(), LONG)
+    assert (await other.cancel(name)).outcome == "cancelled"
+    over.set()
+    await stopped(task)
+    assert await other.bind(name).get_items() == []
+
+
+async def test_an_owner_that_does_not_answer(
+    sessions: Sessions, owner: Session, other: Session
+) -> None:
+    """As if its event loop stood still: it ends without it, which commits nothing."""
+    name = sessions.new_id()
+    with pytest.raises(LeaseLost):
+        async with owner.turn(name, turn_id="t") as turn:
+            await turn.add_items([message("one")])
+            turn.turn._hold_no_more()
+            found = await other.cancel(name, timeout=0.05)
+            assert found == Cancellation("forced", "t", owner.worker.name, running_tools=None)
+    assert await other.bind(name).get_items() == []
+    again = asyncio.create_task(run(other, name, agent(says("again"))))
+    await stopped(again)
+
+
+async def test_what_cannot_be_cancelled(sessions: Sessions, owner: Session, other: Session) -> None:
+    name = sessions.new_id()
+    assert await other.cancel(name) == Cancellation("absent")
+    assert await other.cancel(name, "t") == Cancellation("absent", "t")
+    await run(owner, name, agent(says("done")))
+    assert await other.cancel(name) == Cancellation("absent")
+    assert await other.cancel(name, "t") == Cancellation("committed", "t", items=2)
+    async with owner.turn(name, turn_id="u"):
+        assert (await other.cancel(name, "t")).outcome == "committed"
+    with pytest.raises(AlreadyCommitted):
+        async with owner.turn(name, turn_id="u"):
+            pass
+
+
+async def test_a_message_that_waits_is_dropped(
+    sessions: Sessions, owner: Session, other: Session
+) -> None:
+    name = sessions.new_id()
+    await owner.worker.store.submit(name, "m", b"message")
+    assert await other.cancel(name, "m") == Cancellation("dropped", "m")
+    with pytest.raises(TurnCancelled):
+        async with owner.turn(name, turn_id="m"):
+            pass
+
+
+@pytest.mark.parametrize("busy", ["interrupt", "rollback"])
+async def test_places_in_line(
+    sessions: Sessions, owner: Session, other: Session, busy: Any
+) -> None:
+    """Whoever ends a turn stands behind those who wait already, and ends no other turn."""
+    name, order, held = sessions.new_id(), list[str](), Held()
+
+    async def turn(who: str, policy: Any) -> None:
+        async with other.turn(name, turn_id=who, busy=policy, timeout=LONG) as turn:
+            order.append(who)
+            await turn.add_items([message(who)])
+
+    task = await held_run(owner, name, held, "run")
+    first = asyncio.create_task(turn("first", "wait"))
+    await until_queued(other, name)  # type: ignore[arg-type]  # it asks for no more than a session
+    second = asyncio.create_task(turn("second", busy))
+    await asyncio.wait_for(asyncio.gather(first, second), LONG)
+    assert order == ["first", "second"]
+    await stopped(task)
+
+
+async def test_the_same_turn_sent_again_does_not_end_itself(
+    sessions: Sessions, owner: Session, other: Session
+) -> None:
+    name, held = sessions.new_id(), Held()
+    task = await held_run(owner, name, held, "run")
+    with pytest.raises(BusyTimeout):
+        async with other.turn(name, turn_id="t", busy="rollback", timeout=0.1):
+            pass
+    assert not task.done()
+    await other.cancel(name)
+    await stopped(task)
