@@ -29,7 +29,7 @@ class Plan:
     turn_sessions: int = 40
     plain_sessions: int = 6
     hot: int = 2
-    life: int = 60
+    life: int = 50
     plain_life: int = 40
     busy: int = 4
     duplicates: float = 0.06

@@ -22,7 +22,7 @@ class Run(Operation):
     """A run with up to three tool calls, some of them at once."""
 
     kind = "run"
-    weight: ClassVar[float] = 9.0
+    weight: ClassVar[float] = 5.0
 
     def draw(self, rng: random.Random, lease: float) -> dict[str, Any]:
         plan = rng.choice(_PLANS)
@@ -48,7 +48,7 @@ class Streamed(Run):
     """The same, streamed: the text of the stream has to be the answer."""
 
     kind = "streamed"
-    weight = 4.0
+    weight = 2.5
 
     async def run(self, desk: Desk, order: Order) -> dict[str, Any]:
         result = Runner.run_streamed(
@@ -73,7 +73,7 @@ class PlainRun(Run):
     """The SDK's own Runner, with a turn as its session."""
 
     kind = "plain-run"
-    weight = 2.0
+    weight = 1.0
 
     async def run(self, desk: Desk, order: Order) -> dict[str, Any]:
         turning = desk.session.turn(order.session, turn_id=order.turn_id, timeout=TIMEOUT)

@@ -45,7 +45,7 @@ class Held(Brief):
     """A turn that takes its time, sometimes longer than a lease."""
 
     kind = "held"
-    weight = 2.0
+    weight = 1.0
 
     def draw(self, rng: random.Random, lease: float) -> dict[str, Any]:
         seconds = 1.4 * lease if rng.random() < 0.05 else rng.choice([0.02, 0.1, 0.3])
@@ -56,7 +56,7 @@ class Read(Operation):
     """How much a session holds, and whose the last item is."""
 
     kind = "read"
-    weight = 6.0
+    weight = 4.0
     is_turn = False
     by_id = False
     named = 0.0
