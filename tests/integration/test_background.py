@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from agents import Agent, function_tool
 
 from tests.integration.background_lab import QUICK, echo, output, state, texts, working
 from tests.integration.stores import Sessions, sessions_on
-from turnwise import Runner
+from tests.scripted import Script, calls, says
+from turnwise import MemorySession, Runner
 from turnwise.background import Policy
 from turnwise.errors import (
     BusyTimeout,
@@ -173,6 +175,7 @@ async def test_a_session_can_stop_at_a_dead_message(sessions: Sessions) -> None:
     async with working(sessions.worker(), echo(), policy=policy):
         await state(bad, "waiting")
         assert (await good.status()).state == "queued"
+        assert await sender.pending("s") == []
         await sender.worker.store.cancel("s", "bad")
         assert await output(good) == "re: hello"
     with pytest.raises(TurnCancelled):
@@ -180,17 +183,12 @@ async def test_a_session_can_stop_at_a_dead_message(sessions: Sessions) -> None:
 
 
 async def test_a_full_queue_is_an_error(sessions: Sessions) -> None:
-    sender = sessions.worker(max_queue=2) if not _is_memory(sessions) else None
-    if sender is None:
-        pytest.skip("this lab's memory store has the usual bounds")
+    shared = sessions.worker().worker.name == "another"  # of which the bounds are the usual ones
+    sender = MemorySession(max_queue=2) if shared else sessions.worker(max_queue=2)
     for n in range(2):
         await sender.submit("s", str(n), agent="echo")
     with pytest.raises(QueueFull):
         await sender.submit("s", "one too many", agent="echo")
-
-
-def _is_memory(sessions: Sessions) -> bool:
-    return sessions.worker().worker.name == "another"
 
 
 async def test_a_message_that_is_no_json_is_refused(sessions: Sessions) -> None:
@@ -333,3 +331,25 @@ async def test_a_running_message_can_be_cancelled(sessions: Sessions) -> None:
         await sender.worker.store.cancel("s", "t")
         with pytest.raises(TurnCancelled):
             await receipt.result(10)
+
+
+async def test_a_message_whose_run_asks_for_approval_waits_for_it(sessions: Sessions) -> None:
+    sender, ran = sessions.worker(), list[str]()
+
+    @function_tool(needs_approval=True)
+    def refund() -> str:
+        ran.append("refund")
+        return "done"
+
+    agent = Agent[Any](name="a", model=Script(calls("refund"), says("refunded")), tools=[refund])
+    receipt = await sender.submit("s", "hello", agent="a", turn_id="t")
+    behind = await sender.submit("s", "next", agent="a")
+    async with working(sessions.worker(), agent):
+        await state(receipt, "waiting")
+        assert (await behind.status()).state == "queued"
+        (asked,) = await sender.pending("s")
+        await Runner.resume(agent, session=sender, session_id="s", approve=[asked.id])
+        assert await output(receipt) == "refunded"
+        assert await output(behind) == "refunded"
+    assert ran == ["refund"]
+    assert [event["type"] async for _, event in receipt.events()][-1] == "turn.waiting"

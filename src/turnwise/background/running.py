@@ -22,6 +22,7 @@ from turnwise.background import letters
 from turnwise.background.message import Message, Unreadable, unpacked
 from turnwise.background.telling import Telling, of_stream
 from turnwise.durable import HoldsTurn, failure_of, install, packed_answer
+from turnwise.durable.parked import began_with, parked_entry
 from turnwise.errors import (
     LeaseLost,
     LimitError,
@@ -31,7 +32,7 @@ from turnwise.errors import (
     TurnCancelled,
     UsageError,
 )
-from turnwise.turns import MessageTurn, Turn, Worker, next_turn
+from turnwise.turns import MessageTurn, Parking, Turn, Worker, end, next_turn
 from turnwise.types import Busy, Idle, Waiting
 
 Agents = Mapping[str, Agent[Any]] | Iterable[Agent[Any]] | Agent[Any]
@@ -48,6 +49,8 @@ HOPELESS: tuple[type[BaseException], ...] = (
 """Errors after which another attempt would end the same way: the message is given up at once."""
 
 _LOOK = 0.02
+_STOPPED = {"k": "park", "v": 1, "asks": [], "kept": 0, "items": [], "began": ["", ""], "state": {}}
+"""What a session that was stopped at a dead message waits for: nobody's approval."""
 _NOT_OURS = (LeaseLost, SessionGone, StoreUnavailable)
 
 
@@ -128,7 +131,8 @@ class Running:
             elif isinstance(turn, Busy):
                 visit.state, visit.pause = "busy", max(0, turn.remaining) / 1000
             elif await self._run(turn):
-                visit.finished.append(turn.turn_id)
+                if turn.parking is None:
+                    visit.finished.append(turn.turn_id)
                 continue
             else:
                 visit.state, visit.pause = "failed", self.policy.pause(turn.failures + 1)
@@ -174,7 +178,10 @@ class Running:
         except Exception as error:
             return await self._failed(turn, telling, turn.lost or error)
         self._errors.pop((turn.session_id, turn.turn_id), None)
-        await telling.end({"type": "turn.finished", "state": "committed"}, last=True)
+        if turn.parking is not None:
+            await telling.end({"type": "turn.waiting"})
+        else:
+            await telling.end({"type": "turn.finished", "state": "committed"}, last=True)
         return True
 
     async def _commit(self, turn: MessageTurn, message: Message, telling: Telling) -> None:
@@ -189,8 +196,24 @@ class Running:
             **options,
         )
         await self._streamed(turn, result, telling)
-        turn.payload = packed_answer(result, agent, message.input, turn.added())
-        await turn.commit()
+        if result.interruptions:
+            turn.parking = self._parking(turn, result, agent, message)
+        else:
+            turn.payload = packed_answer(result, agent, message.input, turn.added())
+        await end(turn, None, "rollback")
+
+    def _parking(
+        self, turn: MessageTurn, result: RunResultStreaming, agent: Agent[Any], message: Message
+    ) -> Parking:
+        entry = parked_entry(
+            result,
+            turn.turn_id,
+            kept=turn.mark()[0],
+            items=turn.added(),
+            began=began_with(agent, message.input),
+            timeout=self.worker.settings.approval_timeout,
+        )
+        return Parking(entry, len(entry["asks"]))
 
     async def _streamed(
         self, turn: MessageTurn, result: RunResultStreaming, telling: Telling
@@ -244,7 +267,8 @@ class Running:
             error = self._errors.pop((turn.session_id, turn.turn_id), error)
         letter = letters.written(self.worker, turn.message, attempts, error)
         if self.policy.on_dead == "stop":
-            await turn.stop(letter)
+            turn.parking = Parking(_STOPPED | {"letter": letter.hex()}, 0)
+            await end(turn, None, "rollback")
             await telling.end({"type": "turn.stopped", "error": letters.described(error)})
             return False
         await turn.bury(letter, type(error).__name__)
