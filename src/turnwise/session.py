@@ -27,6 +27,7 @@ from turnwise.turns import (
     cancel,
     check_on_error,
     check_session_id,
+    is_over,
 )
 from turnwise.types import Absent, Cancellation, Info, PendingApproval
 
@@ -248,7 +249,7 @@ class Session:
         """
         worker = self.worker
         parked = await parked_now(worker.store, worker.codec, self.named(session_id))
-        return [] if parked is None else parked.pending
+        return [] if parked is None or is_over(parked.entry) else parked.pending
 
     async def cancel(
         self,

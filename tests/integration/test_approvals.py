@@ -16,9 +16,10 @@ from agents.testing import function_call
 from tests.integration.stores import KINDS, Sessions, sessions_on
 from tests.scripted import Script, calls, outline, says, script_of
 from turnwise import NothingPending, NotResumable, PendingApproval, Runner
-from turnwise.errors import SessionWaiting, TurnCancelled, UsageError
+from turnwise.errors import AlreadyCommitted, SessionWaiting, TurnCancelled, UsageError
 from turnwise.hooks import TurnBegun, TurnCommitted, TurnEvent, TurnParked
 from turnwise.session import Session
+from turnwise.turns.expiry import NOT_APPROVED
 
 
 @pytest.fixture(params=KINDS)
@@ -342,3 +343,51 @@ async def test_a_turn_that_waits_can_be_cancelled(sessions: Sessions) -> None:
     with pytest.raises(TurnCancelled):
         await Runner.run(clerk.agent(says("x")), "go", session=session, turn_id="t")
     assert outline(await session.get_items()) == []
+
+
+@pytest.mark.parametrize("how", ["run", "add", "submit"])
+async def test_a_turn_that_waits_too_long_ends_as_not_approved(
+    sessions: Sessions, how: str
+) -> None:
+    clerk, session = Clerk(), sessions.worker(session_id="s", approval_timeout=0)
+    await waiting(session, clerk, "pay", "send", turn_id="t")
+    there = sessions.worker(session_id="s")
+    assert await there.pending() == []
+    with pytest.raises(NothingPending):
+        await Runner.resume(clerk.agent(says("x")), session=there, approve=["any"])
+    if how == "run":
+        await Runner.run(clerk.agent(says("ok")), "else", session=there)
+    elif how == "add":
+        await there.add_items([{"role": "user", "content": "else"}])
+    else:
+        await there.submit("s", "else", agent="clerk")
+        assert await there.drain("s", clerk.agent(says("ok"))) == 1
+    assert clerk.ran == {"look": 1}
+    history = outline(await there.get_items())
+    assert history[:7] == [
+        "go",
+        "call of_look",
+        "output of_look: look done",
+        "call of_pay",
+        "call of_send",
+        f"output of_pay: {NOT_APPROVED}",
+        f"output of_send: {NOT_APPROVED}",
+    ]
+    assert history[7:] == ["else", "ok"][: len(history) - 7]
+    with pytest.raises(AlreadyCommitted):
+        await Runner.run(clerk.agent(says("x")), "go", session=there, turn_id="t")
+
+
+async def test_a_message_s_turn_waits_and_is_resumed(sessions: Sessions) -> None:
+    clerk, session = Clerk(), sessions.worker(session_id="s")
+    receipt = await session.submit("s", "go", agent="clerk")
+    await session.submit("s", "next", agent="clerk", turn_id="u")
+    await session.drain("s", clerk.agent(asks("look"), asks("pay")))
+    (asked,) = await session.pending()
+    assert asked.turn_id == receipt.turn_id
+    there = sessions.worker(session_id="s")
+    result = await Runner.resume(clerk.agent(says("paid")), session=there, approve=[asked.id])
+    assert result.final_output == "paid"
+    assert await there.drain("s", clerk.agent(says("ok"))) == 1
+    assert clerk.ran == {"look": 1, "pay": 1}
+    assert outline(await session.get_items())[-3:] == ["paid", "next", "ok"]

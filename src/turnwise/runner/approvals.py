@@ -20,7 +20,7 @@ from turnwise.errors import (
 from turnwise.runner.answered import Answering
 from turnwise.runner.streaming import streamed
 from turnwise.session import Session, TurnSession
-from turnwise.turns import Busyness, Turn, block, end
+from turnwise.turns import Busyness, Turn, block, end, is_over
 from turnwise.types import Info
 
 GetState = Callable[[Turn, Parked], Awaitable[RunState[Any, Any]]]
@@ -88,6 +88,11 @@ class Resumption:
         """The turn as it was when it was parked, and its run."""
         parked = parked_in(turn.session_id, turn.turn_id, turn.journal.entries)
         turn.still_pending = len(parked.pending)
+        if is_over(parked.entry) and not parked.decided.ids:
+            raise NothingPending(
+                "it was not approved in time: whoever begins a turn next ends it as that",
+                session_id=self.session_id,
+            )
         state = await state_of(turn, parked)
         turn.still_pending = len(parked.pending)
         turn.rewind((parked.entry["kept"], [], 0))

@@ -4,6 +4,7 @@ from turnwise.turns.begin import Busyness, finished_error
 from turnwise.turns.block import OnError, block, check_on_error, end
 from turnwise.turns.cancel import GRACE, cancel
 from turnwise.turns.equipment import worker_name
+from turnwise.turns.expiry import is_over
 from turnwise.turns.ids import check_session_id, check_turn_id, mint
 from turnwise.turns.messages import MessageTurn, next_turn
 from turnwise.turns.parking import Parking
@@ -30,6 +31,7 @@ __all__ = [
     "check_turn_id",
     "end",
     "finished_error",
+    "is_over",
     "mint",
     "next_turn",
     "queue_full",

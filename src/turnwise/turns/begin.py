@@ -12,6 +12,7 @@ from turnwise.hooks import TurnWaited
 from turnwise.turns import refusals
 from turnwise.turns.cancel import cancel
 from turnwise.turns.equipment import Equipment
+from turnwise.turns.expiry import expired
 from turnwise.turns.ids import mint
 from turnwise.turns.shield import to_the_end
 from turnwise.turns.summons import Summons
@@ -87,6 +88,8 @@ class Beginning:
         timeout = _checked(self._session_id, timeout)
         try:
             answer = await self._ask()
+            if isinstance(answer, Waiting) and await self._expired(answer):
+                answer = await self._ask()
             if busy != "reject" and isinstance(answer, Busy):
                 answer = await self._in_line(answer, busy, timeout)
         except asyncio.CancelledError:
@@ -136,6 +139,9 @@ class Beginning:
         """End the turn that is in the way, unless it is this very one, sent before."""
         if turn_id != self._turn_id:
             await cancel(self._worker, self._session_id, turn_id, keep=busy == "interrupt")
+
+    async def _expired(self, answer: Waiting) -> bool:
+        return await expired(self._worker, self._session_id, answer.turn_id)
 
     async def _leave_line(self) -> None:
         """A turn that waits for an approval, or none to resume, leaves a ticket in line."""

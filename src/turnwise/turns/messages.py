@@ -13,6 +13,7 @@ from turnwise.hooks import TurnBegun, TurnDeadLettered, TurnLost, TurnRolledBack
 from turnwise.turns import refusals
 from turnwise.turns.equipment import Equipment
 from turnwise.turns.expiry import expired
+from turnwise.turns.expiry import expired
 from turnwise.turns.ids import check_session_id, mint
 from turnwise.turns.shield import settled, to_the_end
 from turnwise.turns.summons import Summons
@@ -93,6 +94,8 @@ async def next_turn(worker: Equipment, session_id: str) -> MessageTurn | Busy | 
     summons = Summons(worker.store, token)
     try:
         answer = await call()
+        if isinstance(answer, Waiting) and await expired(worker, session_id, answer.turn_id):
+            answer = await call()
         if isinstance(answer, Waiting) and await expired(worker, session_id, answer.turn_id):
             answer = await call()
         if isinstance(answer, Stale):

@@ -136,9 +136,10 @@ class Worker(Equipment):
             raise refusals.unknown_change(session_id) from error
 
     def _is_done(self, session_id: str, answer: object) -> bool:
-        """Whether the change was made; False if the session is busy."""
-        if isinstance(answer, Waiting):
-            raise refusals.waiting(session_id, answer)
+        """Whether the change was made; False if the session is busy, or waits for an approval.
+
+        A begin then tells which: it may have waited too long.
+        """
         return isinstance(answer, Done)
 
 
