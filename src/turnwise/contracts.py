@@ -190,8 +190,8 @@ class Store(Protocol):
     ) -> Done | Stale | Gone:
         """Keep the turn open without a lease; `state` becomes the last entry of its journal.
 
-        A session kept waiting is kept like one with a commit. A resend is *stale* once the turn
-        was taken up again.
+        A session kept waiting is kept like one with a commit; the attempt counts as `released`. A
+        resend is *stale* once the turn was taken up again.
         """
 
     async def abort(self, session_id: str, turn_id: str, token: str) -> None:

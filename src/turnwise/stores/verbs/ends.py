@@ -16,7 +16,7 @@ from turnwise.stores.verbs.history import (
     stale,
     write,
 )
-from turnwise.stores.verbs.lease import drop_turn, finish, held, leave, remaining
+from turnwise.stores.verbs.lease import drop_turn, excuse, finish, held, leave, remaining
 from turnwise.stores.verbs.queue import hand_over, queued
 from turnwise.stores.verbs.session import READY, NewLetter, Session
 from turnwise.types import Cancelled, Done, Duplicate, Gone, RecordKind, Stale
@@ -58,9 +58,9 @@ class EndVerbs:
             return
         if (turn := held(s, turn_id, token)) is not None:
             turn.token, turn.deadline = s.mint, s.now
-            turn.released += not counted
-            if turn.background and (message := queued(s, turn_id)) is not None:
-                message.released = turn.released
+            if not counted:
+                excuse(s, turn)
+            if turn.background:
                 s.wake.append(("", READY))
         self._forgo(turn_id, token)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from turnwise.contracts import READ
 from turnwise.stores.state import Header, Turn
 from turnwise.stores.verbs.history import history, tip, valid, write
-from turnwise.stores.verbs.queue import hand_over, ticket_of
+from turnwise.stores.verbs.queue import hand_over, queued, ticket_of
 from turnwise.stores.verbs.session import Session
 from turnwise.types import Base, Busy, Grant, Waiting
 
@@ -43,6 +43,18 @@ def may_take_over(s: Session, turn: Turn, token: str, resume: bool) -> bool:
 def waits(s: Session, turn: Turn) -> bool:
     """Whether it waits for an approval, or does so again: who took it up died."""
     return turn.state == "waiting" or (turn.parked > 0 and remaining(s, turn) <= 0)
+
+
+def excuse(s: Session, turn: Turn) -> None:
+    """The open turn's attempt ends in good order, and counts against no bound."""
+    turn.released += 1
+    recount(s, turn)
+
+
+def recount(s: Session, turn: Turn) -> None:
+    """The message of the open turn, if it has one, is told the turn's attempts."""
+    if turn.background and (message := queued(s, turn.id)) is not None:
+        message.attempts, message.released = turn.attempt, turn.released
 
 
 def drop_turn(s: Session, turn: Turn) -> None:
@@ -118,6 +130,7 @@ def open_turn(
         released=released,
         parked=parked,
     )
+    recount(s, header.turn)
     header.claim_by = None
     s.wake.clear()
     s.outlive(lease)

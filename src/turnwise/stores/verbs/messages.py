@@ -72,7 +72,6 @@ class MessageVerbs:
         worker: str,
         attempt: int,
     ) -> Grant:
-        message.attempts = attempt
         turn_id = message.turn_id
         released = message.released
         open_turn(

@@ -59,7 +59,9 @@ class Session:
         """The expiry must not fall into a lease that begins now."""
         header, least = self.header, self.now + 2 * lease
         if not self.exists or self.is_provisional():
-            header.provisional = header.expires = least
+            # What a dead turn had finished waits for its retry.
+            wait = self.bounds.ttl or self.bounds.retention if self.state.journal() else 0
+            header.provisional = header.expires = max(least, self.now + wait)
             return
         header.provisional = None
         if self.bounds.ttl is not None and header.expires is not None and header.expires < least:

@@ -24,6 +24,7 @@ from turnwise.stores.verbs.history import (
 )
 from turnwise.stores.verbs.lease import (
     blocked,
+    excuse,
     granted,
     held,
     leave,
@@ -164,6 +165,8 @@ class Verbs(MessageVerbs, EndVerbs):
         journal = s.state.journal()
         if index == len(journal):
             s.state.extend_journal(list(entries))
+            if index == 0 and s.is_provisional() and (turn := s.header.turn) is not None:
+                s.outlive(turn.lease)
         elif index > len(journal) or journal[index : index + len(entries)] != list(entries):
             return stale(s)
         return done(s)
@@ -212,7 +215,7 @@ class Verbs(MessageVerbs, EndVerbs):
         if turn.state == "running":
             s.state.extend_journal([state])
             turn.state, turn.parked = "waiting", len(s.state.journal())
-            turn.released += 1
+            excuse(s, turn)
             s.expire()
         return done(s)
 

@@ -177,6 +177,16 @@ class CancelConformance(Suite):
         assert (turn.grant.attempt, turn.grant.released) == (6, 3)
         assert isinstance(await turn.commit(*items(1)), Done)
 
+    async def test_a_message_that_waited_for_an_approval_is_not_counted(self, store: Store) -> None:
+        await store.submit("s", "t", b"one")
+        await store.park(*(await taken(store, "s")).ids, b"{state}")
+        turn = await begun(store, "s", "t", resume=True)
+        assert (turn.grant.attempt, turn.grant.released) == (2, 1)
+        await store.abort(*turn.ids)
+        assert await store.status("s", "t") == Queued("", "t", 0, 0, 1)
+        turn = await taken(store, "s")
+        assert (turn.grant.attempt, turn.grant.released) == (3, 1)
+
     async def test_a_place_in_line_is_given_back(self, store: Store) -> None:
         turn, token = await begun(store, "s"), mint()
         await asked(store, "s", "t", token=token, ticket=LONG)

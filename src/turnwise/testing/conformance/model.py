@@ -275,6 +275,7 @@ class Model:
             if not turn.parked:
                 turn.journal.append(state)
                 turn.parked, turn.mortal = True, False
+                turn.released += 1
         else:
             assert isinstance(answer, t.Stale)
             assert turn is None or (turn.turn_id, turn.token) != (turn_id, token)

@@ -37,6 +37,7 @@ local place = find_queued(h, turn_id, token)
 if takeover then
   if place then unqueue(h, place) end
   open(h, turn_id, token, worker, lease, t.a + 1, t.b, t.r)
+  recount(h)
   close(h)
   return granted(h, position, commit_id)
 end

@@ -8,6 +8,10 @@ if not holds(h, ARGV[7], ARGV[8]) then return stale(h) end
 local length = journal_length(h)
 if index == length then
   push(ARGV, 10)
+  if index == 0 and is_provisional(h) then
+    outlive(h, h.t.p)
+    save(h)
+  end
   return done(h)
 end
 if index + count > length then return stale(h) end

@@ -9,7 +9,8 @@ local t = h.t
 if t and t.s == 'waiting' and t.k == token and t.id == turn_id then return done(h) end
 if not holds(h, turn_id, token) then return stale(h) end
 redis.call('RPUSH', KEY, state)
-t.s, t.y, t.r = 'waiting', journal_length(h), (t.r or 0) + 1
+t.s, t.y = 'waiting', journal_length(h)
+excuse(h)
 expire(h)
 save(h)
 return done(h)

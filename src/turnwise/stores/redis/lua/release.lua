@@ -8,14 +8,7 @@ if not h then return { 'ok' } end
 if holds(h, turn_id, token) then
   local t = h.t
   t.k, t.d, changed = MINT, NOW, true
-  if not counted then
-    t.r = (t.r or 0) + 1
-    if t.b then
-      local index, entry = find_queued(h, turn_id)
-      local attempts, content = parse_message(entry)
-      redis.call('LSET', KEY, index + 1, message(attempts, content, t.r))
-    end
-  end
+  if not counted then excuse(h) end
 else
   leave(h, turn_id, token)
 end

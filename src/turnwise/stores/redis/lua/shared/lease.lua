@@ -25,6 +25,22 @@ end
 
 local function busy(t, left) return { 'busy', t.w or '', t.id, math.max(0, left) } end
 
+-- The message of the open turn, if it has one, is told the turn's attempts.
+local function recount(h)
+  local t = h.t
+  if not t.b then return end
+  local index, entry = find_queued(h, t.id)
+  local _, content = parse_message(entry)
+  redis.call('LSET', KEY, index + 1, message(t.a, content, t.r))
+end
+
+-- The open turn's attempt ends in good order, and counts against no bound.
+local function excuse(h)
+  local t = h.t
+  t.r, changed = (t.r or 0) + 1, true
+  recount(h)
+end
+
 -- Takes the open turn away, and its journal with it.
 local function drop_turn(h)
   trim_journal(h)

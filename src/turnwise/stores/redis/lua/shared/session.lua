@@ -59,7 +59,10 @@ end
 -- The expiry must not fall into a lease that begins now.
 local function outlive(h, lease)
   if unsaved or is_provisional(h) then
-    h.x, changed = NOW + 2 * lease, true
+    -- What a dead turn had finished waits for its retry.
+    local half_done = redis.call('LLEN', KEY) > 1 + 2 * h.q + h.e
+    local wait = half_done and (TTL > 0 and TTL or RETENTION) or 0
+    h.x, changed = NOW + math.max(2 * lease, wait), true
     if unsaved then save(h) end
     redis.call('PEXPIREAT', KEY, h.x)
     return
