@@ -1,0 +1,116 @@
+"""Approvals given in other processes than those that asked, some of which are killed."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.approval_process import agent_of
+from tests.integration.durable_process import Book
+from tests.scripted import outline
+from turnwise import Runner, connect
+from turnwise.durable.calls import UNKNOWN
+from turnwise.testing.servers import ValkeyServer, find_valkey
+
+ROOT = Path(__file__).parents[2]
+WHOLE = [
+    "go",
+    "call of_look",
+    "output of_look: look",
+    "call of_pay",
+    "call of_send",
+    "output of_pay: pay",
+    "output of_send: send",
+    "done",
+]
+
+
+@pytest.fixture(params=["valkey", "sqlite"])
+async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    async with AsyncExitStack() as stack:
+        if request.param == "sqlite":
+            yield f"sqlite:///{tmp_path / 'sessions.db'}"
+            return
+        if find_valkey() is None:
+            pytest.skip("there is no Valkey")
+        yield (await stack.enter_async_context(ValkeyServer())).url
+
+
+async def worker(url: str, ledger: Path, *how: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.integration.approval_process",
+        url,
+        str(ledger),
+        *how,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+
+
+async def ask(url: str, ledger: Path) -> None:
+    async with connect(url, session_id="s") as session:
+        result = await Runner.run(agent_of(Book(ledger)), "go", session=session, turn_id="t")
+        assert len(result.interruptions) == 2
+
+
+async def printed(process: asyncio.subprocess.Process) -> str:
+    output, _ = await process.communicate()
+    return output.decode().strip()
+
+
+def ran(ledger: Path) -> Counter[str]:
+    """How often each tool and each model call began."""
+    return Counter(line.split()[0] for line in ledger.read_text().splitlines())
+
+
+async def pending(session: Any) -> list[str]:
+    return [asked.id for asked in await session.pending()]
+
+
+async def test_two_processes_that_resume_at_once_run_the_tools_once(
+    url: str, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger.txt"
+    await ask(url, ledger)
+    async with connect(url, session_id="s") as session:
+        ids = await pending(session)
+        both = [await worker(url, ledger, *ids) for _ in range(2)]
+        assert sorted([await printed(one) for one in both]) == ["NothingPending", "done"]
+        assert outline(await session.get_items()) == WHOLE
+    assert ran(ledger) == Counter(["look", "pay", "send", "model-m-0", "model-m-1", "model-m-2"])
+
+
+@pytest.mark.parametrize("held", ["pay", "model-m-2"])
+async def test_a_resume_whose_worker_is_killed_goes_on_with_the_next(
+    url: str, held: str, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger.txt"
+    await ask(url, ledger)
+    async with connect(url, session_id="s") as session:
+        first, second = await pending(session)
+        now, later = ([first], [second]) if held == "pay" else ([first, second], [])
+        ledger.with_suffix(".holds").write_text(held)
+        process = await worker(url, ledger, *now)
+        while not ran(ledger)[held]:
+            assert process.returncode is None
+            await asyncio.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        await process.communicate()
+        ledger.with_suffix(".holds").unlink()
+        result = await Runner.resume(agent_of(Book(ledger)), session=session, approve=later)
+        history = outline(await session.get_items())
+    assert result.final_output == "done"
+    done = ran(ledger)
+    assert (done["look"], done["pay"], done["send"]) == (1, 1, 1)
+    expected = [f"output of_pay: {UNKNOWN}" if "t of_pay: " in x and later else x for x in WHOLE]
+    assert history == expected
