@@ -13,7 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from turnwise import MemorySession, RedisSession, SQLiteSession
-from turnwise.hooks import TurnCommitted, TurnEvent, TurnLost, TurnRolledBack
+from turnwise.hooks import TurnCancelled, TurnCommitted, TurnEvent, TurnLost, TurnRolledBack
 from turnwise.testing.servers import ValkeyServer
 from turnwise.testing.servers.waiting import until
 
@@ -119,7 +119,8 @@ class Told:
     @property
     def ends(self) -> int:
         """How many turns ended, in whatever way."""
-        return sum(isinstance(e, TurnCommitted | TurnRolledBack | TurnLost) for e in self.events)
+        ends = TurnCommitted | TurnCancelled | TurnRolledBack | TurnLost
+        return sum(isinstance(event, ends) for event in self.events)
 
 
 def session_on(kind: str, folder: Path, server: ValkeyServer, **options: Any) -> AnySession:

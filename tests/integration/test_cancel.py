@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import agents
 import pytest
 import pytest_asyncio
 from agents import function_tool
+from openai.types.responses import ResponseCustomToolCall, ResponseFunctionShellToolCall
 
 from tests.integration.bad_days import LONG, Told, message, other_tasks, until_queued
 from tests.integration.stores import Sessions, sessions_on
 from tests.scripted import Reply, agent, calls, outline, says
-from turnwise import Runner
-from turnwise.errors import AlreadyCommitted, BusyTimeout, LeaseLost, TurnCancelled
+from turnwise import MemorySession, Runner
+from turnwise.errors import AlreadyCommitted, BusyTimeout, LeaseLost, SessionWaiting, TurnCancelled
 from turnwise.hooks import TurnCancelled as Ended
 from turnwise.session import Session
+from turnwise.testing.servers.waiting import until
 from turnwise.turns.stopped import INTERRUPTED
 from turnwise.types import Cancellation
 
@@ -329,6 +331,22 @@ async def test_what_cannot_be_cancelled(sessions: Sessions, owner: Session, othe
             pass
 
 
+async def test_a_turn_that_waits_for_an_approval_is_dropped(
+    sessions: Sessions, owner: Session, other: Session
+) -> None:
+    name, held = sessions.new_id(), Held()
+    asks = function_tool(held.hold, needs_approval=True)
+    result = await run(owner, name, agent(calls("hold"), tools=[asks]))
+    assert result.interruptions
+    with pytest.raises(SessionWaiting):
+        async with other.turn(name, busy="interrupt"):
+            pass
+    assert await other.cancel(name) == Cancellation("dropped", "t", owner.worker.name)
+    async with other.turn(name, busy="reject") as turn:
+        assert await turn.get_items() == []
+    assert not held.entered.is_set()
+
+
 async def test_a_message_that_waits_is_dropped(
     sessions: Sessions, owner: Session, other: Session
 ) -> None:
@@ -372,3 +390,77 @@ async def test_the_same_turn_sent_again_does_not_end_itself(
     assert not task.done()
     await other.cancel(name)
     await stopped(task)
+
+
+def every_kind(hold: Callable[[], Awaitable[str]]) -> Any:
+    """An agent that calls one tool of each kind at the same time, and `hold`."""
+
+    async def parts() -> Any:
+        return [agents.ToolOutputText(text="one"), agents.ToolOutputText(text="two")]
+
+    async def fails() -> str:
+        raise ValueError("no such thing")
+
+    async def custom(_: Any, text: str) -> str:
+        return f"custom {text}"
+
+    async def shell(_: Any) -> agents.ShellResult:
+        outcome = agents.ShellCallOutcome(type="exit", exit_code=0)
+        output = agents.ShellCommandOutput(stdout="so", stderr="", outcome=outcome)
+        return agents.ShellResult(output=[output])
+
+    async def held() -> str:
+        return await hold()
+
+    functions: list[Any] = [parts, fails, held]
+    made = [function_tool(tool) for tool in functions]
+    more = [
+        agents.CustomTool(name="custom", description="", on_invoke_tool=custom),
+        agents.ShellTool(executor=shell),
+    ]
+    asked: Any = [
+        *calls("parts", "c1"),
+        *calls("fails", "c2"),
+        ResponseCustomToolCall(type="custom_tool_call", call_id="c3", name="custom", input="x"),
+        ResponseFunctionShellToolCall.model_validate(
+            {
+                "type": "shell_call",
+                "id": "sh",
+                "call_id": "c4",
+                "status": "completed",
+                "action": {"commands": ["ls"]},
+            }
+        ),
+        *calls("held", "c5"),
+    ]
+    return agent(asked, says("over"), tools=[*made, *more])
+
+
+async def test_what_tools_of_every_kind_gave_is_kept_as_the_sdk_keeps_it() -> None:
+    async def at_once() -> str:
+        return "at once"
+
+    calm = MemorySession()
+    await run(calm, "s", every_kind(at_once))
+    expected = {key(item): item for item in await calm.bind("s").get_items()}
+    session, held = MemorySession(), Held()
+    task = asyncio.create_task(run(session, "s", every_kind(held.hold)))
+
+    async def four_have_ended() -> bool:
+        info = await session.info("s")
+        return info is not None and info.journal == 1 + 5 + 4
+
+    await until(four_have_ended, LONG, "four tools had ended")
+    async with session.turn("s", busy="interrupt") as turn:
+        items: list[Any] = await turn.get_items()
+    await stopped(task)
+    assert len(items) == 1 + 5 + 5
+    for item in items:
+        if item.get("call_id") == "c5" and "output" in item:
+            assert item["output"] == INTERRUPTED
+        else:
+            assert item == expected[key(item)]
+
+
+def key(item: Any) -> tuple[Any, Any]:
+    return item.get("type"), item.get("call_id") or str(item.get("content"))

@@ -237,3 +237,17 @@ def test_items_have_events() -> None:
 def test_tools_tell_the_type_of_their_output() -> None:
     assert sdk.output_schema(weather) == {"output_json_schema": None, "output_type_adapter": None}
     assert isinstance(weather, FunctionTool)
+
+
+def test_tools_tell_whether_they_run_in_a_thread() -> None:
+    async def waits() -> str:
+        return ""
+
+    def blocks() -> str:
+        return ""
+
+    assert [sdk.runs_in_thread(agents.function_tool(tool)) for tool in (waits, blocks)] == [
+        False,
+        True,
+    ]
+    assert not sdk.runs_in_thread(agents.WebSearchTool())

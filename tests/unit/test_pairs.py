@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.items import (
+    PAIRS,
     Item,
     assistant,
     call,
@@ -20,7 +21,7 @@ from tests.items import (
     without_halves,
 )
 from turnwise import MemorySession
-from turnwise.pairs import is_whole, paired
+from turnwise.pairs import is_whole, open_calls, output_saying, paired
 
 limits = st.none() | st.integers(0, 12)
 
@@ -83,3 +84,32 @@ def test_fields_of_another_type_than_the_api_has_are_no_halves(odd: Any) -> None
     pair = [call(odd), output(odd)]
     assert paired(pair) == pair
     assert paired([call(odd), output("x")]) == []
+
+
+@given(st.lists(loose_items, max_size=12))
+@example([call("x"), call("x"), output("x")])
+def test_open_calls_are_those_without_an_output(history: list[Item]) -> None:
+    outputs = (
+        output(waiting.get("call_id", waiting.get("id")), waiting["type"])
+        for waiting in open_calls(history)
+    )
+    closed = [*history, *outputs]
+    assert not open_calls(closed)
+    calls = [item for item in closed if item.get("type") in PAIRS]
+    assert [item for item in paired(closed) if item.get("type") in PAIRS] == calls
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["function_call", "custom_tool_call", "local_shell_call", "shell_call", "apply_patch_call"],
+)
+def test_an_output_that_says_something_closes_its_call(kind: str) -> None:
+    item = {"type": kind, "call_id": "c", "caller": {"type": "direct"}}
+    closing = output_saying(item, "interrupted")
+    assert closing is not None
+    assert is_whole([item, closing])
+    assert (closing["caller"], "interrupted" in str(closing["output"])) == (item["caller"], True)
+
+
+def test_an_output_that_is_no_text_cannot_say_anything() -> None:
+    assert output_saying({"type": "computer_call", "call_id": "c"}, "interrupted") is None
