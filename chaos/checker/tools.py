@@ -113,14 +113,15 @@ def _went_on(lines: list[Execution], all_lines: list[Execution]) -> bool:
 
 
 def _had_expired(findings: Findings, session: str, lines: list[Execution]) -> bool:
-    """Whether nothing was committed yet, and the dead turn's session went after its two leases."""
+    """Whether the dead turn's session went after two leases, for nothing was committed by then."""
+    length = 2 * findings.history.lease
     times = sorted(line.at for line in lines)
-    forgotten = 2 * findings.history.lease
-    if not any(later - earlier >= forgotten for earlier, later in pairwise(times)):
-        return False
     changes = [op for op in findings.by_session[session] if findings.by_op[op][0].kind != "read"]
-    acknowledged = (findings.acknowledged(op) for op in changes)
-    return not any(time is not None and time < times[-1] for time in acknowledged)
+    known = [time for op in changes if (time := findings.acknowledged(op)) is not None]
+    return any(
+        later - earlier >= length and not any(time < earlier + length for time in known)
+        for earlier, later in pairwise(times)
+    )
 
 
 def _was_rolled_back(call: Call | None) -> bool:

@@ -16,11 +16,10 @@ class HoldLock(Strike):
     weight = 2.0
 
     async def strike(self, field: Field, fault: Fault) -> None:
-        database = sqlite3.connect(field.topology.path, timeout=5.0, isolation_level=None)
+        database = _opened(field)
         try:
-            database.execute("BEGIN IMMEDIATE")
+            await asyncio.to_thread(database.execute, "BEGIN IMMEDIATE")
             await field.sleep(0.1, 1.5 * field.lease)
-            database.execute("ROLLBACK")
         finally:
             database.close()
 
@@ -31,11 +30,17 @@ class ReadLong(Strike):
     kind = "file read for long"
 
     async def strike(self, field: Field, fault: Fault) -> None:
-        database = sqlite3.connect(field.topology.path, timeout=5.0, isolation_level=None)
+        database = _opened(field)
         try:
             database.execute("BEGIN")
-            database.execute("SELECT count(*) FROM sqlite_master").fetchall()
+            await asyncio.to_thread(database.execute, "SELECT count(*) FROM sqlite_master")
             await asyncio.sleep(field.rng.uniform(0.1, field.lease))
-            database.execute("ROLLBACK")
         finally:
             database.close()
+
+
+def _opened(field: Field) -> sqlite3.Connection:
+    """It waits for locks in a thread."""
+    return sqlite3.connect(
+        field.topology.path, timeout=10.0, isolation_level=None, check_same_thread=False
+    )
