@@ -38,7 +38,8 @@ class Runner:
     makes a run safe to send again: once committed it does not run a second time, and whoever sends
     it again, with the same input and starting agent (else TurnIdReused is raised), gets the same
     result: final output, usage and new items, but not the context, nor the results of guardrails.
-    A run whose worker died goes on where that worker had come to.
+    A run whose worker died goes on where that worker had come to. One that is interrupted for an
+    approval parks its turn; `resume` goes on with it, in any process.
 
     `busy` says what to do while another turn runs on the session: "wait" in line for up to
     `timeout` seconds (None: for ever), or "reject"; "interrupt" and "rollback" end that turn,
