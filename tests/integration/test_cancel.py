@@ -347,6 +347,36 @@ async def test_a_turn_that_waits_for_an_approval_is_dropped(
     assert not held.entered.is_set()
 
 
+async def test_a_background_turn_is_cancelled(
+    sessions: Sessions, owner: Session, other: Session
+) -> None:
+    name, held = sessions.new_id(), Held()
+    await other.submit(name, "Hi", agent="agent", turn_id="m")
+    desk = agent(*STEPS, tools=tools(held))
+    draining = asyncio.create_task(owner.drain(name, desk))
+    await asyncio.wait_for(held.entered.wait(), LONG)
+    found = await other.cancel(name, "m")
+    assert (found.outcome, found.running_tools) == ("cancelled", ())
+    await asyncio.wait_for(draining, LONG)
+    assert held.cancelled
+    assert await other.bind(name).get_items() == []
+    assert (await other.status(name, "m")).state == "cancelled"
+
+
+async def test_a_background_turn_is_interrupted(
+    sessions: Sessions, owner: Session, other: Session
+) -> None:
+    name, held = sessions.new_id(), Held()
+    await other.submit(name, "Hi", agent="agent", turn_id="m")
+    draining = asyncio.create_task(owner.drain(name, agent(*STEPS, tools=tools(held))))
+    await asyncio.wait_for(held.entered.wait(), LONG)
+    async with other.turn(name, busy="interrupt") as turn:
+        items = outline(await turn.get_items())
+    assert items[:2] == ["Hi", "call c0"]
+    assert items[-1] == f"output c2: {INTERRUPTED}"
+    await asyncio.wait_for(draining, LONG)
+
+
 async def test_a_message_that_waits_is_dropped(
     sessions: Sessions, owner: Session, other: Session
 ) -> None:

@@ -13,7 +13,6 @@ from turnwise.hooks import TurnBegun, TurnDeadLettered, TurnLost, TurnRolledBack
 from turnwise.turns import refusals
 from turnwise.turns.equipment import Equipment
 from turnwise.turns.expiry import expired
-from turnwise.turns.expiry import expired
 from turnwise.turns.ids import check_session_id, mint
 from turnwise.turns.shield import settled, to_the_end
 from turnwise.turns.summons import Summons
@@ -48,8 +47,11 @@ class MessageTurn(Turn):
     async def release(self, reason: BaseException | None, *, counted: bool) -> None:
         """Give it back with its journal, for another attempt. Never raises for the store.
 
-        `counted`: this attempt failed. Otherwise it ended in good order.
+        `counted`: this attempt failed. Otherwise it ended in good order. One that was asked to stop
+        ends as it was asked to.
         """
+        if self._manner is not None:
+            await self.roll_back(reason)
         if self.ended:
             return
         self._end()
@@ -94,8 +96,6 @@ async def next_turn(worker: Equipment, session_id: str) -> MessageTurn | Busy | 
     summons = Summons(worker.store, token)
     try:
         answer = await call()
-        if isinstance(answer, Waiting) and await expired(worker, session_id, answer.turn_id):
-            answer = await call()
         if isinstance(answer, Waiting) and await expired(worker, session_id, answer.turn_id):
             answer = await call()
         if isinstance(answer, Stale):
