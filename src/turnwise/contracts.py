@@ -132,9 +132,10 @@ class Store(Protocol):
         """Open a turn under a lease of `lease` ms, and read what is new since `base`.
 
         A session that does not exist is created, and goes away by itself after two leases unless
-        it gets a commit. The same token is granted the same turn again; a finished token is
-        *stale*. A turn_id that is finished is a *duplicate*. The turn of this turn_id whose worker
-        died is taken over: attempt + 1, and its journal.
+        it gets a commit (once it has a journal, after the ttl or the retention). The same token is
+        granted the same turn again; a finished token is *stale*. A turn_id that is finished is a
+        *duplicate*. The turn of this turn_id whose worker died is taken over: attempt + 1, and its
+        journal.
 
         `fresh` promises that nobody but this very call can have used this turn_id, which shortens
         a search. `resume` takes a turn that waits for an approval (*absent* if none of this id is

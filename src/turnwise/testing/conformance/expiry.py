@@ -48,6 +48,17 @@ class ExpiryConformance(Suite):
         assert [session_id async for session_id in store.scan()] == []
         assert isinstance(await asked(store, "s"), Grant)
 
+    async def test_what_a_first_turn_has_finished_waits_for_its_retry(self, lab: Lab) -> None:
+        store = lab.store(Bounds(retention=DAY))
+        turn = await begun(store, "s", lease=lab.lease)
+        await store.journal(*turn.ids, 0, items(1))
+        await store.renew(*turn.ids)
+        ttl = await self._ttl(store)
+        assert ttl is not None
+        assert DAY - LONG < ttl <= DAY
+        await store.abort(*turn.ids)
+        assert await store.info("s") == Absent()
+
     async def test_a_renewed_lease_keeps_a_session_without_a_commit(self, lab: Lab) -> None:
         store = lab.store()
         turn = await begun(store, "s", lease=3 * lab.lease)
