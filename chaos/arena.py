@@ -55,7 +55,7 @@ async def _rage(topology: Topology, settings: Settings, crew: Crew, history: His
     rng = random.Random(f"{settings.seed} workload")
     workload = Workload(settings.plan, rng, sender, history, settings.lease)
     faults = random.Random(f"{settings.seed} nemesis")
-    scene = Field(topology, crew, faults, settings.lease, workload.live)
+    scene = Field(topology, crew, faults, settings.lease, workload.live, sender.send, history)
     crew.listeners.append(scene.hear)
     lists = settings.strikes if settings.strikes is not None else strikes_for(topology)
     nemesis = Nemesis(scene, history, lists, settings.pause)

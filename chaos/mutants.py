@@ -18,7 +18,7 @@ from typing import Any
 
 from chaos import arena, crew, planted, report
 from chaos.checker import check
-from chaos.nemesis import Strike, network, workers
+from chaos.nemesis import Strike, late, network, workers
 from chaos.planted import PLANTED, VARIABLE
 from chaos.topologies import TOPOLOGIES
 from chaos.workload import Plan
@@ -51,6 +51,10 @@ RIVALS = Trial(
     Plan(turn_sessions=80, plain_sessions=1, busy=1, hold=0.8, weights={"run": 2.0}),
     ((workers.WakeRival(),),),
 )
+LATE = Trial(
+    Plan(pumps=16, turn_sessions=40, plain_sessions=1, weights={"held": 0.0}),
+    ((late.LateBegin(),),),
+)
 SLOW_RIVALS = Trial(
     Plan(turn_sessions=80, plain_sessions=1, busy=1, weights=_NO_TURNS), ((workers.WakeRival(),),)
 )
@@ -69,6 +73,7 @@ MUTANTS: dict[str, tuple[str, Trial]] = {
     "record-without-count": ("a record does not say how many items are its turn's", ANSWERS),
     "result-outside-the-commit": ("the result stays with the worker that ran the turn", ANSWERS),
     "commit-in-two-steps": ("a commit writes one item, then the others", ANSWERS),
+    "abort-forgets-tokens": ("a begin that comes after its abort opens a turn", LATE),
     "no-token-in-commit": ("commit does not check the token", RIVALS),
     "no-token-in-journal": ("journal does not check the token", SLOW_RIVALS),
     "journal-at-any-index": ("journal adds whatever the index", RUNS),
@@ -137,7 +142,7 @@ def _try(name: str, seed: int) -> Fate:
     assert name == _CONTROL or name in PLANTED
     crew.warm_up()
     assert crew.can(planted.plant, "" if name == _CONTROL else name), f"{name} cannot be planted"
-    trials = [PLAIN, ANSWERS, RIVALS, SLOW_RIVALS, RUNS]
+    trials = [PLAIN, ANSWERS, RIVALS, SLOW_RIVALS, RUNS, LATE]
     if name != _CONTROL:
         trials = [MUTANTS[name][1]] * _ROUNDS
     begun, turns = time.monotonic(), 0

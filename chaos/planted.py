@@ -168,6 +168,9 @@ PLANTED: dict[str, Callable[[], None]] = {
         "append", "local answer = repeated(h, op_id, op_id)", "local answer"
     ),
     "pop-without-base": lua("pop", "h.c ~= base", "false"),
+    "abort-forgets-tokens": lua(
+        "abort", "leave(h, turn_id, token)\n  finish(h, token)", "leave(h, turn_id, token)"
+    ),
     "clock-of-the-client": _clock_of_the_client,
     "lease-ignored": lua("", "local left = remaining(t)", "local left = 0"),
     "record-without-count": lua(

@@ -44,9 +44,10 @@ class Sender:
         self._rng = rng
         crew.listeners.append(self._hear)
 
-    async def send(self, request: Request) -> Call:
+    async def send(self, request: Request, member: Member | None = None) -> Call:
         """Return when it is answered, or its worker is gone."""
-        member = await self._member()
+        if member is None:
+            member = await self._member()
         call = self._recorded(request, member.name)
         order = Order(call.call, call.op, call.kind, call.session, call.turn_id, call.params)
         try:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from chaos.crew import Crew
-from chaos.history import Fault
+from chaos.crew import Crew, Member
+from chaos.history import Call, Fault, History
 from chaos.protocol import Begun
+from chaos.sender import Request
 
 
 @dataclass
 class Field:
     """Where faults strike.
 
-    `sessions` names those in use; `takeovers` are events that wait for the next takeover of a turn.
+    `sessions` names those in use; `send` sends an operation of a strike's own to a worker;
+    `takeovers` are events that wait for the next takeover of a turn.
     """
 
     topology: Any
@@ -26,6 +28,8 @@ class Field:
     rng: random.Random
     lease: float
     sessions: Callable[[], list[str]]
+    send: Callable[[Request, Member], Awaitable[Call]]
+    history: History
     takeovers: list[asyncio.Event] = field(default_factory=list)
 
     def hear(self, begun: Begun) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from chaos import topologies
 from chaos.history import Fault, History, now
-from chaos.nemesis import failovers, network, servers, sqlite, workers
+from chaos.nemesis import failovers, late, network, servers, sqlite, workers
 from chaos.nemesis.fault import Field, Strike
 
 WORKERS: Sequence[Strike] = (
@@ -33,6 +33,7 @@ SINGLE: Sequence[Strike] = (
     network.DelayReplies(),
     network.DelayRequests(),
     network.CutAll(),
+    late.LateBegin(),
     network.Partition(),
 )
 SENTINEL: Sequence[Strike] = (
