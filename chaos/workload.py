@@ -21,8 +21,9 @@ class Plan:
     """How much is done, to how many sessions.
 
     A session is left alone after about `life` operations, and has at most `busy` of them at once;
-    `hot` of the sessions get more. `weights` replaces those of the kinds of operations. `hold`:
-    seconds that a brief turn lasts at the most.
+    `hot` of the sessions get more. `duplicates` and `cancels` are the shares of turns that are sent
+    to two workers at once, and that are cancelled from a third. `weights` replaces those of the
+    kinds of operations. `hold`: seconds that a brief turn lasts at the most.
     """
 
     pumps: int = 64
@@ -33,6 +34,7 @@ class Plan:
     plain_life: int = 40
     busy: int = 4
     duplicates: float = 0.06
+    cancels: float = 0.02
     weights: dict[str, float] = field(default_factory=dict)
     hold: float = 0.0
 
@@ -142,7 +144,17 @@ class Workload:
         sendings = (
             self._sender.send_impatiently(request, 1.3 * self._lease, 0.6) for _ in range(copies)
         )
-        await self._follow_up(request, await asyncio.gather(*sendings))
+        if self._rng.random() < self._plan.cancels:
+            await asyncio.gather(*sendings, self._cancelled(request))
+        else:
+            await self._follow_up(request, await asyncio.gather(*sendings))
+
+    async def _cancelled(self, request: Request) -> Call:
+        """Cancel it at some moment, from anywhere; its sender does not insist."""
+        await asyncio.sleep(self._rng.choice([0.0, 0.01, 0.1, self._lease]))
+        params = {"turn_id": request.turn_id, "op": request.op}
+        cancel = Request(OPERATIONS["cancel"], self._name(), request.session, None, params)
+        return await self._sender.send(cancel)
 
     async def _follow_up(self, request: Request, calls: list[Call]) -> None:
         """Do as a caller does who has no answer: send it again, unless it is given up."""

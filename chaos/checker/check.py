@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from chaos.checker import health, leases, plain, reads, tools, turns
+from chaos.checker import cancels, health, leases, plain, reads, tools, turns
 from chaos.checker.findings import Findings, Violation
 from chaos.history import History
 
@@ -26,5 +26,6 @@ def check(history: History, *, least_ok: float = 0.6) -> Verdict:
     plain.check(findings)
     tools.check(findings)
     leases.check(findings)
+    cancels.check(findings)
     health.check(findings, least_ok)
     return Verdict(findings.violations, findings.excused)

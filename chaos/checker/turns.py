@@ -8,6 +8,8 @@ from chaos import script
 from chaos.checker.findings import Findings, entry_op
 from chaos.history import Call, Entry, Final
 
+_NO_TURNS = {"read", "cancel"}
+
 
 def check(findings: Findings) -> None:
     for final in findings.history.finals:
@@ -21,7 +23,7 @@ def check(findings: Findings) -> None:
         _behind_what_they_saw(findings, final)
         _in_order(findings, final)
         for op in findings.by_session[final.session]:
-            if findings.by_op[op][0].kind != "read":
+            if findings.by_op[op][0].kind not in _NO_TURNS:
                 _once(findings, final.session, op, places.get(op, []))
 
 

@@ -1,5 +1,6 @@
 """All kinds of operations, by name. A new kind is a small class and one more line here."""
 
+from chaos.operations.cancels import CancelTurn
 from chaos.operations.operation import Operation
 from chaos.operations.plain import Add, Clear, Pop, ReadAll, Rewrite
 from chaos.operations.runs import PlainRun, Run, Streamed
@@ -17,6 +18,7 @@ ALL: tuple[Operation, ...] = (
     Clear(),
     ReadAll(),
     Rewrite(),
+    CancelTurn(),
 )
 OPERATIONS = {operation.kind: operation for operation in ALL}
 
