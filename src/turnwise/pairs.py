@@ -59,6 +59,12 @@ def open_calls(items: Sequence[Item]) -> list[Item]:
     return [items[index] for index in sorted(i for left in waiting.values() for i in left)]
 
 
+def output_of(item: Item) -> str | None:
+    """The id of the call whose output this is; None for any other item."""
+    output = _output(item)
+    return None if output is None else output[1]
+
+
 def output_saying(call: Item, text: str) -> dict[str, Any] | None:
     """An output of this call that says `text`; None for kinds whose outputs are no texts."""
     kind = _kind(call)

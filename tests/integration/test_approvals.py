@@ -16,7 +16,13 @@ from agents.testing import function_call
 from tests.integration.stores import KINDS, Sessions, sessions_on
 from tests.scripted import Script, calls, outline, says, script_of
 from turnwise import NothingPending, NotResumable, PendingApproval, Runner
-from turnwise.errors import AlreadyCommitted, SessionWaiting, TurnCancelled, UsageError
+from turnwise.errors import (
+    AlreadyCommitted,
+    SessionWaiting,
+    TurnCancelled,
+    TurnTooLarge,
+    UsageError,
+)
 from turnwise.hooks import TurnBegun, TurnCommitted, TurnEvent, TurnParked
 from turnwise.session import Session
 from turnwise.turns.expiry import NOT_APPROVED
@@ -332,11 +338,29 @@ async def test_the_sdk_s_own_way_of_resuming_resumes_the_turn(sessions: Sessions
     assert await session.pending() == []
 
 
+async def test_the_sdk_s_own_way_runs_the_tool_once_too(sessions: Sessions) -> None:
+    clerk, session = Clerk(), sessions.worker(session_id="s")
+    asked = await waiting(session, clerk, "pay")
+
+    async def resumed(worker: Session) -> Any:
+        helper = clerk.agent(says("paid"))
+        state = await agents.RunState.from_string(helper, asked.to_state().to_string())
+        state.approve(state.get_interruptions()[0])
+        return await Runner.run(helper, state, session=worker, session_id="s")
+
+    results = await asyncio.gather(
+        *(resumed(sessions.worker()) for _ in range(3)), return_exceptions=True
+    )
+    assert clerk.ran == {"look": 1, "pay": 1}, results
+    assert len([result for result in results if isinstance(result, agents.RunResult)]) == 1
+    assert len(await session.get_items()) == 6
+
+
 async def test_a_turn_that_waits_can_be_cancelled(sessions: Sessions) -> None:
     clerk, session = Clerk(), sessions.worker(session_id="s")
     await waiting(session, clerk, "pay", turn_id="t")
     (asked,) = await session.pending()
-    await session.worker.store.cancel("s", "t")
+    await sessions.worker().cancel("s")
     assert await session.pending() == []
     with pytest.raises(NothingPending):
         await Runner.resume(clerk.agent(says("x")), session=session, approve=[asked.id])
@@ -391,3 +415,18 @@ async def test_a_message_s_turn_waits_and_is_resumed(sessions: Sessions) -> None
     assert await there.drain("s", clerk.agent(says("ok"))) == 1
     assert clerk.ran == {"look": 1, "pay": 1}
     assert outline(await session.get_items())[-3:] == ["paid", "next", "ok"]
+
+
+async def test_a_state_that_is_too_large_is_not_kept(sessions: Sessions) -> None:
+    clerk, session = Clerk(), sessions.worker(session_id="s", max_turn_bytes=500)
+    with pytest.raises(TurnTooLarge):
+        await Runner.run(clerk.agent(asks("pay")), "go", session=session)
+    assert await session.get_items() == []
+    await session.add_items([{"role": "user", "content": "free"}])
+
+
+async def test_only_our_sessions_keep_turns_that_wait(tmp_path: Path) -> None:
+    foreign: Any = agents.SQLiteSession("s", tmp_path / "foreign.db")
+    with pytest.raises(UsageError, match="Turnwise"):
+        await Runner.resume(Clerk().agent(says("x")), session=foreign, approve=["a"])
+    foreign.close()

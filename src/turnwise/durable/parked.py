@@ -266,6 +266,12 @@ def parked_in(session_id: str, turn_id: str, entries: Sequence[Entry]) -> Parked
     return Parked(session_id, turn_id, entries[places[-1] :])
 
 
+def calls_that_wait(state: RunState[Any, Any]) -> set[str]:
+    """The ids of the run's own calls that wait, or in which an agent waits."""
+    found = [(*one.path, one.item.call_id)[0] for one in asking(state)]
+    return {call_id for call_id in found if call_id is not None}
+
+
 def packed_resumed(
     result: RunResultBase, began: tuple[str, str], agent: Agent[Any], items: Sequence[Any]
 ) -> bytes:

@@ -10,13 +10,14 @@ import agents
 from agents import Agent, RunResult, RunResultStreaming, RunState
 
 from turnwise.durable import install
-from turnwise.durable.parked import Decisions, Parked, parked_in, parked_now
+from turnwise.durable.parked import Decisions, Parked, calls_that_wait, parked_in, parked_now
 from turnwise.errors import (
     AlreadyCommitted,
     NothingPending,
     TurnCancelled,
     TurnDiscarded,
 )
+from turnwise.pairs import output_of
 from turnwise.runner.answered import Answering
 from turnwise.runner.streaming import streamed
 from turnwise.session import Session, TurnSession
@@ -159,3 +160,20 @@ class Resumption:
             return state
 
         return state_of
+
+
+async def check_not_decided(turn: Turn, input: object) -> None:
+    """Raise NothingPending if the input is a state whose calls have their outputs already.
+
+    Somebody else was quicker to go on with the same run, which is part of the history by now.
+    """
+    if not isinstance(input, RunState):
+        return
+    calls = calls_that_wait(input)
+    outputs = {output_of(item) for item in await turn.items()} if calls else set()
+    if done := calls & outputs:
+        raise NothingPending(
+            f"the calls that this state waits for have their outputs already: "
+            f"{', '.join(map(repr, sorted(done)))}. Nothing was run",
+            session_id=turn.session_id,
+        )

@@ -19,7 +19,7 @@ from agents.memory import Session as SDKSession
 from turnwise.durable.parked import Decisions
 from turnwise.errors import AlreadyCommitted, UsageError
 from turnwise.runner.answered import Answering
-from turnwise.runner.approvals import Resumption
+from turnwise.runner.approvals import Resumption, check_not_decided
 from turnwise.runner.blocking import run_until_complete
 from turnwise.runner.options import RunOptions
 from turnwise.runner.sharing import TurnResult, keep_from_caller, may_share
@@ -86,6 +86,7 @@ class Runner:
                 on_error=on_error,
                 shared=shared,
             ) as turn:
+                await check_not_decided(turn.turn, input)
                 try:
                     result = await agents.Runner.run(starting_agent, input, session=turn, **options)
                 except AgentsException as error:
@@ -124,9 +125,8 @@ class Runner:
         Raises NothingPending for what does not wait (any more), NotResumable if the run cannot be
         restored with this agent and SDK, SessionBusy, and what the run raises.
         """
-        named = session.named(session_id)
-        decisions = Decisions.of(named, approve, reject)
-        resumption = Resumption(session, named, agent, busy, timeout, options)
+        resumption = _resumption(session, session_id, agent, busy, timeout, options)
+        decisions = Decisions.of(resumption.session_id, approve, reject)
         return await resumption.run(resumption.decided(decisions))
 
     @classmethod
@@ -144,9 +144,8 @@ class Runner:
         **options: Unpack[RunOptions[TContext]],
     ) -> RunResultStreaming:
         """Like `resume`, streamed; to be awaited: it returns when the turn is taken up."""
-        named = session.named(session_id)
-        decisions = Decisions.of(named, approve, reject)
-        resumption = Resumption(session, named, agent, busy, timeout, options)
+        resumption = _resumption(session, session_id, agent, busy, timeout, options)
+        decisions = Decisions.of(resumption.session_id, approve, reject)
         return await resumption.stream(resumption.decided(decisions), stream_idle_timeout)
 
     @classmethod
@@ -196,7 +195,13 @@ class Runner:
                 resumption = Resumption(session, named, starting_agent, "reject", None, options)
                 if await resumption.is_of(input, turn_id):
                     return await resumption.opened(input, answering)
-            return await session.worker.begin(named, turn_id, busy=busy, timeout=timeout)
+            turn = await session.worker.begin(named, turn_id, busy=busy, timeout=timeout)
+            try:
+                await check_not_decided(turn, input)
+            except BaseException as error:
+                await turn.roll_back(error)
+                raise
+            return turn
 
         return streamed(
             lambda turn: agents.Runner.run_streamed(starting_agent, input, session=turn, **options),
@@ -207,6 +212,21 @@ class Runner:
             idle_timeout=stream_idle_timeout,
             answering=answering,
         )
+
+
+def _resumption(
+    session: object,
+    session_id: str | None,
+    agent: Agent[Any],
+    busy: Busyness,
+    timeout: float | None,
+    options: Any,
+) -> Resumption:
+    if not isinstance(session, Session):
+        raise UsageError(
+            f"only a session of Turnwise's making keeps turns that wait, not {type(session)!r}"
+        )
+    return Resumption(session, session.named(session_id), agent, busy, timeout, options)
 
 
 async def _resumed(

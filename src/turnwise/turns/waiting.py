@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from turnwise.errors import StoreError, StoreUnavailable, TurnwiseError
+from turnwise.errors import StoreError, StoreUnavailable, TurnTooLarge, TurnwiseError
 from turnwise.hooks import TurnLost, TurnParked
 from turnwise.turns import refusals
 from turnwise.turns.parking import Parking
@@ -19,19 +19,30 @@ _log = logging.getLogger("turnwise")
 async def park(turn: Turn, parking: Parking) -> None:
     """Give the session's lease back with the turn still open, also if the caller is cancelled.
 
-    Raises LeaseLost, SessionGone, OutcomeUnknown, StoreRefused, TurnCancelled, InvalidItem if the
-    entry is no JSON; the turn has ended then too.
+    Raises LeaseLost, SessionGone, OutcomeUnknown, StoreRefused, TurnCancelled, TurnTooLarge; the
+    turn has ended then too.
     """
     if turn.lost is not None:
         await turn.roll_back(turn.lost)
         raise turn.lost
     try:
-        state = turn.equipment.codec.encode(parking.entry)
+        state = _state(turn, parking)
     except Exception as error:
         await turn.roll_back(error)
         raise
     turn.end_here()
     await settled(partial(_park, turn, state, parking.pending))
+
+
+def _state(turn: Turn, parking: Parking) -> bytes:
+    state = turn.equipment.codec.encode(parking.entry)
+    if len(state) > (most := turn.equipment.settings.max_turn_bytes):
+        raise TurnTooLarge(
+            f"the state with which turn {turn.turn_id!r} is to wait for approvals takes "
+            f"{len(state)} bytes, over max_turn_bytes={most}; it was rolled back",
+            session_id=turn.session_id,
+        )
+    return state
 
 
 async def _park(turn: Turn, state: bytes, pending: int) -> None:
