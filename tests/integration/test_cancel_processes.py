@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from tests.integration.cancel_process import LEASE
 from tests.integration.programs import Programs, programs, ready
 from tests.scripted import agent, outline, says
 from turnwise import Runner, connect
-from turnwise.errors import TurnCancelled
+from turnwise.errors import SessionBusy, TurnCancelled
 from turnwise.session import Session
 from turnwise.testing.servers import ValkeyServer
 from turnwise.testing.servers.process import Process
+from turnwise.testing.servers.waiting import until
 from turnwise.turns.stopped import INTERRUPTED
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -110,6 +112,23 @@ async def test_cancelled(owner: Owner, session: Session) -> None:
     assert await owner.ended() == ("TurnCancelled", 2)
     assert await session.get_items() == []
     await is_cancelled(session)
+
+
+async def test_refused_and_kept_waiting(owner: Owner, session: Session) -> None:
+    await owner.begin("waits")
+    desk = agent(says("yes"))
+    with pytest.raises(SessionBusy):
+        await Runner.run(desk, "now", session=session, busy="reject")
+    waiting = asyncio.create_task(Runner.run(desk, "on", session=session, busy="wait"))
+
+    async def in_line() -> bool:
+        info = await session.info()
+        return info is not None and info.queued == 1
+
+    await until(in_line, 30.0, "it waits in line")
+    assert (await session.cancel(turn_id="t")).outcome == "cancelled"
+    assert (await waiting).final_output == "yes"
+    assert outline(await session.get_items()) == ["on", "yes"]
 
 
 async def test_interrupted(owner: Owner, session: Session) -> None:
