@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from turnwise.errors import (
     TurnIdReused,
     UsageError,
 )
+from turnwise.hooks import TurnEvent
 from turnwise.types import Accepted
 
 
@@ -353,3 +355,34 @@ async def test_a_message_whose_run_asks_for_approval_waits_for_it(sessions: Sess
         assert await output(behind) == "refunded"
     assert ran == ["refund"]
     assert [event["type"] async for _, event in receipt.events()][-1] == "turn.waiting"
+
+
+class Tracer:
+    """A hook whose trace travels with messages; it notes what is told within which."""
+
+    def __init__(self) -> None:
+        self.here = "sender"
+        self.told: list[tuple[str, str]] = []
+
+    def __call__(self, event: TurnEvent) -> None:
+        self.told.append((type(event).__name__, self.here))
+
+    def carry(self) -> Mapping[str, str]:
+        return {"trace": f"of the {self.here}"}
+
+    @contextmanager
+    def carried(self, trace: Mapping[str, str], /) -> Iterator[None]:
+        self.here = trace["trace"]
+        yield
+        self.here = "outside"
+
+
+async def test_a_trace_goes_on_in_the_worker(sessions: Sessions) -> None:
+    here, there = Tracer(), Tracer()
+    sender, worker = sessions.worker(hooks=(here,)), sessions.worker(hooks=(there,))
+    await sender.submit("s", "hello", agent="echo", turn_id="t")
+    here.here = "second sender"  # who sends again in another trace is believed
+    await sender.submit("s", "hello", agent="echo", turn_id="t")
+    assert here.told == [("TurnSubmitted", "sender")]
+    assert await worker.drain("s", [echo()]) == 1
+    assert there.told == [("TurnBegun", "of the sender"), ("TurnCommitted", "of the sender")]
