@@ -37,7 +37,6 @@ class Options(TypedDict, total=False):
     - `repeatable_tools`: names of tools that may run again when a worker died in them; see
       `repeatable`, which marks one tool.
     - `approval_timeout` (None: for ever): how long a turn waits for its approvals.
-    - `approval_timeout` (None: for ever): how long a turn waits for its approvals.
     - `worker`: this process's name for operators; by default host, process and a random part.
     """
 
@@ -51,7 +50,6 @@ class Options(TypedDict, total=False):
     cache_bytes: int
     hooks: tuple[Hook, ...]
     repeatable_tools: Collection[str]
-    approval_timeout: float | None
     approval_timeout: float | None
     worker: str
 

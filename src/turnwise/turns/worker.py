@@ -17,7 +17,7 @@ from turnwise.turns.equipment import Equipment
 from turnwise.turns.ids import check_session_id, check_turn_id, mint
 from turnwise.turns.shield import settled, to_the_end
 from turnwise.turns.turn import Turn
-from turnwise.types import Absent, Done, Full, Grant, Stale, Waiting
+from turnwise.types import Absent, Done, Full, Grant, Stale
 
 T = TypeVar("T")
 
