@@ -55,6 +55,10 @@ LATE = Trial(
     Plan(pumps=16, turn_sessions=40, plain_sessions=1, weights={"held": 0.0}),
     ((late.LateBegin(),),),
 )
+CANCELS = Trial(
+    Plan(turn_sessions=60, plain_sessions=1, busy=2, hold=0.5, cancels=0.6),
+    ((workers.KillWorker(), workers.FreezeWorker()),),
+)
 SLOW_RIVALS = Trial(
     Plan(turn_sessions=80, plain_sessions=1, busy=1, weights=_NO_TURNS), ((workers.WakeRival(),),)
 )
@@ -74,6 +78,7 @@ MUTANTS: dict[str, tuple[str, Trial]] = {
     "result-outside-the-commit": ("the result stays with the worker that ran the turn", ANSWERS),
     "commit-in-two-steps": ("a commit writes one item, then the others", ANSWERS),
     "abort-forgets-tokens": ("a begin that comes after its abort opens a turn", LATE),
+    "cancel-only-said": ("cancel says that it has ended a turn that goes on", CANCELS),
     "no-token-in-commit": ("commit does not check the token", RIVALS),
     "no-token-in-journal": ("journal does not check the token", SLOW_RIVALS),
     "journal-at-any-index": ("journal adds whatever the index", RUNS),
@@ -142,7 +147,7 @@ def _try(name: str, seed: int) -> Fate:
     assert name == _CONTROL or name in PLANTED
     crew.warm_up()
     assert crew.can(planted.plant, "" if name == _CONTROL else name), f"{name} cannot be planted"
-    trials = [PLAIN, ANSWERS, RIVALS, SLOW_RIVALS, RUNS, LATE]
+    trials = [PLAIN, ANSWERS, RIVALS, SLOW_RIVALS, RUNS, LATE, CANCELS]
     if name != _CONTROL:
         trials = [MUTANTS[name][1]] * _ROUNDS
     begun, turns = time.monotonic(), 0

@@ -29,7 +29,10 @@ class Violation:
 
 @dataclass
 class Findings:
-    """The history, indexed; `violations` and `excused` (by reason) are what the checks add."""
+    """The history, indexed; `violations` and `excused` (by reason) are what the checks add.
+
+    `cancelled`: the operations that somebody wanted to end.
+    """
 
     history: History
     violations: list[Violation] = field(default_factory=list)
@@ -46,6 +49,7 @@ class Findings:
         for takeover in self.history.takeovers:
             self.takeovers[takeover.session, takeover.turn_id].append(takeover)
         self.finals: dict[str, Final] = {final.session: final for final in self.history.finals}
+        self.cancelled = {call.params["op"] for call in self.history.calls if call.kind == "cancel"}
         self._lossy = [fault for fault in self.history.faults if fault.lossy]
         self._clocks = [fault for fault in self.history.faults if fault.kind == "clock stepped"]
 

@@ -37,6 +37,8 @@ def _not_too_early(findings: Findings, takeover: Takeover) -> None:
 def _not_lost_early(findings: Findings, call: Call, ended: float) -> None:
     """A lease stands for its length."""
     passed = ended - call.invoked
+    if call.op in findings.cancelled:
+        return
     if passed < findings.history.lease and not _is_excused(findings, call.invoked, ended):
         text = f"{call.op} on {call.worker} lost its lease within {passed:.3f} s"
         findings.violate("lease", call.session, text, call.op)
@@ -45,7 +47,7 @@ def _not_lost_early(findings: Findings, call: Call, ended: float) -> None:
 def _one_at_a_time(findings: Findings, calls: list[Call]) -> None:
     """No turn is granted while another holds the session, knows it, and was renewed in time."""
     for call in calls:
-        if call.granted is None or call.held is None:
+        if call.granted is None or call.held is None or call.op in findings.cancelled:
             continue
         for other in calls:
             if other.op == call.op or other.granted is None:
