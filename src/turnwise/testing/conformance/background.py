@@ -103,14 +103,18 @@ class BackgroundConformance(Suite):
         await other.ready.settle("w2", found)
 
     async def test_what_is_held_stays_with_its_worker(self, lab: Lab) -> None:
-        bounds = Bounds(claim=2 * lab.lease)
+        bounds, in_time = Bounds(claim=4 * lab.lease), True
         store, other = lab.store(bounds), lab.store(bounds)
         await sent(store, "s", "t")
+        before = await lab.now()
         assert names(await store.ready.claim("w1", 1, 0)) == ["s"]
         for _ in range(5):
-            await lab.passed(lab.lease // 2)
+            await lab.passed(lab.lease)
             await store.ready.hold("w1")
-        assert await other.ready.claim("w2", 1, 0) == []
+            before, gap = await lab.now(), await lab.now() - before
+            in_time = in_time and gap < bounds.claim
+        told = await other.ready.claim("w2", 1, 0)
+        assert told == [] or not in_time  # a stalled machine loses its claims like anybody
 
     async def test_what_another_worker_took_over_is_not_held_any_more(self, lab: Lab) -> None:
         bounds = Bounds(claim=lab.lease)
@@ -130,8 +134,12 @@ class BackgroundConformance(Suite):
         store = lab.store()
         await sent(store, "s", "t")
         wakeups = await store.ready.claim("w1", 1, 0)
+        before = await lab.now()
         await store.ready.later("w1", wakeups, lab.lease / 1000)
-        assert await store.ready.claim("w1", 1, 0) == []
+        told = await store.ready.claim("w1", 1, 0)
+        if await lab.now() - before < lab.lease:
+            assert told == []
+        await store.ready.later("w1", told, 0)
 
         async def back() -> bool:
             return names(await store.ready.claim("w2", 1, 0)) == ["s"]
