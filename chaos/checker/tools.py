@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import pairwise
 
 from chaos import script
 from chaos.checker.findings import Findings, entry_op
@@ -62,8 +61,6 @@ def _turn(
                 continue
             if findings.may_be_lost(*findings.life(op)):
                 findings.excuse("tools run again after a failover")
-            elif _had_expired(findings, session, lines[op, name]):
-                findings.excuse("tools run again in a session that expired before its first commit")
             else:
                 findings.violate("tool", session, f"{name} of {op} {problem}", op)
 
@@ -109,18 +106,6 @@ def _went_on(lines: list[Execution], all_lines: list[Execution]) -> bool:
         other.call == line.call and _step(other.call_id) > _step(line.call_id)
         for line in lines
         for other in all_lines
-    )
-
-
-def _had_expired(findings: Findings, session: str, lines: list[Execution]) -> bool:
-    """Whether the dead turn's session went after two leases, for nothing was committed by then."""
-    length = 2 * findings.history.lease
-    times = sorted(line.at for line in lines)
-    changes = [op for op in findings.by_session[session] if findings.by_op[op][0].kind != "read"]
-    known = [time for op in changes if (time := findings.acknowledged(op)) is not None]
-    return any(
-        later - earlier >= length and not any(time < earlier + length for time in known)
-        for earlier, later in pairwise(times)
     )
 
 
