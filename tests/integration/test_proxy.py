@@ -133,7 +133,9 @@ async def test_commands_and_bytes_are_counted(proxy: FaultProxy, client: Redis) 
 async def test_a_pipeline_is_one_round_trip(proxy: FaultProxy, client: Redis) -> None:
     with proxy.measure() as traffic:
         async with client.pipeline(transaction=True) as pipeline:
-            await pipeline.set("key", "value").get("key").execute()
+            pipeline.set("key", "value")
+            pipeline.get("key")
+            await pipeline.execute()
     assert traffic.names == ["MULTI", "SET", "GET", "EXEC"]
     assert traffic.round_trips == 1
 
