@@ -81,7 +81,7 @@ MUTANTS: dict[str, tuple[str, Trial]] = {
     "cancel-only-said": ("cancel says that it has ended a turn that goes on", CANCELS),
     "no-token-in-commit": ("commit does not check the token", RIVALS),
     "no-token-in-journal": ("journal does not check the token", SLOW_RIVALS),
-    "journal-at-any-index": ("journal adds whatever the index", RUNS),
+    "journal-not-awaited": ("what is said to be journaled is on its way", RUNS),
     "journal-not-read": ("a takeover is not given the journal", RUNS),
     "start-not-journaled": ("a tool's start is not journaled", RUNS),
     "end-not-journaled": ("a tool's end is not journaled", RUNS),

@@ -6,6 +6,7 @@ Each is a small change of the scripts' text, or of a method. What is to be chang
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ from turnwise.stores.redis import scripts, store
 from turnwise.stores.redis.calls import Calls
 from turnwise.stores.redis.store import RedisStore
 from turnwise.turns.worker import Worker
-from turnwise.types import Done
+from turnwise.types import Base, Done
 
 VARIABLE = "CHAOS_MUTANT"
 
@@ -105,6 +106,24 @@ async def _commit_in_two(
     return answer
 
 
+_journal = RedisStore.journal
+
+
+async def _journal_later(self: RedisStore, *args: Any) -> Done:
+    """It is said to be written when it has only been begun."""
+
+    async def write() -> None:
+        await asyncio.sleep(0.1)
+        await _journal(self, *args)
+
+    _writing.add(task := asyncio.create_task(write()))
+    task.add_done_callback(_writing.discard)
+    return Done(Base(0, ""))
+
+
+_writing: set[asyncio.Task[None]] = set()
+
+
 def _clock_of_the_client() -> None:
     """Workers' clocks differ by twenty seconds, and the scripts go by them."""
     skew = os.getpid() % 3 * 20_000
@@ -158,7 +177,7 @@ PLANTED: dict[str, Callable[[], None]] = {
     "no-token-in-journal": lua(
         "journal", "if not holds(h, ARGV[7], ARGV[8])", "if not (h.t and h.t.id == ARGV[7])"
     ),
-    "journal-at-any-index": lua("journal", "if index == length then", "if true then"),
+    "journal-not-awaited": method(RedisStore, "journal", _journal_later),
     "journal-not-read": lua(
         "", "local length = journal_length(h)\n  local journal", "local length = 0\n  local journal"
     ),
