@@ -20,7 +20,7 @@ from turnwise.testing.servers import ServerNotFound, find_redis, find_valkey
 
 _LONGEST = 240.0
 """Seconds of one round: a longer run has several, each with servers and a seed of its own."""
-_AROUND = 14.0
+_AROUND = 8.0
 """About how many seconds a round takes besides: servers, settling, checks."""
 
 
