@@ -25,7 +25,9 @@ class LateBegin(Strike):
         proxy: FaultProxy = field.topology.proxy
         members = [one for one in field.crew.members[::2] if not (one.stopped or one.gone.is_set())]
         member = field.rng.choice(members or field.crew.members[::2])
-        session = field.rng.choice(field.sessions()[2:])
+        # Not a hot one: it would see too many turns meanwhile.
+        cold = [name for name in field.sessions()[2:] if name.startswith("turns")]
+        session = field.rng.choice(cold)
         op = f"late{len(field.history.calls)}"
         fault.target, fault.note = member.name, session
         request = Request(OPERATIONS["brief"], op, session, f"t{op}", {})
