@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from chaos import ledger, remains
@@ -41,7 +42,7 @@ async def run(topology: Topology, settings: Settings) -> History:
             topology.name, settings.seed, settings.lease, started=time.time(), calls=[]
         )
         history.takeovers, history.faults = [], []
-        make = lambda number, name: topology.setup(number, name, settings.lease)  # noqa: E731
+        make = partial(topology.setup, lease=settings.lease)
         async with Crew(settings.workers, make) as crew:
             workload = await _rage(topology, settings, crew, history)
             await _depart(crew, history)

@@ -35,7 +35,7 @@ class Contents(ABC):
         self._added_bytes = 0
 
     @abstractmethod
-    async def _check(self) -> None:
+    async def check(self) -> None:
         """Return if the turn is still this worker's; raise what ended it if not."""
 
     @abstractmethod
@@ -47,7 +47,7 @@ class Contents(ABC):
 
         They are the caller's own, or with `shared` those of the cache: to be read only.
         """
-        await self._check()
+        await self.check()
         while not self._knows(before := self._wanted(last)):
             await self._load(before)
         # No await from here on: these are the items of one moment, and `pop` takes what it got.
@@ -59,7 +59,7 @@ class Contents(ABC):
 
     async def add(self, items: Iterable[Mapping[str, Any]]) -> None:
         """Add items at the end. Raises InvalidItem, ItemTooLarge, TurnTooLarge: none is added."""
-        await self._check()
+        await self.check()
         texts = self._worker.writer.texts(self.session_id, items, self._added_bytes)
         self.changes += 1
         self._added += texts
@@ -76,7 +76,7 @@ class Contents(ABC):
 
     async def clear(self) -> None:
         """Take away all items."""
-        await self._check()
+        await self.check()
         self._kept, self._added, self._added_bytes = 0, [], 0
 
     def added(self) -> list[Item]:

@@ -157,13 +157,6 @@ class Turn(Contents):
 
         To be called before each thing that costs: no heartbeat runs while the event loop stalls.
         """
-        await self._check()
-
-    def fail(self, error: TurnError) -> None:
-        """The turn cannot be committed any more: every method raises `error` from now on."""
-        self._lose(error)
-
-    async def _check(self) -> None:
         if self.lost is not None:
             raise self.lost
         if self.ended:
@@ -175,6 +168,10 @@ class Turn(Contents):
             await self._lease.renew()
             if self.lost is not None:
                 raise self.lost
+
+    def fail(self, error: TurnError) -> None:
+        """The turn cannot be committed any more: every method raises `error` from now on."""
+        self._lose(error)
 
     async def _renew(self) -> bool:
         answer = await self._worker.store.renew(self.session_id, self.turn_id, self._token)
