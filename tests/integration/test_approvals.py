@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,64 +12,22 @@ import pytest
 from agents import Agent, function_tool
 from agents.testing import function_call
 
+from tests.integration.approval_lab import Clerk, agent, asks, waiting
 from tests.integration.stores import KINDS, Sessions, sessions_on
-from tests.scripted import Script, calls, outline, says, script_of
+from tests.scripted import calls, outline, says, script_of
 from turnwise import NothingPending, NotResumable, PendingApproval, Runner
 from turnwise.errors import (
-    AlreadyCommitted,
     SessionWaiting,
-    TurnCancelled,
     TurnTooLarge,
     UsageError,
 )
 from turnwise.hooks import TurnBegun, TurnCommitted, TurnEvent, TurnParked
-from turnwise.session import Session
-from turnwise.turns.expiry import NOT_APPROVED
 
 
 @pytest.fixture(params=KINDS)
 async def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Sessions]:
     async with sessions_on(request.param, tmp_path) as made:
         yield made
-
-
-def agent(*replies: Any, name: str = "agent", tools: list[Any]) -> Agent[Any]:
-    return Agent(name=name, model=Script(*replies), tools=tools)
-
-
-class Clerk:
-    """Agents with two tools that need approval and one that does not; it counts what ran.
-
-    Each agent is a deployment: built anew, with a model that goes on where the last one stopped.
-    """
-
-    def __init__(self) -> None:
-        self.ran: Counter[str] = Counter()
-
-    def agent(self, *replies: Any, without: str = "", name: str = "clerk") -> Agent[Any]:
-        def made(tool: str, asks: bool) -> Any:
-            def run(what: str = "") -> str:
-                self.ran[f"{tool} {what}".strip()] += 1
-                return f"{tool} done"
-
-            return function_tool(run, name_override=tool, needs_approval=asks)
-
-        tools = [made("look", False), made("pay", True), made("send", True)]
-        kept = [tool for tool in tools if tool.name != without]
-        return agent(*replies, name=name, tools=kept)
-
-
-def asks(*names: str, again: str = "") -> Any:
-    return [function_call(name, "{}", call_id=f"of_{name}{again}") for name in names]
-
-
-async def waiting(session: Session, clerk: Clerk, *names: str, **options: Any) -> Any:
-    """Let a run look, then ask for these tools."""
-    bound = session.session_id
-    helper = clerk.agent(asks("look"), asks(*names))
-    result = await Runner.run(helper, "go", session=session, session_id=bound, **options)
-    assert [item.name for item in result.interruptions] == list(names)
-    return result
 
 
 async def test_an_interrupted_run_waits_and_goes_on_elsewhere(sessions: Sessions) -> None:
@@ -287,134 +244,6 @@ async def test_agents_side_by_side_may_use_the_same_call_id(sessions: Sessions) 
     assert result.final_output == "done"
     assert ran == ["paid 1"]
     assert outline(await session.get_items())[0] == "go"
-
-
-async def test_a_stream_waits_and_is_resumed_as_one(sessions: Sessions) -> None:
-    clerk, session = Clerk(), sessions.worker(session_id="s")
-    streamed = Runner.run_streamed(clerk.agent(asks("look"), asks("pay")), "go", session=session)
-    async for _ in streamed.stream_events():
-        pass
-    assert [item.name for item in streamed.interruptions] == ["pay"]
-    (asked,) = await session.pending()
-    there = sessions.worker(session_id="s")
-    result = await Runner.resume_streamed(
-        clerk.agent(says("paid")), session=there, approve=[asked.id]
-    )
-    names = [e.name async for e in result.stream_events() if e.type == "run_item_stream_event"]
-    assert names == ["tool_output", "message_output_created"]
-    assert clerk.ran == {"look": 1, "pay": 1}
-    assert len(await session.get_items()) == 6
-    with pytest.raises(NothingPending):
-        await Runner.resume_streamed(clerk.agent(says("x")), session=there, approve=[asked.id])
-
-
-async def test_a_stream_that_is_cancelled_after_the_approval_waits_again(
-    sessions: Sessions,
-) -> None:
-    clerk, session = Clerk(), sessions.worker(session_id="s")
-    await waiting(session, clerk, "pay")
-    (asked,) = await session.pending()
-    result = await Runner.resume_streamed(
-        clerk.agent(says("x")), session=session, approve=[asked.id]
-    )
-    result.cancel()
-    async for _ in result.stream_events():
-        pass
-    final = await Runner.resume(clerk.agent(says("paid")), session=session)
-    assert final.final_output == "paid"
-    assert clerk.ran["pay"] <= 1
-
-
-async def test_the_sdk_s_own_way_of_resuming_resumes_the_turn(sessions: Sessions) -> None:
-    clerk, session = Clerk(), sessions.worker(session_id="s")
-    asked = await waiting(session, clerk, "pay", turn_id="t")
-    helper = clerk.agent(says("paid"))
-    state = await agents.RunState.from_string(helper, asked.to_state().to_string())
-    state.approve(state.get_interruptions()[0])
-    result = await Runner.run(helper, state, session=sessions.worker(), session_id="s")
-    assert result.final_output == "paid"
-    assert clerk.ran == {"look": 1, "pay": 1}
-    assert len(await session.get_items()) == 6
-    assert await session.pending() == []
-
-
-async def test_the_sdk_s_own_way_runs_the_tool_once_too(sessions: Sessions) -> None:
-    clerk, session = Clerk(), sessions.worker(session_id="s")
-    asked = await waiting(session, clerk, "pay")
-
-    async def resumed(worker: Session) -> Any:
-        helper = clerk.agent(says("paid"))
-        state = await agents.RunState.from_string(helper, asked.to_state().to_string())
-        state.approve(state.get_interruptions()[0])
-        return await Runner.run(helper, state, session=worker, session_id="s")
-
-    results = await asyncio.gather(
-        *(resumed(sessions.worker()) for _ in range(3)), return_exceptions=True
-    )
-    assert clerk.ran == {"look": 1, "pay": 1}, results
-    assert len([result for result in results if isinstance(result, agents.RunResult)]) == 1
-    assert len(await session.get_items()) == 6
-
-
-async def test_a_turn_that_waits_can_be_cancelled(sessions: Sessions) -> None:
-    clerk, session = Clerk(), sessions.worker(session_id="s")
-    await waiting(session, clerk, "pay", turn_id="t")
-    (asked,) = await session.pending()
-    await sessions.worker().cancel("s")
-    assert await session.pending() == []
-    with pytest.raises(NothingPending):
-        await Runner.resume(clerk.agent(says("x")), session=session, approve=[asked.id])
-    with pytest.raises(TurnCancelled):
-        await Runner.run(clerk.agent(says("x")), "go", session=session, turn_id="t")
-    assert outline(await session.get_items()) == []
-
-
-@pytest.mark.parametrize("how", ["run", "add", "submit"])
-async def test_a_turn_that_waits_too_long_ends_as_not_approved(
-    sessions: Sessions, how: str
-) -> None:
-    clerk, session = Clerk(), sessions.worker(session_id="s", approval_timeout=0)
-    await waiting(session, clerk, "pay", "send", turn_id="t")
-    there = sessions.worker(session_id="s")
-    assert await there.pending() == []
-    with pytest.raises(NothingPending):
-        await Runner.resume(clerk.agent(says("x")), session=there, approve=["any"])
-    if how == "run":
-        await Runner.run(clerk.agent(says("ok")), "else", session=there)
-    elif how == "add":
-        await there.add_items([{"role": "user", "content": "else"}])
-    else:
-        await there.submit("s", "else", agent="clerk")
-        assert await there.drain("s", clerk.agent(says("ok"))) == 1
-    assert clerk.ran == {"look": 1}
-    history = outline(await there.get_items())
-    assert history[:7] == [
-        "go",
-        "call of_look",
-        "output of_look: look done",
-        "call of_pay",
-        "call of_send",
-        f"output of_pay: {NOT_APPROVED}",
-        f"output of_send: {NOT_APPROVED}",
-    ]
-    assert history[7:] == ["else", "ok"][: len(history) - 7]
-    with pytest.raises(AlreadyCommitted):
-        await Runner.run(clerk.agent(says("x")), "go", session=there, turn_id="t")
-
-
-async def test_a_message_s_turn_waits_and_is_resumed(sessions: Sessions) -> None:
-    clerk, session = Clerk(), sessions.worker(session_id="s")
-    receipt = await session.submit("s", "go", agent="clerk")
-    await session.submit("s", "next", agent="clerk", turn_id="u")
-    await session.drain("s", clerk.agent(asks("look"), asks("pay")))
-    (asked,) = await session.pending()
-    assert asked.turn_id == receipt.turn_id
-    there = sessions.worker(session_id="s")
-    result = await Runner.resume(clerk.agent(says("paid")), session=there, approve=[asked.id])
-    assert result.final_output == "paid"
-    assert await there.drain("s", clerk.agent(says("ok"))) == 1
-    assert clerk.ran == {"look": 1, "pay": 1}
-    assert outline(await session.get_items())[-3:] == ["paid", "next", "ok"]
 
 
 async def test_a_state_that_is_too_large_is_not_kept(sessions: Sessions) -> None:

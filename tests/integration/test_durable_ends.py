@@ -20,8 +20,8 @@ from tests.integration.durable_lab import (
     read,
     says,
 )
+from tests.integration.durable_tools import Server
 from tests.integration.test_durable_deaths import tool
-from tests.integration.test_durable_tools import Server
 from turnwise import Runner
 from turnwise.durable.calls import UNKNOWN
 from turnwise.errors import LeaseLost, SessionGone, TurnCancelled

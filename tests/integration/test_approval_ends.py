@@ -1,0 +1,157 @@
+"""How a turn that waits goes on or ends otherwise than by one decided call: streams, the SDK's
+own state, messages, cancels and time-outs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import agents
+import pytest
+
+from tests.integration.approval_lab import Clerk, asks, waiting
+from tests.integration.stores import KINDS, Sessions, sessions_on
+from tests.scripted import outline, says
+from turnwise import NothingPending, Runner
+from turnwise.errors import (
+    AlreadyCommitted,
+    TurnCancelled,
+)
+from turnwise.session import Session
+from turnwise.turns.expiry import NOT_APPROVED
+
+
+@pytest.fixture(params=KINDS)
+async def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Sessions]:
+    async with sessions_on(request.param, tmp_path) as made:
+        yield made
+
+
+async def test_a_stream_waits_and_is_resumed_as_one(sessions: Sessions) -> None:
+    clerk, session = Clerk(), sessions.worker(session_id="s")
+    streamed = Runner.run_streamed(clerk.agent(asks("look"), asks("pay")), "go", session=session)
+    async for _ in streamed.stream_events():
+        pass
+    assert [item.name for item in streamed.interruptions] == ["pay"]
+    (asked,) = await session.pending()
+    there = sessions.worker(session_id="s")
+    result = await Runner.resume_streamed(
+        clerk.agent(says("paid")), session=there, approve=[asked.id]
+    )
+    names = [e.name async for e in result.stream_events() if e.type == "run_item_stream_event"]
+    assert names == ["tool_output", "message_output_created"]
+    assert clerk.ran == {"look": 1, "pay": 1}
+    assert len(await session.get_items()) == 6
+    with pytest.raises(NothingPending):
+        await Runner.resume_streamed(clerk.agent(says("x")), session=there, approve=[asked.id])
+
+
+async def test_a_stream_that_is_cancelled_after_the_approval_waits_again(
+    sessions: Sessions,
+) -> None:
+    clerk, session = Clerk(), sessions.worker(session_id="s")
+    await waiting(session, clerk, "pay")
+    (asked,) = await session.pending()
+    result = await Runner.resume_streamed(
+        clerk.agent(says("x")), session=session, approve=[asked.id]
+    )
+    result.cancel()
+    async for _ in result.stream_events():
+        pass
+    final = await Runner.resume(clerk.agent(says("paid")), session=session)
+    assert final.final_output == "paid"
+    assert clerk.ran["pay"] <= 1
+
+
+async def test_the_sdk_s_own_way_of_resuming_resumes_the_turn(sessions: Sessions) -> None:
+    clerk, session = Clerk(), sessions.worker(session_id="s")
+    asked = await waiting(session, clerk, "pay", turn_id="t")
+    helper = clerk.agent(says("paid"))
+    state = await agents.RunState.from_string(helper, asked.to_state().to_string())
+    state.approve(state.get_interruptions()[0])
+    result = await Runner.run(helper, state, session=sessions.worker(), session_id="s")
+    assert result.final_output == "paid"
+    assert clerk.ran == {"look": 1, "pay": 1}
+    assert len(await session.get_items()) == 6
+    assert await session.pending() == []
+
+
+async def test_the_sdk_s_own_way_runs_the_tool_once_too(sessions: Sessions) -> None:
+    clerk, session = Clerk(), sessions.worker(session_id="s")
+    asked = await waiting(session, clerk, "pay")
+
+    async def resumed(worker: Session) -> Any:
+        helper = clerk.agent(says("paid"))
+        state = await agents.RunState.from_string(helper, asked.to_state().to_string())
+        state.approve(state.get_interruptions()[0])
+        return await Runner.run(helper, state, session=worker, session_id="s")
+
+    results = await asyncio.gather(
+        *(resumed(sessions.worker()) for _ in range(3)), return_exceptions=True
+    )
+    assert clerk.ran == {"look": 1, "pay": 1}, results
+    assert len([result for result in results if isinstance(result, agents.RunResult)]) == 1
+    assert len(await session.get_items()) == 6
+
+
+async def test_a_turn_that_waits_can_be_cancelled(sessions: Sessions) -> None:
+    clerk, session = Clerk(), sessions.worker(session_id="s")
+    await waiting(session, clerk, "pay", turn_id="t")
+    (asked,) = await session.pending()
+    await sessions.worker().cancel("s")
+    assert await session.pending() == []
+    with pytest.raises(NothingPending):
+        await Runner.resume(clerk.agent(says("x")), session=session, approve=[asked.id])
+    with pytest.raises(TurnCancelled):
+        await Runner.run(clerk.agent(says("x")), "go", session=session, turn_id="t")
+    assert outline(await session.get_items()) == []
+
+
+@pytest.mark.parametrize("how", ["run", "add", "submit"])
+async def test_a_turn_that_waits_too_long_ends_as_not_approved(
+    sessions: Sessions, how: str
+) -> None:
+    clerk, session = Clerk(), sessions.worker(session_id="s", approval_timeout=0)
+    await waiting(session, clerk, "pay", "send", turn_id="t")
+    there = sessions.worker(session_id="s")
+    assert await there.pending() == []
+    with pytest.raises(NothingPending):
+        await Runner.resume(clerk.agent(says("x")), session=there, approve=["any"])
+    if how == "run":
+        await Runner.run(clerk.agent(says("ok")), "else", session=there)
+    elif how == "add":
+        await there.add_items([{"role": "user", "content": "else"}])
+    else:
+        await there.submit("s", "else", agent="clerk")
+        assert await there.drain("s", clerk.agent(says("ok"))) == 1
+    assert clerk.ran == {"look": 1}
+    history = outline(await there.get_items())
+    assert history[:7] == [
+        "go",
+        "call of_look",
+        "output of_look: look done",
+        "call of_pay",
+        "call of_send",
+        f"output of_pay: {NOT_APPROVED}",
+        f"output of_send: {NOT_APPROVED}",
+    ]
+    assert history[7:] == ["else", "ok"][: len(history) - 7]
+    with pytest.raises(AlreadyCommitted):
+        await Runner.run(clerk.agent(says("x")), "go", session=there, turn_id="t")
+
+
+async def test_a_message_s_turn_waits_and_is_resumed(sessions: Sessions) -> None:
+    clerk, session = Clerk(), sessions.worker(session_id="s")
+    receipt = await session.submit("s", "go", agent="clerk")
+    await session.submit("s", "next", agent="clerk", turn_id="u")
+    await session.drain("s", clerk.agent(asks("look"), asks("pay")))
+    (asked,) = await session.pending()
+    assert asked.turn_id == receipt.turn_id
+    there = sessions.worker(session_id="s")
+    result = await Runner.resume(clerk.agent(says("paid")), session=there, approve=[asked.id])
+    assert result.final_output == "paid"
+    assert await there.drain("s", clerk.agent(says("ok"))) == 1
+    assert clerk.ran == {"look": 1, "pay": 1}
+    assert outline(await session.get_items())[-3:] == ["paid", "next", "ok"]
