@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
+from tests.integration.background_fleet import Fleet
 from tests.integration.background_lab import output, texts
-from tests.integration.programs import STARTED, Programs, programs, ready
+from tests.integration.programs import STARTED, programs, ready
 from turnwise import connect
 from turnwise.errors import DeadLettered
 from turnwise.testing.servers import ValkeyServer, find_valkey
-from turnwise.testing.servers.process import Process
 
-AGENTS = "tests.integration.background_process:agents"
 ANNOUNCE = """
 import asyncio, sys
 from turnwise import connect
@@ -30,37 +28,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-class Fleet:
-    """Workers on one store, and the ledger of what they do."""
-
-    def __init__(self, url: str, folder: Path, started: Programs) -> None:
-        self.url = url
-        self.ledger = folder / "ledger.txt"
-        self.ledger.touch()
-        self._programs = started
-
-    def worker(self, *options: str, hold: str = "", lease: str = "1") -> Process:
-        """Start one. It waits for its end at the step that `hold` names."""
-        self.ledger.with_suffix(".holds").write_text(hold)
-        return self.command("worker", AGENTS, "--lease", lease, *options)
-
-    def command(self, *words: str) -> Process:
-        environment = {"LEDGER": str(self.ledger), "TURNWISE_URL": self.url}
-        return self._programs.python("-m", "turnwise.cli", *words, environment=environment)
-
-    def script(self, text: str) -> Process:
-        return self._programs.python("-c", text, self.url)
-
-    def noted(self) -> Counter[str]:
-        return Counter(line.split()[0] for line in self.ledger.read_text().splitlines())
-
-    async def reached(self, what: str, process: Process) -> None:
-        async def noted() -> bool:
-            return self.noted()[what] > 0
-
-        await ready(process, noted, what)
 
 
 @pytest.fixture(params=["valkey", "sqlite"])
