@@ -120,11 +120,14 @@ class _ToolCall:
         return packed
 
     async def _cancelled(self) -> None:
-        """Of cancellations, the model is shown the tool's own and its timeout."""
+        """Of cancellations, the model is shown the tool's own and its timeout.
+
+        One that came from around the run is neither: the call has not ended.
+        """
         task = asyncio.current_task()
         if task is None or not task.cancelling():
             await self._end(cancelled=True)
-        elif getattr(self._tool, "timeout_seconds", None) is not None and self._run.is_open:
+        elif getattr(self._tool, "timeout_seconds", None) is not None and self._run.goes_on:
             await self._run.replay.check()
             await self._end(timeout=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,7 +36,7 @@ class Run:
     """One run of agents in a turn.
 
     `agent` is the one at work, `responses` how many the models gave it, `original` the run config
-    as it was given, for the runs inside.
+    as it was given, for the runs inside, `task` the one that runs it.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Run:
         self.responses = 0
         self.is_known = False
         self.is_over = False
+        self.task: asyncio.Task[Any] | None = None
         self._thread = get_ident()
         self.results: list[Any] = []
         self.models: dict[int, Any] = {}
@@ -77,6 +79,14 @@ class Run:
         """Whether what happens here belongs to it: run and turn go on, in this thread."""
         is_ours = self._thread == get_ident()
         return is_ours and not self.is_over and (self.turn is None or not self.turn.ended)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is open, and nobody has cancelled it, or a run around it."""
+        if not self.is_open or (self.task is not None and self.task.cancelling()):
+            return False
+        above = self.above.run if isinstance(self.above, Call) else self.above
+        return above is None or above.goes_on
 
     async def open(self) -> Replay:
         """What its turn shares. A streamed run may do its first work before its turn has begun."""

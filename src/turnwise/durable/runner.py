@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import cache
 from types import new_class
 from typing import Any, cast
@@ -35,6 +36,7 @@ class DurableRunner(sdk.AgentRunner):
         run = _run(starting_agent, input, options, streamed=False)
         if run is None:
             return await self._inner.run(starting_agent, input, **options)
+        run.task = asyncio.current_task()
         prepared = Prepared(run, options)
         mark = run.turn.mark() if run.turn is not None and options.get("session") else None
         try:
@@ -69,6 +71,7 @@ class DurableRunner(sdk.AgentRunner):
         prepared = Prepared(run, options)
         with being_in(run):
             result = self._inner.run_streamed(starting_agent, input, **prepared.options)
+        run.task = result.run_loop_task
         run.results.append(result)
         prepared.close_after(result)
         return result

@@ -159,14 +159,15 @@ class TurnEnd:
         try:
             error = await self._failure()
         except asyncio.CancelledError as closing:  # the event loop is closing
+            given_up = self.cancelled
             self._result.cancel()
-            error = closing
+            self.cancelled, error = given_up, closing
         turn = self._opening.turn
         ours = self._idle or (turn.lost if turn else None)
         if turn is not None:
             if error is None and ours is None:
                 self._answering.keep(turn, self._result)
-            await end(turn, error or ours, self._on_error)
+            await end(turn, error or ours, self._on_error, given_up=self.cancelled)
         elif isinstance(error, AlreadyCommitted):
             self.again = await self._answering.again(error)
             self.again.fill(self._result)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Literal, get_args
 
 from turnwise.errors import UsageError
+from turnwise.turns.leaving import leave, may_go_on
 from turnwise.turns.turn import Turn
 from turnwise.turns.waiting import hand_back, park
 
@@ -23,11 +24,14 @@ def check_on_error(session_id: str, on_error: object) -> None:
         )
 
 
-async def end(turn: Turn, error: BaseException | None, on_error: OnError) -> None:
-    """End a turn as its work ended. A cancellation always rolls it back.
+async def end(
+    turn: Turn, error: BaseException | None, on_error: OnError, *, given_up: bool = False
+) -> None:
+    """End a turn as its work ended. A cancellation never commits it.
 
     One that waits for an approval is parked. One that was taken up again after that, and did not
-    come to its end, waits again.
+    come to its end, waits again. One that was kept from going on by its store, or by the
+    cancellation of its sender, leaves its journal for who sends it again, unless it is given up.
     """
     if error is None and turn.parking is not None:
         await park(turn, turn.parking)
@@ -35,6 +39,8 @@ async def end(turn: Turn, error: BaseException | None, on_error: OnError) -> Non
         await hand_back(turn, turn.still_pending)
     elif error is None or (on_error == "keep" and isinstance(error, Exception) and not turn.lost):
         await turn.commit()
+    elif not given_up and may_go_on(turn, error):
+        await leave(turn, error)
     else:
         await turn.roll_back(error)
 

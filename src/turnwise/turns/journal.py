@@ -37,6 +37,11 @@ class Journal:
         self._doubtful: list[list[bytes]] = []
         self._failure: TurnwiseError | None = None
 
+    @property
+    def was_used(self) -> bool:
+        """Whether there is something in it, or may be."""
+        return self._length > 0 or bool(self._doubtful)
+
     async def write(self, *entries: Mapping[str, Any]) -> None:
         """Return when the entries are in the store. Raises LeaseLost, SessionGone, StoreError.
 

@@ -1,0 +1,45 @@
+"""A turn that cannot go on here, and whose sender may send it again: what it finished is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from turnwise.errors import StoreError, StoreRefused, StoreUnavailable
+from turnwise.hooks import TurnRolledBack
+from turnwise.turns.shield import to_the_end
+from turnwise.turns.turn import Turn
+
+_log = logging.getLogger("turnwise")
+
+
+def may_go_on(turn: Turn, error: BaseException) -> bool:
+    """Whether a retry of its turn_id is to go on where it has come to.
+
+    So it is if the turn did nothing wrong: its store failed it, or its sender was cancelled. Of a
+    turn with an id of our own nobody can send the like again, and without a journal there is
+    nothing to go on with.
+    """
+    outside = isinstance(error, asyncio.CancelledError | StoreUnavailable | StoreRefused)
+    return outside and turn.lost is None and not turn.is_minted and turn.journal.was_used
+
+
+async def leave(turn: Turn, reason: BaseException) -> None:
+    """End it here as if its worker had died this moment: history is as before. Never raises."""
+    if turn.ended:
+        return
+    turn.end_here()
+    await to_the_end(_leave(turn))
+    turn.equipment.tell(
+        TurnRolledBack(turn.session_id, turn.turn_id, type(reason).__name__, turn.seconds)
+    )
+
+
+async def _leave(turn: Turn) -> None:
+    await turn.quiet()
+    worker, names = turn.equipment, (turn.session_id, turn.turn_id)
+    try:
+        async with asyncio.timeout(worker.settings.lease):
+            await worker.store.release(*names, turn.token, counted=True)
+    except (StoreError, TimeoutError) as error:
+        _log.warning("turn %r stays open until its lease runs out: %s", turn.turn_id, error)

@@ -1,0 +1,193 @@
+"""A turn whose store failed it, or whose sender was cancelled, goes on when it is sent again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from agents import Agent, function_tool
+
+from tests.integration.durable_lab import WAYS, Ledger, Sage, calls, says
+from tests.integration.stores import KINDS, Sessions, sessions_on
+from tests.scripted import outline
+from turnwise import Runner
+from turnwise.durable.calls import UNKNOWN
+from turnwise.errors import SessionBusy, StoreUnavailable, TurnDiscarded
+from turnwise.session import Session
+from turnwise.types import Info
+
+SEED: list[Any] = [{"role": "user", "content": "before"}]
+LEASE = 1.0
+
+
+@pytest.fixture(params=KINDS)
+async def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Sessions]:
+    async with sessions_on(request.param, tmp_path) as made:
+        yield made
+
+
+class Out:
+    """A store as a worker sees it that loses it for a while, at an entry of the journal."""
+
+    def __init__(self, store: Any, at: int) -> None:
+        self._store = store
+        self._left = at
+        self.is_out = False
+
+    def __getattr__(self, name: str) -> Any:
+        verb = getattr(self._store, name)
+        if name not in ("renew", "journal"):
+            return verb
+
+        async def call(*args: Any, **options: Any) -> Any:
+            return await self._call(verb, *args, **options)
+
+        return call
+
+    async def _call(self, verb: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> Any:
+        entries = args[-1]
+        if isinstance(entries, Sequence) and not isinstance(entries, str):
+            self._left -= len(entries)
+        self.is_out = self._left < 0
+        if self.is_out:
+            raise StoreUnavailable("the store is out")
+        return await verb(*args, **options)
+
+
+class Work:
+    """A run of two tools, and what they did; `held` is where the second one waits."""
+
+    def __init__(self) -> None:
+        self.ledger = Ledger()
+        self.held: asyncio.Event | None = None
+        self.keys: list[str] = []
+
+    def agent(self) -> Agent[Any]:
+        def made(name: str) -> Any:
+            async def run() -> str:
+                self.ledger.tools[name] += 1
+                if name == "two" and self.held is not None:
+                    self.held.set()
+                    await asyncio.Event().wait()
+                return name
+
+            return function_tool(run, name_override=name, timeout=60.0)
+
+        model = Sage(self.ledger, "m", calls("one"), calls("two"), says("done"))
+        return Agent(name="a", model=model, tools=[made("one"), made("two")])
+
+    async def cancelled(self, session: Session, way: str) -> None:
+        """Let the sender be cancelled in the second tool."""
+        self.held = asyncio.Event()
+        sending = asyncio.ensure_future(WAYS[way](session, self.agent(), "go", {}))
+        await self.held.wait()
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        self.held = None
+
+
+def history(two: str = "two") -> list[str]:
+    return [
+        "before",
+        "go",
+        "call of_one",
+        "output of_one: one",
+        "call of_two",
+        f"output of_two: {two}",
+        "done",
+    ]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("at", "paid"), [(1, 4), (3, 4), (5, 3)])
+async def test_a_store_that_was_out_for_a_moment_costs_no_tool(
+    sessions: Sessions, way: str, at: int, paid: int
+) -> None:
+    """Tools: one, two. What was not journaled of the second one is told as unknown."""
+    work, session = Work(), sessions.worker(session_id="s", lease=LEASE)
+    await session.add_items(SEED)
+    store = session.worker.store
+    session.worker.store = cast("Any", Out(store, at))
+    with pytest.raises(StoreUnavailable):
+        await WAYS[way](session, work.agent(), "go", {})
+    session.worker.store = store
+    assert await session.get_items() == SEED
+    result, _, _ = await WAYS[way](session, work.agent(), "go", {})
+    assert result.final_output == "done"
+    assert outline(await session.get_items()) == history("two" if at < 5 else UNKNOWN)
+    assert work.ledger.tools == {"one": 1, "two": 1}
+    assert work.ledger.models.total() == paid
+
+
+@pytest.mark.parametrize("way", ["turnwise", "sdk"])
+async def test_a_sender_who_was_cancelled_goes_on_when_he_sends_again(
+    sessions: Sessions, way: str
+) -> None:
+    work, session = Work(), sessions.worker(session_id="s", lease=LEASE)
+    await session.add_items(SEED)
+    await work.cancelled(session, way)
+    assert await session.get_items() == SEED
+    result, _, _ = await WAYS[way](session, work.agent(), "go", {})
+    assert result.final_output == "done"
+    assert outline(await session.get_items()) == history(UNKNOWN)
+    assert work.ledger.tools == {"one": 1, "two": 1}
+
+
+async def test_others_wait_a_lease_for_a_sender_who_was_cancelled(sessions: Sessions) -> None:
+    """Then the turn is given up, which he is told when he comes."""
+    work, session = Work(), sessions.worker(session_id="s", lease=LEASE)
+    await session.add_items(SEED)
+    await work.cancelled(session, "turnwise")
+    with pytest.raises(SessionBusy):
+        await Runner.run(work.agent(), "else", session=session, busy="reject")
+    other = await Runner.run(work.agent(), "else", session=session)
+    assert other.final_output == "done"
+    with pytest.raises(TurnDiscarded):
+        await Runner.run(work.agent(), "go", session=session, turn_id="t")
+    assert outline(await session.get_items())[:2] == ["before", "else"]
+
+
+async def test_nobody_waits_for_a_sender_who_cannot_come_again(sessions: Sessions) -> None:
+    """Nobody else knows the id of his turn, or nothing was journaled."""
+    work, session = Work(), sessions.worker(session_id="s", lease=LEASE)
+    await session.add_items(SEED)
+    work.held = asyncio.Event()
+    sending = asyncio.create_task(Runner.run(work.agent(), "go", session=session))
+    await work.held.wait()
+    sending.cancel()
+    await asyncio.wait({sending})
+    assert isinstance(info := await session.info(), Info)
+    assert (info.open_turn, info.journal) == (None, 0)
+    async with asyncio.timeout(30):
+        with pytest.raises(asyncio.CancelledError):
+            async with session.turn(turn_id="t") as turn:
+                await turn.add_items(SEED)
+                raise asyncio.CancelledError
+    assert isinstance(info := await session.info(), Info)
+    assert (info.open_turn, info.items) == (None, 1)
+
+
+async def test_a_tool_that_was_cancelled_did_not_run_out_of_time(tmp_path: Path) -> None:
+    """Not even one in an agent in a tool: their own timeouts are far."""
+    async with sessions_on("memory", tmp_path) as sessions:
+        work, session = Work(), sessions.worker(session_id="s", lease=LEASE)
+
+        def agent() -> Agent[Any]:
+            inner = work.agent()
+            model = Sage(work.ledger, "outer", calls("ask", input="x"), says("done"))
+            return Agent(name="outer", model=model, tools=[inner.as_tool("ask", "")])
+
+        work.held = asyncio.Event()
+        sending = asyncio.ensure_future(WAYS["turnwise"](session, agent(), "go", {}))
+        await work.held.wait()
+        sending.cancel()
+        await asyncio.wait({sending})
+        work.held = None
+        result, _, _ = await WAYS["turnwise"](session, agent(), "go", {})
+        assert result.final_output == "done"
+        assert work.ledger.tools == {"one": 1, "two": 1}
+        assert work.ledger.models.total() == 5
