@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from redis.asyncio.cluster import key_slot
+from redis.crc import key_slot
 
 from tests.integration.background_fleet import Fleet
 from tests.integration.background_lab import output, texts
@@ -145,19 +145,22 @@ async def migrate(cluster: ValkeyCluster, slot: int) -> None:
 async def test_workers_go_on_after_a_failover(tmp_path: Path) -> None:
     """What its replicas had when the primary was killed is answered, what was lost is run again."""
     sentinel = ValkeySentinel()
-    async with sentinel, fleet_on(sentinel.url, tmp_path) as fleet:
-        async with connect(sentinel.url) as session:
-            crowd = Crowd(session)
-            await crowd.backlog(6)
-            old = await sentinel.primary()
-            await replicated(old)
-            worker = fleet.worker("--concurrency", "8")
-            await fleet.reached("said", worker)
-            await old.kill()
-            await sentinel.wait_primary_changed(old)
-            fleet.let_go()
-            await crowd.answered()
-            await worker.terminate(STARTED)
+    async with (
+        sentinel,
+        fleet_on(sentinel.url, tmp_path) as fleet,
+        connect(sentinel.url) as session,
+    ):
+        crowd = Crowd(session)
+        await crowd.backlog(6)
+        old = await sentinel.primary()
+        await replicated(old)
+        worker = fleet.worker("--concurrency", "8")
+        await fleet.reached("said", worker)
+        await old.kill()
+        await sentinel.wait_primary_changed(old)
+        fleet.let_go()
+        await crowd.answered()
+        await worker.terminate(STARTED)
 
 
 async def replicated(primary: Node) -> None:
