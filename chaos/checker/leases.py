@@ -6,6 +6,9 @@ from chaos import script
 from chaos.checker.findings import Findings
 from chaos.history import Call, Takeover
 
+LET_GO = {"CancelledError", "StoreUnavailable", "StoreRefused"}
+"""With what a sending ends that gives its turn back for the next one of the same turn_id."""
+
 
 def check(findings: Findings) -> None:
     for takeover in findings.history.takeovers:
@@ -21,10 +24,12 @@ def check(findings: Findings) -> None:
 
 
 def _not_too_early(findings: Findings, takeover: Takeover) -> None:
-    """Since the first sending of a turn that was taken over, a lease has passed."""
+    """Since the first sending of a turn that was taken over, a lease has passed, or it let go."""
     op = findings.history.calls[takeover.call].op
     others = [call for call in findings.by_op[op] if call.call != takeover.call]
     before = [call for call in others if call.attempt == takeover.attempt - 1 and call.granted]
+    if any(call.error in LET_GO for call in before):
+        return
     since = max((c.invoked for c in before if c.invoked < takeover.at), default=None)
     if since is None:
         since = min((call.invoked for call in others), default=takeover.at)

@@ -6,10 +6,11 @@ from collections import defaultdict
 
 from chaos import script
 from chaos.checker.findings import Findings, entry_op
+from chaos.checker.leases import LET_GO
 from chaos.history import Call, Entry, Execution
 from turnwise.durable.calls import UNKNOWN
 
-_LEFT_BEHIND = {"LeaseLost", "TurnDiscarded", "OutcomeUnknown", "WorkerDied"}
+_LEFT_BEHIND = {"LeaseLost", "TurnDiscarded", "OutcomeUnknown", "WorkerDied", *LET_GO}
 """How a sending ends whose journal stays for whoever takes the turn over."""
 
 

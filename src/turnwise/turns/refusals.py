@@ -45,8 +45,9 @@ def holder(answer: Busy | Queued) -> str:
 
 def waiting(session_id: str, answer: Waiting) -> SessionWaiting:
     return SessionWaiting(
-        f"turn {answer.turn_id!r} waits for an approval; approve or reject it first, with "
-        "Runner.resume, or cancel it",
+        f"turn {answer.turn_id!r} waits for an approval, or was given one by a worker that died. "
+        "Runner.resume goes on with it (session.pending() tells what is still to be decided), "
+        "session.cancel gives it up",
         session_id=session_id,
     )
 

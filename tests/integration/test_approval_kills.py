@@ -1,0 +1,80 @@
+"""A resume whose worker is killed in the approved tool: what everybody else is told, and does."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.integration.approval_process import agent_of
+from tests.integration.background_lab import echo, output, working
+from tests.integration.durable_process import LEASE, Book
+from tests.integration.test_approval_processes import WHOLE, ask, pending, ran, url, worker
+from tests.scripted import outline
+from turnwise import NothingPending, Runner, connect
+from turnwise.durable.calls import UNKNOWN
+from turnwise.errors import SessionBusy, SessionWaiting
+from turnwise.session import Session
+
+__all__ = ["url"]  # the fixture
+
+
+async def killed_resume(session: Session, url: str, ledger: Path) -> None:
+    """Let another process approve all and be killed in `pay`."""
+    ledger.with_suffix(".holds").write_text("pay")
+    process = await worker(url, ledger, *await pending(session))
+    while not ran(ledger)["pay"]:
+        assert process.returncode is None
+        await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    await process.communicate()
+    ledger.with_suffix(".holds").unlink()
+
+
+async def test_everybody_gets_a_clear_answer_until_the_next_resume(
+    url: str, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger.txt"
+    await ask(url, ledger)
+    async with connect(url, session_id="s", lease=LEASE) as session:
+        await killed_resume(session, url, ledger)
+        with pytest.raises(SessionBusy):  # its lease stands
+            await Runner.run(agent_of(Book(ledger)), "go", session=session, busy="reject")
+        for turn_id, said in (("t", "go"), ("other", "else")):
+            with pytest.raises(SessionWaiting, match=r"Runner\.resume goes on with it"):
+                await Runner.run(agent_of(Book(ledger)), said, session=session, turn_id=turn_id)
+        assert await session.pending() == []  # all is decided
+        before = ran(ledger)
+        async with working(session, echo()):
+            later = await session.submit("s", "later", agent="echo")
+            with pytest.raises(SessionWaiting):
+                await Runner.run(agent_of(Book(ledger)), "go", session=session, turn_id="t")
+            assert (await later.status()).state == "queued"
+            assert ran(ledger) == before
+            result = await Runner.resume(agent_of(Book(ledger)), session=session)
+            assert result.final_output == "done"
+            assert await output(later) == "re: later"
+        with pytest.raises(NothingPending):
+            await Runner.resume(agent_of(Book(ledger)), session=session)
+        again = await Runner.run(agent_of(Book(ledger)), "go", session=session, turn_id="t")
+        assert again.final_output == "done"
+        history = outline(await session.get_items())
+    # Nobody knows how far the tool beside the one that was waited for had come.
+    history = [x.replace(f"of_send: {UNKNOWN}", "of_send: send") for x in history]
+    expected = [x.replace("of_pay: pay", f"of_pay: {UNKNOWN}") for x in WHOLE]
+    assert history == [*expected, "later", "re: later"]
+    assert (ran(ledger)["look"], ran(ledger)["pay"], ran(ledger)["model-m-2"]) == (1, 1, 1)
+    assert ran(ledger)["send"] <= 1
+
+
+async def test_a_turn_of_a_dead_resume_can_be_given_up(url: str, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.txt"
+    await ask(url, ledger)
+    async with connect(url, session_id="s", lease=LEASE) as session:
+        await killed_resume(session, url, ledger)
+        assert (await session.cancel("s")).outcome in ("dropped", "forced")
+        with pytest.raises(NothingPending):
+            await Runner.resume(agent_of(Book(ledger)), session=session)
+        assert await session.get_items() == []
