@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
+from bench.children import Child, child
 from bench.samples import Sample, alternating
 from turnwise.testing.servers.ports import free_port
 
@@ -26,13 +24,13 @@ async def measure_chat(url: str, rounds: int, seconds: float) -> dict[str, dict[
     port = free_port()
     kinds = "rate", "cpu_rate", "share", "cpu_share"
     samples = {route: {kind: Sample() for kind in kinds} for route in ROUTES}
-    async with _python("bench.chat_app", url, str(port)) as app:
-        await _listening(app, port)
-        async with _python("bench.chat_load", str(port)) as process:
+    async with child("bench.chat_app", url, port) as app:
+        await _listening(app.process, port)
+        async with child("bench.chat_load", port) as load:
             for route in ROUTES:
-                await _load(process, route, _WARM_UP)
+                await _load(load, route, _WARM_UP)
             for order in alternating(ROUTES, rounds):
-                found = {route: await _load(process, route, seconds) for route in order}
+                found = {route: await _load(load, route, seconds) for route in order}
                 for route, rates in found.items():
                     shares = [rate / full for rate, full in zip(rates, found["none"], strict=True)]
                     for kind, value in zip(kinds, (*rates, *shares), strict=True):
@@ -40,36 +38,10 @@ async def measure_chat(url: str, rounds: int, seconds: float) -> dict[str, dict[
     return samples
 
 
-async def _load(
-    process: asyncio.subprocess.Process, route: str, seconds: float
-) -> tuple[float, float]:
+async def _load(load: Child, route: str, seconds: float) -> tuple[float, float]:
     job = {"route": f"/{route}", "seconds": seconds, "connections": CONNECTIONS, "turns": TURNS}
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(json.dumps(job).encode() + b"\n")
-    answer = await process.stdout.readline()
-    if not answer:
-        raise RuntimeError("the load generator has ended; its error stands above")
-    rate, cpu_rate = json.loads(answer)
+    rate, cpu_rate = json.loads(await load.answer(json.dumps(job)))
     return rate, cpu_rate
-
-
-@asynccontextmanager
-async def _python(module: str, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        module,
-        *arguments,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
 
 
 async def _listening(process: asyncio.subprocess.Process, port: int) -> None:

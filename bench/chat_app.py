@@ -12,43 +12,21 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import agents
 import uvicorn
-from agents import Agent, Model, ModelResponse, Usage, set_tracing_disabled
+from agents import Agent, set_tracing_disabled
 from agents.extensions.memory.redis_session import RedisSession as SDKRedisSession
-from agents.items import TResponseInputItem, TResponseStreamEvent
+from agents.items import TResponseInputItem
 from agents.memory import SessionABC
 from fastapi import FastAPI
-from openai.types.responses import ResponseOutputMessage, ResponseOutputText
 from pydantic import BaseModel
 from redis.asyncio import Redis
 
 import turnwise
-from bench.history import Histories
-
-Events = AsyncIterator[TResponseStreamEvent]
+from bench.model import InstantModel
 
 _MOST_LISTS = 1_000
-
-
-class InstantModel(Model):
-    """Always gives the same answer, and copies nothing."""
-
-    def __init__(self) -> None:
-        [_, answer] = Histories().items(2)
-        text: Any = answer["content"]  # type: ignore[typeddict-item]  # an answer has one
-        part = ResponseOutputText(text=text[0]["text"], type="output_text", annotations=[])
-        self._output = ResponseOutputMessage(
-            id="msg_1", content=[part], role="assistant", status="completed", type="message"
-        )
-
-    async def get_response(self, *_others: Any, **_options: Any) -> ModelResponse:
-        return ModelResponse(output=[self._output], usage=Usage(requests=1), response_id=None)
-
-    def stream_response(self, *_others: Any, **_options: Any) -> Events:
-        raise NotImplementedError("nothing is streamed here")
 
 
 class ListSession(SessionABC):

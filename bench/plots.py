@@ -34,9 +34,18 @@ _STYLE: Any = {
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
-    """`turns.png` and `throughput.png` in `folder`."""
+    """In `folder`, of what was measured: turns, throughput and takeover."""
+    drawn = {
+        "turns.png": (_turns, {"turns"}),
+        "throughput.png": (_bars, {"chat", "memory"}),
+        "takeover.png": (_takeovers, {"takeover"}),
+    }
     with mpl.rc_context(_STYLE):
-        return [_turns(results, folder / "turns.png"), _bars(results, folder / "throughput.png")]
+        return [
+            picture(results, folder / name)
+            for name, (picture, parts) in drawn.items()
+            if parts <= set(results)
+        ]
 
 
 def _turns(results: Results, path: Path) -> Path:
@@ -131,3 +140,27 @@ def _bar(
     axes.xaxis.set_visible(False)
     axes.spines[["bottom", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
+
+
+def _takeovers(results: Results, path: Path) -> Path:
+    leases = results["takeover"]
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    panels = figure.subplots(1, len(leases), squeeze=False)[0]
+    for axes, (lease, samples) in zip(panels, leases.items(), strict=True):
+        for (name, sample), (colour, dashes) in zip(samples.items(), _CURVES, strict=True):
+            values = sample["values"]
+            shares = [(number + 1) / len(values) for number in range(len(values))]
+            axes.step(values, shares, dashes, where="post", color=colour, linewidth=2, label=name)
+        for place, text in ((float(lease), "lease"), (float(lease) + 1, "target")):
+            axes.axvline(place, color=_GREY, linestyle=":")
+            axes.annotate(text, (place, 0.02), rotation=90, ha="right", va="bottom", color=_GREY)
+        axes.set(xlim=(0, float(lease) + 1.5), ylim=(0, 1.02))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axes.set_title(f"Taken over, lease of {lease} s")
+        axes.set_xlabel("seconds after SIGKILL of the worker")
+    panels[0].legend(frameon=False, loc="upper left", fontsize=9)
+    figure.savefig(path)
+    return path
+
+
+_CURVES = (_OURS, "-"), (_OURS, "--"), (_SDK, "-"), (_SDK, "--")

@@ -6,23 +6,24 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.memory import HELD_OUT, PLAIN, SHIPPED, UNSEEN
-from bench.tables import Table
+from bench.report_workers import workers_tables
+from bench.tables import Table, ms, rate, times
 from bench.targets import Results, aims
 
 Measured = dict[str, Any]
 
 
 def tables(results: Results) -> Iterator[Table]:
-    """All of them, the targets first."""
+    """Those of what was measured, the targets first."""
     yield _targets(results)
-    yield _turns(results)
-    yield _cpu(results)
-    yield _reads(results)
-    yield _wire(results)
-    yield _crowd(results)
-    yield _chat(results)
-    yield _memory(results)
-    yield _embedded(results)
+    if "turns" in results:
+        yield from (_turns(results), _cpu(results), _reads(results), _wire(results))
+    for part, table in {"crowd": _crowd, "chat": _chat, "memory": _memory}.items():
+        if part in results:
+            yield table(results)
+    if "embedded" in results:
+        yield _embedded(results)
+    yield from workers_tables(results)
 
 
 def heading(results: Results) -> str:
@@ -55,12 +56,12 @@ def _turns(results: Results) -> Table:
         rows.append(
             (
                 f"{int(length):,}",
-                _ms(sdk),
-                _ms(ours),
-                _times(sdk, ours),
-                _ms(ping),
-                _times(ours, ping),
-                _ms(found["turnwise copies"]),
+                ms(sdk),
+                ms(ours),
+                times(sdk, ours),
+                ms(ping),
+                times(ours, ping),
+                ms(found["turnwise copies"]),
             )
         )
     return Table(
@@ -77,7 +78,7 @@ def _cpu(results: Results) -> Table:
     rows = []
     for length, found in results["turns"].items():
         ours, sdk, ping = (found[f"{name} CPU"] for name in ("turnwise", "sdk", "ping"))
-        rows.append((f"{int(length):,}", _ms(sdk), _ms(ours), _times(sdk, ours), _ms(ping)))
+        rows.append((f"{int(length):,}", ms(sdk), ms(ours), times(sdk, ours), ms(ping)))
     return Table(
         "The same as CPU time of the calling process (ms)",
         ("items", "SDK", "Turnwise", "SDK ÷ Turnwise", "PING"),
@@ -90,8 +91,8 @@ def _reads(results: Results) -> Table:
     rows = []
     for length, found in results["reads"].items():
         sdk, warm, cold = found["sdk"], found["turnwise"], found["turnwise cold"]
-        row = (f"{int(length):,}", _ms(sdk), _ms(warm), _ms(cold))
-        rows.append((*row, _times(sdk, warm), _times(sdk, cold)))
+        row = (f"{int(length):,}", ms(sdk), ms(warm), ms(cold))
+        rows.append((*row, times(sdk, warm), times(sdk, cold)))
     return Table(
         "A caller's own get_items (ms)",
         ("items", "SDK", "Turnwise, warm", "cold", "SDK ÷ warm", "SDK ÷ cold"),
@@ -128,9 +129,9 @@ def _crowd(results: Results) -> Table:
         [
             (
                 f"histories from {setting['history']} items",
-                _rate(sdk),
-                _rate(ours),
-                _times(ours, sdk),
+                rate(sdk),
+                rate(ours),
+                times(ours, sdk),
             )
         ],
     )
@@ -168,7 +169,7 @@ _CHAT = {
 
 def _chat_value(kind: str, sample: Measured) -> str:
     if not kind.endswith("share"):
-        return _rate(sample)
+        return rate(sample)
     return f"{sample['median']:.0%} ({sample['q1']:.0%}-{sample['q3']:.0%})"
 
 
@@ -198,7 +199,7 @@ def _memory(results: Results) -> Table:
 def _embedded(results: Results) -> Table:
     names = "sdk SQLite", "turnwise SQLite", "turnwise memory"
     rows = [
-        (f"{int(length):,}", *(_ms(found[name]) for name in names))
+        (f"{int(length):,}", *(ms(found[name]) for name in names))
         for length, found in results["embedded"].items()
     ]
     return Table(
@@ -206,17 +207,3 @@ def _embedded(results: Results) -> Table:
         ("items", "SDK's SQLiteSession", "Turnwise on SQLite", "Turnwise in memory"),
         rows,
     )
-
-
-def _ms(sample: Measured) -> str:
-    median = sample["median"]
-    digits = 3 if median < 0.1 else 2 if median < 10 else 1
-    return f"{median:.{digits}f} ({sample['q1']:.{digits}f}-{sample['q3']:.{digits}f})"
-
-
-def _rate(sample: Measured) -> str:
-    return f"{sample['median']:,.0f} ({sample['q1']:,.0f}-{sample['q3']:,.0f})"
-
-
-def _times(more: Measured, less: Measured) -> str:
-    return f"{more['median'] / less['median']:.1f}"

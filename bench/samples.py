@@ -36,6 +36,12 @@ class Sample:
         first, third = self.quartiles
         return {"median": self.median, "q1": first, "q3": third, "n": len(self.values)}
 
+    def with_tail(self) -> dict[str, Any]:
+        """The same, with what nearly all values are below."""
+        ordered = sorted(self.values)
+        far = {f"p{share}": ordered[round(share * (len(ordered) - 1) / 100)] for share in (90, 99)}
+        return {**self.as_json(), **far, "worst": ordered[-1]}
+
 
 async def timed(call: Call) -> tuple[float, float]:
     """How many milliseconds it took, and how many of the processor's this process used."""

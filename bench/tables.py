@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -32,3 +33,27 @@ class Table:
         lines = [f"### {self.title}", ""]
         lines += [f"| {' | '.join(row)} |" for row in (self.columns, aligned, *self.rows)]
         return "\n".join([*lines, "", *([self.note, ""] if self.note else [])])
+
+
+Measured = dict[str, Any]
+
+
+def ms(sample: Measured) -> str:
+    """Median, and in brackets the quartiles."""
+    median = sample["median"]
+    digits = 3 if median < 0.1 else 2 if median < 10 else 1
+    return f"{median:.{digits}f} ({sample['q1']:.{digits}f}-{sample['q3']:.{digits}f})"
+
+
+def rate(sample: Measured) -> str:
+    return f"{sample['median']:,.0f} ({sample['q1']:,.0f}-{sample['q3']:,.0f})"
+
+
+def times(more: Measured, less: Measured) -> str:
+    return f"{more['median'] / less['median']:.1f}"
+
+
+def tail(sample: Measured) -> tuple[str, str, str]:
+    """Median and quartiles, the 99th percentile, the worst."""
+    digits = 2 if sample["median"] < 10 else 1
+    return ms(sample), f"{sample['p99']:.{digits}f}", f"{sample['worst']:.{digits}f}"

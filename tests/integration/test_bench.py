@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import pytest
 from rich.console import Console
 
-from bench.plan import Plan, carry_out
+from bench.plan import PARTS, Plan, carry_out
 from bench.plots import draw
 from bench.report import heading, tables
 from bench.targets import aims
@@ -18,23 +20,62 @@ SMALLEST = Plan(
     crowd=(1, 1),
     chat=(1, 0.1),
     conversations=25,
+    steps=1,
+    takeover={1.0: (1, 1)},
+    cancel=2,
+    background=(1, 20, 2, 0.1),
+    fairness=(50, 2),
+    idle=(100, 2),
+    waiting=(2, 0.1),
     quick=True,
 )
+TARGETS = {
+    "turns": 3,  # one of the lengths, and reads
+    "chat": 1,
+    "memory": 1,
+    "takeover": 4,
+    "cancel": 2,
+    "background": 2,
+    "idle": 2,
+    "waiting": 2,
+}
 
 
-async def test_the_benchmark_reports_what_it_measured(tmp_path: Path) -> None:
+async def _results(*parts: str) -> dict[str, Any]:
+    """As they are read back from their file."""
     async with ValkeyServer() as server:
-        measured = await carry_out(SMALLEST, server.url, lambda _: None)
-    # As it is read back from its file.
-    results = json.loads(json.dumps({**measured, "seconds": 1, "load_after": 0.0}))
-    assert results["turns"]["10"]["turnwise"]["n"] == 2
-    assert results["wire"]["10"]["turnwise"]["commands"] == ["EVALSHA", "EVALSHA"]
-    assert len(aims(results)) == 5
-    assert results["environment"]["server"] in heading(results)
+        measured = await carry_out(SMALLEST, server.url, lambda _: None, parts)
+    results: dict[str, Any] = json.loads(json.dumps({**measured, "seconds": 1, "load_after": 0.0}))
+    return results
+
+
+PICTURES = {"turns": "turns", "takeover": "takeover", "memory": "throughput"}
+TOGETHER = {"chat": ("chat", "memory")}
+
+
+@pytest.mark.parametrize("part", [part for part in PARTS if part != "memory"])
+async def test_each_part_reports_what_it_measured(part: str, tmp_path: Path) -> None:
+    parts = TOGETHER.get(part, (part,))
+    results = await _results(*parts)
+    assert set(parts) <= set(results)
+    assert len(aims(results)) == sum(TARGETS.get(name, 0) for name in parts)
     console = Console(record=True, width=120)
-    for table in tables(results):
+    shown = list(tables(results))
+    assert len(shown) > 1
+    for table in shown:
         table.show(console)
         assert all(len(row) == len(table.columns) for row in table.rows)
         assert table.title in table.markdown()
     assert "Targets" in console.export_text()
-    assert all(picture.stat().st_size > 10_000 for picture in draw(results, tmp_path))
+    assert results["environment"]["server"] in heading(results)
+    pictures = draw(results, tmp_path)
+    assert [picture.stem for picture in pictures] == [
+        PICTURES[name] for name in parts if name in PICTURES
+    ]
+    assert all(picture.stat().st_size > 10_000 for picture in pictures)
+
+
+async def test_a_turn_is_two_commands() -> None:
+    results = await _results("turns")
+    assert results["turns"]["10"]["turnwise"]["n"] == 2
+    assert results["wire"]["10"]["turnwise"]["commands"] == ["EVALSHA", "EVALSHA"]
