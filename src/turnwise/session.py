@@ -159,7 +159,9 @@ class Session:
 
         `busy` says what to do while another turn runs: "wait" in line for up to `timeout` seconds
         (None: for ever), or "reject"; or end that turn and wait likewise, behind those who do so
-        already: "interrupt" keeps what it has finished, "rollback" nothing. `on_error="keep"`
+        already: "interrupt" keeps what it has finished, "rollback" nothing. "enqueue" waits in line
+        for as long as it takes; the block is this process's, so its place goes with it: what is to
+        outlive the process is left with `submit`, or with `Runner.run`. `on_error="keep"`
         commits on an exception what was added until then. `shared` hands out the cache's own items,
         which must not be changed.
 
@@ -184,17 +186,23 @@ class Session:
         agent: str,
         turn_id: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        busy: Busyness = "enqueue",
     ) -> Receipt:
         """Leave a message for a background worker; returns when it is durable.
 
+        It waits behind what is there already, unless `busy` says otherwise: with "reject" it is
+        left only with a session that is free, with no turn and nothing in its queue. "interrupt"
+        and "rollback" take its place in the queue, then end the turn that ran, and return when
+        that has ended: the first keeps what it has finished. ("wait" is "enqueue".)
+
         `agent` names the agent that is to answer, `metadata` (JSON) goes with the message. A
         turn_id makes it safe to send again: it is run once, and the receipt is the same. Raises
-        QueueFull, TurnIdReused, InvalidItem, InvalidTurnId; OutcomeUnknown if the store stopped
-        answering.
+        QueueFull, TurnIdReused, InvalidItem, InvalidTurnId; SessionBusy, and SessionWaiting, with
+        another `busy` than the default; OutcomeUnknown if the store stopped answering.
         """
         named = self.named(session_id)
         return await background.submit(
-            self.worker, named, cast("Any", input), agent, turn_id, metadata
+            self.worker, named, cast("Any", input), agent, turn_id, metadata, busy
         )
 
     def receipt(self, session_id: str | None, turn_id: str) -> Receipt:

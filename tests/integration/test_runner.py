@@ -360,7 +360,7 @@ async def test_a_word_that_is_none_of_the_choices_is_refused_before_anything_run
 ) -> None:
     helper = agent(says("hello"))
     wrong: Any
-    for wrong in ({"busy": "enqueue"}, {"on_error": "ignore"}):
+    for wrong in ({"busy": "queue"}, {"on_error": "ignore"}):
         with pytest.raises(UsageError, match="is not one of"):
             await Runner.run(helper, "hi", session=session, **wrong)
     assert script_of(helper).asked == []

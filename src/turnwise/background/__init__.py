@@ -4,7 +4,7 @@ from turnwise.background.letters import DeadLetter, drop, listed, retry
 from turnwise.background.message import Message
 from turnwise.background.receipt import Receipt, Status, status_of
 from turnwise.background.running import Agents, Policy, Running, Visit
-from turnwise.background.sending import submit
+from turnwise.background.sending import checked, submit
 
 __all__ = [
     "Agents",
@@ -15,6 +15,7 @@ __all__ = [
     "Running",
     "Status",
     "Visit",
+    "checked",
     "drop",
     "listed",
     "retry",

@@ -11,9 +11,9 @@ from agents import Agent, RunResult
 
 from turnwise.background import letters
 from turnwise.durable import Retelling
-from turnwise.errors import AlreadyCommitted, BusyTimeout, DeadLettered, SessionGone
+from turnwise.errors import AlreadyCommitted, BusyTimeout, DeadLettered, SessionGone, TurnwiseError
 from turnwise.pairs import paired
-from turnwise.turns import Worker, finished_error
+from turnwise.turns import Worker, finished_error, session_waiting
 from turnwise.types import Absent, Duplicate, Queued, Waiting
 from turnwise.types import Running as Open
 
@@ -101,14 +101,26 @@ class Receipt:
         """
         try:
             async with asyncio.timeout(timeout):
-                answer = await self._finished()
+                answer = await self._finished(parked=False)
         except TimeoutError:
             raise BusyTimeout(
                 f"turn {self.turn_id!r} was not finished within {timeout:g} s. It goes on; ask for "
                 "its result again",
                 session_id=self.session_id,
             ) from None
-        return await self._told(answer, agent)
+        error = await self._error(answer)
+        if not isinstance(error, AlreadyCommitted):
+            raise error
+        first = error.end - len(error.items)
+        before = await self.worker.reader.before(self.session_id, first, None)
+        return Retelling(error, agent, None, paired(before)).result(None)
+
+    async def ending(self) -> TurnwiseError:
+        """Wait for its end, or until it waits for an approval: what its next sender will get.
+
+        AlreadyCommitted, say. Raises SessionWaiting, SessionGone.
+        """
+        return await self._error(await self._finished(parked=True))
 
     async def events(self, after: str | None = None) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """What the run tells, as it happens: each event with an id to go on after, till its end.
@@ -140,8 +152,11 @@ class Receipt:
             raise self._unknown()
         return False
 
-    async def _finished(self) -> Duplicate:
-        """Wait for the turn's record: the end of its events tells when to look."""
+    async def _finished(self, *, parked: bool) -> Duplicate:
+        """Wait for the turn's record: the end of its events tells when to look.
+
+        If it is `parked`, it raises SessionWaiting, or waits on.
+        """
         log, place = self.worker.store.events, None
         while True:
             answer = await self.worker.store.status(self.session_id, self.turn_id)
@@ -149,6 +164,8 @@ class Receipt:
                 return answer
             if isinstance(answer, Absent):
                 raise self._unknown()
+            if parked and isinstance(answer, Waiting):
+                raise session_waiting(self.session_id, answer)
             ended = False
             look = asyncio.get_running_loop().time() + _LOOK
             while not ended and (left := look - asyncio.get_running_loop().time()) > 0:
@@ -158,17 +175,12 @@ class Receipt:
             if ended:  # told before, by a message that was dead and is tried again
                 await asyncio.sleep(0.02)
 
-    async def _told(self, answer: Duplicate, agent: Agent[Any] | None) -> RunResult:
+    async def _error(self, answer: Duplicate) -> TurnwiseError:
         record = answer.record
         assert record is not None
         if record.kind == "dead":
-            raise await self._dead(record.payload.decode())
-        error = await finished_error(self.worker, self.session_id, self.turn_id, answer)
-        if not isinstance(error, AlreadyCommitted):
-            raise error
-        first = error.end - len(error.items)
-        before = await self.worker.reader.before(self.session_id, first, None)
-        return Retelling(error, agent, None, paired(before)).result(None)
+            return await self._dead(record.payload.decode())
+        return await finished_error(self.worker, self.session_id, self.turn_id, answer)
 
     async def _dead(self, letter_id: str) -> DeadLettered:
         letter = await letters.found(self.worker, letter_id)

@@ -8,12 +8,13 @@ from typing import Any
 from turnwise import hooks
 from turnwise.background.enqueue import enqueue
 from turnwise.background.message import Message, packed
+from turnwise.background.places import placed
 from turnwise.background.receipt import Receipt
 from turnwise.codec import EncodeError
 from turnwise.durable import answer_differs
 from turnwise.errors import InvalidItem, TurnIdReused
-from turnwise.turns import Worker, check_turn_id, mint
-from turnwise.types import Duplicate
+from turnwise.turns import Busyness, Worker, check_busy, check_turn_id, mint
+from turnwise.types import Accepted, Duplicate
 
 Input = str | list[Any]
 
@@ -24,24 +25,43 @@ async def submit(
     input: Input,
     agent: str,
     turn_id: str | None,
-    metadata: Mapping[str, Any] | None,
+    metadata: Mapping[str, Any] | None = None,
+    busy: Busyness = "enqueue",
 ) -> Receipt:
     """Return when the message is durable. See `Session.submit`."""
+    check_busy(session_id, busy)
     turn_id = mint() if turn_id is None else check_turn_id(session_id, turn_id)
     message = Message(agent, input, metadata or {}, hooks.carry(worker.settings.hooks))
+    content = checked(worker, session_id, message)
+    receipt = Receipt(session_id, turn_id, worker)
+    async with placed(worker, session_id, turn_id, busy):
+        answer = await enqueue(worker, session_id, turn_id, content)
+        _accepted(worker, session_id, turn_id, message, answer, len(content))
+    return receipt
+
+
+def checked(worker: Worker, session_id: str, message: Message) -> bytes:
+    """The message as it is put into the queue. Raises InvalidItem."""
     try:
-        content = packed(worker.codec, message)
+        return packed(worker.codec, message)
     except EncodeError as error:
         raise InvalidItem(
             f"input and metadata of a message are JSON: {error}", session_id=session_id
         ) from None
-    receipt = Receipt(session_id, turn_id, worker)
-    answer = await enqueue(worker, session_id, turn_id, content)
+
+
+def _accepted(
+    worker: Worker,
+    session_id: str,
+    turn_id: str,
+    message: Message,
+    answer: Accepted | Duplicate,
+    size: int,
+) -> None:
     if isinstance(answer, Duplicate):
         _check_same(answer, session_id, turn_id, message)
     else:
-        worker.tell(hooks.TurnSubmitted(session_id, turn_id, answer.position, len(content)))
-    return receipt
+        worker.tell(hooks.TurnSubmitted(session_id, turn_id, answer.position, size))
 
 
 def _check_same(answer: Duplicate, session_id: str, turn_id: str, message: Message) -> None:

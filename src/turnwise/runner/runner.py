@@ -16,16 +16,18 @@ from agents import (
 )
 from agents.memory import Session as SDKSession
 
+from turnwise.durable import install
 from turnwise.durable.parked import Decisions
 from turnwise.errors import AlreadyCommitted, UsageError
 from turnwise.runner.answered import Answering
 from turnwise.runner.approvals import Resumption, check_not_decided
 from turnwise.runner.blocking import run_until_complete
+from turnwise.runner.leaving import begin_or_leave, check_can_be_left
 from turnwise.runner.options import RunOptions
 from turnwise.runner.sharing import TurnResult, keep_from_caller, may_share
 from turnwise.runner.streaming import STREAM_IDLE_TIMEOUT, streamed
-from turnwise.session import Session
-from turnwise.turns import Busyness, OnError, Turn, check_on_error
+from turnwise.session import Session, TurnSession
+from turnwise.turns import Busyness, OnError, Turn, block, check_on_error
 
 TContext = TypeVar("TContext")
 Input = str | list[TResponseInputItem] | RunState[TContext]
@@ -43,7 +45,11 @@ class Runner:
 
     `busy` says what to do while another turn runs on the session: "wait" in line for up to
     `timeout` seconds (None: for ever), or "reject"; "interrupt" and "rollback" end that turn,
-    keeping what it has finished or nothing of it, and then wait likewise. `on_error="keep"`
+    keeping what it has finished or nothing of it, and then wait likewise. "enqueue" waits for as
+    long as it takes: the input is left with the session's queue, outlives this process, and is
+    answered in its turn by a worker's agent of the same name; the call waits for that and gets the
+    same result. (On a free session the run is this process's own.) It takes no option that cannot
+    travel: no context, hooks, run_config and so on, and only JSON as input. `on_error="keep"`
     commits, when the run raises, what the SDK had saved until then. Everything else is what
     `agents.Runner` takes. Without a session, or with one that is not of Turnwise's making, a run is
     the SDK's own.
@@ -69,30 +75,28 @@ class Runner:
         if not isinstance(session, Session):
             _check_foreign(session, session_id, turn_id)
             return await agents.Runner.run(starting_agent, input, session=session, **options)
+        named = session.named(session_id)
+        check_on_error(named, on_error)
+        config = options.get("run_config")
+        answering = Answering(session, named, turn_id, starting_agent, input, config)
+        if busy == "enqueue":
+            check_can_be_left(answering, on_error, options)
         if isinstance(input, RunState):
             resumed = await _resumed(starting_agent, input, session, session_id, turn_id, options)
             if resumed is not None:
                 return resumed
         shared = may_share(starting_agent, input, options)
-        named = session.named(session_id)
-        config = options.get("run_config")
-        answering = Answering(session, named, turn_id, starting_agent, input, config)
+        install()
         try:
-            async with session.turn(
-                named,
-                turn_id=turn_id,
-                busy=busy,
-                timeout=timeout,
-                on_error=on_error,
-                shared=shared,
-            ) as turn:
-                await check_not_decided(turn.turn, input)
+            async with block(await _begun(answering, busy, timeout), on_error) as turn:
+                await check_not_decided(turn, input)
+                held = TurnSession(turn, session.session_settings, shared=shared)
                 try:
-                    result = await agents.Runner.run(starting_agent, input, session=turn, **options)
+                    result = await agents.Runner.run(starting_agent, input, session=held, **options)
                 except AgentsException as error:
                     keep_from_caller(error.run_data)
                     raise
-                answering.keep(turn.turn, result)
+                answering.keep(turn, result)
         except AlreadyCommitted as error:
             return (await answering.again(error)).result(options.get("context"))
         if shared:
@@ -189,13 +193,15 @@ class Runner:
         check_on_error(named, on_error)
         config = options.get("run_config")
         answering = Answering(session, named, turn_id, starting_agent, input, config)
+        if busy == "enqueue":
+            check_can_be_left(answering, on_error, options)
 
         async def begin() -> Turn:
             if isinstance(input, RunState):
                 resumption = Resumption(session, named, starting_agent, "reject", None, options)
                 if await resumption.is_of(input, turn_id):
                     return await resumption.opened(input, answering)
-            turn = await session.worker.begin(named, turn_id, busy=busy, timeout=timeout)
+            turn = await _begun(answering, busy, timeout)
             try:
                 await check_not_decided(turn, input)
             except BaseException as error:
@@ -212,6 +218,15 @@ class Runner:
             idle_timeout=stream_idle_timeout,
             answering=answering,
         )
+
+
+async def _begun(answering: Answering, busy: Busyness, timeout: float | None) -> Turn:
+    """The turn that the run is to be. Raises AlreadyCommitted if it was answered before, or now."""
+    if busy == "enqueue":
+        return await begin_or_leave(answering)
+    return await answering.session.worker.begin(
+        answering.session_id, answering.turn_id, busy=busy, timeout=timeout
+    )
 
 
 def _resumption(

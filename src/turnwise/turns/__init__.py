@@ -1,6 +1,6 @@
 """A turn's life, and changes between turns; everything below the Agents SDK's own types."""
 
-from turnwise.turns.begin import Busyness, finished_error
+from turnwise.turns.begin import Busyness, check_busy, finished_error
 from turnwise.turns.block import OnError, block, check_on_error, end
 from turnwise.turns.cancel import GRACE, cancel
 from turnwise.turns.equipment import worker_name
@@ -8,9 +8,11 @@ from turnwise.turns.expiry import is_over
 from turnwise.turns.ids import check_session_id, check_turn_id, mint
 from turnwise.turns.messages import MessageTurn, next_turn
 from turnwise.turns.parking import Parking
+from turnwise.turns.refusals import busy as session_busy
 from turnwise.turns.refusals import queue_full
+from turnwise.turns.refusals import waiting as session_waiting
 from turnwise.turns.settings import Settings, check_number
-from turnwise.turns.shield import settled
+from turnwise.turns.shield import settled, to_the_end
 from turnwise.turns.turn import Turn
 from turnwise.turns.worker import Worker
 
@@ -25,6 +27,7 @@ __all__ = [
     "Worker",
     "block",
     "cancel",
+    "check_busy",
     "check_number",
     "check_on_error",
     "check_session_id",
@@ -35,6 +38,9 @@ __all__ = [
     "mint",
     "next_turn",
     "queue_full",
+    "session_busy",
+    "session_waiting",
     "settled",
+    "to_the_end",
     "worker_name",
 ]

@@ -27,12 +27,12 @@ from turnwise.types import (
     Waiting,
 )
 
-Busyness = Literal["wait", "reject", "interrupt", "rollback"]
+Busyness = Literal["wait", "reject", "enqueue", "interrupt", "rollback"]
 """What to do about a busy session.
 
-Stand in line for it ("wait"), or raise SessionBusy at once ("reject"). Or end the turn that runs,
-and stand in line behind those who wait already: "interrupt" lets it keep what it has finished,
-"rollback" leaves no trace of it.
+Stand in line for it ("wait"), for as long as it takes ("enqueue"), or raise SessionBusy at once
+("reject"). Or end the turn that runs, and stand in line behind those who wait already: "interrupt"
+lets it keep what it has finished, "rollback" leaves no trace of it.
 """
 
 _ASK_AGAIN = 5.0
@@ -42,11 +42,19 @@ _VERY_LONG = 7 * 24 * 60 * 60.0
 Answer = Grant | Busy | Queued | Waiting | Duplicate | Stale | Full | Absent
 
 
+def check_busy(session_id: str, busy: object) -> None:
+    if busy not in get_args(Busyness):
+        raise UsageError(
+            f"busy={busy!r} is not one of {', '.join(map(repr, get_args(Busyness)))}",
+            session_id=session_id,
+        )
+
+
 def _checked(session_id: str, timeout: object) -> float:
     if timeout is None:
-        return _VERY_LONG
+        return math.inf
     if isinstance(timeout, int | float) and timeout >= 0:
-        return min(timeout, _VERY_LONG)
+        return timeout
     raise UsageError(
         f"timeout={timeout!r}: a timeout is a number of seconds from 0 on, or None for ever",
         session_id=session_id,
@@ -80,12 +88,8 @@ class Beginning:
         return 0.0 if since is None else self._worker.now() - since
 
     async def granted(self, busy: Busyness, timeout: float | None) -> Grant:
-        if busy not in get_args(Busyness):
-            raise UsageError(
-                f"busy={busy!r} is not one of {', '.join(map(repr, get_args(Busyness)))}",
-                session_id=self._session_id,
-            )
-        timeout = _checked(self._session_id, timeout)
+        check_busy(self._session_id, busy)
+        timeout = _checked(self._session_id, None if busy == "enqueue" else timeout)
         try:
             answer = await self._ask()
             if isinstance(answer, Waiting) and await self._expired(answer):
@@ -111,7 +115,7 @@ class Beginning:
             worker=self._worker.name,
             fresh=self._fresh,
             resume=self.resume,
-            ticket=None if ticket is None else math.ceil(ticket * 1000),
+            ticket=None if ticket is None else math.ceil(min(ticket, _VERY_LONG) * 1000),
         )
 
     async def _in_line(self, answer: Busy, busy: Busyness, timeout: float) -> Answer:
@@ -119,7 +123,7 @@ class Beginning:
         self._in_line_since, last = self.sent, self.sent + timeout
         self._worker.tell(TurnWaited(self._session_id, self._turn_id, answer.worker))
         latest: Answer = answer
-        in_the_way = None if busy == "wait" else answer.turn_id
+        in_the_way = answer.turn_id if busy in ("interrupt", "rollback") else None
         async with self._worker.store.woken(self.token) as wake:
             while isinstance(latest, Busy | Queued):
                 left = last - self._worker.now()

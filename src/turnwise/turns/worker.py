@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from turnwise.cache import Item, Past
 from turnwise.codec import DecodeError
-from turnwise.errors import StoreUnavailable
+from turnwise.errors import SessionBusy, SessionWaiting, StoreUnavailable
 from turnwise.hooks import TurnBegun, TurnRefused
 from turnwise.turns import refusals
 from turnwise.turns.begin import Beginning, Busyness
@@ -38,10 +38,33 @@ class Worker(Equipment):
     ) -> Turn:
         """Open a turn as soon as the session is free; `timeout` in seconds, None for ever.
 
+        "enqueue" stands in line for ever. What is in line is this call: it ends with its process.
+
         `resume` takes up the turn of this id that waits for an approval, or raises NothingPending.
         Raises SessionBusy, BusyTimeout, SessionWaiting, QueueFull; AlreadyCommitted,
         TurnDiscarded or TurnCancelled if the turn_id is finished; StoreError.
         """
+        turn = await self._opened(session_id, turn_id, busy, timeout, resume=resume)
+        assert turn is not None, "what is in its way was raised"
+        return turn
+
+    async def begin_if_free(self, session_id: str, turn_id: str | None) -> Turn | None:
+        """The same at once, or None if a turn is open, waits for an approval, or anybody waits.
+
+        A caller that goes another way then has not been refused: no hook is told.
+        """
+        return await self._opened(session_id, turn_id, "reject", 0.0, or_none=True)
+
+    async def _opened(
+        self,
+        session_id: str,
+        turn_id: str | None,
+        busy: Busyness,
+        timeout: float | None,
+        *,
+        resume: bool = False,
+        or_none: bool = False,
+    ) -> Turn | None:
         check_session_id(session_id)
         fresh = turn_id is None
         turn_id = mint() if turn_id is None else check_turn_id(session_id, turn_id)
@@ -53,6 +76,8 @@ class Worker(Equipment):
             past = await self._past(session_id, beginning.token, grant, cached)
         except BaseException as error:
             beginning.summons.close()
+            if or_none and isinstance(error, SessionBusy | SessionWaiting):
+                return None
             reason = type(error).__name__
             self.tell(TurnRefused(session_id, turn_id, reason, beginning.waited))
             raise
