@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from turnwise.cache import Past
-from turnwise.errors import StoreError, TurnwiseError
+from turnwise.errors import StoreError, TurnwiseError, UndecodableItem
 from turnwise.hooks import TurnBegun, TurnDeadLettered, TurnLost, TurnRolledBack
 from turnwise.turns import refusals
 from turnwise.turns.equipment import Equipment
@@ -85,7 +85,7 @@ class MessageTurn(Turn):
 async def next_turn(worker: Equipment, session_id: str) -> MessageTurn | Busy | Waiting | Idle:
     """Open the session's oldest message as a turn, or take it over from a dead worker.
 
-    Raises StoreError, UndecodableItem.
+    Raises StoreError.
     """
     check_session_id(session_id)
     cached = worker.reader.cache.get(session_id)
@@ -112,10 +112,18 @@ async def next_turn(worker: Equipment, session_id: str) -> MessageTurn | Busy | 
 
 
 def _past(worker: Equipment, session_id: str, grant: Grant, cached: Past | None) -> Past | None:
-    """What the grant brought of the history, joined to what was cached of it."""
+    """What the grant brought of the history, joined to what was cached of it.
+
+    None if that cannot be decoded: the run reads it again and fails by it, so that the message is
+    counted and given up in the end, and does not stand in the way of those behind it for ever.
+    """
     if grant.history is None:
         return None
-    return worker.reader.absorb(session_id, grant.history, cached)
+    try:
+        return worker.reader.absorb(session_id, grant.history, cached)
+    except UndecodableItem:
+        worker.reader.cache.drop(session_id)
+        return None
 
 
 async def _give_back(worker: Equipment, session_id: str, token: str, call: Any) -> None:

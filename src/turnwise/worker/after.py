@@ -11,6 +11,7 @@ from turnwise.types import Duplicate, Wakeup
 
 _BUSY = (0.02, 1.0)
 _WAITING = 2.0
+_REFUSED = (0.5, 15.0)
 _REMEMBERED = 10_000
 
 
@@ -23,6 +24,7 @@ class After:
         self._finished: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._not_before: dict[str, float] = {}
         self._busy: dict[str, float] = {}
+        self._refused: dict[str, float] = {}
 
     async def too_soon(self, session_id: str, wakeups: list[Wakeup]) -> bool:
         """Whether its last failure is too recent; it is put off then."""
@@ -39,6 +41,7 @@ class After:
     async def visit(self, session_id: str, wakeups: list[Wakeup], visit: Visit) -> None:
         """Raises StoreError; the wake-ups then come back by themselves."""
         self._remember(session_id, visit.finished)
+        self._refused.pop(session_id, None)
         busy = self._busy.pop(session_id, _BUSY[0])
         if visit.state == "busy":
             self._busy[session_id] = min(_BUSY[1], 2 * busy)
@@ -51,6 +54,16 @@ class After:
             await self._found_idle(session_id, wakeups)
         else:
             await self._later(wakeups, _WAITING if visit.state == "waiting" else 0)
+
+    async def refused(self, session_id: str, wakeups: list[Wakeup], *, passing: bool) -> None:
+        """The visit failed: looked at again, each time later, unless the reason is a `passing` one.
+
+        Raises StoreError; the wake-ups then come back by themselves.
+        """
+        pause = self._refused.get(session_id, _REFUSED[0])
+        self._refused[session_id] = pause if passing else min(_REFUSED[1], 2 * pause)
+        self._not_before[session_id] = asyncio.get_running_loop().time() + pause
+        await self._later(wakeups, pause)
 
     def _remember(self, session_id: str, turn_ids: list[str]) -> None:
         for turn_id in turn_ids:

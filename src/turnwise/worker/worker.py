@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from turnwise.background import Agents, Policy
-from turnwise.errors import StoreError
+from turnwise.errors import StoreError, StoreUnavailable, TurnwiseError
 from turnwise.session import Session
 from turnwise.worker.after import After
 from turnwise.worker.line import Line
@@ -123,11 +123,13 @@ class Worker:
             with suppress(StoreError):
                 await self._ready.later(self._name, known, 0)
             raise
-        except StoreError as error:
-            _log.warning("session %r was not served: %s", session_id, error)
-            await asyncio.sleep(_UNREACHABLE)
+        except Exception as error:
+            # Unreachable, of a newer format, no session at all: it keeps its messages, and its
+            # wake-ups must not stay with a worker that does nothing about them.
+            _log.warning("session %r was not served: %s", session_id, told(error))
             with suppress(StoreError):
-                await self._ready.later(self._name, known, _UNREACHABLE)
+                passing = isinstance(error, StoreUnavailable)
+                await self._after.refused(session_id, known, passing=passing)
         finally:
             self._line.leave(session_id, known, again=more)
         if more:  # others get their chance first
@@ -159,3 +161,8 @@ class Worker:
 
     async def _sweep(self) -> None:
         await self._ready.sweep()
+
+
+def told(error: Exception) -> str:
+    """What the log says of it: errors that are not ours may quote what nobody is to read there."""
+    return str(error) if isinstance(error, TurnwiseError) else type(error).__name__
