@@ -17,7 +17,7 @@ from turnwise.testing.servers import (
     ValkeyServer,
 )
 
-pytest.register_assert_rewrite("turnwise.testing.conformance")
+pytest.register_assert_rewrite("turnwise.testing.conformance", "tests.conformance.machine")
 
 
 @pytest_asyncio.fixture(autouse=True)

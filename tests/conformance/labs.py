@@ -39,6 +39,9 @@ class EmbeddedLab(Lab):
     def step(self, ms: int) -> None:
         self.time += ms
 
+    async def passed(self, ms: int) -> None:
+        self.step(ms)
+
     async def aclose(self) -> None:
         for store in self.stores:
             await store.aclose()

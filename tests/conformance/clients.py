@@ -1,0 +1,200 @@
+"""What clients of a store do in several calls, one call at a time.
+
+An operation is a generator: it yields a call and is sent its answer. Whoever drives it can stop
+after any call: then its client has died there, and what it knew is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from turnwise.contracts import SETTLE_MS
+from turnwise.testing.conformance.lab import item
+from turnwise.testing.conformance.model import Call
+from turnwise.types import (
+    Base,
+    Done,
+    Duplicate,
+    Grant,
+    History,
+    Idle,
+    Late,
+    Queued,
+    Wakeup,
+)
+
+Operation = Generator[Call, Any, None]
+New = Callable[[str], str]
+"""Makes a name that was not used before."""
+End = Literal["commit", "cut", "cancelled", "park", "abort", "release", "fail", "bury"]
+PATIENCE = 3
+"""How often a client that waits in line asks before it goes."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What becomes of a turn once it is open."""
+
+    entries: int = 1
+    renewed: bool = False
+    items: int = 1
+    end: End = "commit"
+    base: Literal["granted", "read before"] = "granted"
+
+    def on(self, new: New, token: str, grant: Grant, base: Base) -> Operation:
+        ids = {"turn_id": grant.turn_id, "token": token}
+        for number in range(self.entries):
+            index = len(grant.journal) + number
+            entry = item(new("entry"))
+            if not isinstance((yield "journal", {**ids, "index": index, "entries": [entry]}), Done):
+                return
+        if self.renewed:
+            yield "renew", ids
+        yield self._ending(new, ids, base)
+
+    def _ending(self, new: New, ids: dict[str, Any], base: Base) -> Call:
+        if self.end == "park":
+            return "park", {**ids, "state": item(new("state"))}
+        if self.end == "abort":
+            return "abort", ids
+        if self.end in ("release", "fail"):
+            return "release", {**ids, "counted": self.end == "fail"}
+        if self.end == "bury":
+            return "bury", {**ids, "letter": b"letter"}
+        items = [item(new("item")) for _ in range(self.items)]
+        keep = 0 if self.end == "cut" else None
+        kind = "cancelled" if self.end == "cancelled" else "turn"
+        change = {"base": base, "commit_id": new("commit"), "items": items}
+        return "commit", {**ids, **change, "keep": keep, "kind": kind}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """begin → journal … → commit."""
+
+    turn_id: str
+    work: Work
+    waits: bool = False
+
+    def run(self, new: New) -> Operation:
+        read: History = yield "read", {}
+        token = new("token")
+        begin = "begin", {"turn_id": self.turn_id, "token": token, "ticket": self.waits}
+        for _ in range(PATIENCE if self.waits else 1):
+            answer = yield begin
+            if isinstance(answer, Grant):
+                base = answer.tip if self.work.base == "granted" else read.tip
+                yield from self.work.on(new, token, answer, base)
+                return
+            if not isinstance(answer, Queued):
+                return
+        yield "abort", {"turn_id": self.turn_id, "token": token}
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Take up a turn that waits for an approval."""
+
+    turn_id: str
+    work: Work
+
+    def run(self, new: New) -> Operation:
+        token = new("token")
+        answer = yield "begin", {"turn_id": self.turn_id, "token": token, "resume": True}
+        if isinstance(answer, Grant):
+            yield from self.work.on(new, token, answer, answer.tip)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change in one call, made for the history that was read before."""
+
+    verb: Literal["append", "pop", "clear", "replace"]
+    items: int = 1
+
+    def run(self, new: New) -> Operation:
+        read: History = yield "read", {}
+        args: dict[str, Any] = {"op_id": new("op")}
+        if self.verb in ("pop", "replace"):
+            args["base"] = read.tip
+        if self.verb == "replace":
+            args["keep"] = read.items // 2
+        if self.verb in ("append", "replace"):
+            args["items"] = [item(new("item")) for _ in range(self.items)]
+        yield self.verb, args
+
+
+@dataclass(frozen=True)
+class Submit:
+    """announce → submit, until the message is in the queue."""
+
+    turn_id: str
+    message: bytes
+
+    def run(self, new: New) -> Operation:
+        answer: object = Late()
+        while isinstance(answer, Late):
+            intent = yield "announce", {"turn_id": self.turn_id}
+            message = {"turn_id": self.turn_id, "message": self.message}
+            answer = yield "submit", {**message, "intent": intent}
+
+
+@dataclass(frozen=True)
+class Worker:
+    """claim → next → … → commit → next until idle → settle."""
+
+    work: Work
+
+    def run(self, new: New) -> Operation:
+        name = new("worker")
+        for wakeup in (yield "claim", {"worker": name}):
+            yield from self._answer(new, name, wakeup)
+
+    def _answer(self, new: New, name: str, wakeup: Wakeup) -> Operation:
+        answer: object = None
+        for _ in range(PATIENCE):
+            token = new("token")
+            answer = yield "next", {"token": token}
+            if not isinstance(answer, Grant):
+                break
+            yield from self.work.on(new, token, answer, answer.tip)
+        done = yield from self._is_dealt_with(wakeup, answer)
+        yield "settle" if done else "later", {"worker": name, "wakeups": [wakeup]}
+
+    def _is_dealt_with(self, wakeup: Wakeup, answer: object) -> Generator[Call, Any, bool]:
+        """Cases in which the contract allows to settle; a session that waits is looked at again."""
+        if isinstance(answer, Idle) and (wakeup.turn_id is None or wakeup.age >= SETTLE_MS):
+            return True
+        if wakeup.turn_id is None:
+            return False
+        status = yield "status", {"turn_id": wakeup.turn_id}
+        return isinstance(status, Duplicate) and status.record is not None
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Ask a turn to stop."""
+
+    turn_id: str
+    keep: bool = False
+    force: bool = False
+
+    def run(self, new: New) -> Operation:
+        how = {"keep": self.keep, "force": self.force}
+        yield "cancel", {"turn_id": self.turn_id, **how}
+
+
+@dataclass(frozen=True)
+class Operate:
+    """What an operator does to the whole session."""
+
+    verb: Literal["touch", "delete"]
+    ttl: int | None = None
+
+    def run(self, new: New) -> Operation:
+        yield self.verb, ({"ttl": self.ttl} if self.verb == "touch" else {})
+
+
+Task = Turn | Resume | Change | Submit | Worker | Cancel | Operate

@@ -1,0 +1,319 @@
+"""A Hypothesis state machine: clients that die between any two of their calls, against the model.
+
+Several clients each do one thing after the other (see `clients`), call by call and in any order. A
+client may die after any call; the call that it was about to make may arrive nevertheless, much
+later. Any call may arrive again. After every call the session must be what the model says, and
+once all clients are dead, a single worker must bring every message to its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from hypothesis import note
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from tests.conformance import clients
+from tests.conformance.clients import Operation, Task
+from turnwise.codec.elements import MARKER, is_item, parse_record
+from turnwise.contracts import LATE_MS, SETTLE_MS, Bounds, Store
+from turnwise.testing.conformance.lab import Lab, expect
+from turnwise.testing.conformance.model import Call, Model
+from turnwise.testing.conformance.places import Waiting
+from turnwise.types import Base, History, Info, Late, Renewed
+
+LEASE = 5_000
+CLIENTS = 3
+TURN_IDS = [f"turn-{number}" for number in range(5)]
+MESSAGES = [f"message-{number}" for number in range(4)]
+SESSION = "s"
+ROUNDS = 5
+"""How often the last worker looks for messages; each time, all that can run out has run out."""
+
+APART: dict[str, Callable[[Store, dict[str, Any]], Awaitable[Any]]] = {
+    "read": lambda store, a: store.read(SESSION),
+    "status": lambda store, a: store.status(SESSION, **a),
+    "touch": lambda store, a: store.touch(SESSION, **a),
+    "announce": lambda store, a: store.ready.announce(SESSION, **a),
+    "claim": lambda store, a: store.ready.claim(a["worker"], 10, 0),
+    "settle": lambda store, a: store.ready.settle(**a),
+    "later": lambda store, a: store.ready.later(delay=0, **a),
+}
+"""The calls that the model does not know."""
+
+
+@dataclass(slots=True)
+class Client:
+    """A process: its connection, and what it is about to do."""
+
+    name: str
+    store: Store | None = None
+    operation: Operation | None = None
+    call: Call | None = None
+
+
+@dataclass
+class World:
+    """One lab under one machine; `run` is its event loop's."""
+
+    lab: Lab
+    run: Callable[[Coroutine[Any, Any, Any]], Any]
+    close: Callable[[], Coroutine[Any, Any, None]]
+    model: Model = field(default_factory=Model)
+    sent: list[Call] = field(default_factory=list)
+    tips: list[tuple[Base, list[bytes], int]] = field(default_factory=list)
+    count: int = 0
+    deleted: bool = False
+    failed: bool = False
+
+    def __post_init__(self) -> None:
+        self.looker = self.lab.store()
+
+    def new(self, what: str) -> str:
+        self.count += 1
+        return f"{what}-{self.count}"
+
+    async def send(self, who: str, store: Store, call: Call) -> Any:
+        """Make a call, and see that its answer is right and what it did as well."""
+        self.failed = True
+        answer = await self._ask(store, call)
+        note(f"{who}: {_told(call)} -> {answer}")
+        if call not in self.sent:
+            self.sent.append(call)
+        await self._judge(store, call, answer)
+        await self._look(call)
+        self.failed = False
+        return answer
+
+    async def _ask(self, store: Store, call: Call) -> Any:
+        verb, args = call
+        if verb in APART:
+            return await APART[verb](store, args)
+        options = dict(args)
+        if verb in ("begin", "next"):
+            options |= {"lease": LEASE, "worker": "w"}
+            if options.pop("ticket", False):
+                options["ticket"] = 4 * LEASE
+        return await getattr(store, verb)(SESSION, **options)
+
+    async def _judge(self, store: Store, call: Call, answer: Any) -> None:
+        verb, args = call
+        if verb == "touch":
+            assert answer is True
+        elif verb == "delete":
+            await self._made_anew(store)
+        elif isinstance(answer, Late):
+            assert await self.lab.now() - args["intent"] > LATE_MS
+        elif verb not in APART:
+            known = {name: value for name, value in args.items() if name != "intent"}
+            if verb in ("begin", "next"):
+                known["mortal"] = False
+            self.model.accept((verb, known), answer)
+            if isinstance(answer, Renewed) and self.model.open is not None:
+                self.model.open.mortal = False
+
+    async def _made_anew(self, store: Store) -> None:
+        """The model knows no absent session: it is there again at once, and another one."""
+        self.deleted, cuts = True, self.model.cuts
+        self.model = Model()
+        self.model.cuts = cuts + 1
+        await self.first(store)
+
+    async def first(self, store: Store) -> None:
+        call: Call = "append", {"op_id": self.new("first"), "items": []}
+        self.model.accept(call, await self._ask(store, call))
+        await self._look(call)
+
+    async def _look(self, call: Call) -> None:
+        """The history and all that is known of turns are the model's; each base is right or not."""
+        store, model = self.looker, self.model
+        history = expect(History, await store.read(SESSION))
+        assert [e for e in history.elements if is_item(e)] == model.items
+        _check_turns(history)
+        model.compare(expect(Info, await store.info(SESSION)))
+        for turn_id in self._in_doubt(call):
+            model.look(turn_id, await store.status(SESSION, turn_id))
+        model.tip = history.tip
+        for base, before, cuts in self.tips[-1:]:
+            since = expect(History, await store.read(SESSION, base))
+            assert since.follows or cuts < model.cuts
+            if since.follows:
+                new = [e for e in since.elements if is_item(e)]
+                assert before + new == model.items
+        if not self.tips or self.tips[-1][0] != history.tip:
+            self.tips.append((history.tip, list(model.items), model.cuts))
+
+    def waiting(self) -> list[Waiting]:
+        """The messages in the queue."""
+        return [entry for entry in self.model.queue if not entry.token]
+
+    def _in_doubt(self, call: Call) -> set[str]:
+        """Turns whose state may have changed: the last call's, the one that is open, the next."""
+        opened = self.model.open.turn_id if self.model.open else None
+        first = [entry.turn_id for entry in self.waiting()[:1]]
+        return {turn_id for turn_id in (call[1].get("turn_id"), opened, *first) if turn_id}
+
+    async def pass_time(self, ms: int) -> None:
+        await self.lab.passed(ms)
+        if self.model.open is not None and not self.model.open.parked:
+            self.model.open.mortal = True
+
+
+def _check_turns(history: History) -> None:
+    """Markers and records stand in pairs, no turn_id twice; the last record is the tip."""
+    marks = [(i, e) for i, e in enumerate(history.elements) if not is_item(e)]
+    markers, records = marks[::2], marks[1::2]
+    assert all(e.startswith(MARKER) for _, e in markers)
+    assert [i + 1 for i, _ in markers] == [i for i, _ in records]
+    assert len({e for _, e in markers}) == len(markers)
+    assert parse_record(records[-1][1]).commit_id == history.tip.commit_id
+
+
+def _told(call: Call) -> str:
+    verb, args = call
+    return f"{verb}({', '.join(f'{name}={value!r}' for name, value in args.items())})"
+
+
+# What clients may do. Its own small pool of turn_ids: that one is used twice is what matters.
+
+turn_ids = st.sampled_from(TURN_IDS)
+any_ids = st.sampled_from(TURN_IDS + MESSAGES)
+ENDS: list[clients.End] = ["commit", "commit", "cut", "cancelled", "park", "abort", "release"]
+direct = st.builds(
+    clients.Work,
+    entries=st.integers(0, 2),
+    renewed=st.booleans(),
+    items=st.integers(0, 2),
+    end=st.sampled_from(ENDS),
+    base=st.sampled_from(["granted", "read before"]),
+)
+queued = st.builds(
+    clients.Work, entries=st.integers(0, 2), end=st.sampled_from([*ENDS, "fail", "bury"])
+)
+turns = st.builds(clients.Turn, turn_ids, direct, waits=st.booleans())
+changes = st.builds(clients.Change, st.sampled_from(["append", "pop", "clear", "replace"]))
+submits = st.builds(clients.Submit, st.sampled_from(MESSAGES), st.sampled_from([b"one", b"two"]))
+workers = st.builds(clients.Worker, queued)
+operators = st.sampled_from(
+    [
+        clients.Operate("touch"),
+        clients.Operate("touch", 10**9),
+        clients.Operate("touch", 10**9),
+        clients.Operate("delete"),
+    ]
+)
+tasks: st.SearchStrategy[Task] = st.one_of(
+    turns,
+    turns,
+    turns,
+    changes,
+    changes,
+    submits,
+    submits,
+    workers,
+    workers,
+    st.builds(clients.Resume, any_ids, direct),
+    st.builds(clients.Cancel, any_ids, keep=st.booleans(), force=st.booleans()),
+    operators,
+)
+who = st.integers(0, CLIENTS - 1)
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """The rules. None depends on what a store answered: so an example shrinks well."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+        self.clients = [Client(f"client {number}") for number in range(CLIENTS)]
+        self.world.run(world.first(world.looker))
+
+    def _call(self, client: Client) -> None:
+        """The client's next call, if it has one."""
+        if client.operation is None or client.call is None:
+            return
+        client.store = client.store or self.world.lab.store()
+        answer = self.world.run(self.world.send(client.name, client.store, client.call))
+        try:
+            client.call = client.operation.send(answer)
+        except StopIteration:
+            client.operation = client.call = None
+
+    @rule(number=who, task=tasks, steps=st.integers(0, 8))
+    def start(self, number: int, task: Task, steps: int) -> None:
+        """A client begins something else; what it was doing is not gone on with."""
+        client = self.clients[number]
+        client.operation = task.run(self.world.new)
+        client.call = next(client.operation)
+        self.go(number, steps)
+
+    @rule(number=who, steps=st.integers(1, 8))
+    def go(self, number: int, steps: int) -> None:
+        for _ in range(steps):
+            self._call(self.clients[number])
+
+    @rule(number=who, on_its_way=st.booleans())
+    def crash(self, number: int, on_its_way: bool) -> None:
+        """Its next call may have left it already: then it can arrive later, as a resend."""
+        client = self.clients[number]
+        if on_its_way and client.call is not None:
+            self.world.sent.append(client.call)
+        note(f"{client.name} dies")
+        self.clients[number] = Client(client.name)
+
+    @rule(number=who, back=st.integers(0, 12))
+    def resend(self, number: int, back: int) -> None:
+        """A call of whomever arrives again, `back` calls later."""
+        sent = self.world.sent
+        if back < len(sent):
+            client = self.clients[number]
+            client.store = client.store or self.world.lab.store()
+            call = sent[len(sent) - 1 - back]
+            self.world.run(self.world.send("again", client.store, call))
+
+    @rule(leases=st.sampled_from([1, 3]))
+    def wait(self, leases: Literal[1, 3]) -> None:
+        note(f"{leases} leases run out")
+        self.world.run(self.world.pass_time(leases * LEASE + 1))
+
+    def teardown(self) -> None:
+        """Also called after a failure, of which nothing shall take the place."""
+        try:
+            if not self.world.failed:
+                self.world.run(self._at_last())
+        finally:
+            self.world.run(self.world.close())
+
+    async def _at_last(self) -> None:
+        """All clients are dead; who comes after them finds everything, and leaves it tidy."""
+        world = self.world
+        store = world.lab.store(Bounds(claim=0))
+        for _ in range(ROUNDS):
+            await world.pass_time(SETTLE_MS + 3 * LEASE)
+            await self._free(store)
+            if world.deleted:
+                await store.ready.sweep(force=True)
+            await self._do(store, clients.Worker(clients.Work(entries=0)).run(world.new))
+            if not world.waiting() and not await store.ready.claim("last", 10, 0):
+                break
+        assert not world.waiting(), "a message was lost"
+        assert not await store.ready.claim("last", 10, 0), "a wake-up was left"
+        await self._do(store, clients.Turn("last", clients.Work()).run(world.new))
+        assert world.model.finished.get("last"), "the session is not free"
+
+    async def _free(self, store: Store) -> None:
+        opened = self.world.model.open
+        if opened is not None and opened.parked:
+            call: Call = "cancel", {"turn_id": opened.turn_id, "keep": False, "force": False}
+            await self.world.send("last", store, call)
+
+    async def _do(self, store: Store, operation: Operation) -> None:
+        answer: Any = None
+        try:
+            while True:
+                answer = await self.world.send("last", store, operation.send(answer))
+        except StopIteration:
+            pass
