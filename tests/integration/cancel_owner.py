@@ -1,0 +1,53 @@
+"""A worker as a process of its own, in the middle of a turn that others end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.integration.cancel_process import LEASE
+from tests.integration.programs import Programs, ready
+from turnwise.testing.servers.process import Process
+
+
+class Owner:
+    """The process whose turn it is."""
+
+    def __init__(self, started: Programs, url: str, folder: Path) -> None:
+        self._started = started
+        self._url = url
+        self._folder = folder
+        self.process: Process | None = None
+
+    async def begin(self, how: str, lease: float = LEASE) -> None:
+        """Return when its run is in the tool that does not end."""
+        program = str(Path(__file__).with_name("cancel_process.py"))
+        arguments = self._url, self._folder.name, str(self._folder), how, str(lease)
+        self.process = self._started.python(
+            program, *arguments, environment={"PYTHONPATH": str(Path(__file__).parents[2])}
+        )
+        await self._file("entered")
+
+    async def ended(self) -> tuple[str, int]:
+        """The error that its run ended with, and how often its model was asked."""
+        await self._file("ended")
+        error, asked = (self._folder / "ended").read_text().split()
+        return error, int(asked)
+
+    async def _file(self, name: str) -> None:
+        async def there() -> bool:
+            return (self._folder / name).exists()
+
+        assert self.process is not None
+        await ready(self.process, there, name)
+
+    def go_on(self) -> None:
+        assert self.process is not None
+        self.process.resume()
+        (self._folder / "over").touch()
+
+    async def strike(self, how: str) -> None:
+        assert self.process is not None
+        if how == "paused":
+            self.process.pause()
+        elif how == "killed":
+            await self.process.kill()
