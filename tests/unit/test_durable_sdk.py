@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import agents
 import pytest
@@ -20,13 +21,14 @@ from agents import (
     RunContextWrapper,
     RunState,
     Usage,
+    agent_tool_state,
     function_tool,
     handoff,
 )
 from agents.agent_output import AgentOutputSchema
 from agents.items import MessageOutputItem
 from agents.run import AgentRunner, get_default_agent_runner, set_default_agent_runner
-from agents.testing import assistant_message
+from agents.testing import assistant_message, function_call
 from agents.tool import ToolOrigin, ToolOriginType
 from agents.tool_context import ToolContext
 from openai.types.responses import Response, ResponseFunctionToolCall, ResponseUsage
@@ -251,3 +253,15 @@ def test_tools_tell_whether_they_run_in_a_thread() -> None:
         True,
     ]
     assert not sdk.runs_in_thread(agents.WebSearchTool())
+
+
+def test_the_run_inside_an_agent_tool_waits_no_more() -> None:
+    call: Any = function_call("ask", "{}", call_id="c")
+    state = agent_tool_state
+    for context, scope in ((SimpleNamespace(), None), (SimpleNamespace(), "scope")):
+        state.set_agent_tool_state_scope(context, scope)
+        state.record_agent_tool_run_result(call, cast("Any", object()), scope_id=scope)
+        assert state.peek_agent_tool_run_result(call, scope_id=scope) is not None
+        sdk.forget_waiting(call, context)
+        assert state.peek_agent_tool_run_result(call, scope_id=scope) is None
+    sdk.forget_waiting(None, context)

@@ -139,6 +139,8 @@ class _ToolCall:
 
     async def again(self, ended: Mapping[str, Any]) -> Any:
         """What the call gave an earlier attempt."""
+        if sdk.is_agent_tool(self._tool):
+            sdk.forget_waiting(self._call, self._context)
         if ended.get("cancelled"):
             raise asyncio.CancelledError
         if ended.get("timeout"):

@@ -21,6 +21,7 @@ from agents import (
     Usage,
 )
 from agents.agent_output import AgentOutputSchemaBase
+from agents.agent_tool_state import drop_agent_tool_run_result, get_agent_tool_state_scope
 from agents.models.interface import ModelProvider
 from agents.run import AgentRunner, get_default_agent_runner, set_default_agent_runner
 from agents.run_internal.model_provider_lifecycle import (
@@ -95,6 +96,12 @@ def current_agent(state: RunState[Any]) -> Agent[Any] | None:
 def is_agent_tool(tool: object) -> bool:
     """Whether the tool is an agent, as `Agent.as_tool` makes it."""
     return isinstance(tool, FunctionTool) and tool._is_agent_tool
+
+
+def forget_waiting(call: Any, context: object) -> None:
+    """The run inside this call of an agent as a tool does not wait for approvals any more."""
+    if call is not None:
+        drop_agent_tool_run_result(call, scope_id=get_agent_tool_state_scope(context))
 
 
 def target_of(handoff: Handoff[Any, Any]) -> Agent[Any] | None:
