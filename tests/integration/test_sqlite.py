@@ -182,7 +182,7 @@ async def test_waiting_reads_the_wake_ups_only_when_the_file_changed(
     await store.append("s", "o1", [b"{"])
     statements: list[str] = []
     async with other.woken("k") as wake:
-        await other._look()
+        other._look()
         await other._connections.run(lambda d: d.set_trace_callback(statements.append))
         await wake.wait(0.3)
     assert statements

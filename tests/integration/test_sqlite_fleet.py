@@ -84,7 +84,7 @@ async def test_another_process_asks_a_turn_to_stop(store: SQLiteStore, other: SQ
 
 async def test_whoever_listens_asks_only_whether_the_file_changed(store: SQLiteStore) -> None:
     await begun(store, "t", "k")
-    await store._look()
+    store._look()
     statements: list[str] = []
     await store._connections.run(lambda d: d.set_trace_callback(statements.append))
     with store.listen("k", lambda: None):

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeVar
 
 from turnwise.contracts import Bounds
-from turnwise.errors import StoreError, StoreRefused
+from turnwise.errors import StoreRefused
 from turnwise.stores.embedded import Clock, EmbeddedStore, system_clock
-from turnwise.stores.listeners import Callback
+from turnwise.stores.listeners import Callback, EventWake
 from turnwise.stores.sqlite.batch import Call
 from turnwise.stores.sqlite.events import SQLiteEvents, remove_expired_events
 from turnwise.stores.sqlite.files import absolute
@@ -22,7 +21,7 @@ from turnwise.stores.sqlite.queries import query
 from turnwise.stores.sqlite.ready import SQLiteReady
 from turnwise.stores.sqlite.state import SQLiteState, delete
 from turnwise.stores.sqlite.thread import Connections
-from turnwise.stores.sqlite.wake import POLL, Lookout, PolledWake, polling
+from turnwise.stores.sqlite.wake import Lookout, Watch
 from turnwise.stores.verbs import Verbs
 from turnwise.stores.verbs.session import NewLetter
 
@@ -53,8 +52,8 @@ class SQLiteStore(EmbeddedStore):
         self.path = absolute(path)
         self._connections = Connections(self.path, busy_timeout)
         self._lookout = Lookout()
+        self._watch = Watch(self.path, self._look)
         self._looking: Future[None] | None = None
-        self._looked = 0.0
         self._swept = 0
         self.ready = SQLiteReady(self, self)
         self.events = SQLiteEvents(self)
@@ -122,22 +121,14 @@ class SQLiteStore(EmbeddedStore):
     def _look_at(self, database: sqlite3.Connection) -> None:
         self._notify([("", token) for token in self._lookout.look(database)])
 
-    async def _look(self) -> None:
-        """Wake whom other processes want woken; once a poll, however many wait."""
-        if self._is_due():
-            with suppress(StoreError):  # a wake-up is a hint; the verb that follows will tell
-                await self._connections.run(self._look_at)
+    def _look(self) -> bool:
+        """Wake whom other processes want woken, soon; whether it begins now.
 
-    def _look_aside(self) -> None:
-        """The same without waiting for it."""
-        if (self._looking is None or self._looking.done()) and self._is_due():
-            self._looking = self._connections.tell(self._look_at)
-
-    def _is_due(self) -> bool:
-        now = time.monotonic()
-        if now - self._looked < POLL / 2:
+        A wake-up is a hint, so nobody is told of errors: the verb that follows will tell.
+        """
+        if self._looking is not None and not self._looking.done():
             return False
-        self._looked = now
+        self._looking = self._connections.tell(self._look_at)
         return True
 
     def _sweep(self, database: sqlite3.Connection, now: int) -> None:
@@ -177,14 +168,14 @@ class SQLiteStore(EmbeddedStore):
         await self.call(remove)
 
     @asynccontextmanager
-    async def woken(self, token: str) -> AsyncIterator[PolledWake]:
-        wake = PolledWake(self._longest_wait, self._look)
-        with self._listeners.listening(token, wake.event.set):
+    async def woken(self, token: str) -> AsyncIterator[EventWake]:
+        wake = EventWake(self._longest_wait)
+        with self._listeners.listening(token, wake.event.set), self._watch.kept():
             yield wake
 
     @contextmanager
     def listen(self, token: str, callback: Callback) -> Iterator[None]:
-        with self._listeners.listening(token, callback), polling(self._look_aside):
+        with self._listeners.listening(token, callback), self._watch.kept():
             yield
 
 

@@ -1,61 +1,90 @@
-"""Waiting for one's turn: woken by this process at once, by another one within a poll.
+"""Waiting for one's turn: woken by this process at once, by another one within milliseconds.
 
-A poll is one cheap question for all who wait here: whether another process wrote to the file. Only
-then is the table of wake-ups read.
+Whoever waits has the files glanced at: a few calls of the system that tell whether anybody wrote,
+without a lock, a thread or SQLite. Only then, and every now and then to be sure, SQLite is asked
+whether another process did; and only if it says so, the table of wake-ups is read.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from turnwise.stores.listeners import EventWake
 from turnwise.stores.sqlite.queries import query
 
-POLL = 0.03
-"""Seconds between two looks at the file while somebody waits."""
+GLANCE = 0.008
+"""Seconds between two glances at the files while somebody waits."""
+POLL = 0.05
+"""Seconds after which SQLite is asked whatever a glance saw: the time of a file is a coarse one."""
 _KEPT_MS = 60_000
+_FILES = ("", "-wal", "-journal")
+
+Seen = tuple[tuple[int, int] | None, ...]
 
 
-class PolledWake(EventWake):
-    """The wake-ups of one token. `look` is called every `POLL` seconds of waiting."""
+class Watch:
+    """Has `look` called soon after anybody wrote to the database, while somebody waits.
 
-    def __init__(self, longest: float, look: Callable[[], Awaitable[None]]) -> None:
-        super().__init__(longest)
+    It answers whether it looks from now on; if not, it is called again.
+    One timer for each event loop, however many wait in it, and no task that would have to be ended.
+    """
+
+    def __init__(self, path: str, look: Callable[[], bool]) -> None:
+        self._files = [path + ending for ending in _FILES]
         self._look = look
+        self._timers: dict[asyncio.AbstractEventLoop, _Timer] = {}
 
-    async def wait(self, timeout: float) -> None:
-        until = time.monotonic() + min(timeout, self._longest)
-        while not self.event.is_set() and (left := until - time.monotonic()) > 0:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.event.wait(), min(left, POLL))
-            if not self.event.is_set():
-                await self._look()
-        self.event.clear()
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """The block in which somebody waits."""
+        loop = asyncio.get_running_loop()
+        timer = self._timers.get(loop)
+        if timer is None:
+            timer = self._timers[loop] = _Timer(loop, self._glance, self._look)
+        timer.waiting += 1
+        try:
+            yield
+        finally:
+            timer.waiting -= 1
+            if timer.waiting == 0:
+                timer.handle.cancel()
+                del self._timers[loop]
+
+    def _glance(self) -> Seen:
+        return tuple(map(_written, self._files))
 
 
-@contextmanager
-def polling(look: Callable[[], None]) -> Iterator[None]:
-    """Have `look` called every `POLL` seconds, without a task that would have to be ended."""
-    poll = _Poll(look)
-    try:
-        yield
-    finally:
-        poll.timer.cancel()
-
-
-class _Poll:
-    def __init__(self, look: Callable[[], None]) -> None:
+class _Timer:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, glance: Callable[[], Seen], look: Callable[[], bool]
+    ) -> None:
+        self.waiting = 0
+        self._loop = loop
+        self._glance = glance
         self._look = look
-        self._loop = asyncio.get_running_loop()
-        self.timer = self._loop.call_later(POLL, self._tick)
+        self._seen: Seen | None = None
+        self._looked = 0.0
+        self.handle = loop.call_later(GLANCE, self._tick)
 
     def _tick(self) -> None:
-        self.timer = self._loop.call_later(POLL, self._tick)
-        self._look()
+        self.handle = self._loop.call_later(GLANCE, self._tick)
+        seen, now = self._glance(), time.monotonic()
+        is_due = seen != self._seen or now - self._looked >= POLL
+        if is_due and self._look():  # if not: a look is on its way, which may have come too early
+            self._seen, self._looked = seen, now
+
+
+def _written(path: str) -> tuple[int, int] | None:
+    """What changes when a file is written to."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 class Lookout:
