@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from zlib import crc32
@@ -57,6 +58,7 @@ class RedisReady:
         while True:
             found: list[Wakeup] = []
             last = time.monotonic() >= give_up
+            await self._hurry(self._news.freed())
             for shard in self._news.take(everything=last):
                 found += await self._claim(shard, worker, count - len(found))
             if found or last:
@@ -87,6 +89,14 @@ class RedisReady:
         await self._move(worker, NOBODY, self._bounds.claim - put_off, ids, channel)
         for shard in _by_shard(ids):
             self._news.expect(shard, delay)
+        for wakeup in wakeups if put_off else ():
+            self._news.put_off(self._keys.session(wakeup.session_id), wakeup.id, delay)
+
+    async def _hurry(self, ids: Sequence[str]) -> None:
+        """What was put off, and nobody has taken since, is due now: its session is free."""
+        await self._move(NOBODY, NOBODY, self._bounds.claim, ids)
+        for shard in _by_shard(ids):
+            self._news.add(shard)
 
     async def _move(
         self, worker: str, to: str, idle: int, ids: Iterable[str], channel: str = ""
@@ -163,6 +173,8 @@ class _News:
         self._all = set(range(len(keys.ready)))
         self._told: set[int] = set()
         self._expected: list[tuple[float, int]] = []
+        self._put_off: dict[str, _PutOff] = {}
+        self._freed: list[str] = []
         self._event = asyncio.Event()
         self._looked = 0.0
         self._listening = ExitStack()
@@ -174,6 +186,33 @@ class _News:
 
     def expect(self, shard: int, delay: float) -> None:
         self._expected.append((time.monotonic() + delay, shard))
+
+    def put_off(self, key: str, wakeup_id: str, delay: float) -> None:
+        """Until then, listen for the session's coming free."""
+        if self._heard is None:
+            return
+        known = self._put_off.get(key)
+        if known is None:
+            known = self._put_off[key] = _PutOff()
+            known.listening.enter_context(
+                self._heard.listeners.listening(key, partial(self._free, key))
+            )
+        known.due = max(known.due, time.monotonic() + delay)
+        known.ids.append(wakeup_id)
+
+    def _free(self, key: str) -> None:
+        known = self._put_off.pop(key)
+        known.listening.close()
+        self._freed += known.ids
+        self._event.set()
+
+    def freed(self) -> list[str]:
+        """The wake-ups that were put off, of sessions that are free since; each once."""
+        now = time.monotonic()
+        for key in [key for key, known in self._put_off.items() if known.due <= now]:
+            self._put_off.pop(key).listening.close()
+        freed, self._freed = self._freed, []
+        return freed
 
     def take(self, *, everything: bool) -> list[int]:
         self._listen()
@@ -209,7 +248,19 @@ class _News:
 
     def close(self) -> None:
         self._heard = None
+        for known in self._put_off.values():
+            known.listening.close()
+        self._put_off.clear()
         self._listening.close()
+
+
+@dataclass
+class _PutOff:
+    """A session's wake-ups that are due later, and until when its coming free is listened for."""
+
+    due: float = 0.0
+    ids: list[str] = field(default_factory=list)
+    listening: ExitStack = field(default_factory=ExitStack)
 
 
 def _by_shard(ids: Iterable[str]) -> dict[int, list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from turnwise.contracts import CLAIM_MS
 from turnwise.stores.state import Entry
 from turnwise.stores.verbs.history import write
-from turnwise.stores.verbs.session import Session
+from turnwise.stores.verbs.session import READY, Session
 from turnwise.types import Duplicate, Record
 
 
@@ -66,3 +66,5 @@ def hand_over(s: Session) -> None:
 def _wake(s: Session, entry: Entry | None) -> None:
     if entry is not None and entry.kind == "ticket":
         s.wake.append((entry.worker, entry.token))
+    elif entry is not None and entry.kind == "message":
+        s.wake.append(("", READY))

@@ -95,6 +95,7 @@ end
 local function ending(h, commit_id, kind, payload, first, plan)
   local t = h.t
   local place = t.b and find_queued(h, t.id)
+  goes_on = t.b and not t.y and t.s == 'running' and remaining(t) > 0
   drop_turn(h)
   write(h, t.id, commit_id, kind, payload, first, plan)
   if place then unqueue(h, place) end

@@ -80,4 +80,5 @@ local function close(h)
   if changed then save(h) end
   if told then redis.pcall('PUBLISH', CHANNEL .. told.w, told.k) end
   if wake and wake.k then redis.pcall('PUBLISH', CHANNEL .. wake.w, wake.k) end
+  if wake and wake.message and not goes_on then redis.pcall('PUBLISH', READY, KEY) end
 end

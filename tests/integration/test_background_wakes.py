@@ -1,0 +1,51 @@
+"""A worker that has put a session off learns when the turn before its messages has ended."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.stores import Sessions, sessions_on
+from turnwise.session import Session
+from turnwise.turns import Turn
+
+LONG, SOONER = 15.0, 10.0
+End = Callable[[Session, Turn], Coroutine[Any, Any, object]]
+
+
+@pytest.fixture(params=["valkey", "redis"])
+async def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Sessions]:
+    async with sessions_on(request.param, tmp_path) as made:
+        yield made
+
+
+async def commit(session: Session, turn: Turn) -> None:
+    await turn.commit()
+
+
+async def roll_back(session: Session, turn: Turn) -> None:
+    await turn.roll_back(None)
+
+
+async def cancel(session: Session, turn: Turn) -> None:
+    await session.worker.store.cancel("s", turn.turn_id, force=True)
+
+
+@pytest.mark.parametrize("end", [commit, roll_back, cancel])
+async def test_the_end_of_a_direct_turn_is_told_to_who_put_its_session_off(
+    sessions: Sessions, end: End
+) -> None:
+    sender, ready = sessions.worker(), sessions.worker().worker.store.ready
+    turn = await sender.worker.begin("s")
+    await sender.submit("s", "hello", agent="echo", turn_id="t")
+    wakeups = await ready.claim("w", 10, SOONER)
+    assert [wakeup.session_id for wakeup in wakeups] == ["s"]
+    await ready.later("w", wakeups, LONG)
+    assert await ready.claim("w", 10, 0) == []
+    await end(sender, turn)
+    (again,) = await ready.claim("w", 10, SOONER)
+    assert again.session_id == "s"
+    await turn.roll_back(None)
