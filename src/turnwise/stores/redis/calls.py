@@ -84,14 +84,17 @@ class Calls:
         self, send: Callable[[], Awaitable[Any]], session_id: str | None, key: str
     ) -> Any:
         give_up, pause = time.monotonic() + self.patience, _FIRST_PAUSE
+        in_doubt = False
         while True:
             try:
                 async with asyncio.timeout(self._timeout):
                     return await send()
             except Exception as error:
                 refusal = _refusal(error, session_id, key)
-                if refusal is not None:
+                # A refusal says nothing of an earlier sending, which may have run.
+                if refusal is not None and not (in_doubt and isinstance(refusal, StoreRefused)):
                     raise refusal from None
+                in_doubt = in_doubt or not isinstance(error, ResponseError)
                 if time.monotonic() + pause > give_up:
                     raise unavailable(error, session_id) from None
             await asyncio.sleep(pause)

@@ -1,0 +1,55 @@
+"""A refusal says nothing of an earlier sending of the same call."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+from redis.exceptions import ConnectionError as Cut
+from redis.exceptions import ResponseError
+
+from turnwise.errors import StoreRefused, StoreUnavailable
+from turnwise.stores.redis.calls import Calls
+from turnwise.stores.redis.scripts import script
+
+OOM = ResponseError("OOM command not allowed when used memory > 'maxmemory'.")
+
+
+class _Client:
+    """Answers each command with the next of these, the last one again and again."""
+
+    def __init__(self, *answers: Any) -> None:
+        self._answers = list(answers)
+
+    async def execute_command(self, *command: Any, **options: Any) -> Any:
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def _calls(*answers: Any) -> Calls:
+    return Calls(cast(Any, _Client(*answers)), patience=0.2)
+
+
+async def _append(calls: Calls) -> Any:
+    return await calls.run("s", script("append"), "s", ())
+
+
+async def test_a_first_sending_that_is_refused() -> None:
+    with pytest.raises(StoreRefused, match="OOM"):
+        await _append(_calls(OOM))
+
+
+async def test_a_refusal_after_a_lost_reply_leaves_the_outcome_unknown() -> None:
+    with pytest.raises(StoreUnavailable, match="OOM"):
+        await _append(_calls(Cut("reply lost"), OOM))
+
+
+async def test_a_refusal_that_passes_after_a_lost_reply() -> None:
+    assert await _append(_calls(Cut("reply lost"), OOM, [b"ok"])) == [b"ok"]
+
+
+async def test_a_refusal_after_the_server_was_not_ready() -> None:
+    with pytest.raises(StoreRefused, match="OOM"):
+        await _append(_calls(ResponseError("LOADING the dataset is in memory"), OOM))
