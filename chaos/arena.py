@@ -68,6 +68,8 @@ async def _rage(topology: Topology, settings: Settings, crew: Crew, history: His
     history.seconds = now() - begun
     await _in_time(asyncio.create_task(workload.settle()), crew, history)
     await _in_time(asyncio.create_task(workload.farewell()), crew, history)
+    async with topology.open(settings.lease) as session:
+        history.leftovers += await remains.wakeups(session)
     return workload
 
 
@@ -104,6 +106,7 @@ async def _collect(
     async with topology.open(settings.lease) as session:
         history.leftovers += await remains.open_ends(session, names)
         history.finals = await remains.finals(session, names)
+        history.letters = await remains.letters(session)
     history.leftovers += await remains.stray_keys(topology, names)
     history.ledger = ledger.read(topology.directory / "ledger")
 

@@ -22,7 +22,7 @@ def excerpt(history: History, violation: Violation) -> list[str]:
     events += [
         (x.at, f"ledger    {x.tool} {x.call_id} attempt {x.attempt} (call {x.call})")
         for x in history.ledger
-        if x.call in numbers
+        if x.op in violation.ops
     ]
     if events:
         start, end = min(map(_time, events)) - 5.0, max(map(_time, events))

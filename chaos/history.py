@@ -16,7 +16,8 @@ from typing import Any, Literal
 import msgspec
 
 Outcome = Literal["pending", "ok", "fail", "unknown"]
-Home = Literal["turns", "plain"]
+Home = Literal["turns", "plain", "approvals", "policies"]
+"""What a session is for. All but those of plain changes hold turns."""
 
 
 def now() -> float:
@@ -57,7 +58,7 @@ class Call(msgspec.Struct, tag="call"):
 
 
 class Takeover(msgspec.Struct, tag="takeover"):
-    """A worker was granted a turn that an earlier attempt had begun."""
+    """A worker was granted a turn that an earlier attempt had begun. No `call` (-1): a message."""
 
     call: int
     session: str
@@ -79,7 +80,10 @@ class Fault(msgspec.Struct, tag="fault"):
 
 
 class Execution(msgspec.Struct, tag="execution"):
-    """A line of the ledger: a tool did its work."""
+    """A line of the ledger: a tool did its work, or (`ATTEMPT`) a message was taken to be run.
+
+    The work for a message has a negative `call` of its own for each attempt.
+    """
 
     call: int
     op: str
@@ -89,6 +93,18 @@ class Execution(msgspec.Struct, tag="execution"):
     attempt: int
     key: str
     at: float
+
+
+ATTEMPT = "attempt"
+
+
+class Letter(msgspec.Struct, tag="letter"):
+    """A dead letter, as it was found in the end."""
+
+    session: str
+    turn_id: str
+    attempts: int
+    error: str
 
 
 class Entry(msgspec.Struct):
@@ -131,6 +147,7 @@ class History(msgspec.Struct):
     ledger: list[Execution] = []
     finals: list[Final] = []
     leftovers: list[Leftover] = []
+    letters: list[Letter] = []
 
     def save(self, path: Path) -> None:
         """Write it as lines of JSON, compressed."""
@@ -165,6 +182,7 @@ _HOMES: dict[type, str] = {
     Execution: "ledger",
     Final: "finals",
     Leftover: "leftovers",
+    Letter: "letters",
 }
 _LISTS = tuple(_HOMES.values())
-_Row = Call | Takeover | Fault | Execution | Final | Leftover
+_Row = Call | Takeover | Fault | Execution | Final | Leftover | Letter

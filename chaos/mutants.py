@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chaos import arena, crew, planted, report
@@ -59,6 +59,33 @@ CANCELS = Trial(
     Plan(turn_sessions=60, plain_sessions=1, busy=2, hold=0.5, cancels=0.6),
     ((workers.KillWorker(), workers.FreezeWorker()),),
 )
+_NO_PLAIN = {"read": 0.0, "run": 0.0, "streamed": 0.0, "plain-run": 0.0}
+MESSAGES = Plan(
+    pumps=48,
+    turn_sessions=30,
+    plain_sessions=1,
+    approval_sessions=0,
+    policy_sessions=0,
+    cancels=0.0,
+    weights=_NO_TURNS | _NO_PLAIN,
+    gives_up=1.0,
+)
+MESSAGES_LOST = Trial(MESSAGES, ((workers.KillWorker(),),))
+MESSAGES_ON_SQLITE = replace(MESSAGES_LOST, topology="sqlite")
+MESSAGES_ON_CLUSTER = replace(MESSAGES_LOST, topology="cluster")
+_PUSHED = Plan(
+    pumps=48,
+    turn_sessions=1,
+    plain_sessions=1,
+    approval_sessions=0,
+    policy_sessions=24,
+    cancels=0.0,
+)
+INTERRUPTS = Trial(_PUSHED)
+INTERRUPTS_ON_SQLITE = Trial(_PUSHED, topology="sqlite")
+UNDISTURBED = Trial(
+    Plan(turn_sessions=60, plain_sessions=1, busy=2, hold=0.5, cancels=0.6), topology="sqlite"
+)
 SLOW_RIVALS = Trial(
     Plan(turn_sessions=80, plain_sessions=1, busy=1, weights=_NO_TURNS), ((workers.WakeRival(),),)
 )
@@ -87,6 +114,22 @@ MUTANTS: dict[str, tuple[str, Trial]] = {
     "end-not-journaled": ("a tool's end is not journaled", RUNS),
     "everything-repeatable": ("every tool is run again after a takeover", RUNS),
     "key-per-attempt": ("an idempotency key is another one after a takeover", RUNS),
+    "message-dropped-when-taken": (
+        "a message leaves the queue before its commit",
+        MESSAGES_ON_SQLITE,
+    ),
+    "wake-up-without-intent": ("workers are told after the message is there", MESSAGES_LOST),
+    "wake-up-forgotten-when-idle": (
+        "a wake-up is settled though its message is on its way",
+        MESSAGES_LOST,
+    ),
+    "wake-up-settled-before-the-commit": (
+        "a wake-up is settled when a worker takes it",
+        MESSAGES_ON_CLUSTER,
+    ),
+    "attempts-not-counted": ("the queue does not count a message's attempts", MESSAGES_LOST),
+    "unpaired-interrupt": ("an interrupted turn keeps calls without output", INTERRUPTS_ON_SQLITE),
+    "cancel-flag-ignored": ("a worker goes on with a turn that it is to end", UNDISTURBED),
 }
 
 
@@ -147,7 +190,9 @@ def _try(name: str, seed: int) -> Fate:
     assert name == _CONTROL or name in PLANTED
     crew.warm_up()
     assert crew.can(planted.plant, "" if name == _CONTROL else name), f"{name} cannot be planted"
-    trials = [PLAIN, ANSWERS, RIVALS, SLOW_RIVALS, RUNS, LATE, CANCELS]
+    trials = [PLAIN, ANSWERS, RIVALS, SLOW_RIVALS, RUNS, LATE, CANCELS, INTERRUPTS]
+    trials += [MESSAGES_LOST, MESSAGES_ON_SQLITE, MESSAGES_ON_CLUSTER]
+    trials += [INTERRUPTS_ON_SQLITE, UNDISTURBED]
     if name != _CONTROL:
         trials = [MUTANTS[name][1]] * _ROUNDS
     begun, turns = time.monotonic(), 0
@@ -169,12 +214,16 @@ async def _round(trial: Trial, seed: int) -> Any:
 
 
 def _table(fates: Sequence[Fate]) -> str:
-    lines = ["| planted | what it does | caught by | also by | after | seed |", "|---" * 6 + "|"]
+    lines = [
+        "| planted | what it does | on | caught by | also by | after | seed |",
+        "|---" * 7 + "|",
+    ]
     for fate in fates:
         what = MUTANTS[fate.name][0] if fate.name in MUTANTS else "no bug: nothing is to be found"
         caught = fate.rule or ("nothing" if fate.name == _CONTROL else "**NOT CAUGHT**")
         after = f"{fate.seconds:.0f} s, {fate.turns:,} turns"
-        cells = [fate.name, what, caught, ", ".join(fate.others), after, str(fate.seed)]
+        where = MUTANTS[fate.name][1].topology if fate.name in MUTANTS else "all of these"
+        cells = [fate.name, what, where, caught, ", ".join(fate.others), after, str(fate.seed)]
         lines.append("| " + " | ".join(cells) + " |")
     planted = [fate for fate in fates if fate.name != _CONTROL]
     caught_all = sum(bool(fate.rule) for fate in planted)

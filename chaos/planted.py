@@ -16,14 +16,20 @@ from secrets import token_urlsafe
 from types import SimpleNamespace
 from typing import Any
 
+from turnwise.background import sending
 from turnwise.durable import calls
 from turnwise.errors import StoreUnavailable
 from turnwise.runner.answered import Answering
 from turnwise.stores.redis import scripts, store
 from turnwise.stores.redis.calls import Calls
 from turnwise.stores.redis.store import RedisStore
+from turnwise.stores.verbs import messages
+from turnwise.turns import stopped
+from turnwise.turns.turn import Turn
 from turnwise.turns.worker import Worker
-from turnwise.types import Base, Done
+from turnwise.types import Base, Done, Late
+from turnwise.worker import after
+from turnwise.worker import worker as queues
 
 VARIABLE = "CHAOS_MUTANT"
 
@@ -140,6 +146,50 @@ def _clock_of_the_client() -> None:
     )()
 
 
+async def _push_after(worker: Worker, session_id: str, turn_id: str, content: bytes) -> Any:
+    """First into the queue; then, a moment later, workers are told."""
+    answer = await worker.store.submit(session_id, turn_id, content)
+    assert not isinstance(answer, Late)
+    await asyncio.sleep(0.05)
+    await worker.store.ready.announce(session_id, turn_id)
+    return answer
+
+
+async def _is_settled(self: Any, wakeup: Any) -> bool:
+    """A worker that finds nothing forgets that there would be something."""
+    return True
+
+
+_visit = queues.Worker._visit
+
+
+async def _settle_first(self: Any, session_id: str) -> None:
+    """The wake-up is acknowledged when it is taken."""
+    await self._ready.settle(self._name, self._line.known(session_id))
+    await _visit(self, session_id)
+
+
+def _take_out() -> None:
+    """A message leaves the queue when it is taken."""
+    opened = vars(messages)["open_turn"]
+
+    def taken(s: Any, turn_id: str, *args: Any, background: bool = False, **rest: Any) -> Any:
+        s.state.queue = [entry for entry in s.state.queue if entry.turn_id != turn_id]
+        return opened(s, turn_id, *args, background=False, **rest)
+
+    vars(messages)["open_turn"] = taken
+    lua(
+        "next",
+        "first.attempts + 1, true, first.released)",
+        "first.attempts + 1, false, first.released)\n    unqueue(h, 2 * h.q - 1)",
+    )()
+
+
+def _unpaired(added: Sequence[Any], work: object) -> list[Any]:
+    """What an interrupted turn keeps, open calls as they are."""
+    return [*added, *(work.unsaved(added) if isinstance(work, stopped.Work) else ())]
+
+
 def _key_per_attempt() -> None:
     from chaos import desk
 
@@ -208,4 +258,11 @@ PLANTED: dict[str, Callable[[], None]] = {
     "end-not-journaled": method(calls._ToolCall, "_end", _nothing),
     "everything-repeatable": method(calls._ToolCall, "may_repeat", _may_always),
     "key-per-attempt": _key_per_attempt,
+    "message-dropped-when-taken": _take_out,
+    "wake-up-without-intent": method(sending, "enqueue", _push_after),
+    "wake-up-forgotten-when-idle": method(after.After, "_is_settled", _is_settled),
+    "wake-up-settled-before-the-commit": method(queues.Worker, "_visit", _settle_first),
+    "attempts-not-counted": lua("next", "message(first.attempts + 1,", "message(first.attempts,"),
+    "unpaired-interrupt": method(stopped, "kept", _unpaired),
+    "cancel-flag-ignored": method(Turn, "_stop", _keep_nothing),
 }

@@ -64,9 +64,10 @@ class Answer(msgspec.Struct, tag="answer"):
 
 
 class Begun(msgspec.Struct, tag="begun"):
-    """A turn was taken over from an earlier attempt."""
+    """A turn was taken over from an earlier attempt. No `call` (-1): a message's."""
 
     call: int
+    session: str
     turn_id: str
     attempt: int
     at: float

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-from chaos.history import Entry, Final, Leftover
+from chaos.history import Entry, Final, Leftover, Letter
 from chaos.topologies import PREFIX, Topology
 from turnwise.codec import Codec, DecodeError
 from turnwise.codec.elements import MARKER, RECORD, is_item, parse_record
 from turnwise.session import Session
+from turnwise.stores.redis.keys import Keys
+from turnwise.stores.redis.store import RedisStore
 from turnwise.testing.servers import Node
+from turnwise.types import Duplicate
 from turnwise.types import History as Stored
 
 _codec = Codec()
@@ -29,6 +33,52 @@ async def open_ends(session: Session, names: Iterable[str]) -> list[Leftover]:
     """Turns still open, callers still in line, journals without a turn."""
     found = await _each(list(names), lambda name: _open_ends(session, name))
     return [leftover for some in found for leftover in some]
+
+
+async def letters(session: Session) -> list[Letter]:
+    """All dead letters."""
+    found: list[Letter] = []
+    after: str | None = None
+    while page := await session.letters(500, after):
+        found += [Letter(one.session_id, one.turn_id, one.attempts, one.error) for one in page]
+        after = page[-1].id
+    return found
+
+
+async def wakeups(session: Session, patience: float = 20.0) -> list[Leftover]:
+    """What tells workers of messages that are finished, and is not settled in good time.
+
+    That a message will come may be said of one that never did; those go later by themselves.
+    """
+    store = session.worker.store
+    if not isinstance(store, RedisStore):
+        return []
+    give_up = time.monotonic() + patience
+    while True:
+        found = [
+            Leftover(f"a wake-up for {turn_id or 'some message'}", shard, session_id)
+            for shard in Keys(PREFIX).ready
+            for session_id, turn_id in await _entries(store, shard)
+            if not turn_id or isinstance(await store.status(session_id, turn_id), Duplicate)
+        ]
+        if not found or time.monotonic() > give_up:
+            return found + [
+                Leftover(f"{count} pending entries more than there are", shard)
+                for shard in Keys(PREFIX).ready
+                if (count := await _unfounded(store, shard)) > 0
+            ]
+        await asyncio.sleep(0.1)
+
+
+async def _entries(store: RedisStore, shard: str) -> list[tuple[str, str]]:
+    found: Any = await store.client.xrange(shard)
+    return [(fields[b"s"].decode(), fields[b"t"].decode()) for _, fields in found]
+
+
+async def _unfounded(store: RedisStore, shard: str) -> int:
+    """How many entries are claimed that do not exist."""
+    groups = await store.client.xinfo_groups(shard) if await store.client.exists(shard) else []
+    return sum(int(group["pending"]) for group in groups) - int(await store.client.xlen(shard))
 
 
 async def _each(names: list[str], work: Any) -> list[Any]:
@@ -92,7 +142,7 @@ async def _open_ends(session: Session, name: str) -> list[Leftover]:
 
 async def stray_keys(topology: Topology, names: Iterable[str]) -> list[Leftover]:
     """Keys that are no session of ours and do not expire."""
-    known = {PREFIX + name for name in names}
+    known = {PREFIX + name for name in names} | set(Keys(PREFIX).fleet)
     found: list[Leftover] = []
     for node in topology.servers():
         if not await node.is_primary():

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.checker import Verdict
-from chaos.history import History
+from chaos.history import ATTEMPT, History
 from chaos.operations import OPERATIONS
 
 RESULTS = Path(__file__).parent / "results"
@@ -59,7 +59,7 @@ def summed(history: History, verdict: Verdict) -> Round:
         len(turns & well),
         len(history.takeovers),
         sum(call.outcome == "unknown" for call in history.calls),
-        len(history.ledger),
+        sum(line.tool != ATTEMPT for line in history.ledger),
         dict(Counter(fault.kind for fault in history.faults).most_common()),
         dict(verdict.excused),
         [str(violation) for violation in verdict.violations],

@@ -17,8 +17,11 @@ from agents.items import TResponseStreamEvent
 from agents.testing import assistant_message, function_call
 from openai.types.responses import Response, ResponseCompletedEvent, ResponseTextDeltaEvent
 
-TOOLS = {"r": "look_up", "n": "charge"}
-"""By the letter of a plan: one that is repeatable, and one that is not."""
+TOOLS = {"r": "look_up", "n": "charge", "a": "pay"}
+"""By the letter of a plan: one that is repeatable, one that is not, one that needs approval."""
+DOOM = "x"
+"""The plan of a run that fails each time."""
+REJECTED = "not approved"
 NOBODY = "-"
 
 _ASKED = re.compile(r"op (\S+) plan (\S*)")
@@ -53,8 +56,11 @@ def text_of(item: Any) -> str:
 
 
 def op_of(item: Any) -> str | None:
+    """Whose an item is: as its text says, or the id of its call."""
     found = _NAMED.match(text_of(item))
-    return found[1] if found else None
+    if found:
+        return found[1]
+    return str(item["call_id"]).partition(".")[0] if "call_id" in item else None
 
 
 def last_op(items: Items) -> str:
@@ -89,6 +95,8 @@ def _reply(given: str | Items) -> list[Any]:
     items: Items = [user(given)] if isinstance(given, str) else given
     asked = max(i for i, item in enumerate(items) if item.get("role") == "user")
     op, plan = parse_question(text_of(items[asked]))
+    if plan == [DOOM]:
+        raise Doomed(op)
     outputs = sum(item.get("type") == "function_call_output" for item in items[asked:])
     for step, tools in enumerate(plan):
         if outputs == 0:
@@ -97,6 +105,10 @@ def _reply(given: str | Items) -> list[Any]:
             ]
         outputs -= len(tools)
     return [assistant_message(answer(op, items[:asked]))]
+
+
+class Doomed(Exception):
+    """What a run raises that fails each time."""
 
 
 class Scripted(Model):

@@ -8,20 +8,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaos.crew import Crew, Member, WorkerDied
-from chaos.history import Call, History, Takeover, now
+from chaos.history import Call, History, Home, Takeover, now
 from chaos.operations import Operation
 from chaos.protocol import Begun, Order
 
 AGAIN = {"LeaseLost", "HistoryChanged", "SessionGone", "StoreUnavailable", "StoreRefused"}
 """Failures after which a sender sends again."""
 
-_MOST_AT_ONCE = 24
+_MOST_AT_ONCE = 48
 """Orders that one worker may have in hand."""
 
 
 def is_doubtful(call: Call) -> bool:
     """Whether whoever got this answer sends again."""
     return call.outcome == "unknown" or call.error in AGAIN
+
+
+def home_of(session: str) -> Home:
+    """Sessions are named by what they are for."""
+    return session.partition("-")[0]  # type: ignore[return-value]  # one of the words
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ class Sender:
             call=len(self._history.calls),
             op=request.op,
             kind=operation.kind,
-            home=operation.home,
+            home=home_of(request.session),
             session=request.session,
             turn_id=request.turn_id,
             worker=worker,
@@ -101,7 +106,6 @@ class Sender:
         return call
 
     def _hear(self, begun: Begun) -> None:
-        session = self._history.calls[begun.call].session
         self._history.takeovers.append(
-            Takeover(begun.call, session, begun.turn_id, begun.attempt, begun.at)
+            Takeover(begun.call, begun.session, begun.turn_id, begun.attempt, begun.at)
         )

@@ -17,6 +17,7 @@ from redis.asyncio import Redis, RedisCluster, Sentinel
 from chaos import planted
 from chaos.desk import Desk, Doing, doing
 from chaos.operations import OPERATIONS
+from chaos.operations.messages import MOST_ATTEMPTS
 from chaos.protocol import (
     Answer,
     Cancel,
@@ -30,13 +31,16 @@ from chaos.protocol import (
     to_worker,
 )
 from turnwise import RedisSession, connect
+from turnwise.background import Policy
 from turnwise.errors import (
     HistoryChanged,
     LeaseLost,
+    NothingPending,
     OutcomeUnknown,
     QueueFull,
     SessionBusy,
     SessionGone,
+    SessionWaiting,
     StoreRefused,
     StoreUnavailable,
     TurnCancelled,
@@ -44,14 +48,20 @@ from turnwise.errors import (
 )
 from turnwise.session import Session
 from turnwise.stores.redis.clients import close
+from turnwise.worker import Worker
+
+_MESSAGES = 8
+"""How many messages a process runs at a time, beside what it is ordered."""
 
 # After these the operation has certainly not taken effect, as far as this sending goes.
 FAILED = (
     HistoryChanged,
     LeaseLost,
+    NothingPending,
     QueueFull,
     SessionBusy,
     SessionGone,
+    SessionWaiting,
     StoreRefused,
     StoreUnavailable,
     TurnCancelled,
@@ -86,6 +96,10 @@ class Server:
         self._desk = Desk(setup, self._tell)
         self._session, self._client = open_session(setup, self._desk)
         self._desk.session = self._session
+        policy = Policy(max_attempts=MOST_ATTEMPTS, backoff=0.05, context=self._desk.taken)
+        agents = {"agent": self._desk.agent}
+        self._queue = Worker(self._session, agents, concurrency=_MESSAGES, policy=policy)
+        self._queueing = asyncio.create_task(self._queue.run(), name="queue worker")
 
     async def serve(self, reader: asyncio.StreamReader) -> None:
         while data := await reader.readline():
@@ -113,7 +127,11 @@ class Server:
         except (OutcomeUnknown, asyncio.CancelledError) as unknown:
             outcome, error = "unknown", type(unknown).__name__
         except FAILED as refused:
-            outcome, error = "fail", type(refused).__name__
+            # Retries of redis-py's own hide what became of an earlier sending.
+            hidden = isinstance(refused, StoreRefused) and self._client is not None
+            outcome, error = "unknown" if hidden else "fail", type(refused).__name__
+            if isinstance(refused, TurnCancelled):
+                value = {"kept": refused.kept}
         except Exception as strange:
             outcome, error = "unknown", f"! {type(strange).__name__}: {strange}"[:2000]
         del self._tasks[order.call]
@@ -125,8 +143,10 @@ class Server:
         self._writer.write(line(message))
 
     async def _leave(self) -> None:
+        self._queue.stop()
         while self._tasks:
             await asyncio.wait(self._tasks.values())
+        await self._queueing
         await self._session.aclose()
         if self._client is not None:
             await close(self._client)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from chaos.courses import Courses, is_accepted, is_answer, may_wait
 from chaos.history import Call, History, Home
 from chaos.operations import ALL, OPERATIONS, Operation
 from chaos.sender import Request, Sender, is_doubtful
@@ -23,12 +24,15 @@ class Plan:
     A session is left alone after about `life` operations, and has at most `busy` of them at once;
     `hot` of the sessions get more. `duplicates` and `cancels` are the shares of turns that are sent
     to two workers at once, and that are cancelled from a third. `weights` replaces those of the
-    kinds of operations. `hold`: seconds that a brief turn lasts at the most.
+    kinds of operations. `hold`: seconds that a brief turn lasts at the most. `gives_up`: the share
+    of unknown outcomes that nobody asks after, at once and in the end.
     """
 
-    pumps: int = 64
-    turn_sessions: int = 40
+    pumps: int = 128
+    turn_sessions: int = 80
     plain_sessions: int = 6
+    approval_sessions: int = 3
+    policy_sessions: int = 3
     hot: int = 2
     life: int = 50
     plain_life: int = 40
@@ -37,6 +41,7 @@ class Plan:
     cancels: float = 0.02
     weights: dict[str, float] = field(default_factory=dict)
     hold: float = 0.0
+    gives_up: float = 0.15
 
 
 @dataclass
@@ -64,10 +69,13 @@ class Workload:
         self._lease = lease
         self._stopping = False
         self._ops = 0
+        self._courses = Courses(sender, rng, lease)
         self.sessions: dict[str, Home] = {}
         homes: list[Home] = []
         homes += ["turns"] * plan.turn_sessions
         homes += ["plain"] * plan.plain_sessions
+        homes += ["approvals"] * plan.approval_sessions
+        homes += ["policies"] * plan.policy_sessions
         self._live = [self._new(home, n < plan.hot) for n, home in enumerate(homes)]
         self._kinds = {home: self._weighted(home) for home in homes}
 
@@ -90,8 +98,18 @@ class Workload:
             if call.turn_id is not None and call.op not in answered:
                 last[call.op] = call
         doubtful = [call for call in last.values() if is_doubtful(call)]
-        chosen = [call for call in doubtful if self._rng.random() < 0.9]
+        chosen = [call for call in doubtful if self._rng.random() > self._plan.gives_up]
         await self._all(chosen, self._until_known)
+        await self._all(self._unanswered(may_wait), self._courses.finished)
+        await self._all(self._unanswered(is_accepted), self._courses.awaited)
+
+    def _unanswered(self, begins: Callable[[Call], bool]) -> list[Request]:
+        """The operations that began in this way, and of whose end nobody knows."""
+        begun = {call.op: call for call in self._history.calls if begins(call)}
+        for call in self._history.calls:
+            if is_answer(call):
+                begun.pop(call.op, None)
+        return [_again(call) for call in begun.values()]
 
     async def farewell(self) -> None:
         """One more change for each session: nothing must be in its way."""
@@ -108,16 +126,14 @@ class Workload:
 
     async def _goodbye(self, session: tuple[str, Home]) -> None:
         name, home = session
-        operation = OPERATIONS["brief" if home == "turns" else "add"]
-        params: dict[str, Any] = {"timeout": 30.0} if home == "turns" else {"count": 1}
+        operation = OPERATIONS["add" if home == "plain" else "brief"]
+        params: dict[str, Any] = {"count": 1} if home == "plain" else {"timeout": 30.0}
         op = self._name()
         turn_id = f"t{op}" if operation.by_id else None
         await self._until_known_of(Request(operation, op, name, turn_id, params))
 
     async def _until_known(self, call: Call) -> None:
-        operation = OPERATIONS[call.kind]
-        request = Request(operation, call.op, call.session, call.turn_id, call.params)
-        await self._until_known_of(request)
+        await self._until_known_of(_again(call))
 
     async def _until_known_of(self, request: Request) -> None:
         for _ in range(_MOST_SENDINGS):
@@ -147,7 +163,9 @@ class Workload:
         if self._rng.random() < self._plan.cancels:
             await asyncio.gather(*sendings, self._cancelled(request))
         else:
-            await self._follow_up(request, await asyncio.gather(*sendings))
+            calls = await asyncio.gather(*sendings)
+            await self._follow_up(request, calls)
+            await self._courses.go_on(request, calls)
 
     async def _cancelled(self, request: Request) -> Call:
         """Cancel it at some moment, from anywhere; its sender does not insist."""
@@ -160,7 +178,7 @@ class Workload:
         """Do as a caller does who has no answer: send it again, unless it is given up."""
         for _ in range(_MOST_SENDINGS):
             known = any(call.outcome == "ok" for call in calls)
-            gives_up = self._stopping or self._rng.random() < 0.15
+            gives_up = self._stopping or self._rng.random() < self._plan.gives_up
             if known or gives_up or not is_doubtful(calls[-1]):
                 return
             await asyncio.sleep(self._rng.uniform(0, 0.3))
@@ -188,15 +206,19 @@ class Workload:
     def _new(self, home: Home, hot: bool) -> Conversation:
         name = f"{home}-{len(self.sessions)}"
         self.sessions[name] = home
-        life = self._plan.life if home == "turns" else self._plan.plain_life
+        life = self._plan.plain_life if home == "plain" else self._plan.life
         left = self._rng.randint(life // 2, 3 * life // 2)
         busy = self._plan.busy
         return Conversation(name, home, 6.0 if hot else 1.0, left, 3 * busy if hot else busy)
 
     def _weighted(self, home: Home) -> tuple[list[Operation], list[float]]:
-        chosen = [operation for operation in ALL if operation.home == home]
-        return chosen, [self._plan.weights.get(one.kind, one.weight) for one in chosen]
+        chosen = [operation for operation in ALL if operation.share(home)]
+        return chosen, [self._plan.weights.get(one.kind, one.share(home)) for one in chosen]
 
     def _name(self) -> str:
         self._ops += 1
         return str(self._ops)
+
+
+def _again(call: Call) -> Request:
+    return Request(OPERATIONS[call.kind], call.op, call.session, call.turn_id, call.params)

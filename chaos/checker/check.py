@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from chaos.checker import cancels, health, leases, plain, reads, tools, turns
+from chaos.checker import (
+    approvals,
+    cancels,
+    health,
+    leases,
+    messages,
+    plain,
+    policies,
+    reads,
+    tools,
+    turns,
+)
 from chaos.checker.findings import Findings, Violation
 from chaos.history import History
 
@@ -27,5 +38,8 @@ def check(history: History, *, least_ok: float = 0.6) -> Verdict:
     tools.check(findings)
     leases.check(findings)
     cancels.check(findings)
+    messages.check(findings)
+    approvals.check(findings)
+    policies.check(findings)
     health.check(findings, least_ok)
     return Verdict(findings.violations, findings.excused)

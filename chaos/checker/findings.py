@@ -31,7 +31,8 @@ class Violation:
 class Findings:
     """The history, indexed; `violations` and `excused` (by reason) are what the checks add.
 
-    `cancelled`: the operations that somebody wanted to end.
+    `cancelled`: the operations that somebody wanted to end; `pushy`: the sendings of turns that
+    end whatever runs in their session, by session.
     """
 
     history: History
@@ -50,6 +51,10 @@ class Findings:
             self.takeovers[takeover.session, takeover.turn_id].append(takeover)
         self.finals: dict[str, Final] = {final.session: final for final in self.history.finals}
         self.cancelled = {call.params["op"] for call in self.history.calls if call.kind == "cancel"}
+        self.pushy: dict[str, list[Call]] = defaultdict(list)
+        for call in self.history.calls:
+            if call.params.get("busy") in ("interrupt", "rollback"):
+                self.pushy[call.session].append(call)
         self._lossy = [fault for fault in self.history.faults if fault.lossy]
         self._clocks = [fault for fault in self.history.faults if fault.kind == "clock stepped"]
 
@@ -64,8 +69,30 @@ class Findings:
 
     def acknowledged(self, op: str) -> float | None:
         """When somebody was first told that it is done."""
-        times = [call.ended for call in self.by_op[op] if call.outcome == "ok"]
-        return min((time for time in times if time is not None), default=None)
+        return _first_end(call for call in self.by_op[op] if is_done(call))
+
+    def accepted(self, op: str) -> float | None:
+        """When the sender of a message was first told that it is in the queue."""
+        return _first_end(call for call in self.by_op[op] if "accepted" in call.value)
+
+    def was_ended(self, op: str, *, start: float, end: float, busy: str = "") -> bool:
+        """Whether somebody may have ended a turn of the operation then: a canceller, a pushy turn.
+
+        `busy`: only such turns as want that.
+        """
+        if not busy and op in self.cancelled:
+            return True
+        return any(
+            call.op != op
+            and busy in ("", call.params["busy"])
+            and call.invoked <= end
+            and start <= (call.ended or float("inf"))
+            for call in self.pushy.get(self.by_op[op][0].session, ())
+        )
+
+    def was_disturbed(self, start: float, end: float) -> bool:
+        """Whether any fault was about then, or so shortly before."""
+        return _overlap(self.history.faults, start, end)
 
     def life(self, op: str) -> tuple[float, float]:
         """From the first sending to the last answer; for ever if one is missing."""
@@ -78,6 +105,27 @@ class Findings:
 
     def clock_was_set(self, start: float, end: float) -> bool:
         return _overlap(self._clocks, start, end)
+
+
+LET_GO = {"CancelledError", "StoreUnavailable", "StoreRefused"}
+"""With what a sending ends that gives its turn back for the next one of the same turn_id."""
+
+
+def gave_back(call: Call) -> bool:
+    """Whether its worker may have given the turn up before its lease was over."""
+    return call.outcome != "ok" and call.error in LET_GO
+
+
+def is_done(call: Call) -> bool:
+    """Whether it says that its operation has been done; accepting a message does not, say."""
+    return call.outcome == "ok" and not _UNDONE & call.value.keys()
+
+
+_UNDONE = {"accepted", "parked", "end"}
+
+
+def _first_end(calls: Iterable[Call]) -> float | None:
+    return min((call.ended for call in calls if call.ended is not None), default=None)
 
 
 def _overlap(faults: Iterable[Fault], start: float, end: float) -> bool:

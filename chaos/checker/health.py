@@ -21,5 +21,5 @@ def check(findings: Findings, least_ok: float) -> None:
 
 def ok_share(findings: Findings) -> float:
     """The share of operations that somebody was told went well."""
-    well = sum(findings.acknowledged(op) is not None for op in findings.by_op)
+    well = sum(any(call.outcome == "ok" for call in calls) for calls in findings.by_op.values())
     return well / max(1, len(findings.by_op))

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from chaos import script
-from chaos.checker.findings import Findings
+from chaos.checker.findings import Findings, gave_back
 from chaos.history import Call, Takeover
-
-LET_GO = {"CancelledError", "StoreUnavailable", "StoreRefused"}
-"""With what a sending ends that gives its turn back for the next one of the same turn_id."""
 
 
 def check(findings: Findings) -> None:
@@ -24,11 +21,16 @@ def check(findings: Findings) -> None:
 
 
 def _not_too_early(findings: Findings, takeover: Takeover) -> None:
-    """Since the first sending of a turn that was taken over, a lease has passed, or it let go."""
+    """Since the first sending of a turn that was taken over, a lease has passed, or it let go.
+
+    A message's may have been given back in good order, or failed.
+    """
+    if takeover.call < 0:
+        return
     op = findings.history.calls[takeover.call].op
     others = [call for call in findings.by_op[op] if call.call != takeover.call]
     before = [call for call in others if call.attempt == takeover.attempt - 1 and call.granted]
-    if any(call.error in LET_GO for call in before):
+    if any(gave_back(call) for call in before):
         return
     since = max((c.invoked for c in before if c.invoked < takeover.at), default=None)
     if since is None:
@@ -42,7 +44,7 @@ def _not_too_early(findings: Findings, takeover: Takeover) -> None:
 def _not_lost_early(findings: Findings, call: Call, ended: float) -> None:
     """A lease stands for its length."""
     passed = ended - call.invoked
-    if call.op in findings.cancelled:
+    if findings.was_ended(call.op, start=call.invoked, end=ended):
         return
     if passed < findings.history.lease and not _is_excused(findings, call.invoked, ended):
         text = f"{call.op} on {call.worker} lost its lease within {passed:.3f} s"
@@ -52,13 +54,15 @@ def _not_lost_early(findings: Findings, call: Call, ended: float) -> None:
 def _one_at_a_time(findings: Findings, calls: list[Call]) -> None:
     """No turn is granted while another holds the session, knows it, and was renewed in time."""
     for call in calls:
-        if call.granted is None or call.held is None or call.op in findings.cancelled:
+        if call.granted is None or call.held is None:
             continue
         for other in calls:
             if other.op == call.op or other.granted is None:
                 continue
             inside = call.granted < other.invoked and other.granted < call.held
             if not inside or other.granted - call.invoked >= findings.history.lease:
+                continue
+            if findings.was_ended(call.op, start=call.invoked, end=other.granted):
                 continue
             if not _is_excused(findings, call.invoked, other.granted):
                 text = f"{other.op} was granted while {call.op} held the session"
@@ -85,6 +89,8 @@ def _not_superseded(findings: Findings, call: Call) -> None:
 
 def _stood_still(findings: Findings, takeover: Takeover) -> bool:
     """Whether the worker may have learnt of its grant long after it was given."""
+    if takeover.call < 0:
+        return True
     worker = findings.history.calls[takeover.call].worker
     since = takeover.at - 4 * findings.history.lease
     return any(

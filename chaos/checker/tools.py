@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 
 from chaos import script
-from chaos.checker.findings import Findings, entry_op
-from chaos.checker.leases import LET_GO
-from chaos.history import Call, Entry, Execution
+from chaos.checker.findings import LET_GO, Findings, entry_op, gave_back
+from chaos.history import ATTEMPT, Call, Entry, Execution
 from turnwise.durable.calls import UNKNOWN
 
 _LEFT_BEHIND = {"LeaseLost", "TurnDiscarded", "OutcomeUnknown", "WorkerDied", *LET_GO}
@@ -19,6 +19,8 @@ def check(findings: Findings) -> None:
     by_op: dict[str, list[Execution]] = defaultdict(list)
     keys: dict[str, tuple[str, str]] = {}
     for line in findings.history.ledger:
+        if line.tool == ATTEMPT:
+            continue
         call = line.op, line.call_id
         lines[call].append(line)
         by_op[line.op].append(line)
@@ -78,9 +80,12 @@ def _problem(
     """What is wrong with one call of a committed turn."""
     turn_id = next(iter(calls.values())).turn_id
     taken_over = turn_id is not None and (session, turn_id) in findings.takeovers
+    taken_over = taken_over or _was_given_back(calls.values())
     kept = [line for line in lines if not _was_rolled_back(calls.get(line.call))]
     if len({line.key for line in lines}) > 1:
         return "had different idempotency keys"
+    if output == script.REJECTED:
+        return "was rejected, and has run" if lines else ""
     if output == UNKNOWN:
         if tool == script.TOOLS["r"]:
             return "is repeatable, and is said to have an unknown outcome"
@@ -112,15 +117,22 @@ def _went_on(lines: list[Execution], all_lines: list[Execution]) -> bool:
 
 def _was_rolled_back(call: Call | None) -> bool:
     """Whether its worker gave the turn up, journal and all: a new sending then runs anew."""
-    if call is None or call.outcome in ("ok", "pending"):
+    if call is None or call.kind == "resume" or call.outcome in ("ok", "pending"):
         return False
     return call.error not in _LEFT_BEHIND
+
+
+def _was_given_back(calls: Iterable[Call]) -> bool:
+    """Whether others may have gone on with it in good order."""
+    return any(call.kind in ("submit", "resume") or gave_back(call) for call in calls)
 
 
 def _superseded(findings: Findings) -> None:
     """A worker whose turn was taken over may end the tools of a step, and begins no other step."""
     steps: dict[int, set[str]] = defaultdict(set)
     for line in findings.history.ledger:
+        if line.call < 0:
+            continue
         call = findings.history.calls[line.call]
         if call.granted is None or call.turn_id is None:
             continue

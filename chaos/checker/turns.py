@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chaos import script
-from chaos.checker.findings import Findings, entry_op
+from chaos.checker.findings import Findings, entry_op, is_done
 from chaos.history import Call, Entry, Final
 
 _NO_TURNS = {"read", "cancel"}
@@ -29,11 +29,11 @@ def check(findings: Findings) -> None:
 
 def _is_of_turns(findings: Findings, session: str) -> bool:
     ops = findings.by_session.get(session, [])
-    return bool(ops) and findings.by_op[ops[0]][0].home == "turns"
+    return bool(ops) and findings.by_op[ops[0]][0].home != "plain"
 
 
 def _places(findings: Findings, final: Final) -> dict[str, list[Entry]]:
-    """The entries of each operation."""
+    """The entries of each operation, but for what is left of those that were interrupted."""
     places: dict[str, list[Entry]] = {}
     for entry in final.entries:
         op = entry_op(entry)
@@ -41,7 +41,7 @@ def _places(findings: Findings, final: Final) -> dict[str, list[Entry]]:
             continue
         if op not in findings.by_op:
             findings.violate("from nowhere", final.session, f"nobody asked for {op}", op)
-        else:
+        elif entry.kind != "cancelled":
             places.setdefault(op, []).append(entry)
     return places
 
@@ -67,9 +67,9 @@ def _answers(findings: Findings, session: str, op: str, entry: Entry) -> None:
     """Whoever sends a turn again is told what it was, and streams tell the same."""
     text, added = script.text_of(entry.items[-1]), len(entry.items)
     for call in findings.by_op[op]:
-        if call.outcome != "ok":
+        if not is_done(call):
             continue
-        told = call.value.get("text"), call.value.get("added")
+        told = call.value.get("text"), call.value.get("added", added)
         streamed = call.value.get("streamed", call.value.get("text"))
         if told != (text, added) or streamed not in (told[0], ""):
             if findings.may_be_lost(*findings.life(op)):
@@ -89,6 +89,8 @@ def _whole(findings: Findings, final: Final) -> None:
         if op is None or op not in findings.by_op:
             if entry.kind == "turn":
                 findings.violate("not whole", final.session, f"{entry.turn_id} has no question")
+            continue
+        if entry.kind == "cancelled":  # see `policies`
             continue
         call = findings.by_op[op][0]
         problem = _problem(call, entry)
@@ -138,7 +140,7 @@ def _behind_what_they_saw(findings: Findings, final: Final) -> None:
                 before,
             )
         items += len(entry.items)
-        before = op or before
+        before = script.last_op(entry.items) if entry.items else before
 
 
 def _in_order(findings: Findings, final: Final) -> None:

@@ -9,13 +9,14 @@ import agents
 
 from chaos import script
 from chaos.desk import Desk
+from chaos.history import Home
 from chaos.operations.operation import Operation
 from chaos.operations.turns import TIMEOUT
 from chaos.protocol import Order
 from turnwise import Runner
 from turnwise.errors import AlreadyCommitted
 
-_PLANS = "", "", "r", "n", "rn", "r/n", "nr/n", "rrn", "n/r/n"
+PLANS = "", "", "r", "n", "rn", "r/n", "nr/n", "rrn", "n/r/n"
 
 
 class Run(Operation):
@@ -23,9 +24,10 @@ class Run(Operation):
 
     kind = "run"
     weight: ClassVar[float] = 5.0
+    elsewhere: ClassVar[dict[Home, float]] = {"policies": 3.0}
 
     def draw(self, rng: random.Random, lease: float) -> dict[str, Any]:
-        plan = rng.choice(_PLANS)
+        plan = rng.choice(PLANS)
         slow = rng.choice([0.0, 0.0, 0.02, 0.2, 0.2, 1.0]) if plan else 0.0
         return {"plan": plan, "slow": slow}
 
@@ -40,7 +42,10 @@ class Run(Operation):
             session_id=order.session,
             turn_id=order.turn_id,
             timeout=TIMEOUT,
+            busy=order.params.get("busy", "wait"),
         )
+        if result.interruptions:
+            return {"parked": len(result.interruptions)}
         return {"text": str(result.final_output), "added": 1 + len(result.new_items)}
 
 
@@ -49,6 +54,7 @@ class Streamed(Run):
 
     kind = "streamed"
     weight = 2.5
+    elsewhere: ClassVar[dict[Home, float]] = {"policies": 1.0}
 
     async def run(self, desk: Desk, order: Order) -> dict[str, Any]:
         result = Runner.run_streamed(
@@ -74,6 +80,7 @@ class PlainRun(Run):
 
     kind = "plain-run"
     weight = 1.0
+    elsewhere: ClassVar[dict[Home, float]] = {}
 
     async def run(self, desk: Desk, order: Order) -> dict[str, Any]:
         turning = desk.session.turn(order.session, turn_id=order.turn_id, timeout=TIMEOUT)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from chaos import script
 from chaos.desk import Desk, still_here
+from chaos.history import Home
 from chaos.operations.operation import Operation
 from chaos.protocol import Order
 from turnwise.errors import AlreadyCommitted
@@ -21,11 +22,13 @@ class Brief(Operation):
 
     kind = "brief"
     weight: ClassVar[float] = 60.0
+    elsewhere: ClassVar[dict[Home, float]] = {"policies": 3.0, "approvals": 2.0}
 
     async def run(self, desk: Desk, order: Order) -> dict[str, Any]:
         timeout = order.params.get("timeout", TIMEOUT)
+        busy = order.params.get("busy", "wait")
         turning = desk.session.turn(
-            order.session, turn_id=order.turn_id, timeout=timeout, shared=True
+            order.session, turn_id=order.turn_id, timeout=timeout, shared=True, busy=busy
         )
         try:
             async with turning as turn:
@@ -46,6 +49,7 @@ class Held(Brief):
 
     kind = "held"
     weight = 1.0
+    elsewhere: ClassVar[dict[Home, float]] = {"policies": 3.0}
 
     def draw(self, rng: random.Random, lease: float) -> dict[str, Any]:
         seconds = 1.4 * lease if rng.random() < 0.05 else rng.choice([0.02, 0.1, 0.3])
@@ -57,6 +61,7 @@ class Read(Operation):
 
     kind = "read"
     weight = 4.0
+    elsewhere: ClassVar[dict[Home, float]] = {"policies": 1.0, "approvals": 1.0}
     is_turn = False
     by_id = False
     named = 0.0

@@ -6,7 +6,19 @@ from typing import Any
 
 from chaos import script
 from chaos.checker import check
-from chaos.history import Call, Entry, Execution, Fault, Final, History, Home, Outcome, Takeover
+from chaos.history import (
+    ATTEMPT,
+    Call,
+    Entry,
+    Execution,
+    Fault,
+    Final,
+    History,
+    Home,
+    Letter,
+    Outcome,
+    Takeover,
+)
 
 LEASE = 1.5
 
@@ -17,7 +29,7 @@ class Book:
     def __init__(self) -> None:
         self.history = History("valkey", 1, LEASE, calls=[])
         self.history.takeovers, self.history.faults, self.history.ledger = [], [], []
-        self.history.finals, self.history.leftovers = [], []
+        self.history.finals, self.history.leftovers, self.history.letters = [], [], []
         self.stored: dict[str, list[Entry]] = {}
 
     def call(
@@ -131,3 +143,26 @@ class Book:
         verdict = check(self.close())
         assert verdict.violations == []
         return list(verdict.excused)
+
+    def message(
+        self, op: str, start: float, end: float, *, params: dict[str, Any] | None = None
+    ) -> Call:
+        """A message that was accepted."""
+        value = {"accepted": True}
+        params = params or {"plan": ""}
+        return self.call(op, start, end, kind="submit", value=value, params=params)
+
+    def ended(self, op: str, kind: str, items: list[Any] | None = None, session: str = "s") -> None:
+        """A record that stands in the store, with what is left of its turn."""
+        items = items or []
+        self.stored.setdefault(session, []).append(Entry(f"t{op}", kind, items, len(items)))
+
+    def letter(self, op: str, attempts: int) -> None:
+        self.history.letters.append(Letter("s", f"t{op}", attempts, "Doomed: x"))
+
+    def attempt(self, op: str, number: int) -> None:
+        """A line of the ledger: the message was taken to be run."""
+        key = f"{op}-{number}"
+        self.history.ledger.append(
+            Execution(-number, op, f"t{op}", key, ATTEMPT, number, key, float(number))
+        )

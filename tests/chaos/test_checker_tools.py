@@ -55,11 +55,13 @@ def test_a_repeatable_call_may_run_again_after_a_takeover(book: Book) -> None:
 
 
 def test_a_call_may_run_again_after_its_turn_was_rolled_back(book: Book) -> None:
-    first = book.call("1", 0, 3, kind="run", outcome="unknown", error="CancelledError")
+    first = book.call("1", 0, 3, kind="run", outcome="unknown", error="! RuntimeError")
     second = book.run("1", "n", {N: output(N, 1)})
     book.executed(first, N)
     book.executed(second, N, at=3.0)
-    assert book.rules() == []
+    assert book.rules() == ["unforeseen error"]
+    first.outcome, first.error = "unknown", "CancelledError"
+    assert book.rules() == ["tool"]
 
 
 def test_an_unknown_outcome_after_a_takeover(book: Book) -> None:
