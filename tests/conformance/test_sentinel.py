@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.conformance.connections import ConnectionConformance
 from tests.conformance.labs import PREFIX, RedisLab
 from turnwise.stores.redis import RedisStore, sentinel_client
-from turnwise.testing.conformance import Lab, StoreConformance
+from turnwise.testing.conformance import Lab
 from turnwise.testing.conformance.lab import added, asked, begun, contents, expect, items, mint
 from turnwise.testing.servers import ValkeySentinel
 from turnwise.types import Done, Grant
@@ -22,7 +23,7 @@ def _connect(sentinel: ValkeySentinel) -> RedisStore:
     return RedisStore(client, key_prefix=PREFIX, owned=True, patience=60)
 
 
-class TestSentinel(StoreConformance):
+class TestSentinel(ConnectionConformance):
     @pytest.fixture
     async def lab(self, sentinel: ValkeySentinel) -> AsyncIterator[Lab]:
         await (await sentinel.primary()).command("FLUSHALL")

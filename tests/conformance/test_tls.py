@@ -8,17 +8,18 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
+from tests.conformance.connections import ConnectionConformance
 from tests.conformance.labs import RedisLab
 from turnwise.errors import StoreUnavailable
 from turnwise.stores.redis import RedisStore, standalone_client
-from turnwise.testing.conformance import Lab, StoreConformance
+from turnwise.testing.conformance import Lab
 from turnwise.testing.servers import ValkeyServer
 
 # Where no server has TLS built in, it comes from a terminator that lives in the session's loop.
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-class TestTls(StoreConformance):
+class TestTls(ConnectionConformance):
     @pytest_asyncio.fixture(loop_scope="session")
     async def lab(  # type: ignore[override]  # a fixture of pytest-asyncio is a fixture as well
         self, tls: ValkeyServer
