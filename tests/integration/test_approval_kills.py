@@ -11,12 +11,13 @@ import pytest
 from tests.integration.approval_process import agent_of
 from tests.integration.background_lab import echo, output, working
 from tests.integration.durable_process import LEASE, Book
-from tests.integration.test_approval_processes import WHOLE, ask, pending, ran, url, worker
+from tests.integration.test_approval_processes import WHOLE, ask, pending, printed, ran, url, worker
 from tests.scripted import outline
 from turnwise import NothingPending, Runner, connect
 from turnwise.durable.calls import UNKNOWN
 from turnwise.errors import SessionBusy, SessionWaiting
 from turnwise.session import Session
+from turnwise.turns.expiry import NOT_APPROVED
 
 __all__ = ["url"]  # the fixture
 
@@ -78,3 +79,24 @@ async def test_a_turn_of_a_dead_resume_can_be_given_up(url: str, tmp_path: Path)
         with pytest.raises(NothingPending):
             await Runner.resume(agent_of(Book(ledger)), session=session)
         assert await session.get_items() == []
+
+
+async def test_what_nobody_approved_in_time_is_ended_by_another_process(
+    url: str, tmp_path: Path
+) -> None:
+    """Whoever set the time has gone; who resumes too late runs nothing."""
+    ledger = tmp_path / "ledger.txt"
+    async with connect(url, session_id="s", approval_timeout=0) as asking:
+        await Runner.run(agent_of(Book(ledger)), "go", session=asking, turn_id="t")
+    async with connect(url, session_id="s") as session:
+        assert await pending(session) == []
+        process = await worker(url, ledger, "any")
+        assert await printed(process) == "NothingPending"
+        await session.add_items([{"role": "user", "content": "later"}])
+        assert outline(await session.get_items()) == [
+            *WHOLE[:5],
+            f"output of_pay: {NOT_APPROVED}",
+            f"output of_send: {NOT_APPROVED}",
+            "later",
+        ]
+    assert (ran(ledger)["pay"], ran(ledger)["send"]) == (0, 0)
