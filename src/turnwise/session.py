@@ -237,6 +237,13 @@ class Session:
         """Dead letters of all sessions, the oldest first: those behind the id `after`."""
         return await background.listed(self.worker, count, after)
 
+    def stopped(self) -> AsyncIterator[DeadLetter]:
+        """The messages at which sessions were stopped (`on_dead="stop"`), as dead letters.
+
+        All sessions are looked through. `retry` or `drop` one, and its session goes on.
+        """
+        return background.all_stopped(self.worker)
+
     async def retry(self, letter: DeadLetter | str) -> None:
         """Submit a dead letter's message again, behind what waits; its attempts count anew.
 

@@ -17,6 +17,7 @@ from turnwise.stores.redis import RedisStore
 from turnwise.testing.conformance import Lab, StoreConformance
 from turnwise.testing.conformance.lab import added, contents, items, mint
 from turnwise.testing.servers import ValkeyServer
+from turnwise.testing.servers.waiting import until
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "redis-acl.md"
 PASSWORD = "secret"
@@ -67,13 +68,21 @@ async def test_a_refusal_says_what_to_do(url: str, valkey: ValkeyServer) -> None
 
 
 async def test_without_rights_to_channels_callers_ask_by_themselves(
-    url: str, valkey: ValkeyServer
+    url: str, valkey: ValkeyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
+    async def tried_twice() -> bool:
+        denied = int((await valkey.info("stats"))["acl_access_denied_channel"])
+        return denied >= before + 2
+
+    before = int((await valkey.info("stats"))["acl_access_denied_channel"])
     await valkey.command("ACL", "SETUSER", rule()[0], "resetchannels")
     client = Redis.from_url(url)
     store: Store = RedisStore(client, key_prefix=PREFIX)
     async with store.woken(mint()) as wake:
         await wake.wait(60)
+        await until(tried_twice, 30, "it tried to subscribe again")
+    (said,) = [record.getMessage() for record in caplog.records if "subscribe" in record.msg]
+    assert f"&{{{PREFIX}*" in said
     await added(store, "s", 1)
     assert await contents(store, "s") == items(1)
     await store.aclose()

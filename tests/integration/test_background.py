@@ -169,19 +169,40 @@ async def test_a_letter_that_is_dropped_is_gone(sessions: Sessions) -> None:
         await receipt.result(10)
 
 
-async def test_a_session_can_stop_at_a_dead_message(sessions: Sessions) -> None:
-    sender = sessions.worker()
-    bad = await sender.submit("s", "hello", agent="nobody", turn_id="bad")
+@pytest.mark.parametrize("act", ["cancel", "drop", "retry"])
+async def test_a_session_can_stop_at_a_dead_message(sessions: Sessions, act: str) -> None:
+    sender, asked = sessions.worker(), list[str]()
+
+    async def fail(message: str) -> None:
+        asked.append(message)
+        if asked == ["bad"]:
+            raise RuntimeError("no such thing")
+
+    bad = await sender.submit("s", "bad", agent="echo", turn_id="bad")
     good = await sender.submit("s", "hello", agent="echo")
     policy = Policy(max_attempts=1, on_dead="stop")
-    async with working(sessions.worker(), echo(), policy=policy):
-        await state(bad, "waiting")
+    async with working(sessions.worker(), echo(fail), policy=policy):
+        await state(bad, "stopped")
         assert (await good.status()).state == "queued"
         assert await sender.pending("s") == []
-        await sender.worker.store.cancel("s", "bad")
+        (letter,) = [letter async for letter in sender.stopped()]
+        assert (letter.id, letter.turn_id, letter.state) == ("stopped:s", "bad", "stopped")
+        assert (letter.error, letter.attempts) == ("RuntimeError: no such thing", 1)
+        assert letter.at > 1e9
+        if act == "cancel":
+            await sender.cancel("s", "bad")
+        else:
+            await (sender.drop if act == "drop" else sender.retry)(letter.id)
         assert await output(good) == "re: hello"
-    with pytest.raises(TurnCancelled):
-        await bad.result(10)
+        if act == "retry":
+            assert await output(bad) == "re: bad"
+    if act != "retry":
+        with pytest.raises(TurnCancelled if act == "cancel" else DeadLettered):
+            await bad.result(10)
+    assert [letter async for letter in sender.stopped()] == []
+    assert await sender.letters() == []
+    with pytest.raises(UsageError):
+        await sender.drop("stopped:s")
 
 
 async def test_a_full_queue_is_an_error(sessions: Sessions) -> None:

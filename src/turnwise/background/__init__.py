@@ -1,6 +1,6 @@
 """Background turns: messages that wait for a worker, receipts for them, and their running."""
 
-from turnwise.background.letters import DeadLetter, drop, listed, retry
+from turnwise.background.letters import DeadLetter, all_stopped, drop, listed, retry
 from turnwise.background.message import Message
 from turnwise.background.receipt import Receipt, Status, status_of
 from turnwise.background.running import Agents, Policy, Running, Visit
@@ -15,6 +15,7 @@ __all__ = [
     "Running",
     "Status",
     "Visit",
+    "all_stopped",
     "checked",
     "drop",
     "listed",

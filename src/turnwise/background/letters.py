@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 from turnwise.background import message as messages
 from turnwise.background.enqueue import enqueue
 from turnwise.background.message import Message, Unreadable
 from turnwise.codec import DecodeError
-from turnwise.errors import UsageError
-from turnwise.turns import Worker
-from turnwise.types import Letter
+from turnwise.durable.parked import parked_now
+from turnwise.errors import NewerFormat, NotASession, NothingPending, UsageError
+from turnwise.turns import Worker, mint, settled
+from turnwise.types import Duplicate, Grant, Letter
 
 _PAGE = 100
+STOPPED = "stopped:"
+"""What the id of a letter at which a session was stopped begins with; the session's id follows."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,8 @@ class DeadLetter:
     `error` is the last one ("RuntimeError: ..."), `attempts` how many there were, `at` when it was
     given up (seconds since the epoch). `state` is "dead"; "waiting" when it was submitted again,
     or its worker died in giving it up; "finished" when a retry is done; "unknown" when its session
-    is gone. `input` and `metadata` are what was submitted.
+    is gone; "stopped" when its session was stopped at it (see `stopped`). `input` and `metadata`
+    are what was submitted.
     """
 
     id: str
@@ -34,7 +41,7 @@ class DeadLetter:
     agent: str
     attempts: int
     error: str
-    state: Literal["dead", "waiting", "finished", "unknown"]
+    state: Literal["dead", "waiting", "finished", "unknown", "stopped"]
     input: Any = field(repr=False)
     metadata: Mapping[str, Any] = field(repr=False)
     content: bytes = field(repr=False, compare=False)
@@ -80,6 +87,8 @@ def read(worker: Worker, letter: Letter) -> DeadLetter:
 
 async def found(worker: Worker, letter_id: str) -> DeadLetter | None:
     """The letter of this id, if it is still there."""
+    if letter_id.startswith(STOPPED):
+        return await stopped(worker, letter_id.removeprefix(STOPPED))
     after: str | None = None
     while page := await worker.store.letters(_PAGE, after):
         for letter in page:
@@ -93,9 +102,33 @@ async def listed(worker: Worker, count: int, after: str | None) -> list[DeadLett
     return [read(worker, letter) for letter in await worker.store.letters(count, after)]
 
 
+async def stopped(worker: Worker, session_id: str) -> DeadLetter | None:
+    """The letter at which this session was stopped; None if it was not."""
+    parked = await parked_now(worker.store, worker.codec, session_id)
+    content = None if parked is None else parked.entry.get("letter")
+    if parked is None or content is None:
+        return None
+    at = parked.entry.get("at", 0)
+    raw = Letter(
+        STOPPED + session_id, session_id, parked.turn_id, at, bytes.fromhex(content), "dead"
+    )
+    return replace(read(worker, raw), state="stopped")
+
+
+async def all_stopped(worker: Worker) -> AsyncIterator[DeadLetter]:
+    """Those of all sessions, which are looked through."""
+    async for session_id in worker.store.scan("*"):
+        with suppress(NotASession, NewerFormat, NothingPending):
+            letter = await stopped(worker, session_id)
+            if letter is not None:
+                yield letter
+
+
 async def retry(worker: Worker, letter: DeadLetter | str) -> None:
     """See `Session.retry`."""
     letter = await _known(worker, letter)
+    if letter.state == "stopped":
+        letter = await _buried(worker, letter)
     told = worker.codec.decode(letter.content)
     message = messages.of_dict(told.get("message", {})).again(int(told.get("attempts", 0)))
     content = messages.packed(worker.codec, message)
@@ -106,7 +139,27 @@ async def retry(worker: Worker, letter: DeadLetter | str) -> None:
 
 async def drop(worker: Worker, letter: DeadLetter | str) -> None:
     """See `Session.drop`."""
+    if isinstance(letter, str) and letter.startswith(STOPPED):
+        letter = await _known(worker, letter)
+    if isinstance(letter, DeadLetter) and letter.state == "stopped":
+        letter = await _buried(worker, letter)
     await worker.store.unbury(letter if isinstance(letter, str) else letter.id)
+
+
+async def _buried(worker: Worker, letter: DeadLetter) -> DeadLetter:
+    """The session goes on, and the message at which it was stopped is a dead letter like others."""
+    token, lease = mint(), math.ceil(worker.settings.lease * 1000)
+    names, store = (letter.session_id, letter.turn_id), worker.store
+    begin = partial(store.begin, *names, token, lease, worker=worker.name, resume=True)
+    grant = await settled(begin)
+    if not isinstance(grant, Grant):
+        raise UsageError(f"session {letter.session_id!r} is not stopped any more; list again")
+    await settled(partial(store.bury, *names, token, letter.content))
+    status = await store.status(*names)
+    worker.reader.cache.drop(letter.session_id)
+    if not isinstance(status, Duplicate) or status.record is None:
+        raise UsageError(f"session {letter.session_id!r} is not stopped any more; list again")
+    return replace(letter, id=status.record.payload.decode(), state="dead")
 
 
 async def _known(worker: Worker, letter: DeadLetter | str) -> DeadLetter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from agents import Agent, RunResult
@@ -17,7 +17,9 @@ from turnwise.turns import Worker, finished_error, session_waiting
 from turnwise.types import Absent, Duplicate, Queued, Waiting
 from turnwise.types import Running as Open
 
-State = Literal["queued", "running", "waiting", "committed", "cancelled", "dead", "unknown"]
+State = Literal[
+    "queued", "running", "waiting", "stopped", "committed", "cancelled", "dead", "unknown"
+]
 RESET = "turn.reset"
 _LOOK = 1.0
 
@@ -28,7 +30,8 @@ class Status:
 
     - "queued": its message waits, `position` others before it; `attempts` of it have failed
     - "running": `worker` runs it, in its `attempt`; `alive` unless its lease has run out
-    - "waiting": for an approval, or its session was stopped at it
+    - "waiting": for an approval
+    - "stopped": it failed for good, and its session was stopped at it: retry or drop its letter
     - "committed", "cancelled", "dead": finished, at `finished_at` (seconds since the epoch)
     - "unknown": rolled back, never begun, or longer ago than the retention
     """
@@ -49,7 +52,13 @@ class Status:
 
 async def status_of(worker: Worker, session_id: str, turn_id: str) -> Status:
     """Ask the store. Raises StoreError."""
-    return _status(session_id, turn_id, await worker.store.status(session_id, turn_id))
+    answer = await worker.store.status(session_id, turn_id)
+    status = _status(session_id, turn_id, answer)
+    if isinstance(answer, Waiting):
+        entries = worker.codec.decode_many(answer.journal)
+        if any("letter" in entry for entry in entries):
+            return replace(status, state="stopped")
+    return status
 
 
 def _status(session_id: str, turn_id: str, answer: Any) -> Status:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -267,7 +268,7 @@ class Running:
             error = self._errors.pop((turn.session_id, turn.turn_id), error)
         letter = letters.written(self.worker, turn.message, attempts, error)
         if self.policy.on_dead == "stop":
-            turn.parking = Parking(_STOPPED | {"letter": letter.hex()}, 0)
+            turn.parking = Parking(_stopped(letter), 0)
             await end(turn, None, "rollback")
             await telling.end({"type": "turn.stopped", "error": letters.described(error)})
             return False
@@ -275,6 +276,11 @@ class Running:
         told = {"type": "turn.finished", "state": "dead", "error": letters.described(error)}
         await telling.end(told, last=True)
         return True
+
+
+def _stopped(letter: bytes) -> dict[str, Any]:
+    """What the session waits by: for somebody to retry, drop or cancel that message."""
+    return _STOPPED | {"letter": letter.hex(), "at": int(time.time() * 1000)}
 
 
 def by_name(agents: Agents) -> dict[str, Agent[Any]]:

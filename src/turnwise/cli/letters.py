@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -13,6 +14,8 @@ from turnwise.session import Session
 
 app = typer.Typer(help="Messages that were given up: list, retry, drop.", no_args_is_help=True)
 Ids = Annotated[list[str], typer.Argument(help="Ids of letters, as `list` shows them.")]
+SomeIds = Annotated[list[str] | None, typer.Argument(help="Ids of letters, as `list` shows them.")]
+Days = Annotated[float | None, typer.Option(help="Those given up so many days ago.", min=0)]
 
 
 @app.command("list")
@@ -21,10 +24,15 @@ def list_letters(
     key_prefix: KeyPrefix = PREFIX,
     count: Annotated[int, typer.Option(help="At most so many.", min=1)] = 100,
     after: Annotated[str | None, typer.Option(help="Those behind this letter.")] = None,
+    stopped: Annotated[bool, typer.Option(help="Where sessions were stopped, instead.")] = False,
 ) -> None:
     """Show dead letters, the oldest first, without what the messages say."""
 
     async def show(session: Session) -> None:
+        if stopped:
+            async for letter in session.stopped():
+                typer.echo(_line(letter))
+            return
         for letter in await session.letters(count, after):
             typer.echo(_line(letter))
 
@@ -44,15 +52,32 @@ def retry(ids: Ids, url: Url, key_prefix: KeyPrefix = PREFIX) -> None:
 
 
 @app.command()
-def drop(ids: Ids, url: Url, key_prefix: KeyPrefix = PREFIX) -> None:
-    """Throw them away."""
+def drop(
+    url: Url,
+    ids: SomeIds = None,
+    older_than: Days = None,
+    every: Annotated[bool, typer.Option("--all", help="Every dead letter.")] = False,
+    key_prefix: KeyPrefix = PREFIX,
+) -> None:
+    """Throw them away: some, those older than so many days, or all."""
+    if sum((bool(ids), older_than is not None, every)) != 1:
+        raise typer.BadParameter("give ids, or --older-than DAYS, or --all")
 
     async def act(session: Session) -> None:
-        for letter_id in ids:
+        for letter_id in ids or await _older(session, 0 if every else older_than or 0):
             await session.drop(letter_id)
             typer.echo(f"{letter_id} is dropped")
 
     with_sessions(act, url, key_prefix)
+
+
+async def _older(session: Session, days: float) -> list[str]:
+    """The letters that were there at the beginning, and were given up before that."""
+    found: list[DeadLetter] = []
+    while page := await session.letters(after=found[-1].id if found else None):
+        found += page
+    last = time.time() - days * 86_400
+    return [letter.id for letter in found if not days or letter.at <= last]
 
 
 def _line(letter: DeadLetter) -> str:

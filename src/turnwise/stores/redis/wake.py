@@ -8,6 +8,7 @@ sooner while the subscription does not stand.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -15,12 +16,15 @@ from typing import Any
 
 from redis.asyncio import ConnectionPool, Redis, RedisCluster
 from redis.asyncio.client import PubSub
+from redis.exceptions import NoPermissionError
 
 from turnwise.stores.listeners import Callback, EventWake, Listeners
 from turnwise.stores.redis.clients import Client
 
 _LINGER = 5.0
 _UNRELIABLE = 0.25
+_AGAIN, _RARELY = 1.0, 60.0
+_log = logging.getLogger("turnwise")
 
 
 class Channel:
@@ -66,6 +70,7 @@ class Subscription:
         self._reader: asyncio.Task[None] | None = None
         self._pubsub: PubSub | None = None
         self._joining: set[asyncio.Task[None]] = set()
+        self._no_right = 0.0
 
     @contextmanager
     def listen(self, token: str, callback: Callback, channel: str = "") -> Iterator[Channel]:
@@ -119,10 +124,22 @@ class Subscription:
         while self._channels:
             try:
                 await self._listen_once()
-            except Exception:
+            except Exception as error:
                 # No right to the channel, or no connection: the waiters ask by themselves.
-                await asyncio.sleep(1.0)
+                refused = isinstance(error, NoPermissionError)
+                await asyncio.sleep(self._refused() if refused else _AGAIN)
                 self._drop_unwanted()
+
+    def _refused(self) -> float:
+        """There is no right to a channel: say it once, and try again later and later."""
+        if not self._no_right:
+            _log.warning(
+                "no right to subscribe to the channels of Turnwise, so wake-ups are not heard and "
+                "waiting takes longer: give the user &%s* and +subscribe",
+                self._own.partition("}")[0].removesuffix("wake"),
+            )
+        self._no_right = min(_RARELY, max(_AGAIN, 2 * self._no_right))
+        return self._no_right
 
     async def _listen_once(self) -> None:
         client = await _own_client(self._client)
@@ -160,6 +177,7 @@ class Subscription:
         if channel is None:
             return
         if message["type"] == "subscribe":
+            self._no_right = 0.0
             channel.stand()
         elif message["type"] == "message":
             channel.listeners.call(_text(message["data"]))
