@@ -23,7 +23,7 @@ from tests.integration.cancel_lab import (
 )
 from tests.integration.stores import Sessions, sessions_on
 from tests.scripted import agent, calls, says
-from turnwise.errors import AlreadyCommitted, LeaseLost, SessionWaiting, TurnCancelled
+from turnwise.errors import AlreadyCommitted, SessionWaiting, TurnCancelled
 from turnwise.hooks import TurnCancelled as Ended
 from turnwise.session import Session
 from turnwise.types import Cancellation
@@ -156,7 +156,7 @@ async def test_an_owner_that_does_not_answer(
 ) -> None:
     """As if its event loop stood still: it ends without it, which commits nothing."""
     name = sessions.new_id()
-    with pytest.raises(LeaseLost):
+    with pytest.raises(TurnCancelled):
         async with owner.turn(name, turn_id="t") as turn:
             await turn.add_items([message("one")])
             turn.turn._hold_no_more()

@@ -73,7 +73,7 @@ async def test_an_owner_that_does_not_answer(owner: Owner, session: Session, how
     await Runner.run(agent(says("yes")), "on", session=session)
     if how != "killed":
         owner.go_on()
-        assert await owner.ended() == ("LeaseLost", 2)
+        assert await owner.ended() == ("TurnCancelled", 2)
     assert outline(await session.get_items()) == ["on", "yes"]
     await is_cancelled(session)
 

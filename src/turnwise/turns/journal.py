@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from turnwise.codec import Codec
@@ -25,7 +25,7 @@ class Journal:
         codec: Codec,
         stored: Sequence[bytes],
         send: Send,
-        refused: Callable[[Stale | Gone], TurnwiseError],
+        refused: Callable[[Stale | Gone], Awaitable[TurnwiseError]],
     ) -> None:
         self.entries: list[Entry] = codec.decode_many(stored)
         self._codec = codec
@@ -72,5 +72,5 @@ class Journal:
         if self._failure is None:
             answer = await self._send(self._length, batch)
             if not isinstance(answer, Done):
-                raise self._refused(answer)
+                raise await self._refused(answer)
             self._length += len(batch)

@@ -67,7 +67,7 @@ class MessageTurn(Turn):
         answer = await settled(call)
         self._worker.reader.cache.drop(self.session_id)
         if not isinstance(answer, Done):
-            raise self._gone_wrong(self._not_ours(answer))
+            raise self._gone_wrong(await self.why_lost(answer))
         self._tell(TurnDeadLettered(*self._names, self.failures + 1, reason, self._seconds))
 
     def _gone_wrong(self, error: TurnwiseError) -> TurnwiseError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Literal
 
@@ -29,12 +30,14 @@ from turnwise.turns.lease import Lease
 from turnwise.turns.parking import Parking
 from turnwise.turns.shield import settled, to_the_end
 from turnwise.turns.summons import Summons
-from turnwise.types import Done, Full, Gone, Grant, Manner, Renewed, Stale
+from turnwise.types import Done, Duplicate, Full, Gone, Grant, Manner, Renewed, Stale
 
 _RESISTS = 0.05
 """How long (s) a turn that is asked to stop may take to end by itself."""
 _QUIET = 0.03
 """How long (s) its tools may take to end before they are named as running."""
+_ASKS = 1.0
+"""How long (s) it is asked why a turn was lost."""
 _log = logging.getLogger("turnwise")
 
 
@@ -90,7 +93,8 @@ class Turn(Contents):
         `payload` is kept beside the items.
 
         A turn with an id of our own that changed nothing leaves no trace. Raises LeaseLost,
-        HistoryChanged, SessionGone, SessionTooLarge, OutcomeUnknown; the turn has ended then too.
+        TurnCancelled, HistoryChanged, SessionGone, SessionTooLarge, OutcomeUnknown; the turn has
+        ended then too.
         """
         if self.lost is not None:
             await self.roll_back(self.lost)
@@ -143,14 +147,25 @@ class Turn(Contents):
         """Return when no renewal is on its way."""
         await self._lease.stopped()
 
-    def not_ours(self, answer: Stale | Gone) -> TurnError:
-        """What an answer says that the turn is not this worker's any more."""
-        return self._not_ours(answer)
+    async def why_lost(self, answer: Stale | Gone) -> TurnError:
+        """What ended the turn, if an answer says that it is not this worker's any more.
+
+        The record of one that was cancelled by force tells so.
+        """
+        error = self._not_ours(answer)
+        if isinstance(error, LeaseLost):
+            with suppress(StoreError, TimeoutError):
+                async with asyncio.timeout(_ASKS):
+                    status = await self._worker.store.status(*self._names)
+                if isinstance(status, Duplicate):
+                    ended = refusals.unfinished(*self._names, status)
+                    return ended if isinstance(ended, Cancelled) else error
+        return error
 
     # Inside.
 
-    def _journal_refused(self, answer: Stale | Gone) -> TurnwiseError:
-        return self._lose(self._not_ours(answer))
+    async def _journal_refused(self, answer: Stale | Gone) -> TurnwiseError:
+        return self._lose(await self.why_lost(answer))
 
     async def check(self) -> None:
         """Return if the turn is still this worker's; raise what ended it if not.
@@ -179,7 +194,7 @@ class Turn(Contents):
             if answer.cancelled:
                 self._stop(answer.cancelled)
             return not answer.cancelled
-        self._lose(self._not_ours(answer))
+        self._lose(await self.why_lost(answer))
         return False
 
     def _lease_ended(self, error: Exception | None) -> None:
@@ -224,7 +239,7 @@ class Turn(Contents):
         self._worker.reader.cache.drop(self.session_id)
         if isinstance(answer, Full):
             return await self._undone(refusals.session_too_large(self.session_id, answer.limit))
-        error = self._not_ours(answer)
+        error = await self.why_lost(answer)
         if isinstance(error, HistoryChanged):
             await self._abort()
         self._tell(TurnLost(*self._names, _name(error), self._seconds))
@@ -238,7 +253,9 @@ class Turn(Contents):
 
     async def _abort(self) -> None:
         await self._lease.stopped()
-        if isinstance(self.lost, LeaseLost | StoreUnavailable):  # nothing is held any more
+        if isinstance(
+            self.lost, LeaseLost | Cancelled | StoreUnavailable
+        ):  # nothing is held any more
             return
         await self._worker.give_up(self.session_id, self.turn_id, self._token)
 

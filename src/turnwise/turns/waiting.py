@@ -61,7 +61,7 @@ async def _park(turn: Turn, state: bytes, pending: int) -> None:
                 TurnParked(turn.session_id, turn.turn_id, pending, len(state), turn.seconds)
             )
             return
-        raise _lost(turn, turn.not_ours(answer))
+        raise _lost(turn, await turn.why_lost(answer))
     raise _lost(turn, error)
 
 
