@@ -15,7 +15,6 @@ from turnwise.testing.conformance.lab import item
 from turnwise.testing.conformance.model import Call
 from turnwise.types import (
     Base,
-    Done,
     Duplicate,
     Grant,
     History,
@@ -35,7 +34,10 @@ PATIENCE = 3
 
 @dataclass(frozen=True)
 class Work:
-    """What becomes of a turn once it is open."""
+    """What becomes of a turn once it is open.
+
+    No answer stops it, as if all were on their way already: the store must refuse what is too late.
+    """
 
     entries: int = 1
     renewed: bool = False
@@ -48,8 +50,7 @@ class Work:
         for number in range(self.entries):
             index = len(grant.journal) + number
             entry = item(new("entry"))
-            if not isinstance((yield "journal", {**ids, "index": index, "entries": [entry]}), Done):
-                return
+            yield "journal", {**ids, "index": index, "entries": [entry]}
         if self.renewed:
             yield "renew", ids
         yield self._ending(new, ids, base)

@@ -7,16 +7,20 @@ import os
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.conformance.labs import EmbeddedLab, MemoryLab, SQLiteLab
-from tests.conformance.machine import StoreMachine, World
+from tests.conformance.machine import LEASE, StoreMachine, World
 from tests.conformance.stepped import SteppedRedisLab, with_stepped_clock
 from turnwise.stores.redis import standalone_client
+from turnwise.testing.conformance.lab import item
+from turnwise.testing.conformance.model import Call, Model
 from turnwise.testing.servers import ValkeyServer
+from turnwise.types import Base, Done, Grant
 
 EXAMPLES = int(os.environ.get("TURNWISE_EXAMPLES", "0"))
 """How many lives of a session to try, other ones each time; 0: a few, always the same."""
@@ -70,3 +74,25 @@ def test_valkey(
 ) -> None:
     with_stepped_clock(monkeypatch)
     tried(runner, lambda: SteppedRedisLab(lambda: standalone_client(valkey.url)))
+
+
+async def test_a_ghost_that_commits_for_its_successor_is_seen() -> None:
+    """The rarest of the machine's finds, made on purpose: its model refuses the ghost's *done*."""
+    lab = MemoryLab()
+    model, store = Model(), lab.store()
+    for token in ("ghost", "heir"):
+        begin: dict[str, Any] = {"turn_id": "t", "token": token}
+        answer = await store.begin("s", **begin, lease=LEASE, worker="w")
+        model.accept(("begin", {**begin, "mortal": True}), answer)
+        if token == "ghost":
+            entry: dict[str, Any] = {**begin, "index": 0, "entries": [item("entry")]}
+            model.accept(("journal", entry), await store.journal("s", **entry))
+            lab.step(LEASE + 1)
+    assert isinstance(answer, Grant)
+    change = {"turn_id": "t", "token": "ghost", "base": answer.tip, "commit_id": "c", "items": []}
+    model.tip = answer.tip
+    call: Call = "commit", {**change, "keep": None, "kind": "turn"}
+    with pytest.raises(AssertionError):
+        model.accept(call, Done(Base(2, "c")))
+    model.accept(call, await store.commit("s", "t", "ghost", answer.tip, "c", []))
+    await lab.aclose()
