@@ -15,6 +15,7 @@ from bench.samples import Sample
 from turnwise import connect
 from turnwise.session import Session
 
+CLIENTS = 64
 SESSIONS = 500
 LEASE = 15.0
 SHARE = 0.8
@@ -29,14 +30,25 @@ class Served:
     def __init__(self, session: Session, worker: Child) -> None:
         self.session = session
         self.worker = worker
-        self.started = 0.0
         self._moments: dict[tuple[str, str], asyncio.Future[float]] = {}
 
     async def listen(self) -> None:
+        """Until the worker says no more; what is still waited for then fails."""
+        try:
+            await self._listen()
+        except Exception as error:
+            for moment in self._moments.values():
+                if not moment.done():
+                    moment.set_exception(error)
+            raise
+
+    async def _listen(self) -> None:
         while True:
             word, *rest = await self.worker.line(timeout=600)
             turn_id, moment = rest if len(rest) == 2 else ("", *rest)
-            self._moment(word, turn_id).set_result(float(moment))
+            known = self._moment(word, turn_id)
+            if not known.done():  # a turn that was given back begins twice
+                known.set_result(float(moment))
 
     async def moment(self, word: str, turn_id: str) -> float:
         """When the worker said so of the turn."""
@@ -48,15 +60,15 @@ class Served:
         return self._moments.setdefault((word, turn_id), loop.create_future())
 
     async def start(self) -> None:
-        """Let the worker work. `started` is when it began to."""
+        """Let the worker work."""
         self.worker.tell("go")
-        self.started = await self._moment("ready", "")
+        await self.moment("ready", "")
         del self._moments["ready", ""]
 
     async def stop(self) -> None:
         """Let the worker end, so that messages wait."""
         self.worker.tell("stop")
-        await self._moment("stopped", "")
+        await self.moment("stopped", "")
         del self._moments["stopped", ""]
 
     async def submit(self, session_id: str) -> tuple[str, float]:
@@ -82,21 +94,24 @@ async def served(url: str) -> AsyncIterator[Served]:
             await service.start()
             await service.delay("first")
             yield service
+            await service.stop()  # nothing is left for the next worker
         finally:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
 
 
 async def throughput(service: Served, rounds: int, messages: int) -> Sample:
-    """Turns a second of a worker that finds all messages waiting, those of many sessions."""
-    sample = Sample()
+    """Turns a second when `CLIENTS` submit one message after the other, each to its session."""
+    sample, share = Sample(), max(1, messages // CLIENTS)
+
+    async def talk(session_id: str) -> None:
+        for _ in range(share):
+            await service.delay(session_id)
+
     for _ in range(rounds):
-        await service.stop()
-        submits = [service.submit(f"background-{n % SESSIONS}") for n in range(messages)]
-        turns = [turn_id for turn_id, _ in await in_batches(submits)]
-        await service.start()
-        ended = max([await service.moment("committed", turn_id) for turn_id in turns])
-        sample.add(messages / (ended - service.started))
+        started = time.monotonic()
+        await asyncio.gather(*(talk(f"background-{number}") for number in range(CLIENTS)))
+        sample.add(share * CLIENTS / (time.monotonic() - started))
     return sample
 
 

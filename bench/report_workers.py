@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bench.background import LEASE, SHARE
+from bench.background import CLIENTS, SHARE
 from bench.idle import ITEMS, WITH, WITHOUT
 from bench.steps import BARE, OURS, PLAIN, SDK
 from bench.tables import Measured, Table, ms, rate, tail, times
@@ -84,9 +84,9 @@ def _background(found: Results) -> Table:
         "Background turns of one worker process",
         ("", "turns/s", "submit to begin at idle, ms", "99 %", f"at {SHARE:.0%} load, ms", "99 % "),
         rows,
-        f"A model that answers at once; {LEASE:g} s of lease, 50 sessions at a time. Turns/s: all "
-        "messages wait, one for each session. Load: the share of these turns/s, as chance has it. "
-        "Submitter, worker and server share the machine.",
+        f"A model that answers at once; 50 sessions at a time. Turns/s: {CLIENTS} clients, each of "
+        "which submits its next message when its last one is answered. Load: this share of the "
+        "turns/s, coming as chance has it. Submitter, worker and server share the machine.",
     )
 
 

@@ -94,3 +94,5 @@ async def _background(url: str, lease: float, turns: int, into: Sample) -> None:
             for _ in range(turns):
                 [moment] = await heir.next("asked", 2 * lease + 60)
                 into.add(float(moment) - killed)
+            heir.tell("stop")  # nothing is left for other workers
+            await heir.next("stopped")
