@@ -24,6 +24,7 @@ from turnwise.background.message import Message, Unreadable, unpacked
 from turnwise.background.telling import Telling, of_stream
 from turnwise.durable import HoldsTurn, failure_of, install, packed_answer
 from turnwise.durable.parked import began_with, parked_entry
+from turnwise.durable.replay import Replay
 from turnwise.errors import (
     LeaseLost,
     LimitError,
@@ -172,12 +173,12 @@ class Running:
                 return await self._give_up(turn, telling, _died(turn))
             await telling.tell({"type": "turn.begun", "attempt": turn.attempt})
             await self._commit(turn, message, telling)
-        except asyncio.CancelledError:
-            await turn.release(None, counted=False)
+        except BaseException as error:
+            if not _is_told_to_end(error):  # a run may also raise what is no Exception
+                return await self._failed(turn, telling, turn.lost or error)
+            await turn.release(None, counted=_exited(turn))
             await telling.end()
             raise
-        except Exception as error:
-            return await self._failed(turn, telling, turn.lost or error)
         self._errors.pop((turn.session_id, turn.turn_id), None)
         if turn.parking is not None:
             await telling.end({"type": "turn.waiting"})
@@ -226,6 +227,8 @@ class Running:
                 await telling.tell(of_stream(event))
         finally:
             error = await _over(result)
+            if isinstance(error, SystemExit) and isinstance(turn.replay, Replay):
+                turn.replay.progress.exited = True  # all else is cancelled next
         if turn.lost is not None:
             raise turn.lost
         if error is not None:
@@ -307,7 +310,21 @@ async def _over(result: RunResultStreaming) -> BaseException | None:
             cancellation = error
     if cancellation is not None:
         raise cancellation
+    if task is not None and task.cancelled():  # by its own code, which no reader is told
+        return asyncio.CancelledError()
     return await failure_of(result)
+
+
+def _exited(turn: MessageTurn) -> bool:
+    """Whether something in its run ended this process."""
+    return isinstance(turn.replay, Replay) and turn.replay.progress.exited
+
+
+def _is_told_to_end(error: BaseException) -> bool:
+    """Whether this task was cancelled, rather than something in the run."""
+    task = asyncio.current_task()
+    cancelled = isinstance(error, asyncio.CancelledError)
+    return cancelled and task is not None and task.cancelling() > 0
 
 
 def _died(turn: MessageTurn) -> AttemptsDied:

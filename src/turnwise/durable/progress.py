@@ -44,6 +44,8 @@ class Progress:
 
     def __init__(self) -> None:
         self.response: Response | None = None
+        self.exited = False
+        """Whether something in a run called `sys.exit`, which ends this process."""
         self._ends: dict[tuple[Path, str], End] = {}
         self._running: dict[object, str] = {}
         self._quiet = asyncio.Event()
@@ -67,7 +69,8 @@ class Progress:
             if not sdk.runs_in_thread(tool):
                 del self._running[token]
             raise
-        except BaseException:
+        except BaseException as error:
+            self.exited |= isinstance(error, SystemExit)
             del self._running[token]
             raise
         else:

@@ -1,0 +1,82 @@
+"""Runs that end with what is no `Exception`: their attempt failed, and the session goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agents import function_tool
+
+from tests.integration.background_lab import QUICK, echo, output
+from tests.scripted import Reply, agent, calls, says
+from turnwise import MemorySession, SQLiteSession, repeatable
+from turnwise.errors import DeadLettered
+
+
+class Odd(BaseException):
+    """No Exception."""
+
+
+class Raising:
+    """Agents whose model, or whose tool, raises something; `count` is how often it did."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.count = 0
+        self._error = error
+
+    def agent(self, place: str) -> Any:
+        @repeatable
+        @function_tool(failure_error_function=None)
+        async def tool() -> str:
+            return str(self._raise())
+
+        replies: list[Reply] = [self._raise] if place == "model" else [calls("tool"), says("never")]
+        return agent(*replies, tools=[tool])
+
+    def _raise(self, *_: Any) -> Any:
+        self.count += 1
+        raise self._error
+
+
+@pytest.mark.parametrize("place", ["model", "tool"])
+@pytest.mark.parametrize("error", [Odd(), asyncio.CancelledError()])
+async def test_it_is_a_failed_attempt(error: BaseException, place: str) -> None:
+    session, raising = MemorySession(), Raising(error)
+    agents = {"bad": raising.agent(place), "echo": echo()}
+    bad = await session.submit("s", "hello", agent="bad")
+    good = await session.submit("s", "hello", agent="echo")
+    assert await session.drain("s", agents, QUICK) == 2
+    with pytest.raises(DeadLettered):
+        await bad.result(30)
+    assert await output(good) == "re: hello"
+    known = place == "tool" and isinstance(error, asyncio.CancelledError)  # the end is journaled
+    assert raising.count == (1 if known else QUICK.max_attempts)
+
+
+@pytest.mark.parametrize("place", ["model", "tool"])
+async def test_a_message_that_exits_its_workers_is_given_up(tmp_path: Path, place: str) -> None:
+    """Each exit ends an event loop with all that runs in it, as the end of a process does."""
+    raising = Raising(SystemExit(3))
+
+    def a_worker_s_life() -> bool:
+        """Whether it ended by itself."""
+
+        async def work() -> None:
+            async with SQLiteSession(tmp_path / "s.db") as session:
+                await session.drain("s", {"bad": raising.agent(place)}, QUICK)
+
+        try:
+            asyncio.run(work())
+        except SystemExit:
+            return False
+        return True
+
+    async with SQLiteSession(tmp_path / "s.db") as session:
+        receipt = await session.submit("s", "hello", agent="bad")
+        lives = [await asyncio.to_thread(a_worker_s_life) for _ in range(QUICK.max_attempts + 1)]
+        assert lives == [False] * QUICK.max_attempts + [True]
+        with pytest.raises(DeadLettered):
+            await receipt.result(30)
+    assert raising.count == QUICK.max_attempts
