@@ -69,7 +69,7 @@ async def _rage(topology: Topology, settings: Settings, crew: Crew, history: His
     await _in_time(asyncio.create_task(workload.settle()), crew, history)
     await _in_time(asyncio.create_task(workload.farewell()), crew, history)
     async with topology.open(settings.lease) as session:
-        history.leftovers += await remains.wakeups(session)
+        history.leftovers += await remains.wakeups(session, settings.plan.patience)
     return workload
 
 

@@ -33,20 +33,21 @@ def may_wait(call: Call) -> bool:
 class Courses:
     """`rng` decides what is done of it, and how."""
 
-    def __init__(self, sender: Sender, rng: random.Random, lease: float) -> None:
+    def __init__(self, sender: Sender, rng: random.Random, lease: float, timeout: float) -> None:
         self._sender = sender
         self._rng = rng
         self._lease = lease
+        self._timeout = timeout
 
     async def go_on(self, request: Request, calls: Iterable[Call]) -> None:
         """What the sender of a first step does next, if it has anything to do."""
         if any(map(is_accepted, calls)) and self._rng.random() < 0.7:
-            await self.awaited(request, 1)
+            await self.awaited(request, 1, self._timeout)
         elif any("parked" in call.value for call in calls) and self._rng.random() < 0.95:
             await asyncio.sleep(self._rng.choice([0.0, 0.01, 0.1]))
             await self.decided(request)
 
-    async def awaited(self, request: Request, tries: int = _MOST_TRIES, timeout: float = 8) -> None:
+    async def awaited(self, request: Request, tries: int, timeout: float) -> None:
         """Ask what became of a message until somebody knows."""
         follow = self._rng.random() < 0.4
         params = {"follow": follow, "timeout": timeout}
@@ -64,6 +65,8 @@ class Courses:
             step = self._step("resume", request, {"reject": rejects, "partly": partly})
             both = [step, step] if self._rng.random() < 0.4 else [step]
             calls = await asyncio.gather(*map(self._sender.send, both))
+            if any("parked" in call.value for call in calls):  # it waits for the next one
+                continue
             if any(is_answer(call) or call.error in _KNOWN_ENDS for call in calls):
                 return True
         return False

@@ -69,8 +69,10 @@ MESSAGES = Plan(
     cancels=0.0,
     weights=_NO_TURNS | _NO_PLAIN,
     gives_up=1.0,
+    patience=4.0,
 )
 MESSAGES_LOST = Trial(MESSAGES, ((workers.KillWorker(),),))
+MESSAGES_LATE = Trial(MESSAGES, ((network.DelayRequests(), network.DropRequests()),))
 MESSAGES_ON_SQLITE = replace(MESSAGES_LOST, topology="sqlite")
 MESSAGES_ON_CLUSTER = replace(MESSAGES_LOST, topology="cluster")
 _PUSHED = Plan(
@@ -114,18 +116,15 @@ MUTANTS: dict[str, tuple[str, Trial]] = {
     "end-not-journaled": ("a tool's end is not journaled", RUNS),
     "everything-repeatable": ("every tool is run again after a takeover", RUNS),
     "key-per-attempt": ("an idempotency key is another one after a takeover", RUNS),
-    "message-dropped-when-taken": (
-        "a message leaves the queue before its commit",
-        MESSAGES_ON_SQLITE,
-    ),
+    "message-dropped-when-taken": ("a message leaves the queue before its commit", MESSAGES_LOST),
     "wake-up-without-intent": ("workers are told after the message is there", MESSAGES_LOST),
     "wake-up-forgotten-when-idle": (
         "a wake-up is settled though its message is on its way",
-        MESSAGES_LOST,
+        MESSAGES_LATE,
     ),
     "wake-up-settled-before-the-commit": (
         "a wake-up is settled when a worker takes it",
-        MESSAGES_ON_CLUSTER,
+        MESSAGES_LOST,
     ),
     "attempts-not-counted": ("the queue does not count a message's attempts", MESSAGES_LOST),
     "unpaired-interrupt": ("an interrupted turn keeps calls without output", INTERRUPTS_ON_SQLITE),

@@ -150,7 +150,7 @@ async def _push_after(worker: Worker, session_id: str, turn_id: str, content: by
     """First into the queue; then, a moment later, workers are told."""
     answer = await worker.store.submit(session_id, turn_id, content)
     assert not isinstance(answer, Late)
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.3)
     await worker.store.ready.announce(session_id, turn_id)
     return answer
 
@@ -262,7 +262,7 @@ PLANTED: dict[str, Callable[[], None]] = {
     "wake-up-without-intent": method(sending, "enqueue", _push_after),
     "wake-up-forgotten-when-idle": method(after.After, "_is_settled", _is_settled),
     "wake-up-settled-before-the-commit": method(queues.Worker, "_visit", _settle_first),
-    "attempts-not-counted": lua("next", "message(first.attempts + 1,", "message(first.attempts,"),
+    "attempts-not-counted": lua("next", "lease, t.a + 1, true", "lease, t.a, true"),
     "unpaired-interrupt": method(stopped, "kept", _unpaired),
     "cancel-flag-ignored": method(Turn, "_stop", _keep_nothing),
 }

@@ -45,7 +45,7 @@ async def letters(session: Session) -> list[Letter]:
     return found
 
 
-async def wakeups(session: Session, patience: float = 20.0) -> list[Leftover]:
+async def wakeups(session: Session, patience: float) -> list[Leftover]:
     """What tells workers of messages that are finished, and is not settled in good time.
 
     That a message will come may be said of one that never did; those go later by themselves.

@@ -27,7 +27,10 @@ def _not_too_early(findings: Findings, takeover: Takeover) -> None:
     """
     if takeover.call < 0:
         return
-    op = findings.history.calls[takeover.call].op
+    taker = findings.history.calls[takeover.call]
+    if taker.kind == "resume":  # the attempt before it was parked
+        return
+    op = taker.op
     others = [call for call in findings.by_op[op] if call.call != takeover.call]
     before = [call for call in others if call.attempt == takeover.attempt - 1 and call.granted]
     if any(gave_back(call) for call in before):
