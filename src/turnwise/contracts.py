@@ -268,9 +268,9 @@ class Store(Protocol):
 
         Without a turn_id the open turn is meant; `Cancelled.turn_id` names it, for whoever has to
         send this again. Its worker is woken, and told to `keep` what is finished or to drop it;
-        who asked for dropping wins. So is one that takes the turn over. `force` drops it though
-        its lease stands: its token is finished, and its commit will be *stale*. What a dropped
-        turn had in its journal is gone: to keep that, take the turn over and commit it instead.
+        who asked for dropping wins. So is one that takes the turn over. To `keep` a parked turn is
+        to leave it, as if it were absent. `force` drops it though its lease stands: its token is
+        finished, and its commit will be *stale*. What a dropped turn had in its journal is gone.
         """
 
     async def bury(

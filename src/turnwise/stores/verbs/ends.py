@@ -16,7 +16,7 @@ from turnwise.stores.verbs.history import (
     stale,
     write,
 )
-from turnwise.stores.verbs.lease import drop_turn, excuse, finish, held, leave, remaining
+from turnwise.stores.verbs.lease import drop_turn, excuse, finish, held, leave, remaining, waits
 from turnwise.stores.verbs.queue import hand_over, queued
 from turnwise.stores.verbs.session import READY, NewLetter, Session
 from turnwise.types import Cancelled, Done, Duplicate, Gone, RecordKind, Stale
@@ -92,6 +92,8 @@ class EndVerbs:
 
     def _cancel_open(self, turn: Turn, *, keep: bool, force: bool) -> Cancelled:
         s = self._s
+        if keep and waits(s, turn):
+            return Cancelled("absent", turn.id)
         if turn.state == "running" and remaining(s, turn) > 0:
             s.wake.append((turn.worker, turn.token))
             if not force:

@@ -215,6 +215,8 @@ class Verbs(MessageVerbs, EndVerbs):
         if turn.state == "running":
             s.state.extend_journal([state])
             turn.state, turn.parked = "waiting", len(s.state.journal())
+            if turn.stop == "keep":
+                turn.stop = None
             excuse(s, turn)
             s.expire()
         return done(s)

@@ -235,6 +235,18 @@ class CancelConformance(Suite):
         assert await store.status("s", "t") == Waiting("t", [b"{state}"])
         assert await store.status("s", "other") == Absent()
 
+    async def test_a_turn_that_waits_is_dropped_or_left(self, store: Store) -> None:
+        """Left where it was to keep what it finished, also if it parked after it was asked to."""
+        turn = await begun(store, "s", "t")
+        await store.cancel("s", "t", keep=True)
+        await store.park(*turn.ids, b"{state}")
+        for force in (False, True):
+            answer = await store.cancel("s", "t", keep=True, force=force)
+            assert answer == Cancelled("absent", "t")
+        assert expect(Grant, await asked(store, "s", "t", resume=True)).cancelled is None
+        await store.cancel("s", "t", force=True)
+        assert isinstance(await store.status("s", "t"), Duplicate)
+
     async def test_to_ask_changes_nothing(self, lab: Lab) -> None:
         store = lab.store()
         await begun(store, "s", "t", lease=lab.lease)

@@ -275,6 +275,7 @@ class Model:
             if not turn.parked:
                 turn.journal.append(state)
                 turn.parked, turn.mortal = True, False
+                turn.stop = None if turn.stop == "keep" else turn.stop
                 turn.released += 1
         else:
             assert isinstance(answer, t.Stale)
@@ -370,12 +371,15 @@ class Model:
             assert is_open or queued or turn_id in self.cancelled
             if turn is not None and is_open:
                 assert turn.mortal or turn.parked or force
+                assert not (keep and turn.parked)
                 self._end()
             self.queue = [e for e in self.queue if e.token or e.turn_id != turn_id]
             self.finished.setdefault(turn_id, "cancelled")
             self.cancelled.add(turn_id)
         else:
             assert answer == t.Cancelled("absent", turn_id)
+            if keep and turn is not None and (turn.parked or (turn.resumed and turn.mortal)):
+                return
             assert not is_open
             assert not queued
             assert turn_id not in self.finished

@@ -7,6 +7,7 @@ if not h then return { 'absent' } end
 
 local t = h.t
 if t and t.id == turn_id then
+  if keep and waits(t) then return { 'absent' } end
   if t.s == 'running' and remaining(t) > 0 then
     told = { k = t.k, w = t.w }
     if not force then

@@ -10,6 +10,7 @@ if t and t.s == 'waiting' and t.k == token and t.id == turn_id then return done(
 if not holds(h, turn_id, token) then return stale(h) end
 redis.call('RPUSH', KEY, state)
 t.s, t.y = 'waiting', journal_length(h)
+if t.x == 2 then t.x = nil end
 excuse(h)
 expire(h)
 save(h)
