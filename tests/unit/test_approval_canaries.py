@@ -6,8 +6,9 @@ import agents
 from agents import function_tool
 from agents.testing import function_call
 
-from tests.scripted import agent, calls
-from turnwise.durable.states import asking, context_of
+from tests.scripted import agent, calls, says
+from turnwise.durable.sdk import overhear
+from turnwise.durable.states import asking, context_of, items_of
 
 
 @function_tool(needs_approval=True)
@@ -32,6 +33,30 @@ async def test_a_state_tells_what_waits_inside_and_outside_once() -> None:
         assert [(one.item.name, one.item.call_id) for one in found] == [("pay", "same")] * 3
         assert [one.responses for one in found] == [1, 1, 1]
         assert context_of(state).context == {"user": 1}
+
+
+async def test_a_result_begins_with_the_items_of_the_state_that_it_went_on_from() -> None:
+    cashier = agent(calls("pay"), says("thanks"), tools=[pay])
+    waits = await agents.Runner.run(cashier, "go")
+    state = await agents.RunState.from_json(cashier, waits.to_state().to_json())
+    state.approve(state.get_interruptions()[0])
+    before = items_of(state)
+    result = await agents.Runner.run(cashier, state)
+    assert before
+    assert list(map(id, result.new_items[: len(before)])) == list(map(id, before))
+    assert [item.type for item in result.new_items[len(before) :]] == [
+        "tool_call_output_item",
+        "message_output_item",
+    ]
+
+
+async def test_a_run_s_events_can_be_overheard() -> None:
+    told: list[str] = []
+    result = agents.Runner.run_streamed(agent(says("hello")), "hi")
+    overhear(result, lambda event: told.append(event.type))
+    assert told == []
+    assert [event.type async for event in result.stream_events()] == told
+    assert told
 
 
 async def test_a_state_has_a_context_of_its_own() -> None:

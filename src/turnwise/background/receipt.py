@@ -136,7 +136,9 @@ class Receipt:
 
         Events are JSON objects with a `type`: those of the SDK's stream by their names there
         (`raw_response_event`, `run_item_stream_event`, `agent_updated_stream_event`), and
-        `turn.begun`, `turn.retry`, `turn.finished` (with its `state`). `turn.reset` (its id is
+        `turn.begun`, `turn.retry`, `turn.waiting` (for an approval), `turn.resumed` (what came
+        since it waited is void: a resumption that failed), `turn.finished` (with its `state`).
+        `turn.reset` (its id is
         "") says that all told so far is void: another attempt has begun, or the place `after` is
         gone; everything there is follows.
         """

@@ -20,6 +20,7 @@ from agents import (
 
 from turnwise import hooks
 from turnwise.background import letters
+from turnwise.background.going_on import told_till
 from turnwise.background.message import Message, Unreadable, unpacked
 from turnwise.background.telling import Telling, of_stream
 from turnwise.durable import HoldsTurn, failure_of, install, packed_answer
@@ -199,15 +200,16 @@ class Running:
         )
         await self._streamed(turn, result, telling)
         if result.interruptions:
-            turn.parking = self._parking(turn, result, agent, message)
+            entry = self._parked(turn, result, agent, message)
+            turn.parking = Parking(entry | told_till(telling), len(entry["asks"]))
         else:
             turn.payload = packed_answer(result, agent, message.input, turn.added())
         await end(turn, None, "rollback")
 
-    def _parking(
+    def _parked(
         self, turn: MessageTurn, result: RunResultStreaming, agent: Agent[Any], message: Message
-    ) -> Parking:
-        entry = parked_entry(
+    ) -> dict[str, Any]:
+        return parked_entry(
             result,
             turn.turn_id,
             kept=turn.mark()[0],
@@ -215,7 +217,6 @@ class Running:
             began=began_with(agent, message.input),
             timeout=self.worker.settings.approval_timeout,
         )
-        return Parking(entry, len(entry["asks"]))
 
     async def _streamed(
         self, turn: MessageTurn, result: RunResultStreaming, telling: Telling

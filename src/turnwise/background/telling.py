@@ -40,19 +40,33 @@ def of_stream(event: StreamEvent) -> Told:
 class Telling:
     """One attempt of a turn tells its events, in order; what cannot be told is left out.
 
-    Events are for who watches, so a store that does not take them does not end the turn.
+    Events are for who watches, so a store that does not take them does not end the turn. The first
+    event has the number `first`.
     """
 
-    def __init__(self, worker: Worker, session_id: str, turn_id: str, attempt: int) -> None:
+    def __init__(
+        self, worker: Worker, session_id: str, turn_id: str, attempt: int, first: int = 0
+    ) -> None:
         self._worker = worker
         self._names = session_id, turn_id, attempt
         self._pending: list[bytes] = []
-        self._next = 0
+        self._next = first
         self._is_heard = True
         self._flushing: asyncio.Task[None] | None = None
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """The attempt, and the number of the event that is told next."""
+        return self._names[2], self._next + len(self._pending)
+
     async def tell(self, event: Told) -> None:
         """Tell it soon; waits only while many wait to be told."""
+        self.note(event)
+        if len(self._pending) >= _AT_ONCE and self._flushing is not None:
+            await asyncio.wait({self._flushing})
+
+    def note(self, event: Told) -> None:
+        """Tell it soon, without waiting."""
         try:
             self._pending.append(self._worker.codec.encode(event))
         except EncodeError:  # a model of the application's own may tell what is not JSON
@@ -60,8 +74,6 @@ class Telling:
             return
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._soon(), name="turnwise-events")
-        if len(self._pending) >= _AT_ONCE:
-            await asyncio.wait({self._flushing})
 
     async def end(self, event: Told | None = None, *, last: bool = False) -> None:
         """Tell everything that is left, and `event` behind it. `last`: nothing will follow."""

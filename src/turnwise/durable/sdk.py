@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from agents import (
     Agent,
@@ -18,6 +18,7 @@ from agents import (
     RunItem,
     RunResultStreaming,
     RunState,
+    StreamEvent,
     Usage,
 )
 from agents.agent_output import AgentOutputSchemaBase
@@ -63,6 +64,7 @@ __all__ = [
     "normalized",
     "output_item",
     "output_schema",
+    "overhear",
     "raw_usage_of",
     "runs_in_thread",
     "set_default_agent_runner",
@@ -128,9 +130,25 @@ def described(agent: Agent[Any], call: Any) -> dict[str, Any]:
     return {}
 
 
-def put_events(items: list[RunItem], queue: asyncio.Queue[Any]) -> None:
-    """The events that a stream gives for new items."""
+def put_events(items: list[RunItem], queue: Any) -> None:
+    """The events that a stream gives for new items; of the queue only `put_nowait` is used."""
     stream_step_items_to_queue(items, queue)
+
+
+def overhear(result: RunResultStreaming, told: Callable[[StreamEvent], object]) -> None:
+    """Have each event told as the run makes it, read or not. To be called before the run starts."""
+    result._event_queue = _Overheard(told)
+
+
+class _Overheard(asyncio.Queue[Any]):
+    def __init__(self, told: Callable[[StreamEvent], object]) -> None:
+        super().__init__()
+        self._told = told
+
+    def put_nowait(self, item: Any) -> None:
+        if isinstance(item, get_args(StreamEvent)):
+            self._told(item)
+        super().put_nowait(item)
 
 
 def output_schema(tool: FunctionTool) -> dict[str, Any]:

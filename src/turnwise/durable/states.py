@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from agents import RunState
+from agents import RunItem, RunState
 from agents.agent_tool_state import peek_agent_tool_run_result
 from agents.items import ToolApprovalItem
 from agents.run_internal.run_steps import NextStepInterruption
@@ -50,6 +50,11 @@ def asking(state: State, path: tuple[str, ...] = ()) -> list[Asking]:
 def context_of(state: State) -> Any:
     """The run's own context wrapper."""
     return state._context
+
+
+def items_of(state: State) -> list[RunItem]:
+    """What the run has made so far: the very objects that its result will begin with."""
+    return list(state._session_items)
 
 
 def _interruptions(state: State) -> list[ToolApprovalItem]:

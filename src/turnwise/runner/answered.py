@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from agents import Agent, RunConfig, RunResult, RunResultStreaming, SessionSettings
+from agents import (
+    Agent,
+    RunConfig,
+    RunResult,
+    RunResultStreaming,
+    RunState,
+    SessionSettings,
+    StreamEvent,
+)
 
+from turnwise.background import GoingOn
 from turnwise.durable import Retelling, packed_answer
 from turnwise.durable.parked import began_with, packed_resumed, parked_entry
+from turnwise.durable.sdk import overhear
 from turnwise.errors import AlreadyCommitted
 from turnwise.pairs import paired
 from turnwise.session import Session, effective_limit
@@ -28,6 +39,8 @@ class Answering:
     run_config: RunConfig | Mapping[str, Any] | None = None
     began: tuple[str, str] | None = None
     """What the turn began with, if that was another run, which was parked."""
+    going_on: GoingOn | None = None
+    """Whom a turn that was parked tells that it goes on."""
 
     def keep(self, turn: Turn, result: RunResult | RunResultStreaming) -> None:
         """Let the turn's record hold what a second answer needs; nobody else knows a minted id.
@@ -59,7 +72,23 @@ class Answering:
             began=self.began or began_with(self.agent, self.input),
             timeout=self.session.worker.settings.approval_timeout,
         )
-        return Parking(entry, len(entry["asks"]))
+        told = {} if self.going_on is None else self.going_on.waiting()
+        return Parking(entry | told, len(entry["asks"]))
+
+    @asynccontextmanager
+    async def ending(self, error: BaseException | None = None) -> AsyncIterator[None]:
+        """The block in which the turn ends, after this error if there was one."""
+        async with nullcontext() if self.going_on is None else self.going_on.ending(error):
+            yield
+
+    def overhear(self, result: RunResultStreaming) -> None:
+        """Tell what a run that goes on streams, if its turn is one that tells."""
+        if self.going_on is not None or isinstance(self.input, RunState):
+            overhear(result, self._tell)
+
+    def _tell(self, event: StreamEvent) -> None:
+        if self.going_on is not None:
+            self.going_on.put_nowait(event)
 
     @property
     def _limit(self) -> int | None:

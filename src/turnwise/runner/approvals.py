@@ -9,8 +9,10 @@ from typing import Any
 import agents
 from agents import Agent, RunResult, RunResultStreaming, RunState
 
+from turnwise.background import GoingOn
 from turnwise.durable import install
 from turnwise.durable.parked import Decisions, Parked, calls_that_wait, parked_in, parked_now
+from turnwise.durable.states import items_of
 from turnwise.errors import (
     AlreadyCommitted,
     NothingPending,
@@ -41,11 +43,15 @@ class Resumption:
     async def run(self, state_of: GetState) -> RunResult:
         """Go on to the end, or to the next approval."""
         turn = await self.begin()
-        async with block(turn, "rollback"):
+        going_on = GoingOn(self.session.worker, turn)
+        async with going_on.ending(), block(turn, "rollback"):
             parked, state = await self.restored(turn, state_of)
+            await going_on.begin(parked.entry)
+            before = items_of(state)
             held = TurnSession(turn, self.session.session_settings, shared=False)
             result = await agents.Runner.run(self.agent, state, session=held, **self.options)
-            self.answering(turn, parked).keep(turn, result)
+            going_on.tell_items(result.new_items, before)
+            self.answering(turn, parked, going_on).keep(turn, result)
         return result
 
     async def stream(self, state_of: GetState, idle_timeout: float | None) -> RunResultStreaming:
@@ -53,6 +59,8 @@ class Resumption:
         turn = await self.begin()
         try:
             parked, state = await self.restored(turn, state_of)
+            going_on = GoingOn(self.session.worker, turn)
+            await going_on.begin(parked.entry)
         except BaseException as error:
             await end(turn, error, "rollback")
             raise
@@ -65,7 +73,7 @@ class Resumption:
             session_id=self.session_id,
             on_error="rollback",
             idle_timeout=idle_timeout,
-            answering=self.answering(turn, parked),
+            answering=self.answering(turn, parked, going_on),
             turn=turn,
         )
 
@@ -111,6 +119,8 @@ class Resumption:
         turn = await self.begin()
         try:
             parked, _ = await self.restored(turn, self.own(state))
+            answering.going_on = GoingOn(self.session.worker, turn)
+            await answering.going_on.begin(parked.entry)
         except BaseException as error:
             await end(turn, error, "rollback")
             raise
@@ -124,7 +134,7 @@ class Resumption:
             raise NothingPending("nothing waits for an approval", session_id=self.session_id)
         return found.open_turn.turn_id
 
-    def answering(self, turn: Turn, parked: Parked) -> Answering:
+    def answering(self, turn: Turn, parked: Parked, going_on: GoingOn) -> Answering:
         return Answering(
             self.session,
             self.session_id,
@@ -133,6 +143,7 @@ class Resumption:
             "",
             self.options.get("run_config"),
             began=parked.began,
+            going_on=going_on,
         )
 
     def decided(self, new: Decisions) -> GetState:

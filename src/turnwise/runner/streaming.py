@@ -42,6 +42,7 @@ def streamed(
         opening.adopt(turn)
     result = run(opening)
     result.__class__ = TurnResultStreaming
+    answering.overhear(result)
     turned = cast(TurnResultStreaming, result)
     turned._turn_end = TurnEnd(turned, opening, on_error, idle_timeout, answering)
     return turned
@@ -167,7 +168,8 @@ class TurnEnd:
         if turn is not None:
             if error is None and ours is None:
                 self._answering.keep(turn, self._result)
-            await end(turn, error or ours, self._on_error, given_up=self.cancelled)
+            async with self._answering.ending(error or ours):
+                await end(turn, error or ours, self._on_error, given_up=self.cancelled)
         elif isinstance(error, AlreadyCommitted):
             self.again = await self._answering.again(error)
             self.again.fill(self._result)

@@ -1,0 +1,138 @@
+"""What a background turn tells after an approval: the same stream goes on, to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agents import RunState
+
+from tests.integration.approval_lab import Clerk, asks
+from tests.integration.background_lab import state
+from tests.integration.stores import Sessions, sessions_on
+from tests.scripted import says
+from turnwise import Runner
+from turnwise.background import Receipt
+from turnwise.durable.parked import parked_now
+from turnwise.session import Session
+
+Told = list[tuple[str, dict[str, Any]]]
+
+
+@pytest.fixture(params=["memory", "sqlite", "valkey"])
+async def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Sessions]:
+    async with sessions_on(request.param, tmp_path) as made:
+        yield made
+
+
+class Follower:
+    """Somebody who follows a turn's events from another process, to their end."""
+
+    def __init__(self, receipt: Receipt) -> None:
+        self.told: Told = []
+        self._task = asyncio.create_task(self._follow(receipt))
+
+    async def _follow(self, receipt: Receipt) -> None:
+        async for event in receipt.events():
+            self.told.append(event)
+
+    async def ended(self) -> list[str]:
+        """What it was told: the names of a run's items, and the turn's own events."""
+        await asyncio.wait_for(self._task, 30)
+        return outline(self.told)
+
+
+def outline(told: Told) -> list[str]:
+    events = [event for _, event in told if not event["type"].startswith(("raw_", "agent_"))]
+    return [str(event.get("name", event["type"])) for event in events]
+
+
+TILL_IT_WAITS = ["turn.begun", "tool_called", "tool_output", "tool_called", "turn.waiting"]
+TO_THE_END = ["turn.resumed", "tool_output", "message_output_created", "turn.finished"]
+
+
+async def waiting(sessions: Sessions, clerk: Clerk, *names: str) -> tuple[Session, Follower, str]:
+    """A message's turn that waits, who follows it, and the id of what it asks for."""
+    session = sessions.worker(session_id="s")
+    receipt = await session.submit("s", "go", agent="clerk", turn_id="t")
+    follower = Follower(sessions.worker().receipt("s", "t"))
+    await session.drain("s", clerk.agent(asks("look"), asks(*names)))
+    await state(receipt, "waiting")
+    asked = await session.pending()
+    return session, follower, asked[0].id
+
+
+async def resume(streamed: bool, agent: Any, session: Session, *ids: str) -> None:
+    if not streamed:
+        await Runner.resume(agent, session=session, approve=ids)
+        return
+    result = await Runner.resume_streamed(agent, session=session, approve=ids)
+    async for _ in result.stream_events():
+        pass
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_who_follows_sees_it_wait_go_on_and_end(sessions: Sessions, streamed: bool) -> None:
+    clerk = Clerk()
+    _, follower, asked = await waiting(sessions, clerk, "pay")
+    await resume(streamed, clerk.agent(says("paid")), sessions.worker(session_id="s"), asked)
+    assert await follower.ended() == TILL_IT_WAITS + TO_THE_END
+    assert follower.told[-1][1]["state"] == "committed"
+    receipt = sessions.worker().receipt("s", "t")
+    assert [event async for event in receipt.events()] == follower.told
+    place, _ = follower.told[-3]
+    assert [event async for event in receipt.events(after=place)] == follower.told[-2:]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_it_may_wait_again_and_again(sessions: Sessions, streamed: bool) -> None:
+    clerk = Clerk()
+    session, follower, asked = await waiting(sessions, clerk, "pay")
+    await resume(streamed, clerk.agent(asks("send")), session, asked)
+    (again,) = await session.pending()
+    there = sessions.worker(session_id="s")
+    await resume(not streamed, clerk.agent(says("sent")), there, again.id)
+    between = ["turn.resumed", "tool_output", "tool_called", "turn.waiting"]
+    assert await follower.ended() == TILL_IT_WAITS + between + TO_THE_END
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_resumption_that_fails_is_told_and_the_next_begins_behind_it(
+    sessions: Sessions, streamed: bool
+) -> None:
+    clerk = Clerk()
+    session, follower, asked = await waiting(sessions, clerk, "pay")
+    with pytest.raises(RuntimeError):
+        await resume(streamed, clerk.agent(RuntimeError("no model")), session, asked)
+    await resume(streamed, clerk.agent(says("paid")), sessions.worker(session_id="s"))
+    told = await follower.ended()
+    assert told[-4:] == TO_THE_END
+    failed = told[len(TILL_IT_WAITS) : -4]
+    assert (failed[0], failed[-1]) == ("turn.resumed", "turn.retry")
+    assert clerk.ran["pay"] == 1
+
+
+async def test_a_stream_that_nobody_reads_is_told(sessions: Sessions) -> None:
+    clerk = Clerk()
+    _, follower, asked = await waiting(sessions, clerk, "pay")
+    there = sessions.worker(session_id="s")
+    unread = await Runner.resume_streamed(clerk.agent(says("p")), session=there, approve=[asked])
+    assert await follower.ended() == TILL_IT_WAITS + TO_THE_END
+    assert unread.final_output == "p"
+
+
+async def test_the_sdk_s_own_way_of_resuming_is_told(sessions: Sessions) -> None:
+    clerk = Clerk()
+    session, follower, _ = await waiting(sessions, clerk, "pay")
+    helper = clerk.agent(says("paid"))
+    parked = await parked_now(session.worker.store, session.worker.codec, "s")
+    assert parked is not None
+    own: RunState[Any] = await RunState.from_json(helper, parked.entry["state"])
+    own.approve(own.get_interruptions()[0])
+    result = Runner.run_streamed(helper, own, session=sessions.worker(session_id="s"))
+    async for _ in result.stream_events():
+        pass
+    assert (await follower.ended())[-4:] == TO_THE_END
