@@ -14,13 +14,14 @@ from agents.memory.session_settings import SessionSettings, coerce_session_setti
 
 from turnwise import background
 from turnwise.background import Agents, DeadLetter, Policy, Receipt, Running, Status
-from turnwise.durable import install
+from turnwise.durable import BlockRuns, install
 from turnwise.durable.parked import parked_now
 from turnwise.errors import InvalidTTL, UnboundSession
 from turnwise.turns import (
     GRACE,
     Busyness,
     OnError,
+    Parking,
     Turn,
     Worker,
     block,
@@ -42,10 +43,18 @@ class TurnSession:
     run loop needs it so.
     """
 
-    def __init__(self, turn: Turn, settings: SessionSettings | None, *, shared: bool) -> None:
+    def __init__(
+        self,
+        turn: Turn,
+        settings: SessionSettings | None,
+        *,
+        shared: bool,
+        runs: BlockRuns | None = None,
+    ) -> None:
         self.session_id = turn.session_id
         self.session_settings = settings
         self.turn = turn
+        self.runs: BlockRuns | None = runs
         self._shared = shared
 
     @property
@@ -70,13 +79,20 @@ class TurnSession:
         return cast(Items, await self.turn.items(last, shared=self._shared))
 
     async def add_items(self, items: Items) -> None:
+        self._check()
         await self.turn.add(cast(list[dict[str, Any]], items))
 
     async def pop_item(self) -> TResponseInputItem | None:
+        self._check()
         return cast(TResponseInputItem | None, await self.turn.pop())
 
     async def clear_session(self) -> None:
+        self._check()
         await self.turn.clear()
+
+    def _check(self) -> None:
+        if self.runs is not None:
+            self.runs.check()
 
 
 class Session:
@@ -163,7 +179,8 @@ class Session:
         for as long as it takes; the block is this process's, so its place goes with it: what is to
         outlive the process is left with `submit`, or with `Runner.run`. `on_error="keep"`
         commits on an exception what was added until then. `shared` hands out the cache's own items,
-        which must not be changed.
+        which must not be changed. If the last run of `agents.Runner` with the turn as its session
+        waits for approvals, the turn does from the end of the block on: see `pending`.
 
         Raises SessionBusy, BusyTimeout, QueueFull, SessionWaiting; AlreadyCommitted,
         TurnDiscarded, TurnCancelled if the turn_id is finished; LeaseLost, HistoryChanged,
@@ -173,8 +190,11 @@ class Session:
         check_on_error(session_id, on_error)
         install()
         begun = await self.worker.begin(session_id, turn_id, busy=busy, timeout=timeout)
+        runs = BlockRuns(begun, self.worker.settings.approval_timeout)
         async with block(begun, on_error):
-            yield TurnSession(begun, self.session_settings, shared=shared)
+            yield TurnSession(begun, self.session_settings, shared=shared, runs=runs)
+            if (entry := runs.entry()) is not None:
+                begun.parking = Parking(entry, len(entry["asks"]))
 
     # Background turns.
 

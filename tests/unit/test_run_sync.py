@@ -43,6 +43,26 @@ def test_without_a_session_it_is_the_sdks(loop: asyncio.AbstractEventLoop) -> No
     assert Runner.run_sync(agent(says("hello")), "hi").final_output == "hello"
 
 
+def test_a_turn_that_waits_is_resumed(loop: asyncio.AbstractEventLoop, tmp_path: Path) -> None:
+    @function_tool(needs_approval=True)
+    def pay() -> str:
+        return "paid"
+
+    session = SQLiteSession(tmp_path / "s.db", session_id="s")
+    helper = agent(calls("pay"), says("done"), tools=[pay])
+    assert len(Runner.run_sync(helper, "go", session=session).interruptions) == 1
+    (asked,) = loop.run_until_complete(session.pending())
+    result = Runner.resume_sync(helper, session=session, approve=[asked.id])
+    assert result.final_output == "done"
+    assert loop.run_until_complete(session.pending()) == []
+    loop.run_until_complete(session.aclose())
+
+
+async def test_a_resume_is_refused_where_a_loop_runs() -> None:
+    with pytest.raises(UsageError, match=r"await Runner\.resume"):
+        Runner.resume_sync(agent(), session=MemorySession(session_id="s"))
+
+
 async def test_it_is_refused_where_a_loop_runs() -> None:
     with pytest.raises(UsageError, match=r"await Runner\.run"):
         Runner.run_sync(agent(), "hi", session=MemorySession(session_id="s"))

@@ -1,6 +1,7 @@
 """Durable runs: what a run finished before its worker died is not done again."""
 
 from turnwise.durable.answer import answer_differs, packed_answer
+from turnwise.durable.block import BlockRuns
 from turnwise.durable.keys import idempotency_key, repeatable
 from turnwise.durable.responses import dumped
 from turnwise.durable.retelling import Retelling
@@ -9,6 +10,7 @@ from turnwise.durable.sdk import failure_of
 from turnwise.durable.turn import DurableTurn, HoldsTurn
 
 __all__ = [
+    "BlockRuns",
     "DurableTurn",
     "HoldsTurn",
     "Retelling",

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from turnwise.durable.failures import passing
 from turnwise.durable.replay import RESUMED, Entry, Replay, replay_of
-from turnwise.durable.turn import DurableTurn, HoldsTurn, Path
+from turnwise.durable.turn import DurableTurn, HoldsTurn, Path, Runs
 from turnwise.errors import TurnwiseError
 
 _SHAPES = 64
@@ -36,7 +36,8 @@ class Run:
     """One run of agents in a turn.
 
     `agent` is the one at work, `responses` how many the models gave it, `original` the run config
-    as it was given, for the runs inside, `task` the one that runs it.
+    as it was given, for the runs inside, `task` the one that runs it. `siblings` is told of
+    the runs that follow each other in a block of the application's.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Run:
         self.agent = agent
         self.streamed = streamed
         self.original: Any = None
+        self.siblings: Runs | None = None
         self.responses = 0
         self.is_known = False
         self.is_over = False

@@ -52,6 +52,8 @@ class DurableRunner(sdk.AgentRunner):
                     run.begin_again(_first(starting_agent, input))
                 else:
                     run.results.append(result)
+                    if run.siblings is not None:
+                        run.siblings.ends(starting_agent, input, result)
                     return result
         finally:
             run.is_over = True
@@ -73,6 +75,8 @@ class DurableRunner(sdk.AgentRunner):
             result = self._inner.run_streamed(starting_agent, input, **prepared.options)
         run.task = result.run_loop_task
         run.results.append(result)
+        if run.siblings is not None:
+            run.siblings.ends(starting_agent, input, result)
         prepared.close_after(result)
         return result
 
@@ -92,6 +96,9 @@ def _run(agent: Agent[Any], input: Any, options: dict[str, Any], *, streamed: bo
     run = Run(holder, place, _first(agent, input), input, streamed=streamed)
     if isinstance(place, Call):
         place.inside.append(run)
+    if place is None and holder.runs is not None:
+        run.siblings = holder.runs
+        run.siblings.begins(input)
     run.begin()
     return run
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from agents import Agent
+
 from turnwise.errors import TurnError
 
 Path = tuple[Any, ...]
@@ -50,9 +52,22 @@ class DurableTurn(Protocol):
         """Let the turn hold again what it held then."""
 
 
+class Runs(Protocol):
+    """Who sees to it that a turn waits for approvals if the last of its runs does."""
+
+    def begins(self, input: object) -> None:
+        """A run begins. Raises UsageError if the turn waits for something else."""
+
+    def ends(self, agent: Agent[Any], input: object, result: Any) -> None:
+        """It has ended, or will when its stream is over."""
+
+
 @runtime_checkable
 class HoldsTurn(Protocol):
     """A session of the SDK whose runs are to be durable. None: its turn has not begun yet."""
+
+    runs: Runs | None
+    """To be told of them; None where somebody else sees to what they end with."""
 
     @property
     def durable_turn(self) -> DurableTurn | None:

@@ -24,7 +24,10 @@ def run_until_complete(work: Coroutine[Any, Any, T]) -> T:
         loop = _loop_of_this_thread()
     else:
         work.close()
-        raise UsageError("run_sync was called where an event loop runs: use `await Runner.run`")
+        raise UsageError(
+            "run_sync or resume_sync was called where an event loop runs: use `await Runner.run` "
+            "or `await Runner.resume`"
+        )
     task = loop.create_task(work)
     try:
         return loop.run_until_complete(task)

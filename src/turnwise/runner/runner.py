@@ -153,6 +153,11 @@ class Runner:
         return await resumption.stream(resumption.decided(decisions), stream_idle_timeout)
 
     @classmethod
+    def resume_sync(cls, agent: Agent[TContext], *, session: Session, **options: Any) -> RunResult:
+        """Like `resume`, for code without an event loop; it takes the same arguments."""
+        return run_until_complete(cls.resume(agent, session=session, **options))
+
+    @classmethod
     def run_sync(
         cls,
         starting_agent: Agent[TContext],

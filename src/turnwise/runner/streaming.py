@@ -60,6 +60,7 @@ class OpeningSession:
         self.session_id = session_id
         self.session_settings = session.session_settings
         self.turn: Turn | None = None
+        self.runs = None
         self.on_lost: Callable[[], object] = lambda: None
         self._begin = begin
         self._opened: TurnSession | None = None
