@@ -106,7 +106,12 @@ class Subscription:
         self._channels = {name: c for name, c in self._channels.items() if c.listeners}
 
     def _start(self) -> None:
-        if self._reader is None or self._reader.done():
+        reader = self._reader
+        if reader is not None and not reader.done() and not reader.get_loop().is_running():
+            self._pubsub, reader = None, None  # it hears nothing: `run_sync` left its loop
+            for channel in self._channels.values():
+                channel.fall()
+        if reader is None or reader.done():
             self._reader = asyncio.create_task(self._listen(), name="turnwise-wake")
 
     def _join(self, name: str) -> None:
@@ -121,7 +126,7 @@ class Subscription:
             await pubsub.subscribe(name)
 
     async def _listen(self) -> None:
-        while self._channels:
+        while self._channels and not self._is_superseded():
             try:
                 await self._listen_once()
             except Exception as error:
@@ -151,7 +156,7 @@ class Subscription:
             if missed := [name for name in self._channels if name not in known]:
                 await pubsub.subscribe(*missed)
             looked = time.monotonic()
-            while self._channels:
+            while self._channels and not self._is_superseded():
                 message = await pubsub.get_message(timeout=_LINGER)
                 if message is not None:
                     self._hear(message)
@@ -160,11 +165,16 @@ class Subscription:
                     if dropped := self._drop_unwanted():
                         await pubsub.unsubscribe(*dropped)
         finally:
-            self._pubsub = None
-            for channel in self._channels.values():
-                channel.fall()
+            if not self._is_superseded():
+                self._pubsub = None
+                for channel in self._channels.values():
+                    channel.fall()
             await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
             await client.aclose()
+
+    def _is_superseded(self) -> bool:
+        """Whether another event loop's task hears by now what this one did."""
+        return self._reader not in (None, asyncio.current_task())
 
     def _drop_unwanted(self) -> list[str]:
         dropped = [name for name, channel in self._channels.items() if not channel.is_wanted]
