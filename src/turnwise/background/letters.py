@@ -13,9 +13,9 @@ from turnwise.background import message as messages
 from turnwise.background.enqueue import enqueue
 from turnwise.background.message import Message, Unreadable
 from turnwise.codec import DecodeError
-from turnwise.durable.parked import parked_now
+from turnwise.durable.parked import Parked, parked_in, parked_now
 from turnwise.errors import NewerFormat, NotASession, NothingPending, UsageError
-from turnwise.turns import Worker, mint, settled
+from turnwise.turns import Worker, mint, settled, to_the_end
 from turnwise.types import Duplicate, Grant, Letter
 
 _PAGE = 100
@@ -147,19 +147,43 @@ async def drop(worker: Worker, letter: DeadLetter | str) -> None:
 
 
 async def _buried(worker: Worker, letter: DeadLetter) -> DeadLetter:
-    """The session goes on, and the message at which it was stopped is a dead letter like others."""
+    """The session goes on, and the message at which it was stopped is a dead letter like others.
+
+    Raises UsageError if it does not wait by this letter now: it was retried since, say, and waits
+    for an approval, or was stopped anew.
+    """
+    if await stopped(worker, letter.session_id) != letter:
+        raise _not_stopped(letter)
     token, lease = mint(), math.ceil(worker.settings.lease * 1000)
     names, store = (letter.session_id, letter.turn_id), worker.store
     begin = partial(store.begin, *names, token, lease, worker=worker.name, resume=True)
     grant = await settled(begin)
     if not isinstance(grant, Grant):
-        raise UsageError(f"session {letter.session_id!r} is not stopped any more; list again")
+        raise _not_stopped(letter)
+    if _at(parked_in(*names, worker.codec.decode_many(grant.journal))) != _of(letter):
+        await to_the_end(store.release(*names, token))  # it waits again for what it waited for
+        raise _not_stopped(letter)
     await settled(partial(store.bury, *names, token, letter.content))
     status = await store.status(*names)
     worker.reader.cache.drop(letter.session_id)
     if not isinstance(status, Duplicate) or status.record is None:
-        raise UsageError(f"session {letter.session_id!r} is not stopped any more; list again")
+        raise _not_stopped(letter)
     return replace(letter, id=status.record.payload.decode(), state="dead")
+
+
+def _at(parked: Parked) -> tuple[object, object]:
+    """The letter by which a turn waits, and since when."""
+    return parked.entry.get("letter"), parked.entry.get("at")
+
+
+def _of(letter: DeadLetter) -> tuple[object, object]:
+    return letter.content.hex(), round(letter.at * 1000)
+
+
+def _not_stopped(letter: DeadLetter) -> UsageError:
+    return UsageError(
+        f"session {letter.session_id!r} is not stopped at this letter any more; list again"
+    )
 
 
 async def _known(worker: Worker, letter: DeadLetter | str) -> DeadLetter:

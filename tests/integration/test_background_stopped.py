@@ -1,0 +1,96 @@
+"""A letter of a stopped session that is out of date ends no turn but the one it tells of."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.approval_lab import Clerk, asks
+from tests.integration.background_lab import echo
+from tests.integration.stores import Sessions, sessions_on
+from tests.scripted import says
+from turnwise import Runner
+from turnwise.background import DeadLetter, Policy, letters
+from turnwise.errors import UsageError
+from turnwise.session import Session
+
+STOP = Policy(max_attempts=1, on_dead="stop")
+
+
+@pytest.fixture(params=["memory", "sqlite", "valkey"])
+async def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Sessions]:
+    async with sessions_on(request.param, tmp_path) as made:
+        yield made
+
+
+async def fail(message: str) -> None:
+    raise RuntimeError("no such thing")
+
+
+async def stopped(session: Session) -> DeadLetter:
+    await session.submit("s", "go", agent="clerk", turn_id="t")
+    await session.drain("s", [echo(fail, name="clerk")], STOP)
+    (letter,) = [letter async for letter in session.stopped()]
+    return letter
+
+
+async def act(session: Session, name: str, letter: DeadLetter) -> None:
+    await (session.drop if name == "drop" else session.retry)(letter)
+
+
+@pytest.mark.parametrize("name", ["drop", "retry"])
+async def test_a_turn_that_waits_for_an_approval_by_now_goes_on_waiting(
+    sessions: Sessions, name: str
+) -> None:
+    session, clerk = sessions.worker(), Clerk()
+    letter = await stopped(session)
+    await session.retry(letter)
+    await session.drain("s", clerk.agent(asks("look"), asks("pay")), STOP)
+    (asked,) = await session.pending("s")
+    with pytest.raises(UsageError, match="not stopped at this letter"):
+        await act(sessions.worker(), name, letter)
+    there = sessions.worker(session_id="s")
+    result = await Runner.resume(clerk.agent(says("paid")), session=there, approve=[asked.id])
+    assert result.final_output == "paid"
+
+
+@pytest.mark.parametrize("name", ["drop", "retry"])
+async def test_a_turn_that_begins_to_wait_in_between_goes_on_waiting(
+    sessions: Sessions, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was stopped still when it was looked at, and is another one's when it is taken."""
+    session, clerk = sessions.worker(), Clerk()
+    letter = await stopped(session)
+    await session.retry(letter)
+    await session.drain("s", clerk.agent(asks("look"), asks("pay")), STOP)
+    (asked,) = await session.pending("s")
+
+    async def looked_before(worker: Any, session_id: str) -> DeadLetter:
+        return letter
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr(letters, "stopped", looked_before)
+        with pytest.raises(UsageError, match="not stopped at this letter"):
+            await act(sessions.worker(), name, letter)
+    assert await session.pending("s") == [asked]
+    there = sessions.worker(session_id="s")
+    result = await Runner.resume(clerk.agent(says("paid")), session=there, approve=[asked.id])
+    assert result.final_output == "paid"
+
+
+async def test_a_session_that_was_stopped_anew_is_not_freed_by_the_letter_before(
+    sessions: Sessions,
+) -> None:
+    session = sessions.worker()
+    first = await stopped(session)
+    await session.retry(first)
+    await session.drain("s", [echo(fail, name="clerk")], STOP)
+    with pytest.raises(UsageError, match="not stopped at this letter"):
+        await session.drop(first)
+    (second,) = [letter async for letter in session.stopped()]
+    assert second.attempts == 2
+    await session.drop(second)
+    assert [letter async for letter in session.stopped()] == []
