@@ -191,11 +191,19 @@ direct = st.builds(
     end=st.sampled_from(ENDS),
     base=st.sampled_from(["granted", "read before"]),
 )
+heirs = st.builds(
+    clients.Work, entries=st.integers(0, 2), end=st.sampled_from(["commit", "abort", "release"])
+)
 queued = st.builds(
     clients.Work, entries=st.integers(0, 2), end=st.sampled_from([*ENDS, "fail", "bury"])
 )
 turns = st.builds(clients.Turn, turn_ids, direct, waits=st.booleans())
 changes = st.builds(clients.Change, st.sampled_from(["append", "pop", "clear", "replace"]))
+based: st.SearchStrategy[Task] = st.one_of(
+    st.builds(clients.Turn, turn_ids, st.just(clients.Work(base="read before"))),
+    st.builds(clients.Change, st.sampled_from(["pop", "replace"])),
+)
+"""What may only be done to the history that was read."""
 submits = st.builds(clients.Submit, st.sampled_from(MESSAGES), st.sampled_from([b"one", b"two"]))
 workers = st.builds(clients.Worker, queued)
 operators = st.sampled_from(
@@ -221,8 +229,13 @@ tasks: st.SearchStrategy[Task] = st.one_of(
     operators,
 )
 who = st.integers(0, CLIENTS - 1)
-some = st.sampled_from([1, 2, 2, 3, 9])
+another = st.integers(1, CLIENTS - 1)
+"""How many clients further on."""
+ALL = 9
+some = st.sampled_from([1, 2, 2, 3, ALL])
 """Calls that a client makes in one go; nine are all of most tasks."""
+begun = st.sampled_from([2, 2, 3, ALL])
+"""As many as it takes until a turn is open, at the least."""
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -270,6 +283,36 @@ class StoreMachine(RuleBasedStateMachine):
             self.start(by, task, steps)
             self.go(number, ghost)
 
+    @rule(number=who, heir=another, ghost=direct, work=heirs, calls=st.integers(2, 4), steps=begun)
+    def ghost(
+        self,
+        number: int,
+        heir: int,
+        ghost: clients.Work,
+        work: clients.Work,
+        calls: int,
+        steps: int,
+    ) -> None:
+        """A client outlives its lease, and goes on exactly when its turn has a successor."""
+        turn_id = self.world.new("turn")
+        self.start(number, clients.Turn(turn_id, ghost), calls)
+        self.wait(1)
+        self.start((number + heir) % CLIENTS, clients.Turn(turn_id, work), steps)
+        self.go(number, ALL)
+
+    @rule(number=who, other=another, task=based, change=changes)
+    def moved(self, number: int, other: int, task: Task, change: clients.Change) -> None:
+        """The history changes after a client has read it."""
+        self.start(number, task, 1)
+        self.start((number + other) % CLIENTS, change, ALL)
+        self.go(number, ALL)
+
+    @rule(number=who, other=another, task=submits, worker=workers)
+    def answered(self, number: int, other: int, task: Task, worker: Task) -> None:
+        """A message is sent, answered, and sent again."""
+        for client, does in ((number, task), (number + other, worker), (number, task)):
+            self.start(client % CLIENTS, does, ALL)
+
     @rule(number=who, on_its_way=st.booleans())
     def crash(self, number: int, on_its_way: bool) -> None:
         """Its next call may have left it already: then it can arrive later, as a resend."""
@@ -284,10 +327,23 @@ class StoreMachine(RuleBasedStateMachine):
         """A call of whomever arrives again, `back` calls later."""
         sent = self.world.sent
         if back < len(sent):
-            client = self.clients[number]
-            client.store = client.store or self.world.lab.store()
-            call = sent[len(sent) - 1 - back]
-            self.world.run(self.world.send("again", client.store, call))
+            self._again(number, sent[len(sent) - 1 - back])
+
+    def _again(self, number: int, call: Call) -> None:
+        client = self.clients[number]
+        client.store = client.store or self.world.lab.store()
+        self.world.run(self.world.send("again", client.store, call))
+
+    @rule(number=who, other=another, change=changes, then=st.none() | changes)
+    def lost(
+        self, number: int, other: int, change: clients.Change, then: clients.Change | None
+    ) -> None:
+        """The reply to a change is lost; it is made again, of a history that may have moved on."""
+        self.start(number, change, ALL)
+        call = self.world.sent[-1]
+        if then is not None:
+            self.start((number + other) % CLIENTS, then, ALL)
+        self._again(number, call)
 
     @rule(leases=st.sampled_from([1, 3]))
     def wait(self, leases: int) -> None:
