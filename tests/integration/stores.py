@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from turnwise import MemorySession, RedisSession, SQLiteSession
 from turnwise.session import Session
@@ -48,6 +49,19 @@ async def sessions_on(kind: str, directory: Path) -> AsyncIterator[Sessions]:
         sessions = Sessions(await _maker(kind, directory, stack))
         stack.push_async_callback(sessions.aclose)
         yield sessions
+
+
+def sessions_of(kinds: list[str]) -> Any:
+    """The fixture `sessions` of a module: of one store of each kind, for all of its tests."""
+
+    @pytest_asyncio.fixture(scope="module", loop_scope="module", params=kinds)
+    async def sessions(
+        request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    ) -> AsyncIterator[Sessions]:
+        async with sessions_on(request.param, tmp_path_factory.mktemp("stores")) as made:
+            yield made
+
+    return sessions
 
 
 async def _maker(kind: str, directory: Path, stack: AsyncExitStack) -> Callable[..., Session]:

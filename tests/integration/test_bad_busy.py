@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from redis.asyncio import BlockingConnectionPool, Redis
 
 from tests.integration.bad_days import (
@@ -32,46 +30,15 @@ from turnwise.testing.servers import ValkeyServer
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server() -> AsyncIterator[ValkeyServer]:
-    async with ValkeyServer() as server:
-        yield server
-
-
-@pytest.fixture(params=["memory", "sqlite", "valkey"])
-def kind(request: pytest.FixtureRequest) -> str:
-    named: str = request.param
-    return named
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def session(server: ValkeyServer, tmp_path: Path, kind: str) -> AsyncIterator[AnySession]:
-    async with session_on(kind, tmp_path, server, worker="one") as session:
-        yield session
-    assert not other_tasks()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def other(
-    session: AnySession, server: ValkeyServer, tmp_path: Path, kind: str
-) -> AsyncIterator[AnySession]:
-    """Another worker on the same store; memory has but one."""
-    if kind == "memory":
-        yield session
-        return
-    async with session_on(kind, tmp_path, server, worker="two") as another:
-        yield another
-
-
-async def test_waiting_too_long(session: AnySession, other: AnySession) -> None:
+async def test_waiting_too_long(session: AnySession, another: AnySession) -> None:
     async with session.turn("user-1", turn_id="long") as turn:
         await turn.add_items([message("one")])
         pattern = r"session 'user-1': after 0.1 s of waiting turn 'long' of worker 'one' holds it"
         with pytest.raises(BusyTimeout, match=pattern) as caught:
-            await other.turn("user-1", turn_id="next", timeout=0.1).__aenter__()
+            await another.turn("user-1", turn_id="next", timeout=0.1).__aenter__()
         assert isinstance(caught.value, TimeoutError)
         with pytest.raises(BusyTimeout):
-            await other.turn("user-1", timeout=0).__aenter__()
+            await another.turn("user-1", timeout=0).__aenter__()
         info = await session.info("user-1")
         assert info is not None
         assert info.queued == 0
@@ -98,23 +65,23 @@ async def test_waiting_with_a_pool_of_one_connection(server: ValkeyServer, tmp_p
     assert not other_tasks()
 
 
-async def test_not_waiting(session: AnySession, other: AnySession) -> None:
+async def test_not_waiting(session: AnySession, another: AnySession) -> None:
     async with session.turn("user-1", turn_id="long"):
         pattern = re.escape("turn 'long' of worker 'one' holds it, with 1")
         with pytest.raises(SessionBusy, match=pattern) as caught:
-            await other.turn("user-1", busy="reject").__aenter__()
+            await another.turn("user-1", busy="reject").__aenter__()
         assert not isinstance(caught.value, BusyTimeout)
     await assert_free(session, "user-1")
 
 
-async def test_the_same_turn_sent_twice_at_once(session: AnySession, other: AnySession) -> None:
+async def test_the_same_turn_sent_twice_at_once(session: AnySession, another: AnySession) -> None:
     """As by a user's second click: one runs, the other is told what it added."""
 
     async def send(by: AnySession) -> None:
         async with by.turn("user-1", turn_id="click", timeout=LONG) as turn:
             await turn.add_items([message("one")])
 
-    results = await asyncio.gather(send(session), send(other), return_exceptions=True)
+    results = await asyncio.gather(send(session), send(another), return_exceptions=True)
     told = [result for result in results if result is not None]
     assert [type(error) for error in told] == [AlreadyCommitted]
     assert isinstance(told[0], AlreadyCommitted)

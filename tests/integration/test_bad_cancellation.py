@@ -99,12 +99,6 @@ async def struck(work: Coroutine[Any, Any, Any], at: int, blow: Blow) -> bool:
     return cancelled.struck
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server() -> AsyncIterator[ValkeyServer]:
-    async with ValkeyServer() as server:
-        yield server
-
-
 @pytest_asyncio.fixture(loop_scope="module", params=["memory", "sqlite", "valkey"])
 async def session(
     server: ValkeyServer, tmp_path: Path, request: pytest.FixtureRequest

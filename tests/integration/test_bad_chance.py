@@ -32,12 +32,6 @@ SESSIONS = ["user-1", "user-2"]
 SENDERS, TURNS, WIDTH = 8, 12, 3
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server() -> AsyncIterator[ValkeyServer]:
-    async with ValkeyServer() as server:
-        yield server
-
-
 @pytest_asyncio.fixture(loop_scope="module", params=["memory", "sqlite", "valkey", "cut off"])
 async def sessions(
     server: ValkeyServer, tmp_path: Path, request: pytest.FixtureRequest

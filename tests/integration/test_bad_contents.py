@@ -39,12 +39,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 QUIET = RunConfig(tracing_disabled=True)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server() -> AsyncIterator[ValkeyServer]:
-    async with ValkeyServer() as server:
-        yield server
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def redis_session(server: ValkeyServer, tmp_path: Path) -> AsyncIterator[RedisSession]:
     async with session_on("valkey", tmp_path, server) as session:

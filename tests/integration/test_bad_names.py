@@ -23,12 +23,6 @@ from turnwise.testing.servers import ValkeyServer
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server() -> AsyncIterator[ValkeyServer]:
-    async with ValkeyServer() as server:
-        yield server
-
-
 @pytest_asyncio.fixture(loop_scope="module", params=["memory", "sqlite", "valkey"])
 async def session(
     server: ValkeyServer, tmp_path: Path, request: pytest.FixtureRequest

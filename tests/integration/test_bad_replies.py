@@ -43,12 +43,6 @@ QUIET = RunConfig(tracing_disabled=True)
 SEED = [message("one"), message("two")]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server() -> AsyncIterator[ValkeyServer]:
-    async with ValkeyServer() as server:
-        yield server
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def proxy(server: ValkeyServer) -> AsyncIterator[FaultProxy]:
     async with FaultProxy.before(server.url) as proxy:

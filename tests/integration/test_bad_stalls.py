@@ -39,12 +39,6 @@ SHORT = 0.3
 """A lease that a test can wait for."""
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server() -> AsyncIterator[ValkeyServer]:
-    async with ValkeyServer() as server:
-        yield server
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def hasty(server: ValkeyServer, tmp_path: Path, kind: str) -> AsyncIterator[AnySession]:
     """With a lease that runs out soon."""

@@ -41,25 +41,6 @@ SHORT = 0.3
 """A lease that a test can wait for."""
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server() -> AsyncIterator[ValkeyServer]:
-    async with ValkeyServer() as server:
-        yield server
-
-
-@pytest.fixture(params=["memory", "sqlite", "valkey"])
-def kind(request: pytest.FixtureRequest) -> str:
-    named: str = request.param
-    return named
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def session(server: ValkeyServer, tmp_path: Path, kind: str) -> AsyncIterator[AnySession]:
-    async with session_on(kind, tmp_path, server, worker="one") as session:
-        yield session
-    assert not other_tasks()
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def hasty(server: ValkeyServer, tmp_path: Path, kind: str) -> AsyncIterator[AnySession]:
     """With a lease that runs out soon."""
@@ -69,33 +50,21 @@ async def hasty(server: ValkeyServer, tmp_path: Path, kind: str) -> AsyncIterato
     assert not other_tasks()
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def other(
-    session: AnySession, server: ValkeyServer, tmp_path: Path, kind: str
-) -> AsyncIterator[AnySession]:
-    """Another worker on the same store; memory has but one."""
-    if kind == "memory":
-        yield session
-        return
-    async with session_on(kind, tmp_path, server, worker="two") as another:
-        yield another
-
-
-async def test_deleted_in_mid_turn(session: AnySession, other: AnySession) -> None:
+async def test_deleted_in_mid_turn(session: AnySession, another: AnySession) -> None:
     await session.bind("user-1").add_items([message("one")])
     with pytest.raises(SessionGone, match=r"session 'user-1'.*turn 'turn'.*Run it again") as caught:
         async with session.turn("user-1", turn_id="turn") as turn:
             await turn.add_items([message("two")])
-            assert await other.delete("user-1")
+            assert await another.delete("user-1")
     assert caught.value.session_id == "user-1"
     assert await session.info("user-1") is None
     await assert_free(session, "user-1")
 
 
-async def test_deleted_and_made_anew_in_mid_turn(session: AnySession, other: AnySession) -> None:
+async def test_deleted_and_made_anew_in_mid_turn(session: AnySession, another: AnySession) -> None:
     async def made_anew() -> None:
-        assert await other.delete("user-1")
-        await other.bind("user-1").add_items([message("anew")])
+        assert await another.delete("user-1")
+        await another.bind("user-1").add_items([message("anew")])
 
     await session.bind("user-1").add_items([message("one")])
     with pytest.raises(SessionGone, match="session 'user-1'"):
@@ -108,15 +77,15 @@ async def test_deleted_and_made_anew_in_mid_turn(session: AnySession, other: Any
     await assert_free(session, "user-1")
 
 
-async def test_made_anew_and_held_by_another(session: AnySession, other: AnySession) -> None:
-    theirs = other.turn("user-1", turn_id="turn")
+async def test_made_anew_and_held_by_another(session: AnySession, another: AnySession) -> None:
+    theirs = another.turn("user-1", turn_id="turn")
 
     async def begun_anew() -> None:
-        assert await other.delete("user-1")
+        assert await another.delete("user-1")
         begun = await theirs.__aenter__()
         await begun.add_items([message("anew")])
 
-    async with other.turn("spare"):
+    async with another.turn("spare"):
         pass
     with pytest.raises(SessionGone):
         async with session.turn("user-1", turn_id="turn") as turn:
@@ -128,15 +97,15 @@ async def test_made_anew_and_held_by_another(session: AnySession, other: AnySess
     assert await session.bind("user-1").get_items() == [message("anew")]
 
 
-async def test_expired_in_mid_turn(session: AnySession, other: AnySession) -> None:
+async def test_expired_in_mid_turn(session: AnySession, another: AnySession) -> None:
     async def is_gone() -> bool:
-        return await other.info("user-1") is None
+        return await another.info("user-1") is None
 
     await session.bind("user-1").add_items([message("one")])
     with pytest.raises(SessionGone):
         async with session.turn("user-1") as turn:
             await turn.add_items([message("two")])
-            assert await other.touch("user-1", 0.02)
+            assert await another.touch("user-1", 0.02)
             await until(is_gone, LONG, "it expired")
     assert await session.info("user-1") is None
     await assert_free(session, "user-1")
@@ -160,11 +129,11 @@ async def test_expired_by_the_application_s_own_client(
         assert not await session.client.exists(session.key("user-1"))
 
 
-async def test_a_heartbeat_finds_it_deleted(hasty: AnySession, other: AnySession) -> None:
+async def test_a_heartbeat_finds_it_deleted(hasty: AnySession, another: AnySession) -> None:
     """The block is interrupted wherever it is; the task goes on as if nobody had cancelled it."""
     task = asyncio.current_task()
     assert task is not None
-    keeper = hasty if isinstance(hasty, MemorySession) else other
+    keeper = hasty if isinstance(hasty, MemorySession) else another
     with pytest.raises(SessionGone) as caught:
         async with hasty.turn("user-1"):
             assert await keeper.delete("user-1")
@@ -175,8 +144,10 @@ async def test_a_heartbeat_finds_it_deleted(hasty: AnySession, other: AnySession
         await assert_free(hasty, "user-1")
 
 
-async def test_a_block_that_catches_the_interruption(hasty: AnySession, other: AnySession) -> None:
-    keeper = hasty if isinstance(hasty, MemorySession) else other
+async def test_a_block_that_catches_the_interruption(
+    hasty: AnySession, another: AnySession
+) -> None:
+    keeper = hasty if isinstance(hasty, MemorySession) else another
     task = asyncio.current_task()
     assert task is not None
     with pytest.raises(SessionGone):
@@ -199,9 +170,9 @@ async def test_a_block_that_catches_the_interruption(hasty: AnySession, other: A
     assert task.cancelling() == 0
 
 
-async def test_somebody_else_cancels_it_too(hasty: AnySession, other: AnySession) -> None:
+async def test_somebody_else_cancels_it_too(hasty: AnySession, another: AnySession) -> None:
     """A real cancellation is never turned into an error of ours."""
-    keeper = hasty if isinstance(hasty, MemorySession) else other
+    keeper = hasty if isinstance(hasty, MemorySession) else another
 
     async def turn() -> None:
         async with hasty.turn("user-1"):

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 from agents import function_tool
 
 from tests.integration.bad_days import LONG, Told, message, other_tasks
@@ -21,7 +19,7 @@ from tests.integration.cancel_lab import (
     stopped,
     tools,
 )
-from tests.integration.stores import Sessions, sessions_on
+from tests.integration.stores import Sessions, sessions_of
 from tests.scripted import agent, calls, says
 from turnwise.errors import AlreadyCommitted, SessionWaiting, TurnCancelled
 from turnwise.hooks import TurnCancelled as Ended
@@ -31,29 +29,7 @@ from turnwise.types import Cancellation
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["memory", "sqlite", "valkey"])
-async def sessions(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Sessions]:
-    async with sessions_on(request.param, tmp_path_factory.mktemp("cancel")) as made:
-        yield made
-
-
-@pytest.fixture
-def told() -> Told:
-    return Told()
-
-
-@pytest.fixture
-def owner(sessions: Sessions, told: Told) -> Session:
-    """The sessions of the worker that runs the turns."""
-    return sessions.worker(hooks=(told,))
-
-
-@pytest.fixture
-def other(sessions: Sessions) -> Session:
-    """Those of another worker."""
-    return sessions.worker()
+sessions = sessions_of(["memory", "sqlite", "valkey"])
 
 
 @pytest.mark.parametrize("how", WAYS)

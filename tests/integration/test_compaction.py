@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,7 +11,7 @@ import pytest_asyncio
 from agents.memory import OpenAIResponsesCompactionSession
 from agents.memory import Session as SDKSession
 
-from tests.integration.stores import KINDS, Sessions, sessions_on
+from tests.integration.stores import KINDS, Sessions, sessions_of
 from tests.items import assistant, user
 from tests.scripted import agent, outline, says
 from turnwise import Runner
@@ -23,12 +22,7 @@ OLD: list[Any] = [user("one"), assistant("two"), user("three"), assistant("four"
 SUMMARY = {"type": "compaction", "id": "cmp_1", "encrypted_content": "all of it"}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=KINDS)
-async def sessions(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Sessions]:
-    async with sessions_on(request.param, tmp_path_factory.mktemp("stores")) as sessions:
-        yield sessions
+sessions = sessions_of(KINDS)
 
 
 @pytest_asyncio.fixture(loop_scope="module")

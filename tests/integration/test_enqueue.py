@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import agents
 import pytest
-import pytest_asyncio
 from agents import Agent, ModelSettings, RunConfig, RunHooks, RunState
 from pydantic import BaseModel
 
 from tests.integration.background_lab import QUICK, echo, state, texts, working
 from tests.integration.bad_days import LONG, Told, message
-from tests.integration.stores import Sessions, sessions_on
+from tests.integration.stores import Sessions, sessions_of
 from tests.scripted import Script, agent, calls, says
 from turnwise import Runner
 from turnwise.background import Policy
@@ -33,17 +31,7 @@ from turnwise.testing.servers.waiting import until
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["memory", "sqlite", "valkey"])
-async def sessions(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Sessions]:
-    async with sessions_on(request.param, tmp_path_factory.mktemp("enqueue")) as made:
-        yield made
-
-
-@pytest.fixture
-def told() -> Told:
-    return Told()
+sessions = sessions_of(["memory", "sqlite", "valkey"])
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,18 +10,13 @@ import pytest_asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.integration.stores import KINDS, Sessions, sessions_on
+from tests.integration.stores import KINDS, Sessions, sessions_of
 from turnwise.session import Session
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=KINDS)
-async def sessions(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Sessions]:
-    async with sessions_on(request.param, tmp_path_factory.mktemp("stores")) as sessions:
-        yield sessions
+sessions = sessions_of(KINDS)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import agents
 import pytest
-import pytest_asyncio
 from agents import function_tool
 from openai.types.responses import ResponseCustomToolCall, ResponseFunctionShellToolCall
 
@@ -23,7 +22,7 @@ from tests.integration.cancel_lab import (
     tools,
     two_calls,
 )
-from tests.integration.stores import Sessions, sessions_on
+from tests.integration.stores import Sessions, sessions_of
 from tests.scripted import agent, calls, outline, says
 from turnwise import MemorySession, Runner
 from turnwise.errors import BusyTimeout
@@ -35,29 +34,7 @@ from turnwise.turns.stopped import INTERRUPTED
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["memory", "sqlite", "valkey"])
-async def sessions(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Sessions]:
-    async with sessions_on(request.param, tmp_path_factory.mktemp("cancel")) as made:
-        yield made
-
-
-@pytest.fixture
-def told() -> Told:
-    return Told()
-
-
-@pytest.fixture
-def owner(sessions: Sessions, told: Told) -> Session:
-    """The sessions of the worker that runs the turns."""
-    return sessions.worker(hooks=(told,))
-
-
-@pytest.fixture
-def other(sessions: Sessions) -> Session:
-    """Those of another worker."""
-    return sessions.worker()
+sessions = sessions_of(["memory", "sqlite", "valkey"])
 
 
 @pytest.mark.parametrize("how", WAYS)

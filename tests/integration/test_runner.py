@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import agents
@@ -23,7 +22,7 @@ from agents import (
 from agents.run_config import CallModelData, ModelInputData
 from pydantic import BaseModel
 
-from tests.integration.stores import KINDS, Sessions, sessions_on
+from tests.integration.stores import KINDS, Sessions, sessions_of
 from tests.scripted import agent, calls, echo, outline, says, script_of
 from turnwise import Runner
 from turnwise.errors import (
@@ -38,12 +37,7 @@ from turnwise.session import Session
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=KINDS)
-async def sessions(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Sessions]:
-    async with sessions_on(request.param, tmp_path_factory.mktemp("stores")) as sessions:
-        yield sessions
+sessions = sessions_of(KINDS)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

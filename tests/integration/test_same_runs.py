@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
@@ -24,7 +23,7 @@ from agents.memory import Session as SDKSession
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.integration.stores import KINDS, Sessions, sessions_on
+from tests.integration.stores import KINDS, Sessions, sessions_of
 from tests.integration.test_exact import ODD, exactly
 from tests.scripted import Reply, Script, calls, says, script_of
 from turnwise import Runner
@@ -35,12 +34,7 @@ Way = Literal["run", "stream", "plain", "plain stream", "in a turn", "read in pa
 End = Literal["answer", "failing tool", "failing model", "too many steps", "input", "output"]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=KINDS)
-async def sessions(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Sessions]:
-    async with sessions_on(request.param, tmp_path_factory.mktemp("stores")) as sessions:
-        yield sessions
+sessions = sessions_of(KINDS)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

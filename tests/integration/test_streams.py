@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any, cast
 
@@ -25,7 +24,7 @@ from agents import (
 )
 from agents.testing import ScriptedModel
 
-from tests.integration.stores import KINDS, Sessions, sessions_on
+from tests.integration.stores import KINDS, Sessions, sessions_of
 from tests.scripted import agent, calls, echo, outline, says, script_of
 from turnwise import Runner
 from turnwise.errors import AlreadyCommitted, SessionBusy, StreamIdle
@@ -36,12 +35,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 STEPS = ["hi", "call call_1", "output call_1: sunny", "It is sunny."]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=KINDS)
-async def sessions(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Sessions]:
-    async with sessions_on(request.param, tmp_path_factory.mktemp("stores")) as sessions:
-        yield sessions
+sessions = sessions_of(KINDS)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

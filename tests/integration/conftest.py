@@ -1,0 +1,62 @@
+"""Fixtures of several modules here: one server a module, and the workers on each kind of store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.integration.bad_days import AnySession, Told, other_tasks, session_on
+from tests.integration.stores import Sessions
+from turnwise.session import Session
+from turnwise.testing.servers import ValkeyServer
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server() -> AsyncIterator[ValkeyServer]:
+    async with ValkeyServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["memory", "sqlite", "valkey"])
+def kind(request: pytest.FixtureRequest) -> str:
+    named: str = request.param
+    return named
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def session(server: ValkeyServer, tmp_path: Path, kind: str) -> AsyncIterator[AnySession]:
+    async with session_on(kind, tmp_path, server, worker="one") as session:
+        yield session
+    assert not other_tasks()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def another(
+    session: AnySession, server: ValkeyServer, tmp_path: Path, kind: str
+) -> AsyncIterator[AnySession]:
+    """Another worker on the same store; memory has but one."""
+    if kind == "memory":
+        yield session
+        return
+    async with session_on(kind, tmp_path, server, worker="two") as another:
+        yield another
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def owner(sessions: Sessions, told: Told) -> Session:
+    """The sessions of the worker that runs the turns."""
+    return sessions.worker(hooks=(told,))
+
+
+@pytest.fixture
+def other(sessions: Sessions) -> Session:
+    """Those of another worker."""
+    return sessions.worker()
