@@ -19,18 +19,15 @@ class SQLiteReady(EmbeddedReady):
         self._host = host
 
     async def _take(self, worker: str, count: int, now: int, until: int) -> list[str]:
-        def look(database: sqlite3.Connection) -> tuple[bool, Wakes]:
-            found = database.execute(query("ready_sessions"), (now, now, 1)).fetchone()
-            return found is not None, []
-
         def take(database: sqlite3.Connection) -> tuple[list[str], Wakes]:
             rows = database.execute(query("ready_sessions"), (now, now, count)).fetchall()
             for row, _ in rows:
                 database.execute(query("claim_ready"), (worker, until, row))
             return [session_id for _, session_id in rows], []
 
-        # An idle worker writes nothing.
-        return await self._host.call(take) if await self._host.call(look, writes=False) else []
+        # An idle worker writes nothing, and takes no lock for it: a transaction that only reads,
+        # until something is found. Is the file somebody else's then, it is done again.
+        return await self._host.call(take, writes=False)
 
     async def _move(self, worker: str, sessions: list[str], to: str, until: int) -> None:
         def move(database: sqlite3.Connection) -> tuple[None, Wakes]:
