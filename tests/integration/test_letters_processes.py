@@ -1,13 +1,12 @@
-"""`turnwise letters` as an operator calls it: processes, on a real server."""
+"""`turnwise letters` as an operator calls it, on a real server; the first time as a process."""
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
-from tests.integration.background_fleet import Fleet
 from tests.integration.background_lab import echo
 from tests.integration.programs import STARTED, programs
+from tests.integration.test_cli import invoked, lines
 from turnwise import connect
 from turnwise.background import Policy
 from turnwise.session import Session
@@ -15,15 +14,17 @@ from turnwise.testing.servers import ValkeyServer
 from turnwise.testing.servers.waiting import until
 
 
-async def told(fleet: Fleet, *words: str) -> list[str]:
-    """The lines that the command prints."""
-    process = fleet.command("letters", *words)
+async def by_process(url: str, folder: Path, *words: str) -> list[str]:
+    """The lines that the command prints as a process of its own, which takes seconds to start."""
+    async with programs(folder) as started:
+        command = ("-m", "turnwise.cli", "letters", *words)
+        process = started.python(*command, environment={"TURNWISE_URL": url})
 
-    async def ended() -> bool:
-        return not process.alive
+        async def ended() -> bool:
+            return not process.alive
 
-    await until(ended, STARTED, "the end of the command")
-    return process.log().splitlines()
+        await until(ended, STARTED, "the end of the command")
+        return process.log().splitlines()
 
 
 async def fail(message: str) -> None:
@@ -36,30 +37,28 @@ async def fill(session: Session) -> None:
         await session.submit(f"s{n}", "bad", agent="echo", turn_id="t")
         await session.drain(f"s{n}", [echo(fail)], Policy(max_attempts=1))
     await session.submit("halt", "bad", agent="echo", turn_id="t")
-    await session.drain("halt", [echo(fail)], Policy(max_attempts=1, on_dead="stop"))
+    await session.drain("halt", [echo(fail)], Policy(max_attempts=1, on_dead="stop", backoff=0.01))
 
 
 async def test_letters_are_listed_retried_and_dropped(tmp_path: Path) -> None:
-    server = ValkeyServer()
-    async with server, programs(tmp_path) as started, connect(server.url) as session:
-        fleet = Fleet(server.url, tmp_path, started)
+    async with ValkeyServer() as server, connect(server.url) as session:
+        url = server.url
         await fill(session)
-        listed, (stopped,) = await asyncio.gather(
-            told(fleet, "list"), told(fleet, "list", "--stopped")
-        )
-        lines = [line.split("\t") for line in listed]
-        assert [line[2:] for line in lines] == [
+        listed = await by_process(url, tmp_path, "list")
+        told = [line.split("\t") for line in listed]
+        assert [line[2:] for line in told] == [
             ["dead", f"s{n}", "t", "echo", "1", "RuntimeError: no such thing"] for n in range(4)
         ]
+        assert await lines(url, "letters", "list") == listed
+        (stopped,) = await lines(url, "letters", "list", "--stopped")
         assert stopped.split("\t")[0] == "stopped:halt"
-        _, _, old, mistake = await asyncio.gather(
-            told(fleet, "retry", lines[0][0]),
-            told(fleet, "drop", lines[1][0], "stopped:halt"),
-            told(fleet, "drop", "--older-than", "1"),
-            told(fleet, "drop"),
-        )
-        assert (old, "give ids" in "".join(mistake)) == ([], True)
+        await lines(url, "letters", "retry", told[0][0])
+        await lines(url, "letters", "drop", told[1][0], "stopped:halt")
+        assert await lines(url, "letters", "drop", "--older-than", "1") == []
+        mistake = await invoked(url, "letters", "drop")
+        assert mistake.exit_code != 0
+        assert "give ids" in mistake.output
         states = [(await session.status(name, "t")).state for name in ("s0", "s1", "halt")]
         assert states == ["queued", "dead", "dead"]
-        assert len(await told(fleet, "drop", "--all")) == 2
-        assert await told(fleet, "list") == []
+        assert len(await lines(url, "letters", "drop", "--all")) == 2
+        assert await lines(url, "letters", "list") == []
