@@ -240,7 +240,7 @@ PLANTED: dict[str, Callable[[], None]] = {
     "abort-forgets-tokens": lua(
         "abort", "leave(h, turn_id, token)\n  finish(h, token)", "leave(h, turn_id, token)"
     ),
-    "cancel-only-said": lua("cancel", "ending(h, MINT, 'cancelled', '')", "close(h)"),
+    "cancel-only-said": lua("cancel", "ending(h, MINT, 'cancelled', t.n or '')", "close(h)"),
     "clock-of-the-client": _clock_of_the_client,
     "lease-ignored": lua("", "local left = remaining(t)", "local left = 0"),
     "record-without-count": lua(

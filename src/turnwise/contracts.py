@@ -263,14 +263,15 @@ class Store(Protocol):
         *,
         keep: bool = False,
         force: bool = False,
+        note: str = "",
     ) -> Cancelled | Duplicate:
         """Ask this turn to stop; drop it where nobody runs it (dead, parked or still queued).
 
         Without a turn_id the open turn is meant; `Cancelled.turn_id` names it, for whoever has to
         send this again. Its worker is woken, and told to `keep` what is finished or to drop it;
-        who asked for dropping wins. So is one that takes the turn over. To `keep` a parked turn is
-        to leave it, as if it were absent. `force` drops it though its lease stands: its token is
-        finished, and its commit will be *stale*. What a dropped turn had in its journal is gone.
+        who asked for dropping wins. So is one that takes the turn over. The first `note` not empty
+        stays: both get it, or a dropped turn's record. To `keep` a parked turn is to leave it.
+        `force` drops it though its lease stands; its commit will be *stale*, its journal is gone.
         """
 
     async def bury(

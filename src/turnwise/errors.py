@@ -211,8 +211,9 @@ class TurnCancelled(TurnError):
     """The turn was cancelled on request, from wherever.
 
     History is as it was before it; or, if it was interrupted (`kept`), holds what the turn had
-    finished. `running_tools` names tools that went on all the same, or may have: their results
-    were discarded.
+    finished. `reason` is what the first said who wanted it to end, None if nothing.
+    `running_tools` names tools that went on all the same, or may have: their results were
+    discarded.
     """
 
     def __init__(
@@ -222,10 +223,12 @@ class TurnCancelled(TurnError):
         session_id: str,
         kept: bool = False,
         running_tools: tuple[str, ...] = (),
+        reason: str | None = None,
     ) -> None:
         super().__init__(message, session_id=session_id)
         self.kept = kept
         self.running_tools = running_tools
+        self.reason = reason
 
 
 class DeadLettered(TurnError):

@@ -125,12 +125,14 @@ class TurnLost(TurnEvent):
 class TurnCancelled(TurnEvent):
     """The turn was asked to stop, and has ended; `items` of it were kept.
 
-    Told by its worker, or by who asked if nobody ran it (then `seconds` is 0).
+    Told by its worker, or by who asked if nobody ran it (then `seconds` is 0). `reason` is what the
+    first said who asked, in words of the application; "" if nothing.
     """
 
     items: int
     bytes: int
     seconds: float
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

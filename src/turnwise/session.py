@@ -299,8 +299,9 @@ class Session:
         Without a turn_id the one that is open: running, dead or waiting for an approval. Its worker
         is told at once, and has `timeout` seconds to end it; then it is ended without the worker,
         which can commit nothing any more. Nothing of the turn is kept, and whoever sends its
-        turn_id again gets TurnCancelled. `reason` is for the log and the answer. A caller that
-        still stands in line has no turn yet. Raises StoreError.
+        turn_id again gets TurnCancelled. `reason` (at most 1,000 bytes) is stored with the turn, so
+        that they and the hooks get it; the first one stays. A caller that still stands in line has
+        no turn yet. Raises UsageError, StoreError.
         """
         named = self.named(session_id)
         return await cancel(self.worker, named, turn_id, reason=reason, timeout=timeout)

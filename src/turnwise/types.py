@@ -71,7 +71,7 @@ class Grant:
     is new since the caller's base; None says *reload*: too much is new for one answer, so `read` it
     (`tip` and `items` name what to expect). `message` is the queued message that this turn answers,
     if it came from the queue; of such a turn `attempt` counts each time that the message was taken.
-    `cancelled`: it was asked to stop.
+    `cancelled`: it was asked to stop; `note` is what the first said who asked.
     """
 
     incarnation: str
@@ -84,6 +84,7 @@ class Grant:
     cancelled: Manner | None = None
     message: bytes | None = None
     released: int = 0
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +184,12 @@ class Done:
 class Renewed:
     """The lease runs from now on for its full length again. `cancelled`: please stop.
 
-    *keep* asks for a commit of what is finished, *drop* for one without items.
+    *keep* asks for a commit of what is finished, *drop* for one without items. `note` is what the
+    first said who asked.
     """
 
     cancelled: Manner | None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,11 +235,13 @@ class Cancelled:
     `flagged`: its worker is told, by a wake-up and at its next renewal. `dropped`: it is finished
     as cancelled, because nobody ran it (dead, parked or still queued) or by force. `absent`: no
     such turn is open. `turn_id` is the turn's, `worker` who ran it, as far as that is known.
+    `payload` is that of a dropped turn's record.
     """
 
     outcome: Literal["flagged", "dropped", "absent"]
     turn_id: str = ""
     worker: str = ""
+    payload: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +257,8 @@ class Cancellation:
 
     `turn_id` is the turn's, `worker` who ran it, as far as that is known. `running_tools` names
     tools that went on all the same, or may have: async ones that resist, and those in threads.
-    Their results are discarded. None where nobody can tell. `reason` is the caller's.
+    Their results are discarded. None where nobody can tell. `reason` is the one that stands in the
+    turn's record, which is the first caller's; where the turn ended otherwise, this caller's.
     """
 
     outcome: Literal["cancelled", "forced", "dropped", "committed", "ended", "absent"]

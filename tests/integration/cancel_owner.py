@@ -17,6 +17,7 @@ class Owner:
         self._url = url
         self._folder = folder
         self.process: Process | None = None
+        self.reason = ""
 
     async def begin(self, how: str, lease: float = LEASE) -> None:
         """Return when its run is in the tool that does not end."""
@@ -28,9 +29,9 @@ class Owner:
         await self._file("entered")
 
     async def ended(self) -> tuple[str, int]:
-        """The error that its run ended with, and how often its model was asked."""
+        """The error that its run ended with, and how often its model was asked; sets `reason`."""
         await self._file("ended")
-        error, asked = (self._folder / "ended").read_text().split()
+        error, asked, self.reason = (self._folder / "ended").read_text().split(" ", 2)
         return error, int(asked)
 
     async def _file(self, name: str) -> None:

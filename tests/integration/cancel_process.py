@@ -4,7 +4,8 @@
 
 Its run comes to its second tool, writes the file `FOLDER/entered`, and waits: in the event loop
 (HOW is `waits`), or holding the event loop up until the file `FOLDER/over` is there (`stalls`).
-What became of it goes to `FOLDER/ended`: the error's name, then how often the model was asked.
+What became of it goes to `FOLDER/ended`: the error's name, how often the model was asked, and
+what was said of why it was to end.
 """
 
 from __future__ import annotations
@@ -44,14 +45,14 @@ def desk(folder: Path, how: str) -> Any:
 
 
 async def main(url: str, session_id: str, place: str, how: str, lease: str) -> None:
-    folder, name = Path(place), ""
+    folder, name, reason = Path(place), "", None
     worker = desk(folder, how)
     async with connect(url, session_id=session_id, lease=float(lease)) as session:
         try:
             await Runner.run(worker, "Hi", session=session, turn_id="t")
         except Exception as error:
-            name = type(error).__name__
-    (folder / "new").write_text(f"{name} {len(script_of(worker).asked)}")
+            name, reason = type(error).__name__, getattr(error, "reason", None)
+    (folder / "new").write_text(f"{name} {len(script_of(worker).asked)} {reason or ''}")
     (folder / "new").rename(folder / "ended")
 
 

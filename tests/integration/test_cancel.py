@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Any
 
 import pytest
 from agents import function_tool
@@ -21,9 +22,10 @@ from tests.integration.cancel_lab import (
 )
 from tests.integration.stores import Sessions, sessions_of
 from tests.scripted import agent, calls, says
-from turnwise.errors import AlreadyCommitted, SessionWaiting, TurnCancelled
+from turnwise.errors import AlreadyCommitted, SessionWaiting, TurnCancelled, UsageError
 from turnwise.hooks import TurnCancelled as Ended
 from turnwise.session import Session
+from turnwise.turns.stopped import note
 from turnwise.types import Cancellation
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -43,13 +45,19 @@ async def test_a_run_is_cancelled(
     assert (found.outcome, found.turn_id, found.items) == ("cancelled", "t", 0)
     assert (found.running_tools, found.reason) == ((), "asked for")
     error = await stopped(task)
-    assert (error.kept, error.running_tools) == (False, ())
+    assert (error.kept, error.running_tools, error.reason) == (False, (), "asked for")
+    assert "cancelled on request (asked for); history" in str(error)
     assert held.cancelled
     assert await other.bind(name).get_items() == [message("before")]
-    assert [type(event) for event in told.events if event.turn_id == "t"][-1] is Ended
+    ended = [event for event in told.events if event.turn_id == "t"][-1]
+    assert isinstance(ended, Ended)
+    assert ended.reason == "asked for"
     again = asyncio.create_task(run(other, name, agent(says("again")), how))
-    assert not (await stopped(again)).kept
-    assert (await other.cancel(name, "t")).outcome == "dropped"
+    error = await stopped(again)
+    assert (error.kept, error.reason) == (False, "asked for")
+    assert "(asked for)" in str(error)
+    found = await other.cancel(name, "t", reason="too late")
+    assert (found.outcome, found.reason) == ("dropped", "asked for")
     assert (await other.cancel(name)).outcome == "absent"
 
 
@@ -132,15 +140,54 @@ async def test_an_owner_that_does_not_answer(
 ) -> None:
     """As if its event loop stood still: it ends without it, which commits nothing."""
     name = sessions.new_id()
-    with pytest.raises(TurnCancelled):
+    with pytest.raises(TurnCancelled) as caught:
         async with owner.turn(name, turn_id="t") as turn:
             await turn.add_items([message("one")])
             turn.turn._hold_no_more()
-            found = await other.cancel(name, timeout=0.05)
-            assert found == Cancellation("forced", "t", owner.worker.name, running_tools=None)
+            found = await other.cancel(name, timeout=0.05, reason="too slow")
+            forced = Cancellation("forced", "t", owner.worker.name, 0, None, "too slow")
+            assert found == forced
+    assert caught.value.reason == "too slow"
     assert await other.bind(name).get_items() == []
     again = asyncio.create_task(run(other, name, agent(says("again"))))
-    await stopped(again)
+    assert (await stopped(again)).reason == "too slow"
+
+
+async def test_the_first_reason_stays(sessions: Sessions, told: Told) -> None:
+    """Whatever comes later, from whomever; none is none."""
+    name, other = sessions.new_id(), sessions.worker(hooks=(told,))
+    for turn_id, reasons in (("t", ["", "first", "second"]), ("u", [None, "", None])):
+        with pytest.raises(TurnCancelled) as caught:
+            async with sessions.worker().turn(name, turn_id=turn_id) as turn:
+                turn.turn._hold_no_more()
+                for reason in reasons[:2]:
+                    await other.worker.store.cancel(name, note=note(reason or None))
+                await other.cancel(name, timeout=0.0, reason=reasons[2])
+        stays = reasons[1] or None
+        assert caught.value.reason == stays
+        assert (await other.status(name, turn_id)).reason == stays
+        ended = told.events[-1]
+        assert isinstance(ended, Ended)
+        assert (ended.turn_id, ended.reason) == (turn_id, stays or "")
+
+
+@pytest.mark.parametrize("reason", ["\u00e9" * 501, "\ud800", 5])
+async def test_a_reason_that_is_none(sessions: Sessions, owner: Session, reason: Any) -> None:
+    name = sessions.new_id()
+    async with owner.turn(name, turn_id="t"):
+        with pytest.raises(UsageError, match="at most 1000 bytes"):
+            await owner.cancel(name, reason=reason)
+    assert (await owner.status(name, "t")).state == "committed"
+
+
+async def test_the_longest_reason(sessions: Sessions, owner: Session, other: Session) -> None:
+    name, reason = sessions.new_id(), '"\\\n\x00\u2713' * 142
+    with pytest.raises(TurnCancelled) as caught:
+        async with owner.turn(name, turn_id="t") as turn:
+            await other.cancel(name, reason=reason)
+            await turn.get_items()
+    assert caught.value.reason == reason
+    assert (await other.status(name, "t")).reason == reason
 
 
 async def test_what_cannot_be_cancelled(sessions: Sessions, owner: Session, other: Session) -> None:
@@ -167,7 +214,9 @@ async def test_a_turn_that_waits_for_an_approval_is_dropped(
     with pytest.raises(SessionWaiting):
         async with other.turn(name, busy="interrupt"):
             pass
-    assert await other.cancel(name) == Cancellation("dropped", "t", owner.worker.name)
+    dropped = Cancellation("dropped", "t", owner.worker.name, reason="no answer")
+    assert await other.cancel(name, reason="no answer") == dropped
+    assert (await other.status(name, "t")).reason == "no answer"
     async with other.turn(name, busy="reject") as turn:
         assert await turn.get_items() == []
     assert not held.entered.is_set()
@@ -177,24 +226,34 @@ async def test_a_background_turn_is_cancelled(
     sessions: Sessions, owner: Session, other: Session
 ) -> None:
     name, held = sessions.new_id(), Held()
-    await other.submit(name, "Hi", agent="agent", turn_id="m")
+    receipt = await other.submit(name, "Hi", agent="agent", turn_id="m")
     desk = agent(*STEPS, tools=tools(held))
     draining = asyncio.create_task(owner.drain(name, desk))
     await asyncio.wait_for(held.entered.wait(), LONG)
-    found = await other.cancel(name, "m")
+    found = await other.cancel(name, "m", reason="asked for")
     assert (found.outcome, found.running_tools) == ("cancelled", ())
     await asyncio.wait_for(draining, LONG)
     assert held.cancelled
     assert await other.bind(name).get_items() == []
-    assert (await other.status(name, "m")).state == "cancelled"
+    status = await receipt.status()
+    assert (status.state, status.reason) == ("cancelled", "asked for")
+    with pytest.raises(TurnCancelled, match="asked for") as caught:
+        await receipt.result(LONG)
+    assert caught.value.reason == "asked for"
 
 
 async def test_a_message_that_waits_is_dropped(
     sessions: Sessions, owner: Session, other: Session
 ) -> None:
     name = sessions.new_id()
-    await owner.worker.store.submit(name, "m", b"message")
-    assert await other.cancel(name, "m") == Cancellation("dropped", "m")
-    with pytest.raises(TurnCancelled):
+    receipt = await owner.submit(name, "Hi", agent="agent", turn_id="m")
+    dropped = Cancellation("dropped", "m", reason="asked for")
+    assert await other.cancel(name, "m", reason="asked for") == dropped
+    assert (await receipt.status()).reason == "asked for"
+    with pytest.raises(TurnCancelled) as caught:
+        await receipt.result(LONG)
+    assert caught.value.reason == "asked for"
+    with pytest.raises(TurnCancelled) as caught:
         async with owner.turn(name, turn_id="m"):
             pass
+    assert caught.value.reason == "asked for"

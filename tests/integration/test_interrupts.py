@@ -44,18 +44,26 @@ async def test_a_run_is_interrupted(
     name, held = sessions.new_id(), Held()
     task = await held_run(owner, name, held, how)
     answer = await Runner.run(
-        agent(says("yes")), "stop", session=other, session_id=name, busy="interrupt"
+        agent(says("yes")),
+        "stop",
+        session=other,
+        session_id=name,
+        turn_id="u",
+        busy="interrupt",
     )
     assert answer.final_output == "yes"
-    assert (await stopped(task)).kept
+    error = await stopped(task)
+    assert (error.kept, error.reason) == (True, "interrupted by turn u")
     kept = ["Hi", "call c0", "output c0: quick is done", "call c1", "call c2"]
     kept += ["output c1: quick is done", f"output c2: {INTERRUPTED}"]
     for session in (owner, other):
         assert outline(await session.bind(name).get_items()) == [*kept, "stop", "yes"]
     ended = next(event for event in told.events if isinstance(event, Ended))
     assert (ended.turn_id, ended.items) == ("t", len(kept))
+    assert ended.reason == "interrupted by turn u"
     again = asyncio.create_task(run(other, name, agent(says("again")), how))
-    assert (await stopped(again)).kept
+    error = await stopped(again)
+    assert (error.kept, error.reason) == (True, "interrupted by turn u")
 
 
 @pytest.mark.parametrize("how", WAYS)
@@ -64,10 +72,11 @@ async def test_a_run_is_rolled_back(
 ) -> None:
     name, held = sessions.new_id(), Held()
     task = await held_run(owner, name, held, how)
-    async with other.turn(name, busy="rollback") as turn:
+    async with other.turn(name, turn_id="u", busy="rollback") as turn:
         assert await turn.get_items() == []
         await turn.add_items([message("instead")])
-    assert not (await stopped(task)).kept
+    error = await stopped(task)
+    assert (error.kept, error.reason) == (False, "rolled back by turn u")
     assert await owner.bind(name).get_items() == [message("instead")]
 
 

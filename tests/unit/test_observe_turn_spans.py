@@ -85,7 +85,7 @@ def test_takeovers_replayed_steps_and_ends(exported: Exported) -> None:
     spans(TurnSubmitted("s", "t", position=0, bytes=7))  # outside of any span
     for number, end in enumerate(
         [
-            TurnCancelled("s", "t", items=2, bytes=20, seconds=1.0),
+            TurnCancelled("s", "t", items=2, bytes=20, seconds=1.0, reason="asked"),
             TurnParked("s", "t", pending=1, bytes=30, seconds=1.0),
             TurnLost("s", "t", reason="LeaseLost", seconds=1.0),
             TurnDeadLettered("s", "t", attempts=3, reason="ValueError", seconds=1.0),
@@ -107,6 +107,7 @@ def test_takeovers_replayed_steps_and_ends(exported: Exported) -> None:
         ["turn taken over", "turn replayed"],
         ["turn taken over", "turn replayed"],
     ]
+    assert attributes(exported.spans[0])["turnwise.reason"] == "asked"
     assert [span.status.status_code for span in exported.spans] == [
         StatusCode.UNSET,
         StatusCode.UNSET,

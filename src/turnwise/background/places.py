@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, nullcontext
 from turnwise.turns import (
     Busyness,
     Worker,
-    cancel,
+    make_way,
     mint,
     session_busy,
     session_waiting,
@@ -41,8 +41,7 @@ async def placed(
         in_the_way = await _in_the_way(worker, session_id, turn_id)
         yield
         if in_the_way is not None:
-            keep = busy == "interrupt"
-            await cancel(worker, session_id, in_the_way.turn_id, keep=keep)
+            await make_way(worker, session_id, in_the_way.turn_id, busy, turn_id)
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from turnwise.background import letters
 from turnwise.durable import Retelling
 from turnwise.errors import AlreadyCommitted, BusyTimeout, DeadLettered, SessionGone, TurnwiseError
 from turnwise.pairs import paired
-from turnwise.turns import Worker, finished_error, session_waiting
+from turnwise.turns import Worker, finished_error, reason_in, session_waiting
 from turnwise.types import Absent, Duplicate, Queued, Waiting
 from turnwise.types import Running as Open
 
@@ -33,6 +33,7 @@ class Status:
     - "waiting": for an approval
     - "stopped": it failed for good, and its session was stopped at it: retry or drop its letter
     - "committed", "cancelled", "dead": finished, at `finished_at` (seconds since the epoch)
+      `reason` is what was said when it was cancelled, None if nothing
     - "unknown": rolled back, never begun, or longer ago than the retention
     """
 
@@ -44,6 +45,7 @@ class Status:
     worker: str = ""
     alive: bool = False
     finished_at: float | None = None
+    reason: str | None = None
 
     @property
     def finished(self) -> bool:
@@ -72,8 +74,9 @@ def _status(session_id: str, turn_id: str, answer: Any) -> Status:
     if isinstance(answer, Waiting):
         return Status(session_id, turn_id, "waiting")
     if isinstance(answer, Duplicate) and answer.record is not None:
-        at = answer.record.at / 1000
-        return Status(session_id, turn_id, _kind(answer.record.kind), finished_at=at)
+        kind, at = answer.record.kind, answer.record.at / 1000
+        reason = reason_in(answer.record.payload) if kind == "cancelled" else None
+        return Status(session_id, turn_id, _kind(kind), finished_at=at, reason=reason)
     return Status(session_id, turn_id, "unknown")
 
 

@@ -214,8 +214,11 @@ class EmbeddedStore(ABC):
         *,
         keep: bool = False,
         force: bool = False,
+        note: str = "",
     ) -> Cancelled | Duplicate:
-        return await self._run(session_id, lambda v: v.cancel(turn_id, keep=keep, force=force))
+        return await self._run(
+            session_id, lambda v: v.cancel(turn_id, keep=keep, force=force, note=note)
+        )
 
     async def bury(
         self, session_id: str, turn_id: str, token: str, letter: bytes

@@ -14,8 +14,9 @@ VERSION = 1
 class Turn(msgspec.Struct):
     """The open turn. `deadline` is when its lease of `lease` ms runs out.
 
-    `stop` is how it was asked to stop; `released` of its attempts ended in good order. `parked` is
-    the length of its journal up to its last state; 0 if it was never parked.
+    `stop` is how it was asked to stop, `note` what the first said who asked; `released` of its
+    attempts ended in good order. `parked` is the length of its journal up to its last state; 0 if
+    it was never parked.
     """
 
     id: str
@@ -29,12 +30,14 @@ class Turn(msgspec.Struct):
     stop: Manner | None = None
     released: int = 0
     parked: int = 0
+    note: str = ""
 
 
 class Entry(msgspec.Struct):
     """One place in the queue: a message, a message that was called off, or a caller's ticket.
 
-    Of a message that was called off, `message` is the commit id that its record will carry.
+    Of a message that was called off, `message` is the commit id that its record will carry, and
+    `note` the payload.
     """
 
     turn_id: str
@@ -46,6 +49,7 @@ class Entry(msgspec.Struct):
     deadline: int = 0
     wait: int = 0
     released: int = 0
+    note: str = ""
 
 
 class Header(msgspec.Struct):

@@ -2,7 +2,7 @@
 
 from turnwise.turns.begin import Busyness, check_busy, finished_error
 from turnwise.turns.block import OnError, block, check_on_error, end
-from turnwise.turns.cancel import GRACE, cancel
+from turnwise.turns.cancel import GRACE, cancel, make_way
 from turnwise.turns.equipment import worker_name
 from turnwise.turns.expiry import is_over
 from turnwise.turns.ids import check_session_id, check_turn_id, mint
@@ -13,6 +13,7 @@ from turnwise.turns.refusals import queue_full
 from turnwise.turns.refusals import waiting as session_waiting
 from turnwise.turns.settings import Settings, check_number
 from turnwise.turns.shield import settled, to_the_end
+from turnwise.turns.stopped import reason_in
 from turnwise.turns.turn import Turn
 from turnwise.turns.worker import Worker
 
@@ -35,9 +36,11 @@ __all__ = [
     "end",
     "finished_error",
     "is_over",
+    "make_way",
     "mint",
     "next_turn",
     "queue_full",
+    "reason_in",
     "session_busy",
     "session_waiting",
     "settled",

@@ -10,7 +10,7 @@ from turnwise.cache import Past
 from turnwise.errors import AlreadyCommitted, BusyTimeout, TurnwiseError, UsageError
 from turnwise.hooks import TurnWaited
 from turnwise.turns import refusals
-from turnwise.turns.cancel import cancel
+from turnwise.turns.cancel import make_way
 from turnwise.turns.equipment import Equipment
 from turnwise.turns.expiry import expired
 from turnwise.turns.ids import mint
@@ -142,7 +142,7 @@ class Beginning:
     async def _end_turn(self, turn_id: str, busy: Busyness) -> None:
         """End the turn that is in the way, unless it is this very one, sent before."""
         if turn_id != self._turn_id:
-            await cancel(self._worker, self._session_id, turn_id, keep=busy == "interrupt")
+            await make_way(self._worker, self._session_id, turn_id, busy, self._turn_id)
 
     async def _expired(self, answer: Waiting) -> bool:
         return await expired(self._worker, self._session_id, answer.turn_id)

@@ -7,17 +7,21 @@ import logging
 from dataclasses import replace
 from functools import partial
 
+from turnwise.errors import UsageError
 from turnwise.hooks import TurnCancelled
 from turnwise.turns.equipment import Equipment
-from turnwise.turns.ids import check_session_id, check_turn_id
+from turnwise.turns.ids import check_session_id, check_turn_id, size
 from turnwise.turns.settings import check_number
 from turnwise.turns.shield import settled
-from turnwise.turns.stopped import running_tools
+from turnwise.turns.stopped import note, reason_in, running_tools
 from turnwise.types import Absent, Cancellation, Cancelled, Duplicate, Running
 
 GRACE = 1.0
 """How long (s) a turn's worker may take to end it."""
+REASON_BYTES = 1000
+"""The most that a reason may take in UTF-8."""
 _SOON, _LATER = 0.004, 0.02
+_CANCELLED = "cancelled", "forced", "dropped"
 _log = logging.getLogger("turnwise")
 
 
@@ -32,24 +36,51 @@ async def cancel(
 ) -> Cancellation:
     """End the turn, or without a turn_id the one that is open; by force after `timeout` seconds.
 
-    `keep` lets its worker commit what it has finished. Raises StoreError.
+    `keep` lets its worker commit what it has finished. `reason` stays with the turn, unless another
+    was given before. Raises StoreError.
     """
     check_session_id(session_id)
     if turn_id is not None:
         check_turn_id(session_id, turn_id)
     check_number("timeout", timeout)
-    found = await _Canceller(worker, session_id, keep=keep).ended(turn_id, timeout)
-    log = _log.info if found.outcome in ("cancelled", "dropped", "forced") else _log.debug
-    said = found.turn_id, session_id, found.outcome, reason or "no reason given"
+    reason = _checked(session_id, reason)
+    canceller = _Canceller(worker, session_id, keep=keep, note=note(reason))
+    found = await canceller.ended(turn_id, timeout)
+    if found.outcome not in _CANCELLED:
+        found = replace(found, reason=reason)
+    log = _log.info if found.outcome in _CANCELLED else _log.debug
+    said = found.turn_id, session_id, found.outcome, found.reason or "no reason given"
     log("cancel of turn %r of session %r: %s (%s)", *said)
-    return replace(found, reason=reason)
+    return found
+
+
+async def make_way(
+    worker: Equipment, session_id: str, turn_id: str, busy: str, by: str
+) -> Cancellation:
+    """End the turn for the one called `by`: busy is "interrupt", which keeps it, or "rollback"."""
+    keep = busy == "interrupt"
+    reason = f"{'interrupted' if keep else 'rolled back'} by turn {by}"
+    return await cancel(worker, session_id, turn_id, keep=keep, reason=reason)
+
+
+def _checked(session_id: str, reason: object) -> str | None:
+    if reason is None or reason == "":
+        return None
+    if isinstance(reason, str) and size(reason) <= REASON_BYTES:
+        return reason
+    raise UsageError(
+        f"a reason is a text of at most {REASON_BYTES} bytes in UTF-8, for it is stored with the "
+        "turn; say it shorter",
+        session_id=session_id,
+    )
 
 
 class _Canceller:
-    def __init__(self, worker: Equipment, session_id: str, *, keep: bool) -> None:
+    def __init__(self, worker: Equipment, session_id: str, *, keep: bool, note: str) -> None:
         self._worker = worker
         self._session_id = session_id
         self._keep = keep
+        self._note = note
 
     async def ended(self, turn_id: str | None, timeout: float) -> Cancellation:
         until = self._worker.now() + timeout
@@ -62,23 +93,22 @@ class _Canceller:
             force = self._worker.now() >= until
             again = await self._ask(answer.turn_id, force=force)
             if force and isinstance(again, Cancelled) and again.outcome == "dropped":
-                self._tell(again)
-                return Cancellation(
-                    "forced", answer.turn_id, answer.worker or again.worker, running_tools=None
-                )
+                worker = answer.worker or again.worker
+                found = Cancellation("forced", answer.turn_id, worker, running_tools=None)
+                return self._told(found, again.payload)
             answer = again
         if isinstance(answer, Duplicate):
             return _finished(turn_id or "", "", answer)
         if answer.outcome == "dropped":
-            self._tell(answer)
-            return Cancellation("dropped", answer.turn_id, answer.worker)
+            found = Cancellation("dropped", answer.turn_id, answer.worker)
+            return self._told(found, answer.payload)
         # Of a turn that was flagged a moment ago this says that it has been rolled back.
         return Cancellation("absent", answer.turn_id or turn_id or "")
 
     async def _ask(self, turn_id: str | None, *, force: bool) -> Cancelled | Duplicate:
         store, session_id = self._worker.store, self._session_id
-        call = partial(store.cancel, session_id, turn_id, keep=self._keep, force=force)
-        return await settled(call)
+        how = {"keep": self._keep, "force": force}
+        return await settled(partial(store.cancel, session_id, turn_id, **how, note=self._note))
 
     async def _followed(self, asked: Cancelled, until: float) -> Cancellation | None:
         """What became of it; None if it waits for an approval, or runs still when time is over."""
@@ -94,8 +124,11 @@ class _Canceller:
             await asyncio.sleep(min(pause, max(0.0, until - self._worker.now())))
             pause = min(2 * pause, _LATER)
 
-    def _tell(self, answer: Cancelled) -> None:
-        self._worker.tell(TurnCancelled(self._session_id, answer.turn_id, 0, 0, 0.0))
+    def _told(self, found: Cancellation, payload: bytes) -> Cancellation:
+        reason = reason_in(payload)
+        event = TurnCancelled(self._session_id, found.turn_id, 0, 0, 0.0, reason or "")
+        self._worker.tell(event)
+        return replace(found, reason=reason)
 
 
 def _finished(turn_id: str, worker: str, answer: Duplicate) -> Cancellation:
@@ -104,5 +137,5 @@ def _finished(turn_id: str, worker: str, answer: Duplicate) -> Cancellation:
         return Cancellation("ended", turn_id, worker)
     if record.kind == "turn":
         return Cancellation("committed", turn_id, worker, record.items)
-    told = running_tools(record.payload) if record.payload else None
-    return Cancellation("cancelled", turn_id, worker, record.items, told)
+    told, reason = running_tools(record.payload), reason_in(record.payload)
+    return Cancellation("cancelled", turn_id, worker, record.items, told, reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sys
 
 from turnwise.errors import InvalidSessionId, InvalidTurnId
 
@@ -15,7 +16,7 @@ def mint() -> str:
 
 
 def check_session_id(session_id: object) -> str:
-    if isinstance(session_id, str) and 0 < _size(session_id) <= _SESSION_BYTES:
+    if isinstance(session_id, str) and 0 < size(session_id) <= _SESSION_BYTES:
         return session_id
     raise InvalidSessionId(
         f"{_shown(session_id)} is no session id: use a non-empty text of at most {_SESSION_BYTES} "
@@ -24,7 +25,7 @@ def check_session_id(session_id: object) -> str:
 
 
 def check_turn_id(session_id: str, turn_id: object) -> str:
-    if isinstance(turn_id, str) and 0 < _size(turn_id) <= _TURN_BYTES:
+    if isinstance(turn_id, str) and 0 < size(turn_id) <= _TURN_BYTES:
         return turn_id
     raise InvalidTurnId(
         f"{_shown(turn_id)} is no turn id: use a non-empty text of at most {_TURN_BYTES} bytes "
@@ -33,12 +34,12 @@ def check_turn_id(session_id: str, turn_id: object) -> str:
     )
 
 
-def _size(text: str) -> int:
+def size(text: str) -> int:
     """The size in UTF-8; too large for what UTF-8 cannot say (lone surrogates)."""
     try:
         return len(text.encode())
     except UnicodeEncodeError:
-        return _SESSION_BYTES + 1
+        return sys.maxsize
 
 
 def _shown(value: object) -> str:

@@ -18,7 +18,7 @@ from turnwise.errors import (
     TurnDiscarded,
     TurnError,
 )
-from turnwise.turns.stopped import running_tools
+from turnwise.turns.stopped import reason_in, running_tools
 from turnwise.types import Busy, Duplicate, Queued, Stale, Waiting
 
 
@@ -81,8 +81,9 @@ def unfinished(session_id: str, turn_id: str, answer: Duplicate) -> TurnError | 
             session_id=session_id,
         )
     if kind == "cancelled" and answer.record is not None:
-        error = cancelled(session_id, turn_id, kept=answer.record.items > 0)
-        error.running_tools = running_tools(answer.record.payload)
+        payload, kept = answer.record.payload, answer.record.items > 0
+        error = cancelled(session_id, turn_id, kept=kept, reason=reason_in(payload))
+        error.running_tools = running_tools(payload) or ()
         return error
     if kind == "dead" and answer.record is not None:
         return DeadLettered(
@@ -94,12 +95,14 @@ def unfinished(session_id: str, turn_id: str, answer: Duplicate) -> TurnError | 
     return None
 
 
-def cancelled(session_id: str, turn_id: str, *, kept: bool) -> TurnCancelled:
+def cancelled(session_id: str, turn_id: str, *, kept: bool, reason: str | None) -> TurnCancelled:
     left = "holds what it had finished" if kept else "is as it was before it"
+    why = "" if reason is None else f" ({reason})"
     return TurnCancelled(
-        f"turn {turn_id!r} was cancelled on request; history {left}",
+        f"turn {turn_id!r} was cancelled on request{why}; history {left}",
         session_id=session_id,
         kept=kept,
+        reason=reason,
     )
 
 

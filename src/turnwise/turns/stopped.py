@@ -37,15 +37,34 @@ def kept(added: Sequence[Item], work: object) -> list[Item]:
     return paired([*items, *(output for output in outputs if output is not None)])
 
 
-def packed(running: Sequence[str]) -> bytes:
-    """The payload of the record of a turn that was stopped."""
-    return json.dumps({"running_tools": list(running)}).encode()
+def note(reason: str | None) -> str:
+    """What the store keeps of a reason: the payload of a turn that no worker of its own ends."""
+    return "" if reason is None else json.dumps({"reason": reason}, ensure_ascii=False)
 
 
-def running_tools(payload: bytes) -> tuple[str, ...]:
-    """The tools that such a payload names."""
+def packed(running: Sequence[str], reason: str | None) -> bytes:
+    """The payload of the record of a turn that its worker stopped."""
+    told: dict[str, Any] = {"running_tools": list(running)}
+    if reason is not None:
+        told["reason"] = reason
+    return json.dumps(told, ensure_ascii=False).encode()
+
+
+def running_tools(payload: bytes) -> tuple[str, ...] | None:
+    """The tools that such a payload names; None if it does not tell."""
+    tools = _told(payload).get("running_tools")
+    return tuple(map(str, tools)) if isinstance(tools, list) else None
+
+
+def reason_in(payload: bytes | str) -> str | None:
+    """Why the turn was to stop, if anybody said."""
+    reason = _told(payload).get("reason")
+    return reason if isinstance(reason, str) else None
+
+
+def _told(payload: bytes | str) -> dict[str, Any]:
     try:
-        told: Any = json.loads(payload or b"{}")
-        return tuple(map(str, told.get("running_tools", ())))
-    except (ValueError, AttributeError):  # another version's
-        return ()
+        told = json.loads(payload or "{}")
+    except ValueError:  # another version's
+        return {}
+    return told if isinstance(told, dict) else {}

@@ -78,12 +78,13 @@ class Turn(Contents):
         send = partial(worker.store.journal, session_id, self.turn_id, token)
         self.journal = Journal(worker.codec, grant.journal, send, self._journal_refused)
         self._manner: Manner | None = None
+        self._reason: str | None = None
         self._resisting: asyncio.TimerHandle | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._summons = summons
         summons.to(self._lease.hurry)
         if grant.cancelled:
-            self._stop(grant.cancelled)
+            self._stop(grant.cancelled, grant.note)
 
     # How it ends.
 
@@ -192,7 +193,7 @@ class Turn(Contents):
         answer = await self._worker.store.renew(self.session_id, self.turn_id, self._token)
         if isinstance(answer, Renewed):
             if answer.cancelled:
-                self._stop(answer.cancelled)
+                self._stop(answer.cancelled, answer.note)
             return not answer.cancelled
         self._lose(await self.why_lost(answer))
         return False
@@ -261,12 +262,13 @@ class Turn(Contents):
 
     # Asked to stop.
 
-    def _stop(self, manner: Manner) -> None:
+    def _stop(self, manner: Manner, note: str) -> None:
         """From now on it can only end in this manner: soon by itself, else without its doing."""
         if self.lost is not None or self.ended:
             return
         self._manner = manner
-        self.lost = refusals.cancelled(self.session_id, self.turn_id, kept=manner == "keep")
+        self._reason = stopped.reason_in(note)
+        self.lost = refusals.cancelled(*self._names, kept=manner == "keep", reason=self._reason)
         self._hold_no_more()
         loop = asyncio.get_running_loop()
         self._resisting = loop.call_later(_RESISTS, self._stop_resisting)
@@ -286,7 +288,7 @@ class Turn(Contents):
             running = work.running_tools()
         if isinstance(self.lost, Cancelled):
             self.lost.running_tools = tuple(running)
-        self.payload = stopped.packed(running)
+        self.payload = stopped.packed(running, self._reason)
         texts = self._texts_to_keep() if self._manner == "keep" else []
         try:
             async with asyncio.timeout(self._worker.settings.lease):
@@ -322,7 +324,8 @@ class Turn(Contents):
             else:
                 self._remember(answer.tip)
             size = sum(map(len, packed))
-            self._tell(TurnCancelled(*self._names, len(packed), size, self._seconds))
+            reason = self._reason or ""
+            self._tell(TurnCancelled(*self._names, len(packed), size, self._seconds, reason))
         return answer
 
     def _texts_to_keep(self) -> list[bytes]:

@@ -132,8 +132,11 @@ def _waited(event: TurnBegun) -> Attributes:
 def _result(event: TurnEvent) -> Attributes:
     """What an event tells beside the turn's name, as attributes."""
     match event:
-        case TurnCommitted() | TurnCancelled():
+        case TurnCommitted():
             return {"turnwise.items": event.items, "turnwise.bytes": event.bytes}
+        case TurnCancelled():
+            kept: Attributes = {"turnwise.items": event.items, "turnwise.bytes": event.bytes}
+            return kept | ({"turnwise.reason": event.reason} if event.reason else {})
         case TurnParked():
             return {"turnwise.pending": event.pending, "turnwise.bytes": event.bytes}
         case TurnDeadLettered():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from turnwise.codec.elements import parse_record
 from turnwise.types import (
@@ -43,7 +43,7 @@ def history(reply: Reply) -> History | None:
 
 def grant(reply: Reply) -> Grant:
     _, incarnation, turn_id, attempt, cancelled, position, commit_id, items, *rest = reply
-    start, elements, _, journal, message, released = rest
+    start, elements, _, journal, message, released, note = rest
     tip = Base(position, commit_id.decode())
     return Grant(
         incarnation.decode(),
@@ -58,6 +58,7 @@ def grant(reply: Reply) -> Grant:
         MANNERS[cancelled],
         message,
         released,
+        note.decode(),
     )
 
 
@@ -99,7 +100,7 @@ def done(reply: Reply) -> Done:
 
 
 def renewed(reply: Reply) -> Renewed:
-    return Renewed(MANNERS[reply[1]])
+    return Renewed(MANNERS[reply[1]], reply[2].decode())
 
 
 def accepted(reply: Reply) -> Accepted:
@@ -115,8 +116,10 @@ def cancelled(reply: Reply, turn_id: str) -> Cancelled | Duplicate:
         return duplicate(reply)
     if reply[0] == b"absent":
         return Cancelled("absent", turn_id)
-    outcome: Literal["flagged", "dropped"] = "flagged" if reply[0] == b"flagged" else "dropped"
-    return Cancelled(outcome, turn_id, reply[1].decode())
+    worker = reply[1].decode()
+    if reply[0] == b"flagged":
+        return Cancelled("flagged", turn_id, worker)
+    return Cancelled("dropped", turn_id, worker, reply[2])
 
 
 PLAIN: dict[bytes, Any] = {

@@ -72,35 +72,40 @@ class EndVerbs:
         if s.header.commits == 0 and not s.state.queue and s.header.turn is None:
             s.state.header = None
 
-    def cancel(self, turn_id: str | None, *, keep: bool, force: bool) -> Cancelled | Duplicate:
+    def cancel(
+        self, turn_id: str | None, *, keep: bool, force: bool, note: str
+    ) -> Cancelled | Duplicate:
         s, turn = self._s, self._s.header.turn
         if turn_id is None:
             turn_id = "" if turn is None else turn.id
         if turn is not None and turn.id == turn_id:
-            return self._cancel_open(turn, keep=keep, force=force)
-        dropped = Cancelled("dropped", turn_id)
+            return self._cancel_open(turn, keep=keep, force=force, note=note)
         if (entry := queued(s, turn_id)) is not None:
             if entry.kind == "message":
-                entry.kind, entry.message = "called off", s.mint.encode()
+                entry.kind, entry.message, entry.note = "called off", s.mint.encode(), note
                 if turn is None:
                     hand_over(s)
-            return dropped
+            return Cancelled("dropped", turn_id, payload=entry.note.encode())
         if (position := find(s, turn_id)) is None:
             return Cancelled("absent", turn_id)
-        before = record_at(s, position).kind == "cancelled"
-        return dropped if before else duplicate(s, position)
+        record = record_at(s, position)
+        if record.kind == "cancelled":
+            return Cancelled("dropped", turn_id, payload=record.payload)
+        return duplicate(s, position)
 
-    def _cancel_open(self, turn: Turn, *, keep: bool, force: bool) -> Cancelled:
+    def _cancel_open(self, turn: Turn, *, keep: bool, force: bool, note: str) -> Cancelled:
         s = self._s
         if keep and waits(s, turn):
             return Cancelled("absent", turn.id)
+        turn.note = turn.note or note
         if turn.state == "running" and remaining(s, turn) > 0:
             s.wake.append((turn.worker, turn.token))
             if not force:
                 turn.stop = "keep" if keep and turn.stop != "drop" else "drop"
                 return Cancelled("flagged", turn.id, turn.worker)
-        self._end(turn, s.mint, "cancelled")
-        return Cancelled("dropped", turn.id, turn.worker)
+        payload = turn.note.encode()
+        self._end(turn, s.mint, "cancelled", payload=payload)
+        return Cancelled("dropped", turn.id, turn.worker, payload)
 
     def bury(self, turn_id: str, token: str, letter: bytes) -> Done | Stale | Gone:
         s = self._s

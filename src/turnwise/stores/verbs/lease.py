@@ -114,10 +114,10 @@ def open_turn(
 ) -> None:
     """Give the session to a worker. A takeover is still asked to stop if the turn before was."""
     header, before = s.header, s.header.turn
-    stop, parked = None, 0
+    stop, parked, note = None, 0, ""
     if before is not None:
         finish(header, before.token)
-        stop, parked = before.stop, before.parked
+        stop, parked, note = before.stop, before.parked, before.note
     header.turn = Turn(
         turn_id,
         token,
@@ -129,6 +129,7 @@ def open_turn(
         stop=stop,
         released=released,
         parked=parked,
+        note=note,
     )
     recount(s, header.turn)
     header.claim_by = None
@@ -153,4 +154,5 @@ def granted(s: Session, base: Base | None, message: bytes | None = None) -> Gran
         cancelled=turn.stop,
         message=message,
         released=turn.released,
+        note=turn.note,
     )

@@ -22,7 +22,8 @@ def ticket_of(s: Session, turn_id: str, token: str) -> Entry | None:
 
 def called_off(s: Session, entry: Entry) -> Duplicate:
     """It keeps its place in the queue: no record can be written while a turn is open."""
-    return Duplicate(Record(entry.message.decode(), s.now, 0, "cancelled"))
+    payload = entry.note.encode()
+    return Duplicate(Record(entry.message.decode(), s.now, 0, "cancelled", payload))
 
 
 def head(s: Session) -> Entry | None:
@@ -39,7 +40,8 @@ def head(s: Session) -> Entry | None:
             return first
         queue.pop(0)
         if first.kind == "called off":
-            write(s, first.turn_id, first.message.decode(), "cancelled")
+            payload = first.note.encode()
+            write(s, first.turn_id, first.message.decode(), "cancelled", payload=payload)
         header.claim_by = s.now + CLAIM_MS
         _wake(s, queue[0] if queue else None)
     header.claim_by = None

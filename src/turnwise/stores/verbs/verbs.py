@@ -180,7 +180,7 @@ class Verbs(MessageVerbs, EndVerbs):
             return stale(s)
         turn.deadline = s.now + turn.lease
         s.outlive(turn.lease)
-        return Renewed(turn.stop)
+        return Renewed(turn.stop, turn.note)
 
     def commit(
         self,

@@ -21,6 +21,7 @@ from turnwise.testing.conformance.lab import Lab
 from turnwise.testing.conformance.lease import LeaseConformance
 from turnwise.testing.conformance.operators import OperatorsConformance
 from turnwise.testing.conformance.queue import QueueConformance
+from turnwise.testing.conformance.reasons import ReasonsConformance
 
 __all__ = ["Lab", "StoreConformance"]
 
@@ -31,6 +32,7 @@ class StoreConformance(
     JournalConformance,
     QueueConformance,
     CancelConformance,
+    ReasonsConformance,
     BackgroundConformance,
     EventsConformance,
     ExpiryConformance,

@@ -144,7 +144,7 @@ async def taken(store: Store, session_id: str, lease: int = LONG) -> Held:
     return Held(store, session_id, token, expect(Grant, answer))
 
 
-async def outcome(store: Store, session_id: str, turn_id: str | None = None, **how: bool) -> str:
+async def outcome(store: Store, session_id: str, turn_id: str | None = None, **how: Any) -> str:
     """What becomes of a turn that is asked to stop, which must not be finished otherwise."""
     return expect(Cancelled, await store.cancel(session_id, turn_id, **how)).outcome
 

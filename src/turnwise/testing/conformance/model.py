@@ -27,7 +27,8 @@ class Model:
         self.queue: list[Waiting] = []
         self.finished: dict[str, str] = {}
         """Commit id or kind by turn_id."""
-        self.cancelled: set[str] = set()
+        self.cancelled: dict[str, bytes] = {}
+        """The payload of their records by turn_id."""
         self.ended: list[str] = []
         self.tip = t.Base(0, "")
         self.cuts = 0
@@ -62,6 +63,7 @@ class Model:
             assert isinstance(status, t.Duplicate)
             assert status.record is not None
             assert (status.record.kind == "cancelled") == (turn_id in self.cancelled)
+            assert status.record.payload == self.cancelled.get(turn_id, status.record.payload)
         else:
             assert status == t.Absent()
 
@@ -196,6 +198,7 @@ class Model:
                 self._leave(token)
             assert (grant.attempt, grant.journal) == (turn.attempt, turn.journal)
             assert (grant.released, grant.cancelled) == (turn.released, turn.stop)
+            assert grant.note == turn.note
         else:
             self._free()
             assert all(e.token == token or e.token for e in self._before(token))
@@ -238,6 +241,7 @@ class Model:
                 turn.token, turn.attempt, turn.mortal = token, turn.attempt + 1, mortal
             assert (answer.attempt, answer.journal) == (turn.attempt, turn.journal)
             assert (answer.released, answer.cancelled) == (turn.released, turn.stop)
+            assert answer.note == turn.note
             assert answer.message == turn.message
         else:
             self._free()
@@ -265,7 +269,8 @@ class Model:
 
     def _renew(self, answer: object, turn_id: str, token: str) -> None:
         turn = self._held(turn_id, token)
-        assert isinstance(answer, t.Stale) if turn is None else answer == t.Renewed(turn.stop)
+        right = None if turn is None else t.Renewed(turn.stop, turn.note)
+        assert isinstance(answer, t.Stale) if turn is None else answer == right
 
     def _park(self, answer: object, turn_id: str, token: str, state: bytes) -> None:
         turn = self.open
@@ -339,7 +344,7 @@ class Model:
         self.items = self.items[:keep] + items
         self.cuts += keep is not None
         if kind == "cancelled":
-            self.cancelled.add(turn_id)
+            self.cancelled[turn_id] = b""
         self._finish(held, commit_id)
 
     def _submit(self, answer: object, turn_id: str, message: bytes) -> None:
@@ -355,7 +360,9 @@ class Model:
             direct = self.open is not None and self.open.turn_id == turn_id
             assert turn_id in self.finished or direct or (waits and waits.message != message)
 
-    def _cancel(self, answer: object, turn_id: str, keep: bool, force: bool) -> None:
+    def _cancel(
+        self, answer: object, turn_id: str, keep: bool, force: bool, note: str = ""
+    ) -> None:
         turn = self.open
         is_open = turn is not None and turn.turn_id == turn_id
         queued = any(e.turn_id == turn_id for e in self.queue if not e.token)
@@ -367,15 +374,17 @@ class Model:
             assert is_open
             assert not force
             turn.stop = "keep" if keep and turn.stop != "drop" else "drop"
+            turn.note = turn.note or note
         elif isinstance(answer, t.Cancelled) and answer.outcome == "dropped":
             assert is_open or queued or turn_id in self.cancelled
             if turn is not None and is_open:
                 assert turn.mortal or turn.parked or force
                 assert not (keep and turn.parked)
+                note = turn.note or note
                 self._end()
             self.queue = [e for e in self.queue if e.token or e.turn_id != turn_id]
             self.finished.setdefault(turn_id, "cancelled")
-            self.cancelled.add(turn_id)
+            assert answer.payload == self.cancelled.setdefault(turn_id, note.encode())
         else:
             assert answer == t.Cancelled("absent", turn_id)
             if keep and turn is not None and (turn.parked or (turn.resumed and turn.mortal)):

@@ -22,6 +22,7 @@ class Open:
     parked: bool = False
     released: int = 0
     stop: Manner | None = None
+    note: str = ""
     resumed: bool = False
     journal: list[bytes] = field(default_factory=list)
     message: bytes | None = None

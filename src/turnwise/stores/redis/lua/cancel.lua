@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
--- cancel(turn_id, keep, force) -> flagged, worker | dropped, worker | absent | duplicate
-local turn_id, keep, force = ARGV[7], ARGV[8] == '1', ARGV[9] == '1'
+-- cancel(turn_id, keep, force, note)
+--   -> flagged, worker | dropped, worker, payload | absent | duplicate
+local turn_id, keep, force, note = ARGV[7], ARGV[8] == '1', ARGV[9] == '1', ARGV[10]
 local h, refusal = load()
 if refusal then return refusal end
 if not h then return { 'absent' } end
@@ -8,6 +9,7 @@ if not h then return { 'absent' } end
 local t = h.t
 if t and t.id == turn_id then
   if keep and waits(t) then return { 'absent' } end
+  if not t.n and note ~= '' then t.n = note end
   if t.s == 'running' and remaining(t) > 0 then
     told = { k = t.k, w = t.w }
     if not force then
@@ -16,21 +18,23 @@ if t and t.id == turn_id then
       return { 'flagged', t.w }
     end
   end
-  ending(h, MINT, 'cancelled', '')
-  return { 'dropped', t.w }
+  ending(h, MINT, 'cancelled', t.n or '')
+  return { 'dropped', t.w, t.n or '' }
 end
 
 local index, entry = find_queued(h, turn_id)
 if index then
   if is_message(entry) then
-    redis.call('LSET', KEY, index + 1, CALLED_OFF .. MINT)
+    entry = CALLED_OFF .. MINT .. (note ~= '' and ' ' .. note or '')
+    redis.call('LSET', KEY, index + 1, entry)
     if not h.t then wake = true end
     close(h)
   end
-  return { 'dropped', '' }
+  local _, first_note = parse_called_off(entry)
+  return { 'dropped', '', first_note }
 end
 
 local p = find(h, turn_id)
 if not p then return { 'absent' } end
-local kind = string.match(record_at(h, p), '^%S+ %d+ %d+ (%S+)')
-return kind == 'cancelled' and { 'dropped', '' } or duplicate(h, p)
+local kind, payload = string.match(record_at(h, p), '^%S+ %d+ %d+ (%S+) (.*)$')
+return kind == 'cancelled' and { 'dropped', '', payload } or duplicate(h, p)

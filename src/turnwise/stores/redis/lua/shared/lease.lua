@@ -118,9 +118,10 @@ end
 
 -- Gives the session to a worker. A takeover is still asked to stop if the turn before it was.
 local function open(h, turn_id, token, worker, lease, attempt, background, released)
-  local stop, parked = h.t and h.t.x, h.t and h.t.y
+  local before = h.t or {}
   if h.t then finish(h, h.t.k) end
-  h.t = { id = turn_id, k = token, w = worker, a = attempt, d = NOW + lease, p = lease, s = 'running', x = stop, y = parked }
+  h.t = { id = turn_id, k = token, w = worker, a = attempt, d = NOW + lease, p = lease, s = 'running' }
+  h.t.x, h.t.n, h.t.y = before.x, before.n, before.y
   if background then h.t.b = 1 end
   if (released or 0) > 0 then h.t.r = released end
   h.h, changed, wake = nil, true, nil
@@ -133,6 +134,6 @@ local function granted(h, position, commit_id, message)
   local journal = length > 0 and length <= READ and redis.call('LRANGE', KEY, -length, -1) or {}
   return {
     'granted', h.i, h.t.id, h.t.a, h.t.x or 0, h.e, h.c, h.n, start, elements, length, journal, message or false,
-    h.t.r or 0,
+    h.t.r or 0, h.t.n or '',
   }
 end

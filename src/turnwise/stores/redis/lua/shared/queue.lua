@@ -37,8 +37,14 @@ local function find_queued(h, turn_id, token)
   end
 end
 
+-- The commit id that its record will carry, and the record's payload.
+local function parse_called_off(entry) return string.match(entry, '^.(%S+) ?(.*)$') end
+
 -- A message that was called off keeps its place, for no record can be written while a turn is open.
-local function called_off(entry) return { 'duplicate', record(string.sub(entry, 2), 0, 'cancelled', ''), 0, {} } end
+local function called_off(entry)
+  local commit_id, note = parse_called_off(entry)
+  return { 'duplicate', record(commit_id, 0, 'cancelled', note), 0, {} }
+end
 
 -- Who is next: {ticket} or {message, turn_id, attempts}. A ticket whose caller stopped waiting, or
 -- did not claim its turn in time, is passed over, and the one behind it is woken. A message that
@@ -59,7 +65,10 @@ local function head(h)
       return ticket
     end
     unqueue(h, 2 * h.q - 1)
-    if not ticket then write(h, turn_id, string.sub(entry, 2), 'cancelled', '') end
+    if not ticket then
+      local commit_id, note = parse_called_off(entry)
+      write(h, turn_id, commit_id, 'cancelled', note)
+    end
     h.h, wake = NOW + CLAIM, true
   end
   if h.h then h.h, changed = nil, true end

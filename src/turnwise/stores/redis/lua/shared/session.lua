@@ -27,7 +27,7 @@ local function create()
     f = '',                     -- the last finished tokens
     m = 0, l = 0, y = NOW,      -- day marks: a turn_id is searched from m on; l was the end at y
     -- t: the open turn {id, k token, w worker, a attempt, d deadline, p lease, s state,
-    --    b from the queue, x asked to stop (1 drop, 2 keep), r attempts that ended in good order,
+    --    b from the queue, x asked to stop (1 drop, 2 keep), n note of who asked first, r attempts that ended in good order,
     --    y length of its journal up to its last state, once it was parked}
     -- x: the expiry we set on a session without a commit; h: when the queue's head loses its place
   }
