@@ -9,6 +9,7 @@ import random
 import socket
 import time
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -107,6 +108,7 @@ class Server:
             if isinstance(message, Order):
                 task = asyncio.create_task(self._carry_out(message), name=f"order {message.kind}")
                 self._tasks[message.call] = task
+                task.add_done_callback(partial(self._carried_out, message.call))
             elif isinstance(message, Cancel):
                 if message.call in self._tasks:
                     self._tasks[message.call].cancel()
@@ -134,10 +136,14 @@ class Server:
                 value = {"kept": refused.kept}
         except Exception as strange:
             outcome, error = "unknown", f"! {type(strange).__name__}: {strange}"[:2000]
-        del self._tasks[order.call]
         self._tell(
             Answer(order.call, outcome, error, value, here.granted, here.held, here.attempt)  # type: ignore[arg-type]  # one of the words
         )
+
+    def _carried_out(self, call: int, task: asyncio.Task[None]) -> None:
+        del self._tasks[call]
+        if task.cancelled():  # before it began
+            self._tell(Answer(call, "unknown", "CancelledError", {}, None, None, 0))
 
     def _tell(self, message: FromWorker) -> None:
         self._writer.write(line(message))
