@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import sys
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ import agents
 import pytest
 from agents import (
     Agent,
+    ApplyPatchTool,
     FunctionTool,
     ModelProvider,
     RunConfig,
@@ -28,10 +30,16 @@ from agents import (
 from agents.agent_output import AgentOutputSchema
 from agents.items import MessageOutputItem
 from agents.run import AgentRunner, get_default_agent_runner, set_default_agent_runner
+from agents.run_internal.tool_actions import ApplyPatchAction, ComputerAction
 from agents.testing import assistant_message, function_call
 from agents.tool import ToolOrigin, ToolOriginType
 from agents.tool_context import ToolContext
-from openai.types.responses import Response, ResponseFunctionToolCall, ResponseUsage
+from openai.types.responses import (
+    Response,
+    ResponseApplyPatchToolCall,
+    ResponseFunctionToolCall,
+    ResponseUsage,
+)
 
 from tests.scripted import Script, calls, says
 from turnwise.durable import sdk
@@ -265,3 +273,24 @@ def test_the_run_inside_an_agent_tool_waits_no_more() -> None:
         sdk.forget_waiting(call, context)
         assert state.peek_agent_tool_run_result(call, scope_id=scope) is None
     sdk.forget_waiting(None, context)
+
+
+async def test_patches_are_carried_out_by_what_is_known_as_that() -> None:
+    """And computers: both are in the same module of the SDK."""
+    seen: list[bool] = []
+
+    class Watched:
+        def create_file(self, operation: Any) -> None:
+            seen.append(sdk.carries_out(sys._getframe(1)))
+
+    operation = {"type": "create_file", "path": "a", "diff": "+x"}
+    call = ResponseApplyPatchToolCall.model_validate(
+        {"id": "i", "call_id": "c", "operation": operation, "status": "completed"}
+        | {"type": "apply_patch_call"}
+    )
+    editor: Any = Watched()
+    helper = Agent(name="a", model=Script([call], says("done")), tools=[ApplyPatchTool(editor)])
+    await agents.Runner.run(helper, "go")
+    editor.create_file(None)
+    assert seen == [True, False]
+    assert ComputerAction.__module__ == ApplyPatchAction.__module__

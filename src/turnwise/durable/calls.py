@@ -29,13 +29,25 @@ Inner = Callable[[], Awaitable[Any]]
 
 
 async def called(
-    run: Run, tool: Any, call_id: str, inner: Inner, *, context: Any = None, call: Any = None
+    run: Run,
+    tool: Any,
+    call_id: str,
+    inner: Inner,
+    *,
+    context: Any = None,
+    call: Any = None,
+    unknown: Any = UNKNOWN,
+    is_harmless: bool = False,
 ) -> Any:
     """The output of a call. `inner` makes it; `context` and `call` are the SDK's, if known.
+
+    `unknown` is the output of one that had begun when its worker died; a harmless one is made
+    again then, whatever tool it is of.
 
     Raises what the tool raises, and what ended the turn.
     """
     replay = await run.open()
+    run.check()
     this = _ToolCall(run, tool, call_id, context, call)
     key = run.path, this.name
     ended = replay.ended.get(key)
@@ -47,8 +59,8 @@ async def called(
         return await this.made_by_agent(inner)
     started = replay.started.get(key)
     if started is not None and not this.may_repeat(started):
-        return await this.unknown()
-    if started is None:
+        return await this.unknown(unknown)
+    if started is None and not is_harmless:
         await this.start()
     return await this.made(inner)
 
@@ -131,11 +143,11 @@ class _ToolCall:
             await self._run.replay.check()
             await self._end(timeout=True)
 
-    async def unknown(self) -> Any:
-        self._ended(UNKNOWN, formatted=True)
-        await self._end(value=UNKNOWN, formatted=True)
+    async def unknown(self, value: Any) -> Any:
+        self._ended(value, formatted=True)
+        await self._end(value=value, formatted=True)
         sdk.mark_error_formatted(self._context)
-        return UNKNOWN
+        return value
 
     async def again(self, ended: Mapping[str, Any]) -> Any:
         """What the call gave an earlier attempt."""

@@ -118,6 +118,7 @@ class Step:
         """
         run, replay = self._run, await self._run.open()
         path = run.path
+        run.check()
         await replay.check()
         entry = replay.responses.get((path, run.responses))
         if entry is not None and (difference := self._difference(entry)):
@@ -140,7 +141,7 @@ class Step:
 
     def _count(self, entry: Entry, usage: Callable[[], Usage]) -> None:
         run, replay = self._run, self._run.replay
-        run.count(usage)
+        run.count(entry["output"], usage)
         if run.above is None:
             place = run.path, run.responses
             replay.progress.responded(Response(*place, entry, replay.turn.changes))

@@ -116,7 +116,21 @@ class Progress:
             if isinstance(end.tool, FunctionTool) and not end.formatted:
                 schema = sdk.output_schema(end.tool)
             return dict(ItemHelpers.tool_call_output_item(end.call, value, **schema))
+        if call["type"] == "apply_patch_call":
+            return _patched(call, value, failed=end.formatted)
         output = output_saying(call, str(value))
         if output is not None and isinstance(value, ShellResult):
             output["output"] = shell_outputs(value)
         return output
+
+
+def _patched(call: Entry, value: Any, *, failed: bool) -> Any:
+    """The output of a patch; `value` is what its editor said of it."""
+    said = value if isinstance(value, Mapping) else {"output": value}
+    text, status = said.get("output"), said.get("status")
+    output = output_saying(call, text or "")
+    if output is not None:
+        output["status"] = "failed" if failed else status or "completed"
+        if not text:
+            del output["output"]
+    return output

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -35,6 +36,9 @@ class Restart(AgentsException):
 class Run:
     """One run of agents in a turn.
 
+    `output` is the last response's, `is_doubtful` whether something that it asked for may or may
+    not have been done.
+
     `agent` is the one at work, `responses` how many the models gave it, `original` the run config
     as it was given, for the runs inside, `task` the one that runs it. `siblings` is told of
     the runs that follow each other in a block of the application's.
@@ -55,6 +59,10 @@ class Run:
         self.streamed = streamed
         self.original: Any = None
         self.siblings: Runs | None = None
+        self.failure: TurnwiseError | None = None
+        self.output: Sequence[Entry] = ()
+        self.is_doubtful = False
+        self._occurrences: Counter[str] = Counter()
         self.responses = 0
         self.is_known = False
         self.is_over = False
@@ -115,6 +123,18 @@ class Run:
         self.agent = agent
         self.responses = 0
         self.is_known = False
+        self._occurrences.clear()
+
+    def check(self) -> None:
+        """Raise what ended the turn if the SDK kept that from being raised."""
+        if self.failure is not None:
+            raise passing(self.failure)
+
+    def occurrence(self, name: str) -> int:
+        """How often this was asked before since the last response."""
+        count = self._occurrences[name]
+        self._occurrences[name] += 1
+        return count
 
     def may_repeat(self, started: Iterable[Entry]) -> bool:
         """Whether all these tools may run again."""
@@ -122,9 +142,12 @@ class Run:
         again = self.turn.repeatable_tools
         return all(entry.get("repeatable") or entry["tool"] in again for entry in started)
 
-    def count(self, usage: Callable[[], Usage]) -> None:
+    def count(self, output: Sequence[Entry], usage: Callable[[], Usage]) -> None:
         """One response more, at this cost."""
         self.responses += 1
+        self.output = output
+        self.is_doubtful = False
+        self._occurrences.clear()
         if self.above is not None:
             self.spend(usage())
 

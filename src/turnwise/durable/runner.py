@@ -7,11 +7,22 @@ from functools import cache
 from types import new_class
 from typing import Any, cast
 
-from agents import Agent, RunConfig, RunHooks, RunResult, RunResultStreaming, RunState, Tool
+from agents import (
+    Agent,
+    ComputerTool,
+    RunConfig,
+    RunHooks,
+    RunResult,
+    RunResultStreaming,
+    RunState,
+    Tool,
+    resolve_computer,
+)
 from agents.lifecycle import RunHooksBase
 from agents.models.interface import Model, ModelProvider
 
 from turnwise.durable import sdk
+from turnwise.durable.computers import make_computer_durable
 from turnwise.durable.models import DurableProvider, durable_model
 from turnwise.durable.run import Call, Restart, Run, being_in, here
 from turnwise.durable.shadow import Shadow, shadowed
@@ -44,6 +55,7 @@ class DurableRunner(sdk.AgentRunner):
                 try:
                     with being_in(run):
                         result = await self._inner.run(starting_agent, input, **prepared.options)
+                    run.check()
                 except Restart as restart:
                     if restart.run is not run:
                         raise
@@ -197,6 +209,8 @@ class _WatchingHooks(Shadow):
 
     async def on_tool_start(self, context: Any, agent: Agent[Any], tool: Tool) -> None:
         make_durable(tool)  # of a resumed run no model has seen the tools of its servers
+        if isinstance(tool, ComputerTool):
+            make_computer_durable(await resolve_computer(tool=tool, run_context=context))
         await self._turnwise_original.on_tool_start(context, agent, tool)
 
 

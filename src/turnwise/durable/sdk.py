@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
+from types import FrameType, SimpleNamespace
 from typing import Any, cast, get_args
 
 from agents import (
@@ -25,6 +25,7 @@ from agents.agent_output import AgentOutputSchemaBase
 from agents.agent_tool_state import drop_agent_tool_run_result, get_agent_tool_state_scope
 from agents.models.interface import ModelProvider
 from agents.run import AgentRunner, get_default_agent_runner, set_default_agent_runner
+from agents.run_internal import tool_actions
 from agents.run_internal.model_provider_lifecycle import (
     _close_runner_owned_model_provider,
     _normalize_run_config_for_runner,
@@ -53,6 +54,7 @@ __all__ = [
     "AgentRunner",
     "FunctionToolInvoker",
     "attach_usage",
+    "carries_out",
     "close_provider",
     "close_when_over",
     "current_agent",
@@ -227,6 +229,11 @@ def output_item(value: Mapping[str, Any]) -> ResponseOutputItem:
         ResponseOutputItem,
         construct_type(value=dict(value), type_=cast("type[object]", ResponseOutputItem)),
     )
+
+
+def carries_out(caller: FrameType) -> bool:
+    """Whether this is the SDK at work on a call that a model made; not a hook, say."""
+    return caller.f_globals.get("__name__") == tool_actions.__name__
 
 
 async def failure_of(result: RunResultStreaming) -> BaseException | None:

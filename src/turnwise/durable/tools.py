@@ -12,11 +12,12 @@ from functools import cache, partial
 from types import new_class
 from typing import Any
 
-from agents import CustomTool, FunctionTool, LocalShellTool, ShellTool, Tool
+from agents import ApplyPatchTool, CustomTool, FunctionTool, LocalShellTool, ShellTool, Tool
 from agents.tool_context import ToolContext
 
 from turnwise.durable import sdk
 from turnwise.durable.calls import called
+from turnwise.durable.patches import DurableEditor
 from turnwise.durable.run import Run, here
 
 
@@ -37,6 +38,8 @@ def make_durable(tool: Tool) -> None:
         executor: Any = tool.executor
         if executor is not None and not isinstance(executor, Executed):
             tool.executor = Executed(tool, executor)
+    elif isinstance(tool, ApplyPatchTool) and not isinstance(tool.editor, DurableEditor):
+        tool.editor = DurableEditor(tool, tool.editor)
 
 
 def _run_here() -> Run | None:
