@@ -159,9 +159,11 @@ async def test_the_turn_is_ended(
     else:
         await ask(session, how, busy=busy)
     assert await owner.ended() == ("TurnCancelled", 2)
+    assert owner.reason.startswith("interrupted by turn " if kept else "rolled back by turn ")
     assert await history(session) == [*kept, *DONE]
     with pytest.raises(TurnCancelled):
         await Runner.run(agent(), "Hi", session=session, turn_id="t")
+    assert (await session.status(None, "t")).reason == owner.reason
 
 
 async def test_what_was_enqueued_outlives_its_process(

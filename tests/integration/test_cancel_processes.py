@@ -17,6 +17,8 @@ from turnwise.errors import TurnCancelled
 from turnwise.session import Session
 from turnwise.testing.servers import ValkeyServer
 
+WHY = "the user \u2713 closed the page"
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -50,15 +52,18 @@ def owner(started: Programs, url: str, tmp_path: Path) -> Owner:
 
 
 async def is_cancelled(session: Session) -> None:
-    with pytest.raises(TurnCancelled):
+    with pytest.raises(TurnCancelled, match=WHY) as caught:
         await Runner.run(agent(says("again")), "Hi", session=session, turn_id="t")
+    assert caught.value.reason == WHY
+    assert (await session.status(None, "t")).reason == WHY
 
 
 async def test_cancelled(owner: Owner, session: Session) -> None:
     await owner.begin("waits")
-    found = await session.cancel()
+    found = await session.cancel(reason=WHY)
     assert (found.outcome, found.turn_id, found.running_tools) == ("cancelled", "t", ())
     assert await owner.ended() == ("TurnCancelled", 2)
+    assert owner.reason == WHY
     assert await session.get_items() == []
     await is_cancelled(session)
 
@@ -68,12 +73,13 @@ async def test_an_owner_that_does_not_answer(owner: Owner, session: Session, how
     """What it does later is not committed, and it asks its model no more."""
     await owner.begin("stalls" if how == "stalled" else "waits")
     await owner.strike(how)
-    found = await session.cancel(timeout=0.2)
+    found = await session.cancel(timeout=0.2, reason=WHY)
     assert (found.outcome, found.running_tools) == ("forced", None)
     await Runner.run(agent(says("yes")), "on", session=session)
     if how != "killed":
         owner.go_on()
         assert await owner.ended() == ("TurnCancelled", 2)
+        assert owner.reason == WHY
     assert outline(await session.get_items()) == ["on", "yes"]
     await is_cancelled(session)
 
