@@ -22,6 +22,8 @@ Item = dict[str, Any]
 
 LONG = 30.0
 """Seconds until something that must happen counts as not happening."""
+SHORT = 0.3
+"""A lease that a test can wait for."""
 
 
 def message(text: str) -> Any:

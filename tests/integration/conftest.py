@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.integration.bad_days import AnySession, Told, other_tasks, session_on
+from tests.integration.bad_days import SHORT, AnySession, Told, message, other_tasks, session_on
+from tests.integration.programs import Programs, programs
 from tests.integration.stores import Sessions
 from turnwise.session import Session
 from turnwise.testing.servers import ValkeyServer
@@ -45,6 +46,15 @@ async def another(
         yield another
 
 
+@pytest_asyncio.fixture(loop_scope="module")
+async def hasty(server: ValkeyServer, tmp_path: Path, kind: str) -> AsyncIterator[AnySession]:
+    """With a lease that runs out soon."""
+    async with session_on(kind, tmp_path, server, lease=SHORT, worker="hasty") as session:
+        await session.bind("user-1").add_items([message("zero")])  # an empty one expires by itself
+        yield session
+    assert not other_tasks()
+
+
 @pytest.fixture
 def told() -> Told:
     return Told()
@@ -60,3 +70,19 @@ def owner(sessions: Sessions, told: Told) -> Session:
 def other(sessions: Sessions) -> Session:
     """Those of another worker."""
     return sessions.worker()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def worker(sessions: Sessions) -> Session:
+    return sessions.worker()
+
+
+@pytest.fixture(params=["valkey", "sqlite"])
+def url(request: pytest.FixtureRequest, server: ValkeyServer, tmp_path: Path) -> str:
+    return server.url if request.param == "valkey" else f"sqlite:///{tmp_path}/sessions.db"
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def started(tmp_path: Path) -> AsyncIterator[Programs]:
+    async with programs(tmp_path) as started:
+        yield started

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from agents import Agent, RunConfig, function_tool
 from agents.testing import ScriptedModel, assistant_message, function_call
 from redis.asyncio import Redis
@@ -17,6 +15,7 @@ from redis.backoff import NoBackoff
 
 from tests.integration.bad_days import (
     LONG,
+    SHORT,
     AnySession,
     assert_free,
     message,
@@ -35,17 +34,6 @@ from turnwise.testing.servers import ValkeyServer
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 QUIET = RunConfig(tracing_disabled=True)
-SHORT = 0.3
-"""A lease that a test can wait for."""
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def hasty(server: ValkeyServer, tmp_path: Path, kind: str) -> AsyncIterator[AnySession]:
-    """With a lease that runs out soon."""
-    async with session_on(kind, tmp_path, server, lease=SHORT, worker="hasty") as session:
-        await session.bind("user-1").add_items([message("zero")])  # an empty one expires by itself
-        yield session
-    assert not other_tasks()
 
 
 def take_over(kind: str, folder: Path, server: ValkeyServer) -> None:

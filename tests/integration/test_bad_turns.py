@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from agents import Agent, RunConfig
 from agents.testing import ScriptedModel, assistant_message
 
@@ -20,7 +19,6 @@ from tests.integration.bad_days import (
     connections_in_use,
     message,
     opened,
-    other_tasks,
     session_on,
 )
 from turnwise import MemorySession, RedisSession, Runner
@@ -37,17 +35,6 @@ from turnwise.testing.servers.waiting import until
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 QUIET = RunConfig(tracing_disabled=True)
-SHORT = 0.3
-"""A lease that a test can wait for."""
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def hasty(server: ValkeyServer, tmp_path: Path, kind: str) -> AsyncIterator[AnySession]:
-    """With a lease that runs out soon."""
-    async with session_on(kind, tmp_path, server, lease=SHORT, worker="hasty") as session:
-        await session.bind("user-1").add_items([message("zero")])  # an empty one expires by itself
-        yield session
-    assert not other_tasks()
 
 
 async def test_deleted_in_mid_turn(session: AnySession, another: AnySession) -> None:

@@ -13,12 +13,11 @@ import pytest_asyncio
 
 from tests.integration.bad_days import LONG
 from tests.integration.cancel_owner import Owner
-from tests.integration.programs import Programs, programs
+from tests.integration.programs import Programs
 from tests.scripted import agent, outline, says
 from turnwise import Runner, connect
 from turnwise.errors import BusyTimeout, SessionBusy, TurnCancelled
 from turnwise.session import Session
-from turnwise.testing.servers import ValkeyServer
 from turnwise.testing.servers.waiting import until
 from turnwise.turns.stopped import INTERRUPTED
 
@@ -41,23 +40,6 @@ async def main(url, session_id):
 asyncio.run(main(*sys.argv[1:]))
 """
 """A process that leaves its run with the queue; it has no model that could answer."""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server() -> AsyncIterator[ValkeyServer]:
-    async with ValkeyServer() as server:
-        yield server
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def started(tmp_path: Path) -> AsyncIterator[Programs]:
-    async with programs(tmp_path) as started:
-        yield started
-
-
-@pytest.fixture(params=["valkey", "sqlite"])
-def url(request: pytest.FixtureRequest, server: ValkeyServer, tmp_path: Path) -> str:
-    return server.url if request.param == "valkey" else f"sqlite:///{tmp_path}/sessions.db"
 
 
 @pytest_asyncio.fixture(loop_scope="module")

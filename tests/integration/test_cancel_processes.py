@@ -10,33 +10,15 @@ import pytest_asyncio
 
 from tests.integration.bad_days import message
 from tests.integration.cancel_owner import Owner
-from tests.integration.programs import Programs, programs
+from tests.integration.programs import Programs
 from tests.scripted import agent, outline, says
 from turnwise import Runner, connect
 from turnwise.errors import TurnCancelled
 from turnwise.session import Session
-from turnwise.testing.servers import ValkeyServer
 
 WHY = "the user \u2713 closed the page"
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server() -> AsyncIterator[ValkeyServer]:
-    async with ValkeyServer() as server:
-        yield server
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def started(tmp_path: Path) -> AsyncIterator[Programs]:
-    async with programs(tmp_path) as started:
-        yield started
-
-
-@pytest.fixture(params=["valkey", "sqlite"])
-def url(request: pytest.FixtureRequest, server: ValkeyServer, tmp_path: Path) -> str:
-    return server.url if request.param == "valkey" else f"sqlite:///{tmp_path}/sessions.db"
 
 
 @pytest_asyncio.fixture(loop_scope="module")

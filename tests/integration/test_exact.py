@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,11 +16,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 sessions = sessions_of(KINDS)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def worker(sessions: Sessions) -> Session:
-    return sessions.worker()
 
 
 def nested(depth: int) -> Any:

@@ -107,12 +107,6 @@ def nginx() -> str:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server() -> AsyncIterator[ValkeyServer]:
-    async with ValkeyServer() as server:
-        yield server
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def deployment(
     nginx: str, server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Deployment]:

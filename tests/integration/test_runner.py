@@ -7,7 +7,6 @@ from typing import Any
 
 import agents
 import pytest
-import pytest_asyncio
 from agents import (
     GuardrailFunctionOutput,
     InputGuardrailTripwireTriggered,
@@ -38,11 +37,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 sessions = sessions_of(KINDS)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def worker(sessions: Sessions) -> Session:
-    return sessions.worker()
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import agents
 import pytest
-import pytest_asyncio
 from agents import (
     Agent,
     GuardrailFunctionOutput,
@@ -36,11 +35,6 @@ STEPS = ["hi", "call call_1", "output call_1: sunny", "It is sunny."]
 
 
 sessions = sessions_of(KINDS)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def worker(sessions: Sessions) -> Session:
-    return sessions.worker()
 
 
 @pytest.fixture
