@@ -17,6 +17,7 @@ from tests.scripted import says
 from turnwise import Runner
 from turnwise.background import Receipt
 from turnwise.durable.parked import parked_now
+from turnwise.errors import TurnCancelled
 from turnwise.session import Session
 
 Told = list[tuple[str, dict[str, Any]]]
@@ -136,3 +137,25 @@ async def test_the_sdk_s_own_way_of_resuming_is_told(sessions: Sessions) -> None
     async for _ in result.stream_events():
         pass
     assert (await follower.ended())[-4:] == TO_THE_END
+
+
+async def test_a_resumption_that_is_cancelled_is_told_as_the_turn_s_end(
+    sessions: Sessions,
+) -> None:
+    clerk, asked_model = Clerk(), asyncio.Event()
+    _, follower, asked = await waiting(sessions, clerk, "pay")
+
+    async def stall(given: list[Any]) -> Any:
+        asked_model.set()
+        await asyncio.Event().wait()
+
+    there = sessions.worker(session_id="s")
+    resuming = asyncio.create_task(
+        Runner.resume(clerk.agent(stall), session=there, approve=[asked])
+    )
+    await asked_model.wait()
+    await sessions.worker().cancel("s", "t")
+    with pytest.raises(TurnCancelled):
+        await resuming
+    assert (await follower.ended())[len(TILL_IT_WAITS) :] == ["turn.resumed", "turn.finished"]
+    assert follower.told[-1][1]["state"] == "cancelled"
