@@ -123,7 +123,7 @@ async def test_a_store_that_was_out_for_a_moment_costs_no_tool(
     assert work.ledger.models.total() == paid
 
 
-@pytest.mark.parametrize("way", ["turnwise", "sdk"])
+@pytest.mark.parametrize("way", WAYS)
 async def test_a_sender_who_was_cancelled_goes_on_when_he_sends_again(
     sessions: Sessions, way: str
 ) -> None:

@@ -1,13 +1,15 @@
 """A streamed run as one turn: begun by the run's first look at its session, ended when it is over.
 
 The result stays the SDK's own object; it only learns to end its turn. The private names of the
-SDK that this needs are all in `_failure` and `cancel`.
+SDK that this needs are all in `_failure` and `_reader_is_cancelled`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import sys
+from asyncio import CancelledError
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from typing import Any, Literal, cast
@@ -120,6 +122,7 @@ class TurnEnd:
         self._told = False
         self.again: Retelling | None = None
         self.cancelled = False
+        self.given_up = False
         opening.on_lost = result.cancel
         self._task = asyncio.create_task(self._end(), name="turnwise-turn-end")
         self._task.add_done_callback(self._log)
@@ -160,17 +163,17 @@ class TurnEnd:
     async def _commit_or_roll_back(self) -> None:
         try:
             error = await self._failure()
-        except asyncio.CancelledError as closing:  # the event loop is closing
-            given_up = self.cancelled
+        except CancelledError as closing:  # the event loop is closing
+            given_up = self.given_up
             self._result.cancel()
-            self.cancelled, error = given_up, closing
+            self.given_up, error = given_up, closing
         turn = self._opening.turn
         ours = self._idle or (turn.lost if turn else None)
         if turn is not None:
             if error is None and ours is None:
                 self._answering.keep(turn, self._result)
             async with self._answering.ending(error or ours):
-                await end(turn, error or ours, self._on_error, given_up=self.cancelled)
+                await end(turn, error or ours, self._on_error, given_up=self.given_up)
         elif isinstance(error, AlreadyCommitted):
             self.again = await self._answering.again(error)
             self.again.fill(self._result)
@@ -184,7 +187,7 @@ class TurnEnd:
             await asyncio.wait({cast("asyncio.Task[Any]", result.run_loop_task)})
         run = result.run_loop_task
         if self.cancelled or (run is not None and run.cancelled()):
-            return asyncio.CancelledError()
+            return CancelledError()
         if result._input_guardrails_task is not None:
             await asyncio.wait({result._input_guardrails_task})
         result._check_errors()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
@@ -229,4 +232,10 @@ class TurnResultStreaming(RunResultStreaming):
         """As the SDK's; "immediate" rolls the turn back, "after_turn" commits what is finished."""
         if mode == "immediate" and not self._turn_end.run_is_over:
             self._turn_end.cancelled = True
+            self._turn_end.given_up = not self._reader_is_cancelled
         super().cancel(mode)
+
+    @property
+    def _reader_is_cancelled(self) -> bool:
+        """Whether it is the SDK that cancels, since the task that reads the stream was cancelled."""
+        return self._waiting_on_event_queue and isinstance(sys.exc_info()[1], CancelledError)
