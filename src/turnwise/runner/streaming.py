@@ -237,5 +237,5 @@ class TurnResultStreaming(RunResultStreaming):
 
     @property
     def _reader_is_cancelled(self) -> bool:
-        """Whether it is the SDK that cancels, since the task that reads the stream was cancelled."""
+        """Whether it is the SDK that cancels, as the task that reads its stream was cancelled."""
         return self._waiting_on_event_queue and isinstance(sys.exc_info()[1], CancelledError)
