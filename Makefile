@@ -70,8 +70,11 @@ types: $(STAMP) ## check types
 imports: $(STAMP) ## check that imports respect the layers
 	$(BIN)/lint-imports --no-logo
 
+# All tests run in a few processes side by side: most of their time is waiting. Some run in one.
+EVERYTHING := -n auto --maxprocesses 4 --dist loadscope
+
 pytest: $(STAMP) ## run the tests; ARGS="-k word" for some of them
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(or $(ARGS),$(EVERYTHING))
 
 # The lock names public addresses only, whatever index this machine is set up to use.
 LOCK := env -u UV_DEFAULT_INDEX -u UV_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS \
