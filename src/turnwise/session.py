@@ -217,8 +217,9 @@ class Session:
 
         `agent` names the agent that is to answer, `metadata` (JSON) goes with the message. A
         turn_id makes it safe to send again: it is run once, and the receipt is the same. Raises
-        QueueFull, TurnIdReused, InvalidItem, InvalidTurnId; SessionBusy, and SessionWaiting, with
-        another `busy` than the default; OutcomeUnknown if the store stopped answering.
+        QueueFull, TurnIdReused, InvalidItem, ItemTooLarge, TurnTooLarge, InvalidTurnId; with
+        another `busy` than the default SessionBusy, SessionWaiting; OutcomeUnknown if the store
+        stopped answering.
         """
         named = self.named(session_id)
         return await background.submit(

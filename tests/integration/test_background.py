@@ -20,6 +20,7 @@ from turnwise.errors import (
     BusyTimeout,
     DeadLettered,
     InvalidItem,
+    ItemTooLarge,
     QueueFull,
     SessionGone,
     TurnCancelled,
@@ -218,6 +219,16 @@ async def test_a_message_that_is_no_json_is_refused(sessions: Sessions) -> None:
     wrong: Any = {object()}
     with pytest.raises(InvalidItem):
         await sessions.worker().submit("s", "hello", agent="echo", metadata={"a": wrong})
+
+
+async def test_a_message_that_no_history_takes_is_refused() -> None:
+    sender = MemorySession(max_item_bytes=100)
+    long = "x" * 100
+    inputs: list[Any] = [long, [{"role": "user", "content": long}]]
+    for said in inputs:
+        with pytest.raises(ItemTooLarge):
+            await sender.submit("s", said, agent="echo")
+    assert await sender.info("s") is None
 
 
 async def test_events_can_be_followed_from_any_place(sessions: Sessions) -> None:

@@ -41,7 +41,14 @@ async def submit(
 
 
 def checked(worker: Worker, session_id: str, message: Message) -> bytes:
-    """The message as it is put into the queue. Raises InvalidItem."""
+    """The message as it is put into the queue.
+
+    Raises InvalidItem, and LimitError for what could not be added to the history either.
+    """
+    said = message.input
+    worker.writer.texts(
+        session_id, [{"role": "user", "content": said}] if isinstance(said, str) else said
+    )
     try:
         return packed(worker.codec, message)
     except EncodeError as error:
