@@ -40,6 +40,13 @@ def agent() -> Agent[Any]:
     return Agent(name="Echo", model=ScriptedModel([[assistant_message("Hello.")]]))
 
 
+async def _async_hook(event: Any) -> None: ...
+
+
+class _AsyncHook:
+    async def __call__(self, event: Any) -> None: ...
+
+
 class TestUnbound:
     async def test_every_operation_on_one_session(self) -> None:
         session = MemorySession()
@@ -239,6 +246,9 @@ class TestSettings:
             *({"retention": bad} for bad in (-1, "1", None, math.nan)),
             *({"cache_bytes": bad} for bad in (-1, "1", None)),
             {"leese": 15},
+            {"hooks": (_async_hook,)},
+            {"hooks": (_AsyncHook(),)},
+            {"hooks": ("hook",)},
         ],
     )
     def test_no_setting(self, setting: dict[str, Any]) -> None:

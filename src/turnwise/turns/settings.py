@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 
 from turnwise.errors import UsageError
 from turnwise.hooks import Hook
@@ -37,6 +38,11 @@ class Settings:
         check_number("cache_bytes", self.cache_bytes)
         if self.approval_timeout is not None:
             check_number("approval_timeout", self.approval_timeout)
+        for hook in self.hooks:
+            if not callable(hook):
+                raise UsageError(f"hooks: {hook!r} cannot be called")
+            if iscoroutinefunction(hook) or iscoroutinefunction(type(hook).__call__):
+                raise UsageError(f"hooks: {hook!r} is async; a hook is called, and not awaited")
 
 
 def check_number(name: str, value: object, *, least: float = 0, most: float = 1e15) -> None:

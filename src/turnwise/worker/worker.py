@@ -69,6 +69,7 @@ class Worker:
                 await self._claim(_WAIT)
             await self._ended(self._grace)
         finally:
+            self.stop()
             sweeping.cancel()
             await self._ended(0)
             holding.cancel()
