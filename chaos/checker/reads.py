@@ -43,12 +43,25 @@ class _Reads:
             if place is None:
                 continue
             late = max(
-                ((at, op) for time, at, op in self._acknowledged if time < call.invoked),
+                (
+                    (at, op)
+                    for time, at, op in self._acknowledged
+                    if time < call.invoked and not self._done_again(op, time, call)
+                ),
                 default=(0, ""),
             )
             if late[0] > place and not self._lost(call):
                 text = f"read {call.op} saw {call.value}, but {late[1]} was acknowledged before"
                 self._findings.violate("old read", self._session, text, call.op, late[1])
+
+    def _done_again(self, op: str, acknowledged: float, read: Call) -> bool:
+        """Whether a failover may have lost it before the read, and somebody saw to it anew.
+
+        To a message that is in the queue again the workers see by themselves.
+        """
+        calls = self._findings.by_op[op]
+        anew = any(call.invoked > acknowledged or call.kind == "submit" for call in calls)
+        return anew and self._findings.may_be_lost(acknowledged, read.invoked)
 
     def _seen(self, call: Call) -> int | None:
         """The place in the history up to which it saw; None if that cannot be told."""

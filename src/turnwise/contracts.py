@@ -271,7 +271,8 @@ class Store(Protocol):
         send this again. Its worker is woken, and told to `keep` what is finished or to drop it;
         who asked for dropping wins. So is one that takes the turn over. The first `note` not empty
         stays: both get it, or a dropped turn's record. To `keep` a parked turn is to leave it.
-        `force` drops it though its lease stands; its commit will be *stale*, its journal is gone.
+        `force` drops it though its lease stands: its commit is *stale*, its journal gone. Of a
+        finished turn its record is told; if it was stopped and kept no item, *dropped* again.
         """
 
     async def bury(

@@ -88,7 +88,8 @@ class Progress:
         if self._running:
             self._quiet.clear()
             try:
-                await asyncio.wait_for(self._quiet.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._quiet.wait()
             except TimeoutError:
                 return
 

@@ -66,8 +66,10 @@ class EventWake:
         self._longest = longest
 
     async def wait(self, timeout: float) -> None:
+        # Not by wait_for: before Python 3.12 it swallows a cancellation that meets the event.
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.event.wait(), min(timeout, self._longest))
+            async with asyncio.timeout(min(timeout, self._longest)):
+                await self.event.wait()
         self.event.clear()
 
 

@@ -231,7 +231,8 @@ class _News:
         dues = [due - now for due, _ in self._expected]
         timeout = min(timeout, self._looked + self._interval - now, *dues)
         try:
-            await asyncio.wait_for(self._event.wait(), max(0.001, timeout))
+            async with asyncio.timeout(max(0.001, timeout)):
+                await self._event.wait()
         except TimeoutError:
             return
 

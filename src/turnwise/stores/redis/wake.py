@@ -49,7 +49,8 @@ class Channel:
     async def tried(self) -> None:
         """Wait until it stands or is known not to."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._tried.wait(), 1.0)
+            async with asyncio.timeout(1.0):
+                await self._tried.wait()
 
     @property
     def is_wanted(self) -> bool:

@@ -89,7 +89,7 @@ class EndVerbs:
         if (position := find(s, turn_id)) is None:
             return Cancelled("absent", turn_id)
         record = record_at(s, position)
-        if record.kind == "cancelled":
+        if record.kind == "cancelled" and not record.items:
             return Cancelled("dropped", turn_id, payload=record.payload)
         return duplicate(s, position)
 

@@ -94,6 +94,16 @@ class CancelConformance(Suite):
         assert isinstance(await store.renew("s", "next", token), Renewed)
         assert await contents(store, "s") == items(0)
 
+    async def test_what_was_stopped_is_told_again_as_it_was(self, store: Store) -> None:
+        for name, kept in (("kept", items("said")), ("nothing", [])):
+            turn = await begun(store, "s", name)
+            await store.cancel("s", name, keep=True)
+            expect(Done, await turn.commit(*kept, kind="cancelled"))
+        again = expect(Duplicate, await store.cancel("s", "kept"))
+        assert again.record is not None
+        assert (again.record.kind, again.record.items) == ("cancelled", 1)
+        assert await store.cancel("s", "nothing") == Cancelled("dropped", "nothing")
+
     async def test_a_message_is_dropped_by_force(self, store: Store) -> None:
         await store.submit("s", "t1", b"one")
         await store.submit("s", "t2", b"two")

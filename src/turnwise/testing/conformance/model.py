@@ -28,6 +28,7 @@ class Model:
         self.finished: dict[str, str] = {}
         """Commit id or kind by turn_id."""
         self.cancelled: dict[str, bytes] = {}
+        self.kept: set[str] = set()  # of the cancelled ones
         """The payload of their records by turn_id."""
         self.ended: list[str] = []
         self.tip = t.Base(0, "")
@@ -345,6 +346,7 @@ class Model:
         self.cuts += keep is not None
         if kind == "cancelled":
             self.cancelled[turn_id] = b""
+            self.kept |= {turn_id} if items else set()
         self._finish(held, commit_id)
 
     def _submit(self, answer: object, turn_id: str, message: bytes) -> None:
@@ -368,7 +370,7 @@ class Model:
         queued = any(e.turn_id == turn_id for e in self.queue if not e.token)
         if isinstance(answer, t.Duplicate):
             assert turn_id in self.finished
-            assert turn_id not in self.cancelled
+            assert turn_id not in self.cancelled or turn_id in self.kept
         elif isinstance(answer, t.Cancelled) and answer.outcome == "flagged":
             assert turn is not None
             assert is_open
@@ -376,7 +378,7 @@ class Model:
             turn.stop = "keep" if keep and turn.stop != "drop" else "drop"
             turn.note = turn.note or note
         elif isinstance(answer, t.Cancelled) and answer.outcome == "dropped":
-            assert is_open or queued or turn_id in self.cancelled
+            assert is_open or queued or turn_id in self.cancelled.keys() - self.kept
             if turn is not None and is_open:
                 assert turn.mortal or turn.parked or force
                 assert not (keep and turn.parked)

@@ -64,7 +64,8 @@ class Delay(Fault):
         """Wait as long as is to be waited."""
         self.arrived.set()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._released.wait(), self.seconds)
+            async with asyncio.timeout(self.seconds):
+                await self._released.wait()
 
 
 class DelayRequest(Delay):

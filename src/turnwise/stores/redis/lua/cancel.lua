@@ -36,5 +36,5 @@ end
 
 local p = find(h, turn_id)
 if not p then return { 'absent' } end
-local kind, payload = string.match(record_at(h, p), '^%S+ %d+ %d+ (%S+) (.*)$')
-return kind == 'cancelled' and { 'dropped', '', payload } or duplicate(h, p)
+local items, kind, payload = string.match(record_at(h, p), '^%S+ %d+ (%d+) (%S+) (.*)$')
+return kind == 'cancelled' and items == '0' and { 'dropped', '', payload } or duplicate(h, p)
