@@ -125,6 +125,15 @@ def test_a_read_that_is_too_old(book: Book) -> None:
     assert book.rules() == ["old read"]
 
 
+def test_a_read_before_what_a_failover_lost_was_done_anew(book: Book) -> None:
+    book.turn("1", 1, 2)
+    book.fault("primary killed", 3, 4, lossy=True)
+    book.call("2", 6, 7, kind="read", value={"items": 0, "last": "-"})
+    assert book.rules() == ["old read"]
+    book.call("1", 8, 9, value={"text": "op 1 saw 0 after - try 1", "added": 2})
+    assert book.rules() == []
+
+
 def test_a_read_of_what_never_was(book: Book) -> None:
     book.turn("1", 1, 2)
     book.call("2", 3, 4, kind="read", value={"items": 1, "last": "1"})
