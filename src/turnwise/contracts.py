@@ -209,7 +209,8 @@ class Store(Protocol):
         """Give the open turn back with its journal, for another worker to take over at once.
 
         Its lease has run out from now on. `Grant.released` counts it as ended in good order, unless
-        it is `counted`: it failed, and the next attempt goes on with what it finished.
+        it is `counted`: it failed, and the next attempt goes on with what it finished. A direct
+        turn without a journal ends, as by `abort`.
         """
 
     async def append(

@@ -191,3 +191,30 @@ async def test_a_tool_that_was_cancelled_did_not_run_out_of_time(tmp_path: Path)
         assert result.final_output == "done"
         assert work.ledger.tools == {"one": 1, "two": 1}
         assert work.ledger.models.total() == 5
+
+
+async def test_a_sender_cancelled_while_he_takes_over_loses_nothing(sessions: Sessions) -> None:
+    """His begin is granted, and he never learns of it."""
+    work, session = Work(), sessions.worker(session_id="s", lease=LEASE)
+    await session.add_items(SEED)
+    await work.cancelled(session, "turnwise")
+    store, granted = session.worker.store, asyncio.Event()
+
+    class Unheard:
+        def __getattr__(self, name: str) -> Any:
+            return self.begin if name == "begin" else getattr(store, name)
+
+        async def begin(self, *args: Any, **options: Any) -> Any:
+            await store.begin(*args, **options)
+            granted.set()
+            await asyncio.Event().wait()
+
+    session.worker.store = cast("Any", Unheard())
+    taking_over = asyncio.create_task(Runner.run(work.agent(), "go", session=session, turn_id="t"))
+    await granted.wait()
+    taking_over.cancel()
+    await asyncio.wait({taking_over})
+    session.worker.store = store
+    result, _, _ = await WAYS["turnwise"](session, work.agent(), "go", {})
+    assert result.final_output == "done"
+    assert work.ledger.tools == {"one": 1, "two": 1}

@@ -153,7 +153,8 @@ class Beginning:
             await to_the_end(self._give_up())
 
     async def _give_up(self) -> None:
-        await self._worker.give_up(self._session_id, self._turn_id, self.token)
+        """It may have been granted, of a turn that others had begun: what they finished stays."""
+        await self._worker.let_go(self._session_id, self._turn_id, self.token)
 
     async def _refusal(self, answer: Answer) -> TurnwiseError:
         session_id = self._session_id

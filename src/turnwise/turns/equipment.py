@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Awaitable
 
 from turnwise.cache import Cache
 from turnwise.codec import Codec
@@ -45,9 +46,19 @@ class Equipment:
             tell(self.settings.hooks, event)
 
     async def give_up(self, session_id: str, turn_id: str, token: str) -> None:
-        """Let go of a turn or a place in line. If the store does not answer, it ends by itself."""
+        """End a turn with its journal, or leave the line.
+
+        If the store does not answer, it ends by itself.
+        """
+        await self._leave(turn_id, self.store.abort(session_id, turn_id, token))
+
+    async def let_go(self, session_id: str, turn_id: str, token: str) -> None:
+        """The same, but what the turn has in its journal stays for who sends it again."""
+        await self._leave(turn_id, self.store.release(session_id, turn_id, token, counted=True))
+
+    async def _leave(self, turn_id: str, leaving: Awaitable[None]) -> None:
         try:
             async with asyncio.timeout(self.settings.lease):
-                await self.store.abort(session_id, turn_id, token)
+                await leaving
         except (StoreError, TimeoutError) as error:
             _log.warning("turn %r stays open until its lease runs out: %s", turn_id, error)

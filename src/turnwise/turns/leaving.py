@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 
-from turnwise.errors import StoreError, StoreRefused, StoreUnavailable
+from turnwise.errors import StoreRefused, StoreUnavailable
 from turnwise.hooks import TurnRolledBack
 from turnwise.turns.shield import to_the_end
 from turnwise.turns.turn import Turn
-
-_log = logging.getLogger("turnwise")
 
 
 def may_go_on(turn: Turn, error: BaseException) -> bool:
@@ -37,9 +34,4 @@ async def leave(turn: Turn, reason: BaseException) -> None:
 
 async def _leave(turn: Turn) -> None:
     await turn.quiet()
-    worker, names = turn.equipment, (turn.session_id, turn.turn_id)
-    try:
-        async with asyncio.timeout(worker.settings.lease):
-            await worker.store.release(*names, turn.token, counted=True)
-    except (StoreError, TimeoutError) as error:
-        _log.warning("turn %r stays open until its lease runs out: %s", turn.turn_id, error)
+    await turn.equipment.let_go(turn.session_id, turn.turn_id, turn.token)

@@ -56,7 +56,11 @@ class EndVerbs:
         s = self._s
         if not s.exists:
             return
-        if (turn := held(s, turn_id, token)) is not None:
+        turn = held(s, turn_id, token)
+        if turn and not (turn.background or turn.parked or s.state.journal()):
+            drop_turn(s, turn)
+            hand_over(s)
+        elif turn:
             turn.token, turn.deadline = s.mint, s.now
             if not counted:
                 excuse(s, turn)

@@ -169,6 +169,14 @@ class CancelConformance(Suite):
         assert second.grant.journal == items("done")
         assert isinstance(await second.commit(*items(1)), Done)
 
+    async def test_a_turn_given_back_with_nothing_done_is_gone(self, store: Store) -> None:
+        await added(store, "s", 0)
+        turn, token = await begun(store, "s", "t"), mint()
+        await asked(store, "s", "next", token=token, ticket=LONG)
+        await store.release(*turn.ids, counted=True)
+        assert expect(Info, await store.info("s")).open_turn is None
+        assert isinstance(await asked(store, "s", "next", token=token, ticket=LONG), Grant)
+
     async def test_a_message_given_back_is_not_counted(self, store: Store) -> None:
         await store.submit("s", "t", b"one")
         for number in range(3):

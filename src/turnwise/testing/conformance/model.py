@@ -298,7 +298,9 @@ class Model:
     def _release(self, answer: None, turn_id: str, token: str, counted: bool) -> None:
         turn = self._held(turn_id, token)
         self._abort(None, "", token)
-        if turn is not None:
+        if turn is not None and not (turn.background or turn.resumed or turn.journal):
+            self.open = None
+        elif turn is not None:
             turn.token, turn.mortal = NOBODY, True
             turn.released += not counted
 

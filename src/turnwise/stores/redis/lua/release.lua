@@ -1,14 +1,19 @@
 #!lua flags=allow-oom
 -- release(turn_id, token, counted) -> ok
--- The turn stays open with its journal, and its lease has run out.
+-- The turn stays open with its journal, and its lease has run out. A direct turn with none is gone.
 local turn_id, token, counted = ARGV[7], ARGV[8], ARGV[9] == '1'
 local h, refusal = load()
 if refusal then return refusal end
 if not h then return { 'ok' } end
 if holds(h, turn_id, token) then
   local t = h.t
-  t.k, t.d, changed = MINT, NOW, true
-  if not counted then excuse(h) end
+  if not t.b and not t.y and journal_length(h) == 0 then
+    drop_turn(h)
+    hand_over(h)
+  else
+    t.k, t.d, changed = MINT, NOW, true
+    if not counted then excuse(h) end
+  end
 else
   leave(h, turn_id, token)
 end
