@@ -84,11 +84,13 @@ class Calls:
         self, send: Callable[[], Awaitable[Any]], session_id: str | None, key: str
     ) -> Any:
         give_up, pause = time.monotonic() + self.patience, _FIRST_PAUSE
-        in_doubt = False
+        in_doubt, cancelled = False, _cancellations()
         while True:
             try:
                 async with asyncio.timeout(self._timeout):
-                    return await send()
+                    answer = await send()
+                _pass_on(cancelled)
+                return answer
             except Exception as error:
                 refusal = _refusal(error, session_id, key)
                 # A refusal says nothing of an earlier sending, which may have run.
@@ -97,8 +99,24 @@ class Calls:
                 in_doubt = in_doubt or not isinstance(error, ResponseError)
                 if time.monotonic() + pause > give_up:
                     raise unavailable(error, session_id) from None
+            _pass_on(cancelled)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _cancellations() -> int:
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
+
+
+def _pass_on(before: int) -> None:
+    """Raise a cancellation that came during a call and was swallowed.
+
+    redis-py sends by `asyncio.wait_for` where it has a timeout, which may do that before Python
+    3.12: a caller's own timeout would be lost with it.
+    """
+    if _cancellations() > before:
+        raise asyncio.CancelledError
 
 
 def unavailable(error: Exception, session_id: str | None) -> StoreUnavailable:
