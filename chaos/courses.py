@@ -26,8 +26,11 @@ def is_answer(call: Call) -> bool:
 
 
 def may_wait(call: Call) -> bool:
-    """Whether its turn may wait for an approval."""
-    return call.kind == "ask" and ("parked" in call.value or call.outcome == "unknown")
+    """Whether its turn may wait for an approval: parked, or in another's hands by then."""
+    if call.kind != "ask":
+        return False
+    doubtful = call.outcome == "unknown" or call.error in ("LeaseLost", "SessionWaiting")
+    return doubtful or "parked" in call.value
 
 
 class Courses:

@@ -192,7 +192,7 @@ class Store(Protocol):
         """Keep the turn open without a lease; `state` becomes the last entry of its journal.
 
         A session kept waiting is kept like one with a commit; the attempt counts as `released`. A
-        resend is *stale* once the turn was taken up again.
+        resend is answered alike until the turn ends or is parked with another state.
         """
 
     async def abort(self, session_id: str, turn_id: str, token: str) -> None:

@@ -207,19 +207,26 @@ class Verbs(MessageVerbs, EndVerbs):
         return self._end(turn, commit_id, kind, items, payload=payload, plan=plan)
 
     def park(self, turn_id: str, token: str, state: bytes) -> Done | Stale | Gone:
-        s, turn = self._s, self._s.header.turn
+        s = self._s
         if not s.exists:
             return Gone()
-        if turn is None or (turn.id, turn.token) != (turn_id, token):
-            return stale(s)
-        if turn.state == "running":
-            s.state.extend_journal([state])
-            turn.state, turn.parked = "waiting", len(s.state.journal())
-            if turn.stop == "keep":
-                turn.stop = None
-            excuse(s, turn)
-            s.expire()
+        turn = held(s, turn_id, token)
+        if turn is None:
+            return done(s) if self._parked(turn_id) == state else stale(s)
+        s.state.extend_journal([state])
+        turn.state, turn.parked = "waiting", len(s.state.journal())
+        if turn.stop == "keep":
+            turn.stop = None
+        excuse(s, turn)
+        s.expire()
         return done(s)
+
+    def _parked(self, turn_id: str) -> bytes | None:
+        """What the open turn, if it is this one, was parked with last."""
+        turn = self._s.header.turn
+        if turn is None or turn.id != turn_id or not turn.parked:
+            return None
+        return self._s.state.journal()[turn.parked - 1]
 
     def append(self, op_id: str, items: Sequence[bytes]) -> Done | Busy | Waiting | Full:
         s = self._s

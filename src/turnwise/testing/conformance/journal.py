@@ -16,7 +16,7 @@ from turnwise.testing.conformance.lab import (
     mint,
     outcome,
 )
-from turnwise.types import Absent, Done, Duplicate, Grant, Info, Running, Stale, Waiting
+from turnwise.types import Absent, Done, Duplicate, Grant, Info, Renewed, Running, Stale, Waiting
 
 
 class JournalConformance(Suite):
@@ -113,10 +113,24 @@ class JournalConformance(Suite):
         assert second.grant.journal == [*items("done"), b"{state}"]
         again = await asked(store, "s", "t", token=second.token, resume=True)
         assert again == second.grant
-        assert isinstance(await store.park(*turn.ids, b"{state}"), Stale)
         await second.commit(*items(2))
         assert await contents(store, "s") == items(1, 2)
         assert isinstance(await asked(store, "s", "t", resume=True), Duplicate)
+
+    async def test_a_park_that_comes_again_is_told_that_it_was_parked(self, store: Store) -> None:
+        """Also when somebody took it up meanwhile, and perhaps gave it back."""
+        turn = await self._parked(store)
+        second = await begun(store, "s", "t", resume=True)
+        assert isinstance(await store.park(*turn.ids, b"{state}"), Done)
+        assert await store.renew(*second.ids) == Renewed(None)
+        await store.release(*second.ids, counted=False)
+        assert isinstance(await store.park(*turn.ids, b"{state}"), Done)
+        assert await store.status("s", "t") == Waiting("t", [b"{state}"])
+        for state, turn_id in ((b"{another}", "t"), (b"{state}", "u")):
+            assert isinstance(await store.park("s", turn_id, turn.token, state), Stale)
+        third = await begun(store, "s", "t", resume=True)
+        await store.park(*third.ids, b"{state 2}")
+        assert isinstance(await store.park(*turn.ids, b"{state}"), Stale)
 
     async def test_a_begin_that_comes_late_approves_nothing(self, store: Store) -> None:
         await self._parked(store)

@@ -274,18 +274,17 @@ class Model:
         assert isinstance(answer, t.Stale) if turn is None else answer == right
 
     def _park(self, answer: object, turn_id: str, token: str, state: bytes) -> None:
-        turn = self.open
-        if isinstance(answer, t.Done):
-            assert turn is not None
-            assert (turn.turn_id, turn.token) == (turn_id, token)
-            if not turn.parked:
-                turn.journal.append(state)
-                turn.parked, turn.mortal = True, False
-                turn.stop = None if turn.stop == "keep" else turn.stop
-                turn.released += 1
-        else:
-            assert isinstance(answer, t.Stale)
-            assert turn is None or (turn.turn_id, turn.token) != (turn_id, token)
+        turn = self._held(turn_id, token)
+        if turn is None:
+            opened = self.open
+            before = opened is not None and (opened.turn_id, opened.state) == (turn_id, state)
+            assert isinstance(answer, t.Done if before else t.Stale)
+            return
+        assert isinstance(answer, t.Done)
+        turn.journal.append(state)
+        turn.state, turn.parked, turn.mortal = state, True, False
+        turn.stop = None if turn.stop == "keep" else turn.stop
+        turn.released += 1
 
     def _abort(self, answer: None, turn_id: str, token: str) -> None:
         assert answer is None

@@ -12,7 +12,7 @@ NOBODY = ""
 
 @dataclass(slots=True)
 class Open:
-    """The open turn. `mortal`: its lease may have run out."""
+    """The open turn. `mortal`: its lease may have run out. `state`: what it was parked with last."""
 
     turn_id: str
     token: str
@@ -24,6 +24,7 @@ class Open:
     stop: Manner | None = None
     note: str = ""
     resumed: bool = False
+    state: bytes | None = None
     journal: list[bytes] = field(default_factory=list)
     message: bytes | None = None
 
