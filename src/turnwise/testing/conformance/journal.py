@@ -107,7 +107,7 @@ class JournalConformance(Suite):
         assert await asked(store, "s") == Waiting("t")
 
     async def test_it_is_taken_up_again_with_its_journal_and_its_state(self, store: Store) -> None:
-        turn = await self._parked(store)
+        await self._parked(store)
         second = await begun(store, "s", "t", resume=True)
         assert second.grant.attempt == 2
         assert second.grant.journal == [*items("done"), b"{state}"]

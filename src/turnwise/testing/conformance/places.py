@@ -12,7 +12,7 @@ NOBODY = ""
 
 @dataclass(slots=True)
 class Open:
-    """The open turn. `mortal`: its lease may have run out. `state`: what it was parked with last."""
+    """The open turn. `mortal`: its lease may have run out. `state`: what it was parked with."""
 
     turn_id: str
     token: str
