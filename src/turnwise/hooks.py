@@ -13,6 +13,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
+from turnwise.types import Grant
+
 _log = logging.getLogger("turnwise")
 
 
@@ -72,6 +74,20 @@ class TurnBegun(TurnEvent):
     reloaded: bool
     journal: int = 0
     resumed: bool = False
+
+    @classmethod
+    def of(cls, session_id: str, grant: Grant, waited: float = 0.0) -> TurnBegun:
+        """What this grant begins."""
+        return cls(
+            session_id,
+            grant.turn_id,
+            attempt=grant.attempt,
+            items=grant.items,
+            waited=waited,
+            reloaded=grant.history is None,
+            journal=len(grant.journal),
+            resumed=0 < grant.released == grant.attempt - 1,
+        )
 
     @property
     def taken_over(self) -> bool:

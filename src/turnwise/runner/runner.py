@@ -22,8 +22,8 @@ from turnwise.errors import AlreadyCommitted, UsageError
 from turnwise.runner.answered import Answering
 from turnwise.runner.approvals import Resumption, check_not_decided
 from turnwise.runner.blocking import run_until_complete
-from turnwise.runner.leaving import begin_or_leave, check_can_be_left
 from turnwise.runner.options import RunOptions
+from turnwise.runner.queued import begin_or_leave, check_can_be_left
 from turnwise.runner.sharing import TurnResult, keep_from_caller, may_share
 from turnwise.runner.streaming import STREAM_IDLE_TIMEOUT, streamed
 from turnwise.session import Session, TurnSession

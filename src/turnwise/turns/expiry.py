@@ -36,7 +36,7 @@ async def expired(worker: Equipment, session_id: str, turn_id: str) -> bool:
         )
     )
     if isinstance(answer, Grant):
-        worker.tell(_begun(session_id, answer))
+        worker.tell(TurnBegun.of(session_id, answer))
         await _end(worker, session_id, token, answer, began)
     return True
 
@@ -51,19 +51,6 @@ def _overdue(entries: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """The entry with which the turn waits in vain. None if it has time, or anything is decided."""
     last = entries[-1] if entries else {}
     return last if last.get("k") == "park" and is_over(last) else None
-
-
-def _begun(session_id: str, grant: Grant) -> TurnBegun:
-    return TurnBegun(
-        session_id,
-        grant.turn_id,
-        attempt=grant.attempt,
-        items=grant.items,
-        waited=0.0,
-        reloaded=grant.history is None,
-        journal=len(grant.journal),
-        resumed=True,
-    )
 
 
 async def _end(worker: Equipment, session_id: str, token: str, grant: Grant, began: float) -> None:

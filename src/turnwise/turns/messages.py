@@ -33,16 +33,7 @@ class MessageTurn(Turn):
         super().__init__(worker, session_id, token, grant, minted=False, **known)
         self.message = grant.message or b""
         self.failures = grant.attempt - 1 - grant.released
-        self.begun = TurnBegun(
-            session_id,
-            grant.turn_id,
-            attempt=grant.attempt,
-            items=grant.items,
-            waited=0.0,
-            reloaded=grant.history is None,
-            journal=len(grant.journal),
-            resumed=0 < grant.released == grant.attempt - 1,
-        )
+        self.begun = TurnBegun.of(session_id, grant)
 
     async def release(self, reason: BaseException | None, *, counted: bool) -> None:
         """Give it back with its journal, for another attempt. Never raises for the store.

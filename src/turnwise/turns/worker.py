@@ -81,7 +81,7 @@ class Worker(Equipment):
             reason = type(error).__name__
             self.tell(TurnRefused(session_id, turn_id, reason, beginning.waited))
             raise
-        self.tell(_begun(session_id, grant, beginning.waited))
+        self.tell(TurnBegun.of(session_id, grant, beginning.waited))
         return Turn(
             self,
             session_id,
@@ -166,16 +166,3 @@ class Worker(Equipment):
         A begin then tells which: it may have waited too long.
         """
         return isinstance(answer, Done)
-
-
-def _begun(session_id: str, grant: Grant, waited: float) -> TurnBegun:
-    return TurnBegun(
-        session_id,
-        grant.turn_id,
-        attempt=grant.attempt,
-        items=grant.items,
-        waited=waited,
-        reloaded=grant.history is None,
-        journal=len(grant.journal),
-        resumed=0 < grant.released == grant.attempt - 1,
-    )
