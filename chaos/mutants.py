@@ -84,6 +84,19 @@ _PUSHED = Plan(
     cancels=0.0,
 )
 INTERRUPTS = Trial(_PUSHED)
+ANSWERS_BEHIND_SENTINELS = replace(ANSWERS, topology="sentinel")
+APPROVALS = Trial(
+    Plan(
+        pumps=48,
+        turn_sessions=1,
+        plain_sessions=1,
+        approval_sessions=24,
+        policy_sessions=0,
+        cancels=0.0,
+        weights=_NO_TURNS | _NO_PLAIN,
+    ),
+    ((workers.KillWorker(), network.LoseReplies()),),
+)
 INTERRUPTS_ON_SQLITE = Trial(_PUSHED, topology="sqlite")
 UNDISTURBED = Trial(
     Plan(turn_sessions=60, plain_sessions=1, busy=2, hold=0.5, cancels=0.6), topology="sqlite"
@@ -101,7 +114,10 @@ MUTANTS: dict[str, tuple[str, Trial]] = {
     "pop-without-base": ("pop takes whatever is the last item by then", PLAIN),
     "lease-ignored": ("begin takes a session whose lease is live", ANSWERS),
     "clock-of-the-client": ("leases go by the worker's clock", ANSWERS),
-    "turn-id-not-looked-up": ("begin does not look whether the turn was committed", ANSWERS),
+    "turn-id-not-looked-up": (
+        "begin does not look whether the turn was committed",
+        ANSWERS_BEHIND_SENTINELS,
+    ),
     "marks-rolled-at-once": ("a turn_id is forgotten with the next commit", ANSWERS),
     "record-without-count": ("a record does not say how many items are its turn's", ANSWERS),
     "result-outside-the-commit": ("the result stays with the worker that ran the turn", ANSWERS),
@@ -124,9 +140,13 @@ MUTANTS: dict[str, tuple[str, Trial]] = {
     ),
     "wake-up-settled-before-the-commit": (
         "a wake-up is settled when a worker takes it",
-        MESSAGES_LOST,
+        MESSAGES_ON_CLUSTER,
     ),
     "attempts-not-counted": ("the queue does not count a message's attempts", MESSAGES_LOST),
+    "events-without-reset": ("events of a takeover follow those before it", MESSAGES_LOST),
+    "resumed-twice": ("a turn that was taken up can be taken up again", APPROVALS),
+    "rejection-approves": ("what is rejected runs with what is approved", APPROVALS),
+    "parked-turn-dropped": ("a begin sweeps away a turn that waits for an approval", APPROVALS),
     "unpaired-interrupt": ("an interrupted turn keeps calls without output", INTERRUPTS_ON_SQLITE),
     "cancel-flag-ignored": ("a worker goes on with a turn that it is to end", UNDISTURBED),
 }
@@ -189,9 +209,9 @@ def _try(name: str, seed: int) -> Fate:
     assert name == _CONTROL or name in PLANTED
     crew.warm_up()
     assert crew.can(planted.plant, "" if name == _CONTROL else name), f"{name} cannot be planted"
-    trials = [PLAIN, ANSWERS, RIVALS, SLOW_RIVALS, RUNS, LATE, CANCELS, INTERRUPTS]
+    trials = [PLAIN, ANSWERS, RIVALS, SLOW_RIVALS, RUNS, LATE, CANCELS, INTERRUPTS, APPROVALS]
     trials += [MESSAGES_LOST, MESSAGES_ON_SQLITE, MESSAGES_ON_CLUSTER]
-    trials += [INTERRUPTS_ON_SQLITE, UNDISTURBED]
+    trials += [INTERRUPTS_ON_SQLITE, UNDISTURBED, ANSWERS_BEHIND_SENTINELS]
     if name != _CONTROL:
         trials = [MUTANTS[name][1]] * _ROUNDS
     begun, turns = time.monotonic(), 0

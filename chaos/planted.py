@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from hashlib import sha1
 from secrets import token_urlsafe
@@ -18,9 +18,10 @@ from typing import Any
 
 from turnwise.background import sending
 from turnwise.durable import calls
+from turnwise.durable.parked import Parked
 from turnwise.errors import StoreUnavailable
 from turnwise.runner.answered import Answering
-from turnwise.stores.redis import scripts, store
+from turnwise.stores.redis import events, scripts, store
 from turnwise.stores.redis.calls import Calls
 from turnwise.stores.redis.store import RedisStore
 from turnwise.stores.verbs import messages
@@ -43,8 +44,10 @@ def plant(name: str) -> None:
 def lua(verb: str, old: str, new: str) -> Callable[[], None]:
     """A change of one script, or of what all scripts share if `verb` is empty."""
 
+    place = vars(events if verb.startswith("events/") else store)
+
     def change() -> None:
-        before: Callable[[str], scripts.Script] = vars(store)["script"]
+        before: Callable[[str], scripts.Script] = place["script"]
         assert old in before(verb or "commit").text, f"the script of {verb!r} has no {old!r}"
 
         def changed(name: str) -> scripts.Script:
@@ -55,7 +58,7 @@ def lua(verb: str, old: str, new: str) -> Callable[[], None]:
             digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
             return scripts.Script(name, text, digest)
 
-        vars(store)["script"] = changed
+        place["script"] = changed
 
     return change
 
@@ -190,6 +193,12 @@ def _unpaired(added: Sequence[Any], work: object) -> list[Any]:
     return [*added, *(work.unsaved(added) if isinstance(work, stopped.Work) else ())]
 
 
+def _approve_all(self: Parked, found: Mapping[str, Any]) -> None:
+    """Whatever is decided is an approval."""
+    for name in self.decided.ids:
+        found[name].state.approve(found[name].item)
+
+
 def _key_per_attempt() -> None:
     from chaos import desk
 
@@ -263,6 +272,18 @@ PLANTED: dict[str, Callable[[], None]] = {
     "wake-up-forgotten-when-idle": method(after.After, "_is_settled", _is_settled),
     "wake-up-settled-before-the-commit": method(queues.Worker, "_visit", _settle_first),
     "attempts-not-counted": lua("next", "lease, t.a + 1, true", "lease, t.a, true"),
+    "events-without-reset": lua(
+        "events/append", "redis.call('DEL', KEY) else top = tonumber(number) end", "end"
+    ),
+    "resumed-twice": lua(
+        "begin", "approved = resume and waits(t)", "approved = resume and t.k ~= token"
+    ),
+    "rejection-approves": method(Parked, "_decide", _approve_all),
+    "parked-turn-dropped": lua(
+        "",
+        "if waits(t) then return { 'waiting', t.id } end",
+        "if waits(t) then drop_turn(h) return nil end",
+    ),
     "unpaired-interrupt": method(stopped, "kept", _unpaired),
     "cancel-flag-ignored": method(Turn, "_stop", _keep_nothing),
 }

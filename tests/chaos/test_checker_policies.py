@@ -119,13 +119,28 @@ def test_a_tool_that_ran_though_it_was_refused() -> None:
     assert book.rules() == ["tool", "approval"]
 
 
+def test_a_run_that_waited_and_is_lost() -> None:
+    book = Book()
+    book.call("1", 1, 2, kind="ask", value={"parked": 1})
+    assert book.rules() == ["approval"]
+    book.fault("primary killed", 2, 3, lossy=True)
+    assert book.excuses() == ["turns that waited and were lost to a failover"]
+    book.history.faults.clear()
+    book.call("c", 3, 4, kind="cancel", value={"outcome": "dropped"}, params=_of("1"))
+    assert book.rules() == []
+
+
+def _of(op: str) -> dict[str, Any]:
+    return {"turn_id": f"t{op}", "op": op}
+
+
 def test_turns_that_do_not_let_themselves_be_ended() -> None:
     book = Book()
     for number in range(4):
         start = 10.0 * number
         book.call(str(number), start, start + 3, outcome="unknown", error="WorkerDied")
         value = {"outcome": "forced", "items": 0}
-        params = {"turn_id": f"t{number}", "op": str(number)}
+        params = _of(str(number))
         book.call(f"c{number}", start, start + 2, kind="cancel", value=value, params=params)
         if number < 3:
             assert book.rules() == []
