@@ -64,6 +64,17 @@ def sessions_of(kinds: list[str]) -> Any:
     return sessions
 
 
+def new_sessions_of(kinds: list[str]) -> Any:
+    """The fixture `sessions` of a module: of a new store for every test, once of each kind."""
+
+    @pytest_asyncio.fixture(params=kinds)
+    async def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Sessions]:
+        async with sessions_on(request.param, tmp_path) as made:
+            yield made
+
+    return sessions
+
+
 async def _maker(kind: str, directory: Path, stack: AsyncExitStack) -> Callable[..., Session]:
     if kind == "memory":
         store = MemoryStore()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import agents
@@ -11,7 +9,7 @@ import pytest
 from agents import Agent
 
 from tests.integration.approval_lab import Clerk, asks
-from tests.integration.stores import KINDS, Sessions, sessions_on
+from tests.integration.stores import KINDS, Sessions, new_sessions_of
 from tests.scripted import agent, outline, says
 from turnwise import Runner
 from turnwise.errors import AlreadyCommitted, SessionWaiting, UsageError
@@ -20,10 +18,7 @@ from turnwise.session import Session, TurnSession
 STREAMED = pytest.mark.parametrize("streamed", [False, True], ids=["run", "streamed"])
 
 
-@pytest.fixture(params=KINDS)
-async def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Sessions]:
-    async with sessions_on(request.param, tmp_path) as made:
-        yield made
+sessions = new_sessions_of(KINDS)
 
 
 async def run(streamed: bool, helper: Agent[Any], given: Any, turn: TurnSession) -> Any:

@@ -4,15 +4,13 @@ own state, messages, cancels and time-outs."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import agents
 import pytest
 
 from tests.integration.approval_lab import Clerk, asks, waiting
-from tests.integration.stores import KINDS, Sessions, sessions_on
+from tests.integration.stores import KINDS, Sessions, new_sessions_of
 from tests.scripted import outline, says
 from turnwise import NothingPending, Runner
 from turnwise.errors import (
@@ -22,11 +20,7 @@ from turnwise.errors import (
 from turnwise.session import Session
 from turnwise.turns.expiry import NOT_APPROVED
 
-
-@pytest.fixture(params=KINDS)
-async def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Sessions]:
-    async with sessions_on(request.param, tmp_path) as made:
-        yield made
+sessions = new_sessions_of(KINDS)
 
 
 async def test_a_stream_waits_and_is_resumed_as_one(sessions: Sessions) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from agents import Agent, function_tool
 from agents.testing import function_call
 
 from tests.integration.approval_lab import Clerk, agent, asks, waiting
-from tests.integration.stores import KINDS, Sessions, sessions_on
+from tests.integration.stores import KINDS, Sessions, new_sessions_of
 from tests.scripted import calls, outline, says, script_of
 from turnwise import NothingPending, NotResumable, PendingApproval, Runner
 from turnwise.errors import (
@@ -23,11 +22,7 @@ from turnwise.errors import (
 )
 from turnwise.hooks import TurnBegun, TurnCommitted, TurnEvent, TurnParked
 
-
-@pytest.fixture(params=KINDS)
-async def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Sessions]:
-    async with sessions_on(request.param, tmp_path) as made:
-        yield made
+sessions = new_sessions_of(KINDS)
 
 
 async def test_an_interrupted_run_waits_and_goes_on_elsewhere(sessions: Sessions) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +10,7 @@ from agents import RunState
 
 from tests.integration.approval_lab import Clerk, asks
 from tests.integration.background_lab import state
-from tests.integration.stores import Sessions, sessions_on
+from tests.integration.stores import Sessions, new_sessions_of
 from tests.scripted import says
 from turnwise import Runner
 from turnwise.background import Receipt
@@ -23,10 +21,7 @@ from turnwise.session import Session
 Told = list[tuple[str, dict[str, Any]]]
 
 
-@pytest.fixture(params=["memory", "sqlite", "valkey"])
-async def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Sessions]:
-    async with sessions_on(request.param, tmp_path) as made:
-        yield made
+sessions = new_sessions_of(["memory", "sqlite", "valkey"])
 
 
 class Follower:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration.approval_lab import Clerk, asks
 from tests.integration.background_lab import echo
-from tests.integration.stores import Sessions, sessions_on
+from tests.integration.stores import Sessions, new_sessions_of
 from tests.scripted import says
 from turnwise import Runner
 from turnwise.background import DeadLetter, Policy, letters
@@ -20,10 +18,7 @@ from turnwise.session import Session
 STOP = Policy(max_attempts=1, on_dead="stop")
 
 
-@pytest.fixture(params=["memory", "sqlite", "valkey"])
-async def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Sessions]:
-    async with sessions_on(request.param, tmp_path) as made:
-        yield made
+sessions = new_sessions_of(["memory", "sqlite", "valkey"])
 
 
 async def fail(message: str) -> None:

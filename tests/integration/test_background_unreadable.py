@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.background_lab import QUICK, echo, output, state, working
-from tests.integration.stores import Sessions, sessions_on
+from tests.integration.stores import Sessions, new_sessions_of, sessions_on
 from turnwise import RedisSession
 from turnwise.errors import DeadLettered, UndecodableItem
 from turnwise.types import Done, History
@@ -16,10 +15,7 @@ from turnwise.types import Done, History
 DAMAGED = b"\x7fno item"
 
 
-@pytest.fixture(params=["memory", "sqlite", "valkey"])
-async def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Sessions]:
-    async with sessions_on(request.param, tmp_path) as made:
-        yield made
+sessions = new_sessions_of(["memory", "sqlite", "valkey"])
 
 
 @pytest.mark.parametrize("known", [False, True])

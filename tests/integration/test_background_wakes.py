@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
-from pathlib import Path
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
-from tests.integration.stores import Sessions, sessions_on
+from tests.integration.stores import Sessions, new_sessions_of
 from turnwise.session import Session
 from turnwise.turns import Turn
 
@@ -16,10 +15,7 @@ LONG, SOONER = 15.0, 10.0
 End = Callable[[Session, Turn], Coroutine[Any, Any, object]]
 
 
-@pytest.fixture(params=["valkey", "redis"])
-async def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Sessions]:
-    async with sessions_on(request.param, tmp_path) as made:
-        yield made
+sessions = new_sessions_of(["valkey", "redis"])
 
 
 async def commit(session: Session, turn: Turn) -> None:

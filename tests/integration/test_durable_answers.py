@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from agents import Agent, ModelSettings, RunConfig, ToolOutputImage, function_tool
 from pydantic import BaseModel
 
 from tests.integration.durable_lab import Ledger, Sage, calls, read, says
-from tests.integration.stores import Sessions, sessions_on
+from tests.integration.stores import Sessions, sessions_of
 from tests.integration.test_durable_deaths import SCENARIOS
 from turnwise import Runner
 from turnwise.errors import AlreadyCommitted, TurnIdReused
@@ -21,12 +19,7 @@ from turnwise.session import Session
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["memory", "valkey"])
-async def sessions(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Sessions]:
-    async with sessions_on(request.param, tmp_path_factory.mktemp("stores")) as sessions:
-        yield sessions
+sessions = sessions_of(["memory", "valkey"])
 
 
 @pytest.fixture

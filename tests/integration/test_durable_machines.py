@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import agents
@@ -35,7 +33,7 @@ from tests.integration.durable_machines import (
     typed,
     used,
 )
-from tests.integration.stores import KINDS, Sessions, sessions_on
+from tests.integration.stores import KINDS, Sessions, new_sessions_of
 from turnwise import Runner, repeatable
 from turnwise.durable.calls import UNKNOWN
 from turnwise.errors import TurnCancelled
@@ -49,10 +47,7 @@ PATCHES = {
 }
 
 
-@pytest.fixture(params=KINDS)
-async def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Sessions]:
-    async with sessions_on(request.param, tmp_path) as made:
-        yield made
+sessions = new_sessions_of(KINDS)
 
 
 @pytest.mark.parametrize("way", ["turnwise", "streamed-sdk"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ import pytest
 from agents import Agent, function_tool
 
 from tests.integration.durable_lab import WAYS, Ledger, Sage, calls, says
-from tests.integration.stores import KINDS, Sessions, sessions_on
+from tests.integration.stores import KINDS, Sessions, new_sessions_of, sessions_on
 from tests.scripted import outline
 from turnwise import Runner
 from turnwise.durable.calls import UNKNOWN
@@ -23,10 +23,7 @@ SEED: list[Any] = [{"role": "user", "content": "before"}]
 LEASE = 1.0
 
 
-@pytest.fixture(params=KINDS)
-async def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Sessions]:
-    async with sessions_on(request.param, tmp_path) as made:
-        yield made
+sessions = new_sessions_of(KINDS)
 
 
 class Out:
