@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 
 from turnwise import MemorySession, RedisSession, SQLiteSession
 from turnwise.hooks import TurnCancelled, TurnCommitted, TurnEvent, TurnLost, TurnRolledBack
+from turnwise.session import Session
 from turnwise.testing.servers import ValkeyServer
 from turnwise.testing.servers.waiting import until
 
@@ -54,7 +55,7 @@ async def opened(session: AnySession, session_id: str) -> bool:
     return info is not None and info.open_turn is not None
 
 
-async def until_queued(session: AnySession, session_id: str, count: int = 1) -> None:
+async def until_queued(session: Session, session_id: str, count: int = 1) -> None:
     async def queued() -> bool:
         info = await session.info(session_id)
         return info is not None and info.queued == count

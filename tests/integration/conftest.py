@@ -67,6 +67,12 @@ def owner(sessions: Sessions, told: Told) -> Session:
 
 
 @pytest.fixture
+def sender(sessions: Sessions, told: Told) -> Session:
+    """The sessions of the process that asks another for an answer."""
+    return sessions.worker(hooks=(told,))
+
+
+@pytest.fixture
 def other(sessions: Sessions) -> Session:
     """Those of another worker."""
     return sessions.worker()

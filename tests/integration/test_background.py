@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 from agents import Agent, function_tool
 
 from tests.integration.background_lab import QUICK, echo, output, state, texts, working
-from tests.integration.stores import Sessions, sessions_on
+from tests.integration.stores import Sessions, new_sessions_of
 from tests.scripted import Script, calls, says
 from turnwise import MemorySession, Runner
 from turnwise.background import Policy
 from turnwise.errors import (
     BusyTimeout,
-    DeadLettered,
     InvalidItem,
     ItemTooLarge,
     QueueFull,
     SessionGone,
     TurnCancelled,
     TurnIdReused,
-    UsageError,
 )
 from turnwise.hooks import TurnEvent
 from turnwise.types import Accepted
 
-
-@pytest.fixture(params=["memory", "sqlite", "valkey"])
-async def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Sessions]:
-    async with sessions_on(request.param, tmp_path) as made:
-        yield made
+sessions = new_sessions_of(["memory", "sqlite", "valkey"])
 
 
 async def test_a_message_is_answered_and_its_result_is_told_to_any_process(
@@ -118,92 +111,6 @@ async def test_a_message_waits_while_a_direct_turn_runs(sessions: Sessions) -> N
                 await receipt.result(0.2)
         await output(receipt)
     assert texts(await sender.bind("s").get_items()) == ["direct", "hello", "re: hello"]
-
-
-async def test_a_message_that_fails_three_times_is_given_up_and_the_session_goes_on(
-    sessions: Sessions,
-) -> None:
-    sender, asked = sessions.worker(), list[str]()
-
-    async def fail(message: str) -> None:
-        asked.append(message)
-        if message == "bad" and asked.count("bad") <= 3:
-            raise RuntimeError("no such thing")
-
-    bad = await sender.submit("s", "bad", agent="echo", turn_id="bad", metadata={"m": 1})
-    good = await sender.submit("s", "good", agent="echo")
-    async with working(sessions.worker(), echo(fail)):
-        assert await output(good) == "re: good"
-        assert asked == ["bad", "bad", "bad", "good"]
-        with pytest.raises(DeadLettered, match=r"3 attempts.*RuntimeError: no such thing") as told:
-            await bad.result(10)
-        (letter,) = await sender.letters()
-        assert told.value.letter_id == letter.id
-        assert (letter.turn_id, letter.attempts, letter.state) == ("bad", 3, "dead")
-        assert (letter.agent, letter.input, letter.metadata) == ("echo", "bad", {"m": 1})
-        assert letter.error == "RuntimeError: no such thing"
-        kinds = [event["type"] async for _, event in bad.events()]
-        assert kinds[-1] == "turn.finished"
-        with pytest.raises(DeadLettered):
-            await Runner.run(echo(), "bad", session=sender, session_id="s", turn_id="bad")
-        await sender.retry(letter.id)
-        assert await output(bad) == "re: bad"
-        seen = [event async for _, event in bad.events()]
-        assert seen[-1] == {"type": "turn.finished", "state": "committed"}
-    assert await sender.letters() == []
-    with pytest.raises(UsageError):
-        await sender.retry(letter.id)
-    history = texts(await sender.bind("s").get_items())
-    assert history == ["good", "re: good", "bad", "re: bad"]
-
-
-async def test_a_letter_that_is_dropped_is_gone(sessions: Sessions) -> None:
-    sender = sessions.worker()
-    receipt = await sender.submit("s", "hello", agent="nobody")
-    async with working(sessions.worker(), echo()):
-        await state(receipt, "dead")
-    (letter,) = await sender.letters()
-    assert letter.error.startswith("UnknownAgent: ")
-    await sender.drop(letter)
-    assert await sender.letters() == []
-    with pytest.raises(DeadLettered, match="letter is gone"):
-        await receipt.result(10)
-
-
-@pytest.mark.parametrize("act", ["cancel", "drop", "retry"])
-async def test_a_session_can_stop_at_a_dead_message(sessions: Sessions, act: str) -> None:
-    sender, asked = sessions.worker(), list[str]()
-
-    async def fail(message: str) -> None:
-        asked.append(message)
-        if asked == ["bad"]:
-            raise RuntimeError("no such thing")
-
-    bad = await sender.submit("s", "bad", agent="echo", turn_id="bad")
-    good = await sender.submit("s", "hello", agent="echo")
-    policy = Policy(max_attempts=1, on_dead="stop")
-    async with working(sessions.worker(), echo(fail), policy=policy):
-        await state(bad, "stopped")
-        assert (await good.status()).state == "queued"
-        assert await sender.pending("s") == []
-        (letter,) = [letter async for letter in sender.stopped()]
-        assert (letter.id, letter.turn_id, letter.state) == ("stopped:s", "bad", "stopped")
-        assert (letter.error, letter.attempts) == ("RuntimeError: no such thing", 1)
-        assert letter.at > 1e9
-        if act == "cancel":
-            await sender.cancel("s", "bad")
-        else:
-            await (sender.drop if act == "drop" else sender.retry)(letter.id)
-        assert await output(good) == "re: hello"
-        if act == "retry":
-            assert await output(bad) == "re: bad"
-    if act != "retry":
-        with pytest.raises(TurnCancelled if act == "cancel" else DeadLettered):
-            await bad.result(10)
-    assert [letter async for letter in sender.stopped()] == []
-    assert await sender.letters() == []
-    with pytest.raises(UsageError):
-        await sender.drop("stopped:s")
 
 
 async def test_a_full_queue_is_an_error(sessions: Sessions) -> None:

@@ -164,7 +164,7 @@ async def test_places_in_line(
 
     task = await held_run(owner, name, held, "run")
     first = asyncio.create_task(turn("first", "wait"))
-    await until_queued(other, name)  # type: ignore[arg-type]  # it asks for no more than a session
+    await until_queued(other, name)
     second = asyncio.create_task(turn("second", busy))
     await asyncio.wait_for(asyncio.gather(first, second), LONG)
     assert order == ["first", "second"]
