@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -34,6 +35,7 @@ def main() -> int:
         file = folder / "results.json"
         if not arguments.show:
             set_tracing_disabled(True)
+            gc.freeze()  # our own pauses are not to be measured
             results = asyncio.run(_measured(arguments, console))
             file.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
         _report(json.loads(file.read_text()), folder, console)

@@ -17,6 +17,7 @@ from bench.children import heard, say
 from bench.holding import hold, holding_agent
 from bench.model import InstantModel
 from turnwise import connect
+from turnwise.cli.worker import let_what_is_loaded_be
 from turnwise.hooks import TurnBegun, TurnCommitted, TurnEvent
 from turnwise.worker import Worker
 
@@ -30,6 +31,7 @@ def _tell(event: TurnEvent) -> None:
 
 async def main(url: str, lease: float) -> None:
     set_tracing_disabled(True)
+    let_what_is_loaded_be()  # as the worker command does
     asked = partial(say, "asked")
     serving = [
         Agent(name="instant", instructions="Answer.", model=InstantModel()),
