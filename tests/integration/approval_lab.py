@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from agents import Agent, function_tool
+from agents import Agent, RunResult, function_tool
 from agents.testing import function_call
 
-from tests.scripted import Script
-from turnwise import Runner
+from tests.scripted import Script, says
+from turnwise import NothingPending, PendingApproval, Runner
 from turnwise.session import Session
 
 
@@ -50,3 +52,20 @@ async def waiting(session: Session, clerk: Clerk, *names: str, **options: Any) -
     result = await Runner.run(helper, "go", session=session, session_id=bound, **options)
     assert [item.name for item in result.interruptions] == list(names)
     return result
+
+
+async def one_resumes(
+    sessions: Sequence[Session], clerk: Clerk, asked: PendingApproval, said: str
+) -> None:
+    """Approve it in all of them at once: one goes on and says so, the others find nothing."""
+    results = await asyncio.gather(
+        *(
+            Runner.resume(clerk.agent(says(said)), session=session, approve=[asked.id])
+            for session in sessions
+        ),
+        return_exceptions=True,
+    )
+    done = [result for result in results if isinstance(result, RunResult)]
+    assert [result.final_output for result in done] == [said]
+    refused = [type(result) for result in results if result not in done]
+    assert refused == [NothingPending] * (len(sessions) - 1)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
-import agents
 import pytest
 
-from tests.integration.approval_lab import Clerk, asks, waiting
+from tests.integration.approval_lab import Clerk, asks, one_resumes, waiting
 from tests.scripted import outline, says
-from turnwise import NothingPending, Runner, connect
+from turnwise import Runner, connect
 from turnwise.errors import SessionWaiting
 from turnwise.session import Session
 from turnwise.testing.servers import ValkeyCluster, ValkeySentinel, find_valkey
@@ -53,16 +51,7 @@ async def test_one_of_several_resumes_also_after_a_failover(
         again = clerk.agent(asks("look", again="_2"))
         halfway = await Runner.resume(again, session=others[0], approve=[first.id])
         assert [item.name for item in halfway.interruptions] == ["send"]
-        results = await asyncio.gather(
-            *(
-                Runner.resume(clerk.agent(says("all")), session=other, approve=[second.id])
-                for other in others
-            ),
-            return_exceptions=True,
-        )
-        done = [result for result in results if isinstance(result, agents.RunResult)]
-        assert [result.final_output for result in done] == ["all"]
-        assert [type(result) for result in results if result not in done] == [NothingPending] * 2
+        await one_resumes(others, clerk, second, "all")
         assert clerk.ran == {"look": 1, "pay": 1, "send": 1}
         repeated = await Runner.run(clerk.agent(says("x")), "go", session=here, turn_id="t")
         assert repeated.final_output == "all"

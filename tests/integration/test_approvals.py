@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 from agents import Agent, function_tool
 from agents.testing import function_call
 
-from tests.integration.approval_lab import Clerk, agent, asks, waiting
+from tests.integration.approval_lab import Clerk, agent, asks, one_resumes, waiting
 from tests.integration.stores import KINDS, Sessions, new_sessions_of
 from tests.scripted import calls, outline, says, script_of
 from turnwise import NothingPending, NotResumable, PendingApproval, Runner
@@ -111,16 +110,7 @@ async def test_two_who_resume_at_once_run_the_tool_once(sessions: Sessions) -> N
     await waiting(sessions.worker(session_id="s"), clerk, "pay")
     workers = [sessions.worker(session_id="s") for _ in range(3)]
     (asked,) = await workers[0].pending()
-    results = await asyncio.gather(
-        *(
-            Runner.resume(clerk.agent(says("paid")), session=worker, approve=[asked.id])
-            for worker in workers
-        ),
-        return_exceptions=True,
-    )
-    done = [result for result in results if isinstance(result, agents.RunResult)]
-    assert [result.final_output for result in done] == ["paid"]
-    assert [type(result) for result in results if result not in done] == [NothingPending] * 2
+    await one_resumes(workers, clerk, asked, "paid")
     assert clerk.ran == {"look": 1, "pay": 1}
 
 

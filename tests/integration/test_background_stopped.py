@@ -10,7 +10,7 @@ from tests.integration.approval_lab import Clerk, asks
 from tests.integration.background_lab import echo
 from tests.integration.stores import Sessions, new_sessions_of
 from tests.scripted import says
-from turnwise import Runner
+from turnwise import PendingApproval, Runner
 from turnwise.background import DeadLetter, Policy, letters
 from turnwise.errors import UsageError
 from turnwise.session import Session
@@ -32,6 +32,20 @@ async def stopped(session: Session) -> DeadLetter:
     return letter
 
 
+async def waiting_by_now(session: Session, letter: DeadLetter, clerk: Clerk) -> PendingApproval:
+    """Retry the message: its run asks for an approval."""
+    await session.retry(letter)
+    await session.drain("s", clerk.agent(asks("look"), asks("pay")), STOP)
+    (asked,) = await session.pending("s")
+    return asked
+
+
+async def goes_on(sessions: Sessions, clerk: Clerk, asked: PendingApproval) -> None:
+    there = sessions.worker(session_id="s")
+    result = await Runner.resume(clerk.agent(says("paid")), session=there, approve=[asked.id])
+    assert result.final_output == "paid"
+
+
 async def act(session: Session, name: str, letter: DeadLetter) -> None:
     await (session.drop if name == "drop" else session.retry)(letter)
 
@@ -42,14 +56,10 @@ async def test_a_turn_that_waits_for_an_approval_by_now_goes_on_waiting(
 ) -> None:
     session, clerk = sessions.worker(), Clerk()
     letter = await stopped(session)
-    await session.retry(letter)
-    await session.drain("s", clerk.agent(asks("look"), asks("pay")), STOP)
-    (asked,) = await session.pending("s")
+    asked = await waiting_by_now(session, letter, clerk)
     with pytest.raises(UsageError, match="not stopped at this letter"):
         await act(sessions.worker(), name, letter)
-    there = sessions.worker(session_id="s")
-    result = await Runner.resume(clerk.agent(says("paid")), session=there, approve=[asked.id])
-    assert result.final_output == "paid"
+    await goes_on(sessions, clerk, asked)
 
 
 @pytest.mark.parametrize("name", ["drop", "retry"])
@@ -59,9 +69,7 @@ async def test_a_turn_that_begins_to_wait_in_between_goes_on_waiting(
     """It was stopped still when it was looked at, and is another one's when it is taken."""
     session, clerk = sessions.worker(), Clerk()
     letter = await stopped(session)
-    await session.retry(letter)
-    await session.drain("s", clerk.agent(asks("look"), asks("pay")), STOP)
-    (asked,) = await session.pending("s")
+    asked = await waiting_by_now(session, letter, clerk)
 
     async def looked_before(worker: Any, session_id: str) -> DeadLetter:
         return letter
@@ -71,9 +79,7 @@ async def test_a_turn_that_begins_to_wait_in_between_goes_on_waiting(
         with pytest.raises(UsageError, match="not stopped at this letter"):
             await act(sessions.worker(), name, letter)
     assert await session.pending("s") == [asked]
-    there = sessions.worker(session_id="s")
-    result = await Runner.resume(clerk.agent(says("paid")), session=there, approve=[asked.id])
-    assert result.final_output == "paid"
+    await goes_on(sessions, clerk, asked)
 
 
 async def test_a_session_that_was_stopped_anew_is_not_freed_by_the_letter_before(
