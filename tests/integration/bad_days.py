@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from agents import RunConfig
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -25,6 +26,7 @@ LONG = 30.0
 """Seconds until something that must happen counts as not happening."""
 SHORT = 0.3
 """A lease that a test can wait for."""
+QUIET = RunConfig(tracing_disabled=True)
 
 
 def message(text: str) -> Any:

@@ -13,11 +13,12 @@ from typing import Any, Literal
 
 import pytest
 import pytest_asyncio
-from agents import Agent, RunConfig, function_tool
+from agents import Agent, function_tool
 from agents.testing import ScriptedModel, assistant_message, function_call
 
 from tests.integration.bad_days import (
     LONG,
+    QUIET,
     AnySession,
     assert_free,
     connections_in_use,
@@ -34,7 +35,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 Blow = Literal["early", "late", "twice"]
 SEED = [message("one"), message("two")]
-QUIET = RunConfig(tracing_disabled=True)
 
 
 class Cancelled(Coroutine[Any, Any, Any]):
@@ -99,11 +99,9 @@ async def struck(work: Coroutine[Any, Any, Any], at: int, blow: Blow) -> bool:
     return cancelled.struck
 
 
-@pytest_asyncio.fixture(loop_scope="module", params=["memory", "sqlite", "valkey"])
-async def session(
-    server: ValkeyServer, tmp_path: Path, request: pytest.FixtureRequest
-) -> AsyncIterator[AnySession]:
-    async with session_on(request.param, tmp_path, server) as session:
+@pytest_asyncio.fixture(loop_scope="module")
+async def session(server: ValkeyServer, tmp_path: Path, kind: str) -> AsyncIterator[AnySession]:
+    async with session_on(kind, tmp_path, server) as session:
         yield session
 
 

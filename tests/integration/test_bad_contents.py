@@ -12,10 +12,11 @@ from typing import Protocol, cast
 import msgspec
 import pytest
 import pytest_asyncio
-from agents import Agent, RunConfig
+from agents import Agent
 from agents.testing import ScriptedModel, assistant_message
 
 from tests.integration.bad_days import (
+    QUIET,
     AnySession,
     assert_free,
     connections_in_use,
@@ -35,8 +36,6 @@ from turnwise.errors import (
 from turnwise.testing.servers import ValkeyServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-QUIET = RunConfig(tracing_disabled=True)
 
 
 @pytest_asyncio.fixture(loop_scope="module")

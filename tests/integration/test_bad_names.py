@@ -23,12 +23,10 @@ from turnwise.testing.servers import ValkeyServer
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(loop_scope="module", params=["memory", "sqlite", "valkey"])
-async def session(
-    server: ValkeyServer, tmp_path: Path, request: pytest.FixtureRequest
-) -> AsyncIterator[AnySession]:
+@pytest_asyncio.fixture(loop_scope="module")
+async def session(server: ValkeyServer, tmp_path: Path, kind: str) -> AsyncIterator[AnySession]:
     options = {"compression": False, "max_session_bytes": 1_000}
-    async with session_on(request.param, tmp_path, server, **options) as session:
+    async with session_on(kind, tmp_path, server, **options) as session:
         yield session
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from agents import Agent, RunConfig, RunResult, function_tool
+from agents import Agent, RunResult, function_tool
 from agents.testing import ScriptedModel, assistant_message, function_call
 from redis.asyncio import Redis
 
 from tests.integration.bad_days import (
     LONG,
+    QUIET,
     Told,
     assert_free,
     connections_in_use,
@@ -39,7 +40,6 @@ from turnwise.testing.servers import ValkeyServer
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SHORT = 0.4
-QUIET = RunConfig(tracing_disabled=True)
 SEED = [message("one"), message("two")]
 
 

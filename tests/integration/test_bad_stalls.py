@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from agents import Agent, RunConfig, function_tool
+from agents import Agent, function_tool
 from agents.testing import ScriptedModel, assistant_message, function_call
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -15,6 +15,7 @@ from redis.backoff import NoBackoff
 
 from tests.integration.bad_days import (
     LONG,
+    QUIET,
     SHORT,
     AnySession,
     assert_free,
@@ -32,8 +33,6 @@ from turnwise.testing.proxy import FaultProxy
 from turnwise.testing.servers import ValkeyServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-QUIET = RunConfig(tracing_disabled=True)
 
 
 def take_over(kind: str, folder: Path, server: ValkeyServer) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agents import Agent, RunConfig
+from agents import Agent
 from agents.testing import ScriptedModel, assistant_message
 
 from tests.integration.bad_days import (
     LONG,
+    QUIET,
     AnySession,
     assert_free,
     connections_in_use,
@@ -33,8 +34,6 @@ from turnwise.testing.servers import ValkeyServer
 from turnwise.testing.servers.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-QUIET = RunConfig(tracing_disabled=True)
 
 
 async def test_deleted_in_mid_turn(session: AnySession, another: AnySession) -> None:
