@@ -8,7 +8,7 @@ from inspect import isawaitable
 from typing import Any
 
 import agents
-from agents import Agent, Model, ModelResponse, Usage
+from agents import Agent, Model, ModelResponse, Usage, function_tool
 from agents.items import TResponseOutputItem, TResponseStreamEvent
 from agents.testing import assistant_message, function_call
 from openai.types.responses import Response, ResponseCompletedEvent
@@ -87,6 +87,16 @@ def echo(given: list[Any]) -> Output:
 
 def agent(*replies: Reply, **settings: Any) -> Agent[Any]:
     return Agent(name="agent", model=Script(*(replies or (echo,))), **settings)
+
+
+@function_tool
+def weather() -> str:
+    return "sunny"
+
+
+@function_tool(failure_error_function=None)
+def broken() -> str:
+    raise OSError("the tool broke")
 
 
 def script_of(agent: Agent[Any]) -> Script:

@@ -21,7 +21,7 @@ from turnwise.testing.conformance.events import EventsConformance
 from turnwise.testing.conformance.history import HistoryConformance
 from turnwise.testing.conformance.lab import added, asked, begun, contents, expect, items, mint
 from turnwise.testing.conformance.operators import OperatorsConformance
-from turnwise.testing.servers import ValkeyCluster
+from turnwise.testing.servers import Node, ValkeyCluster
 from turnwise.types import Done, Grant, Info
 
 
@@ -70,6 +70,11 @@ def _slot(session_id: str) -> int:
     return key_slot(Keys(PREFIX).session(session_id).encode())
 
 
+async def _another_primary(cluster: ValkeyCluster, than: Node) -> Node:
+    primaries = [node for node in cluster.living if await node.is_primary()]
+    return next(node for node in primaries if node is not than)
+
+
 async def _turns_meanwhile(
     store: Store, session_id: str, work: Callable[[], Awaitable[object]]
 ) -> int:
@@ -92,8 +97,7 @@ async def test_a_live_migration_of_its_slot_is_not_noticed(cluster: ValkeyCluste
     session_id = mint()
     slot = _slot(session_id)
     source = await cluster.primary_of(slot)
-    others = [node for node in cluster.living if node is not source]
-    target = next(iter([node for node in others if await node.is_primary()]))
+    target = await _another_primary(cluster, source)
 
     async def there_and_back() -> None:
         await cluster.migrate(slot, target)
@@ -109,8 +113,7 @@ async def test_a_session_begun_before_a_migration_is_kept_by_its_first_commit(
     session_id = mint()
     slot = _slot(session_id)
     source = await cluster.primary_of(slot)
-    others = [node for node in cluster.living if node is not source]
-    target = next(iter([node for node in others if await node.is_primary()]))
+    target = await _another_primary(cluster, source)
     async with _store(cluster) as store:
         turn = await begun(store, session_id)
         await cluster.migrate(slot, target)
@@ -126,8 +129,7 @@ async def test_new_sessions_are_made_while_their_slot_moves(cluster: ValkeyClust
     session_id = mint()
     slot = _slot(session_id)
     source = await cluster.primary_of(slot)
-    others = [node for node in cluster.living if node is not source]
-    target = next(iter([node for node in others if await node.is_primary()]))
+    target = await _another_primary(cluster, source)
     async with _store(cluster) as store:
         async with cluster.migration(slot, target) as migration:
             await added(store, session_id, 1)

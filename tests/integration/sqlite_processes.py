@@ -1,12 +1,13 @@
-"""What the other processes of test_sqlite.py do. Run by `multiprocessing`, in a new interpreter."""
+"""What the other processes of test_sqlite*.py do. Run by `multiprocessing`, in new interpreters."""
 
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import sqlite3
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,19 @@ from turnwise.stores.sqlite import SQLiteStore
 from turnwise.types import Done, Grant, Queued
 
 LEASE = 30_000
+
+
+def told_by(work: Callable[[Path, Connection], None], path: Path) -> Any:
+    """What `work` sends from another interpreter, which must end well."""
+    spawn = multiprocessing.get_context("spawn")  # a fork of the test's own process would warn
+    here, there = spawn.Pipe()
+    worker = spawn.Process(target=work, args=(path, there))
+    worker.start()
+    worker.join(100)
+    exitcode = worker.exitcode
+    worker.close()
+    assert exitcode == 0, f"the process ended with {exitcode}"
+    return here.recv()
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:

@@ -22,7 +22,7 @@ from agents.run_config import CallModelData, ModelInputData
 from pydantic import BaseModel
 
 from tests.integration.stores import KINDS, Sessions, sessions_of
-from tests.scripted import agent, calls, echo, outline, says, script_of
+from tests.scripted import agent, broken, calls, echo, outline, says, script_of, weather
 from turnwise import Runner
 from turnwise.errors import (
     AlreadyCommitted,
@@ -42,16 +42,6 @@ sessions = sessions_of(KINDS)
 @pytest.fixture
 def session(sessions: Sessions, worker: Session) -> Session:
     return worker.bind(sessions.new_id())
-
-
-@function_tool
-def weather() -> str:
-    return "sunny"
-
-
-@function_tool(failure_error_function=None)
-def broken() -> str:
-    raise OSError("the tool broke")
 
 
 async def test_two_workers_continue_each_others_conversation(sessions: Sessions) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
@@ -186,14 +185,7 @@ async def test_two_event_loops_share_one_store(path: Path) -> None:
 
 
 async def test_a_forked_process_opens_its_own(path: Path) -> None:
-    spawn = multiprocessing.get_context("spawn")  # a fork of the test's own process would warn
-    here, there = spawn.Pipe()
-    worker = spawn.Process(target=sqlite_processes.fork_in_use, args=(path, there))
-    worker.start()
-    worker.join(100)
-    exitcode = worker.exitcode
-    worker.close()
-    assert (exitcode, here.recv()) == (0, 0)
+    assert sqlite_processes.told_by(sqlite_processes.fork_in_use, path) == 0
     store = SQLiteStore(path)
     assert sorted(await items(store)) == [b"{before", b"{child", b"{parent"]
     await store.aclose()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sqlite3
 import tempfile
@@ -175,15 +174,7 @@ async def test_a_relative_path_stays_where_it_was(
 
 def rights_of_nobody(path: Path) -> list[str]:
     """What reading and appending gives a user without rights of its own."""
-    spawn = multiprocessing.get_context("spawn")
-    here, there = spawn.Pipe()
-    worker = spawn.Process(target=sqlite_processes.use_as_nobody, args=(path, there))
-    worker.start()
-    worker.join(100)
-    exitcode = worker.exitcode
-    worker.close()
-    assert exitcode == 0
-    said: list[str] = here.recv()
+    said: list[str] = sqlite_processes.told_by(sqlite_processes.use_as_nobody, path)
     return said
 
 

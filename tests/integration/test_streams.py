@@ -24,7 +24,7 @@ from agents import (
 from agents.testing import ScriptedModel
 
 from tests.integration.stores import KINDS, Sessions, sessions_of
-from tests.scripted import agent, calls, echo, outline, says, script_of
+from tests.scripted import agent, broken, calls, echo, outline, says, script_of, weather
 from turnwise import Runner
 from turnwise.errors import AlreadyCommitted, SessionBusy, StreamIdle
 from turnwise.session import Session
@@ -40,16 +40,6 @@ sessions = sessions_of(KINDS)
 @pytest.fixture
 def session(sessions: Sessions, worker: Session) -> Session:
     return worker.bind(sessions.new_id())
-
-
-@function_tool
-def weather() -> str:
-    return "sunny"
-
-
-@function_tool(failure_error_function=None)
-def broken() -> str:
-    raise OSError("the tool broke")
 
 
 def forecaster() -> Agent[Any]:
