@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import agents
 import pytest
 
+from tests.integration.approval_lab import Clerk, asks
 from tests.integration.background_lab import QUICK, echo, state, texts
 from tests.integration.bad_days import LONG, message
 from tests.integration.stores import Sessions, sessions_of
-from tests.scripted import agent, calls, says
+from tests.scripted import says
 from turnwise import Runner
 from turnwise.errors import (
     InvalidItem,
@@ -124,12 +124,8 @@ async def test_a_message_ends_the_turn_that_runs(
 async def test_a_turn_that_waits_for_an_approval_is_not_ended_by_a_message(
     sessions: Sessions, sender: Session, other: Session, busy: Any
 ) -> None:
-    def asks() -> str:
-        return "done"
-
-    tool = agents.function_tool(asks, needs_approval=True)
     name = sessions.new_id()
-    desk = agent(calls("asks"), says("over"), tools=[tool])
+    desk = Clerk().agent(asks("pay"), says("over"))
     await Runner.run(desk, "Hi", session=other, session_id=name)
     with pytest.raises(SessionWaiting):
         await sender.submit(name, "Hi", agent="echo", turn_id="t", busy=busy)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import agents
 import pytest
 from agents import Agent, ModelSettings, RunConfig, RunHooks, RunState
 from pydantic import BaseModel
 
+from tests.integration.approval_lab import Clerk, asks
 from tests.integration.background_lab import echo, texts, working
 from tests.integration.bad_days import LONG, Told, message, until_queued
 from tests.integration.stores import Sessions, sessions_of
-from tests.scripted import Script, agent, calls, says
+from tests.scripted import Script, says
 from turnwise import Runner
 from turnwise.background import Policy
 from turnwise.errors import (
@@ -213,12 +213,7 @@ async def test_an_approval_is_not_waited_for(
     sessions: Sessions, sender: Session, other: Session, how: str
 ) -> None:
     """A turn that waits for one is in the way of messages behind it; its own sender is told."""
-
-    def asks() -> str:
-        return "done"
-
-    tool = agents.function_tool(asks, needs_approval=True)
-    desk = agent(calls("asks"), says("over"), tools=[tool])
+    desk = Clerk().agent(asks("pay"), says("over"), name="agent")
     name = sessions.new_id()
     async with other.turn(name):
         asked = asyncio.create_task(run(sender, name, never("agent"), how, turn_id="t"))
