@@ -25,6 +25,9 @@ from chaos.workload import Plan
 
 _ROUND = 6.0
 _ROUNDS = 8
+_LONGEST = 180.0
+"""Seconds after which a round, which takes some 15, is said to have no end."""
+
 _CONTROL = "(none)"
 
 
@@ -42,7 +45,16 @@ PLAIN = Trial(
     Plan(pumps=32, turn_sessions=1, plain_sessions=10, plain_life=30, weights={"clear": 2.0}),
     ((network.LoseReplies(), network.CutReplies()),),
 )
-ANSWERS = Trial(Plan(turn_sessions=20, plain_sessions=1, duplicates=0.5))
+ANSWERS = Trial(
+    Plan(
+        turn_sessions=20,
+        plain_sessions=1,
+        approval_sessions=0,
+        policy_sessions=0,
+        duplicates=0.5,
+        weights={"submit": 0.0},
+    )
+)
 RUNS = Trial(
     Plan(turn_sessions=60, plain_sessions=1, busy=1, weights=_NO_TURNS),
     ((workers.KillWorker(), workers.WakeRival()), (network.LoseReplies(),)),
@@ -216,7 +228,11 @@ def _try(name: str, seed: int) -> Fate:
         trials = [MUTANTS[name][1]] * _ROUNDS
     begun, turns = time.monotonic(), 0
     for number, trial in enumerate(trials):
-        history = asyncio.run(_round(trial, seed + number))
+        try:
+            history = asyncio.run(_round(trial, seed + number))
+        except TimeoutError:
+            passed, text = time.monotonic() - begun, "a round went on and on"
+            return Fate(name, "no end", text, passed, turns, seed + number)
         verdict = check(history, least_ok=0.0)
         turns += report.summed(history, verdict).turns
         if verdict.violations:
@@ -229,7 +245,8 @@ def _try(name: str, seed: int) -> Fate:
 
 async def _round(trial: Trial, seed: int) -> Any:
     settings = arena.Settings(seed, _ROUND, pause=0.4, plan=trial.plan, strikes=trial.strikes)
-    return await arena.run(TOPOLOGIES[trial.topology](), settings)
+    async with asyncio.timeout(_LONGEST):
+        return await arena.run(TOPOLOGIES[trial.topology](), settings)
 
 
 def _table(fates: Sequence[Fate]) -> str:
