@@ -260,6 +260,7 @@ class HistoryChanged(TurnError):
 class ReplayMismatch(TurnError):
     """A turn that was taken over does not go the way it went before; it was rolled back.
 
+    One that had waited for an approval was not: it waits again, for the code of then or a cancel.
     `tools` names those that had run and may not run again, in alphabetical order.
     """
 

@@ -10,11 +10,13 @@ import agents
 import pytest
 
 from tests.integration.approval_lab import Clerk, asks, waiting
+from tests.integration.bad_days import Told
 from tests.integration.stores import KINDS, Sessions, new_sessions_of
 from tests.scripted import outline, says
 from turnwise import NothingPending, Runner
 from turnwise.errors import (
     AlreadyCommitted,
+    ReplayMismatch,
     TurnCancelled,
 )
 from turnwise.session import Session
@@ -134,6 +136,39 @@ async def test_a_turn_that_waits_too_long_ends_as_not_approved(
     assert history[7:] == ["else", "ok"][: len(history) - 7]
     with pytest.raises(AlreadyCommitted):
         await Runner.run(clerk.agent(says("x")), "go", session=there, turn_id="t")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_deployment_with_another_tool_cannot_go_on_and_loses_nothing(
+    sessions: Sessions, streamed: bool
+) -> None:
+    async def resume(helper: agents.Agent[Any], **decisions: Any) -> Any:
+        if not streamed:
+            return await Runner.resume(helper, session=session, **decisions)
+        result = await Runner.resume_streamed(helper, session=session, **decisions)
+        async for _ in result.stream_events():
+            pass
+        return result
+
+    clerk, told = Clerk(), Told()
+    session = sessions.worker(session_id="s", hooks=(told,))
+    await waiting(session, clerk, "pay", turn_id="t")
+    (asked,) = await session.pending()
+    with pytest.raises(OSError, match="down"):
+        await resume(clerk.agent(asks("look", again="_2"), OSError("down")), approve=[asked.id])
+    for _ in range(2):
+        with pytest.raises(
+            ReplayMismatch, match=r"waits again.*look, pay had run.*cancel"
+        ) as raised:
+            await resume(clerk.agent(says("x"), more="new"))
+        assert raised.value.tools == ["look", "pay"]
+        assert (await session.status("s", "t")).state == "waiting"
+    assert told.names.count("TurnParked") == 2
+    assert told.names.count("TurnLost") == 2
+    result = await resume(clerk.agent(says("paid")))
+    assert result.final_output == "paid"
+    assert clerk.ran == {"look": 2, "pay": 1}
+    assert outline(await session.get_items())[-2:] == ["output of_look_2: look done", "paid"]
 
 
 async def test_a_message_s_turn_waits_and_is_resumed(sessions: Sessions) -> None:

@@ -185,9 +185,11 @@ class Replay:
     def mismatch(self, what: str, paths: Iterable[Path]) -> ReplayMismatch:
         """The error for a replay that cannot go on; from now on the turn cannot be committed."""
         tools = sorted({entry["tool"] for entry in self.ran(paths)})
+        before = "was resumed before" if self.parks else "was begun by a worker that died"
+        advice = _advice_if_parked(tools) if self.parks else _advice(tools)
         error = ReplayMismatch(
-            f"turn {self.turn.turn_id!r} was begun by a worker that died, and does not go the same "
-            f"way again: {what}. " + _advice(tools),
+            f"turn {self.turn.turn_id!r} {before}, and does not go the same way again: {what}. "
+            f"{advice}",
             session_id=self.turn.session_id,
             tools=tools,
         )
@@ -201,6 +203,14 @@ def _advice(tools: list[str]) -> str:
     return (
         f"It was rolled back, but these tools had run: {', '.join(tools)}. Send it again to run "
         "all of it from its start, once that is safe"
+    )
+
+
+def _advice_if_parked(tools: list[str]) -> str:
+    ran = f" ({', '.join(tools)} had run)" if tools else ""
+    return (
+        f"It waits again, with all that it had finished{ran}: resume it with the agents and tools "
+        "that it was resumed with then, or cancel it"
     )
 
 

@@ -33,10 +33,12 @@ async def end(
     come to its end, waits again. One that was kept from going on by its store, or by the
     cancellation of its sender, leaves its journal for who sends it again, unless it is given up.
     """
-    if error is None and turn.parking is not None:
-        await park(turn, turn.parking)
-    elif error is not None and turn.still_pending is not None:
+    if turn.still_pending is not None and (error is not None or turn.lost is not None):
         await hand_back(turn, turn.still_pending)
+        if error is None and turn.lost is not None:
+            raise turn.lost
+    elif error is None and turn.parking is not None:
+        await park(turn, turn.parking)
     elif error is None or (on_error == "keep" and isinstance(error, Exception) and not turn.lost):
         await turn.commit()
     elif not given_up and may_go_on(turn, error):

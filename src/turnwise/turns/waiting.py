@@ -5,7 +5,13 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from turnwise.errors import StoreError, StoreUnavailable, TurnTooLarge, TurnwiseError
+from turnwise.errors import (
+    ReplayMismatch,
+    StoreError,
+    StoreUnavailable,
+    TurnTooLarge,
+    TurnwiseError,
+)
 from turnwise.hooks import TurnLost, TurnParked
 from turnwise.turns import refusals
 from turnwise.turns.parking import Parking
@@ -81,11 +87,12 @@ async def _undone(turn: Turn, error: StoreError) -> StoreError:
 async def hand_back(turn: Turn, pending: int) -> None:
     """A turn that was taken up waits again, with all that its journal holds. Never raises.
 
-    `pending` approvals are still to be given.
+    `pending` approvals are still to be given. So does one that does not fit its journal: the code
+    that it was taken up with before may yet come back.
     """
     if turn.ended:
         return
-    if turn.lost is not None:
+    if turn.lost is not None and not isinstance(turn.lost, ReplayMismatch):
         await turn.roll_back(turn.lost)
         return
     turn.end_here()
@@ -98,4 +105,5 @@ async def _hand_back(turn: Turn, pending: int) -> None:
         await turn.equipment.store.release(turn.session_id, turn.turn_id, turn.token)
     except StoreError as error:
         _log.warning("turn %r waits again when its lease runs out: %s", turn.turn_id, error)
-    turn.equipment.tell(TurnParked(turn.session_id, turn.turn_id, pending, 0, turn.seconds))
+    if turn.lost is None:
+        turn.equipment.tell(TurnParked(turn.session_id, turn.turn_id, pending, 0, turn.seconds))
