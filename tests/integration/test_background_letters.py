@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from tests.integration.background_lab import echo, output, state, texts, working
+from tests.integration.background_lab import QUICK, echo, output, state, texts, working
 from tests.integration.stores import Sessions, new_sessions_of
 from turnwise import Runner
 from turnwise.background import Policy
 from turnwise.errors import DeadLettered, TurnCancelled, UsageError
+from turnwise.types import Grant
 
 sessions = new_sessions_of(["memory", "sqlite", "valkey"])
 
@@ -48,6 +51,44 @@ async def test_a_message_that_fails_three_times_is_given_up_and_the_session_goes
         await sender.retry(letter.id)
     history = texts(await sender.bind("s").get_items())
     assert history == ["good", "re: good", "bad", "re: bad"]
+
+
+@pytest.mark.parametrize("counted", [True, False])
+async def test_a_letter_that_is_retried_tells_its_events_behind_those_of_all_attempts(
+    sessions: Sessions, counted: bool
+) -> None:
+    """Attempts of workers that died, and those that were handed over, told events as well."""
+    session, seen, is_read = sessions.worker(), list[tuple[str, str]](), asyncio.Event()
+    receipt = await session.submit("s", "hello", agent="echo", turn_id="m")
+
+    async def fail(message: str) -> None:
+        raise RuntimeError("no such thing")
+
+    async def follow() -> None:
+        async for _, event in receipt.events():
+            seen.append((event["type"], event.get("state", "")))
+            if event["type"] == "turn.finished":
+                is_read.set()
+
+    for retried in range(2):
+        for take in range(3):
+            token = f"{retried} {take}"
+            grant = await session.worker.store.next("s", token, 10_000, worker="elsewhere")
+            assert isinstance(grant, Grant)
+            await session.worker.store.release("s", "m", token, counted=counted)
+        assert await session.drain("s", echo(fail), QUICK) == 1
+        (letter,) = await session.letters()
+        assert letter.attempts == 3 * (retried + 1)
+        await session.retry(letter)
+    following, answer = asyncio.create_task(follow()), asyncio.create_task(output(receipt))
+    await is_read.wait()
+    assert await session.drain("s", echo()) == 1
+    assert await answer == "re: hello"
+    await following
+    again = seen.index(("turn.reset", ""))
+    assert seen[again - 1] == ("turn.finished", "dead")
+    assert [kind for kind, _ in seen[again + 1 :]].count("turn.begun") == 1
+    assert seen[-1] == ("turn.finished", "committed")
 
 
 async def test_a_letter_that_is_dropped_is_gone(sessions: Sessions) -> None:

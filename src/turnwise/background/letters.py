@@ -47,9 +47,16 @@ class DeadLetter:
     content: bytes = field(repr=False, compare=False)
 
 
-def written(worker: Worker, content: bytes, attempts: int, error: BaseException) -> bytes:
-    """A letter for a message, after so many attempts."""
-    told: dict[str, Any] = {"v": 1, "attempts": attempts, "error": described(error)}
+def written(
+    worker: Worker, content: bytes, attempts: int, told_as: int, error: BaseException
+) -> bytes:
+    """A letter for a message, after so many attempts that failed.
+
+    `told_as` is the number of the last one's events, which is above `attempts` where workers died
+    or handed it over.
+    """
+    told: dict[str, Any] = {"v": 1, "attempts": attempts, "told": told_as}
+    told["error"] = described(error)
     try:
         told["message"] = worker.codec.decode(content)
     except DecodeError:
@@ -130,7 +137,8 @@ async def retry(worker: Worker, letter: DeadLetter | str) -> None:
     if letter.state == "stopped":
         letter = await _buried(worker, letter)
     told = worker.codec.decode(letter.content)
-    message = messages.of_dict(told.get("message", {})).again(int(told.get("attempts", 0)))
+    message = messages.of_dict(told.get("message", {}))
+    message = message.again(int(told.get("attempts", 0)), int(told.get("told", 0)))
     content = messages.packed(worker.codec, message)
     if letter.state in ("dead", "unknown"):
         await enqueue(worker, letter.session_id, letter.turn_id, content, letter.id)

@@ -20,8 +20,9 @@ class Unreadable(UsageError):
 class Message:
     """A user's input for the agent of this name. `metadata` is the sender's, JSON.
 
-    `trace` names the trace in which it was submitted. `earlier` counts the attempts before it was
-    taken from the dead letters.
+    `trace` names the trace in which it was submitted. Of one that was taken from the dead letters,
+    `earlier` counts the attempts that failed before, and `told` is the number under which the last
+    of them told its events: those that follow are numbered on from there.
     """
 
     agent: str
@@ -29,15 +30,16 @@ class Message:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     trace: Mapping[str, str] = field(default_factory=dict)
     earlier: int = 0
+    told: int = 0
 
-    def again(self, attempts: int) -> Message:
-        """The same for another try after so many attempts."""
-        return replace(self, earlier=self.earlier + attempts)
+    def again(self, attempts: int, told: int) -> Message:
+        """The same for another try after so many attempts, the last of which was told as `told`."""
+        return replace(self, earlier=self.earlier + attempts, told=told)
 
     def as_dict(self) -> dict[str, Any]:
         told: dict[str, Any] = {"v": VERSION, "agent": self.agent, "input": self.input}
-        rest = {"metadata": self.metadata, "trace": self.trace, "earlier": self.earlier}
-        return told | {name: value for name, value in rest.items() if value}
+        names = ("metadata", "trace", "earlier", "told")
+        return told | {name: value for name in names if (value := getattr(self, name))}
 
 
 def packed(codec: Codec, message: Message) -> bytes:
@@ -63,4 +65,5 @@ def of_dict(told: Mapping[str, Any]) -> Message:
         told.get("metadata", {}),
         told.get("trace", {}),
         int(told.get("earlier", 0)),
+        int(told.get("told", 0)),
     )

@@ -22,6 +22,7 @@ State = Literal[
 ]
 RESET = "turn.reset"
 _LOOK = 1.0
+_PAUSE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,22 +141,38 @@ class Receipt:
         Events are JSON objects with a `type`: those of the SDK's stream by their names there
         (`raw_response_event`, `run_item_stream_event`, `agent_updated_stream_event`), and
         `turn.begun`, `turn.retry`, `turn.waiting` (for an approval), `turn.resumed` (what came
-        since it waited is void: a resumption that failed), `turn.finished` (with its `state`).
-        `turn.reset` (its id is
-        "") says that all told so far is void: another attempt has begun, or the place `after` is
-        gone; everything there is follows.
+        since it waited is void: a resumption that failed), `turn.stopped` (its session stops at
+        it), `turn.finished` (with its `state`). `turn.reset` (its id is "") says that all told so
+        far is void: another attempt has begun, or the place `after` is gone; everything there is
+        follows.
         """
         log, codec = self.worker.store.events, self.worker.codec
-        place, ended = after or None, False
-        while not ended:
+        place, is_over, pause, state = after or None, False, _PAUSE, ""
+        while not is_over:
             told = await log.read(self.session_id, self.turn_id, place, _LOOK)
             if told.reset:
-                place = None
+                place, pause = None, _PAUSE
                 yield "", {"type": RESET}
             for event in told.events:
-                place = event.id
-                yield event.id, codec.decode(event.content)
-            ended = told.ended or (not told.events and not told.reset and await self._is_over())
+                place, content = event.id, codec.decode(event.content)
+                state = content.get("state", "")
+                yield event.id, content
+            if told.ended:
+                is_over = await self._is_last(state, in_doubt=pause < _LOOK)
+                pause = pause if is_over else await self._paused(pause)
+            elif not told.events and not told.reset:
+                is_over = await self._is_over()
+
+    async def _is_last(self, state: str, *, in_doubt: bool) -> bool:
+        """Whether nothing follows events that say that the turn was finished in this state.
+
+        Something does if it was dead and is tried again. That may be done by now, and its events
+        not told yet: another state than theirs leaves the matter `in_doubt` for a while.
+        """
+        status = await self.status()
+        if status.finished and state not in ("", status.state):
+            return not in_doubt
+        return status.finished or status.state == "unknown"
 
     async def _is_over(self) -> bool:
         """Whether nothing more will be told, though nobody said so: its worker died at the end."""
@@ -166,12 +183,21 @@ class Receipt:
             raise self._unknown()
         return False
 
+    @staticmethod
+    async def _paused(pause: float) -> float:
+        """Wait for the events of a message that is tried again, of which nobody tells when.
+
+        How long to wait the next time.
+        """
+        await asyncio.sleep(pause)
+        return min(_LOOK, 2 * pause)
+
     async def _finished(self, *, parked: bool) -> Duplicate:
         """Wait for the turn's record: the end of its events tells when to look.
 
         If it is `parked`, it raises SessionWaiting, or waits on.
         """
-        log, place = self.worker.store.events, None
+        log, place, pause = self.worker.store.events, None, _PAUSE
         while True:
             answer = await self.worker.store.status(self.session_id, self.turn_id)
             if isinstance(answer, Duplicate) and answer.record is not None:
@@ -187,7 +213,7 @@ class Receipt:
                 place = told.events[-1].id if told.events else None if told.reset else place
                 ended = told.ended
             if ended:  # told before, by a message that was dead and is tried again
-                await asyncio.sleep(0.02)
+                pause = await self._paused(pause)
 
     async def _error(self, answer: Duplicate) -> TurnwiseError:
         record = answer.record

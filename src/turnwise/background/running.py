@@ -164,7 +164,7 @@ class Running:
             return await self._failed(turn, telling, error)
         with hooks.carried(self.worker.settings.hooks, message.trace):
             self.worker.tell(turn.begun)
-            number = message.earlier + turn.attempt
+            number = message.told + turn.attempt
             telling = Telling(self.worker, turn.session_id, turn.turn_id, number)
             return await self._attempt(turn, message, telling)
 
@@ -270,7 +270,7 @@ class Running:
         attempts = turn.failures + (0 if isinstance(error, AttemptsDied) else 1)
         if isinstance(error, AttemptsDied):
             error = self._errors.pop((turn.session_id, turn.turn_id), error)
-        letter = letters.written(self.worker, turn.message, attempts, error)
+        letter = letters.written(self.worker, turn.message, attempts, telling.place[0], error)
         if self.policy.on_dead == "stop":
             turn.parking = Parking(_stopped(letter), 0)
             await end(turn, None, "rollback")
