@@ -98,7 +98,11 @@ class Bounds:
 
 
 class Wake(Protocol):
-    """Tells a waiting caller that it may be its turn. A hint: it can come late, twice or never."""
+    """Tells a waiting caller to ask again: a hint, which can come late, twice or never.
+
+    It may be its turn. Or the turn before it waits for an approval, or was left to its retry: that
+    is told to all who are in line.
+    """
 
     async def wait(self, timeout: float) -> None:
         """Return when woken, or after `timeout` seconds, or sooner if wake-ups are unreliable."""

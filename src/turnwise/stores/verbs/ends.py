@@ -17,7 +17,7 @@ from turnwise.stores.verbs.history import (
     write,
 )
 from turnwise.stores.verbs.lease import drop_turn, excuse, finish, held, leave, remaining, waits
-from turnwise.stores.verbs.queue import hand_over, queued
+from turnwise.stores.verbs.queue import hand_over, queued, tell_line
 from turnwise.stores.verbs.session import READY, NewLetter, Session
 from turnwise.types import Cancelled, Done, Duplicate, Gone, RecordKind, Stale
 
@@ -66,6 +66,8 @@ class EndVerbs:
                 excuse(s, turn)
             if turn.background:
                 s.wake.append(("", READY))
+            if turn.parked or not turn.background:
+                tell_line(s)
         self._forgo(turn_id, token)
 
     def _forgo(self, turn_id: str, token: str) -> None:

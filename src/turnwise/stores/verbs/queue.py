@@ -65,6 +65,13 @@ def hand_over(s: Session) -> None:
     _wake(s, head(s))
 
 
+def tell_line(s: Session) -> None:
+    """The open turn is in nobody's hands now: each caller in line may take it up, or is told so."""
+    for entry in s.state.queue:
+        if entry.kind == "ticket":
+            _wake(s, entry)
+
+
 def _wake(s: Session, entry: Entry | None) -> None:
     if entry is not None and entry.kind == "ticket":
         s.wake.append((entry.worker, entry.token))

@@ -37,6 +37,7 @@ from turnwise.stores.verbs.queue import (
     claim_left,
     head,
     queued,
+    tell_line,
     ticket_of,
 )
 from turnwise.types import (
@@ -219,6 +220,7 @@ class Verbs(MessageVerbs, EndVerbs):
             turn.stop = None
         excuse(s, turn)
         s.expire()
+        tell_line(s)
         return done(s)
 
     def _parked(self, turn_id: str) -> bytes | None:

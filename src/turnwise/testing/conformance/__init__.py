@@ -22,6 +22,7 @@ from turnwise.testing.conformance.lease import LeaseConformance
 from turnwise.testing.conformance.operators import OperatorsConformance
 from turnwise.testing.conformance.queue import QueueConformance
 from turnwise.testing.conformance.reasons import ReasonsConformance
+from turnwise.testing.conformance.wakes import WakesConformance
 
 __all__ = ["Lab", "StoreConformance"]
 
@@ -33,6 +34,7 @@ class StoreConformance(
     QueueConformance,
     CancelConformance,
     ReasonsConformance,
+    WakesConformance,
     BackgroundConformance,
     EventsConformance,
     ExpiryConformance,

@@ -11,7 +11,7 @@ if t and t.id == turn_id then
   if keep and waits(t) then return { 'absent' } end
   if not t.n and note ~= '' then t.n = note end
   if t.s == 'running' and remaining(t) > 0 then
-    told = { k = t.k, w = t.w }
+    told = { { k = t.k, w = t.w } }
     if not force then
       t.x, changed = keep and t.x ~= 1 and 2 or 1, true
       close(h)

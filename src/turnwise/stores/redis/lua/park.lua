@@ -16,5 +16,6 @@ t.s, t.y = 'waiting', journal_length(h)
 if t.x == 2 then t.x = nil end
 excuse(h)
 expire(h)
-save(h)
+tell_line(h)
+close(h)
 return done(h)

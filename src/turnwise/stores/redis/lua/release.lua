@@ -13,6 +13,7 @@ if holds(h, turn_id, token) then
   else
     t.k, t.d, changed = MINT, NOW, true
     if not counted then excuse(h) end
+    if not t.b or t.y then tell_line(h) end
   end
 else
   leave(h, turn_id, token)

@@ -83,11 +83,19 @@ local function hand_over(h)
   wake = head(h)
 end
 
+-- The open turn is in nobody's hands now: each caller in line may take it up, or learns how it stands.
+local function tell_line(h)
+  for place = h.q, 1, -1 do
+    local entry = redis.call('LINDEX', KEY, 2 * place)
+    if string.sub(entry, 1, 1) == TICKET then told[#told + 1] = cjson.decode(string.sub(entry, 2)) end
+  end
+end
+
 -- PUBLISH comes last and its failure is ignored: wake-ups are hints.
 local function close(h)
   if wake == true then wake = head(h) end
   if changed then save(h) end
-  if told then redis.pcall('PUBLISH', CHANNEL .. told.w, told.k) end
+  for _, listener in ipairs(told) do redis.pcall('PUBLISH', CHANNEL .. listener.w, listener.k) end
   if wake and wake.k then redis.pcall('PUBLISH', CHANNEL .. wake.w, wake.k) end
   if wake and wake.message and not goes_on then redis.pcall('PUBLISH', READY, KEY) end
 end

@@ -12,7 +12,7 @@ local RECENT, SLACK = 64, 1000
 
 local clock = redis.call('TIME')
 local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local unsaved, changed, wake, told = false, false, nil, nil
+local unsaved, changed, wake, told = false, false, nil, {}
 -- Workers of messages listen here. goes_on: one of them is at the session, and goes on by itself.
 local READY, goes_on = string.gsub(CHANNEL, 'wake}:$', 'ready}'), false
 

@@ -1,0 +1,123 @@
+"""Who is woken when a turn is left open: every caller in line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from turnwise.contracts import Store
+from turnwise.testing.conformance.lab import (
+    LONG,
+    Held,
+    Suite,
+    added,
+    asked,
+    begun,
+    expect,
+    items,
+    mint,
+    taken,
+)
+from turnwise.types import Grant, Info, Queued, Waiting
+
+Leave = Callable[[Held], Awaitable[object]]
+
+
+class WakesConformance(Suite):
+    async def test_all_in_line_are_woken_when_a_turn_parks(self, store: Store) -> None:
+        turn = await begun(store, "s", "t")
+        async with in_line(store, ["a", "b", "t"]) as line:
+            await store.park(*turn.ids, b"{state}")
+            await line.woken()
+            assert await line.ask("a") == Waiting("t")
+            assert await line.ask("b") == Waiting("t")
+            assert isinstance(await line.ask("t", resume=True), Grant)
+
+    async def test_all_in_line_are_woken_when_a_message_s_turn_parks(self, store: Store) -> None:
+        await store.submit("s", "t", b"one")
+        turn = await taken(store, "s")
+        await store.submit("s", "behind", b"two")
+        async with in_line(store, ["a", "b"]) as line:
+            await store.park(*turn.ids, b"{state}")
+            await line.woken()
+            assert await line.ask("a") == Waiting("t")
+
+    @pytest.mark.parametrize("counted", [False, True])
+    async def test_all_in_line_are_woken_when_a_turn_waits_again(
+        self, store: Store, counted: bool
+    ) -> None:
+        await store.submit("s", "t", b"one")
+        await store.park(*(await taken(store, "s")).ids, b"{state}")
+        turn = await begun(store, "s", "t", resume=True)
+        async with in_line(store, ["a", "t"], resume="t") as line:
+            await store.release(*turn.ids, counted=counted)
+            await line.woken()
+            assert await line.ask("a") == Waiting("t")
+            assert isinstance(await line.ask("t", resume=True), Grant)
+        assert expect(Info, await store.info("s")).queued == 2  # the message, and who was told
+
+    async def test_the_retry_in_line_is_woken_when_its_turn_is_given_back(
+        self, store: Store
+    ) -> None:
+        turn = await begun(store, "s", "t")
+        await store.journal(*turn.ids, 0, items("done"))
+        async with in_line(store, ["a", "t"]) as line:
+            await store.release(*turn.ids, counted=True)
+            await line.woken()
+            assert isinstance(await line.ask("a"), Queued)
+            assert expect(Grant, await line.ask("t")).journal == items("done")
+
+    async def test_the_first_in_line_is_woken_when_a_turn_that_waits_is_dropped(
+        self, store: Store
+    ) -> None:
+        await added(store, "s", 0)
+        await store.park(*(await begun(store, "s", "t")).ids, b"{state}")
+        turn = await begun(store, "s", "t", resume=True)
+        async with in_line(store, ["a"]) as line:
+            await store.release(*turn.ids)
+            await line.woken()
+            await store.cancel("s", "t")
+            await line.woken()
+            assert isinstance(await line.ask("a"), Grant)
+
+
+class _Line:
+    """Callers in line for the session "s", and which of them have been woken."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._tokens: dict[str, str] = {}
+        self._told: dict[str, asyncio.Event] = {}
+        self._worker = getattr(store, "worker", "")
+
+    async def join(self, stack: AsyncExitStack, turn_id: str, *, resume: bool) -> None:
+        token = self._tokens[turn_id] = mint()
+        told = self._told[turn_id] = asyncio.Event()
+        await stack.enter_async_context(self._store.woken(token))  # so that it is heard from now on
+        stack.enter_context(self._store.listen(token, told.set))
+        assert isinstance(await self.ask(turn_id, resume=resume), Queued)
+
+    async def ask(self, turn_id: str, *, resume: bool = False) -> object:
+        options = {"token": self._tokens[turn_id], "ticket": LONG, "worker": self._worker}
+        return await asked(self._store, "s", turn_id, resume=resume, **options)
+
+    async def woken(self) -> None:
+        """Wait until all are; they can be woken again then."""
+        for told in self._told.values():
+            await asyncio.wait_for(told.wait(), 30)
+            told.clear()
+
+
+@asynccontextmanager
+async def in_line(
+    store: Store, turn_ids: Sequence[str], *, resume: str = ""
+) -> AsyncIterator[_Line]:
+    """Callers that have just come into line."""
+    async with AsyncExitStack() as stack:
+        line = _Line(store)
+        for turn_id in turn_ids:
+            await line.join(stack, turn_id, resume=turn_id == resume)
+        yield line
