@@ -10,16 +10,18 @@ import agents
 import pytest
 
 from tests.integration.approval_lab import Clerk, asks, waiting
-from tests.integration.bad_days import Told
+from tests.integration.bad_days import LONG, Told
 from tests.integration.stores import KINDS, Sessions, new_sessions_of
 from tests.scripted import outline, says
 from turnwise import NothingPending, Runner
 from turnwise.errors import (
     AlreadyCommitted,
     ReplayMismatch,
+    StoreUnavailable,
     TurnCancelled,
 )
 from turnwise.session import Session
+from turnwise.testing.servers.waiting import until
 from turnwise.turns.expiry import NOT_APPROVED
 
 sessions = new_sessions_of(KINDS)
@@ -169,6 +171,28 @@ async def test_a_deployment_with_another_tool_cannot_go_on_and_loses_nothing(
     assert result.final_output == "paid"
     assert clerk.ran == {"look": 2, "pay": 1}
     assert outline(await session.get_items())[-2:] == ["output of_look_2: look done", "paid"]
+
+
+async def test_one_that_cannot_be_ended_now_is_told_as_lost(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def out_of_order(*_: Any, **__: Any) -> Any:
+        raise StoreUnavailable("down")
+
+    async def waits_again() -> bool:
+        return (await session.status("s", "t")).state == "waiting"
+
+    clerk, told = Clerk(), Told()
+    session = sessions.worker(session_id="s", approval_timeout=0, hooks=(told,), lease=0.2)
+    await waiting(session, clerk, "pay", turn_id="t")
+    with monkeypatch.context() as patched, pytest.raises(StoreUnavailable):
+        patched.setattr(session.worker.store, "commit", out_of_order)
+        await session.add_items([{"role": "user", "content": "else"}])
+    assert told.names[2:4] == ["TurnBegun", "TurnLost"]
+    await until(waits_again, LONG, "its lease ran out")
+    await session.add_items([{"role": "user", "content": "else"}])
+    assert told.names[5:] == ["TurnBegun", "TurnCommitted"] * 2
+    assert outline(await session.get_items())[-2:] == [f"output of_pay: {NOT_APPROVED}", "else"]
 
 
 async def test_a_message_s_turn_waits_and_is_resumed(sessions: Sessions) -> None:

@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from agents import Agent, function_tool
 
+from tests.integration.background_lab import echo
 from tests.integration.bad_days import (
     LONG,
     AnySession,
@@ -24,6 +25,7 @@ from tests.integration.bad_days import (
 )
 from tests.scripted import agent, calls, says
 from turnwise import MemorySession, RedisSession
+from turnwise.background import Policy
 from turnwise.errors import (
     AlreadyCommitted,
     BusyTimeout,
@@ -31,6 +33,7 @@ from turnwise.errors import (
     OutcomeUnknown,
     SessionGone,
     SessionTooLarge,
+    StoreUnavailable,
     TurnCancelled,
 )
 from turnwise.hooks import (
@@ -259,3 +262,20 @@ async def test_a_hook_that_fails(told: Told, caplog: pytest.LogCaptureFixture) -
     ]
     assert all(record.exc_info for record in logged)
     assert secret["content"] not in caplog.text
+
+
+async def test_a_message_that_cannot_be_given_up_now(
+    session: AnySession, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: str) -> None:
+        raise ZeroDivisionError
+
+    async def out_of_order(*_: object) -> None:
+        raise StoreUnavailable("down")
+
+    await session.submit("user-1", "one", agent="echo", turn_id="turn")
+    with monkeypatch.context() as patched, pytest.raises(StoreUnavailable):
+        patched.setattr(session.worker.store, "bury", out_of_order)
+        await session.drain("user-1", echo(fail), Policy(max_attempts=1))
+    assert told.names == ["TurnSubmitted", "TurnBegun", "TurnLost"]
+    assert lost(told.events[-1]) == ("user-1", "turn", "StoreUnavailable")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from turnwise.hooks import TurnBegun, TurnCommitted, TurnLost
@@ -37,7 +38,7 @@ async def expired(worker: Equipment, session_id: str, turn_id: str) -> bool:
     )
     if isinstance(answer, Grant):
         worker.tell(TurnBegun.of(session_id, answer))
-        await _end(worker, session_id, token, answer, began)
+        await settled(partial(_end, worker, session_id, token, answer, mint(), began))
     return True
 
 
@@ -53,25 +54,37 @@ def _overdue(entries: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     return last if last.get("k") == "park" and is_over(last) else None
 
 
-async def _end(worker: Equipment, session_id: str, token: str, grant: Grant, began: float) -> None:
+async def _end(
+    worker: Equipment, session_id: str, token: str, grant: Grant, commit_id: str, began: float
+) -> None:
+    names = (session_id, grant.turn_id)
+    try:
+        committed = await _committed(worker, session_id, token, grant, commit_id)
+    except Exception as error:
+        worker.tell(TurnLost(*names, type(error).__name__, worker.now() - began))
+        raise
+    seconds = worker.now() - began
+    if isinstance(committed, str):
+        worker.tell(TurnLost(*names, committed, seconds))
+    else:
+        worker.tell(TurnCommitted(*names, len(committed), sum(map(len, committed)), seconds))
+
+
+async def _committed(
+    worker: Equipment, session_id: str, token: str, grant: Grant, commit_id: str
+) -> list[bytes] | str:
+    """What became history, or the name of what kept it from that."""
+    names = (session_id, grant.turn_id)
     entry = _overdue(worker.codec.decode_many(grant.journal))
-    names, seconds = (session_id, grant.turn_id), worker.now() - began
     if entry is None:  # somebody was quicker
         await worker.store.release(*names, token)
-        worker.tell(TurnLost(*names, "SessionWaiting", seconds))
-        return
+        return "SessionWaiting"
     texts = worker.writer.texts(session_id, _unapproved(entry["items"]))
     packed = [worker.codec.pack(text) for text in texts]
     keep = entry["kept"] if entry["kept"] < grant.items else None
-    commit_id = mint()
     worker.reader.cache.drop(session_id)
-    answer = await settled(
-        lambda: worker.store.commit(*names, token, grant.tip, commit_id, packed, keep=keep)
-    )
-    if isinstance(answer, Done):
-        worker.tell(TurnCommitted(*names, len(packed), sum(map(len, packed)), seconds))
-    else:
-        worker.tell(TurnLost(*names, type(answer).__name__, seconds))
+    answer = await worker.store.commit(*names, token, grant.tip, commit_id, packed, keep=keep)
+    return packed if isinstance(answer, Done) else type(answer).__name__
 
 
 def _unapproved(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

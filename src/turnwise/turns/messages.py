@@ -54,8 +54,14 @@ class MessageTurn(Turn):
     async def bury(self, letter: bytes, reason: str) -> None:
         """Give its message up, with a dead letter. Raises LeaseLost, SessionGone, StoreError."""
         self._end()
-        call = partial(self._worker.store.bury, self.session_id, self.turn_id, self._token, letter)
-        answer = await settled(call)
+        await settled(partial(self._bury, letter, reason))
+
+    async def _bury(self, letter: bytes, reason: str) -> None:
+        try:
+            answer = await self._worker.store.bury(*self._names, self._token, letter)
+        except StoreError as error:
+            self._gone_wrong(error)
+            raise
         self._worker.reader.cache.drop(self.session_id)
         if not isinstance(answer, Done):
             raise self._gone_wrong(await self.why_lost(answer))
