@@ -63,7 +63,7 @@ class OpeningSession:
         self.session_settings = session.session_settings
         self.turn: Turn | None = None
         self.runs = None
-        self.on_lost: Callable[[], object] = lambda: None
+        self._on_lost: Callable[[], object] = lambda: None
         self._begin = begin
         self._opened: TurnSession | None = None
         self._lock = asyncio.Lock()
@@ -76,6 +76,12 @@ class OpeningSession:
     def adopt(self, turn: Turn) -> None:
         """Go on with this turn instead of beginning one."""
         self.turn = turn
+
+    def tell_when_lost(self, on_lost: Callable[[], object]) -> None:
+        """Call this when the turn is lost, one that was adopted too: it may never be opened."""
+        self._on_lost = on_lost
+        if self.turn is not None:
+            self.turn.on_lost = on_lost
 
     async def open_turn(self) -> Turn:
         """A resumed run calls tools before it asks its session for anything."""
@@ -97,7 +103,7 @@ class OpeningSession:
         async with self._lock:
             if self._opened is None:
                 self.turn = self.turn or await self._begin()
-                self.turn.on_lost = self.on_lost
+                self.turn.on_lost = self._on_lost
                 self._opened = TurnSession(self.turn, self.session_settings, shared=False)
         return self._opened
 
@@ -123,7 +129,7 @@ class TurnEnd:
         self.again: Retelling | None = None
         self.cancelled = False
         self.given_up = False
-        opening.on_lost = result.cancel
+        opening.tell_when_lost(result.cancel)
         self._task = asyncio.create_task(self._end(), name="turnwise-turn-end")
         self._task.add_done_callback(self._log)
 
