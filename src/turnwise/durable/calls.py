@@ -65,6 +65,29 @@ async def called(
     return await this.made(inner)
 
 
+def output_told(run: Run, tool: Any, output: Any, context: Any) -> None:
+    """The SDK says what a call's output is to be.
+
+    It makes it itself after a timeout, and guardrails replace it: an interruption keeps this one.
+    """
+    call_id = getattr(context, "tool_call_id", None)
+    if run.turn is None or call_id is None or not isinstance(tool, FunctionTool):
+        return
+    progress, name = run.replay.progress, f"{run.responses}.{call_id}"
+    before = progress.end(run.path, name)
+    if before is None or before.value is not output:
+        formatted = before is not None or tool.timeout_error_function is None
+        call = getattr(context, "tool_call", None)
+        progress.ended(run.path, name, End(tool, output, call, formatted))
+
+
+def rejection_told(run: Run, call_id: str, text: object) -> None:
+    """The application's own text for a call that was rejected."""
+    if run.turn is not None and isinstance(text, str):
+        end = End(None, text, formatted=True)
+        run.replay.progress.ended(run.path, f"{run.responses}.{call_id}", end)
+
+
 class _ToolCall:
     def __init__(self, run: Run, tool: Any, call_id: str, context: Any, call: Any) -> None:
         self.name = f"{run.responses}.{call_id}"

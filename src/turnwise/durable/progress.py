@@ -46,6 +46,7 @@ class Progress:
         self.response: Response | None = None
         self.exited = False
         """Whether something in a run called `sys.exit`, which ends this process."""
+        self._steps: list[tuple[Path, int]] = []
         self._ends: dict[tuple[Path, str], End] = {}
         self._running: dict[object, str] = {}
         self._quiet = asyncio.Event()
@@ -53,10 +54,30 @@ class Progress:
     def responded(self, response: Response) -> None:
         """A run that is not inside another has a response. The calls before it are told of."""
         self.response = response
+        self._steps = [(response.path, response.number)]
         self._ends.clear()
+
+    def resumed(self, path: Path, rejected: Mapping[str, str]) -> None:
+        """A run goes on with calls that waited for approvals, before it has a response.
+
+        Of those that were `rejected`, what the model is told, by the calls' ids.
+        """
+        self._steps.append((path, 0))
+        for call_id, text in rejected.items():
+            self.ended(path, f"0.{call_id}", End(None, text, formatted=True))
 
     def ended(self, path: Path, name: str, end: End) -> None:
         self._ends[path, name] = end
+
+    def end(self, path: Path, name: str) -> End | None:
+        return self._ends.get((path, name))
+
+    def restarted(self, path: Path) -> None:
+        """What was done under this path is not any more."""
+        size = len(path)
+        if self.response is not None and self.response.path[:size] == path:
+            self.response = None
+        self._ends = {key: end for key, end in self._ends.items() if key[0][:size] != path}
 
     @contextmanager
     def running(self, tool: Any) -> Iterator[None]:
@@ -100,15 +121,15 @@ class Progress:
         once its calls have ended.
         """
         response = self.response
-        if response is None:
-            return []
-        items = list(response.entry["output"]) if response.changes == changes else []
-        outputs = (self._output(response, call) for call in open_calls([*added, *items]))
+        is_unsaved = response is not None and response.changes == changes
+        items = list(response.entry["output"]) if response is not None and is_unsaved else []
+        outputs = (self._output(call) for call in open_calls([*added, *items]))
         return [*items, *(output for output in outputs if output is not None)]
 
-    def _output(self, response: Response, call: Entry) -> Any:
+    def _output(self, call: Entry) -> Any:
         """The output of a call that has ended."""
-        end = self._ends.get((response.path, f"{response.number}.{call.get('call_id')}"))
+        ends = (self.end(path, f"{number}.{call.get('call_id')}") for path, number in self._steps)
+        end = next((end for end in ends if end is not None), None)
         if end is None:
             return None
         value = end.value

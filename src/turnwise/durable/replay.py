@@ -103,7 +103,7 @@ class Replay:
     async def restart(self, path: Path) -> None:
         """Forget what was done under a path; the run there starts again from its input."""
         self._drop(path)
-        self.progress.response = None
+        self.progress.restarted(path)
         for name in [name for name in self._occurrences if name[: len(path)] == path]:
             del self._occurrences[name]
         await self.write({"k": "restart", "r": path})

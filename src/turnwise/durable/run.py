@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from turnwise.durable.failures import passing
 from turnwise.durable.replay import RESUMED, Entry, Replay, replay_of
+from turnwise.durable.states import rejected
 from turnwise.durable.turn import DurableTurn, HoldsTurn, Path, Runs
 from turnwise.errors import TurnwiseError
 
@@ -72,6 +73,7 @@ class Run:
         self.models: dict[int, Any] = {}
         self._name = agent.name
         self._digest = digest(input)
+        self._state = input if isinstance(input, RunState) else None
         self._path: Path | None = None
 
     @property
@@ -112,6 +114,7 @@ class Run:
         if self._path is None:
             parent = () if self.above is None else self.above.path
             self._path, self.is_known = self.replay.claim(parent, self._name, self._digest)
+            self._tell_resumed()
         return self._path
 
     def begin(self) -> None:
@@ -124,6 +127,11 @@ class Run:
         self.responses = 0
         self.is_known = False
         self._occurrences.clear()
+        self._tell_resumed()
+
+    def _tell_resumed(self) -> None:
+        if self._state is not None and self.above is None:
+            self.replay.progress.resumed(self.path, rejected(self._state))
 
     def check(self) -> None:
         """Raise what ended the turn if the SDK kept that from being raised."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from functools import cache
 from types import new_class
 from typing import Any, cast
@@ -16,12 +17,15 @@ from agents import (
     RunResultStreaming,
     RunState,
     Tool,
+    ToolErrorFormatter,
+    ToolErrorFormatterArgs,
     resolve_computer,
 )
 from agents.lifecycle import RunHooksBase
 from agents.models.interface import Model, ModelProvider
 
 from turnwise.durable import sdk
+from turnwise.durable.calls import output_told, rejection_told
 from turnwise.durable.computers import make_computer_durable
 from turnwise.durable.models import DurableProvider, durable_model
 from turnwise.durable.run import Call, Restart, Run, being_in, here
@@ -195,11 +199,29 @@ def _durable(config: RunConfig, run: Run) -> RunConfig:
         _turnwise_original=config,
         _turnwise_run=run,
     )
+    if config.tool_error_formatter is not None:
+        durable.tool_error_formatter = _telling(config.tool_error_formatter, run)
     return cast(RunConfig, durable)
 
 
+def _telling(formatter: ToolErrorFormatter, run: Run) -> ToolErrorFormatter:
+    """The formatter, which also tells the run what it says of a rejected call."""
+
+    async def telling(args: ToolErrorFormatterArgs[Any]) -> str | None:
+        text = formatter(args)
+        text = await text if inspect.isawaitable(text) else text
+        if args.kind == "approval_rejected":
+            rejection_told(run, args.call_id, text)
+        return text
+
+    return telling
+
+
 class _WatchingHooks(Shadow):
-    """Hooks that also tell the run which agent is at work, and which tool is about to be called."""
+    """Hooks that also tell the run which agent is at work, and what tools it is about to call.
+
+    And what their outputs are.
+    """
 
     __slots__ = ()
 
@@ -212,6 +234,10 @@ class _WatchingHooks(Shadow):
         if isinstance(tool, ComputerTool):
             make_computer_durable(await resolve_computer(tool=tool, run_context=context))
         await self._turnwise_original.on_tool_start(context, agent, tool)
+
+    async def on_tool_end(self, context: Any, agent: Agent[Any], tool: Tool, result: Any) -> None:
+        output_told(self._turnwise_run, tool, result, context)
+        await self._turnwise_original.on_tool_end(context, agent, tool, result)
 
 
 def _durable_hooks(hooks: Any, run: Run) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from agents import RunItem, RunState
 from agents.agent_tool_state import peek_agent_tool_run_result
 from agents.items import ToolApprovalItem
+from agents.run_internal.items import REJECTION_MESSAGE
 from agents.run_internal.run_steps import NextStepInterruption
 
 State = RunState[Any, Any]
@@ -45,6 +46,18 @@ def asking(state: State, path: tuple[str, ...] = ()) -> list[Asking]:
         else:
             own.append(Asking(state, item, path, len(state._model_responses)))
     return own + inside
+
+
+def rejected(state: State) -> dict[str, str]:
+    """The run's own calls that were rejected, by id: what its model is told of each."""
+    context: Any = state._context
+    texts: dict[str, str] = {}
+    for item in (one.item for one in asking(state) if not one.path):
+        name, call_id = item.name or "", item.call_id or ""
+        if context.get_approval_status(name, call_id, existing_pending=item) is False:
+            text = context.get_rejection_message(name, call_id, existing_pending=item)
+            texts[call_id] = REJECTION_MESSAGE if text is None else text
+    return texts
 
 
 def context_of(state: State) -> Any:
