@@ -35,7 +35,7 @@ from turnwise.errors import (
     TurnCancelled,
     UsageError,
 )
-from turnwise.turns import MessageTurn, Parking, Turn, Worker, end, next_turn
+from turnwise.turns import MessageTurn, Parking, Turn, Worker, end, next_turn, to_the_end
 from turnwise.types import Busy, Idle, Waiting
 
 Agents = Mapping[str, Agent[Any]] | Iterable[Agent[Any]] | Agent[Any]
@@ -49,7 +49,10 @@ HOPELESS: tuple[type[BaseException], ...] = (
     LimitError,
     Unreadable,
 )
-"""Errors after which another attempt would end the same way: the message is given up at once."""
+"""Errors after which another attempt would end the same way: the message is given up at once.
+
+So it is after the error of a tool that may not run again.
+"""
 
 _LOOK = 0.02
 _STOPPED = {"k": "park", "v": 1, "asks": [], "kept": 0, "items": [], "began": ["", ""], "state": {}}
@@ -253,7 +256,8 @@ class Running:
             await turn.release(error, counted=True)
             await telling.end()
             return False
-        if isinstance(error, HOPELESS) or turn.failures + 1 >= self.policy.max_attempts:
+        is_last = turn.failures + 1 >= self.policy.max_attempts
+        if is_last or isinstance(error, HOPELESS) or _ends_each_attempt(turn, error):
             return await self._give_up(turn, telling, error)
         _log.warning(
             "session %r: attempt %d of turn %r failed: %s",
@@ -263,6 +267,8 @@ class Running:
             type(error).__name__,
         )
         await telling.end({"type": "turn.retry", "error": type(error).__name__})
+        if isinstance(turn.replay, Replay):
+            await to_the_end(turn.replay.attempt_failed())
         await turn.release(error, counted=True)
         return False
 
@@ -319,6 +325,11 @@ async def _over(result: RunResultStreaming) -> BaseException | None:
 def _exited(turn: MessageTurn) -> bool:
     """Whether something in its run ended this process."""
     return isinstance(turn.replay, Replay) and turn.replay.progress.exited
+
+
+def _ends_each_attempt(turn: MessageTurn, error: BaseException) -> bool:
+    """Whether a tool that is not to run again raised it."""
+    return isinstance(turn.replay, Replay) and turn.replay.ends_each_attempt(error)
 
 
 def _is_told_to_end(error: BaseException) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from agents import FunctionTool, ToolTimeoutError
@@ -51,18 +52,20 @@ async def called(
     this = _ToolCall(run, tool, call_id, context, call)
     key = run.path, this.name
     ended = replay.ended.get(key)
-    if ended is not None:
+    if ended is not None and not (key in replay.failed and this.may_repeat()):
         replay.turn.retold("tool", run.agent.name, tool.name)
-        return await this.again(ended)
+        with this.standing():
+            return await this.again(ended)
     await replay.check()
     if sdk.is_agent_tool(tool):
         return await this.made_by_agent(inner)
     started = replay.started.get(key)
-    if started is not None and not this.may_repeat(started):
+    if started is not None and not this.may_repeat():
         return await this.unknown(unknown)
     if started is None and not is_harmless:
         await this.start()
-    return await this.made(inner)
+    with this.standing():
+        return await this.made(inner)
 
 
 def output_told(run: Run, tool: Any, output: Any, context: Any) -> None:
@@ -97,8 +100,22 @@ class _ToolCall:
         self._call = call
         self._place = Call(run, self.name, tool.name)
 
-    def may_repeat(self, started: Mapping[str, Any]) -> bool:
+    def may_repeat(self) -> bool:
+        started = self._run.replay.started.get((self._run.path, self.name))
+        started = {"tool": self._tool.name} if started is None else started
         return is_repeatable(self._tool) or self._run.may_repeat([started])
+
+    @contextmanager
+    def standing(self) -> Iterator[None]:
+        """A block whose errors another attempt would raise again, if the tool may not repeat."""
+        try:
+            yield
+        except TurnwiseError:
+            raise
+        except Exception as error:
+            if not self.may_repeat():
+                self._run.replay.standing.append(error)
+            raise
 
     async def start(self) -> None:
         entry = {"k": "start", "r": self._run.path, "c": self.name, "tool": self._tool.name}
@@ -107,6 +124,7 @@ class _ToolCall:
         await self._run.replay.write(entry)
 
     async def _end(self, **what: Any) -> None:
+        self._run.replay.note(what)
         await self._run.replay.write({"k": "end", "r": self._run.path, "c": self.name, **what})
 
     async def made(self, inner: Inner) -> Any:

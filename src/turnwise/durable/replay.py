@@ -5,6 +5,7 @@ An entry is a JSON object. `k` tells its kind, `r` the path of its run:
     response    a model answered; `n` counts the responses of its run from 0
     start       a tool began; `c` names the call
     end         it ended: with a value, an error, or by its timeout
+    failed      an attempt failed: calls whose errors are before this may be made again
     restart     all entries of this path before this one are void
     park        the run waits for an approval; all entries before are in its state (see `parked`)
 
@@ -18,6 +19,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from turnwise.durable.failures import passing
@@ -42,6 +44,11 @@ class Replay:
         self.responses: dict[Key, Entry] = {}
         self.started: dict[Key, Entry] = {}
         self.ended: dict[Key, Entry] = {}
+        self.failed: set[Key] = set()
+        """Calls whose errors nobody has answered to, before an attempt failed."""
+        self.standing: list[Exception] = []
+        """What tools raised here that are not to run again: another attempt would raise it too."""
+        self._has_errors = False
         self.parks = 0
         self.progress = Progress()
         self._unclaimed: set[Path] = set()
@@ -63,11 +70,42 @@ class Replay:
             self.started[path, entry["c"]] = entry
         elif kind == "end":
             self.ended[path, entry["c"]] = entry
+            self.failed.discard((path, entry["c"]))
+            self.note(entry)
+        elif kind == "failed":
+            self.failed = {key for key, end in self.ended.items() if self._is_open_error(key, end)}
         elif kind == "restart":
             self._drop(path)
         elif kind == "park":
             self._drop(())
             self.parks += 1
+
+    def _is_open_error(self, key: Key, end: Entry) -> bool:
+        """Whether this call ended with an error that its run did not get beyond."""
+        path, name = key
+        return _is_error(end) and (path, int(name.partition(".")[0])) not in self.responses
+
+    def note(self, end: Entry) -> None:
+        """A call has ended, here or in an earlier attempt."""
+        self._has_errors |= _is_error(end)
+
+    def ends_each_attempt(self, error: BaseException) -> bool:
+        """Whether a run that ended by this would end by it again, as a tool does not run again."""
+        cause: BaseException | None = error
+        while cause is not None:
+            if any(cause is standing for standing in self.standing):
+                return True
+            cause = cause.__cause__
+        return False
+
+    async def attempt_failed(self) -> None:
+        """Let the next attempt make the calls again whose errors may have ended this one.
+
+        Never raises: where this was not written, the errors stand for one attempt more.
+        """
+        if self._has_errors:
+            with suppress(TurnwiseError):
+                await self.write({"k": "failed"})
 
     def claim(self, parent: Path, agent: str, digest: str) -> tuple[Path, bool]:
         """The path of a run that begins now, and whether an earlier attempt had begun it."""
@@ -195,6 +233,10 @@ class Replay:
         )
         self.turn.fail(passing(error))
         return error
+
+
+def _is_error(end: Entry) -> bool:
+    return any(end.get(name) for name in ("error", "timeout", "cancelled"))
 
 
 def _advice(tools: list[str]) -> str:
