@@ -268,6 +268,7 @@ class Store(Protocol):
         *,
         keep: bool = False,
         force: bool = False,
+        open_only: bool = False,
         note: str = "",
     ) -> Cancelled | Duplicate:
         """Ask this turn to stop; drop it where nobody runs it (dead, parked or still queued).
@@ -277,7 +278,8 @@ class Store(Protocol):
         who asked for dropping wins. So is one that takes the turn over. The first `note` not empty
         stays: both get it, or a dropped turn's record. To `keep` a parked turn is to leave it.
         `force` drops it though its lease stands: its commit is *stale*, its journal gone. Of a
-        finished turn its record is told; if it was stopped and kept no item, *dropped* again.
+        finished turn its record is told; if it was stopped and kept no item, *dropped* again. With
+        `open_only` a message that only waits stays: *absent*.
         """
 
     async def bury(

@@ -181,9 +181,10 @@ class Cancel:
     turn_id: str
     keep: bool = False
     force: bool = False
+    open_only: bool = False
 
     def run(self, new: New) -> Operation:
-        how = {"keep": self.keep, "force": self.force}
+        how = {"keep": self.keep, "force": self.force, "open_only": self.open_only}
         yield "cancel", {"turn_id": self.turn_id, **how}
 
 

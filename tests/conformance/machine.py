@@ -225,7 +225,13 @@ tasks: st.SearchStrategy[Task] = st.one_of(
     workers,
     workers,
     st.builds(clients.Resume, any_ids, direct),
-    st.builds(clients.Cancel, any_ids, keep=st.booleans(), force=st.booleans()),
+    st.builds(
+        clients.Cancel,
+        any_ids,
+        keep=st.booleans(),
+        force=st.booleans(),
+        open_only=st.booleans(),
+    ),
     operators,
 )
 who = st.integers(0, CLIENTS - 1)
@@ -379,7 +385,8 @@ class StoreMachine(RuleBasedStateMachine):
         """What waits for an approval would wait for ever, also if who took it up has died."""
         opened = self.world.model.open
         if opened is not None and (opened.parked or opened.resumed):
-            call: Call = "cancel", {"turn_id": opened.turn_id, "keep": False, "force": False}
+            how = {"keep": False, "force": False, "open_only": False}
+            call: Call = "cancel", {"turn_id": opened.turn_id, **how}
             await self.world.send("last", store, call)
 
     async def _do(self, store: Store, operation: Operation) -> None:

@@ -214,10 +214,12 @@ class EmbeddedStore(ABC):
         *,
         keep: bool = False,
         force: bool = False,
+        open_only: bool = False,
         note: str = "",
     ) -> Cancelled | Duplicate:
         return await self._run(
-            session_id, lambda v: v.cancel(turn_id, keep=keep, force=force, note=note)
+            session_id,
+            lambda v: v.cancel(turn_id, keep=keep, force=force, open_only=open_only, note=note),
         )
 
     async def bury(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -33,18 +34,20 @@ async def cancel(
     keep: bool = False,
     reason: str | None = None,
     timeout: float = GRACE,
+    open_only: bool = False,
 ) -> Cancellation:
     """End the turn, or without a turn_id the one that is open; by force after `timeout` seconds.
 
-    `keep` lets its worker commit what it has finished. `reason` stays with the turn, unless another
-    was given before. Raises StoreError.
+    `keep` lets its worker commit what it has finished. `open_only` spares a message that waits in
+    the queue. `reason` stays with the turn, unless another was given before. Raises StoreError.
     """
     check_session_id(session_id)
     if turn_id is not None:
         check_turn_id(session_id, turn_id)
     check_number("timeout", timeout)
     reason = _checked(session_id, reason)
-    canceller = _Canceller(worker, session_id, keep=keep, note=note(reason))
+    how = {"keep": keep, "open_only": open_only}
+    canceller = _Canceller(worker, session_id, how, note(reason))
     found = await canceller.ended(turn_id, timeout)
     if found.outcome not in _CANCELLED:
         found = replace(found, reason=reason)
@@ -57,10 +60,13 @@ async def cancel(
 async def make_way(
     worker: Equipment, session_id: str, turn_id: str, busy: str, by: str
 ) -> Cancellation:
-    """End the turn for the one called `by`: busy is "interrupt", which keeps it, or "rollback"."""
+    """End the turn for the one called `by`: busy is "interrupt", which keeps it, or "rollback".
+
+    A message that waits is spared, also one whose turn was given up since it was seen.
+    """
     keep = busy == "interrupt"
     reason = f"{'interrupted' if keep else 'rolled back'} by turn {by}"
-    return await cancel(worker, session_id, turn_id, keep=keep, reason=reason)
+    return await cancel(worker, session_id, turn_id, keep=keep, reason=reason, open_only=True)
 
 
 def _checked(session_id: str, reason: object) -> str | None:
@@ -76,10 +82,12 @@ def _checked(session_id: str, reason: object) -> str | None:
 
 
 class _Canceller:
-    def __init__(self, worker: Equipment, session_id: str, *, keep: bool, note: str) -> None:
+    def __init__(
+        self, worker: Equipment, session_id: str, how: Mapping[str, bool], note: str
+    ) -> None:
         self._worker = worker
         self._session_id = session_id
-        self._keep = keep
+        self._how = how
         self._note = note
 
     async def ended(self, turn_id: str | None, timeout: float) -> Cancellation:
@@ -107,7 +115,7 @@ class _Canceller:
 
     async def _ask(self, turn_id: str | None, *, force: bool) -> Cancelled | Duplicate:
         store, session_id = self._worker.store, self._session_id
-        how = {"keep": self._keep, "force": force}
+        how = {**self._how, "force": force}
         return await settled(partial(store.cancel, session_id, turn_id, **how, note=self._note))
 
     async def _followed(self, asked: Cancelled, until: float) -> Cancellation | None:

@@ -36,6 +36,8 @@ def busy(session_id: str, answer: Busy | Queued) -> SessionBusy:
 
 
 def holder(answer: Busy | Queued) -> str:
+    if not answer.worker:
+        return f"turn {answer.turn_id!r} is a message that a worker has still to answer"
     seconds = max(0, answer.remaining) / 1000
     return (
         f"turn {answer.turn_id!r} of worker {answer.worker!r} holds it, with {seconds:.1f} s left "

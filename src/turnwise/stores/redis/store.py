@@ -220,12 +220,14 @@ class RedisStore:
         *,
         keep: bool = False,
         force: bool = False,
+        open_only: bool = False,
         note: str = "",
     ) -> Cancelled | Duplicate:
         """It finds out first which turn is meant, so that a resend spares the one behind it."""
         if turn_id is None and (turn_id := await self._open_turn_id(session_id)) is None:
             return Cancelled("absent")
-        reply = await self._verb("cancel", session_id, turn_id, int(keep), int(force), note)
+        how = int(keep), int(force), int(open_only)
+        reply = await self._verb("cancel", session_id, turn_id, *how, note)
         return answers.cancelled(reply, turn_id)
 
     async def _open_turn_id(self, session_id: str) -> str | None:

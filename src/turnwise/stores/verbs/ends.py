@@ -79,7 +79,7 @@ class EndVerbs:
             s.state.header = None
 
     def cancel(
-        self, turn_id: str | None, *, keep: bool, force: bool, note: str
+        self, turn_id: str | None, *, keep: bool, force: bool, open_only: bool, note: str
     ) -> Cancelled | Duplicate:
         s, turn = self._s, self._s.header.turn
         if turn_id is None:
@@ -88,6 +88,8 @@ class EndVerbs:
             return self._cancel_open(turn, keep=keep, force=force, note=note)
         if (entry := queued(s, turn_id)) is not None:
             if entry.kind == "message":
+                if open_only:
+                    return Cancelled("absent", turn_id)
                 entry.kind, entry.message, entry.note = "called off", s.mint.encode(), note
                 if turn is None:
                     hand_over(s)

@@ -112,6 +112,20 @@ class CancelConformance(Suite):
         assert isinstance(await turn.commit(), Stale)
         assert (await taken(store, "s")).grant.turn_id == "t2"
 
+    async def test_only_an_open_turn_is_ended(self, store: Store) -> None:
+        await store.submit("s", "t", b"one")
+        for force in (False, True):
+            assert await outcome(store, "s", "t", open_only=True, force=force) == "absent"
+        turn = await taken(store, "s")
+        await store.abort(*turn.ids)
+        assert await outcome(store, "s", "t", open_only=True, note="why") == "absent"
+        turn = await taken(store, "s")
+        assert (turn.grant.message, turn.grant.cancelled, turn.grant.note) == (b"one", None, "")
+        assert await outcome(store, "s", "t", open_only=True) == "flagged"
+        for _ in range(2):
+            assert await outcome(store, "s", "t", open_only=True, force=True) == "dropped"
+        assert await store.next("s", mint(), LONG, worker="w") == Idle()
+
     async def test_the_worker_is_called_at_once(self, store: Store) -> None:
         turn, worker = mint(), getattr(store, "worker", "")
         for force in (False, True):

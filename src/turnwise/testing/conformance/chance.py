@@ -224,4 +224,5 @@ class Run:
         turn_id = self._turn_id() if self.rng.random() < 0.5 else self._turn()["turn_id"]
         how = {"keep": self.rng.random() < 0.5, "force": self.rng.random() < 0.2}
         note = self._new('a "note" \u2713') if self.rng.random() < 0.7 else ""
+        how["open_only"] = self.rng.random() < 0.3
         return "cancel", {"turn_id": turn_id, **how, "note": note}

@@ -364,7 +364,7 @@ class Model:
             assert turn_id in self.finished or direct or (waits and waits.message != message)
 
     def _cancel(
-        self, answer: object, turn_id: str, keep: bool, force: bool, note: str = ""
+        self, answer: object, turn_id: str, keep: bool, force: bool, open_only: bool, note: str = ""
     ) -> None:
         turn = self.open
         is_open = turn is not None and turn.turn_id == turn_id
@@ -379,7 +379,8 @@ class Model:
             turn.stop = "keep" if keep and turn.stop != "drop" else "drop"
             turn.note = turn.note or note
         elif isinstance(answer, t.Cancelled) and answer.outcome == "dropped":
-            assert is_open or queued or turn_id in self.cancelled.keys() - self.kept
+            stays = open_only or not queued
+            assert is_open or not stays or turn_id in self.cancelled.keys() - self.kept
             if turn is not None and is_open:
                 assert turn.mortal or turn.parked or force
                 assert not (keep and turn.parked)
@@ -393,5 +394,5 @@ class Model:
             if keep and turn is not None and (turn.parked or (turn.resumed and turn.mortal)):
                 return
             assert not is_open
-            assert not queued
+            assert not queued or open_only
             assert turn_id not in self.finished

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- cancel(turn_id, keep, force, note)
+-- cancel(turn_id, keep, force, open_only, note)
 --   -> flagged, worker | dropped, worker, payload | absent | duplicate
-local turn_id, keep, force, note = ARGV[7], ARGV[8] == '1', ARGV[9] == '1', ARGV[10]
+local turn_id, keep, force, open_only, note = ARGV[7], ARGV[8] == '1', ARGV[9] == '1', ARGV[10] == '1', ARGV[11]
 local h, refusal = load()
 if refusal then return refusal end
 if not h then return { 'absent' } end
@@ -25,6 +25,7 @@ end
 local index, entry = find_queued(h, turn_id)
 if index then
   if is_message(entry) then
+    if open_only then return { 'absent' } end
     entry = CALLED_OFF .. MINT .. (note ~= '' and ' ' .. note or '')
     redis.call('LSET', KEY, index + 1, entry)
     if not h.t then wake = true end
