@@ -13,7 +13,7 @@ from turnwise.background import letters
 from turnwise.durable import Retelling
 from turnwise.errors import AlreadyCommitted, BusyTimeout, DeadLettered, SessionGone, TurnwiseError
 from turnwise.pairs import paired
-from turnwise.turns import Worker, finished_error, reason_in, session_waiting
+from turnwise.turns import Ending, Worker, finished_error, reason_in, session_waiting
 from turnwise.types import Absent, Duplicate, Queued, Waiting
 from turnwise.types import Running as Open
 
@@ -112,9 +112,11 @@ class Receipt:
         Raises BusyTimeout (a TimeoutError); TurnCancelled, TurnDiscarded, DeadLettered; SessionGone
         if nothing is known of it; AlreadyCommitted if the turn has no result that can be told.
         """
+        until = None if timeout is None else asyncio.get_running_loop().time() + timeout
         try:
-            async with asyncio.timeout(timeout):
-                answer = await self._finished(parked=False)
+            answer = await self._look(parked=False)  # once, however little time there is
+            async with asyncio.timeout_at(until):
+                answer = answer or await self._finished(parked=False)
         except TimeoutError:
             raise BusyTimeout(
                 f"turn {self.turn_id!r} was not finished within {timeout:g} s. It goes on; ask for "
@@ -193,27 +195,21 @@ class Receipt:
         return min(_LOOK, 2 * pause)
 
     async def _finished(self, *, parked: bool) -> Duplicate:
-        """Wait for the turn's record: the end of its events tells when to look.
+        """Wait for the turn's record. If it is `parked`, it raises SessionWaiting, or waits on."""
+        ending = Ending(self.worker, self.session_id, self.turn_id)
+        while (answer := await self._look(parked=parked)) is None:
+            await ending.told()
+        return answer
 
-        If it is `parked`, it raises SessionWaiting, or waits on.
-        """
-        log, place, pause = self.worker.store.events, None, _PAUSE
-        while True:
-            answer = await self.worker.store.status(self.session_id, self.turn_id)
-            if isinstance(answer, Duplicate) and answer.record is not None:
-                return answer
-            if isinstance(answer, Absent):
-                raise self._unknown()
-            if parked and isinstance(answer, Waiting):
-                raise session_waiting(self.session_id, answer)
-            ended = False
-            look = asyncio.get_running_loop().time() + _LOOK
-            while not ended and (left := look - asyncio.get_running_loop().time()) > 0:
-                told = await log.read(self.session_id, self.turn_id, place, left)
-                place = told.events[-1].id if told.events else None if told.reset else place
-                ended = told.ended
-            if ended:  # told before, by a message that was dead and is tried again
-                pause = await self._paused(pause)
+    async def _look(self, *, parked: bool) -> Duplicate | None:
+        answer = await self.worker.store.status(self.session_id, self.turn_id)
+        if isinstance(answer, Duplicate) and answer.record is not None:
+            return answer
+        if isinstance(answer, Absent):
+            raise self._unknown()
+        if parked and isinstance(answer, Waiting):
+            raise session_waiting(self.session_id, answer)
+        return None
 
     async def _error(self, answer: Duplicate) -> TurnwiseError:
         record = answer.record

@@ -3,6 +3,7 @@
 from turnwise.turns.begin import Busyness, check_busy, finished_error
 from turnwise.turns.block import OnError, block, check_on_error, end
 from turnwise.turns.cancel import GRACE, cancel, make_way
+from turnwise.turns.ending import Ending
 from turnwise.turns.equipment import worker_name
 from turnwise.turns.expiry import is_over
 from turnwise.turns.ids import check_session_id, check_turn_id, mint
@@ -20,6 +21,7 @@ from turnwise.turns.worker import Worker
 __all__ = [
     "GRACE",
     "Busyness",
+    "Ending",
     "MessageTurn",
     "OnError",
     "Parking",

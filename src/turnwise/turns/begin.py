@@ -11,6 +11,7 @@ from turnwise.errors import AlreadyCommitted, BusyTimeout, TurnwiseError, UsageE
 from turnwise.hooks import TurnWaited
 from turnwise.turns import refusals
 from turnwise.turns.cancel import make_way
+from turnwise.turns.ending import answered
 from turnwise.turns.equipment import Equipment
 from turnwise.turns.expiry import expired
 from turnwise.turns.ids import mint
@@ -94,7 +95,7 @@ class Beginning:
             answer = await self._ask()
             if isinstance(answer, Waiting) and await self._expired(answer):
                 answer = await self._ask()
-            if busy != "reject" and isinstance(answer, Busy):
+            if busy != "reject" and isinstance(answer, Busy | Queued):
                 answer = await self._in_line(answer, busy, timeout)
         except asyncio.CancelledError:
             await to_the_end(self._give_up())
@@ -118,8 +119,11 @@ class Beginning:
             ticket=None if ticket is None else math.ceil(min(ticket, _VERY_LONG) * 1000),
         )
 
-    async def _in_line(self, answer: Busy, busy: Busyness, timeout: float) -> Answer:
-        """Wait for our turn: woken by whoever ends theirs, or when a lease may have run out."""
+    async def _in_line(self, answer: Busy | Queued, busy: Busyness, timeout: float) -> Answer:
+        """Wait for our turn: woken by whoever ends theirs, or when a lease may have run out.
+
+        If a message of this turn_id waits it is that message's turn, and its end is waited for.
+        """
         self._in_line_since, last = self.sent, self.sent + timeout
         self._worker.tell(TurnWaited(self._session_id, self._turn_id, answer.worker))
         latest: Answer = answer
@@ -131,7 +135,9 @@ class Beginning:
                     await to_the_end(self._give_up())
                     raise self._timeout(latest, timeout)
                 latest = await self._ask(ticket=left)
-                if isinstance(latest, Queued) and in_the_way is not None:
+                if isinstance(latest, Queued) and self._is_our_message(latest):
+                    await answered(self._worker, self._session_id, self._turn_id, left)
+                elif isinstance(latest, Queued) and in_the_way is not None:
                     await self._end_turn(in_the_way, busy)
                     in_the_way = None
                 elif isinstance(latest, Queued):
@@ -139,8 +145,11 @@ class Beginning:
                     await wake.wait(min(left, lease, _ASK_AGAIN))
         return latest
 
+    def _is_our_message(self, answer: Queued) -> bool:
+        return answer.turn_id == self._turn_id and not answer.worker
+
     async def _end_turn(self, turn_id: str, busy: Busyness) -> None:
-        """End the turn that is in the way, unless it is this very one, sent before."""
+        """End the turn that is in the way, if it is open, and not this very one, sent before."""
         if turn_id != self._turn_id:
             await make_way(self._worker, self._session_id, turn_id, busy, self._turn_id)
 
