@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import closing
 from typing import Any
 
 import agents
@@ -141,6 +142,96 @@ async def test_a_key_needs_a_turn() -> None:
     )
     with pytest.raises(agents.UserError, match="in a turn"):
         await agents.Runner.run(agent, "go")
+
+
+def by_run_sync(inner: Agent[Any]) -> Any:
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    with closing(asyncio.get_event_loop()):
+        return agents.Runner.run_sync(inner, "x").final_output
+
+
+def by_asyncio_run(inner: Agent[Any]) -> Any:
+    async def ran() -> Any:
+        return (await agents.Runner.run(inner, "x")).final_output
+
+    return asyncio.run(ran())
+
+
+def by_a_stream(inner: Agent[Any]) -> Any:
+    async def ran() -> Any:
+        result = agents.Runner.run_streamed(inner, "x")
+        async for _ in result.stream_events():
+            pass
+        return result.final_output
+
+    return asyncio.run(ran())
+
+
+@pytest.mark.parametrize("way", [by_run_sync, by_asyncio_run, by_a_stream])
+async def test_an_agent_that_a_tool_runs_in_a_thread_has_no_keys_of_its_own(way: Any) -> None:
+    """They would all be the key of the call around; that call keeps it, before and after."""
+    refused: list[str] = []
+    keys: list[str] = []
+
+    def refuses(name: str) -> None:
+        with pytest.raises(UsageError, match="Make 'outer' async") as caught:
+            idempotency_key()
+        refused.append(f"{name}: {type(caught.value).__name__}")
+
+    async def on_the_loop() -> str:
+        refuses("on_the_loop")
+        return "done"
+
+    def in_a_thread() -> str:
+        refuses("in_a_thread")
+        deeper = Agent(name="deeper", model=Sage(ledger, "d", calls("deep"), says("deeper")))
+        deeper.tools = [function_tool(deep)]
+        asyncio.run(agents.Runner.run(deeper, "y"))
+        return "done"
+
+    async def deep() -> str:
+        refuses("deep")
+        return "done"
+
+    def outer() -> str:
+        keys.append(idempotency_key())
+        said = way(inner)
+        keys.append(idempotency_key())
+        return str(said)
+
+    ledger = Ledger()
+    model = Sage(ledger, "inner", calls("on_the_loop", "in_a_thread"), says("inner"))
+    tools: list[Any] = [function_tool(on_the_loop), function_tool(in_a_thread)]
+    inner = Agent(name="inner", model=model, tools=tools)
+    model = Sage(ledger, "m", calls("outer"), says("done"))
+    agent = Agent(name="a", model=model, tools=[function_tool(outer)])
+    lab = Lab()
+    await Runner.run(agent, "go", session=lab.session(), turn_id="t")
+    assert sorted(refused) == [
+        f"{name}: UsageError" for name in ("deep", "in_a_thread", "on_the_loop")
+    ]
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
+
+
+async def test_an_agent_in_a_thread_with_a_session_of_its_own_has_keys() -> None:
+    """Turnwise's Runner makes it a turn of its own, whatever thread that is in."""
+    ledger = Ledger()
+    lab = Lab()
+
+    def outer() -> str:
+        keys.append(idempotency_key())
+        options: Any = {"session": lab.session(), "session_id": "inner", "turn_id": "i"}
+        return str(asyncio.run(Runner.run(inner, "x", **options)).final_output)
+
+    keys: list[str] = []
+    model = Sage(ledger, "inner", calls("one"), says("inner"))
+    inner = Agent(name="inner", model=model, tools=[counted(ledger, "one")])
+    model = Sage(ledger, "m", calls("outer"), says("done"))
+    agent = Agent(name="a", model=model, tools=[function_tool(outer)])
+    await Runner.run(agent, "go", session=Lab().session(), turn_id="t")
+    assert len(ledger.keys["one"]) == 1
+    assert not ledger.keys["one"] & set(keys)
 
 
 async def test_a_cancelled_tool_is_told_as_such_again() -> None:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from turnwise.durable.run import place_of_tool
+from turnwise.durable.run import Aside, place_of_tool
 from turnwise.errors import UsageError
 
 Tool = TypeVar("Tool")
@@ -33,13 +33,20 @@ def idempotency_key() -> str:
     """Inside a tool: a key of 40 characters for this very call, the same after every takeover.
 
     It is unique to session, turn, the calls around (of agents used as tools) and the call's id.
-    Give it to services that do a thing once per key. Raises UsageError outside of a durable run.
+    Give it to services that do a thing once per key. Raises UsageError outside of a durable run,
+    and in the tools of an agent that a tool runs in a thread.
     """
     place = place_of_tool()
     if place is None:
         raise UsageError(
             "idempotency_key() is for tools that are run by an agent in a turn of a session: "
             "pass the turn, or a session of Turnwise's Runner, to the run"
+        )
+    if isinstance(place, Aside):
+        raise UsageError(
+            f"the tool {place.call.tool!r} runs an agent in a thread; to the journal that is "
+            "a part of this one call, and the calls of that agent have no keys of their own. Make "
+            f"{place.call.tool!r} async, and let it await agents.Runner.run"
         )
     turn = place.run.turn
     assert turn is not None

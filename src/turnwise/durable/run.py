@@ -190,29 +190,46 @@ class Call:
         return any(result.interruptions for run in self.inside for result in run.results)
 
 
-_here: ContextVar[Run | Call | None] = ContextVar("turnwise_here", default=None)
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A run that a tool makes in another thread: to the journal it is a part of that call."""
+
+    call: Call
 
 
-def place_of_tool() -> Call | None:
-    """The call that this code works for, in whatever thread; None outside of a tool."""
+_here: ContextVar[Run | Call | Aside | None] = ContextVar("turnwise_here", default=None)
+
+
+def place_of_tool() -> Call | Aside | None:
+    """The call that this code works for, in whatever thread; None outside of a tool.
+
+    In a run aside nothing tells apart the calls of its tools.
+    """
     place = _here.get()
-    if not isinstance(place, Call) or place.run.is_over:
+    if place is None or isinstance(place, Run):
         return None
-    turn = place.run.turn
+    run = (place.call if isinstance(place, Aside) else place).run
+    turn = None if run.is_over else run.turn
     return place if turn is not None and not turn.ended else None
 
 
 def here() -> Run | Call | None:
     """Where this code runs, if that is in a durable run that goes on."""
     place = _here.get()
-    if place is None:
+    if place is None or isinstance(place, Aside):
         return None
     run = place.run if isinstance(place, Call) else place
     return place if run.is_open else None
 
 
+def aside() -> Aside | None:
+    """Where a run is that begins here, and is not a durable one."""
+    place = place_of_tool()
+    return Aside(place) if isinstance(place, Call) else place
+
+
 @contextmanager
-def being_in(place: Run | Call | None) -> Iterator[None]:
+def being_in(place: Run | Call | Aside | None) -> Iterator[None]:
     token = _here.set(place)
     try:
         yield

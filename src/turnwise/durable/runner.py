@@ -28,7 +28,7 @@ from turnwise.durable import sdk
 from turnwise.durable.calls import output_told, rejection_told
 from turnwise.durable.computers import make_computer_durable
 from turnwise.durable.models import DurableProvider, durable_model
-from turnwise.durable.run import Call, Restart, Run, being_in, here
+from turnwise.durable.run import Call, Restart, Run, aside, being_in, here
 from turnwise.durable.shadow import Shadow, shadowed
 from turnwise.durable.tools import make_durable
 from turnwise.durable.turn import holder_of
@@ -50,7 +50,8 @@ class DurableRunner(sdk.AgentRunner):
     async def run(self, starting_agent: Agent[Any], input: Any, **options: Any) -> RunResult:
         run = _run(starting_agent, input, options, streamed=False)
         if run is None:
-            return await self._inner.run(starting_agent, input, **options)
+            with being_in(aside()):
+                return await self._inner.run(starting_agent, input, **options)
         run.task = asyncio.current_task()
         prepared = Prepared(run, options)
         mark = run.turn.mark() if run.turn is not None and options.get("session") else None
@@ -77,7 +78,8 @@ class DurableRunner(sdk.AgentRunner):
 
     def run_sync(self, starting_agent: Agent[Any], input: Any, **options: Any) -> RunResult:
         if holder_of(options.get("session")) is None:
-            return self._inner.run_sync(starting_agent, input, **options)
+            with being_in(aside()):
+                return self._inner.run_sync(starting_agent, input, **options)
         return super().run_sync(starting_agent, input, **options)  # which calls `run`
 
     def run_streamed(
@@ -85,7 +87,8 @@ class DurableRunner(sdk.AgentRunner):
     ) -> RunResultStreaming:
         run = _run(starting_agent, input, options, streamed=True)
         if run is None:
-            return self._inner.run_streamed(starting_agent, input, **options)
+            with being_in(aside()):
+                return self._inner.run_streamed(starting_agent, input, **options)
         prepared = Prepared(run, options)
         with being_in(run):
             result = self._inner.run_streamed(starting_agent, input, **prepared.options)
