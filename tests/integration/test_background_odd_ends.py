@@ -12,7 +12,8 @@ from agents import function_tool
 from tests.integration.background_lab import QUICK, echo, output
 from tests.scripted import Reply, agent, calls, says
 from turnwise import MemorySession, SQLiteSession, repeatable
-from turnwise.errors import DeadLettered
+from turnwise.background import Policy
+from turnwise.errors import DeadLettered, StoreUnavailable
 
 
 class Odd(BaseException):
@@ -79,3 +80,28 @@ async def test_a_message_that_exits_its_workers_is_given_up(tmp_path: Path, plac
         with pytest.raises(DeadLettered):
             await receipt.result(30)
     assert raising.count == QUICK.max_attempts
+
+
+async def test_the_errors_of_turns_that_others_end_are_remembered_for_some_time_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def out_of_order(*_: Any, **__: Any) -> Any:
+        raise StoreUnavailable("down")
+
+    monkeypatch.setattr("turnwise.background.running._REMEMBERED", 2)
+    session = MemorySession(lease=0.05)
+    running = session.running(echo(), Policy(max_attempts=1))
+    for name in ("a", "b", "c"):
+        await session.submit(name, "hello", agent="echo", turn_id="t")
+        with monkeypatch.context() as patched:
+            patched.setattr(session.worker.store, "commit", out_of_order)
+            assert (await running.visit(name)).state == "failed"
+    assert [name for name, _ in running._errors] == ["b", "c"]
+    assert await asyncio.gather(*map(running.drain, "abc")) == [1, 1, 1]
+    errors = {letter.session_id: letter.error for letter in await session.letters()}
+    assert {name: error.partition(":")[0] for name, error in errors.items()} == {
+        "a": "AttemptsDied",
+        "b": "OutcomeUnknown",
+        "c": "OutcomeUnknown",
+    }
+    assert running._errors == {}

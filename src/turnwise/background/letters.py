@@ -47,16 +47,14 @@ class DeadLetter:
     content: bytes = field(repr=False, compare=False)
 
 
-def written(
-    worker: Worker, content: bytes, attempts: int, told_as: int, error: BaseException
-) -> bytes:
-    """A letter for a message, after so many attempts that failed.
+def written(worker: Worker, content: bytes, attempts: int, told_as: int, error: str) -> bytes:
+    """A letter for a message, after so many attempts that failed, the last one with this error.
 
     `told_as` is the number of the last one's events, which is above `attempts` where workers died
     or handed it over.
     """
     told: dict[str, Any] = {"v": 1, "attempts": attempts, "told": told_as}
-    told["error"] = described(error)
+    told["error"] = error
     try:
         told["message"] = worker.codec.decode(content)
     except DecodeError:

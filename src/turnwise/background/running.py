@@ -55,6 +55,7 @@ So it is after the error of a tool that may not run again.
 """
 
 _LOOK = 0.02
+_REMEMBERED = 1000
 _STOPPED = {"k": "park", "v": 1, "asks": [], "kept": 0, "items": [], "began": ["", ""], "state": {}}
 """What a session that was stopped at a dead message waits for: nobody's approval."""
 _NOT_OURS = (LeaseLost, SessionGone, StoreUnavailable)
@@ -118,7 +119,7 @@ class Running:
         self.policy = policy
         self._agents = by_name(agents)
         self._opened = opened
-        self._errors: dict[tuple[str, str], BaseException] = {}
+        self._errors: dict[tuple[str, str], str] = {}
         install()
 
     async def visit(self, session_id: str, stopped: Callable[[], bool] = lambda: False) -> Visit:
@@ -252,7 +253,7 @@ class Running:
             await telling.end({"type": "turn.finished", "state": "cancelled"}, last=True)
             return True
         if isinstance(error, _NOT_OURS) or turn.ended:
-            self._errors[turn.session_id, turn.turn_id] = error
+            self._remember(turn, error)
             await turn.release(error, counted=True)
             await telling.end()
             return False
@@ -274,18 +275,25 @@ class Running:
 
     async def _give_up(self, turn: MessageTurn, telling: Telling, error: BaseException) -> bool:
         attempts = turn.failures + (0 if isinstance(error, AttemptsDied) else 1)
+        why = letters.described(error)
         if isinstance(error, AttemptsDied):
-            error = self._errors.pop((turn.session_id, turn.turn_id), error)
-        letter = letters.written(self.worker, turn.message, attempts, telling.place[0], error)
+            why = self._errors.pop((turn.session_id, turn.turn_id), why)
+        letter = letters.written(self.worker, turn.message, attempts, telling.place[0], why)
         if self.policy.on_dead == "stop":
             turn.parking = Parking(_stopped(letter), 0)
             await end(turn, None, "rollback")
-            await telling.end({"type": "turn.stopped", "error": letters.described(error)})
+            await telling.end({"type": "turn.stopped", "error": why})
             return False
-        await turn.bury(letter, type(error).__name__)
-        told = {"type": "turn.finished", "state": "dead", "error": letters.described(error)}
+        await turn.bury(letter, why.partition(":")[0])
+        told = {"type": "turn.finished", "state": "dead", "error": why}
         await telling.end(told, last=True)
         return True
+
+    def _remember(self, turn: MessageTurn, error: BaseException) -> None:
+        """For its letter, should it come to one here: most often another worker ends the turn."""
+        self._errors[turn.session_id, turn.turn_id] = letters.described(error)
+        if len(self._errors) > _REMEMBERED:
+            del self._errors[next(iter(self._errors))]
 
 
 def _stopped(letter: bytes) -> dict[str, Any]:
