@@ -89,12 +89,17 @@ class Desk:
         self.ledger.close()
 
     def _tool(self, name: str) -> agents.FunctionTool:
+        is_repeatable = name == script.TOOLS["r"]
+
         async def work(context: ToolContext[Any]) -> str:
             here = doing.get()
             assert here is not None
             self._note(here, name, context.tool_call_id, idempotency_key())
             await asyncio.sleep(here.order.params.get("slow", 0.0) * random.random())
             still_here()
+            stumbles = here.order.params.get("stumbles") == name
+            if stumbles and (here.attempt == 1 or not is_repeatable):
+                raise script.Stumbled(context.tool_call_id)
             return script.output(context.tool_call_id, here.order.call)
 
         tool = function_tool(
@@ -103,7 +108,7 @@ class Desk:
             failure_error_function=None,
             needs_approval=name == script.TOOLS["a"],
         )
-        return repeatable(tool) if name == script.TOOLS["r"] else tool
+        return repeatable(tool) if is_repeatable else tool
 
     def _note(self, here: Doing, what: str, call_id: str, key: str) -> None:
         order = here.order

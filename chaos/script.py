@@ -111,6 +111,10 @@ class Doomed(Exception):
     """What a run raises that fails each time."""
 
 
+class Stumbled(Exception):
+    """What a tool raises that is to end an attempt of a message."""
+
+
 class Scripted(Model):
     """A model whose reply follows from nothing but its input."""
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 
+from chaos import script
 from chaos.checker.findings import Findings
-from chaos.history import ATTEMPT, Call, Entry, Final
+from chaos.history import ATTEMPT, Call, Entry, Execution, Final
 from chaos.operations.messages import MOST_ATTEMPTS
 
 
 def check(findings: Findings) -> None:
-    attempts = Counter(line.op for line in findings.history.ledger if line.tool == ATTEMPT)
+    ledger = findings.history.ledger
+    attempts = Counter(line.op for line in ledger if line.tool == ATTEMPT)
+    falls = Counter((line.op, line.call_id) for line in ledger if _fell_for_good(findings, line))
+    fallen = {op for op, _ in falls}
+    twice = {op for (op, _), count in falls.items() if count > 1}
     letters = {
         (letter.session, letter.turn_id): letter.attempts for letter in findings.history.letters
     }
@@ -21,7 +26,8 @@ def check(findings: Findings) -> None:
             ends = [entry for entry in final.entries if entry.turn_id == turn_id]
             problem = (
                 _ends(findings, op, ends)
-                or _dead(ends, letters.get((final.session, turn_id)))
+                or _dead(ends, letters.get((final.session, turn_id)), is_final=op in fallen)
+                or (op in twice and "ran a tool again that had raised and may not repeat")
                 or _told(findings.by_op[op], ends)
             )
             if not problem and attempts[op] > MOST_ATTEMPTS:
@@ -49,12 +55,20 @@ def _ends(findings: Findings, op: str, ends: list[Entry]) -> str:
     return "" if kinds[0] in ("turn", "dead", "cancelled") else f"ended as {kinds[0]}"
 
 
-def _dead(ends: list[Entry], attempts: int | None) -> str:
+def _fell_for_good(findings: Findings, line: Execution) -> bool:
+    """Whether this is a tool that raised, and may not be run again."""
+    stumbles = {call.params.get("stumbles") for call in findings.by_op.get(line.op, ())}
+    return line.tool in stumbles - {script.TOOLS["r"]}
+
+
+def _dead(ends: list[Entry], attempts: int | None, *, is_final: bool) -> str:
+    """`is_final`: by an error that no further attempt could mend."""
     if not ends or ends[0].kind != "dead":
         return ""
     if attempts is None:
         return "is dead, and there is no letter"
-    return f"was given up after {attempts} attempts" if attempts < MOST_ATTEMPTS else ""
+    is_too_soon = attempts < MOST_ATTEMPTS and not is_final
+    return f"was given up after {attempts} attempts" if is_too_soon else ""
 
 
 def _told(calls: list[Call], ends: list[Entry]) -> str:

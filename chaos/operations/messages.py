@@ -21,7 +21,10 @@ MOST_ATTEMPTS = 3
 
 
 class Submit(Operation):
-    """A message. That it is accepted is all that its sender is told."""
+    """A message. That it is accepted is all that its sender is told.
+
+    In some, a tool raises: a repeatable one in the first attempt, any other whenever it is run.
+    """
 
     kind = "submit"
     weight = 3.0
@@ -30,7 +33,9 @@ class Submit(Operation):
 
     def draw(self, rng: random.Random, lease: float) -> dict[str, Any]:
         plan = script.DOOM if rng.random() < 0.04 else rng.choice(PLANS)
-        return {"plan": plan, "slow": rng.choice([0.0, 0.0, 0.02, 0.2])}
+        letter = rng.choice("rn")
+        stumbles = script.TOOLS[letter] if letter in plan and rng.random() < 0.15 else ""
+        return {"plan": plan, "slow": rng.choice([0.0, 0.0, 0.02, 0.2]), "stumbles": stumbles}
 
     async def run(self, desk: Desk, order: Order) -> dict[str, Any]:
         await desk.session.submit(
@@ -38,7 +43,7 @@ class Submit(Operation):
             script.question(order.op, order.params["plan"]),
             agent="agent",
             turn_id=order.turn_id,
-            metadata={"slow": order.params["slow"]},
+            metadata={name: order.params[name] for name in ("slow", "stumbles")},
         )
         return {"accepted": True}
 

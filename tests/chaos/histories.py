@@ -101,12 +101,19 @@ class Book:
         )
 
     def executed(
-        self, call: Call, call_id: str, *, attempt: int = 1, key: str = "", at: float = 2.0
+        self,
+        call: Call,
+        call_id: str,
+        *,
+        tool: str = "tool",
+        attempt: int = 1,
+        key: str = "",
+        at: float = 2.0,
     ) -> None:
         """A line of the ledger."""
         self.history.ledger.append(
             Execution(
-                call.call, call.op, call.turn_id or "", call_id, "tool", attempt, key or call_id, at
+                call.call, call.op, call.turn_id or "", call_id, tool, attempt, key or call_id, at
             )
         )
 

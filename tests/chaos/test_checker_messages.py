@@ -78,6 +78,28 @@ def test_a_message_that_was_given_up_too_soon(book: Book, attempts: int | None) 
     assert book.rules() == []
 
 
+def test_a_message_whose_tool_raised_and_may_not_repeat(book: Book) -> None:
+    call = book.message("1", 1, 2, params={"plan": "n", "stumbles": "charge"})
+    book.ended("1", "dead")
+    book.letter("1", 1)
+    assert book.rules() == ["message"]
+    book.executed(call, "1.00", tool="charge")
+    assert book.rules() == []
+    book.executed(call, "1.00", tool="charge", attempt=2)
+    assert book.rules() == ["message"]
+
+
+def test_a_message_whose_tool_raised_and_may_repeat(book: Book) -> None:
+    call = book.message("1", 1, 2, params={"plan": "r", "stumbles": "look_up"})
+    book.ended("1", "dead")
+    book.letter("1", 3)
+    for attempt in (1, 2):
+        book.executed(call, "1.00", tool="look_up", attempt=attempt)
+    assert book.rules() == []
+    book.letter("1", 1)
+    assert book.rules() == ["message"]
+
+
 def test_a_message_that_was_attempted_too_often(book: Book) -> None:
     book.message("1", 1, 2)
     book.ended("1", "dead")
