@@ -243,11 +243,12 @@ class Store(Protocol):
         intent: int | None = None,
         *,
         again: str | None = None,
-    ) -> Accepted | Duplicate | Full | Late:
+    ) -> Accepted | Duplicate | Busy | Full | Late:
         """Put a message into the queue. *Late* if `intent` (the store's time) is too long ago.
 
         A finished turn_id is a *duplicate*, unless it is *dead* by the letter that `again` names:
-        that message is tried anew, with no attempt counted, once for each letter.
+        that message is tried anew, with no attempt counted, once for each letter. A turn_id that is
+        open, but is no message's, is *busy*.
         """
 
     async def status(

@@ -200,7 +200,7 @@ class AlreadyCommitted(TurnError):
 
 
 class TurnIdReused(TurnError):
-    """The turn of this `turn_id` had another input, or began with another agent."""
+    """The turn of this `turn_id` had another input, agent or metadata, or is no message's."""
 
 
 class TurnDiscarded(TurnError):

@@ -157,7 +157,7 @@ class PendingApproval:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """A turn with this id is finished, or (without a record) on its way with other content.
+    """A turn with this id is finished, or (without a record) a queued message with other content.
 
     `elements` is what it added and the history still has, at most 256, the last ones; `end` is
     the position behind them.

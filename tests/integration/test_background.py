@@ -316,6 +316,37 @@ class Tracer:
         self.here = "outside"
 
 
+@pytest.mark.parametrize("traced", [False, True])
+async def test_the_id_of_a_direct_turn_is_no_messages(sessions: Sessions, traced: bool) -> None:
+    sender = sessions.worker(hooks=(Tracer(),) if traced else ())
+    async with sessions.worker().turn("s", turn_id="t") as turn:
+        for busy in ("enqueue", "reject", "interrupt"):
+            with pytest.raises(TurnIdReused, match="turn 't' is open as a direct turn"):
+                await sender.submit("s", "hello", agent="echo", turn_id="t", busy=busy)
+        await turn.add_items([{"role": "user", "content": "one"}])
+    assert texts(await sender.bind("s").get_items()) == ["one"]
+
+
+async def test_what_is_compared_with_a_message_sent_again(sessions: Sessions) -> None:
+    sender, worker = sessions.worker(), sessions.worker()
+
+    async def send(**other: Any) -> None:
+        first: dict[str, Any] = {"input": "hello", "agent": "echo", "metadata": {"a": 1}}
+        await sender.submit("s", turn_id="t", **{**first, **other})
+
+    others: list[dict[str, Any]] = [{"metadata": {"a": 2}}, {"input": "Ho"}, {"agent": "other"}]
+    await send()
+    for other in others:
+        with pytest.raises(TurnIdReused):
+            await send(**other)
+    assert await worker.drain("s", [echo()]) == 1
+    await send(**others[0])
+    for other in others[1:]:
+        with pytest.raises(TurnIdReused):
+            await send(**other)
+    assert await worker.drain("s", [echo()]) == 0
+
+
 async def test_a_trace_goes_on_in_the_worker(sessions: Sessions) -> None:
     here, there = Tracer(), Tracer()
     sender, worker = sessions.worker(hooks=(here,)), sessions.worker(hooks=(there,))

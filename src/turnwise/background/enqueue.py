@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 
-from turnwise.errors import OutcomeUnknown, StoreUnavailable
+from turnwise.errors import OutcomeUnknown, StoreUnavailable, TurnIdReused
 from turnwise.turns import Worker, queue_full, settled
-from turnwise.types import Accepted, Duplicate, Full, Late
+from turnwise.types import Accepted, Busy, Duplicate, Full, Late
 
 
 async def enqueue(
     worker: Worker, session_id: str, turn_id: str, content: bytes, again: str | None = None
 ) -> Accepted | Duplicate:
-    """Announce and submit, until it is in time. Raises QueueFull, OutcomeUnknown."""
+    """Announce and submit, until it is in time. Raises QueueFull, TurnIdReused, OutcomeUnknown."""
     store = worker.store
     while True:
         try:
@@ -27,5 +27,11 @@ async def enqueue(
             ) from error
         if isinstance(answer, Full):
             raise queue_full(session_id, answer.limit)
+        if isinstance(answer, Busy):
+            raise TurnIdReused(
+                f"turn {turn_id!r} is open as a direct turn (of worker {answer.worker!r}), so no "
+                "message of this id was queued. Choose another turn_id for the message",
+                session_id=session_id,
+            )
         if not isinstance(answer, Late):
             return answer

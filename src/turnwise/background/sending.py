@@ -72,7 +72,10 @@ def _accepted(
 
 
 def _check_same(answer: Duplicate, session_id: str, turn_id: str, message: Message) -> None:
-    """Raise TurnIdReused where the turn of this id is known to be another one."""
+    """Raise TurnIdReused where the turn of this id is known to be another one.
+
+    Of a committed turn agent and input are known, of one that was given up nothing.
+    """
     if answer.record is not None:
         payload = answer.record.payload
         differs = answer.record.kind == "turn" and answer_differs(

@@ -199,7 +199,7 @@ class EmbeddedStore(ABC):
         intent: int | None = None,
         *,
         again: str | None = None,
-    ) -> Accepted | Duplicate | Full | Late:
+    ) -> Accepted | Duplicate | Busy | Full | Late:
         return await self._run(session_id, lambda v: v.submit(turn_id, message, intent, again))
 
     async def status(

@@ -202,7 +202,7 @@ class RedisStore:
         intent: int | None = None,
         *,
         again: str | None = None,
-    ) -> Accepted | Duplicate | Full | Late:
+    ) -> Accepted | Duplicate | Busy | Full | Late:
         more = intent or 0, again or ""
         reply = await self._verb("submit", session_id, turn_id, message, *more)
         return answers.accepted(reply) if reply[0] == b"ok" else answers.PLAIN[reply[0]](reply)

@@ -81,7 +81,7 @@ class MessageVerbs:
 
     def submit(
         self, turn_id: str, message: bytes, intent: int | None, again: str | None
-    ) -> Accepted | Duplicate | Full | Late:
+    ) -> Accepted | Duplicate | Busy | Full | Late:
         s, turn = self._s, self._s.header.turn
         if (entry := queued(s, turn_id)) is not None:
             if entry.kind == "called off":
@@ -92,7 +92,7 @@ class MessageVerbs:
         if position is not None and not self._may_rise(position, again):
             return duplicate(s, position)
         if turn is not None and turn.id == turn_id:
-            return Duplicate(None)
+            return Busy(turn.worker, turn.id, max(0, remaining(s, turn)))
         if intent and s.now - intent > LATE_MS:
             return Late()
         if len(s.state.queue) >= s.bounds.max_queue:

@@ -358,10 +358,12 @@ class Model:
                 self.queue.append(Waiting(turn_id, "", message))
             else:
                 assert waits.message == message
+        elif isinstance(answer, t.Busy):
+            assert self.open is not None
+            assert (self.open.turn_id, waits) == (turn_id, None)
         else:
             assert isinstance(answer, t.Duplicate)
-            direct = self.open is not None and self.open.turn_id == turn_id
-            assert turn_id in self.finished or direct or (waits and waits.message != message)
+            assert turn_id in self.finished or (waits and waits.message != message)
 
     def _cancel(
         self, answer: object, turn_id: str, keep: bool, force: bool, open_only: bool, note: str = ""

@@ -75,8 +75,13 @@ class QueueConformance(Suite):
         assert answer.elements == items(1)
 
     async def test_a_turn_id_belongs_to_one_turn(self, store: Store) -> None:
-        await begun(store, "s", "direct")
-        assert await store.submit("s", "direct", b"one") == Duplicate(None)
+        turn = await begun(store, "s", "direct")
+        busy = expect(Busy, await store.submit("s", "direct", b"one"))
+        assert (busy.worker, busy.turn_id) == ("worker", "direct")
+        assert 0 < busy.remaining <= LONG
+        await store.park(*turn.ids, b"{state}")
+        assert expect(Busy, await store.submit("s", "direct", b"one")).turn_id == "direct"
+        assert expect(Info, await store.info("s")).queued == 0
         await store.submit("s", "message", b"one")
         assert expect(Queued, await asked(store, "s", "message")).turn_id == "message"
 

@@ -1,5 +1,5 @@
 #!lua
--- submit(turn_id, message, intent, again) -> ok, position | duplicate | full | late
+-- submit(turn_id, message, intent, again) -> ok, position | duplicate | busy | full | late
 -- intent: when the ready stream was told (ms, server time), 0 where there is none.
 -- again: the letter by which the turn is dead that is to be tried anew.
 local turn_id, content, intent, again = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10]
@@ -17,7 +17,7 @@ if p then
   local kind, letter = string.match(record_at(h, p), '^%S+ %d+ %d+ (%S+) (.*)$')
   if kind ~= 'dead' or letter ~= again then return duplicate(h, p) end
 end
-if h.t and h.t.id == turn_id then return { 'duplicate', '', 0, {} } end
+if h.t and h.t.id == turn_id then return busy(h.t, remaining(h.t)) end
 if intent > 0 and NOW - intent > 10000 then return { 'late' } end
 if h.q >= MAX_QUEUE then return { 'full', MAX_QUEUE } end
 enqueue(h, turn_id, message(0, content))
