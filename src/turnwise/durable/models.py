@@ -26,7 +26,7 @@ class DurableProvider(Shadow):
 
     def get_model(self, model_name: str | None) -> Model:
         original: ModelProvider = self._turnwise_original
-        return durable_model(original.get_model(model_name), self._turnwise_run)
+        return durable_model(original.get_model(model_name), self._turnwise_whose)
 
 
 class DurableModel(Shadow):
@@ -43,7 +43,7 @@ class DurableModel(Shadow):
         *args: Any,
         **options: Any,
     ) -> ModelResponse:
-        step = Step(self._turnwise_run, input, tools)
+        step = Step(self._turnwise_whose, input, tools)
         earlier = await step.earlier()
         if earlier is not None:
             return response_of(earlier)
@@ -63,7 +63,7 @@ class DurableModel(Shadow):
         *args: Any,
         **options: Any,
     ) -> AsyncIterator[TResponseStreamEvent]:
-        step = Step(self._turnwise_run, input, tools)
+        step = Step(self._turnwise_whose, input, tools)
         earlier = await step.earlier()
         if earlier is not None:
             for event in events_of(earlier):
@@ -90,7 +90,7 @@ class DurableModel(Shadow):
 
 def durable_model(model: Model, run: Run) -> Model:
     """The model as this run calls it; the same one for the same model."""
-    if isinstance(model, DurableModel) and model._turnwise_run is run:
+    if isinstance(model, DurableModel) and model._turnwise_whose is run:
         return model
     if id(model) not in run.models:
         run.models[id(model)] = shadowed(model, DurableModel, run)

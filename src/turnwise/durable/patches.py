@@ -9,37 +9,30 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from agents import ApplyPatchTool
 from agents.editor import ApplyPatchOperation, ApplyPatchResult
 
 from turnwise.durable import sdk
 from turnwise.durable.calls import UNKNOWN, called
 from turnwise.durable.run import Run, digest, here
+from turnwise.durable.shadow import Shadow
 from turnwise.errors import TurnwiseError
 
 _FIELDS = ("type", "path", "diff", "move_to")
 
 
-class DurableEditor:
+class DurableEditor(Shadow):
     """Each operation is one call in the journal. Everything else is the editor's own."""
 
-    def __init__(self, tool: ApplyPatchTool, editor: Any) -> None:
-        self._tool = tool
-        self._editor = editor
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("_tool", "_editor"):  # while it is being copied
-            raise AttributeError(name)
-        return getattr(self._editor, name)
+    __slots__ = ()
 
     def create_file(self, operation: ApplyPatchOperation) -> Any:
-        return self._edited(self._editor.create_file, operation, sys._getframe(1))
+        return self._edited(self._turnwise_original.create_file, operation, sys._getframe(1))
 
     def update_file(self, operation: ApplyPatchOperation) -> Any:
-        return self._edited(self._editor.update_file, operation, sys._getframe(1))
+        return self._edited(self._turnwise_original.update_file, operation, sys._getframe(1))
 
     def delete_file(self, operation: ApplyPatchOperation) -> Any:
-        return self._edited(self._editor.delete_file, operation, sys._getframe(1))
+        return self._edited(self._turnwise_original.delete_file, operation, sys._getframe(1))
 
     def _edited(self, edit: Any, operation: ApplyPatchOperation, caller: FrameType) -> Any:
         place = here()
@@ -54,7 +47,7 @@ class DurableEditor:
 
         unknown = {"status": "failed", "output": UNKNOWN}
         try:
-            return await called(run, self._tool, name, outcome, unknown=unknown)
+            return await called(run, self._turnwise_whose, name, outcome, unknown=unknown)
         except TurnwiseError as error:
             run.failure = error  # the SDK makes a text for the model of it, whatever it is
             raise

@@ -229,7 +229,7 @@ class _WatchingHooks(Shadow):
     __slots__ = ()
 
     async def on_agent_start(self, context: Any, agent: Agent[Any]) -> None:
-        self._turnwise_run.agent = agent
+        self._turnwise_whose.agent = agent
         await self._turnwise_original.on_agent_start(context, agent)
 
     async def on_tool_start(self, context: Any, agent: Agent[Any], tool: Tool) -> None:
@@ -239,7 +239,7 @@ class _WatchingHooks(Shadow):
         await self._turnwise_original.on_tool_start(context, agent, tool)
 
     async def on_tool_end(self, context: Any, agent: Agent[Any], tool: Tool, result: Any) -> None:
-        output_told(self._turnwise_run, tool, result, context)
+        output_told(self._turnwise_whose, tool, result, context)
         await self._turnwise_original.on_tool_end(context, agent, tool, result)
 
 

@@ -13,7 +13,7 @@ class Shadow:
     __slots__ = ()
 
     _turnwise_original: Any
-    _turnwise_run: Any
+    _turnwise_whose: Any
 
     def __getattr__(self, name: str) -> Any:
         """What the original keeps outside its `__dict__`."""
@@ -21,11 +21,18 @@ class Shadow:
             raise AttributeError(name)
         return getattr(self._turnwise_original, name)
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """A deep copy stands for a copy of the original."""
+        shadow = next(kind for kind in type(self).__mro__[1:] if issubclass(kind, Shadow))
+        return shadowed, (self._turnwise_original, shadow, self._turnwise_whose)
+
 
 @cache
 def _shadow_kind(shadow: type[Shadow], kind: type[Any]) -> type[Any]:
-    names = {
-        "__slots__": ("_turnwise_original", "_turnwise_run"),
+    """The class of shadows of this kind. Called by who has one, it makes an original."""
+    names: dict[str, Any] = {
+        "__new__": lambda _, *args, **options: kind(*args, **options),
+        "__slots__": ("_turnwise_original", "_turnwise_whose"),
         "__module__": kind.__module__,
         "__qualname__": kind.__qualname__,
         "__doc__": kind.__doc__,
@@ -33,12 +40,19 @@ def _shadow_kind(shadow: type[Shadow], kind: type[Any]) -> type[Any]:
     return new_class(kind.__name__, (shadow, kind), {}, lambda space: space.update(names))
 
 
-def shadowed(original: Any, shadow: type[Shadow], run: Any) -> Any:
-    """The shadow of `original` in this run."""
-    kinds: tuple[Any, Any] = shadow, type(original)
-    made = object.__new__(_shadow_kind(*kinds))
-    if hasattr(original, "__dict__"):
-        object.__setattr__(made, "__dict__", original.__dict__)
+def shadowed(original: Any, shadow: type[Shadow], whose: Any) -> Any:
+    """The shadow of `original` in a run, or in a tool.
+
+    Of a class that nobody can inherit from it is none: there it only has the attributes.
+    """
+    kind_of: Any = _shadow_kind
+    try:
+        made = object.__new__(kind_of(shadow, type(original)))
+    except TypeError:
+        made = object.__new__(kind_of(shadow, object))
+    else:
+        if hasattr(original, "__dict__"):
+            object.__setattr__(made, "__dict__", original.__dict__)
     object.__setattr__(made, "_turnwise_original", original)
-    object.__setattr__(made, "_turnwise_run", run)
+    object.__setattr__(made, "_turnwise_whose", whose)
     return made

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache, partial, wraps
 from types import new_class
 from typing import Any
 
@@ -19,6 +19,7 @@ from turnwise.durable import sdk
 from turnwise.durable.calls import called
 from turnwise.durable.patches import DurableEditor
 from turnwise.durable.run import Run, here
+from turnwise.durable.shadow import Shadow, shadowed
 
 
 def make_durable(tool: Tool) -> None:
@@ -36,10 +37,10 @@ def make_durable(tool: Tool) -> None:
             tool.on_invoke_tool = InvokedWithText(tool, tool.on_invoke_tool)
     elif isinstance(tool, ShellTool | LocalShellTool):
         executor: Any = tool.executor
-        if executor is not None and not isinstance(executor, Executed):
-            tool.executor = Executed(tool, executor)
+        if executor is not None and not _is_durable(executor):
+            tool.executor = _durable_executor(tool, executor)
     elif isinstance(tool, ApplyPatchTool) and not isinstance(tool.editor, DurableEditor):
-        tool.editor = DurableEditor(tool, tool.editor)
+        tool.editor = shadowed(tool.editor, DurableEditor, tool)
 
 
 def _run_here() -> Run | None:
@@ -76,6 +77,14 @@ def _durable_kind(kind: type[Any]) -> Any:
     return new_class(kind.__name__, (_DurableInvoker, kind), {}, lambda space: space.update(names))
 
 
+async def _outcome(made: Any) -> Any:
+    return await made if inspect.isawaitable(made) else made
+
+
+_OWN = ("_tool", "_inner", "__annotations__", "__signature__", "__wrapped__")
+"""Its own while it is being copied, and where the SDK asks which context it is to be given."""
+
+
 class _Around:
     """A callable of the application's in a tool of its own. Everything else is the callable's."""
 
@@ -84,13 +93,12 @@ class _Around:
         self._inner = inner
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("_tool", "_inner"):  # while it is being copied
+        if name in _OWN:
             raise AttributeError(name)
         return getattr(self._inner, name)
 
     async def _outcome(self, *args: Any) -> Any:
-        result = self._inner(*args)
-        return await result if inspect.isawaitable(result) else result
+        return await _outcome(self._inner(*args))
 
 
 class Invoked(_Around):
@@ -124,12 +132,39 @@ class InvokedWithText(_Around):
         return await called(run, self._tool, call_id, make, context=ctx)
 
 
-class Executed(_Around):
-    """What carries out the commands of a shell tool."""
+def _durable_executor(tool: Any, executor: Any) -> Any:
+    """What carries out the commands of a shell tool: a function for a function, else a shadow."""
+    if not inspect.isroutine(executor):
+        return shadowed(executor, DurableExecutor, tool)
+
+    @wraps(executor)
+    async def durable(request: Any) -> Any:
+        return await _executed(tool, executor, request)
+
+    vars(durable)["_turnwise_original"] = executor
+    return durable
+
+
+def _is_durable(executor: Any) -> bool:
+    marks = getattr(executor, "__dict__", {})
+    return isinstance(executor, DurableExecutor) or "_turnwise_original" in marks
+
+
+class DurableExecutor(Shadow):
+    """An object that carries out commands. Everything else is its own."""
+
+    __slots__ = ()
 
     async def __call__(self, request: Any) -> Any:
-        run = _run_here()
-        make = partial(self._outcome, request)
-        if run is None:
-            return await make()
-        return await called(run, self._tool, request.data.call_id, make)
+        return await _executed(self._turnwise_whose, self._turnwise_original, request)
+
+
+async def _executed(tool: Any, executor: Callable[[Any], Any], request: Any) -> Any:
+    run = _run_here()
+
+    async def make() -> Any:
+        return await _outcome(executor(request))
+
+    if run is None:
+        return await make()
+    return await called(run, tool, request.data.call_id, make)
