@@ -21,6 +21,7 @@ from rich.console import Console
 from demo import verdict
 from demo.board import Board
 from demo.conductor import Conductor, DemoFailed
+from demo.ledger import Ledger
 from demo.recording import Recording
 from demo.setup import Setup
 from demo.statement import is_good, statement
@@ -53,7 +54,7 @@ async def demo(options: argparse.Namespace, url: str, console: Console) -> int:
     recording = Recording(options.conversations)
     ttl = None if options.keep else _TTL
     setup = Setup(url, f"demo-{token_hex(4)}", options.conversations, options.pace, ttl)
-    board = Board(len(recording.turns), len(recording.conversations))
+    board = Board(len(recording.turns), len(recording.conversations), Ledger(recording))
     picture = Picture(options.svg) if options.svg else None
     store = options.url.partition(":")[0] if options.url else url  # no password is shown
     console.print(
@@ -113,8 +114,8 @@ def arguments() -> argparse.Namespace:
     add("--url", help="the store: redis://…, sqlite:///… (default: a temporary SQLite file)")
     add("--conversations", type=int, help="how many to replay (default: all)")
     add("--workers", type=int, default=3, help="processes at a time, 2 or more (3)")
-    add("--kills", type=int, default=2, help="how many of them to kill in mid-turn (2)")
-    add("--pace", type=float, default=0.15, help="seconds that a model call takes (0.15)")
+    add("--kills", type=int, default=4, help="how many to kill, every other in mid-tool (4)")
+    add("--pace", type=float, default=0.15, help="seconds that a model call or a tool takes (0.15)")
     add("--seed", type=int, default=0, help="of the order of the conversations (0)")
     add("--keep", action="store_true", help="leave the sessions in the store")
     add("--tamper", action="store_true", help="add an item before the check, to see it fail")

@@ -8,11 +8,12 @@ from collections import deque
 from typing import Any
 
 from demo.board import AT_ONCE, Board
-from demo.model import MODEL
+from demo.ledger import Found
 from demo.process import BEGUN, SENT_AGAIN, WorkerProcess
-from demo.recording import Recording
+from demo.recording import MODEL, Recording
 from demo.replay import Replay
 from demo.setup import Setup
+from demo.strikes import Strike, Strikes
 
 _TRIES = 10  # a slow disk may cost a lease or two
 
@@ -32,7 +33,8 @@ class Conductor:
         self._replays = {each.id: Replay(each) for each in recording.conversations}
         self._waiting = deque(self._replays.values())
         random.Random(seed).shuffle(self._waiting)
-        self._kill_at = [board.turns * n // (kills + 1) for n in range(kills, 0, -1)]
+        self._strikes = Strikes(board.turns, kills)
+        self._struck: dict[str, Strike] = {}
         self._inbox: asyncio.Queue[tuple[WorkerProcess, dict[str, Any] | None]] = asyncio.Queue()
         self._readers: list[asyncio.Task[None]] = []
 
@@ -43,7 +45,7 @@ class Conductor:
                 await self._start_worker()
             while self._board.finished < self._board.conversations:
                 await self._next_message()
-            if self._kill_at:
+            if not self._strikes.are_over:
                 raise DemoFailed("there were too few turns to kill that many workers in one")
         finally:
             self._board.stop_clock()
@@ -84,7 +86,8 @@ class Conductor:
             if worker is None:
                 self._waiting.append(replay)
             else:
-                worker.order(replay.turn.id, again=bool(replay.sent_to))
+                hold = self._strikes.aim(replay.turn, self._board.served)
+                worker.order(replay.turn.id, again=bool(replay.sent_to), hold=hold)
                 replay.sent_to.append(worker)
 
     def _free_worker(self, replay: Replay) -> WorkerProcess | None:
@@ -103,9 +106,11 @@ class Conductor:
             case "ready":
                 worker.ready = True
             case "begun":
-                self._begun(worker, turn, message["attempt"])
+                self._begun(worker, turn, message["attempt"], message["journal"])
             case "call":
-                self._called(worker, turn, message["of"])
+                self._called(worker, turn, message["of"], message["place"])
+            case "return":
+                self._board.ledger.returned(turn, message["place"])
             case "served":
                 self._served(worker, turn)
             case "lost":
@@ -114,20 +119,23 @@ class Conductor:
             case "failed":
                 raise DemoFailed(f"{worker} failed in {turn}:\n{message['reason']}")
 
-    def _begun(self, worker: WorkerProcess, turn: str, attempt: int) -> None:
+    def _begun(self, worker: WorkerProcess, turn: str, attempt: int, journal: int) -> None:
         worker.turns[turn] = BEGUN
         if attempt > 1:
             self._board.taken_over += 1
-            self._board.log(f"{worker} took over {turn}, attempt {attempt}")
+            found = self._board.ledger.taken_over(turn, journal)
+            strike = self._struck.pop(turn, None)
+            if strike is not None and strike.is_in_tool and found.cut_off == strike.call.callee:
+                self._board.tools_taken_over += found.has_start
+            self._board.log(f"{worker.name} took over {turn}: {_told(found)}")
 
-    def _called(self, worker: WorkerProcess, turn: str, callee: str) -> None:
-        if callee != MODEL:
-            self._board.tool_calls += 1
-            worker.turns[turn] = callee
-            return
-        self._board.model_calls += 1
-        worker.turns[turn] = _model_after(worker.turns[turn])
-        self._kill_if_due(worker, turn)
+    def _called(self, worker: WorkerProcess, turn: str, callee: str, place: int) -> None:
+        self._board.ledger.called(turn, place)
+        doing = worker.turns[turn]
+        worker.turns[turn] = callee if callee != MODEL else _model_after(doing)
+        strike = self._strikes.struck(turn, place)
+        if strike is not None:
+            self._kill(worker, strike)
 
     def _served(self, worker: WorkerProcess, turn: str) -> None:
         """If it did not begin there, the worker that it was sent to before had committed it."""
@@ -150,14 +158,14 @@ class Conductor:
 
     # Killing.
 
-    def _kill_if_due(self, worker: WorkerProcess, turn: str) -> None:
-        """A model call of this worker's is under way, so it is in the middle of a turn."""
-        if not self._kill_at or self._board.served < self._kill_at[-1] or worker.killed:
-            return
-        self._kill_at.pop()
-        self._board.kills += 1
+    def _kill(self, worker: WorkerProcess, strike: Strike) -> None:
+        """This call is under way there: it has told of it, and holds it."""
+        self._struck[strike.turn] = strike
+        self._board.kills_in_tool += strike.is_in_tool
+        self._board.kills_in_model += not strike.is_in_tool
+        where = f"mid-tool, {strike.call.callee} of" if strike.is_in_tool else "a model call of"
         others = len(worker.turns) - 1
-        self._board.log(f"KILLED {worker} in the middle of {turn} and {others} other turns")
+        self._board.log(f"KILLED {worker} in {where} {strike.turn}, and {others} other turns")
         worker.kill()
 
     async def _ended(self, worker: WorkerProcess) -> None:
@@ -178,6 +186,16 @@ class Conductor:
 
     def _replay(self, turn: str) -> Replay:
         return self._replays[turn.rpartition("/")[0]]
+
+
+def _told(found: Found) -> str:
+    """What of the turn is not done again, and what is."""
+    kept = f"{_count(found.answers, 'answer')}, {_count(found.outputs, 'output')} in its journal"
+    return f"{kept}; {found.cut_off} runs again" if found.cut_off else kept
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _model_after(doing: str) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from agents import (
@@ -28,7 +26,7 @@ from openai.types.responses import (
 )
 
 from demo.comparison import difference, essence
-from demo.recording import Item, RecordedTurn, Recording
+from demo.recording import MODEL, Item, RecordedCall, RecordedTurn, Recording
 from turnwise import repeatable
 
 
@@ -36,19 +34,17 @@ class HistoryDiffers(Exception):
     """The model was given another history than the recorded one."""
 
 
-OnCall = Callable[[str, str], object]
-"""Told the id of the turn, and MODEL or the name of the tool that is being called in it."""
-
-MODEL = "model"
+Work = Callable[[str, RecordedCall], Awaitable[None]]
+"""What a call of the model or of a tool, in the turn of this id, spends its time with."""
 
 
-def recorded_agent(recording: Recording, pace: float, on_call: OnCall) -> Agent[RecordedTurn]:
-    """The airline's agent. Its run context is the turn to serve; a model call takes `pace` s."""
+def recorded_agent(recording: Recording, work: Work) -> Agent[RecordedTurn]:
+    """The airline's agent. Its run context is the turn to serve."""
     return Agent(
         name="airline",
         instructions=_turn_in_hand,
-        model=RecordedModel(recording.turns, pace, on_call),
-        tools=[_recorded_tool(name, on_call) for name in recording.tool_names()],
+        model=RecordedModel(recording.turns, work),
+        tools=[_recorded_tool(name, work) for name in recording.tool_names()],
         tool_use_behavior=_end_where_recorded,
     )
 
@@ -58,10 +54,9 @@ class RecordedModel(Model):
     with the recording, and the number of items behind the last user message tells how far the
     turn has got."""
 
-    def __init__(self, turns: Mapping[str, RecordedTurn], pace: float, on_call: OnCall) -> None:
+    def __init__(self, turns: Mapping[str, RecordedTurn], work: Work) -> None:
         self._turns = turns
-        self._pace = pace
-        self._on_call = on_call
+        self._work = work
 
     async def get_response(
         self,
@@ -73,8 +68,7 @@ class RecordedModel(Model):
         turn = self._turns[str(system_instructions)]
         done = _behind_last_user_message(input)
         _check(turn, done, input)
-        self._on_call(turn.id, MODEL)
-        await asyncio.sleep(self._pace * random.uniform(0.5, 1.5))
+        await self._work(turn.id, RecordedCall(done, MODEL))
         output = [_sdk_item(item) for item in turn.step(done)]
         return ModelResponse(output=output, usage=Usage(requests=1), response_id=None)
 
@@ -118,12 +112,18 @@ def _sdk_item(item: Item) -> TResponseOutputItem:
     )
 
 
-def _recorded_tool(name: str, on_call: OnCall) -> Tool:
-    """Repeatable: if a worker dies in it, the one that takes the turn over runs it again."""
+def _recorded_tool(name: str, work: Work) -> Tool:
+    """Repeatable, as it only looks up what was recorded.
+
+    If a worker dies in it, the one that takes the turn over runs it again. Of another tool the
+    model would be told that the outcome is unknown, and that was never recorded.
+    """
 
     async def recorded_output(call: ToolContext[RecordedTurn], _arguments: str) -> str:
-        on_call(call.context.id, name)
-        return call.context.output_of(call.tool_call_id)
+        turn = call.context
+        place = turn.place_of(call.tool_call_id)
+        await work(turn.id, RecordedCall(place, name))
+        return str(turn.output[place]["output"])
 
     return repeatable(
         FunctionTool(

@@ -51,9 +51,9 @@ class WorkerProcess:
         worker._write(setup.to_json())
         return worker
 
-    def order(self, turn_id: str, *, again: bool) -> None:
+    def order(self, turn_id: str, *, again: bool, hold: int | None) -> None:
         self.turns[turn_id] = SENT_AGAIN if again else SENT
-        self._write(turn_id)
+        self._write(json.dumps({"turn": turn_id, "hold": hold}))
 
     async def messages(self) -> AsyncIterator[dict[str, Any]]:
         """All that it has to say, to the last complete line before its end."""

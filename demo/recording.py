@@ -11,7 +11,18 @@ from typing import Any
 
 Item = dict[str, Any]
 
+MODEL = "model"
+"""What is called, where it is not a tool by its name."""
+
 RECORDING = Path(__file__).parent / "data" / "airline_conversations.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCall:
+    """A call of the MODEL or of a tool; in the turn's output, what it gave begins at `place`."""
+
+    place: int
+    callee: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +49,23 @@ class RecordedTurn:
         return rest
 
     @property
-    def model_calls(self) -> int:
-        """How many answers of the model the output holds."""
-        calls = done = 0
+    def calls(self) -> list[RecordedCall]:
+        """What the output came about by, one after the other: no answer asks for two tools."""
+        names = {item["call_id"]: item["name"] for item in self.output if "name" in item}
+        calls: list[RecordedCall] = []
+        done = 0
         while done < len(self.output):
-            calls += bool(step := self.step(done))
+            step = self.step(done)
+            callee = MODEL if step else names[self.output[done]["call_id"]]
+            calls.append(RecordedCall(done, callee))
             done += len(step) or 1
         return calls
 
-    def output_of(self, call_id: str) -> str:
-        """What the tool returned. Raises KeyError for a call that was not recorded."""
-        for item in self.output:
+    def place_of(self, call_id: str) -> int:
+        """Where the tool's output is. Raises KeyError for a call that was not recorded."""
+        for place, item in enumerate(self.output):
             if item["type"] == "function_call_output" and item["call_id"] == call_id:
-                return str(item["output"])
+                return place
         raise KeyError(call_id)
 
 
@@ -79,20 +94,19 @@ class Recording:
     @property
     def model_calls(self) -> int:
         """How many there were, when nobody was killed."""
-        return sum(turn.model_calls for turn in self.turns.values())
+        return sum(callee == MODEL for callee in self._called())
 
     @property
     def tool_calls(self) -> int:
         """How many there were, when nobody was killed."""
-        return sum(1 for _ in self._tools_called())
+        return sum(callee != MODEL for callee in self._called())
 
     def tool_names(self) -> list[str]:
         """Every tool that the recorded agent called."""
-        return sorted(set(self._tools_called()))
+        return sorted(set(self._called()) - {MODEL})
 
-    def _tools_called(self) -> Iterator[str]:
-        outputs = (item for turn in self.turns.values() for item in turn.output)
-        return (item["name"] for item in outputs if item["type"] == "function_call")
+    def _called(self) -> Iterator[str]:
+        return (call.callee for turn in self.turns.values() for call in turn.calls)
 
 
 def _conversation(line: dict[str, Any]) -> Conversation:

@@ -12,7 +12,8 @@ from turnwise import session_id
 class Setup:
     """Times are seconds. `run` tells this demo's sessions from all others in the store.
 
-    `ttl` removes them if the demo is killed before it can; `pace` is what a model call takes.
+    `ttl` removes them if the demo is killed before it can; `pace` is what a model call or a
+    tool takes.
     """
 
     url: str

@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from demo.board import AT_ONCE, LINES, Board
-from demo.model import MODEL
 from demo.process import SENT, SENT_AGAIN, WorkerProcess
+from demo.recording import MODEL
 
 _FRAMES = 8  # a second
 _SVG_WIDTH = 120

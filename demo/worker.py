@@ -2,14 +2,16 @@
 
     python -m demo.worker <name>
 
-The first line on its standard input is the setup, every further line the id of a turn to serve.
-What happens is told on standard output, a JSON object a line. It ends when its input does.
+The first line on its standard input is the setup, every further line an order: the turn to serve,
+and the place of the call in which it is to `hold` until it is killed, if any. What happens is told
+on standard output, as it happens, a JSON object a line. It ends when its input does.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import random
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,7 +19,7 @@ from typing import Any
 from agents import Agent, set_tracing_disabled
 
 from demo.model import recorded_agent
-from demo.recording import RecordedTurn, Recording
+from demo.recording import RecordedCall, RecordedTurn, Recording
 from demo.setup import Setup
 from turnwise import Runner, connect
 from turnwise.errors import AlreadyCommitted, LeaseLost, StoreUnavailable
@@ -28,15 +30,18 @@ from turnwise.session import Session
 async def work(setup: Setup, name: str, orders: AsyncIterator[str]) -> None:
     """Serve the turns that are ordered, all at the same time, until no more orders come."""
     recording = Recording(setup.conversations)
-    agent = recorded_agent(recording, setup.pace, tell_call)
+    labour = Labour(setup.pace)
+    agent = recorded_agent(recording, labour)
     sessions = connect(
         setup.url, lease=setup.lease, ttl=setup.ttl, worker=name, hooks=(tell_begun,)
     )
     async with sessions, asyncio.TaskGroup() as group:
         tell("ready")
         turns = set()
-        async for turn_id in orders:
-            turn = recording.turns[turn_id]
+        async for line in orders:
+            order = json.loads(line)
+            turn = recording.turns[order["turn"]]
+            labour.holds[turn.id] = order["hold"]
             task = group.create_task(serve(turn, agent, sessions, setup))
             turns.add(task)
             task.add_done_callback(turns.discard)
@@ -72,15 +77,28 @@ async def serve(
         tell("served", turn.id)
 
 
-def tell_call(turn_id: str, callee: str) -> None:
-    """The model or a tool is being called, in this process."""
-    tell("call", turn_id, of=callee)
+class Labour:
+    """What calls of the model and of tools spend their time with, here about `pace` seconds.
+
+    It is told before and after. The journal has a tool's start before, and its end only after.
+    """
+
+    def __init__(self, pace: float) -> None:
+        self.holds: dict[str, int | None] = {}
+        self._pace = pace
+
+    async def __call__(self, turn_id: str, call: RecordedCall) -> None:
+        tell("call", turn_id, of=call.callee, place=call.place)
+        if self.holds.get(turn_id) == call.place:
+            await asyncio.Event().wait()
+        await asyncio.sleep(self._pace * random.uniform(0.5, 1.5))
+        tell("return", turn_id, place=call.place)
 
 
 def tell_begun(event: TurnEvent) -> None:
     """Turnwise tells its hooks what happens to turns."""
     if isinstance(event, TurnBegun):
-        tell("begun", event.turn_id, attempt=event.attempt, waited=event.waited)
+        tell("begun", event.turn_id, attempt=event.attempt, journal=event.journal)
 
 
 def tell(what: str, turn: str = "", **more: Any) -> None:

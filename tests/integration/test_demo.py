@@ -17,13 +17,13 @@ from agents import RunConfig
 from demo import verdict
 from demo.comparison import difference
 from demo.model import HistoryDiffers, recorded_agent
-from demo.recording import Recording
+from demo.recording import RecordedCall, Recording
 from demo.setup import Setup
 from turnwise import MemorySession, Runner, SQLiteSession
 from turnwise.testing.servers import ValkeyServer
 
 ROOT = Path(__file__).parents[2]
-SMALL = ("--conversations", "8", "--pace", "0.05", "--kills", "1")
+SMALL = ("--conversations", "8", "--pace", "0.05", "--kills", "2")
 
 
 @asynccontextmanager
@@ -74,15 +74,19 @@ def is_alive(pid: int) -> bool:
 
 def check_statement(output: str) -> None:
     for stated in (
-        r"KILLED worker-\d+ \(pid \d+\) in the middle of airline-",
+        r"KILLED \S+ .* in mid-tool, (\w+) of (\S+),(.|\n)* took over \2: [1-9].*; \1 runs again",
+        r"KILLED \S+ .* in a model call of (\S+),(.|\n)* took over \1: [1-9].*; model runs again",
         r"8 of 8 equal the recording item by item: \d+ items",
         r"(\d+) of \1 are there, each once",
         r"(\d+) of \1 next turns of a conversation were served by another process",
-        r"4, 1 of them killed with SIGKILL in mid-turn",
+        r"5, 2 of them killed with SIGKILL: 1 in mid-tool, 1 in a model call",
         r"Sent again +[1-9]\d* turns: ",
         r"turns/s",
-        r"Tool calls +[1-9]\d*",
+        r"Not again +[1-9]\d* answers of the model and [1-9]\d* outputs of tools",
+        r"Model calls +\d+ for \d+ recorded answers. Made again: [1-9].* 0 that the journal had",
+        r"Tool calls +\d+ for \d+ recorded outputs. Made again: [1-9].* 0 that the journal had",
         r"Every conversation in the store equals the recording",
+        r"No model call and no tool whose end was in the journal was done again",
     ):
         assert re.search(stated, output), f"{stated}\nnot in\n{output}"
 
@@ -157,10 +161,14 @@ async def test_memory_is_refused() -> None:
 # The parts that judge.
 
 
+async def no_work(turn_id: str, call: RecordedCall) -> None:
+    """It takes no time."""
+
+
 async def test_the_model_refuses_a_history_that_lacks_a_turn() -> None:
     recording = Recording(1)
     first, _, third, *_ = recording.conversations[0].turns
-    agent = recorded_agent(recording, pace=0, on_call=lambda *_: None)
+    agent = recorded_agent(recording, no_work)
     config = RunConfig(tracing_disabled=True)
     async with MemorySession(session_id="c") as session:
         await Runner.run(agent, first.input, session=session, context=first, run_config=config)
