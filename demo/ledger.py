@@ -38,7 +38,7 @@ class Found:
     """What a takeover finds: so many answers of the model, outputs of tools, and what is cut off.
 
     `cut_off` is the model or the tool that had begun and had not ended when the worker died.
-    `has_start` says that a tool's start is in the journal, and its end is not.
+    `has_start` says that this is a tool, whose start is the last thing in the journal.
     """
 
     answers: int
@@ -129,4 +129,5 @@ class _Page:
         self._here.clear()
         under_way = self._made - self.returned - set(range(self._done))
         cut_off = next((self.calls[index].callee for index in under_way), None)
-        return Found(answers, outputs, cut_off, has_start=entries == 1)
+        has_start = entries == 1 and under_way == {answers + outputs}
+        return Found(answers, outputs, cut_off, has_start)
