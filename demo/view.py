@@ -32,15 +32,23 @@ class Picture:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._console = Console(record=True, file=StringIO(), width=_SVG_WIDTH, force_terminal=True)
+        self._scene: RenderableType | None = None
         self._taken = False
 
     def take(self, board: Board) -> None:
-        """Once: when turns of a dead worker are taken over, and another has taken its place."""
-        if not self._taken and board.taken_over and all(each.ready for each in board.workers):
-            self._console.print(render(board))
-            self._taken = True
+        """Once: when turns of a dead worker are taken over, and another has taken its place.
+
+        Where that never is so at the same time, as processes start slowly: the first takeover.
+        """
+        if self._taken or not board.taken_over:
+            return
+        self._taken = all(each.ready for each in board.workers)
+        if self._taken or self._scene is None:
+            self._scene = render(board)
 
     def save(self, end: RenderableType) -> None:
+        if self._scene is not None:
+            self._console.print(self._scene)
         self._console.print(end)
         svg = self._console.export_svg(title="make demo")
         # Rich names fonts to be fetched from the web; a reader's own monospace font does.
