@@ -281,6 +281,7 @@ class Session:
     async def pending(self, session_id: str | None = None) -> list[PendingApproval]:
         """The calls of tools that wait for an approval, in order; none if no turn is parked.
 
+        Nor if their time (`approval_timeout`) is over: nobody can decide them any more.
         `Runner.resume` takes their ids, in any process.
         """
         worker = self.worker

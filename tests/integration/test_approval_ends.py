@@ -4,6 +4,8 @@ own state, messages, cancels and time-outs."""
 from __future__ import annotations
 
 import asyncio
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import agents
@@ -17,6 +19,7 @@ from turnwise import NothingPending, Runner
 from turnwise.errors import (
     AlreadyCommitted,
     ReplayMismatch,
+    SessionWaiting,
     StoreUnavailable,
     TurnCancelled,
 )
@@ -25,6 +28,13 @@ from turnwise.testing.servers.waiting import until
 from turnwise.turns.expiry import NOT_APPROVED
 
 sessions = new_sessions_of(KINDS)
+
+
+class Down(agents.RunHooks[Any]):
+    """The database that a tool's hook asks is down."""
+
+    async def on_tool_start(self, *_: Any) -> None:
+        raise OSError("down")
 
 
 async def test_a_stream_waits_and_is_resumed_as_one(sessions: Sessions) -> None:
@@ -171,6 +181,41 @@ async def test_a_deployment_with_another_tool_cannot_go_on_and_loses_nothing(
     assert result.final_output == "paid"
     assert clerk.ran == {"look": 2, "pay": 1}
     assert outline(await session.get_items())[-2:] == ["output of_look_2: look done", "paid"]
+
+
+@pytest.mark.parametrize("way", ["resume", "state"])
+async def test_what_was_decided_in_time_is_done_later_and_the_rest_is_not(
+    sessions: Sessions, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resume that decided one of two calls failed, and then the time was over."""
+    clerk, session = Clerk(), sessions.worker(session_id="s", approval_timeout=60)
+    result = await waiting(session, clerk, "pay", "send", turn_id="t")
+    first, second = await session.pending()
+    broken = clerk.agent(says("x"))
+    if way == "resume":
+        with pytest.raises(agents.UserError, match="down"):
+            await Runner.resume(broken, session=session, approve=[first.id], hooks=Down())
+    else:
+        state = await agents.RunState.from_string(broken, result.to_state().to_string())
+        state.approve(state.get_interruptions()[0])
+        with pytest.raises(agents.UserError, match="down"):
+            await Runner.run(broken, state, session=session, hooks=Down())
+    assert await session.pending() == [second]
+    later = SimpleNamespace(time=lambda: time.time() + 120)
+    monkeypatch.setattr("turnwise.turns.expiry.time", later)
+    there = sessions.worker(session_id="s")
+    assert await there.pending() == []
+    with pytest.raises(SessionWaiting):
+        await Runner.run(clerk.agent(says("x")), "else", session=there)
+    with pytest.raises(NothingPending):
+        await Runner.resume(clerk.agent(says("x")), session=there, approve=[second.id])
+    assert clerk.ran == {"look": 1}
+    final = await Runner.resume(clerk.agent(says("paid")), session=there)
+    assert final.final_output == "paid"
+    assert clerk.ran == {"look": 1, "pay": 1}
+    history = outline(await there.get_items())
+    assert sorted(history[-3:-1]) == ["output of_pay: pay done", f"output of_send: {NOT_APPROVED}"]
+    await Runner.run(clerk.agent(says("ok")), "else", session=there)
 
 
 async def test_one_that_cannot_be_ended_now_is_told_as_lost(

@@ -8,7 +8,7 @@ from agents.testing import function_call
 
 from tests.scripted import agent, calls, says
 from turnwise.durable.sdk import overhear
-from turnwise.durable.states import asking, context_of, items_of
+from turnwise.durable.states import asking, context_of, decision_on, items_of
 
 
 @function_tool(needs_approval=True)
@@ -33,6 +33,28 @@ async def test_a_state_tells_what_waits_inside_and_outside_once() -> None:
         assert [(one.item.name, one.item.call_id) for one in found] == [("pay", "same")] * 3
         assert [one.responses for one in found] == [1, 1, 1]
         assert context_of(state).context == {"user": 1}
+
+
+async def test_a_state_says_what_is_decided_for_each_that_waits() -> None:
+    cashier = agent(calls("pay", "same"), tools=[pay])
+    both = [
+        function_call("pay", "{}", call_id="own"),
+        function_call("ask", '{"input": "a"}', call_id="ask_a"),
+        function_call("ask", '{"input": "b"}', call_id="ask_b"),
+    ]
+    boss = agent(both, tools=[pay, cashier.as_tool("ask", "")])
+    result = await agents.Runner.run(boss, "go")
+    live = result.to_state()
+    for state in (live, await agents.RunState.from_json(boss, live.to_json())):
+        assert list(map(decision_on, asking(state))) == [None] * 3
+        outer, first, second = asking(state)
+        outer.state.approve(outer.item)
+        first.state.reject(first.item, rejection_message="no")
+        assert list(map(decision_on, asking(state))) == [True, ["no"], None]
+        second.state.reject(second.item)
+        assert list(map(decision_on, asking(state))) == [True, ["no"], [None]]
+        again = await agents.RunState.from_json(boss, state.to_json())
+        assert list(map(decision_on, asking(again))) == [True, ["no"], [None]]
 
 
 async def test_a_result_begins_with_the_items_of_the_state_that_it_went_on_from() -> None:

@@ -23,7 +23,7 @@ from turnwise.codec import Codec
 from turnwise.contracts import Store
 from turnwise.durable import answer as answers
 from turnwise.durable.run import digest
-from turnwise.durable.states import Asking, asking, context_of
+from turnwise.durable.states import Asking, asking, context_of, decision_on
 from turnwise.errors import NothingPending, NotResumable, UsageError
 from turnwise.types import Info, PendingApproval, Waiting
 
@@ -177,6 +177,12 @@ class Parked:
         before.reject |= fresh.reject
         return fresh if fresh.ids else None
 
+    def refuse_rest(self, message: str) -> Decisions | None:
+        """Reject all that nobody has decided; those that are new, None if there are none."""
+        late = {ask.id: message for ask in self.pending}
+        self.decided.reject |= late
+        return Decisions(reject=dict(late)) if late else None
+
     async def rebuilt(self, agent: Agent[Any], context: object) -> RunState[Any, Any]:
         """The run's state, with this agent, and with all that is decided. Raises NotResumable."""
         self._check_context(context)
@@ -227,10 +233,27 @@ class Parked:
             raise self._refusal(f"agent {one.item.agent.name!r} has no tool {one.item.name!r}")
 
     def _decide(self, found: Mapping[str, Asking]) -> None:
-        for name in self.decided.approve:
+        for name in self.decided.approve & set(found):
             found[name].state.approve(found[name].item)
         for name, message in self.decided.reject.items():
-            found[name].state.reject(found[name].item, rejection_message=message)
+            if name in found:
+                found[name].state.reject(found[name].item, rejection_message=message)
+
+    def adopt(self, state: RunState[Any, Any]) -> Decisions | None:
+        """Join what this state of the run says to earlier decisions, and those to it.
+
+        Those that are new, None if there are none. Raises NothingPending for what was decided
+        otherwise before.
+        """
+        found = {_pending(self.turn_id, one).id: one for one in asking(state)}
+        said = {name: decision_on(one) for name, one in found.items()}
+        new = Decisions(
+            {name for name, what in said.items() if what is True},
+            {name: what[0] for name, what in said.items() if isinstance(what, list)},
+        )
+        fresh = self.add(new) if new.ids else None
+        self._decide({name: one for name, one in found.items() if said[name] is None})
+        return fresh
 
     def fits(self, state: RunState[Any, Any]) -> bool:
         """Whether this state, restored by the application itself, is of the run that waits."""

@@ -65,6 +65,18 @@ def context_of(state: State) -> Any:
     return state._context
 
 
+def decision_on(one: Asking) -> bool | list[str | None] | None:
+    """What its state says: True, or the message of its rejection in a list; None if nothing."""
+    name, call_id, item = one.item.name or "", one.item.call_id or "", one.item
+    context = one.state._context
+    if context is None or not call_id:
+        return None
+    said = context.get_approval_status(name, call_id, existing_pending=item)
+    if said is not False:
+        return said
+    return [context.get_rejection_message(name, call_id, existing_pending=item)]
+
+
 def items_of(state: State) -> list[RunItem]:
     """What the run has made so far: the very objects that its result will begin with."""
     return list(state._session_items)

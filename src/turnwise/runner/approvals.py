@@ -23,7 +23,7 @@ from turnwise.pairs import output_of
 from turnwise.runner.answered import Answering
 from turnwise.runner.streaming import streamed
 from turnwise.session import Session, TurnSession
-from turnwise.turns import Busyness, Turn, block, end, is_over
+from turnwise.turns import NOT_APPROVED, Busyness, Turn, block, end, is_over
 from turnwise.types import Info
 
 GetState = Callable[[Turn, Parked], Awaitable[RunState[Any, Any]]]
@@ -102,6 +102,9 @@ class Resumption:
                 "it was not approved in time: whoever begins a turn next ends it as that",
                 session_id=self.session_id,
             )
+        if is_over(parked.entry) and (late := parked.refuse_rest(NOT_APPROVED)) is not None:
+            await turn.journal.write(late.entry())
+            turn.still_pending = 0
         state = await state_of(turn, parked)
         turn.still_pending = len(parked.pending)
         turn.rewind((parked.entry["kept"], [], 0))
@@ -168,6 +171,8 @@ class Resumption:
                     "waits",
                     session_id=self.session_id,
                 )
+            if (fresh := parked.adopt(state)) is not None:
+                await turn.journal.write(fresh.entry())
             return state
 
         return state_of

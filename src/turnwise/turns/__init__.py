@@ -5,7 +5,7 @@ from turnwise.turns.block import OnError, block, check_on_error, end
 from turnwise.turns.cancel import GRACE, cancel, make_way
 from turnwise.turns.ending import Ending
 from turnwise.turns.equipment import worker_name
-from turnwise.turns.expiry import is_over
+from turnwise.turns.expiry import NOT_APPROVED, is_over
 from turnwise.turns.ids import check_session_id, check_turn_id, mint
 from turnwise.turns.messages import MessageTurn, next_turn
 from turnwise.turns.parking import Parking
@@ -20,6 +20,7 @@ from turnwise.turns.worker import Worker
 
 __all__ = [
     "GRACE",
+    "NOT_APPROVED",
     "Busyness",
     "Ending",
     "MessageTurn",

@@ -48,8 +48,8 @@ def holder(answer: Busy | Queued) -> str:
 def waiting(session_id: str, answer: Waiting) -> SessionWaiting:
     return SessionWaiting(
         f"turn {answer.turn_id!r} waits for an approval, or was given one by a worker that died. "
-        "Runner.resume goes on with it (session.pending() tells what is still to be decided), "
-        "session.cancel gives it up",
+        "Runner.resume goes on with it (session.pending() tells what is still to be decided; if "
+        "nothing is, resume it without decisions), session.cancel gives it up",
         session_id=session_id,
     )
 
