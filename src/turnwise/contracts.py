@@ -100,8 +100,7 @@ class Bounds:
 class Wake(Protocol):
     """Tells a waiting caller to ask again: a hint, which can come late, twice or never.
 
-    It may be its turn. Or the turn before it waits for an approval, or was left to its retry: that
-    is told to all who are in line.
+    It may be its turn; or the turn before it was left open (parked, say): all in line are told.
     """
 
     async def wait(self, timeout: float) -> None:
@@ -208,13 +207,14 @@ class Store(Protocol):
         """
 
     async def release(
-        self, session_id: str, turn_id: str, token: str, *, counted: bool = False
+        self, session_id: str, turn_id: str, token: str, *, counted: bool = False, delay: int = 0
     ) -> None:
         """Give the open turn back with its journal, for another worker to take over at once.
 
         Its lease has run out from now on. `Grant.released` counts it as ended in good order, unless
-        it is `counted`: it failed, and the next attempt goes on with what it finished. A direct
-        turn without a journal ends, as by `abort`.
+        it is `counted`: it failed, and the next attempt goes on with what it finished. At a message
+        none begins for `delay` ms: `next` answers *busy*. A direct turn without a journal ends, as
+        by `abort`.
         """
 
     async def append(

@@ -28,6 +28,8 @@ Operation = Generator[Call, Any, None]
 New = Callable[[str], str]
 """Makes a name that was not used before."""
 End = Literal["commit", "cut", "cancelled", "park", "abort", "release", "fail", "bury"]
+BACKOFF = 1000
+"""How long (ms) nobody tries again what failed."""
 PATIENCE = 3
 """How often a client that waits in line asks before it goes."""
 
@@ -61,7 +63,8 @@ class Work:
         if self.end == "abort":
             return "abort", ids
         if self.end in ("release", "fail"):
-            return "release", {**ids, "counted": self.end == "fail"}
+            failed = self.end == "fail"
+            return "release", {**ids, "counted": failed, "delay": BACKOFF if failed else 0}
         if self.end == "bury":
             return "bury", {**ids, "letter": b"letter"}
         items = [item(new("item")) for _ in range(self.items)]

@@ -161,6 +161,7 @@ class World:
         await self.lab.passed(ms)
         if self.model.open is not None and not self.model.open.parked:
             self.model.open.mortal = True
+            self.model.open.put_off = False
 
 
 def _check_turns(history: History) -> None:

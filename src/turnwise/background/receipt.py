@@ -30,7 +30,7 @@ class Status:
     """What became of a turn so far.
 
     - "queued": its message waits, `position` others before it; `attempts` of it have failed
-    - "running": `worker` runs it, in its `attempt`; `alive` unless its lease has run out
+    - "running": `worker` runs it, in its `attempt`; not `alive` if that failed or its lease ran out
     - "waiting": for an approval
     - "stopped": it failed for good, and its session was stopped at it: retry or drop its letter
     - "committed", "cancelled", "dead": finished, at `finished_at` (seconds since the epoch)

@@ -142,7 +142,7 @@ class Running:
                     visit.finished.append(turn.turn_id)
                 continue
             else:
-                visit.state, visit.pause = "failed", self.policy.pause(turn.failures + 1)
+                visit.state, visit.pause = "failed", self._pause(turn)
             break
         return visit
 
@@ -181,7 +181,8 @@ class Running:
         except BaseException as error:
             if not _is_told_to_end(error):  # a run may also raise what is no Exception
                 return await self._failed(turn, telling, turn.lost or error)
-            await turn.release(None, counted=_exited(turn))
+            exited = _exited(turn)
+            await turn.release(None, counted=exited, pause=self._pause(turn) if exited else 0)
             await telling.end()
             raise
         self._errors.pop((turn.session_id, turn.turn_id), None)
@@ -254,7 +255,7 @@ class Running:
             return True
         if isinstance(error, _NOT_OURS) or turn.ended:
             self._remember(turn, error)
-            await turn.release(error, counted=True)
+            await turn.release(error, counted=True, pause=self._pause(turn))
             await telling.end()
             return False
         is_last = turn.failures + 1 >= self.policy.max_attempts
@@ -270,8 +271,12 @@ class Running:
         await telling.end({"type": "turn.retry", "error": type(error).__name__})
         if isinstance(turn.replay, Replay):
             await to_the_end(turn.replay.attempt_failed())
-        await turn.release(error, counted=True)
+        await turn.release(error, counted=True, pause=self._pause(turn))
         return False
+
+    def _pause(self, turn: MessageTurn) -> float:
+        """Seconds until the next attempt, if this one failed."""
+        return self.policy.pause(turn.failures + 1)
 
     async def _give_up(self, turn: MessageTurn, telling: Telling, error: BaseException) -> bool:
         attempts = turn.failures + (0 if isinstance(error, AttemptsDied) else 1)

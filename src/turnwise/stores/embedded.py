@@ -169,9 +169,11 @@ class EmbeddedStore(ABC):
         await self._run(session_id, lambda v: v.abort(turn_id, token))
 
     async def release(
-        self, session_id: str, turn_id: str, token: str, *, counted: bool = False
+        self, session_id: str, turn_id: str, token: str, *, counted: bool = False, delay: int = 0
     ) -> None:
-        await self._run(session_id, lambda v: v.release(turn_id, token, counted=counted))
+        await self._run(
+            session_id, lambda v: v.release(turn_id, token, counted=counted, delay=delay)
+        )
 
     async def append(
         self, session_id: str, op_id: str, items: Sequence[bytes]

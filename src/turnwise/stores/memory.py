@@ -58,7 +58,7 @@ class MemoryState:
     def is_ready(self, now: int) -> bool:
         """Whether a message waits and no worker, nor an approval, is in its way."""
         turn = self.header.turn if self.header else None
-        free = turn is None or (turn.parked == 0 and turn.deadline <= now)
+        free = turn is None or (turn.parked == 0 and turn.kept_until <= now)
         return free and any(entry.kind == "message" for entry in self.queue)
 
 

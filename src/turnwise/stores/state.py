@@ -16,7 +16,7 @@ class Turn(msgspec.Struct):
 
     `stop` is how it was asked to stop, `note` what the first said who asked; `released` of its
     attempts ended in good order. `parked` is the length of its journal up to its last state; 0 if
-    it was never parked.
+    it was never parked. `delay` is how many ms after its deadline no other attempt begins before.
     """
 
     id: str
@@ -31,6 +31,12 @@ class Turn(msgspec.Struct):
     released: int = 0
     parked: int = 0
     note: str = ""
+    delay: int = 0
+
+    @property
+    def kept_until(self) -> int:
+        """When a turn from the queue may be taken over."""
+        return self.deadline + self.delay
 
 
 class Entry(msgspec.Struct):

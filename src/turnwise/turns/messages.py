@@ -35,18 +35,20 @@ class MessageTurn(Turn):
         self.failures = grant.attempt - 1 - grant.released
         self.begun = TurnBegun.of(session_id, grant)
 
-    async def release(self, reason: BaseException | None, *, counted: bool) -> None:
+    async def release(
+        self, reason: BaseException | None, *, counted: bool, pause: float = 0.0
+    ) -> None:
         """Give it back with its journal, for another attempt. Never raises for the store.
 
-        `counted`: this attempt failed. Otherwise it ended in good order. One that was asked to stop
-        ends as it was asked to.
+        `counted`: this attempt failed. Otherwise it ended in good order. The next one begins, on
+        whichever worker, after `pause` seconds. One that was asked to stop ends as it was asked to.
         """
         if self._manner is not None:
             await self.roll_back(reason)
         if self.ended:
             return
         self._end()
-        await to_the_end(self._release(counted))
+        await to_the_end(self._release(counted, pause))
         if self.lost is None:
             name = type(reason).__name__ if reason is not None else ""
             self._tell(TurnRolledBack(*self._names, name, self._seconds))
@@ -71,12 +73,11 @@ class MessageTurn(Turn):
         self._tell(TurnLost(*self._names, type(error).__name__, self._seconds))
         return error
 
-    async def _release(self, counted: bool) -> None:
+    async def _release(self, counted: bool, pause: float) -> None:
         await self._lease.stopped()
+        names, delay = (self.session_id, self.turn_id, self._token), math.ceil(pause * 1000)
         with suppress(StoreError):  # it then goes to another worker when its lease has run out
-            await self._worker.store.release(
-                self.session_id, self.turn_id, self._token, counted=counted
-            )
+            await self._worker.store.release(*names, counted=counted, delay=delay)
 
 
 async def next_turn(worker: Equipment, session_id: str) -> MessageTurn | Busy | Waiting | Idle:

@@ -27,7 +27,7 @@ class After:
         self._refused: dict[str, float] = {}
 
     async def too_soon(self, session_id: str, wakeups: list[Wakeup]) -> bool:
-        """Whether its last failure is too recent; it is put off then."""
+        """Whether it could not be served a moment ago; it is put off then."""
         due = self._not_before.get(session_id)
         if due is None:
             return False
@@ -47,8 +47,6 @@ class After:
             self._busy[session_id] = min(_BUSY[1], 2 * busy)
             await self._later(wakeups, min(busy, visit.pause + _BUSY[0]))
         elif visit.state == "failed":
-            now = asyncio.get_running_loop().time()
-            self._not_before[session_id] = now + visit.pause
             await self._later(wakeups, visit.pause)
         elif visit.state == "idle":
             await self._found_idle(session_id, wakeups)

@@ -162,9 +162,9 @@ class RedisStore:
         await self._verb("abort", session_id, turn_id, token)
 
     async def release(
-        self, session_id: str, turn_id: str, token: str, *, counted: bool = False
+        self, session_id: str, turn_id: str, token: str, *, counted: bool = False, delay: int = 0
     ) -> None:
-        await self._verb("release", session_id, turn_id, token, int(counted))
+        await self._verb("release", session_id, turn_id, token, int(counted), delay)
 
     async def append(
         self, session_id: str, op_id: str, items: Sequence[bytes]

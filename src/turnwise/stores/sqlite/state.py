@@ -144,7 +144,7 @@ class SQLiteState:
         if turn is None:
             return self._now
         waits = turn.state == "waiting" or turn.parked > 0  # it does so again if its worker dies
-        return _NEVER if waits else turn.deadline
+        return _NEVER if waits else turn.kept_until
 
     def _save_queue(self) -> bool:
         """Whether entries came, changed or left. New ones are always last, so places only grow."""

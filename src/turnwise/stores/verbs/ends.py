@@ -52,7 +52,7 @@ class EndVerbs:
             hand_over(s)
         self._forgo(turn_id, token)
 
-    def release(self, turn_id: str, token: str, *, counted: bool) -> None:
+    def release(self, turn_id: str, token: str, *, counted: bool, delay: int) -> None:
         s = self._s
         if not s.exists:
             return
@@ -64,10 +64,13 @@ class EndVerbs:
             turn.token, turn.deadline = s.mint, s.now
             if not counted:
                 excuse(s, turn)
-            if turn.background:
-                s.wake.append(("", READY))
             if turn.parked or not turn.background:
                 tell_line(s)
+            elif delay > 0:
+                turn.delay = delay
+                s.outlive(delay)
+            else:
+                s.wake.append(("", READY))
         self._forgo(turn_id, token)
 
     def _forgo(self, turn_id: str, token: str) -> None:

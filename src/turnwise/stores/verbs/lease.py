@@ -23,6 +23,11 @@ def remaining(s: Session, turn: Turn) -> int:
     return turn.deadline - s.now
 
 
+def kept_for(s: Session, turn: Turn) -> int:
+    """How long the queue's turn is not taken over: its lease, and the pause after a failure."""
+    return remaining(s, turn) + turn.delay
+
+
 def held(s: Session, turn_id: str, token: str) -> Turn | None:
     """The open turn if it runs, is this one and this token's."""
     turn = s.header.turn
@@ -89,7 +94,7 @@ def blocked(s: Session) -> Busy | Waiting | None:
         return Waiting(turn.id)
     left = remaining(s, turn)
     if left > 0 or turn.background:
-        return Busy(turn.worker, turn.id, max(0, left))
+        return Busy(turn.worker, turn.id, max(0, kept_for(s, turn)))
     half_done = bool(s.state.journal())
     if half_done and left + turn.lease > 0:
         return Busy(turn.worker, turn.id, left + turn.lease)

@@ -6,7 +6,7 @@ from turnwise.contracts import LATE_MS
 from turnwise.stores.state import Entry, Turn
 from turnwise.stores.verbs.description import running
 from turnwise.stores.verbs.history import duplicate, find, record_at, stale
-from turnwise.stores.verbs.lease import blocked, granted, open_turn, remaining, waits
+from turnwise.stores.verbs.lease import blocked, granted, kept_for, open_turn, remaining, waits
 from turnwise.stores.verbs.queue import called_off, claim_left, head, queued
 from turnwise.stores.verbs.session import READY, Session
 from turnwise.types import (
@@ -59,7 +59,7 @@ class MessageVerbs:
         assert message is not None
         if turn.token == token:
             return granted(s, base, message.message)
-        if (left := remaining(s, turn)) > 0:
+        if (left := kept_for(s, turn)) > 0:
             return Busy(turn.worker, turn.id, left)
         return self._open_message(message, token, lease, base, worker, turn.attempt + 1)
 

@@ -22,6 +22,7 @@ from turnwise.testing.conformance.lease import LeaseConformance
 from turnwise.testing.conformance.operators import OperatorsConformance
 from turnwise.testing.conformance.queue import QueueConformance
 from turnwise.testing.conformance.reasons import ReasonsConformance
+from turnwise.testing.conformance.retries import RetriesConformance
 from turnwise.testing.conformance.wakes import WakesConformance
 
 __all__ = ["Lab", "StoreConformance"]
@@ -36,6 +37,7 @@ class StoreConformance(
     ReasonsConformance,
     WakesConformance,
     BackgroundConformance,
+    RetriesConformance,
     EventsConformance,
     ExpiryConformance,
     OperatorsConformance,

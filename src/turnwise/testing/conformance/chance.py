@@ -198,7 +198,8 @@ class Run:
         return "abort", self._turn()
 
     def _release(self) -> Call:
-        return "release", {**self._turn(), "counted": self.rng.random() < 0.5}
+        delay = LONG if self.rng.random() < 0.1 else 0
+        return "release", {**self._turn(), "counted": self.rng.random() < 0.5, "delay": delay}
 
     def _bury(self) -> Call:
         return "bury", {**self._turn(), "letter": b"letter"}

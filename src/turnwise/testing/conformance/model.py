@@ -237,7 +237,7 @@ class Model:
                 self._blocked(answer)
         elif turn is not None and turn.background:
             if turn.token != token:
-                assert turn.mortal
+                assert (turn.mortal, turn.put_off) == (True, False)
                 self._forget(turn.token)
                 turn.token, turn.attempt, turn.mortal = token, turn.attempt + 1, mortal
             assert (answer.attempt, answer.journal) == (turn.attempt, turn.journal)
@@ -294,7 +294,9 @@ class Model:
             self._forget(token)
         self._leave(token)
 
-    def _release(self, answer: None, turn_id: str, token: str, counted: bool) -> None:
+    def _release(
+        self, answer: None, turn_id: str, token: str, counted: bool, delay: int = 0
+    ) -> None:
         turn = self._held(turn_id, token)
         self._abort(None, "", token)
         if turn is not None and not (turn.background or turn.resumed or turn.journal):
@@ -302,6 +304,7 @@ class Model:
         elif turn is not None:
             turn.token, turn.mortal = NOBODY, True
             turn.released += not counted
+            turn.put_off = delay > 0 and turn.background and not turn.resumed
 
     def _bury(self, answer: object, turn_id: str, token: str, letter: bytes) -> None:
         held, commit_id = self._held(turn_id, token), f"dead-{token}"

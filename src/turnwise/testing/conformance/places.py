@@ -12,12 +12,16 @@ NOBODY = ""
 
 @dataclass(slots=True)
 class Open:
-    """The open turn. `mortal`: its lease may have run out. `state`: what it was parked with."""
+    """The open turn. `mortal`: its lease may have run out. `state`: what it was parked with.
+
+    `put_off`: its attempt failed, and the time has not come for another.
+    """
 
     turn_id: str
     token: str
     attempt: int
     mortal: bool
+    put_off: bool = False
     background: bool = False
     parked: bool = False
     released: int = 0

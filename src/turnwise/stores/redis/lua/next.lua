@@ -14,7 +14,7 @@ if t and t.b and not waits(t) then
   local index, entry = find_queued(h, t.id)
   local _, content, released = parse_message(entry)
   if t.k == token then return granted(h, position, commit_id, content) end
-  if remaining(t) > 0 then return busy(t, remaining(t)) end
+  if kept_for(t) > 0 then return busy(t, kept_for(t)) end
   redis.call('LSET', KEY, index + 1, message(t.a + 1, content, released))
   open(h, t.id, token, worker, lease, t.a + 1, true, released)
   close(h)

@@ -15,6 +15,9 @@ local function remaining(t)
   return t.d - NOW
 end
 
+-- How long the queue's turn is not taken over: for its lease, and the pause after a failed attempt.
+local function kept_for(t) return remaining(t) + (t.l or 0) end
+
 -- Whether it waits for an approval, or does so again: who took it up died.
 local function waits(t) return t.s == 'waiting' or t.y and remaining(t) <= 0 end
 
@@ -66,7 +69,7 @@ local function blocked(h)
   if not t then return nil end
   if waits(t) then return { 'waiting', t.id } end
   local left = remaining(t)
-  if left > 0 or t.b then return busy(t, left) end
+  if left > 0 or t.b then return busy(t, kept_for(t)) end
   local half_done = journal_length(h) > 0
   if half_done and left + t.p > 0 then return busy(t, left + t.p) end
   drop_turn(h)

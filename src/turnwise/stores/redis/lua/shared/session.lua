@@ -28,7 +28,8 @@ local function create()
     m = 0, l = 0, y = NOW,      -- day marks: a turn_id is searched from m on; l was the end at y
     -- t: the open turn {id, k token, w worker, a attempt, d deadline, p lease, s state,
     --    b from the queue, x asked to stop (1 drop, 2 keep), n note of who asked first, r attempts that ended in good order,
-    --    y length of its journal up to its last state, once it was parked}
+    --    y length of its journal up to its last state, once it was parked,
+    --    l ms after its deadline before which no other attempt begins}
     -- x: the expiry we set on a session without a commit; h: when the queue's head loses its place
   }
 end

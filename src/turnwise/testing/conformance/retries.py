@@ -1,0 +1,129 @@
+"""A message whose attempt failed: no worker begins another before its pause is over."""
+
+from __future__ import annotations
+
+import pytest
+
+from turnwise.contracts import Bounds, Store
+from turnwise.testing.conformance.background import names, sent
+from turnwise.testing.conformance.lab import (
+    LONG,
+    Held,
+    Lab,
+    Suite,
+    asked,
+    begun,
+    expect,
+    items,
+    mint,
+    outcome,
+    taken,
+)
+from turnwise.types import Busy, Grant, Idle, Info, Queued, Running, Waiting
+
+
+async def failed(store: Store, delay: int, lease: int = LONG) -> Held:
+    """The turn "t" of the session "s", given back by the worker on which it failed."""
+    await store.submit("s", "t", b"one")
+    turn = await taken(store, "s", lease)
+    await store.journal(*turn.ids, 0, items("done"))
+    await store.release(*turn.ids, counted=True, delay=delay)
+    return turn
+
+
+class RetriesConformance(Suite):
+    async def test_nobody_tries_again_at_once_what_failed(self, store: Store) -> None:
+        turn = await failed(store, LONG)
+        await store.release(*turn.ids, counted=True)
+        for _ in range(2):
+            busy = expect(Busy, await store.next("s", mint(), LONG, worker="other"))
+            assert (busy.worker, busy.turn_id) == ("worker", "t")
+            assert 0 < busy.remaining <= LONG
+        assert expect(Running, await store.status("s", "t")).remaining <= 0
+
+    async def test_the_next_attempt_begins_when_the_pause_is_over(self, lab: Lab) -> None:
+        store, token = lab.store(), mint()
+        began = await lab.now()
+        await failed(store, lab.lease)
+        grants = list[Grant]()
+
+        async def granted() -> bool:
+            answer = await store.next("s", token, LONG, worker="other")
+            grants.extend([answer] if isinstance(answer, Grant) else [])
+            return bool(grants)
+
+        await lab.until(granted)
+        assert await lab.now() >= began + lab.lease
+        (grant,) = grants
+        assert (grant.attempt, grant.released, grant.journal) == (2, 0, items("done"))
+        await store.release("s", "t", token, counted=True)
+        assert (await taken(store, "s")).grant.attempt == 3
+
+    async def test_everybody_else_waits_too(self, store: Store) -> None:
+        await failed(store, LONG)
+        await store.submit("s", "behind", b"two")
+        answers = [
+            await asked(store, "s"),
+            await asked(store, "s", ticket=LONG),
+            await store.append("s", mint(), items(1)),
+        ]
+        for answer in answers:
+            assert isinstance(answer, Busy | Queued)
+            assert answer.turn_id == "t"
+            assert 0 < answer.remaining <= LONG
+
+    async def test_what_failed_is_dropped_without_its_pause(self, store: Store) -> None:
+        await failed(store, LONG)
+        await store.submit("s", "behind", b"two")
+        assert await outcome(store, "s", "t") == "dropped"
+        await (await taken(store, "s")).commit(*items(1))
+        assert await store.next("s", mint(), LONG, worker="w") == Idle()
+
+    async def test_a_turn_that_waits_again_has_no_pause(self, store: Store) -> None:
+        await store.submit("s", "t", b"one")
+        await store.park(*(await taken(store, "s")).ids, b"{state}")
+        turn = await begun(store, "s", "t", resume=True)
+        await store.release(*turn.ids, counted=True, delay=LONG)
+        assert await store.next("s", mint(), LONG, worker="w") == Waiting("t")
+        await begun(store, "s", "t", resume=True)
+
+    async def test_a_direct_turn_has_no_pause(self, store: Store) -> None:
+        turn = await begun(store, "s", "t")
+        await store.journal(*turn.ids, 0, items("done"))
+        await store.release(*turn.ids, counted=True, delay=LONG)
+        assert (await begun(store, "s", "t")).grant.journal == items("done")
+
+    async def test_a_session_does_not_expire_in_the_pause(self, lab: Lab) -> None:
+        store = lab.store(Bounds(ttl=lab.lease))
+        await failed(store, LONG, lab.lease)
+        ttl = expect(Info, await store.info("s")).ttl
+        assert ttl is not None
+        assert ttl > LONG
+
+    async def test_workers_are_told_again_when_the_pause_is_over(self, lab: Lab) -> None:
+        store, other = lab.store(), lab.store()
+        await sent(store, "s", "t")
+        wakeups = await store.ready.claim("w1", 5, 0)
+        assert names(wakeups) == ["s"]
+        await failed(store, lab.lease)
+        await store.ready.later("w1", wakeups, lab.lease / 1000)
+
+        async def taken_over() -> bool:
+            for wakeup in await other.ready.claim("w2", 5, 0):
+                answer = await other.next("s", mint(), LONG, worker="w2")
+                if isinstance(answer, Grant):
+                    return True
+                left = expect(Busy, answer).remaining
+                await other.ready.later("w2", [wakeup], left / 1000)
+            return False
+
+        await lab.until(taken_over)
+
+    async def test_a_clock_set_back_hardly_stretches_the_pause(self, lab: Lab) -> None:
+        if not lab.steps:
+            pytest.skip("the clock of this store cannot be set")
+        store = lab.store()
+        await failed(store, lab.lease)
+        lab.step(-3_600_000)
+        busy = expect(Busy, await store.next("s", mint(), LONG, worker="w"))
+        assert busy.remaining <= LONG + lab.lease
