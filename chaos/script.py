@@ -87,8 +87,9 @@ def output(call_id: str, call: int) -> str:
 
 
 def call_ids(op: str, step: int, tools: str) -> list[tuple[str, str]]:
-    """Tool and call id of each call of a step."""
-    return [(TOOLS[letter], f"{op}.{step}{n}") for n, letter in enumerate(tools)]
+    """Tool and call id of each call of a step. A doomed one has none."""
+    letters = "" if tools == DOOM else tools
+    return [(TOOLS[letter], f"{op}.{step}{n}") for n, letter in enumerate(letters)]
 
 
 def _reply(given: str | Items) -> list[Any]:

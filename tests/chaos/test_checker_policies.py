@@ -119,6 +119,12 @@ def test_a_tool_that_ran_though_it_was_refused() -> None:
     assert book.rules() == ["tool", "approval"]
 
 
+def test_a_message_that_fails_each_time_may_be_interrupted(book: Book) -> None:
+    _interrupt(book)
+    _left(book, plan=script.DOOM)
+    assert book.rules() == []
+
+
 def test_a_run_that_waited_and_is_lost() -> None:
     book = Book()
     book.call("1", 1, 2, kind="ask", value={"parked": 1})
