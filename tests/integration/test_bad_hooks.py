@@ -279,3 +279,4 @@ async def test_a_message_that_cannot_be_given_up_now(
         await session.drain("user-1", echo(fail), Policy(max_attempts=1))
     assert told.names == ["TurnSubmitted", "TurnBegun", "TurnLost"]
     assert lost(told.events[-1]) == ("user-1", "turn", "StoreUnavailable")
+    assert "turnwise-events" not in {task.get_name() for task in asyncio.all_tasks()}

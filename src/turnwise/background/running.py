@@ -174,6 +174,12 @@ class Running:
 
     async def _attempt(self, turn: MessageTurn, message: Message, telling: Telling) -> bool:
         try:
+            return await self._attempted(turn, message, telling)
+        finally:
+            await telling.stop()  # also where the store kept the turn from being ended
+
+    async def _attempted(self, turn: MessageTurn, message: Message, telling: Telling) -> bool:
+        try:
             if turn.failures >= self.policy.max_attempts:
                 return await self._give_up(turn, telling, _died(turn))
             await telling.tell({"type": "turn.begun", "attempt": turn.attempt})

@@ -77,13 +77,17 @@ class Telling:
 
     async def end(self, event: Told | None = None, *, last: bool = False) -> None:
         """Tell everything that is left, and `event` behind it. `last`: nothing will follow."""
-        if self._flushing is not None:
-            self._flushing.cancel()
-            await asyncio.wait({self._flushing})
+        await self.stop()
         if event is not None:
             self._pending.append(self._worker.codec.encode(event))
         if self._pending or last:
             await self._send(last=last)
+
+    async def stop(self) -> None:
+        """Tell nothing any more; what is left then stays untold, unless this is ended."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+            await asyncio.wait({self._flushing})
 
     async def _soon(self) -> None:
         await asyncio.sleep(_PAUSE)
