@@ -68,6 +68,10 @@ def last_op(items: Items) -> str:
     return (op_of(items[-1]) if items else None) or NOBODY
 
 
+def is_question(text: str) -> bool:
+    return _ASKED.match(text) is not None
+
+
 def parse_question(text: str) -> tuple[str, list[str]]:
     """The operation, and the steps of its plan."""
     found = _ASKED.match(text)

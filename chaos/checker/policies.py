@@ -49,6 +49,8 @@ def _problem(findings: Findings, session: str, op: str, entry: Entry) -> str:
 
 def _pairs(op: str, items: list[dict[str, Any]]) -> str:
     """Each step begins with all its calls, and each call has its output, in the plan's order."""
+    if not script.is_question(script.text_of(items[0])):
+        return f"begins with {items[0]}"
     asked, plan = script.parse_question(script.text_of(items[0]))
     expected = [
         (kind, name)

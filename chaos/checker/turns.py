@@ -105,6 +105,8 @@ def _problem(call: Call, entry: Entry) -> str:
     if len(entry.items) < 2:
         return "it has no answer"
     first, *middle, last = entry.items
+    if not script.is_question(script.text_of(first)):
+        return f"it begins with {first}"
     op, plan = script.parse_question(script.text_of(first))
     told = script.parse_answer(script.text_of(last))
     if told is None or told[0] != op:
