@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ async def test_it_is_a_failed_attempt(error: BaseException, place: str) -> None:
     assert raising.count == QUICK.max_attempts
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("place", ["model", "tool"])
 async def test_a_message_that_exits_its_workers_is_given_up(tmp_path: Path, place: str) -> None:
     """Each exit ends an event loop with all that runs in it, as the end of a process does."""
@@ -80,6 +82,7 @@ async def test_a_message_that_exits_its_workers_is_given_up(tmp_path: Path, plac
         with pytest.raises(DeadLettered):
             await receipt.result(30)
     assert raising.count == QUICK.max_attempts
+    gc.collect()  # here, what the loops left that were ended so
 
 
 async def test_the_errors_of_turns_that_others_end_are_remembered_for_some_time_only(
