@@ -117,7 +117,7 @@ class Valkey(Single):
 
 
 class ValkeyWithClock(Single):
-    """Its clock can be set, by a library that makes it half as fast."""
+    """Its clock can be set, by a library that stands between it and the system's calls."""
 
     name = "valkey-clock"
     share = 0.2
