@@ -75,6 +75,11 @@ class Findings:
         """When the sender of a message was first told that it is in the queue."""
         return _first_end(call for call in self.by_op[op] if "accepted" in call.value)
 
+    def stumbles(self, op: str) -> set[str]:
+        """The tools of the operation that raise, at their first call or at each."""
+        told = (call.params.get("stumbles") for call in self.by_op.get(op, ()))
+        return {tool for tool in told if tool}
+
     def was_ended(self, op: str, *, start: float, end: float, busy: str = "") -> bool:
         """Whether somebody may have ended a turn of the operation then: a canceller, a pushy turn.
 

@@ -57,8 +57,7 @@ def _ends(findings: Findings, op: str, ends: list[Entry]) -> str:
 
 def _fell_for_good(findings: Findings, line: Execution) -> bool:
     """Whether this is a tool that raised, and may not be run again."""
-    stumbles = {call.params.get("stumbles") for call in findings.by_op.get(line.op, ())}
-    return line.tool in stumbles - {script.TOOLS["r"]}
+    return line.tool in findings.stumbles(line.op) - {script.TOOLS["r"]}
 
 
 def _dead(ends: list[Entry], attempts: int | None, *, is_final: bool) -> str:

@@ -24,8 +24,9 @@ def check(findings: Findings) -> None:
             op = entry_op(entry)
             if entry.kind != "cancelled" or op is None or op not in findings.by_op:
                 continue
-            problem = _problem(findings, final.session, op, entry) or _lacks(
-                findings, (final.session, entry.turn_id), entry, ran[op]
+            spared = _spared(findings, op, entry.items)
+            problem = _problem(findings, final.session, op, entry, spared) or _lacks(
+                findings, (final.session, entry.turn_id), entry, ran[op] - spared
             )
             if not problem:
                 continue
@@ -35,7 +36,16 @@ def check(findings: Findings) -> None:
                 findings.violate("interrupted", final.session, f"{op} {problem}", op)
 
 
-def _problem(findings: Findings, session: str, op: str, entry: Entry) -> str:
+def _spared(findings: Findings, op: str, items: list[dict[str, Any]]) -> set[str]:
+    """Calls of steps in which a tool raised: of such a step the SDK keeps what had ended."""
+    stumbles, text = findings.stumbles(op), script.text_of(items[0])
+    if not script.is_question(text):
+        return set()
+    steps = [script.call_ids(op, *step) for step in enumerate(script.parse_question(text)[1])]
+    return {name for step in steps for _, name in step if stumbles & {tool for tool, _ in step}}
+
+
+def _problem(findings: Findings, session: str, op: str, entry: Entry, spared: set[str]) -> str:
     """What is wrong with what is left of a turn that was interrupted."""
     if findings.acknowledged(op) is not None:
         return "was acknowledged, and stands as interrupted"
@@ -44,22 +54,23 @@ def _problem(findings: Findings, session: str, op: str, entry: Entry) -> str:
     start, end = findings.life(op)
     if not findings.was_ended(op, start=start, end=end, busy="interrupt"):
         return "left something in the history, and nobody wanted that kept"
-    return _pairs(op, entry.items)
+    return _pairs(op, entry.items, spared)
 
 
-def _pairs(op: str, items: list[dict[str, Any]]) -> str:
+def _pairs(op: str, items: list[dict[str, Any]], spared: set[str]) -> str:
     """Each step begins with all its calls, and each call has its output, in the plan's order."""
     if not script.is_question(script.text_of(items[0])):
         return f"begins with {items[0]}"
     asked, plan = script.parse_question(script.text_of(items[0]))
+    middle = [item for item in items[1:] if item.get("type") in (_CALL, _OUTPUT)]
+    there = [(str(item["type"]), str(item["call_id"])) for item in middle]
     expected = [
         (kind, name)
         for step, letters in enumerate(plan)
         for kind in (_CALL, _OUTPUT)
         for _, name in script.call_ids(op, step, letters)
+        if name not in spared or (kind, name) in there
     ]
-    middle = [item for item in items[1:] if item.get("type") in (_CALL, _OUTPUT)]
-    there = [(str(item["type"]), str(item["call_id"])) for item in middle]
     calls = [name for kind, name in there if kind == _CALL]
     outputs = [name for kind, name in there if kind == _OUTPUT]
     # An output that was given by whoever interrupted comes behind those of tools that had ended.

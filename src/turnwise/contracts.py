@@ -35,7 +35,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from turnwise.types import (
@@ -63,44 +62,12 @@ from turnwise.types import (
     Wakeup,
 )
 
-READ = 256
-"""The most elements that one answer of `begin`, `next` or a duplicate carries."""
-RECENT = 64
-"""How many elements a *fresh* begin looks through for an earlier effect of the same call."""
-CLAIM_MS = 250
-"""How long the session stays free for the caller whose turn it is, before it is passed over."""
-LATE_MS = 10_000
-"""How old the announcement of a message may be when the message arrives."""
-SETTLE_MS = 30_000
-"""How old the announcement of a message is when the message will surely come no more."""
-SWEEP_MS = 600_000
-"""How often the messages of a fleet are looked for without having been announced."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What a store is told once. Times are milliseconds.
-
-    `ttl` is how long a session lives after its last change (None: for ever), `retention` how long
-    a turn_id is known after its commit, `claim` how long a worker has a wake-up that it does not
-    hold (about a lease: a dead worker's messages wait for it), `events_ttl` how long a turn's
-    events are kept, at most `max_events`. `max_bytes` bounds one session's stored history,
-    `max_queue` its waiting messages and callers.
-    """
-
-    ttl: int | None = None
-    retention: int = 24 * 60 * 60 * 1000
-    max_bytes: int = 256 * 1024 * 1024
-    max_queue: int = 1000
-    claim: int = 15_000
-    events_ttl: int = 60 * 60 * 1000
-    max_events: int = 10_000
-
 
 class Wake(Protocol):
     """Tells a waiting caller to ask again: a hint, which can come late, twice or never.
 
-    It may be its turn; or the turn before it was left open (parked, say): all in line are told.
+    It may be its turn; or the turn before it was left open (parked, say): all in line are told; or
+    the turn has ended that it sent again.
     """
 
     async def wait(self, timeout: float) -> None:
@@ -153,6 +120,7 @@ class Store(Protocol):
     ) -> Grant | Busy | Waiting | Idle | Stale:
         """Open the oldest queued message as a turn, or take that turn over from a dead worker.
 
+        *Idle* if the queue is empty, whoever holds the session, unless it waits for an approval.
         The attempt is counted before the turn runs: a worker that finds too many (`attempt` less
         `released`) can `bury` the message.
         """
@@ -304,7 +272,8 @@ class Store(Protocol):
     async def delete(self, session_id: str) -> bool:
         """Remove the session with everything in it; False if there was none.
 
-        A resend spares a session that was made anew meanwhile.
+        Its worker and who stands in line are woken. A resend spares a session that was made anew
+        meanwhile.
         """
 
     async def touch(self, session_id: str, ttl: int | None) -> bool:

@@ -56,6 +56,21 @@ def test_a_step_of_which_a_part_is_kept(book: Book) -> None:
     assert book.rules() == ["interrupted"]
 
 
+def test_a_step_in_which_a_tool_raised(book: Book) -> None:
+    """What is kept of it, the SDK decides; an output is still nobody's invention."""
+    _interrupt(book)
+    book.history.calls[0].params["stumbles"] = "look_up"
+    book.executed(book.history.calls[0], "1.01", tool="look_up")
+    _left(book, _CALL, _OUTPUT | {"output": "1.00 done for call 7"}, plan="nr/n")
+    assert book.rules() == []
+    book.stored.clear()
+    _left(book, plan="nr/n")
+    assert book.rules() == []
+    book.stored.clear()
+    _left(book, _CALL, _OUTPUT | {"output": "1.00"}, plan="nr")
+    assert book.rules() == ["interrupted"]
+
+
 def test_a_tool_that_ran_and_is_not_kept(book: Book) -> None:
     _interrupt(book)
     _left(book)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from turnwise.contracts import SETTLE_MS
+from turnwise.bounds import SETTLE_MS
 from turnwise.testing.conformance.lab import item
 from turnwise.testing.conformance.model import Call
 from turnwise.types import (

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from redis.asyncio import Redis, RedisCluster
 
-from turnwise.contracts import Bounds, Store
+from turnwise.bounds import Bounds
+from turnwise.contracts import Store
 from turnwise.stores.embedded import EmbeddedStore
 from turnwise.stores.memory import MemoryStore
 from turnwise.stores.redis import RedisStore

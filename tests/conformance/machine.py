@@ -18,8 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from tests.conformance import clients
 from tests.conformance.clients import Operation, Task
+from turnwise.bounds import LATE_MS, SETTLE_MS, Bounds
 from turnwise.codec.elements import MARKER, is_item, parse_record
-from turnwise.contracts import LATE_MS, SETTLE_MS, Bounds, Store
+from turnwise.contracts import Store
 from turnwise.testing.conformance.lab import Lab, expect
 from turnwise.testing.conformance.model import Call, Model
 from turnwise.testing.conformance.places import Waiting

@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.conformance.labs import PREFIX, RedisLab
-from turnwise.contracts import SWEEP_MS, Bounds
+from turnwise.bounds import SWEEP_MS, Bounds
 from turnwise.stores.redis import RedisStore, standalone_client
 from turnwise.stores.redis import ready as ready_module
 from turnwise.stores.redis.keys import Keys

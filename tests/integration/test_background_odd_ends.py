@@ -16,6 +16,9 @@ from turnwise import MemorySession, SQLiteSession, repeatable
 from turnwise.background import Policy
 from turnwise.errors import DeadLettered, StoreUnavailable
 
+SHORT = 1.0
+"""A lease (s): an exit holds the session for one."""
+
 
 class Odd(BaseException):
     """No Exception."""
@@ -66,7 +69,7 @@ async def test_a_message_that_exits_its_workers_is_given_up(tmp_path: Path, plac
         """Whether it ended by itself."""
 
         async def work() -> None:
-            async with SQLiteSession(tmp_path / "s.db") as session:
+            async with SQLiteSession(tmp_path / "s.db", lease=SHORT) as session:
                 await session.drain("s", {"bad": raising.agent(place)}, QUICK)
 
         try:

@@ -130,6 +130,19 @@ async def test_a_heartbeat_finds_it_deleted(hasty: AnySession, another: AnySessi
         await assert_free(hasty, "user-1")
 
 
+async def test_its_worker_is_told_of_the_deletion(
+    server: ValkeyServer, tmp_path: Path, kind: str, another: AnySession
+) -> None:
+    """Long before its lease is to be renewed."""
+    async with session_on(kind, tmp_path, server, lease=20 * LONG) as session:
+        await session.bind("user-1").add_items([message("zero")])
+        keeper = session if isinstance(session, MemorySession) else another
+        with pytest.raises(SessionGone):
+            async with asyncio.timeout(LONG), session.turn("user-1"):
+                assert await asyncio.create_task(keeper.delete("user-1"))
+                await asyncio.Event().wait()
+
+
 async def test_a_block_that_catches_the_interruption(
     hasty: AnySession, another: AnySession
 ) -> None:

@@ -15,6 +15,7 @@ from tests.integration.bad_days import LONG
 from tests.integration.cancel_lab import WAYS, Held, run, stopped
 from tests.scripted import agent, calls, outline, says
 from turnwise import MemorySession, Runner
+from turnwise.durable.replay import Replay
 from turnwise.session import Session
 from turnwise.testing.servers.waiting import until
 from turnwise.turns.stopped import INTERRUPTED
@@ -162,6 +163,24 @@ async def told_run(session: Session, desk: Agent[Any], told: Told, *, streamed: 
         return
     async for _ in Runner.run_streamed(desk, "Hi", **options).stream_events():
         pass
+
+
+async def test_an_error_that_ends_the_run_is_no_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    @function_tool(failure_error_function=None)
+    async def falls() -> str:
+        raise ValueError("not for the model")
+
+    session, desk, write = MemorySession(), Desk(falls), Replay.write
+
+    async def held(replay: Replay, entry: Any) -> None:
+        if "error" in entry:
+            desk.told.tools.add("falls")
+            await asyncio.Event().wait()
+        await write(replay, entry)
+
+    monkeypatch.setattr(Replay, "write", held)
+    work = told_run(session, desk.agent, desk.told, streamed=False)
+    assert await desk.interrupted(session, work, "falls") == [f"output falls: {INTERRUPTED}"]
 
 
 async def test_what_a_guardrail_made_of_an_output_is_kept() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from turnwise.contracts import Bounds
+from turnwise.bounds import Bounds
 from turnwise.stores.sqlite import SQLiteStore
 from turnwise.stores.sqlite.database import SCHEMA
 from turnwise.stores.sqlite.store import SWEEP_MS

@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 
 from tests.integration import sqlite_processes
+from turnwise.bounds import Bounds
 from turnwise.codec.elements import is_item
-from turnwise.contracts import Bounds
 from turnwise.stores.sqlite import SQLiteStore
 from turnwise.stores.sqlite.database import transaction
 from turnwise.stores.sqlite.queries import queries

@@ -13,7 +13,15 @@ from turnwise.background import letters
 from turnwise.durable import Retelling
 from turnwise.errors import AlreadyCommitted, BusyTimeout, DeadLettered, SessionGone, TurnwiseError
 from turnwise.pairs import paired
-from turnwise.turns import Ending, Worker, finished_error, reason_in, session_waiting
+from turnwise.turns import (
+    LOOK,
+    Ending,
+    Pauses,
+    Worker,
+    finished_error,
+    reason_in,
+    session_waiting,
+)
 from turnwise.types import Absent, Duplicate, Queued, Waiting
 from turnwise.types import Running as Open
 
@@ -21,8 +29,6 @@ State = Literal[
     "queued", "running", "waiting", "stopped", "committed", "cancelled", "dead", "unknown"
 ]
 RESET = "turn.reset"
-_LOOK = 1.0
-_PAUSE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,19 +155,21 @@ class Receipt:
         follows.
         """
         log, codec = self.worker.store.events, self.worker.codec
-        place, is_over, pause, state = after or None, False, _PAUSE, ""
+        place, is_over, pauses, state = after or None, False, Pauses(), ""
         while not is_over:
-            told = await log.read(self.session_id, self.turn_id, place, _LOOK)
+            told = await log.read(self.session_id, self.turn_id, place, LOOK)
             if told.reset:
-                place, pause = None, _PAUSE
+                place = None
+                pauses.start_anew()
                 yield "", {"type": RESET}
             for event in told.events:
                 place, content = event.id, codec.decode(event.content)
                 state = content.get("state", "")
                 yield event.id, content
             if told.ended:
-                is_over = await self._is_last(state, in_doubt=pause < _LOOK)
-                pause = pause if is_over else await self._paused(pause)
+                is_over = await self._is_last(state, in_doubt=not pauses.are_long)
+                if not is_over:  # its message is tried again, and nobody tells when
+                    await pauses.pause()
             elif not told.events and not told.reset:
                 is_over = await self._is_over()
 
@@ -184,15 +192,6 @@ class Receipt:
         if status.state == "unknown":
             raise self._unknown()
         return False
-
-    @staticmethod
-    async def _paused(pause: float) -> float:
-        """Wait for the events of a message that is tried again, of which nobody tells when.
-
-        How long to wait the next time.
-        """
-        await asyncio.sleep(pause)
-        return min(_LOOK, 2 * pause)
 
     async def _finished(self, *, parked: bool) -> Duplicate:
         """Wait for the turn's record. If it is `parked`, it raises SessionWaiting, or waits on."""

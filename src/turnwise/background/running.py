@@ -35,7 +35,7 @@ from turnwise.errors import (
     TurnCancelled,
     UsageError,
 )
-from turnwise.turns import MessageTurn, Parking, Turn, Worker, end, next_turn, to_the_end
+from turnwise.turns import MessageTurn, Parking, Pauses, Turn, Worker, end, next_turn, to_the_end
 from turnwise.types import Busy, Idle, Waiting
 
 Agents = Mapping[str, Agent[Any]] | Iterable[Agent[Any]] | Agent[Any]
@@ -54,7 +54,6 @@ HOPELESS: tuple[type[BaseException], ...] = (
 So it is after the error of a tool that may not run again.
 """
 
-_LOOK = 0.02
 _REMEMBERED = 1000
 _STOPPED = {"k": "park", "v": 1, "asks": [], "kept": 0, "items": [], "began": ["", ""], "state": {}}
 """What a session that was stopped at a dead message waits for: nobody's approval."""
@@ -148,14 +147,14 @@ class Running:
 
     async def drain(self, session_id: str) -> int:
         """Run messages until none waits, or the session waits for an approval: how many."""
-        count, look = 0, _LOOK
+        count, pauses = 0, Pauses()
         while (visit := await self.visit(session_id)).state not in ("idle", "waiting"):
             count += len(visit.finished)
-            look = min(1.0, 2 * look) if visit.state == "busy" else _LOOK
-            if visit.state != "more":
-                await asyncio.sleep(
-                    min(look, visit.pause) if visit.state == "busy" else visit.pause
-                )
+            if visit.state == "busy":
+                await pauses.pause(visit.pause)
+            else:
+                pauses.start_anew()
+                await asyncio.sleep(visit.pause)
         return count + len(visit.finished)
 
     async def _run(self, turn: MessageTurn) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TypedDict
 
-from turnwise.contracts import Bounds
+from turnwise.bounds import Bounds
 from turnwise.errors import UsageError
 from turnwise.hooks import Hook
 from turnwise.session import ttl_ms

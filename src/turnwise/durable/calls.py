@@ -138,7 +138,7 @@ class _ToolCall:
         except TurnwiseError:
             raise
         except Exception as error:
-            self._ended(str(error), formatted=True)
+            self._raised(str(error))
             await self._end(**packed_error(error))
             raise
         self._ended(value)
@@ -151,6 +151,10 @@ class _ToolCall:
             self._tool, value, self._call, formatted or sdk.error_was_formatted(self._context)
         )
         self._run.replay.progress.ended(self._run.path, self.name, end)
+
+    def _raised(self, text: str) -> None:
+        if sdk.tells_errors(self._tool):
+            self._ended(text, formatted=True)
 
     async def made_by_agent(self, inner: Inner) -> Any:
         """An agent's steps are journaled themselves; its end saves the next worker from them."""
@@ -199,7 +203,7 @@ class _ToolCall:
         if ended.get("timeout"):
             return await self._timed_out()
         if "error" in ended:
-            self._ended(ended["error"][1], formatted=True)
+            self._raised(ended["error"][1])
             raise error_of(*ended["error"])
         if ended.get("formatted"):
             sdk.mark_error_formatted(self._context)

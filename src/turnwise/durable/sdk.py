@@ -12,12 +12,15 @@ from typing import Any, cast, get_args
 
 from agents import (
     Agent,
+    ApplyPatchTool,
+    CustomTool,
     FunctionTool,
     Handoff,
     RunConfig,
     RunItem,
     RunResultStreaming,
     RunState,
+    ShellTool,
     StreamEvent,
     Usage,
 )
@@ -100,6 +103,11 @@ def current_agent(state: RunState[Any]) -> Agent[Any] | None:
 def is_agent_tool(tool: object) -> bool:
     """Whether the tool is an agent, as `Agent.as_tool` makes it."""
     return isinstance(tool, FunctionTool) and tool._is_agent_tool
+
+
+def tells_errors(tool: object) -> bool:
+    """Whether the model is told what this tool raises. What another one raises ends the run."""
+    return isinstance(tool, ApplyPatchTool | CustomTool | ShellTool)
 
 
 def forget_waiting(call: Any, context: object) -> None:

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Literal, TypeVar
 
-from turnwise.contracts import Bounds, EventLog, Ready, Wake
+from turnwise.bounds import Bounds
+from turnwise.contracts import EventLog, Ready, Wake
 from turnwise.stores.letters import state
 from turnwise.stores.listeners import Callback, Listeners, woken
 from turnwise.stores.state import State

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from turnwise.contracts import Bounds
+from turnwise.bounds import Bounds
 from turnwise.stores.embedded import Clock, EmbeddedStore, system_clock
 from turnwise.stores.embedded_ready import EmbeddedReady
 from turnwise.stores.listeners import Listeners

@@ -3,7 +3,7 @@
 from turnwise.turns.begin import Busyness, check_busy, finished_error
 from turnwise.turns.block import OnError, block, check_on_error, end
 from turnwise.turns.cancel import GRACE, cancel, make_way
-from turnwise.turns.ending import Ending
+from turnwise.turns.ending import LOOK, Ending, Pauses
 from turnwise.turns.equipment import worker_name
 from turnwise.turns.expiry import NOT_APPROVED, is_over
 from turnwise.turns.ids import check_session_id, check_turn_id, mint
@@ -20,12 +20,14 @@ from turnwise.turns.worker import Worker
 
 __all__ = [
     "GRACE",
+    "LOOK",
     "NOT_APPROVED",
     "Busyness",
     "Ending",
     "MessageTurn",
     "OnError",
     "Parking",
+    "Pauses",
     "Settings",
     "Turn",
     "Worker",

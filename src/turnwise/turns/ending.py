@@ -12,6 +12,25 @@ LOOK = 1.0
 _SOON = 0.02
 
 
+class Pauses:
+    """Between looks at what nobody tells of: short ones at first, each twice as long, to `LOOK`."""
+
+    def __init__(self) -> None:
+        self._next = _SOON
+
+    @property
+    def are_long(self) -> bool:
+        """Whether it was waited for long enough to be sure."""
+        return self._next >= LOOK
+
+    def start_anew(self) -> None:
+        self._next = _SOON
+
+    async def pause(self, most: float = LOOK) -> None:
+        await asyncio.sleep(min(self._next, most))
+        self._next = min(2 * self._next, LOOK)
+
+
 class Ending:
     """What one who waits knows of the turn's events."""
 
@@ -19,7 +38,7 @@ class Ending:
         self._worker = worker
         self._names = session_id, turn_id
         self._place: str | None = None
-        self._pause = _SOON
+        self._pauses = Pauses()
 
     async def told(self, timeout: float = LOOK) -> None:
         """Return when the events have ended, or after `timeout` seconds."""
@@ -28,12 +47,11 @@ class Ending:
             told = await self._worker.store.events.read(*self._names, self._place, left)
             if told.events or told.reset:
                 self._place = told.events[-1].id if told.events else None
-                self._pause = _SOON
+                self._pauses.start_anew()
             ended = told.ended
         if ended:
             # It may have been told before, by a message that was dead and is tried again.
-            await asyncio.sleep(min(self._pause, max(0.0, until - self._worker.now())))
-            self._pause = min(2 * self._pause, LOOK)
+            await self._pauses.pause(max(0.0, until - self._worker.now()))
 
 
 async def answered(worker: Equipment, session_id: str, turn_id: str, timeout: float) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from turnwise.bounds import READ
 from turnwise.cache import Cache, Item, Past
 from turnwise.codec import Codec, DecodeError
 from turnwise.codec.elements import MARKER, RECORD, is_item
-from turnwise.contracts import READ, Store
+from turnwise.contracts import Store
 from turnwise.errors import UndecodableItem
 from turnwise.pairs import paired
 from turnwise.types import Absent, Duplicate, History

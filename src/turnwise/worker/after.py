@@ -6,7 +6,8 @@ import asyncio
 from collections import OrderedDict
 
 from turnwise.background import Visit
-from turnwise.contracts import SETTLE_MS, Store
+from turnwise.bounds import SETTLE_MS
+from turnwise.contracts import Store
 from turnwise.types import Duplicate, Wakeup
 
 _BUSY = (0.02, 1.0)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from turnwise.contracts import Bounds
+from turnwise.bounds import Bounds
 from turnwise.stores.places import PAGE, parse
 from turnwise.stores.redis.calls import Calls
 from turnwise.stores.redis.keys import Keys

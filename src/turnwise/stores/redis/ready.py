@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 from zlib import crc32
 
-from turnwise.contracts import SWEEP_MS, Bounds
+from turnwise.bounds import SWEEP_MS, Bounds
 from turnwise.errors import NewerFormat, NotASession, StoreRefused
 from turnwise.stores.redis.calls import Calls
 from turnwise.stores.redis.header import parse

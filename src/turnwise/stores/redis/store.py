@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from turnwise.contracts import READ, Bounds
+from turnwise.bounds import READ, Bounds
 from turnwise.stores.listeners import Callback
 from turnwise.stores.redis import answers
 from turnwise.stores.redis.calls import Calls

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
-from turnwise.contracts import Bounds, Wake
+from turnwise.bounds import Bounds
+from turnwise.contracts import Wake
 
 T = TypeVar("T")
 Wakes = list[tuple[str, str]]

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeVar
 
-from turnwise.contracts import Bounds
+from turnwise.bounds import Bounds
 from turnwise.errors import StoreRefused
 from turnwise.stores.embedded import Clock, EmbeddedStore, system_clock
 from turnwise.stores.listeners import Callback, EventWake

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from turnwise.contracts import READ
+from turnwise.bounds import READ
 from turnwise.stores.state import Turn
 from turnwise.stores.verbs.lease import waits
 from turnwise.stores.verbs.session import Session

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from turnwise.contracts import Bounds
+from turnwise.bounds import Bounds
 from turnwise.stores.state import State, Turn
 from turnwise.stores.verbs.history import (
     Cut,
@@ -17,7 +17,7 @@ from turnwise.stores.verbs.history import (
     write,
 )
 from turnwise.stores.verbs.lease import drop_turn, excuse, finish, held, leave, remaining, waits
-from turnwise.stores.verbs.queue import hand_over, queued, tell_line
+from turnwise.stores.verbs.queue import hand_over, queued, tell_line, tell_senders
 from turnwise.stores.verbs.session import READY, NewLetter, Session
 from turnwise.types import Cancelled, Done, Duplicate, Gone, RecordKind, Stale
 
@@ -148,5 +148,6 @@ class EndVerbs:
             s.state.queue.remove(message)
         s.expire()
         answer = done(s)
+        tell_senders(s, turn.id)
         hand_over(s)
         return answer

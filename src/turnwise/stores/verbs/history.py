@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from turnwise.bounds import READ
 from turnwise.codec.elements import is_item, marker, parse_record, record
-from turnwise.contracts import READ
 from turnwise.stores.verbs.session import Session
 from turnwise.types import Base, Done, Duplicate, History, Record, RecordKind, Stale
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from turnwise.contracts import READ
+from turnwise.bounds import READ
 from turnwise.stores.state import Header, Turn
 from turnwise.stores.verbs.history import history, tip, valid, write
 from turnwise.stores.verbs.queue import hand_over, queued, ticket_of

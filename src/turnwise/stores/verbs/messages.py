@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from turnwise.contracts import LATE_MS
+from turnwise.bounds import LATE_MS
 from turnwise.stores.state import Entry, Turn
 from turnwise.stores.verbs.description import running
 from turnwise.stores.verbs.history import duplicate, find, record_at, stale
@@ -41,6 +41,8 @@ class MessageVerbs:
             return stale(s)
         if turn is not None and turn.background and not waits(s, turn):
             return self._next_of(turn, token, lease, base, worker)
+        if not s.state.queue and not (turn is not None and waits(s, turn)):
+            return Idle()  # an open turn is nobody's business here, and may be gone on with
         if (answer := blocked(s)) is not None:
             return answer
         first = head(s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from turnwise.contracts import CLAIM_MS
+from turnwise.bounds import CLAIM_MS
 from turnwise.stores.state import Entry
 from turnwise.stores.verbs.history import write
 from turnwise.stores.verbs.session import READY, Session
@@ -69,6 +69,13 @@ def tell_line(s: Session) -> None:
     """The open turn is in nobody's hands now: each caller in line may take it up, or is told so."""
     for entry in s.state.queue:
         if entry.kind == "ticket":
+            _wake(s, entry)
+
+
+def tell_senders(s: Session, turn_id: str) -> None:
+    """The turn ends: who sent it again need not stand in line to the end to be told."""
+    for entry in s.state.queue:
+        if entry.kind == "ticket" and entry.turn_id == turn_id:
             _wake(s, entry)
 
 

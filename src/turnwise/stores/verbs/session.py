@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from turnwise.contracts import Bounds
+from turnwise.bounds import Bounds
 from turnwise.stores.state import Header, State
 
 READY = "ready"

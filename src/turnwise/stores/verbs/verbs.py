@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from turnwise.contracts import RECENT
+from turnwise.bounds import RECENT
 from turnwise.stores.state import Entry
 from turnwise.stores.verbs.description import info
 from turnwise.stores.verbs.ends import EndVerbs
@@ -278,8 +278,12 @@ class Verbs(MessageVerbs, EndVerbs):
         return done(s)
 
     def delete(self) -> bool:
-        existed = self._s.exists
-        self._s.state.header = None
+        s, existed = self._s, self._s.exists
+        if existed:
+            if (turn := s.header.turn) is not None:
+                s.wake.append((turn.worker, turn.token))
+            tell_line(s)
+        s.state.header = None
         return existed
 
     def touch(self, ttl: int | None) -> bool:

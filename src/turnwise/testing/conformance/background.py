@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from turnwise.contracts import Bounds, Ready, Store
+from turnwise.bounds import Bounds
+from turnwise.contracts import Ready, Store
 from turnwise.testing.conformance.lab import (
     LONG,
     Held,

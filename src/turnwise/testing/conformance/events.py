@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from turnwise.contracts import Bounds, EventLog, Store
+from turnwise.bounds import Bounds
+from turnwise.contracts import EventLog, Store
 from turnwise.testing.conformance.lab import Lab, Suite, added
 from turnwise.types import Events
 

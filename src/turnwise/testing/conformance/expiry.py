@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from turnwise.contracts import Bounds, Store
+from turnwise.bounds import Bounds
+from turnwise.contracts import Store
 from turnwise.testing.conformance.lab import (
     LONG,
     Lab,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from turnwise.bounds import READ, Bounds
 from turnwise.codec.elements import is_item, marker, parse_record
-from turnwise.contracts import READ, Bounds, Store
+from turnwise.contracts import Store
 from turnwise.testing.conformance.lab import (
     Lab,
     Suite,

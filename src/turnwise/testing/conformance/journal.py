@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from turnwise.contracts import READ, Store
+from turnwise.bounds import READ
+from turnwise.contracts import Store
 from turnwise.testing.conformance.lab import (
     Held,
     Lab,

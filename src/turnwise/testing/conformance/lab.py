@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 import pytest
 
+from turnwise.bounds import Bounds
 from turnwise.codec.elements import is_item
-from turnwise.contracts import Bounds, Store
+from turnwise.contracts import Store
 from turnwise.types import Base, Cancelled, Done, Grant, History, Info
 
 T = TypeVar("T")

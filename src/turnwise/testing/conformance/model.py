@@ -28,8 +28,8 @@ class Model:
         self.finished: dict[str, str] = {}
         """Commit id or kind by turn_id."""
         self.cancelled: dict[str, bytes] = {}
-        self.kept: set[str] = set()  # of the cancelled ones
         """The payload of their records by turn_id."""
+        self.kept: set[str] = set()  # of the cancelled ones
         self.ended: list[str] = []
         self.tip = t.Base(0, "")
         self.cuts = 0
@@ -72,13 +72,9 @@ class Model:
 
     def _held(self, turn_id: str, token: str) -> Open | None:
         turn = self.open
-        fits = (
-            turn
-            and turn.token
-            and not turn.parked
-            and (turn.turn_id, turn.token) == (turn_id, token)
-        )
-        return turn if fits else None
+        if turn is None or turn.parked or not turn.token:
+            return None
+        return turn if (turn.turn_id, turn.token) == (turn_id, token) else None
 
     def _forget(self, token: str) -> None:
         """The token is finished; one that the store knew of as such keeps its place."""

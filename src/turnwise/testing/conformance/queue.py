@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from turnwise.contracts import CLAIM_MS, LATE_MS, Bounds, Store
+from turnwise.bounds import CLAIM_MS, LATE_MS, Bounds
+from turnwise.contracts import Store
 from turnwise.testing.conformance.lab import (
     LONG,
     Held,
@@ -102,6 +103,18 @@ class QueueConformance(Suite):
         await store.submit("direct", "t", b"one")
         busy = expect(Busy, await store.next("direct", mint(), LONG, worker="other"))
         assert busy.turn_id == "d"
+
+    async def test_where_no_message_waits_a_half_done_turn_is_left_to_its_sender(
+        self, lab: Lab
+    ) -> None:
+        store = lab.store()
+        turn = await begun(store, "s", "t", lease=lab.lease)
+        assert await store.next("s", mint(), LONG, worker="other") == Idle()
+        await store.journal(*turn.ids, 0, items("done"))
+        await lab.dead("s", beyond=2 * lab.lease)
+        assert await store.next("s", mint(), LONG, worker="other") == Idle()
+        again = await begun(store, "s", "t")
+        assert (again.grant.attempt, again.grant.journal) == (2, items("done"))
 
     async def test_a_dead_worker_s_message_is_taken_over_and_never_discarded(
         self, lab: Lab

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from turnwise.contracts import Bounds, Store
+from turnwise.bounds import Bounds
+from turnwise.contracts import Store
 from turnwise.testing.conformance.background import names, sent
 from turnwise.testing.conformance.lab import (
     LONG,

@@ -1,4 +1,4 @@
-"""Who is woken when a turn is left open: every caller in line."""
+"""Who is woken when a turn is left open, sent again or deleted: not only the next in line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from turnwise.testing.conformance.lab import (
     mint,
     taken,
 )
-from turnwise.types import Grant, Info, Queued, Waiting
+from turnwise.types import Duplicate, Gone, Grant, Info, Queued, Waiting
 
 Leave = Callable[[Held], Awaitable[object]]
 
@@ -81,6 +81,31 @@ class WakesConformance(Suite):
             await line.woken()
             await store.cancel("s", "t")
             await line.woken()
+            assert isinstance(await line.ask("a"), Grant)
+
+    @pytest.mark.parametrize("queued", [False, True])
+    async def test_who_sent_a_turn_again_is_woken_by_its_end_wherever_they_stand_in_line(
+        self, store: Store, queued: bool
+    ) -> None:
+        if queued:
+            await store.submit("s", "t", b"one")
+        turn = await (taken(store, "s") if queued else begun(store, "s", "t"))
+        async with in_line(store, ["a", "t"]) as line:
+            await turn.commit(*items(1))
+            await line.woken()
+            assert isinstance(await line.ask("t"), Duplicate)
+            assert isinstance(await line.ask("a"), Grant)
+
+    async def test_whoever_works_on_a_session_or_is_in_line_for_it_is_woken_by_its_deletion(
+        self, store: Store
+    ) -> None:
+        turn, told = await begun(store, "s", worker=getattr(store, "worker", "")), asyncio.Event()
+        async with in_line(store, ["a", "b"]) as line:
+            with store.listen(turn.token, told.set):
+                await store.delete("s")
+                await line.woken()
+                await asyncio.wait_for(told.wait(), 30)
+            assert await store.renew(*turn.ids) == Gone()
             assert isinstance(await line.ask("a"), Grant)
 
 

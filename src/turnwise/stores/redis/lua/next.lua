@@ -21,6 +21,9 @@ if t and t.b and not waits(t) then
   return granted(h, position, commit_id, content)
 end
 
+-- Nothing waits: an open turn is nobody's business here, and may be gone on with.
+if h.q == 0 and not (t and waits(t)) then return { 'idle' } end
+
 local answer = blocked(h)
 local first = not answer and head(h)
 if first and not first.message then answer = busy({ w = first.w, id = first.turn_id }, claim_left(h)) end

@@ -98,6 +98,7 @@ end
 local function ending(h, commit_id, kind, payload, first, plan)
   local t = h.t
   local place = t.b and find_queued(h, t.id)
+  tell_senders(h, t.id)
   goes_on = t.b and not t.y and t.s == 'running' and remaining(t) > 0
   drop_turn(h)
   write(h, t.id, commit_id, kind, payload, first, plan)

@@ -25,11 +25,15 @@ local function parse_message(entry)
   return tonumber(attempts), content, tonumber(released) or 0
 end
 
+-- The list indices of all markers of a turn: its message's, and those of callers in line.
+local function places(h, turn_id)
+  if h.q == 0 then return {} end
+  return redis.call('LPOS', KEY, MARKER .. turn_id, 'COUNT', 0, 'MAXLEN', 1 + 2 * h.q)
+end
+
 -- The list index of the marker of a queued message, or of the ticket that carries the token.
 local function find_queued(h, turn_id, token)
-  if h.q == 0 then return nil end
-  local indices = redis.call('LPOS', KEY, MARKER .. turn_id, 'COUNT', 0, 'MAXLEN', 1 + 2 * h.q)
-  for _, index in ipairs(indices) do
+  for _, index in ipairs(places(h, turn_id)) do
     local entry = redis.call('LINDEX', KEY, index + 1)
     local kind = string.sub(entry, 1, 1)
     if token and kind == TICKET and cjson.decode(string.sub(entry, 2)).k == token then return index end
@@ -83,19 +87,29 @@ local function hand_over(h)
   wake = head(h)
 end
 
+local function will_tell(entry)
+  if string.sub(entry, 1, 1) == TICKET then told[#told + 1] = cjson.decode(string.sub(entry, 2)) end
+end
+
 -- The open turn is in nobody's hands now: each caller in line may take it up, or learns how it stands.
 local function tell_line(h)
-  for place = h.q, 1, -1 do
-    local entry = redis.call('LINDEX', KEY, 2 * place)
-    if string.sub(entry, 1, 1) == TICKET then told[#told + 1] = cjson.decode(string.sub(entry, 2)) end
-  end
+  for place = h.q, 1, -1 do will_tell(redis.call('LINDEX', KEY, 2 * place)) end
+end
+
+-- The turn ends: who sent it again need not stand in line to the end to be told.
+local function tell_senders(h, turn_id)
+  for _, index in ipairs(places(h, turn_id)) do will_tell(redis.call('LINDEX', KEY, index + 1)) end
 end
 
 -- PUBLISH comes last and its failure is ignored: wake-ups are hints.
+local function tell()
+  for _, listener in ipairs(told) do redis.pcall('PUBLISH', CHANNEL .. listener.w, listener.k) end
+end
+
 local function close(h)
   if wake == true then wake = head(h) end
   if changed then save(h) end
-  for _, listener in ipairs(told) do redis.pcall('PUBLISH', CHANNEL .. listener.w, listener.k) end
+  tell()
   if wake and wake.k then redis.pcall('PUBLISH', CHANNEL .. wake.w, wake.k) end
   if wake and wake.message and not goes_on then redis.pcall('PUBLISH', READY, KEY) end
 end
