@@ -66,5 +66,4 @@ def _soon(findings: Findings, calls: list[Call]) -> None:
 
 
 def _may_be_lost(findings: Findings, call: Call) -> bool:
-    ended = call.ended or call.invoked
-    return findings.may_be_lost(ended, ended)
+    return findings.may_be_lost(call.invoked, call.ended or call.invoked)

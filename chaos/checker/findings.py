@@ -105,7 +105,11 @@ class Findings:
         return self.first_invoked(op), max(ends)
 
     def may_be_lost(self, start: float, end: float) -> bool:
-        """Whether a failover that may lose writes came between, or so shortly after or before."""
+        """Whether a failover that may lose writes came between, or so shortly after or before.
+
+        What was lost was written between its sending and its acknowledgement, which may be late:
+        its worker was paused, say.
+        """
         return _overlap(self._lossy, start, end)
 
     def clock_was_set(self, start: float, end: float) -> bool:

@@ -52,7 +52,7 @@ def _once(findings: Findings, session: str, op: str, entries: list[Entry]) -> No
     if len(entries) > 1:
         findings.violate("twice", session, f"{op} stands {len(entries)} times", op)
     elif not entries and acknowledged is not None:
-        if findings.may_be_lost(acknowledged, acknowledged):
+        if findings.may_be_lost(findings.first_invoked(op), acknowledged):
             findings.excuse("acknowledged turns lost to a failover")
         else:
             findings.violate("lost", session, f"{op} was acknowledged and is not there", op)
@@ -152,9 +152,8 @@ def _in_order(findings: Findings, final: Final) -> None:
         op = entry_op(entry)
         if op is None or op not in findings.by_op:
             continue
-        if earliest < findings.first_invoked(op) and not findings.may_be_lost(
-            earliest, findings.first_invoked(op)
-        ):
+        sent = findings.first_invoked(op)
+        if earliest < sent and not findings.may_be_lost(findings.first_invoked(whose), sent):
             text = f"{op} was asked for after {whose} was acknowledged, and stands before it"
             findings.violate("order", final.session, text, op, whose)
         acknowledged = findings.acknowledged(op)

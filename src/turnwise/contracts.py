@@ -20,8 +20,8 @@ its record. A position counts elements, markers and records included.
 
 **A turn that died** (its lease ran out) is forgotten by the next caller if its journal is empty.
 With a journal it keeps the session busy for one more lease, so that its sender can come back for
-it; then it is *discarded*, which its own retry is told. A turn from the queue is never discarded:
-`next` takes it over.
+it (unless it was *fresh*); then it is *discarded*, which its own retry is told. A turn from the
+queue is never discarded: `next` takes it over.
 
 **A message** stays in the queue until its turn is finished: committed, cancelled, or *dead* when a
 worker gives it up. Workers are told of it at least once (`Ready`); attempts are counted first.
@@ -107,9 +107,10 @@ class Store(Protocol):
         *duplicate*. The turn of this turn_id whose worker died is taken over: attempt + 1, and its
         journal.
 
-        `fresh` promises that nobody but this very call can have used this turn_id, which shortens
-        a search. `resume` takes a turn that waits for an approval (*absent* if none of this id is
-        open); without it the answer is *waiting*. A turn whose worker died after that waits again.
+        `fresh` promises that nobody but this very call can use this turn_id: nobody comes back for
+        it, and a search is shortened. `resume` takes a turn that waits for an approval (*absent* if
+        none of this id is open); without it the answer is *waiting*. A turn whose worker died after
+        that waits again.
         `ticket` asks for a place in the queue, for at most that many ms, instead of *busy*: the
         answer is then *queued*, and the same call is to be sent again when woken. Callers in the
         queue go first, in their order.

@@ -51,6 +51,13 @@ def test_a_failover_may_lose_what_it_came_close_to(book: Book) -> None:
     assert book.excuses() == ["acknowledged turns lost to a failover"]
 
 
+def test_a_failover_may_lose_what_was_acknowledged_late(book: Book) -> None:
+    """Its worker was paused between the commit and the answer, say."""
+    book.fault("primary paused", 2, 5, lossy=True)
+    book.call("1", 4.5, 20, value={"text": "x", "added": 2})
+    assert book.excuses() == ["acknowledged turns lost to a failover"]
+
+
 def test_a_failover_does_not_lose_what_was_acknowledged_long_before(book: Book) -> None:
     book.fault("primary killed", 20, 25, lossy=True)
     book.call("1", 1, 2.5, value={"text": "x", "added": 2})

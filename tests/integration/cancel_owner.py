@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from tests.integration.cancel_process import LEASE
@@ -50,5 +52,20 @@ class Owner:
         assert self.process is not None
         if how == "paused":
             self.process.pause()
+            while self._holds_the_file():  # it was renewing its lease: nobody could begin a turn
+                self.process.resume()
+                self.process.pause()
         elif how == "killed":
             await self.process.kill()
+
+    def _holds_the_file(self) -> bool:
+        """Whether it was stopped in the middle of a transaction of SQLite."""
+        file = self._folder / "sessions.db"
+        if not file.exists():
+            return False
+        with closing(sqlite3.connect(file, timeout=0)) as database:
+            try:
+                database.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return True
+        return False

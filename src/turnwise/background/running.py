@@ -16,6 +16,8 @@ from agents import (
     MaxTurnsExceeded,
     OutputGuardrailTripwireTriggered,
     RunResultStreaming,
+    ToolInputGuardrailTripwireTriggered,
+    ToolOutputGuardrailTripwireTriggered,
 )
 
 from turnwise import hooks
@@ -44,6 +46,8 @@ _log = logging.getLogger("turnwise")
 HOPELESS: tuple[type[BaseException], ...] = (
     InputGuardrailTripwireTriggered,
     OutputGuardrailTripwireTriggered,
+    ToolInputGuardrailTripwireTriggered,
+    ToolOutputGuardrailTripwireTriggered,
     MaxTurnsExceeded,
     ReplayMismatch,
     LimitError,

@@ -12,5 +12,5 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name != "typer":
             raise
-        sys.exit("the command line needs typer: pip install 'turnwise[cli]'")
+        sys.exit("the command line needs typer: install turnwise with its extra [cli]")
     app()

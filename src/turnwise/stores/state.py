@@ -17,6 +17,7 @@ class Turn(msgspec.Struct):
     `stop` is how it was asked to stop, `note` what the first said who asked; `released` of its
     attempts ended in good order. `parked` is the length of its journal up to its last state; 0 if
     it was never parked. `delay` is how many ms after its deadline no other attempt begins before.
+    `fresh`: nobody can send it again.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Turn(msgspec.Struct):
     parked: int = 0
     note: str = ""
     delay: int = 0
+    fresh: bool = False
 
     @property
     def kept_until(self) -> int:

@@ -49,7 +49,8 @@ def waiting(session_id: str, answer: Waiting) -> SessionWaiting:
     return SessionWaiting(
         f"turn {answer.turn_id!r} waits for an approval, or was given one by a worker that died. "
         "Runner.resume goes on with it (session.pending() tells what is still to be decided; if "
-        "nothing is, resume it without decisions), session.cancel gives it up",
+        "nothing is, resume it without decisions), session.cancel gives it up. If the session was "
+        "stopped at a message that failed, session.stopped() has its letter: retry or drop it",
         session_id=session_id,
     )
 

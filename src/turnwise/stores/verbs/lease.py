@@ -85,7 +85,7 @@ def blocked(s: Session) -> Busy | Waiting | None:
     """What the open turn means for somebody else; None when nothing stands in the way any more.
 
     A turn that died with nothing done is forgotten, one with a journal is discarded after a grace
-    of one lease; a turn from the queue is taken over from there only.
+    of one lease, unless nobody can send it again; one from the queue is taken over from there only.
     """
     turn = s.header.turn
     if turn is None:
@@ -96,7 +96,7 @@ def blocked(s: Session) -> Busy | Waiting | None:
     if left > 0 or turn.background:
         return Busy(turn.worker, turn.id, max(0, kept_for(s, turn)))
     half_done = bool(s.state.journal())
-    if half_done and left + turn.lease > 0:
+    if half_done and not turn.fresh and left + turn.lease > 0:
         return Busy(turn.worker, turn.id, left + turn.lease)
     drop_turn(s, turn)
     if half_done:
@@ -116,6 +116,7 @@ def open_turn(
     *,
     background: bool = False,
     released: int = 0,
+    fresh: bool = False,
 ) -> None:
     """Give the session to a worker. A takeover is still asked to stop if the turn before was."""
     header, before = s.header, s.header.turn
@@ -135,6 +136,7 @@ def open_turn(
         released=released,
         parked=parked,
         note=note,
+        fresh=fresh,
     )
     recount(s, header.turn)
     header.claim_by = None

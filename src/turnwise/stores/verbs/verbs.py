@@ -107,7 +107,7 @@ class Verbs(MessageVerbs, EndVerbs):
                 released=ours.released,
             )
             return granted(s, base)
-        return self._begin_in_line(turn_id, token, lease, base, worker, ticket)
+        return self._begin_in_line(turn_id, token, lease, base, worker, ticket, fresh=fresh)
 
     def _known(self, turn_id: str, token: str, *, fresh: bool) -> Duplicate | Queued | None:
         """Why this turn_id begins no turn: it is finished, or a message that waits."""
@@ -132,6 +132,8 @@ class Verbs(MessageVerbs, EndVerbs):
         base: Base | None,
         worker: str,
         ticket: int | None,
+        *,
+        fresh: bool,
     ) -> Grant | Busy | Queued | Waiting | Full:
         s = self._s
         answer = blocked(s)
@@ -140,7 +142,7 @@ class Verbs(MessageVerbs, EndVerbs):
         if answer is None and first is place:
             if place is not None:
                 s.state.queue.remove(place)
-            open_turn(s, turn_id, token, worker, lease)
+            open_turn(s, turn_id, token, worker, lease, fresh=fresh)
             return granted(s, base)
         if first is not None:
             answer = Busy(first.worker, first.turn_id, claim_left(s))

@@ -297,6 +297,18 @@ class LeaseConformance(Suite):
         await second.commit(*items(2))
         assert await contents(store, "s") == items(1, 2)
 
+    async def test_a_dead_turn_that_nobody_can_send_again_is_discarded_at_once(
+        self, lab: Lab
+    ) -> None:
+        store = lab.store()
+        turn = await begun(store, "s", lease=lab.lease, fresh=True)
+        await store.journal(*turn.ids, 0, items("done"))
+        await lab.dead("s")
+        second = await begun(store, "s", "u")
+        assert isinstance(await store.renew(*turn.ids), Stale)
+        await second.commit(*items(2))
+        assert await contents(store, "s") == items(2)
+
     async def test_a_change_that_discards_a_dead_turn_sees_that_the_history_moved(
         self, lab: Lab
     ) -> None:

@@ -54,6 +54,7 @@ end
 
 if not answer then
   open(h, turn_id, token, worker, lease, 1)
+  if fresh then h.t.f = 1 end
   close(h)
   return granted(h, position, commit_id)
 end

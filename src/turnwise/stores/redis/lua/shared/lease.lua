@@ -63,7 +63,8 @@ end
 
 -- The answer to whoever wants the session while a turn is open; nil when nothing stands in the way
 -- (any more: a turn that died with nothing done is forgotten, one with a journal is discarded after
--- a grace of one lease; a turn from the queue is taken over from there only).
+-- a grace of one lease, unless nobody can send it again; one from the queue is taken over from there
+-- only).
 local function blocked(h)
   local t = h.t
   if not t then return nil end
@@ -71,7 +72,7 @@ local function blocked(h)
   local left = remaining(t)
   if left > 0 or t.b then return busy(t, kept_for(t)) end
   local half_done = journal_length(h) > 0
-  if half_done and left + t.p > 0 then return busy(t, left + t.p) end
+  if half_done and not t.f and left + t.p > 0 then return busy(t, left + t.p) end
   drop_turn(h)
   if half_done then
     write(h, t.id, MINT, 'discarded', '')
