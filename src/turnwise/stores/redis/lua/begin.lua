@@ -53,8 +53,7 @@ if first and place and first.k == token then
 end
 
 if not answer then
-  open(h, turn_id, token, worker, lease, 1)
-  if fresh then h.t.f = 1 end
+  open(h, turn_id, token, worker, lease, 1, nil, 0, fresh)
   close(h)
   return granted(h, position, commit_id)
 end

@@ -122,12 +122,13 @@ local function leave_all(h)
 end
 
 -- Gives the session to a worker. A takeover is still asked to stop if the turn before it was.
-local function open(h, turn_id, token, worker, lease, attempt, background, released)
+local function open(h, turn_id, token, worker, lease, attempt, background, released, fresh)
   local before = h.t or {}
   if h.t then finish(h, h.t.k) end
   h.t = { id = turn_id, k = token, w = worker, a = attempt, d = NOW + lease, p = lease, s = 'running' }
   h.t.x, h.t.n, h.t.y = before.x, before.n, before.y
   if background then h.t.b = 1 end
+  if fresh then h.t.f = 1 end
   if (released or 0) > 0 then h.t.r = released end
   h.h, changed, wake = nil, true, nil
   outlive(h, lease)

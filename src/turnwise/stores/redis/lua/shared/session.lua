@@ -29,7 +29,7 @@ local function create()
     -- t: the open turn {id, k token, w worker, a attempt, d deadline, p lease, s state,
     --    b from the queue, x asked to stop (1 drop, 2 keep), n note of who asked first, r attempts that ended in good order,
     --    y length of its journal up to its last state, once it was parked,
-    --    l ms after its deadline before which no other attempt begins}
+    --    l ms after its deadline before which no other attempt begins, f nobody can send it again}
     -- x: the expiry we set on a session without a commit; h: when the queue's head loses its place
   }
 end
