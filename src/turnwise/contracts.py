@@ -121,7 +121,7 @@ class Store(Protocol):
     ) -> Grant | Busy | Waiting | Idle | Stale:
         """Open the oldest queued message as a turn, or take that turn over from a dead worker.
 
-        *Idle* if the queue is empty, whoever holds the session, unless it waits for an approval.
+        *Idle* if there is none; a dead turn that is no message's is left as it is then.
         The attempt is counted before the turn runs: a worker that finds too many (`attempt` less
         `released`) can `bury` the message.
         """
@@ -273,7 +273,7 @@ class Store(Protocol):
     async def delete(self, session_id: str) -> bool:
         """Remove the session with everything in it; False if there was none.
 
-        Its worker and who stands in line are woken. A resend spares a session that was made anew
+        The worker of its open turn is woken. A resend spares a session that was made anew
         meanwhile.
         """
 
@@ -318,7 +318,9 @@ class Ready(Protocol):
 
     Submit: `announce` (the intent), then `Store.submit` with the answer as its `intent`. Worker:
     `claim` → `next` → run → `commit` → `next` until *idle* → `settle`. A wake-up is a hint; session
-    and lease are the truth. Nothing is lost as long as a wake-up is settled only when
+    and lease are the truth. A message that is tried again is announced once more behind its
+    `submit`, as its turn was finished before. Nothing is lost as long as a wake-up is settled only
+    when
 
     - the turn that it names is finished,
     - its session was found *idle* when it was `SETTLE_MS` old, or when it names no turn,

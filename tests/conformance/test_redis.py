@@ -22,6 +22,7 @@ from turnwise.testing.conformance.lab import (
     expect,
     items,
     mint,
+    taken,
 )
 from turnwise.testing.servers import ValkeyServer
 from turnwise.types import Absent, Busy, Done, Gone, Queued, Stale
@@ -197,6 +198,19 @@ async def test_a_clock_that_was_set_back_stretches_no_lease(
     assert busy.remaining <= lab.lease
     await lab.dead("s")
     await begun(store, "s")
+
+
+async def test_a_clock_that_was_set_back_does_not_keep_a_message_from_other_workers(
+    lab: RedisLab, store: Store, client: Redis
+) -> None:
+    await added(store, "s", 1)
+    await store.submit("s", "t", b"one")
+    await taken(store, "s", lease=lab.lease)
+    await _set_header(client, d=await lab.now() + 3_600_000)
+    busy = expect(Busy, await store.next("s", mint(), lab.lease, worker="other"))
+    assert busy.remaining <= lab.lease
+    await lab.dead("s")
+    await taken(store, "s")
 
 
 # Failover: writes are lost, scripts too.

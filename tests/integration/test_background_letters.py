@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,7 @@ from tests.integration.stores import Sessions, new_sessions_of
 from turnwise import Runner
 from turnwise.background import Policy
 from turnwise.errors import DeadLettered, TurnCancelled, UsageError
-from turnwise.types import Grant
+from turnwise.types import Grant, Wakeup
 
 sessions = new_sessions_of(["memory", "sqlite", "valkey"])
 
@@ -51,6 +53,39 @@ async def test_a_message_that_fails_three_times_is_given_up_and_the_session_goes
         await sender.retry(letter.id)
     history = texts(await sender.bind("s").get_items())
     assert history == ["good", "re: good", "bad", "re: bad"]
+
+
+@pytest.mark.parametrize("sessions", ["valkey"], indirect=True)
+async def test_a_retry_whose_message_comes_after_the_worker_has_looked(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker may settle the announcement: its turn is finished, as a dead one."""
+    sender, servant, looked, fails = sessions.worker(), sessions.worker(), asyncio.Event(), [True]
+    settle, submit = servant.worker.store.ready.settle, sender.worker.store.submit
+
+    async def fail(_: str) -> None:
+        if fails:
+            raise RuntimeError("no such thing")
+
+    async def settling(worker: str, wakeups: Sequence[Wakeup]) -> None:
+        await settle(worker, wakeups)
+        if any(wakeup.turn_id == "bad" for wakeup in wakeups):
+            looked.set()
+
+    async def late(*args: Any, **options: Any) -> Any:
+        await asyncio.wait_for(looked.wait(), 30)
+        return await submit(*args, **options)
+
+    monkeypatch.setattr(servant.worker.store.ready, "settle", settling)
+    bad = await sender.submit("s", "bad", agent="echo", turn_id="bad")
+    async with working(servant, echo(fail), policy=Policy(max_attempts=1)):
+        await asyncio.wait_for(looked.wait(), 30)
+        looked.clear()
+        fails.clear()
+        monkeypatch.setattr(sender.worker.store, "submit", late)
+        (letter,) = await sender.letters()
+        await sender.retry(letter.id)
+        assert await output(bad) == "re: bad"
 
 
 @pytest.mark.parametrize("counted", [True, False])

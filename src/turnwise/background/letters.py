@@ -140,6 +140,8 @@ async def retry(worker: Worker, letter: DeadLetter | str) -> None:
     content = messages.packed(worker.codec, message)
     if letter.state in ("dead", "unknown"):
         await enqueue(worker, letter.session_id, letter.turn_id, content, letter.id)
+        # As its turn was finished, a worker may have settled the first announcement already.
+        await worker.store.ready.announce(letter.session_id, None)
     await worker.store.unbury(letter.id)
 
 

@@ -138,7 +138,7 @@ class _ToolCall:
         except TurnwiseError:
             raise
         except Exception as error:
-            self._raised(str(error))
+            self._raised(error)
             await self._end(**packed_error(error))
             raise
         self._ended(value)
@@ -152,9 +152,9 @@ class _ToolCall:
         )
         self._run.replay.progress.ended(self._run.path, self.name, end)
 
-    def _raised(self, text: str) -> None:
+    def _raised(self, error: Exception) -> None:
         if sdk.tells_errors(self._tool):
-            self._ended(text, formatted=True)
+            self._ended(str(error) or type(error).__name__, formatted=True)
 
     async def made_by_agent(self, inner: Inner) -> Any:
         """An agent's steps are journaled themselves; its end saves the next worker from them."""
@@ -203,8 +203,9 @@ class _ToolCall:
         if ended.get("timeout"):
             return await self._timed_out()
         if "error" in ended:
-            self._raised(ended["error"][1])
-            raise error_of(*ended["error"])
+            error = error_of(*ended["error"])
+            self._raised(error)
+            raise error
         if ended.get("formatted"):
             sdk.mark_error_formatted(self._context)
         if "usage" in ended and self._context is not None:

@@ -36,7 +36,7 @@ class EndVerbs:
     @property
     def wake(self) -> list[tuple[str, str]]:
         """The (worker, token) pairs to wake once the verb has taken effect."""
-        return self._s.wake
+        return [*self._s.told, *self._s.wake]
 
     @property
     def letters(self) -> list[NewLetter]:
@@ -94,6 +94,7 @@ class EndVerbs:
                 if open_only:
                     return Cancelled("absent", turn_id)
                 entry.kind, entry.message, entry.note = "called off", s.mint.encode(), note
+                tell_senders(s, turn_id)
                 if turn is None:
                     hand_over(s)
             return Cancelled("dropped", turn_id, payload=entry.note.encode())
@@ -110,7 +111,7 @@ class EndVerbs:
             return Cancelled("absent", turn.id)
         turn.note = turn.note or note
         if turn.state == "running" and remaining(s, turn) > 0:
-            s.wake.append((turn.worker, turn.token))
+            s.told.append((turn.worker, turn.token))
             if not force:
                 turn.stop = "keep" if keep and turn.stop != "drop" else "drop"
                 return Cancelled("flagged", turn.id, turn.worker)

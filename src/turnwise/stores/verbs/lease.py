@@ -5,7 +5,7 @@ from __future__ import annotations
 from turnwise.bounds import READ
 from turnwise.stores.state import Header, Turn
 from turnwise.stores.verbs.history import history, tip, valid, write
-from turnwise.stores.verbs.queue import hand_over, queued, ticket_of
+from turnwise.stores.verbs.queue import hand_over, queued, tell_senders, ticket_of
 from turnwise.stores.verbs.session import Session
 from turnwise.types import Base, Busy, Grant, Waiting
 
@@ -100,6 +100,7 @@ def blocked(s: Session) -> Busy | Waiting | None:
         return Busy(turn.worker, turn.id, left + turn.lease)
     drop_turn(s, turn)
     if half_done:
+        tell_senders(s, turn.id)
         write(s, turn.id, s.mint, "discarded")
         s.expire()
     hand_over(s)

@@ -41,8 +41,8 @@ class MessageVerbs:
             return stale(s)
         if turn is not None and turn.background and not waits(s, turn):
             return self._next_of(turn, token, lease, base, worker)
-        if not s.state.queue and not (turn is not None and waits(s, turn)):
-            return Idle()  # an open turn is nobody's business here, and may be gone on with
+        if turn is not None and self._is_left_alone(turn):
+            return Idle()
         if (answer := blocked(s)) is not None:
             return answer
         first = head(s)
@@ -51,6 +51,13 @@ class MessageVerbs:
         if first.kind == "ticket":
             return Busy(first.worker, first.turn_id, claim_left(s))
         return self._open_message(first, token, lease, base, worker, first.attempts + 1)
+
+    def _is_left_alone(self, turn: Turn) -> bool:
+        """A dead turn with no message behind it is nobody's business, and may be gone on with."""
+        s = self._s
+        if waits(s, turn) or remaining(s, turn) > 0:
+            return False
+        return all(entry.kind != "message" for entry in s.state.queue)
 
     def _next_of(
         self, turn: Turn, token: str, lease: int, base: Base | None, worker: str

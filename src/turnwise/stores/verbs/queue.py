@@ -67,16 +67,13 @@ def hand_over(s: Session) -> None:
 
 def tell_line(s: Session) -> None:
     """The open turn is in nobody's hands now: each caller in line may take it up, or is told so."""
-    for entry in s.state.queue:
-        if entry.kind == "ticket":
-            _wake(s, entry)
+    s.told += [(entry.worker, entry.token) for entry in s.state.queue if entry.kind == "ticket"]
 
 
 def tell_senders(s: Session, turn_id: str) -> None:
     """The turn ends: who sent it again need not stand in line to the end to be told."""
-    for entry in s.state.queue:
-        if entry.kind == "ticket" and entry.turn_id == turn_id:
-            _wake(s, entry)
+    tickets = [entry for entry in s.state.queue if entry.kind == "ticket"]
+    s.told += [(entry.worker, entry.token) for entry in tickets if entry.turn_id == turn_id]
 
 
 def _wake(s: Session, entry: Entry | None) -> None:

@@ -26,7 +26,8 @@ class Session:
     """One session while a verb runs on it; `header` is a new one where there is none yet.
 
     `now` is the store's time (ms), `mint` a random id to spend. `wake` collects the (worker,
-    token) pairs to wake once the verb has taken effect, `letters` what is to be kept with it.
+    token) pairs to wake once the verb has taken effect (as it is their turn, unless somebody has
+    taken it by then; `told`: in any case), `letters` what is to be kept with it.
     """
 
     state: State
@@ -34,6 +35,7 @@ class Session:
     now: int
     mint: str
     wake: list[tuple[str, str]] = field(default_factory=list)
+    told: list[tuple[str, str]] = field(default_factory=list)
     letters: list[NewLetter] = field(default_factory=list)
     header: Header = field(init=False)
 

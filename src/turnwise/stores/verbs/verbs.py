@@ -281,10 +281,8 @@ class Verbs(MessageVerbs, EndVerbs):
 
     def delete(self) -> bool:
         s, existed = self._s, self._s.exists
-        if existed:
-            if (turn := s.header.turn) is not None:
-                s.wake.append((turn.worker, turn.token))
-            tell_line(s)
+        if existed and (turn := s.header.turn) is not None:
+            s.told.append((turn.worker, turn.token))
         s.state.header = None
         return existed
 

@@ -104,13 +104,18 @@ class QueueConformance(Suite):
         busy = expect(Busy, await store.next("direct", mint(), LONG, worker="other"))
         assert busy.turn_id == "d"
 
+    @pytest.mark.parametrize("behind", ["nobody", "a caller", "a message that was called off"])
     async def test_where_no_message_waits_a_half_done_turn_is_left_to_its_sender(
-        self, lab: Lab
+        self, lab: Lab, behind: str
     ) -> None:
         store = lab.store()
         turn = await begun(store, "s", "t", lease=lab.lease)
-        assert await store.next("s", mint(), LONG, worker="other") == Idle()
         await store.journal(*turn.ids, 0, items("done"))
+        if behind == "a caller":
+            assert isinstance(await asked(store, "s", ticket=LONG), Queued)
+        elif behind != "nobody":
+            await store.submit("s", "m", b"one")
+            assert await outcome(store, "s", "m") == "dropped"
         await lab.dead("s", beyond=2 * lab.lease)
         assert await store.next("s", mint(), LONG, worker="other") == Idle()
         again = await begun(store, "s", "t")

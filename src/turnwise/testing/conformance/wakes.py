@@ -12,6 +12,7 @@ from turnwise.contracts import Store
 from turnwise.testing.conformance.lab import (
     LONG,
     Held,
+    Lab,
     Suite,
     added,
     asked,
@@ -96,17 +97,34 @@ class WakesConformance(Suite):
             assert isinstance(await line.ask("t"), Duplicate)
             assert isinstance(await line.ask("a"), Grant)
 
-    async def test_whoever_works_on_a_session_or_is_in_line_for_it_is_woken_by_its_deletion(
+    async def test_who_sent_a_turn_again_is_woken_when_it_is_discarded(self, lab: Lab) -> None:
+        store = lab.store()
+        turn = await begun(store, "s", "t", lease=lab.lease)
+        await store.journal(*turn.ids, 0, items("done"))
+        async with in_line(store, ["a", "t"]) as line:
+            await lab.dead("s", beyond=lab.lease)
+            assert isinstance(await line.ask("a"), Grant)
+            await line.woken("t")
+            assert isinstance(await line.ask("t"), Duplicate)
+
+    async def test_who_sent_a_message_s_turn_is_woken_when_it_is_called_off(
+        self, store: Store
+    ) -> None:
+        await begun(store, "s")
+        async with in_line(store, ["t"]) as line:
+            await store.submit("s", "t", b"one")
+            await store.cancel("s", "t")
+            await line.woken()
+            assert isinstance(await line.ask("t"), Duplicate)
+
+    async def test_the_worker_of_a_turn_is_woken_when_its_session_is_deleted(
         self, store: Store
     ) -> None:
         turn, told = await begun(store, "s", worker=getattr(store, "worker", "")), asyncio.Event()
-        async with in_line(store, ["a", "b"]) as line:
-            with store.listen(turn.token, told.set):
-                await store.delete("s")
-                await line.woken()
-                await asyncio.wait_for(told.wait(), 30)
-            assert await store.renew(*turn.ids) == Gone()
-            assert isinstance(await line.ask("a"), Grant)
+        with store.listen(turn.token, told.set):
+            await store.delete("s")
+            await asyncio.wait_for(told.wait(), 30)
+        assert await store.renew(*turn.ids) == Gone()
 
 
 class _Line:
@@ -129,9 +147,9 @@ class _Line:
         options = {"token": self._tokens[turn_id], "ticket": LONG, "worker": self._worker}
         return await asked(self._store, "s", turn_id, resume=resume, **options)
 
-    async def woken(self) -> None:
-        """Wait until all are; they can be woken again then."""
-        for told in self._told.values():
+    async def woken(self, *turn_ids: str) -> None:
+        """Wait until these are, or all; they can be woken again then."""
+        for told in [self._told[turn_id] for turn_id in turn_ids or self._told]:
             await asyncio.wait_for(told.wait(), 30)
             told.clear()
 

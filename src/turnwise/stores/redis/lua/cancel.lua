@@ -29,6 +29,7 @@ if index then
     entry = CALLED_OFF .. MINT .. (note ~= '' and ' ' .. note or '')
     redis.call('LSET', KEY, index + 1, entry)
     if not h.t then wake = true end
+    tell_senders(h, turn_id)
     close(h)
   end
   local _, first_note = parse_called_off(entry)

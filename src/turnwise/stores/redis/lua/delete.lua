@@ -4,8 +4,6 @@
 local h, refusal = load()
 if refusal then return refusal end
 if not h or h.i ~= ARGV[7] then return { 'absent' } end
-if h.t then told[1] = { k = h.t.k, w = h.t.w } end
-tell_line(h)
 redis.call('UNLINK', KEY)
-tell()
+if h.t then redis.pcall('PUBLISH', CHANNEL .. h.t.w, h.t.k) end
 return { 'ok' }

@@ -14,15 +14,18 @@ if t and t.b and not waits(t) then
   local index, entry = find_queued(h, t.id)
   local _, content, released = parse_message(entry)
   if t.k == token then return granted(h, position, commit_id, content) end
-  if kept_for(t) > 0 then return busy(t, kept_for(t)) end
+  if kept_for(t) > 0 then
+    close(h) -- the clock may have been set
+    return busy(t, kept_for(t))
+  end
   redis.call('LSET', KEY, index + 1, message(t.a + 1, content, released))
   open(h, t.id, token, worker, lease, t.a + 1, true, released)
   close(h)
   return granted(h, position, commit_id, content)
 end
 
--- Nothing waits: an open turn is nobody's business here, and may be gone on with.
-if h.q == 0 and not (t and waits(t)) then return { 'idle' } end
+-- A dead turn with no message behind it is nobody's business here, and may be gone on with.
+if t and not waits(t) and remaining(t) <= 0 and not has_message(h) then return { 'idle' } end
 
 local answer = blocked(h)
 local first = not answer and head(h)

@@ -75,6 +75,7 @@ local function blocked(h)
   if half_done and not t.f and left + t.p > 0 then return busy(t, left + t.p) end
   drop_turn(h)
   if half_done then
+    tell_senders(h, t.id)
     write(h, t.id, MINT, 'discarded', '')
     expire(h)
   end

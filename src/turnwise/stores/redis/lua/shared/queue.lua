@@ -15,6 +15,13 @@ end
 
 local function is_message(entry) return string.sub(entry, 1, 1) == MESSAGE end
 
+local function has_message(h)
+  for place = h.q, 1, -1 do
+    if is_message(redis.call('LINDEX', KEY, 2 * place)) then return true end
+  end
+  return false
+end
+
 local function message(attempts, content, released)
   return MESSAGE .. attempts .. ((released or 0) > 0 and '-' .. released or '') .. ':' .. content
 end
@@ -102,14 +109,10 @@ local function tell_senders(h, turn_id)
 end
 
 -- PUBLISH comes last and its failure is ignored: wake-ups are hints.
-local function tell()
-  for _, listener in ipairs(told) do redis.pcall('PUBLISH', CHANNEL .. listener.w, listener.k) end
-end
-
 local function close(h)
   if wake == true then wake = head(h) end
   if changed then save(h) end
-  tell()
+  for _, listener in ipairs(told) do redis.pcall('PUBLISH', CHANNEL .. listener.w, listener.k) end
   if wake and wake.k then redis.pcall('PUBLISH', CHANNEL .. wake.w, wake.k) end
   if wake and wake.message and not goes_on then redis.pcall('PUBLISH', READY, KEY) end
 end
