@@ -113,8 +113,9 @@ class Connection:
         await self._passing(data, False)
         # A client that is gone does not keep the server from executing what it has sent.
         with suppress(OSError):
-            writer.write(data)
-            await writer.drain()
+            if not writer.is_closing():  # asyncio logs each write to one that is
+                writer.write(data)
+                await writer.drain()
 
     def _is_message(self, frame: bytes) -> bool:
         if frame.startswith(b">"):
