@@ -71,6 +71,10 @@ class Findings:
         """When somebody was first told that it is done."""
         return _first_end(call for call in self.by_op[op] if is_done(call))
 
+    def sent(self, op: str, ended: float) -> float:
+        """When that was sent whose answer came then: what it tells of stood sometime between."""
+        return max(call.invoked for call in self.by_op[op] if call.ended == ended)
+
     def accepted(self, op: str) -> float | None:
         """When the sender of a message was first told that it is in the queue."""
         return _first_end(call for call in self.by_op[op] if "accepted" in call.value)

@@ -88,7 +88,7 @@ def _in_order(findings: Findings, final: Final, ops: set[str]) -> None:
         if op not in ops or entry.kind == "cancelled":
             continue
         sent = min(call.invoked for call in findings.by_op[op] if call.kind == "submit")
-        if earliest < sent and not findings.may_be_lost(findings.first_invoked(whose), sent):
+        if earliest < sent and not findings.may_be_lost(findings.sent(whose, earliest), sent):
             text = f"{op} was sent after {whose} was accepted, and is answered before it"
             findings.violate("message order", final.session, text, op, whose)
         accepted = findings.accepted(op)

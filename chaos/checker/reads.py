@@ -61,7 +61,9 @@ class _Reads:
         """
         calls = self._findings.by_op[op]
         anew = any(call.invoked > acknowledged or call.kind == "submit" for call in calls)
-        return anew and self._findings.may_be_lost(self._findings.first_invoked(op), read.invoked)
+        return anew and self._findings.may_be_lost(
+            self._findings.sent(op, acknowledged), read.invoked
+        )
 
     def _seen(self, call: Call) -> int | None:
         """The place in the history up to which it saw; None if that cannot be told."""

@@ -52,7 +52,7 @@ def _once(findings: Findings, session: str, op: str, entries: list[Entry]) -> No
     if len(entries) > 1:
         findings.violate("twice", session, f"{op} stands {len(entries)} times", op)
     elif not entries and acknowledged is not None:
-        if findings.may_be_lost(findings.first_invoked(op), acknowledged):
+        if findings.may_be_lost(findings.sent(op, acknowledged), acknowledged):
             findings.excuse("acknowledged turns lost to a failover")
         else:
             findings.violate("lost", session, f"{op} was acknowledged and is not there", op)
@@ -153,7 +153,7 @@ def _in_order(findings: Findings, final: Final) -> None:
         if op is None or op not in findings.by_op:
             continue
         sent = findings.first_invoked(op)
-        if earliest < sent and not findings.may_be_lost(findings.first_invoked(whose), sent):
+        if earliest < sent and not findings.may_be_lost(findings.sent(whose, earliest), sent):
             text = f"{op} was asked for after {whose} was acknowledged, and stands before it"
             findings.violate("order", final.session, text, op, whose)
         acknowledged = findings.acknowledged(op)

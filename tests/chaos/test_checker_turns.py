@@ -58,6 +58,13 @@ def test_a_failover_may_lose_what_was_acknowledged_late(book: Book) -> None:
     assert book.excuses() == ["acknowledged turns lost to a failover"]
 
 
+def test_a_failover_does_not_lose_what_was_sent_again_and_acknowledged_after_it(book: Book) -> None:
+    book.fault("primary killed", 2, 5, lossy=True)
+    book.call("1", 1, 2.5, outcome="unknown")
+    book.call("1", 10, 11, value={"text": "x", "added": 2})
+    assert book.rules() == ["lost"]
+
+
 def test_a_failover_does_not_lose_what_was_acknowledged_long_before(book: Book) -> None:
     book.fault("primary killed", 20, 25, lossy=True)
     book.call("1", 1, 2.5, value={"text": "x", "added": 2})
