@@ -168,6 +168,23 @@ def test_a_takeover_after_the_lease(book: Book) -> None:
     assert book.rules() == []
 
 
+def test_a_takeover_is_no_business_of_the_turn_that_is_begun_anew_later(book: Book) -> None:
+    book.call("1", 1, 4, outcome="fail", error="LeaseLost", granted=1.1, attempt=1)
+    taker = book.call("1", 1, 5, outcome="unknown", error="OutcomeUnknown", granted=3, attempt=2)
+    book.takeover(taker, 2, 3)
+    anew = book.turn("1", 2.5, 9, worker="v")
+    anew.granted = 8
+    assert book.rules() == []
+
+
+def test_a_takeover_from_the_last_of_several_that_had_its_number(book: Book) -> None:
+    book.call("1", 1, 2.8, outcome="unknown", error="WorkerDied", granted=1.1, attempt=1)
+    book.call("1", 3, 9, outcome="unknown", error="WorkerDied", granted=3.1, attempt=1)
+    taker = book.turn("1", 3.2, 5, attempt=2, worker="v")
+    book.takeover(taker, 2, 3 + LEASE / 2)
+    assert book.rules() == ["lease"]
+
+
 def test_a_clock_that_was_set_ends_leases(book: Book) -> None:
     book.fault("clock stepped", 1, 2)
     book.call("1", 1, 9, outcome="unknown", error="WorkerDied")
