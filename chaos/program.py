@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """0 if no promise was broken."""
     options = _options(arguments)
     if options.check is not None:
-        return _judge(History.load(options.check), options.least_ok)[1]
+        return _check_again(options.check, options.least_ok)
     crew.warm_up()
     around = report.surroundings()
     rounds: list[report.Round] = []
@@ -41,11 +41,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status |= failed
         if failed or options.keep:
             _save(history, options.keep)
-        print(_line(one), flush=True)
+        print(f"{time.strftime('%H:%M:%S')} {_line(one)}", flush=True)
     print("\n" + report.tables(rounds))
     if not options.no_results:
         report.keep(rounds, _command(arguments), around, options.results)
     return status
+
+
+def _check_again(path: Path, least_ok: float) -> int:
+    history = History.load(path)
+    verdict, failed = _judge(history, least_ok)
+    print(_line(report.summed(history, verdict)))
+    return failed
 
 
 async def _run(name: str, seconds: float, seed: int, options: argparse.Namespace) -> History:
@@ -111,8 +118,8 @@ def _save(history: History, folder: Path | None) -> None:
 
 def _line(one: report.Round) -> str:
     return (
-        f"{time.strftime('%H:%M:%S')} {one.topology}, seed {one.seed}: {one.turns:,} turns in "
-        f"{one.seconds:.0f} s, {one.ok_share:.1%} of {one.operations:,} operations answered well, "
+        f"{one.topology}, seed {one.seed}: {one.turns:,} turns in {one.seconds:.0f} s, "
+        f"{one.ok_share:.1%} of {one.operations:,} operations answered well, "
         f"{sum(one.faults.values())} faults, {one.takeovers} takeovers, "
         f"{len(one.violations)} violations"
     )
