@@ -39,7 +39,10 @@ class LateBegin(Strike):
                 await held.arrived.wait()
                 number = next(call.call for call in reversed(field.history.calls) if call.op == op)
                 member.send(Cancel(number))
-                await asyncio.wait({sending})
+                call = await asyncio.shield(sending)
+            if call.error == "WorkerDied":  # it has given nothing up: its lease will end the turn
+                fault.note += ", whose worker was killed meanwhile"
+                return
             async with field.topology.open(field.lease) as store:
                 await self._arrive(field, store, request, held)
         except TimeoutError:
