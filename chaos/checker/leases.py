@@ -21,7 +21,7 @@ def check(findings: Findings) -> None:
 
 
 def _not_too_early(findings: Findings, takeover: Takeover) -> None:
-    """Since the first sending of a turn that was taken over, a lease has passed, or it let go.
+    """Since the sending of the attempt that was taken over, a lease has passed, or it let go.
 
     A message's may have been given back in good order, or failed.
     """
@@ -35,24 +35,26 @@ def _not_too_early(findings: Findings, takeover: Takeover) -> None:
     before = [call for call in others if call.attempt == takeover.attempt - 1 and call.granted]
     if any(gave_back(call) for call in before):
         return
-    since = _taken_from(taker, takeover, before)
-    if since is None:
-        since = min((call.invoked for call in others), default=takeover.at)
+    since = _taken_from(taker, takeover, before, others)
     passed = takeover.at - since
     if passed < findings.history.lease and not _is_excused(findings, since, takeover.at):
         text = f"{op} was taken over {passed:.3f} s after it was sent to another worker"
         findings.violate("lease", takeover.session, text, op)
 
 
-def _taken_from(taker: Call, takeover: Takeover, before: list[Call]) -> float | None:
+def _taken_from(taker: Call, takeover: Takeover, before: list[Call], others: list[Call]) -> float:
     """When the attempt was sent that a turn was taken from; of several that it may be, the first.
 
-    Begun anew, after another turn had the session, a turn counts its attempts from one again: a
-    call that was granted the same number may have been granted it later.
+    A call `before` was granted the number before this one. But begun anew, after another turn had
+    the session, a turn counts its attempts from one again: it may have been granted it later. A
+    call that did not tell of a grant (its worker was killed, say) may have had one.
     """
     surely = [c.invoked for c in before if c.granted is not None and c.granted < taker.invoked]
-    maybe = [c.invoked for c in before if c.invoked < takeover.at]
-    return max(surely, default=min(maybe, default=None))
+    if surely:
+        return max(surely)
+    untold = [call for call in others if call.granted is None]
+    earlier = [c.invoked for c in before + untold if c.invoked < takeover.at]
+    return min(earlier or [call.invoked for call in others], default=takeover.at)
 
 
 def _not_lost_early(findings: Findings, call: Call, ended: float) -> None:

@@ -177,6 +177,15 @@ def test_a_takeover_is_no_business_of_the_turn_that_is_begun_anew_later(book: Bo
     assert book.rules() == []
 
 
+def test_a_takeover_from_one_that_was_killed_before_it_told_of_its_grant(book: Book) -> None:
+    book.call("1", 1, 1.2, outcome="unknown", error="WorkerDied")
+    taker = book.call("1", 1.5, 5, outcome="fail", error="LeaseLost", granted=3, attempt=2)
+    book.takeover(taker, 2, 3)
+    anew = book.turn("1", 2.5, 9, worker="v")
+    anew.granted = 8
+    assert book.rules() == []
+
+
 def test_a_takeover_from_the_last_of_several_that_had_its_number(book: Book) -> None:
     book.call("1", 1, 2.8, outcome="unknown", error="WorkerDied", granted=1.1, attempt=1)
     book.call("1", 3, 9, outcome="unknown", error="WorkerDied", granted=3.1, attempt=1)
