@@ -92,6 +92,7 @@ class Calls:
                 _pass_on(cancelled)
                 return answer
             except Exception as error:
+                _pass_on(cancelled)
                 refusal = _refusal(error, session_id, key)
                 # A refusal says nothing of an earlier sending, which may have run.
                 if refusal is not None and not (in_doubt and isinstance(refusal, StoreRefused)):
@@ -99,7 +100,6 @@ class Calls:
                 in_doubt = in_doubt or not isinstance(error, ResponseError)
                 if time.monotonic() + pause > give_up:
                     raise unavailable(error, session_id) from None
-            _pass_on(cancelled)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
