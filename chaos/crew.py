@@ -108,10 +108,13 @@ class Member:
         await self.gone.wait()
 
     async def leave(self, timeout: float) -> bool:
-        """Ask it to finish and go; whether it did in time."""
+        """Ask it to finish and go; whether it did in time. If not, it shows where it stands."""
         self.send(Leave())
         with suppress(TimeoutError):
             await asyncio.wait_for(self.gone.wait(), timeout)
+        if not self.gone.is_set():
+            self.signal(signal.SIGUSR1)
+            await asyncio.sleep(1.0)
         return self.gone.is_set()
 
     async def _read(self, reader: asyncio.StreamReader) -> None:

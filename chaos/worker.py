@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import random
+import signal
 import socket
 import time
 from contextlib import suppress
@@ -15,7 +16,7 @@ from typing import Any
 
 from redis.asyncio import Redis, RedisCluster, Sentinel
 
-from chaos import planted
+from chaos import planted, stacks
 from chaos.desk import Desk, Doing, doing
 from chaos.operations import OPERATIONS
 from chaos.operations.messages import MOST_ATTEMPTS
@@ -53,6 +54,9 @@ from turnwise.worker import Worker
 
 _MESSAGES = 8
 """How many messages a process runs at a time, beside what it is ordered."""
+_GRACE = 10.0
+"""How long (s) messages may go on when it is to leave. Then they are handed over, which takes some
+calls, each of which a store in trouble may keep waiting for some seconds."""
 
 # After these the operation has certainly not taken effect, as far as this sending goes.
 FAILED = (
@@ -82,6 +86,7 @@ async def _serve(pipe: Connection, setup: Setup) -> None:
     end = socket.socket(fileno=os.dup(pipe.fileno()))
     pipe.close()
     reader, writer = await asyncio.open_connection(sock=end, limit=2**20)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, stacks.show)
     try:
         await Server(setup, writer).serve(reader)
     finally:
@@ -99,7 +104,9 @@ class Server:
         self._desk.session = self._session
         policy = Policy(max_attempts=MOST_ATTEMPTS, backoff=0.05, context=self._desk.taken)
         agents = {"agent": self._desk.agent}
-        self._queue = Worker(self._session, agents, concurrency=_MESSAGES, policy=policy)
+        self._queue = Worker(
+            self._session, agents, concurrency=_MESSAGES, policy=policy, grace=_GRACE
+        )
         self._queueing = asyncio.create_task(self._queue.run(), name="queue worker")
 
     async def serve(self, reader: asyncio.StreamReader) -> None:

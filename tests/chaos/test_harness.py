@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
 
-from chaos import script
+from chaos import script, stacks
 from chaos.checker import check
 from chaos.excerpt import excerpt
 from chaos.history import History
@@ -53,6 +54,20 @@ def test_elements_become_turns() -> None:
     assert final.trouble == ""
     assert "belong to no turn" in parsed("s", whole, 1).trouble
     assert "out of place" in parsed("s", [whole[2]], 0).trouble
+
+
+async def test_a_task_shows_where_it_stands() -> None:
+    async def outer() -> None:
+        await inner()
+
+    async def inner() -> None:
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(outer())
+    await asyncio.sleep(0)
+    names = [place.rpartition(".")[2] for place in stacks.places(task.get_coro())]
+    task.cancel()
+    assert names[:3] == ["outer", "inner", "wait"]
 
 
 def test_every_known_bug_can_be_planted() -> None:
