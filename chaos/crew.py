@@ -112,10 +112,11 @@ class Member:
         self.send(Leave())
         with suppress(TimeoutError):
             await asyncio.wait_for(self.gone.wait(), timeout)
-        if not self.gone.is_set():
+        went = self.gone.is_set()
+        if not went:
             self.signal(signal.SIGUSR1)
             await asyncio.sleep(1.0)
-        return self.gone.is_set()
+        return went
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         with suppress(OSError):

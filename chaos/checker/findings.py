@@ -99,17 +99,6 @@ class Findings:
             for call in self.pushy.get(self.by_op[op][0].session, ())
         )
 
-    def learnt_late(self, takeover: Takeover) -> bool:
-        """Whether the worker may have learnt of its grant long after it was given."""
-        if takeover.call < 0:
-            return True
-        worker = self.history.calls[takeover.call].worker
-        since = takeover.at - 4 * self.history.lease
-        return any(
-            fault.target == worker and fault.start < takeover.at and (fault.end or since) >= since
-            for fault in self.history.faults
-        )
-
     def was_disturbed(self, start: float, end: float) -> bool:
         """Whether any fault was about then, or so shortly before."""
         return _overlap(self.history.faults, start, end)

@@ -96,11 +96,23 @@ def _not_superseded(findings: Findings, call: Call) -> None:
         later = takeover.call != call.call and takeover.attempt > call.attempt
         if not later or takeover.at < call.granted or takeover.at > (call.ended or 0):
             continue
-        if findings.learnt_late(takeover) or _is_excused(findings, call.invoked, takeover.at):
+        if _stood_still(findings, takeover) or _is_excused(findings, call.invoked, takeover.at):
             continue
         text = f"attempt {call.attempt} of {call.op} committed, though attempt "
         text += f"{takeover.attempt} had been granted"
         findings.violate("superseded", call.session, text, call.op)
+
+
+def _stood_still(findings: Findings, takeover: Takeover) -> bool:
+    """Whether the worker may have learnt of its grant long after it was given."""
+    if takeover.call < 0:
+        return True
+    worker = findings.history.calls[takeover.call].worker
+    since = takeover.at - 4 * findings.history.lease
+    return any(
+        fault.target == worker and fault.start < takeover.at and (fault.end or since) >= since
+        for fault in findings.history.faults
+    )
 
 
 def _is_excused(findings: Findings, start: float, end: float) -> bool:

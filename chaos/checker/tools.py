@@ -138,9 +138,7 @@ def _superseded(findings: Findings) -> None:
             continue
         for takeover in findings.takeovers.get((call.session, call.turn_id), []):
             later = takeover.call != call.call and takeover.attempt > line.attempt
-            if not later or not call.granted < takeover.at < line.at:
-                continue
-            if not findings.learnt_late(takeover):
+            if later and call.granted < takeover.at < line.at:
                 steps[line.call].add(_step(line.call_id))
     for number, seen in steps.items():
         call = findings.history.calls[number]

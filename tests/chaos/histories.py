@@ -122,10 +122,8 @@ class Book:
             Takeover(call.call, call.session, call.turn_id or "", attempt, at)
         )
 
-    def fault(
-        self, kind: str, start: float, end: float, *, lossy: bool = False, target: str = ""
-    ) -> None:
-        self.history.faults.append(Fault(kind, start, end, lossy, target))
+    def fault(self, kind: str, start: float, end: float, *, lossy: bool = False) -> None:
+        self.history.faults.append(Fault(kind, start, end, lossy))
 
     def plain(self, session: str, *names: str) -> None:
         """What a session of plain changes holds in the end."""
