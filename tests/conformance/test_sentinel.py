@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 from tests.conformance.connections import ConnectionConformance
 from tests.conformance.labs import PREFIX, RedisLab
+from turnwise.errors import StoreUnavailable
 from turnwise.stores.redis import RedisStore, sentinel_client
 from turnwise.testing.conformance import Lab
 from turnwise.testing.conformance.lab import added, asked, begun, contents, expect, items, mint
-from turnwise.testing.servers import ValkeySentinel
+from turnwise.testing.servers import Node, ValkeySentinel
+from turnwise.testing.servers.waiting import until
 from turnwise.types import Done, Grant
 
 
-def _connect(sentinel: ValkeySentinel) -> RedisStore:
+def _connect(sentinel: ValkeySentinel, patience: float = 60) -> RedisStore:
     client = sentinel_client(
         sentinel.addresses, sentinel.name, "redis://sentinel/0", sentinel_login={}
     )
-    return RedisStore(client, key_prefix=PREFIX, owned=True, patience=60)
+    return RedisStore(client, key_prefix=PREFIX, owned=True, patience=patience)
 
 
 class TestSentinel(ConnectionConformance):
@@ -88,3 +91,46 @@ async def test_a_killed_primary_costs_at_most_a_suffix_of_turns(sentinel: Valkey
     await store.aclose()
     await old.restart()
     await sentinel.wait_ready()
+
+
+async def test_a_primary_that_may_not_write_without_replicas(sentinel: ValkeySentinel) -> None:
+    await sentinel.wait_ready()
+    hasty, patient, session_id = _connect(sentinel, 0.1), _connect(sentinel), mint()
+    await added(patient, session_id, "before")
+    primary = await sentinel.primary()
+    (replica,) = [node for node in sentinel.nodes if node is not primary]
+    async with _needs_replicas(primary):
+        await replica.kill()
+        await until(lambda: _alone(primary), 10, "the primary was alone")
+        with pytest.raises(StoreUnavailable, match="NOREPLICAS"):
+            await begun(hasty, session_id, "t")
+        before = await _refusals(primary)
+
+        async def refused() -> bool:
+            return await _refusals(primary) > before
+
+        waiting = asyncio.create_task(added(patient, session_id, "after"))
+        await until(refused, 10, "the call that waits was refused")
+        assert await contents(hasty, session_id) == items("before")
+        await replica.restart()
+        await waiting
+    await sentinel.wait_ready()
+    assert await contents(hasty, session_id) == items("before", "after")
+    await asyncio.gather(hasty.aclose(), patient.aclose())
+
+
+@asynccontextmanager
+async def _needs_replicas(primary: Node) -> AsyncIterator[None]:
+    await primary.command("CONFIG", "SET", "min-replicas-to-write", 1)
+    try:
+        yield
+    finally:
+        await primary.command("CONFIG", "SET", "min-replicas-to-write", 0)
+
+
+async def _alone(primary: Node) -> bool:
+    return (await primary.info("replication"))["connected_slaves"] == "0"
+
+
+async def _refusals(primary: Node) -> int:
+    return int((await primary.info("errorstats"))["errorstat_NOREPLICAS"].removeprefix("count="))
