@@ -134,7 +134,7 @@ MUTANTS: dict[str, tuple[str, Trial]] = {
     "record-without-count": ("a record does not say how many items are its turn's", ANSWERS),
     "result-outside-the-commit": ("the result stays with the worker that ran the turn", ANSWERS),
     "commit-in-two-steps": ("a commit writes one item, then the others", ANSWERS),
-    "abort-forgets-tokens": ("a begin that comes after its abort opens a turn", LATE),
+    "release-forgets-tokens": ("a begin that comes after it was given up opens a turn", LATE),
     "cancel-only-said": ("cancel says that it has ended a turn that goes on", CANCELS),
     "no-token-in-commit": ("commit does not check the token", RIVALS),
     "no-token-in-journal": ("journal does not check the token", SLOW_RIVALS),

@@ -246,9 +246,7 @@ PLANTED: dict[str, Callable[[], None]] = {
         "append", "local answer = repeated(h, op_id, op_id)", "local answer"
     ),
     "pop-without-base": lua("pop", "h.c ~= base", "false"),
-    "abort-forgets-tokens": lua(
-        "abort", "leave(h, turn_id, token)\n  finish(h, token)", "leave(h, turn_id, token)"
-    ),
+    "release-forgets-tokens": lua("release", "finish(h, token)\n", ""),
     "cancel-only-said": lua("cancel", "ending(h, MINT, 'cancelled', t.n or '')", "close(h)"),
     "clock-of-the-client": _clock_of_the_client,
     "lease-ignored": lua("", "local left = remaining(t)", "local left = 0"),

@@ -28,8 +28,11 @@ class LateBegin(Strike):
         # Not a hot one: it would see too many turns meanwhile.
         cold = [name for name in field.sessions()[2:] if name.startswith("turns")]
         session = field.rng.choice(cold)
-        op = f"late{len(field.history.calls)}"
         fault.target, fault.note = member.name, session
+        if not await _has_turns(field, session):
+            fault.note += ", which had no turn yet"  # nor a place to remember tokens
+            return
+        op = f"late{len(field.history.calls)}"
         request = Request(OPERATIONS["brief"], op, session, f"t{op}", {})
         held = DelayRequest()
         proxy.faults = once(lambda command: _begins(command, request), held)
@@ -60,12 +63,18 @@ class LateBegin(Strike):
         for _ in range(20):
             await asyncio.sleep(0.01)
             after = await store.info(request.session)
-            if before is None or after is None or after.turns - before.turns > _KNOWN:
+            if not (before and after) or after.turns - before.turns > _KNOWN:
                 return
             if after.open_turn is not None and after.open_turn.turn_id == request.turn_id:
                 what = f"turn {request.turn_id}, begun after it was given up"
                 field.history.leftovers.append(Leftover(what, "session", request.session))
                 return
+
+
+async def _has_turns(field: Field, session: str) -> bool:
+    async with field.topology.open(field.lease) as store:
+        info = await store.info(session)
+        return info is not None and info.turns > 0
 
 
 def _begins(command: Command, request: Request) -> bool:
