@@ -92,7 +92,8 @@ clean: ## remove the environments, caches and builds
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Where only pip knows the way to the packages, pip installs what uv.lock says, hashes included.
-SYNC := $(UV) sync --frozen --all-extras --group dev --python '$(PYTHON)'
+# Compiled once: the tests start hundreds of processes, and not every machine keeps what each compiles.
+SYNC := $(UV) sync --frozen --compile-bytecode --all-extras --group dev --python '$(PYTHON)'
 
 $(STAMP): pyproject.toml uv.lock | $(UV) has-python
 	@echo 'Setting up .venv'
