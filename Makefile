@@ -70,8 +70,8 @@ types: $(STAMP) ## check types
 imports: $(STAMP) ## check that imports respect the layers
 	$(BIN)/lint-imports --no-logo
 
-# All tests run in a few processes side by side: most of their time is waiting. Some run in one.
-EVERYTHING := -n auto --maxprocesses 4 --dist loadscope
+# All tests run in a few processes side by side, on two processors too: they wait a lot. Some run in one.
+EVERYTHING := -n 3 --dist loadscope
 
 pytest: $(STAMP) ## run the tests; ARGS="-k word" for some of them
 	$(BIN)/python -m pytest $(or $(ARGS),$(EVERYTHING))
