@@ -70,7 +70,7 @@ types: $(STAMP) ## check types
 imports: $(STAMP) ## check that imports respect the layers
 	$(BIN)/lint-imports --no-logo
 
-# All tests run in a few processes side by side, on two processors too: they wait a lot. Some run in one.
+# All tests run side by side, in more processes than a small machine has processors: they wait a lot.
 EVERYTHING := -n 3 --dist loadscope
 
 pytest: $(STAMP) ## run the tests; ARGS="-k word" for some of them

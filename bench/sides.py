@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -34,7 +35,7 @@ class Side(Protocol):
         """The whole history, the caller's own."""
 
 
-class SDKSide:
+class SDKSide(ABC):
     """The SDK's sessions: an object for each, made beforehand."""
 
     def __init__(self) -> None:
@@ -59,8 +60,9 @@ class SDKSide:
     async def read(self, session_id: str) -> Items:
         return await self.session(session_id).get_items()
 
+    @abstractmethod
     def _make(self, session_id: str) -> SDKSession:
-        raise NotImplementedError
+        """The session of that id."""
 
 
 class SDKOnRedis(SDKSide):

@@ -63,7 +63,7 @@ class LateBegin(Strike):
         for _ in range(20):
             await asyncio.sleep(0.01)
             after = await store.info(request.session)
-            if not (before and after) or after.turns - before.turns > _KNOWN:
+            if before is None or after is None or after.turns - before.turns > _KNOWN:
                 return
             if after.open_turn is not None and after.open_turn.turn_id == request.turn_id:
                 what = f"turn {request.turn_id}, begun after it was given up"

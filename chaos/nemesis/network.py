@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 
 from chaos.history import Fault
 from chaos.nemesis.fault import Field, Strike
@@ -40,8 +41,9 @@ class _Noise(Strike):
             proxy.faults = None
             fault.note = f"{len(proxy.injected) - before} commands"
 
+    @abstractmethod
     def make(self, field: Field) -> ProxyFault:
-        raise NotImplementedError
+        """The fault for one command."""
 
 
 class DropRequests(_Noise):
