@@ -87,5 +87,5 @@ async def _used(client: Any) -> int:
 async def _sweep(url: str) -> float:
     async with RedisSession.from_url(url) as session:
         started = time.monotonic()
-        await session.worker.store.ready.sweep(force=True)
+        await session.runtime.store.ready.sweep(force=True)
         return time.monotonic() - started

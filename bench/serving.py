@@ -18,14 +18,14 @@ from bench.holding import hold, holding_agent
 from bench.model import InstantModel
 from turnwise import connect
 from turnwise.cli.worker import let_what_is_loaded_be
-from turnwise.hooks import TurnBegun, TurnCommitted, TurnEvent
+from turnwise.hooks import TurnBegunEvent, TurnCommittedEvent, TurnEvent
 from turnwise.worker import Worker
 
 
 def _tell(event: TurnEvent) -> None:
-    if isinstance(event, TurnBegun):
+    if isinstance(event, TurnBegunEvent):
         say("begun", event.turn_id)
-    elif isinstance(event, TurnCommitted):
+    elif isinstance(event, TurnCommittedEvent):
         say("committed", event.turn_id)
 
 

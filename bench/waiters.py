@@ -11,12 +11,12 @@ import sys
 
 from bench.children import heard, say
 from turnwise import connect
-from turnwise.hooks import TurnBegun, TurnEvent
+from turnwise.hooks import TurnBegunEvent, TurnEvent
 from turnwise.session import Session
 
 
 def _tell(event: TurnEvent) -> None:
-    if isinstance(event, TurnBegun):
+    if isinstance(event, TurnBegunEvent):
         say("begun")
 
 

@@ -69,7 +69,7 @@ async def _rage(topology: Topology, settings: Settings, crew: Crew, history: His
     await _in_time(asyncio.create_task(workload.settle()), crew, history)
     await _in_time(asyncio.create_task(workload.farewell()), crew, history)
     async with topology.open(settings.lease) as session:
-        history.leftovers += await remains.wakeups(session, settings.plan.patience)
+        history.leftovers += await remains.claims(session, settings.plan.patience)
     return workload
 
 
@@ -106,7 +106,7 @@ async def _collect(
     async with topology.open(settings.lease) as session:
         history.leftovers += await remains.open_ends(session, names)
         history.finals = await remains.finals(session, names)
-        history.letters = await remains.letters(session)
+        history.letters = await remains.dead_letters(session)
     history.leftovers += await remains.stray_keys(topology, names)
     history.ledger = ledger.read(topology.directory / "ledger")
 

@@ -12,8 +12,8 @@ from chaos.operations import OPERATIONS
 from chaos.sender import Request, Sender
 
 _MOST_TRIES = 6
-_KNOWN_ENDS = {"SessionGone", "NothingPending"}
-"""After these it is no use to ask again."""
+_KNOWN_ENDS = {"SessionGone", "NoPendingApproval"}
+"""Acks these it is no use to ask again."""
 
 
 def is_accepted(call: Call) -> bool:
@@ -29,7 +29,7 @@ def may_wait(call: Call) -> bool:
     """Whether its turn may wait for an approval: parked, or in another's hands by then."""
     if call.kind != "ask":
         return False
-    doubtful = call.outcome == "unknown" or call.error in ("LeaseLost", "SessionWaiting")
+    doubtful = call.outcome == "unknown" or call.error in ("LeaseLost", "ApprovalPending")
     return doubtful or "parked" in call.value
 
 

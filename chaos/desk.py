@@ -21,7 +21,7 @@ from chaos.protocol import Begun, Order, Setup
 from chaos.script import Scripted
 from turnwise.background import Message
 from turnwise.durable import idempotency_key, repeatable
-from turnwise.hooks import TurnBegun, TurnEvent
+from turnwise.hooks import TurnBegunEvent, TurnEvent
 from turnwise.session import Session
 
 agents.set_tracing_disabled(True)  # there is nobody to send traces to
@@ -66,7 +66,7 @@ class Desk:
 
     def hear(self, event: TurnEvent) -> None:
         """A hook: the turn of an order has begun."""
-        if not isinstance(event, TurnBegun):
+        if not isinstance(event, TurnBegunEvent):
             return
         here = doing.get()
         if here is None or here.queued:  # the queue worker begins the next message
@@ -118,7 +118,7 @@ class Desk:
         )
 
 
-def _of_message(event: TurnBegun) -> Order:
+def _of_message(event: TurnBegunEvent) -> Order:
     """Nobody ordered it: each attempt gets a number that no call has."""
     op = event.turn_id.removeprefix("t")
     call = -1 - random.getrandbits(48)

@@ -98,7 +98,7 @@ class Execution(msgspec.Struct, tag="execution"):
 ATTEMPT = "attempt"
 
 
-class Letter(msgspec.Struct, tag="letter"):
+class DeadLetterEntry(msgspec.Struct, tag="letter"):
     """A dead letter, as it was found in the end."""
 
     session: str
@@ -147,7 +147,7 @@ class History(msgspec.Struct):
     ledger: list[Execution] = []
     finals: list[Final] = []
     leftovers: list[Leftover] = []
-    letters: list[Letter] = []
+    letters: list[DeadLetterEntry] = []
 
     def save(self, path: Path) -> None:
         """Write it as lines of JSON, compressed."""
@@ -182,7 +182,7 @@ _HOMES: dict[type, str] = {
     Execution: "ledger",
     Final: "finals",
     Leftover: "leftovers",
-    Letter: "letters",
+    DeadLetterEntry: "letters",
 }
 _LISTS = tuple(_HOMES.values())
-_Row = Call | Takeover | Fault | Execution | Final | Leftover | Letter
+_Row = Call | Takeover | Fault | Execution | Final | Leftover | DeadLetterEntry

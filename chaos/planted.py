@@ -16,20 +16,20 @@ from secrets import token_urlsafe
 from types import SimpleNamespace
 from typing import Any
 
-from turnwise.background import sending
+from turnwise.background import submit
 from turnwise.durable import calls
-from turnwise.durable.parked import Parked
+from turnwise.durable.parked import ParkedTurn
 from turnwise.errors import StoreUnavailable
-from turnwise.runner.answered import Answering
+from turnwise.runner.attempt import RunAttempt
+from turnwise.stores.embedded.verbs import messages
 from turnwise.stores.redis import events, scripts, store
-from turnwise.stores.redis.calls import Calls
 from turnwise.stores.redis.store import RedisStore
-from turnwise.stores.verbs import messages
+from turnwise.stores.redis.transport import Transport
 from turnwise.turns import stopped
 from turnwise.turns.turn import Turn
 from turnwise.turns.worker import Worker
 from turnwise.types import Base, Done, Late
-from turnwise.worker import after
+from turnwise.worker import acks
 from turnwise.worker import worker as queues
 
 VARIABLE = "CHAOS_MUTANT"
@@ -83,7 +83,7 @@ async def _append_anew(
 ) -> Any:
     """Each sending of the same items is another operation."""
     once = copy(self)
-    once._calls = Calls(self.client, 0.0)
+    once._transport = Transport(self.client, 0.0)
     give_up = time.monotonic() + 3.0
     while True:
         try:
@@ -158,7 +158,7 @@ async def _push_after(worker: Worker, session_id: str, turn_id: str, content: by
     return answer
 
 
-async def _is_settled(self: Any, wakeup: Any) -> bool:
+async def _is_settled(self: Any, claim: Any) -> bool:
     """A worker that finds nothing forgets that there would be something."""
     return True
 
@@ -168,7 +168,7 @@ _visit = queues.Worker._visit
 
 async def _settle_first(self: Any, session_id: str) -> None:
     """The wake-up is acknowledged when it is taken."""
-    await self._ready.settle(self._name, self._line.known(session_id))
+    await self._ready.ack(self._name, self._line.known(session_id))
     await _visit(self, session_id)
 
 
@@ -193,7 +193,7 @@ def _unpaired(added: Sequence[Any], work: object) -> list[Any]:
     return [*added, *(work.unsaved(added) if isinstance(work, stopped.Work) else ())]
 
 
-def _approve_all(self: Parked, found: Mapping[str, Any]) -> None:
+def _approve_all(self: ParkedTurn, found: Mapping[str, Any]) -> None:
     """Whatever is decided is an approval."""
     for name in self.decided.ids:
         found[name].state.approve(found[name].item)
@@ -260,14 +260,14 @@ PLANTED: dict[str, Callable[[], None]] = {
     ),
     "marks-rolled-at-once": lua("", "if NOW - h.y <= RETENTION then return end", ""),
     "commit-in-two-steps": method(RedisStore, "commit", _commit_in_two),
-    "result-outside-the-commit": method(Answering, "keep", _keep_nothing),
+    "result-outside-the-commit": method(RunAttempt, "keep", _keep_nothing),
     "start-not-journaled": method(calls._ToolCall, "start", _nothing),
     "end-not-journaled": method(calls._ToolCall, "_end", _nothing),
     "everything-repeatable": method(calls._ToolCall, "may_repeat", _may_always),
     "key-per-attempt": _key_per_attempt,
     "message-dropped-when-taken": _take_out,
-    "wake-up-without-intent": method(sending, "enqueue", _push_after),
-    "wake-up-forgotten-when-idle": method(after.After, "_is_settled", _is_settled),
+    "wake-up-without-intent": method(submit, "enqueue", _push_after),
+    "wake-up-forgotten-when-idle": method(acks.Acks, "_is_settled", _is_settled),
     "wake-up-settled-before-the-commit": method(queues.Worker, "_visit", _settle_first),
     "attempts-not-counted": lua("next", "lease, t.a + 1, true", "lease, t.a, true"),
     "events-without-reset": lua(
@@ -276,7 +276,7 @@ PLANTED: dict[str, Callable[[], None]] = {
     "resumed-twice": lua(
         "begin", "approved = resume and waits(t)", "approved = resume and t.k ~= token"
     ),
-    "rejection-approves": method(Parked, "_decide", _approve_all),
+    "rejection-approves": method(ParkedTurn, "_decide", _approve_all),
     "parked-turn-dropped": lua(
         "",
         "if waits(t) then return { 'waiting', t.id } end",

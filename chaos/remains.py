@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-from chaos.history import Entry, Final, Leftover, Letter
+from chaos.history import DeadLetterEntry, Entry, Final, Leftover
 from chaos.topologies import PREFIX, Topology
 from turnwise.codec import Codec, DecodeError
 from turnwise.codec.elements import MARKER, RECORD, is_item, parse_record
@@ -35,22 +35,24 @@ async def open_ends(session: Session, names: Iterable[str]) -> list[Leftover]:
     return [leftover for some in found for leftover in some]
 
 
-async def letters(session: Session) -> list[Letter]:
+async def dead_letters(session: Session) -> list[DeadLetterEntry]:
     """All dead letters."""
-    found: list[Letter] = []
+    found: list[DeadLetterEntry] = []
     after: str | None = None
-    while page := await session.letters(500, after):
-        found += [Letter(one.session_id, one.turn_id, one.attempts, one.error) for one in page]
+    while page := await session.dead_letters(500, after):
+        found += [
+            DeadLetterEntry(one.session_id, one.turn_id, one.attempts, one.error) for one in page
+        ]
         after = page[-1].id
     return found
 
 
-async def wakeups(session: Session, patience: float) -> list[Leftover]:
-    """What tells workers of messages that are finished, and is not settled in good time.
+async def claims(session: Session, patience: float) -> list[Leftover]:
+    """What tells workers of messages that are finished, and is not resend_if_cancelled in good time.
 
     That a message will come may be said of one that never did; those go later by themselves.
     """
-    store = session.worker.store
+    store = session.runtime.store
     if not isinstance(store, RedisStore):
         return []
     give_up = time.monotonic() + patience
@@ -92,7 +94,7 @@ async def _each(names: list[str], work: Any) -> list[Any]:
 
 
 async def _final(session: Session, name: str) -> Final:
-    stored = await session.worker.store.read(name)
+    stored = await session.runtime.store.read(name)
     if not isinstance(stored, Stored):
         return Final(name, [], 0)
     return parsed(name, stored.elements, stored.items)

@@ -35,18 +35,18 @@ from chaos.protocol import (
 from turnwise import RedisSession, connect
 from turnwise.background import Policy
 from turnwise.errors import (
+    ApprovalPending,
     HistoryChanged,
     LeaseLost,
-    NothingPending,
+    NoPendingApproval,
     OutcomeUnknown,
     QueueFull,
     SessionBusy,
     SessionGone,
-    SessionWaiting,
     StoreRefused,
     StoreUnavailable,
+    TurnAbandoned,
     TurnCancelled,
-    TurnDiscarded,
 )
 from turnwise.session import Session
 from turnwise.stores.redis.clients import close
@@ -58,19 +58,19 @@ _GRACE = 10.0
 """How long (s) messages may go on when it is to leave. Then they are handed over, which takes some
 calls, each of which a store in trouble may keep waiting for some seconds."""
 
-# After these the operation has certainly not taken effect, as far as this sending goes.
+# Acks these the operation has certainly not taken effect, as far as this sending goes.
 FAILED = (
     HistoryChanged,
     LeaseLost,
-    NothingPending,
+    NoPendingApproval,
     QueueFull,
     SessionBusy,
     SessionGone,
-    SessionWaiting,
+    ApprovalPending,
     StoreRefused,
     StoreUnavailable,
     TurnCancelled,
-    TurnDiscarded,
+    TurnAbandoned,
 )
 
 

@@ -23,7 +23,7 @@ from demo.recording import RecordedCall, RecordedTurn, Recording
 from demo.setup import Setup
 from turnwise import Runner, connect
 from turnwise.errors import AlreadyCommitted, LeaseLost, StoreUnavailable
-from turnwise.hooks import TurnBegun, TurnEvent
+from turnwise.hooks import TurnBegunEvent, TurnEvent
 from turnwise.session import Session
 
 
@@ -97,7 +97,7 @@ class Labour:
 
 def tell_begun(event: TurnEvent) -> None:
     """Turnwise tells its hooks what happens to turns."""
-    if isinstance(event, TurnBegun):
+    if isinstance(event, TurnBegunEvent):
         tell("begun", event.turn_id, attempt=event.attempt, journal=event.journal)
 
 

@@ -10,7 +10,7 @@ from chaos.checker.findings import LET_GO, Findings, entry_op, gave_back
 from chaos.history import ATTEMPT, Call, Entry, Execution
 from turnwise.durable.calls import UNKNOWN
 
-_LEFT_BEHIND = {"LeaseLost", "TurnDiscarded", "OutcomeUnknown", "WorkerDied", *LET_GO}
+_LEFT_BEHIND = {"LeaseLost", "TurnAbandoned", "OutcomeUnknown", "WorkerDied", *LET_GO}
 """How a sending ends whose journal stays for whoever takes the turn over."""
 
 

@@ -13,7 +13,7 @@ from chaos.operations.runs import Run
 from chaos.operations.turns import TIMEOUT
 from chaos.protocol import Order
 from turnwise import Runner
-from turnwise.errors import NothingPending, SessionWaiting, UsageError
+from turnwise.errors import ApprovalPending, NoPendingApproval, UsageError
 
 
 class Ask(Run):
@@ -41,10 +41,10 @@ class Resume(Operation):
     is_turn = False
 
     async def run(self, desk: Desk, order: Order) -> dict[str, Any]:
-        waiting = await desk.session.pending(order.session)
+        waiting = await desk.session.pending_approvals(order.session)
         ids = [one.id for one in waiting if one.turn_id == order.turn_id]
         if not ids and not await _is_open(desk, order):
-            raise NothingPending("it waits no more", session_id=order.session)
+            raise NoPendingApproval("it waits no more", session_id=order.session)
         ids = ids[: 1 if order.params.get("partly") else None]
         rejects = bool(order.params.get("reject"))
         try:
@@ -60,13 +60,13 @@ class Resume(Operation):
             if ids:
                 raise
             # It was taken up by another, who has come to the next call that needs an approval.
-            raise SessionWaiting("it waits anew", session_id=order.session) from error
+            raise ApprovalPending("it waits anew", session_id=order.session) from error
         if result.interruptions:
             return {"parked": len(result.interruptions)}
         text = str(result.final_output)
         told = script.parse_answer(text)
         if told is not None and told[0] != order.op:
-            raise NothingPending("another turn waited by then", session_id=order.session)
+            raise NoPendingApproval("another turn waited by then", session_id=order.session)
         return {"text": text}
 
 

@@ -83,7 +83,7 @@ async def chat(
         )
     except AlreadyCommitted as done:
         return Answer(response=answer_of(done.items))
-    response.headers["Served-By"] = session.worker.name
+    response.headers["Served-By"] = session.runtime.name
     return Answer(response=result.final_output)
 
 

@@ -77,7 +77,7 @@ async def beat(worker: str) -> None:
 
 
 async def main() -> None:
-    worker, stopped = session.worker.name, asyncio.Event()
+    worker, stopped = session.runtime.name, asyncio.Event()
     for wish in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(wish, stopped.set)
     async with client, session:

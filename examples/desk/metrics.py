@@ -15,7 +15,7 @@ from agents.tracing import (
     TracingProcessor,
 )
 
-from turnwise.hooks import TurnCommitted, TurnEvent
+from turnwise.hooks import TurnCommittedEvent, TurnEvent
 
 
 class Metrics(TracingProcessor):
@@ -29,7 +29,7 @@ class Metrics(TracingProcessor):
     def __call__(self, event: TurnEvent) -> None:
         with self._lock:
             self.counts[type(event).__name__] += 1
-            if isinstance(event, TurnCommitted):
+            if isinstance(event, TurnCommittedEvent):
                 self.counts["items committed"] += event.items
 
     def on_trace_start(self, trace: Trace) -> None:

@@ -6,14 +6,14 @@ in memory: one turn at a time on a session, committed once.
 
 from turnwise.connect import MemorySession, RedisSession, SQLiteSession, connect, session_id
 from turnwise.durable import idempotency_key, repeatable
-from turnwise.errors import NothingPending, NotResumable, ReplayMismatch, TurnwiseError
+from turnwise.errors import NoPendingApproval, NotResumable, ReplayMismatch, TurnwiseError
 from turnwise.runner import Runner
 from turnwise.types import PendingApproval
 
 __all__ = [
     "MemorySession",
+    "NoPendingApproval",
     "NotResumable",
-    "NothingPending",
     "PendingApproval",
     "RedisSession",
     "ReplayMismatch",

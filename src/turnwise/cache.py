@@ -1,6 +1,6 @@
 """The decoded history of recent sessions, so that a turn moves and decodes only what is new.
 
-A `Past` is a session's items as of one commit. It never changes. Pasts of one session share their
+A `HistorySnapshot` is a session's items as of one commit. It never changes. Pasts of one session share their
 storage: the next one is the same list, longer. The cache is bounded in bytes and does no I/O.
 """
 
@@ -10,8 +10,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
+from turnwise.call_pairs import is_whole
 from turnwise.codec import Codec, DecodeError
-from turnwise.pairs import is_whole
 from turnwise.types import Base
 
 Item = dict[str, Any]
@@ -36,7 +36,7 @@ def _bytes(raw: list[bytes]) -> int:
     return sum(map(len, raw)) + _OVERHEAD * len(raw)
 
 
-class Past:
+class HistorySnapshot:
     """A session's items as of `tip`, complete, or only the last ones if not `complete`."""
 
     __slots__ = ("_codec", "_length", "_storage", "_whole", "complete", "incarnation", "tip")
@@ -85,9 +85,9 @@ class Past:
             self._whole = is_whole(items)
         return self._whole
 
-    def extended(self, tip: Base, raw: list[bytes]) -> Past:
+    def extended(self, tip: Base, raw: list[bytes]) -> HistorySnapshot:
         """This past and what came after it."""
-        later = Past.__new__(Past)
+        later = HistorySnapshot.__new__(HistorySnapshot)
         later._codec, later.incarnation, later.tip = self._codec, self.incarnation, tip
         later.complete = self.complete
         later._storage = self._grow(raw)
@@ -116,15 +116,15 @@ class Cache:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._pasts: OrderedDict[str, tuple[Past, int]] = OrderedDict()
+        self._pasts: OrderedDict[str, tuple[HistorySnapshot, int]] = OrderedDict()
 
-    def get(self, session_id: str) -> Past | None:
+    def get(self, session_id: str) -> HistorySnapshot | None:
         past, _ = self._pasts.get(session_id, (None, 0))
         if past is not None:
             self.put(session_id, past)  # counted anew: it may have been decoded meanwhile
         return past
 
-    def put(self, session_id: str, past: Past) -> None:
+    def put(self, session_id: str, past: HistorySnapshot) -> None:
         self.drop(session_id)
         size = past.size
         self._pasts[session_id] = past, size

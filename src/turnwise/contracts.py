@@ -5,7 +5,7 @@ journal. It sees bytes only. Every verb is atomic and is decided by the store's 
 
 **Sent twice, done once.** An effect happens at most once per turn_id, token or op_id, and a resend
 answers as the first call did, within the retention. So whoever gets an exception instead of an
-answer sends the same arguments again. Tokens, op ids and commit ids are minted by the caller,
+answer sends the same arguments again. Tokens, op ids and commit ids are one_shot by the caller,
 random, without white space, never reused. What a session knows of them goes with the session; of
 the tokens whose turn was not committed it knows the last eight, so a begin that comes later still
 opens a turn which nobody serves, until its lease runs out.
@@ -20,7 +20,7 @@ its record. A position counts elements, markers and records included.
 
 **A turn that died** (its lease ran out) is forgotten by the next caller if its journal is empty.
 With a journal it keeps the session busy for one more lease, so that its sender can come back for
-it (unless it was *fresh*); then it is *discarded*, which its own retry is told. A turn from the
+it (unless it was *one_shot*); then it is *discarded*, which its own retry is told. A turn from the
 queue is never discarded: `next` takes it over.
 
 **A message** stays in the queue until its turn is finished: committed, cancelled, or *dead* when a
@@ -43,6 +43,8 @@ from turnwise.types import (
     Base,
     Busy,
     Cancelled,
+    Claim,
+    DeadLetterEntry,
     Done,
     Duplicate,
     Events,
@@ -53,17 +55,15 @@ from turnwise.types import (
     Idle,
     Info,
     Late,
-    Letter,
+    Parked,
     Queued,
     Renewed,
     Running,
     Stale,
-    Waiting,
-    Wakeup,
 )
 
 
-class Wake(Protocol):
+class Waiter(Protocol):
     """Tells a waiting caller to ask again: a hint, which can come late, twice or never.
 
     It may be its turn; or the turn before it was left open (parked, say): all in line are told; or
@@ -95,10 +95,10 @@ class Store(Protocol):
         base: Base | None = None,
         *,
         worker: str,
-        fresh: bool = False,
+        one_shot: bool = False,
         resume: bool = False,
         ticket: int | None = None,
-    ) -> Grant | Busy | Queued | Waiting | Duplicate | Stale | Full | Absent:
+    ) -> Grant | Busy | Queued | Parked | Duplicate | Stale | Full | Absent:
         """Open a turn under a lease of `lease` ms, and read what is new since `base`.
 
         A session that does not exist is created, and goes away by itself after two leases unless
@@ -107,7 +107,7 @@ class Store(Protocol):
         *duplicate*. The turn of this turn_id whose worker died is taken over: attempt + 1, and its
         journal.
 
-        `fresh` promises that nobody but this very call can use this turn_id: nobody comes back for
+        `one_shot` promises that nobody but this very call can use this turn_id: nobody comes back for
         it, and a search is shortened. `resume` takes a turn that waits for an approval (*absent* if
         none of this id is open); without it the answer is *waiting*. A turn whose worker died after
         that waits again.
@@ -118,12 +118,12 @@ class Store(Protocol):
 
     async def next(
         self, session_id: str, token: str, lease: int, base: Base | None = None, *, worker: str
-    ) -> Grant | Busy | Waiting | Idle | Stale:
+    ) -> Grant | Busy | Parked | Idle | Stale:
         """Open the oldest queued message as a turn, or take that turn over from a dead worker.
 
         *Idle* if there is none; a dead turn that is no message's is left as it is then.
         The attempt is counted before the turn runs: a worker that finds too many (`attempt` less
-        `released`) can `bury` the message.
+        `released`) can `dead_letter` the message.
         """
 
     async def journal(
@@ -188,20 +188,20 @@ class Store(Protocol):
 
     async def append(
         self, session_id: str, op_id: str, items: Sequence[bytes]
-    ) -> Done | Busy | Waiting | Full:
+    ) -> Done | Busy | Parked | Full:
         """A turn in one call: add items at the end."""
 
     async def pop(
         self, session_id: str, op_id: str, base: Base
-    ) -> Done | Busy | Waiting | Stale | Absent:
+    ) -> Done | Busy | Parked | Stale | Absent:
         """Remove the last item, which the caller has read, if `base` is still the last commit."""
 
-    async def clear(self, session_id: str, op_id: str) -> Done | Busy | Waiting | Absent:
+    async def clear(self, session_id: str, op_id: str) -> Done | Busy | Parked | Absent:
         """Remove all items; turn_ids younger than the retention stay known."""
 
     async def replace(
         self, session_id: str, op_id: str, base: Base, keep: int, items: Sequence[bytes]
-    ) -> Done | Busy | Waiting | Stale | Full | Absent:
+    ) -> Done | Busy | Parked | Stale | Full | Absent:
         """Put `items` in the place of all but the first `keep`, if `base` is the last commit."""
 
     async def submit(
@@ -222,10 +222,10 @@ class Store(Protocol):
 
     async def status(
         self, session_id: str, turn_id: str
-    ) -> Queued | Running | Waiting | Duplicate | Absent:
+    ) -> Queued | Running | Parked | Duplicate | Absent:
         """What became of one turn so far: a question that changes nothing.
 
-        *Queued*: its message waits. *Running*: it is open. *Waiting*: for an approval, with at
+        *Queued*: its message waits. *Running*: it is open. *Parked*: for an approval, with at
         most `READ` entries of its journal from its state on. A *duplicate* is finished: see its
         record. *Absent*: nothing is known of it (never begun, rolled back, only waiting in line as
         a caller, or longer ago than the retention).
@@ -252,7 +252,7 @@ class Store(Protocol):
         `open_only` a message that only waits stays: *absent*.
         """
 
-    async def bury(
+    async def dead_letter(
         self, session_id: str, turn_id: str, token: str, letter: bytes
     ) -> Done | Stale | Gone:
         """Give the open turn's message up: write a dead letter, then finish the turn as *dead*.
@@ -261,13 +261,15 @@ class Store(Protocol):
         whose message still waits. To stop the session at it, park the turn instead.
         """
 
-    async def letters(self, count: int = 100, after: str | None = None) -> list[Letter]:
+    async def dead_letters(
+        self, count: int = 100, after: str | None = None
+    ) -> list[DeadLetterEntry]:
         """Dead letters of all sessions, the oldest first, each turn's last one only.
 
         At most `count`, those behind the letter whose id is `after`; none behind the last.
         """
 
-    async def unbury(self, letter_id: str) -> None:
+    async def delete_dead_letter(self, dead_letter_id: str) -> None:
         """Remove a dead letter, if it is there. To retry its message, `submit` it before that."""
 
     async def delete(self, session_id: str) -> bool:
@@ -277,7 +279,7 @@ class Store(Protocol):
         meanwhile.
         """
 
-    async def touch(self, session_id: str, ttl: int | None) -> bool:
+    async def expire(self, session_id: str, ttl: int | None) -> bool:
         """Let the session expire in `ttl` ms, or never; False if there is none."""
 
     async def info(self, session_id: str) -> Info | Absent:
@@ -289,13 +291,13 @@ class Store(Protocol):
         One may come twice while others change.
         """
 
-    def woken(self, token: str) -> AbstractAsyncContextManager[Wake]:
+    def waiter(self, token: str) -> AbstractAsyncContextManager[Waiter]:
         """Listen for the wake-up of a ticket; entered before the ticket is asked for."""
 
-    def listen(self, token: str, callback: Callable[[], None]) -> AbstractContextManager[None]:
+    def on_wakeup(self, token: str, callback: Callable[[], None]) -> AbstractContextManager[None]:
         """Call `callback` in this event loop when the token is woken: its turn shall stop.
 
-        Without waiting, and without a command where others listen already. A hint, like `Wake`.
+        Without waiting, and without a command where others listen already. A hint, like `Waiter`.
         """
 
     @property
@@ -319,7 +321,7 @@ class Ready(Protocol):
     Submit: `announce` (the intent), then `Store.submit` with the answer as its `intent`. Worker:
     `claim` → `next` → run → `commit` → `next` until *idle* → `settle`. A wake-up is a hint; session
     and lease are the truth. A message that is tried again is announced once more behind its
-    `submit`, as its turn was finished before. Nothing is lost as long as a wake-up is settled only
+    `submit`, as its turn was finished before. Nothing is lost as long as a wake-up is resend_if_cancelled only
     when
 
     - the turn that it names is finished,
@@ -332,20 +334,20 @@ class Ready(Protocol):
     async def announce(self, session_id: str, turn_id: str | None) -> int:
         """Tell that this message will come (None: some wait). The store's time, for `submit`."""
 
-    async def claim(self, worker: str, count: int, wait: float) -> list[Wakeup]:
+    async def claim(self, worker: str, count: int, wait: float) -> list[Claim]:
         """At most `count` wake-ups that nobody else has.
 
         If there are none, wait for some, at most `wait` seconds. They are this worker's for
-        `Bounds.claim` ms, and longer if it holds them; then they are told to others.
+        `Limits.claim` ms, and longer if it holds them; then they are told to others.
         """
 
-    async def hold(self, worker: str) -> None:
-        """What this worker has claimed stays its own for `Bounds.claim` ms: call it in time."""
+    async def extend(self, worker: str) -> None:
+        """What this worker has claimed stays its own for `Limits.claim` ms: call it in time."""
 
-    async def later(self, worker: str, wakeups: Sequence[Wakeup], delay: float) -> None:
-        """Put them off for `delay` seconds, at most `Bounds.claim`; by 0 they are given back."""
+    async def requeue(self, worker: str, claims: Sequence[Claim], delay: float) -> None:
+        """Put them off for `delay` seconds, at most `Limits.claim`; by 0 they are given back."""
 
-    async def settle(self, worker: str, wakeups: Sequence[Wakeup]) -> None:
+    async def ack(self, worker: str, claims: Sequence[Claim]) -> None:
         """They are dealt with."""
 
     async def sweep(self, *, force: bool = False) -> int:
@@ -360,7 +362,7 @@ class EventLog(Protocol):
     """What running turns tell, for readers in any process. Each batch is one round trip.
 
     Events are numbered from 0 in each attempt; a later attempt's replace those of the one before.
-    They outlive their session for `Bounds.events_ttl`. After the `last` nothing will follow.
+    They outlive their session for `Limits.events_ttl`. Acks the `last` nothing will follow.
     """
 
     async def append(

@@ -24,12 +24,12 @@
     └── TurnError               a turn could not begin, or could not be committed
         ├── SessionBusy
         │   └── BusyTimeout
-        ├── SessionWaiting
-        ├── NothingPending
+        ├── ApprovalPending
+        ├── NoPendingApproval
         ├── NotResumable
         ├── AlreadyCommitted
         ├── TurnIdReused
-        ├── TurnDiscarded
+        ├── TurnAbandoned
         ├── TurnCancelled
         ├── DeadLettered
         ├── StreamIdle
@@ -115,9 +115,9 @@ class StoreUnavailable(StoreError, ConnectionError):
 
 
 class OutcomeUnknown(StoreUnavailable):
-    """The store stopped answering before it acknowledged; the turn may be committed or not.
+    """The store stopped run_attempt before it acknowledged; the turn may be committed or not.
 
-    Send the same `turn_id` again: it runs only if it was not committed. After a change without a
+    Send the same `turn_id` again: it runs only if it was not committed. Acks a change without a
     turn_id (`add_items`, say), read the history before making it again.
     """
 
@@ -157,11 +157,11 @@ class BusyTimeout(SessionBusy, TimeoutError):
     """The session stayed busy for as long as the caller was willing to wait."""
 
 
-class SessionWaiting(TurnError):
+class ApprovalPending(TurnError):
     """The session's open turn waits for an approval; nothing may be mixed in."""
 
 
-class NothingPending(TurnError):
+class NoPendingApproval(TurnError):
     """What is to be approved or rejected does not wait: it never did, or was decided before."""
 
 
@@ -203,7 +203,7 @@ class TurnIdReused(TurnError):
     """The turn of this `turn_id` had another input, agent or metadata, or is no message's."""
 
 
-class TurnDiscarded(TurnError):
+class TurnAbandoned(TurnError):
     """The turn with this `turn_id` died half done and was given up for the turns behind it."""
 
 
@@ -234,14 +234,14 @@ class TurnCancelled(TurnError):
 class DeadLettered(TurnError):
     """The message of this turn was given up after its last attempt; it did not become history.
 
-    `letter_id` names its dead letter; `reason` is the last error, as far as that is known.
+    `dead_letter_id` names its dead letter; `reason` is the last error, as far as that is known.
     """
 
     def __init__(
-        self, message: str, *, session_id: str, letter_id: str = "", reason: str = ""
+        self, message: str, *, session_id: str, dead_letter_id: str = "", reason: str = ""
     ) -> None:
         super().__init__(message, session_id=session_id)
-        self.letter_id = letter_id
+        self.dead_letter_id = dead_letter_id
         self.reason = reason
 
 

@@ -1,7 +1,7 @@
 """What happens to turns, as frozen events, and the protocol of those who want to know.
 
-Every TurnBegun is followed by exactly one event that ends the turn here (`TurnEnd`). TurnWaited is
-followed by TurnBegun or TurnRefused. Events carry ids, names, sizes and times (seconds), never the
+Every TurnBegunEvent is followed by exactly one event that ends the turn here (`TurnEndEvent`). TurnQueuedEvent is
+followed by TurnBegunEvent or TurnRefusedEvent. Events carry ids, names, sizes and times (seconds), never the
 content of items.
 """
 
@@ -30,7 +30,7 @@ class TurnEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class TurnSubmitted(TurnEvent):
+class TurnSubmittedEvent(TurnEvent):
     """A message of `bytes` waits for a background worker, `position` others before it."""
 
     position: int
@@ -38,14 +38,14 @@ class TurnSubmitted(TurnEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class TurnWaited(TurnEvent):
+class TurnQueuedEvent(TurnEvent):
     """The session was busy; the caller took a place in its queue behind `holder`."""
 
     holder: str
 
 
 @dataclass(frozen=True, slots=True)
-class TurnRefused(TurnEvent):
+class TurnRefusedEvent(TurnEvent):
     """The turn did not begin. `reason` names the error that its caller got instead.
 
     AlreadyCommitted among them: its answer is told again. `waited` is how long it stood in line.
@@ -59,7 +59,7 @@ class TurnRefused(TurnEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class TurnBegun(TurnEvent):
+class TurnBegunEvent(TurnEvent):
     """The turn is this worker's. Told in the task that runs it.
 
     Above 1, `attempt` says that it was taken over, unless it is `resumed`: earlier attempts ended
@@ -76,7 +76,7 @@ class TurnBegun(TurnEvent):
     resumed: bool = False
 
     @classmethod
-    def of(cls, session_id: str, grant: Grant, waited: float = 0.0) -> TurnBegun:
+    def of(cls, session_id: str, grant: Grant, waited: float = 0.0) -> TurnBegunEvent:
         """What this grant begins."""
         return cls(
             session_id,
@@ -95,7 +95,7 @@ class TurnBegun(TurnEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class TurnReplayed(TurnEvent):
+class StepReplayedEvent(TurnEvent):
     """One step was answered from the journal, not done again: by `agent`'s model, or a `tool`.
 
     `tool` is "" for a response.
@@ -110,7 +110,7 @@ class TurnReplayed(TurnEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class TurnCommitted(TurnEvent):
+class TurnCommittedEvent(TurnEvent):
     """The turn is part of the history."""
 
     items: int
@@ -119,7 +119,7 @@ class TurnCommitted(TurnEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class TurnRolledBack(TurnEvent):
+class TurnRolledBackEvent(TurnEvent):
     """The turn ended without a trace; `reason` names the exception, if there was one."""
 
     reason: str
@@ -127,7 +127,7 @@ class TurnRolledBack(TurnEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class TurnLost(TurnEvent):
+class TurnLostEvent(TurnEvent):
     """The turn was ended from outside, or nobody knows how; `reason` names the error it got.
 
     LeaseLost among them.
@@ -138,7 +138,7 @@ class TurnLost(TurnEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class TurnCancelled(TurnEvent):
+class TurnCancelledEvent(TurnEvent):
     """The turn was asked to stop, and has ended; `items` of it were kept.
 
     Told by its worker, or by who asked if nobody ran it (then `seconds` is 0). `reason` is what the
@@ -152,7 +152,7 @@ class TurnCancelled(TurnEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class TurnParked(TurnEvent):
+class TurnParkedEvent(TurnEvent):
     """The turn waits for `pending` approvals; its state, of `bytes`, is in the store."""
 
     pending: int
@@ -161,7 +161,7 @@ class TurnParked(TurnEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class TurnDeadLettered(TurnEvent):
+class TurnDeadLetteredEvent(TurnEvent):
     """The turn's message was given up after `attempts`; `reason` names the last error."""
 
     attempts: int
@@ -169,7 +169,14 @@ class TurnDeadLettered(TurnEvent):
     seconds: float
 
 
-TurnEnd = TurnCommitted | TurnRolledBack | TurnLost | TurnCancelled | TurnParked | TurnDeadLettered
+TurnEndEvent = (
+    TurnCommittedEvent
+    | TurnRolledBackEvent
+    | TurnLostEvent
+    | TurnCancelledEvent
+    | TurnParkedEvent
+    | TurnDeadLetteredEvent
+)
 
 
 class Hook(Protocol):
@@ -178,7 +185,7 @@ class Hook(Protocol):
     def __call__(self, event: TurnEvent, /) -> None: ...
 
 
-def tell(hooks: Iterable[Hook], event: TurnEvent) -> None:
+def emit(hooks: Iterable[Hook], event: TurnEvent) -> None:
     for hook in hooks:
         try:
             hook(event)

@@ -13,17 +13,17 @@ from agents.items import TResponseInputItem
 from agents.memory.session_settings import SessionSettings, coerce_session_settings
 
 from turnwise import background
-from turnwise.background import Agents, DeadLetter, Policy, Receipt, Running, Status
+from turnwise.background import Agents, DeadLetter, Policy, Processor, Receipt, Status
 from turnwise.durable import BlockRuns, install
 from turnwise.durable.parked import parked_now
 from turnwise.errors import InvalidTTL, UnboundSession
 from turnwise.turns import (
     GRACE,
-    Busyness,
+    BusyPolicy,
     OnError,
     Parking,
+    Runtime,
     Turn,
-    Worker,
     block,
     cancel,
     check_on_error,
@@ -98,19 +98,19 @@ class TurnSession:
 class Session:
     """All sessions of one store, or after `bind` one of them, as the SDK's session.
 
-    `session_id` is "" while it stands for all. `session_settings.limit` bounds what `get_items`
+    `session_id` is "" while it stands for all. `session_settings.limit` limits what `get_items`
     returns where the caller names no limit.
     """
 
     def __init__(
         self,
-        worker: Worker,
+        runtime: Runtime,
         *,
         session_id: str | None = None,
         limit: int | None = None,
         session_settings: SDKSettings = None,
     ) -> None:
-        self.worker = worker
+        self.runtime = runtime
         self.session_id = "" if session_id is None else check_session_id(session_id)
         self.session_settings: SessionSettings | None = _settings(limit, session_settings)
 
@@ -144,19 +144,19 @@ class Session:
         """
         session_id = self.named(None)
         last = effective_limit(limit, self.session_settings)
-        return cast(Items, await self.worker.reader.items(session_id, last))
+        return cast(Items, await self.runtime.reader.items(session_id, last))
 
     async def add_items(self, items: Items) -> None:
         """Add items at the end, all or none; waits while a turn runs."""
-        await self.worker.add(self.named(None), cast(list[dict[str, Any]], items))
+        await self.runtime.add(self.named(None), cast(list[dict[str, Any]], items))
 
     async def pop_item(self) -> TResponseInputItem | None:
         """Remove and return the last item; None if there is none. Waits while a turn runs."""
-        return cast(TResponseInputItem | None, await self.worker.pop(self.named(None)))
+        return cast(TResponseInputItem | None, await self.runtime.pop(self.named(None)))
 
     async def clear_session(self) -> None:
         """Remove all items. Waits while a turn runs."""
-        await self.worker.clear(self.named(None))
+        await self.runtime.clear(self.named(None))
 
     # Turns.
 
@@ -166,7 +166,7 @@ class Session:
         session_id: str | None = None,
         *,
         turn_id: str | None = None,
-        busy: Busyness = "wait",
+        busy: BusyPolicy = "wait",
         timeout: float | None = 30.0,
         on_error: OnError = "rollback",
         shared: bool = False,
@@ -182,15 +182,15 @@ class Session:
         which must not be changed. If the last run of `agents.Runner` with the turn as its session
         waits for approvals, the turn does from the end of the block on: see `pending`.
 
-        Raises SessionBusy, BusyTimeout, QueueFull, SessionWaiting; AlreadyCommitted,
-        TurnDiscarded, TurnCancelled if the turn_id is finished; LeaseLost, HistoryChanged,
+        Raises SessionBusy, BusyTimeout, QueueFull, ApprovalPending; AlreadyCommitted,
+        TurnAbandoned, TurnCancelled if the turn_id is finished; LeaseLost, HistoryChanged,
         SessionGone if the turn could not be committed; OutcomeUnknown; StoreError.
         """
         session_id = self.named(session_id)
         check_on_error(session_id, on_error)
         install()
-        begun = await self.worker.begin(session_id, turn_id, busy=busy, timeout=timeout)
-        runs = BlockRuns(begun, self.worker.settings.approval_timeout)
+        begun = await self.runtime.begin(session_id, turn_id, busy=busy, timeout=timeout)
+        runs = BlockRuns(begun, self.runtime.settings.approval_timeout)
         async with block(begun, on_error):
             yield TurnSession(begun, self.session_settings, shared=shared, runs=runs)
             if (entry := runs.entry()) is not None:
@@ -206,7 +206,7 @@ class Session:
         agent: str,
         turn_id: str | None = None,
         metadata: Mapping[str, Any] | None = None,
-        busy: Busyness = "enqueue",
+        busy: BusyPolicy = "enqueue",
     ) -> Receipt:
         """Leave a message for a background worker; returns when it is durable.
 
@@ -218,21 +218,21 @@ class Session:
         `agent` names the agent that is to answer, `metadata` (JSON) goes with the message. A
         turn_id makes it safe to send again: it is run once, and the receipt is the same. Raises
         QueueFull, TurnIdReused, InvalidItem, ItemTooLarge, TurnTooLarge, InvalidTurnId; with
-        another `busy` than the default SessionBusy, SessionWaiting; OutcomeUnknown if the store
-        stopped answering.
+        another `busy` than the default SessionBusy, ApprovalPending; OutcomeUnknown if the store
+        stopped run_attempt.
         """
         named = self.named(session_id)
         return await background.submit(
-            self.worker, named, cast("Any", input), agent, turn_id, metadata, busy
+            self.runtime, named, cast("Any", input), agent, turn_id, metadata, busy
         )
 
     def receipt(self, session_id: str | None, turn_id: str) -> Receipt:
         """The receipt of a message that was submitted here or elsewhere. No I/O."""
-        return Receipt(self.named(session_id), turn_id, self.worker)
+        return Receipt(self.named(session_id), turn_id, self.runtime)
 
     async def status(self, session_id: str | None, turn_id: str) -> Status:
         """What became of a turn so far."""
-        return await background.status_of(self.worker, self.named(session_id), turn_id)
+        return await background.status_of(self.runtime, self.named(session_id), turn_id)
 
     async def drain(
         self, session_id: str | None, agents: Agents, policy: Policy | None = None
@@ -243,49 +243,49 @@ class Session:
         turn runs it waits, and a message that failed is tried again after a pause, until it is
         answered or a dead letter. Cancelled, it gives the turn at hand back for another job.
         """
-        return await self.running(agents, policy).drain(self.named(session_id))
+        return await self.processor(agents, policy).drain(self.named(session_id))
 
-    def running(self, agents: Agents, policy: Policy | None = None) -> Running:
+    def processor(self, agents: Agents, policy: Policy | None = None) -> Processor:
         """What runs the messages of this store's sessions, for workers."""
-        return Running(
-            self.worker,
+        return Processor(
+            self.runtime,
             agents,
             policy or Policy(),
             lambda turn: TurnSession(turn, self.session_settings, shared=False),
         )
 
-    async def letters(self, count: int = 100, after: str | None = None) -> list[DeadLetter]:
+    async def dead_letters(self, count: int = 100, after: str | None = None) -> list[DeadLetter]:
         """Dead letters of all sessions, the oldest first: those behind the id `after`."""
-        return await background.listed(self.worker, count, after)
+        return await background.listed(self.runtime, count, after)
 
-    def stopped(self) -> AsyncIterator[DeadLetter]:
+    def stopped_sessions(self) -> AsyncIterator[DeadLetter]:
         """The messages at which sessions were stopped (`on_dead="stop"`), as dead letters.
 
         All sessions are looked through. `retry` or `drop` one, and its session goes on.
         """
-        return background.all_stopped(self.worker)
+        return background.all_stopped(self.runtime)
 
-    async def retry(self, letter: DeadLetter | str) -> None:
+    async def retry_dead_letter(self, letter: DeadLetter | str) -> None:
         """Submit a dead letter's message again, behind what waits; its attempts count anew.
 
         Raises UsageError if there is no letter of this id, QueueFull.
         """
-        await background.retry(self.worker, letter)
+        await background.retry(self.runtime, letter)
 
-    async def drop(self, letter: DeadLetter | str) -> None:
+    async def delete_dead_letter(self, letter: DeadLetter | str) -> None:
         """Throw a dead letter away, if it is there; its turn stays dead."""
-        await background.drop(self.worker, letter)
+        await background.drop(self.runtime, letter)
 
     # Approvals.
 
-    async def pending(self, session_id: str | None = None) -> list[PendingApproval]:
+    async def pending_approvals(self, session_id: str | None = None) -> list[PendingApproval]:
         """The calls of tools that wait for an approval, in order; none if no turn is parked.
 
         Nor if their time (`approval_timeout`) is over: nobody can decide them any more.
         `Runner.resume` takes their ids, in any process.
         """
-        worker = self.worker
-        parked = await parked_now(worker.store, worker.codec, self.named(session_id))
+        runtime = self.runtime
+        parked = await parked_now(runtime.store, runtime.codec, self.named(session_id))
         return [] if parked is None or is_over(parked.entry) else parked.pending
 
     async def cancel(
@@ -298,21 +298,21 @@ class Session:
     ) -> Cancellation:
         """End a turn, whichever process runs it, and tell what became of it.
 
-        Without a turn_id the one that is open: running, dead or waiting for an approval. Its worker
-        is told at once, and has `timeout` seconds to end it; then it is ended without the worker,
+        Without a turn_id the one that is open: running, dead or waiting for an approval. Its runtime
+        is told at once, and has `timeout` seconds to end it; then it is ended without the runtime,
         which can commit nothing any more. Nothing of the turn is kept, and whoever sends its
         turn_id again gets TurnCancelled. `reason` (at most 1,000 bytes) is stored with the turn, so
         that they and the hooks get it; the first one stays. A caller that still stands in line has
         no turn yet. Raises UsageError, StoreError.
         """
         named = self.named(session_id)
-        return await cancel(self.worker, named, turn_id, reason=reason, timeout=timeout)
+        return await cancel(self.runtime, named, turn_id, reason=reason, timeout=timeout)
 
     # For operators.
 
     async def info(self, session_id: str | None = None) -> Info | None:
         """What there is to know about a session without its content; None if there is none."""
-        found = await self.worker.store.info(self.named(session_id))
+        found = await self.runtime.store.info(self.named(session_id))
         return None if isinstance(found, Absent) else found
 
     def scan(self, match: str = "*") -> AsyncIterator[str]:
@@ -320,23 +320,23 @@ class Session:
 
         A session that changes meanwhile may come twice or, if created or deleted, not at all.
         """
-        return self.worker.store.scan(match)
+        return self.runtime.store.scan(match)
 
     async def delete(self, session_id: str | None = None) -> bool:
         """Remove a session with everything in it, a running turn too; False if there was none."""
-        return await self.worker.store.delete(self.named(session_id))
+        return await self.runtime.store.delete(self.named(session_id))
 
-    async def touch(self, session_id: str | None = None, ttl: float | None = None) -> bool:
+    async def expire(self, session_id: str | None = None, ttl: float | None = None) -> bool:
         """Let a session expire in `ttl` seconds, or never; False if there is none."""
-        return await self.worker.store.touch(self.named(session_id), ttl_ms(ttl))
+        return await self.runtime.store.expire(self.named(session_id), ttl_ms(ttl))
 
     async def ping(self) -> None:
         """Return if the store answers. Raises StoreUnavailable."""
-        await self.worker.store.ping()
+        await self.runtime.store.ping()
 
     async def aclose(self) -> None:
         """Close what this object opened; a client of the application's own stays open."""
-        await self.worker.store.aclose()
+        await self.runtime.store.aclose()
 
     async def __aenter__(self) -> Self:
         return self

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-RecordKind = Literal["turn", "append", "pop", "clear", "replace", "discarded", "cancelled", "dead"]
-Manner = Literal["keep", "drop"]
+RecordKind = Literal["turn", "append", "pop", "clear", "replace", "abandoned", "cancelled", "dead"]
+CancelMode = Literal["keep", "drop"]
 """What a turn that is asked to stop shall do with what it has finished."""
 
 
@@ -81,7 +81,7 @@ class Grant:
     items: int
     history: History | None
     journal: list[bytes]
-    cancelled: Manner | None = None
+    cancelled: CancelMode | None = None
     message: bytes | None = None
     released: int = 0
     note: str = ""
@@ -124,12 +124,12 @@ class Running:
     worker: str
     attempt: int
     remaining: int
-    cancelled: Manner | None
+    cancelled: CancelMode | None
     background: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class Parked:
     """The session's open turn, `turn_id`, is parked until it is approved.
 
     To whoever asks for its status, `journal` is what its journal holds from its state on.
@@ -188,7 +188,7 @@ class Renewed:
     first said who asked.
     """
 
-    cancelled: Manner | None
+    cancelled: CancelMode | None
     note: str = ""
 
 
@@ -278,12 +278,12 @@ class OpenTurn:
     worker: str
     state: Literal["running", "waiting"]
     remaining: int
-    cancelled: Manner | None
+    cancelled: CancelMode | None
     background: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Wakeup:
+class Claim:
     """A worker's claim on the news that a session has a message.
 
     `turn_id` is the announced message's; None says that a message was found waiting already. `age`
@@ -297,7 +297,7 @@ class Wakeup:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadLetterEntry:
     """A dead letter: a message that no worker is to try again, and why (`content`, opaque).
 
     `dead`: its turn is finished as dead. `waiting`: it is not, because its worker died between

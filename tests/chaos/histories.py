@@ -9,13 +9,13 @@ from chaos.checker import check
 from chaos.history import (
     ATTEMPT,
     Call,
+    DeadLetterEntry,
     Entry,
     Execution,
     Fault,
     Final,
     History,
     Home,
-    Letter,
     Outcome,
     Takeover,
 )
@@ -165,7 +165,7 @@ class Book:
         self.stored.setdefault(session, []).append(Entry(f"t{op}", kind, items, len(items)))
 
     def letter(self, op: str, attempts: int) -> None:
-        self.history.letters.append(Letter("s", f"t{op}", attempts, "Doomed: x"))
+        self.history.letters.append(DeadLetterEntry("s", f"t{op}", attempts, "Doomed: x"))
 
     def attempt(self, op: str, number: int) -> None:
         """A line of the ledger: the message was taken to be run."""

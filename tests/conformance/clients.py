@@ -10,24 +10,24 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from turnwise.bounds import SETTLE_MS
+from turnwise.limits import SETTLE_MS
 from turnwise.testing.conformance.lab import item
 from turnwise.testing.conformance.model import Call
 from turnwise.types import (
     Base,
+    Claim,
     Duplicate,
     Grant,
     History,
     Idle,
     Late,
     Queued,
-    Wakeup,
 )
 
 Operation = Generator[Call, Any, None]
 New = Callable[[str], str]
 """Makes a name that was not used before."""
-End = Literal["commit", "cut", "cancelled", "park", "abort", "release", "fail", "bury"]
+End = Literal["commit", "cut", "cancelled", "park", "abort", "release", "fail", "dead_letter"]
 BACKOFF = 1000
 """How long (ms) nobody tries again what failed."""
 PATIENCE = 3
@@ -65,8 +65,8 @@ class Work:
         if self.end in ("release", "fail"):
             failed = self.end == "fail"
             return "release", {**ids, "counted": failed, "delay": BACKOFF if failed else 0}
-        if self.end == "bury":
-            return "bury", {**ids, "letter": b"letter"}
+        if self.end == "dead_letter":
+            return "dead_letter", {**ids, "letter": b"letter"}
         items = [item(new("item")) for _ in range(self.items)]
         keep = 0 if self.end == "cut" else None
         kind = "cancelled" if self.end == "cancelled" else "turn"
@@ -153,10 +153,10 @@ class Worker:
 
     def run(self, new: New) -> Operation:
         name = new("worker")
-        for wakeup in (yield "claim", {"worker": name}):
-            yield from self._answer(new, name, wakeup)
+        for claim in (yield "claim", {"worker": name}):
+            yield from self._answer(new, name, claim)
 
-    def _answer(self, new: New, name: str, wakeup: Wakeup) -> Operation:
+    def _answer(self, new: New, name: str, claim: Claim) -> Operation:
         answer: object = None
         for _ in range(PATIENCE):
             token = new("token")
@@ -164,16 +164,16 @@ class Worker:
             if not isinstance(answer, Grant):
                 break
             yield from self.work.on(new, token, answer, answer.tip)
-        done = yield from self._is_dealt_with(wakeup, answer)
-        yield "settle" if done else "later", {"worker": name, "wakeups": [wakeup]}
+        done = yield from self._is_dealt_with(claim, answer)
+        yield "settle" if done else "later", {"worker": name, "claims": [claim]}
 
-    def _is_dealt_with(self, wakeup: Wakeup, answer: object) -> Generator[Call, Any, bool]:
+    def _is_dealt_with(self, claim: Claim, answer: object) -> Generator[Call, Any, bool]:
         """Cases in which the contract allows to settle; a session that waits is looked at again."""
-        if isinstance(answer, Idle) and (wakeup.turn_id is None or wakeup.age >= SETTLE_MS):
+        if isinstance(answer, Idle) and (claim.turn_id is None or claim.age >= SETTLE_MS):
             return True
-        if wakeup.turn_id is None:
+        if claim.turn_id is None:
             return False
-        status = yield "status", {"turn_id": wakeup.turn_id}
+        status = yield "status", {"turn_id": claim.turn_id}
         return isinstance(status, Duplicate) and status.record is not None
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from redis.asyncio import Redis, RedisCluster
 
-from turnwise.bounds import Bounds
 from turnwise.contracts import Store
-from turnwise.stores.embedded import EmbeddedStore
-from turnwise.stores.memory import MemoryStore
+from turnwise.limits import Limits
+from turnwise.stores.embedded.memory import MemoryStore
+from turnwise.stores.embedded.store import EmbeddedStore
 from turnwise.stores.redis import RedisStore
 from turnwise.stores.redis.clients import close
 from turnwise.stores.redis.keys import Keys
@@ -51,10 +51,10 @@ class EmbeddedLab(Lab):
 class MemoryLab(EmbeddedLab):
     """All stores share the sessions of the first."""
 
-    def store(self, bounds: Bounds | None = None) -> Store:
+    def store(self, limits: Limits | None = None) -> Store:
         first = self.stores[0] if self.stores else None
         memory = first.memory if isinstance(first, MemoryStore) else None
-        store = MemoryStore(bounds=bounds, clock=lambda: self.time, memory=memory)
+        store = MemoryStore(limits=limits, clock=lambda: self.time, memory=memory)
         self.stores.append(store)
         return store
 
@@ -64,8 +64,8 @@ class SQLiteLab(EmbeddedLab):
         super().__init__()
         self._path = path
 
-    def store(self, bounds: Bounds | None = None) -> Store:
-        store = SQLiteStore(self._path, bounds=bounds, clock=lambda: self.time)
+    def store(self, limits: Limits | None = None) -> Store:
+        store = SQLiteStore(self._path, limits=limits, clock=lambda: self.time)
         self.stores.append(store)
         return store
 
@@ -89,13 +89,13 @@ class RedisLab(Lab):
         self.clients.append(client)
         return client
 
-    def store(self, bounds: Bounds | None = None) -> Store:
-        return self.redis_store(bounds)
+    def store(self, limits: Limits | None = None) -> Store:
+        return self.redis_store(limits)
 
-    def redis_store(self, bounds: Bounds | None = None) -> RedisStore:
+    def redis_store(self, limits: Limits | None = None) -> RedisStore:
         worker = f"worker-{len(self.stores)}"
         client = self.client if not self.stores else self._client()
-        store = RedisStore(client, key_prefix=PREFIX, bounds=bounds, worker=worker)
+        store = RedisStore(client, key_prefix=PREFIX, limits=limits, worker=worker)
         self.stores.append(store)
         return store
 

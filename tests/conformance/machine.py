@@ -2,7 +2,7 @@
 
 Several clients each do one thing after the other (see `clients`), call by call and in any order. A
 client may die after any call; the call that it was about to make may arrive nevertheless, much
-later. Any call may arrive again. After every call the session must be what the model says, and
+later. Any call may arrive again. Acks every call the session must be what the model says, and
 once all clients are dead, a single worker must bring every message to its end.
 """
 
@@ -18,12 +18,12 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from tests.conformance import clients
 from tests.conformance.clients import Operation, Task
-from turnwise.bounds import LATE_MS, SETTLE_MS, Bounds
 from turnwise.codec.elements import MARKER, is_item, parse_record
 from turnwise.contracts import Store
+from turnwise.limits import LATE_MS, SETTLE_MS, Limits
 from turnwise.testing.conformance.lab import Lab, expect
 from turnwise.testing.conformance.model import Call, Model
-from turnwise.testing.conformance.places import Waiting
+from turnwise.testing.conformance.places import Parked
 from turnwise.types import Base, History, Info, Late, Renewed
 
 LEASE = 5_000
@@ -37,11 +37,11 @@ ROUNDS = 5
 APART: dict[str, Callable[[Store, dict[str, Any]], Awaitable[Any]]] = {
     "read": lambda store, a: store.read(SESSION),
     "status": lambda store, a: store.status(SESSION, **a),
-    "touch": lambda store, a: store.touch(SESSION, **a),
+    "touch": lambda store, a: store.expire(SESSION, **a),
     "announce": lambda store, a: store.ready.announce(SESSION, **a),
     "claim": lambda store, a: store.ready.claim(a["worker"], 10, 0),
-    "settle": lambda store, a: store.ready.settle(**a),
-    "later": lambda store, a: store.ready.later(delay=0, **a),
+    "settle": lambda store, a: store.ready.ack(**a),
+    "later": lambda store, a: store.ready.requeue(delay=0, **a),
 }
 """The calls that the model does not know."""
 
@@ -148,7 +148,7 @@ class World:
         if not self.tips or self.tips[-1][0] != history.tip:
             self.tips.append((history.tip, list(model.items), model.cuts))
 
-    def waiting(self) -> list[Waiting]:
+    def waiting(self) -> list[Parked]:
         """The messages in the queue."""
         return [entry for entry in self.model.queue if not entry.token]
 
@@ -197,7 +197,7 @@ heirs = st.builds(
     clients.Work, entries=st.integers(0, 2), end=st.sampled_from(["commit", "abort", "release"])
 )
 queued = st.builds(
-    clients.Work, entries=st.integers(0, 2), end=st.sampled_from([*ENDS, "fail", "bury"])
+    clients.Work, entries=st.integers(0, 2), end=st.sampled_from([*ENDS, "fail", "dead_letter"])
 )
 turns = st.builds(clients.Turn, turn_ids, direct, waits=st.booleans())
 changes = st.builds(clients.Change, st.sampled_from(["append", "pop", "clear", "replace"]))
@@ -369,7 +369,7 @@ class StoreMachine(RuleBasedStateMachine):
     async def _at_last(self) -> None:
         """All clients are dead; who comes after them finds everything, and leaves it tidy."""
         world = self.world
-        store = world.lab.store(Bounds(claim=0))
+        store = world.lab.store(Limits(claim=0))
         for _ in range(ROUNDS):
             await world.pass_time(SETTLE_MS + 3 * LEASE)
             await self._free(store)

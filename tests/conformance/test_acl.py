@@ -78,7 +78,7 @@ async def test_without_rights_to_channels_callers_ask_by_themselves(
     await valkey.command("ACL", "SETUSER", rule()[0], "resetchannels")
     client = Redis.from_url(url)
     store: Store = RedisStore(client, key_prefix=PREFIX)
-    async with store.woken(mint()) as wake:
+    async with store.waiter(mint()) as wake:
         await wake.wait(60)
         await until(tried_twice, 30, "it tried to subscribe again")
     (said,) = [record.getMessage() for record in caplog.records if "subscribe" in record.msg]

@@ -82,7 +82,7 @@ async def _turns_meanwhile(
     working = asyncio.ensure_future(work())
     count = 0
     while not working.done() or count < 20:
-        turn = await begun(store, session_id, fresh=True)
+        turn = await begun(store, session_id, one_shot=True)
         assert turn.grant.items == 2 * count
         assert isinstance(await turn.commit(*items(count, -count)), Done)
         count += 1

@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.conformance.labs import PREFIX, RedisLab
-from turnwise.bounds import SWEEP_MS, Bounds
+from turnwise.limits import SWEEP_MS, Limits
 from turnwise.stores.redis import RedisStore, standalone_client
 from turnwise.stores.redis import ready as ready_module
 from turnwise.stores.redis.keys import Keys
@@ -66,19 +66,19 @@ async def _left(client: Redis) -> list[int]:
 
 @pytest.mark.parametrize("steps", range(6))
 async def test_what_a_dead_worker_left_is_done_and_nothing_stays(lab: RedisLab, steps: int) -> None:
-    bounds = Bounds(claim=lab.lease)
-    store, second = lab.redis_store(bounds), lab.redis_store(bounds)
+    limits = Limits(claim=lab.lease)
+    store, second = lab.redis_store(limits), lab.redis_store(limits)
     assert isinstance(lab.client, Redis)
     await sent(store, "s", "t")
     await die_after(steps, store, lab.lease)
 
     async def done() -> bool:
-        for wakeup in await second.ready.claim("w2", 5, 0):
-            await work(second, "w2", wakeup)
+        for claim in await second.ready.claim("w2", 5, 0):
+            await work(second, "w2", claim)
             if isinstance(await second.status("s", "t"), Duplicate):
-                await second.ready.settle("w2", [wakeup])
+                await second.ready.ack("w2", [claim])
             else:
-                await second.ready.later("w2", [wakeup], 0.05)
+                await second.ready.requeue("w2", [claim], 0.05)
         assert isinstance(lab.client, Redis)
         finished = isinstance(await second.status("s", "t"), Duplicate)
         return finished and await _left(lab.client) == [0, 0]
@@ -91,21 +91,21 @@ async def test_a_submitter_that_died_after_its_announcement_costs_one_look(
     store: RedisStore, client: Redis
 ) -> None:
     await store.ready.announce("s", "t")
-    (wakeup,) = await store.ready.claim("w", 1, 0)
-    assert (wakeup.session_id, wakeup.turn_id) == ("s", "t")
+    (claim,) = await store.ready.claim("w", 1, 0)
+    assert (claim.session_id, claim.turn_id) == ("s", "t")
     assert await store.status("s", "t") == Absent()
-    await store.ready.settle("w", [wakeup])
+    await store.ready.ack("w", [claim])
     assert await _left(client) == [0, 0]
 
 
 async def test_claims_whose_reply_was_lost_come_back(valkey: ValkeyServer, lab: RedisLab) -> None:
-    store = lab.redis_store(Bounds(claim=lab.lease))
+    store = lab.redis_store(Limits(claim=lab.lease))
     await sent(store, "s", "t")
     async with FaultProxy.before(valkey.url) as proxy:
         proxy.faults = lose_next("EVALSHA")
-        bounds = Bounds(claim=lab.lease)
+        limits = Limits(claim=lab.lease)
         lossy = RedisStore(
-            standalone_client(proxy.url), key_prefix=PREFIX, bounds=bounds, owned=True
+            standalone_client(proxy.url), key_prefix=PREFIX, limits=limits, owned=True
         )
         found = await lossy.ready.claim("w", 1, 30)
         await lossy.aclose()
@@ -129,11 +129,11 @@ async def test_streams_and_groups_are_made_anew(
             await client.delete(stream)
         elif loss == "XGROUP" and await client.exists(stream):
             await client.xgroup_destroy(stream, ready_module.GROUP)
-    await store.ready.hold("w")
-    await store.ready.later("w", old, 0)
+    await store.ready.extend("w")
+    await store.ready.requeue("w", old, 0)
     for number in range(8):
         await sent(store, f"s{number}", "u")
-    told = {name for wakeup in await store.ready.claim("w", 50, 0) for name in [wakeup.session_id]}
+    told = {name for claim in await store.ready.claim("w", 50, 0) for name in [claim.session_id]}
     assert told == {f"s{number}" for number in range(8)}
 
 
@@ -148,8 +148,8 @@ async def test_after_a_failover_messages_are_looked_for(store: RedisStore, clien
     for stream in KEYS.ready:
         await client.delete(stream)
     assert await store.ready.sweep() == 1
-    (wakeup,) = await store.ready.claim("w", 5, 0)
-    assert (wakeup.session_id, wakeup.turn_id) == ("s", None)
+    (claim,) = await store.ready.claim("w", 5, 0)
+    assert (claim.session_id, claim.turn_id) == ("s", None)
 
 
 async def test_a_sweep_passes_over_other_people_s_lists(store: RedisStore, client: Redis) -> None:
@@ -164,10 +164,10 @@ async def test_workers_that_are_gone_are_forgotten(
 ) -> None:
     monkeypatch.setattr(ready_module, "_FORGET_MS", -1)
     await sent(store, "s", "t")
-    wakeups = await store.ready.claim("busy", 1, 0)
+    claims = await store.ready.claim("busy", 1, 0)
     for number in range(len(KEYS.ready) * 4):
         await sent(store, f"s{number}", "t")
-    await store.ready.settle("gone", await store.ready.claim("gone", 50, 0))
+    await store.ready.ack("gone", await store.ready.claim("gone", 50, 0))
     await store.ready.sweep(force=True)
     consumers = {
         consumer["name"]
@@ -175,7 +175,7 @@ async def test_workers_that_are_gone_are_forgotten(
         for consumer in await client.xinfo_consumers(stream, ready_module.GROUP)
     }
     assert consumers == {b"busy"}
-    await store.ready.settle("busy", wakeups)
+    await store.ready.ack("busy", claims)
 
 
 # Letters: two keys, so two steps.
@@ -187,12 +187,12 @@ async def test_a_letter_whose_message_still_waits_is_told_apart(
     await store.submit("s", "t", b"one")
     turn = await taken(store, "s", lease=lab.lease)
     await store._letters.write(*turn.ids, b"first")  # and then its worker died
-    (letter,) = await store.letters()
+    (letter,) = await store.dead_letters()
     assert (letter.content, letter.state) == (b"first", "waiting")
     await lab.dead("s")
     second = await taken(store, "s")
-    assert isinstance(await store.bury(*second.ids, b"second"), Done)
-    (letter,) = await store.letters()
+    assert isinstance(await store.dead_letter(*second.ids, b"second"), Done)
+    (letter,) = await store.dead_letters()
     assert (letter.content, letter.state) == (b"second", "dead")
     assert await client.xlen(KEYS.dead) == 1
 
@@ -201,7 +201,7 @@ async def test_a_letter_that_came_too_late_is_taken_back(store: RedisStore, clie
     await store.submit("s", "t", b"one")
     turn = await taken(store, "s")
     await turn.commit(*items(1))
-    assert not isinstance(await store.bury(*turn.ids, b"why"), Done)
+    assert not isinstance(await store.dead_letter(*turn.ids, b"why"), Done)
     assert await client.xlen(KEYS.dead) == 0
 
 
@@ -209,10 +209,10 @@ async def test_a_session_that_cannot_be_read_hides_no_letter(
     store: RedisStore, client: Redis
 ) -> None:
     await store.submit("s", "t", b"one")
-    await store.bury(*(await taken(store, "s")).ids, b"why")
+    await store.dead_letter(*(await taken(store, "s")).ids, b"why")
     await client.delete(PREFIX + "s")
     await client.rpush(PREFIX + "s", "foreign")
-    (letter,) = await store.letters()
+    (letter,) = await store.dead_letters()
     assert letter.state == "unknown"
 
 
@@ -226,7 +226,7 @@ async def test_every_key_is_a_session_or_listed_or_goes_away(
     await store.events.append("s", "t", 1, 0, [b"one"])
     await store.ready.sweep(force=True)
     turn = await taken(store, "s")
-    await store.bury(*turn.ids, b"why")
+    await store.dead_letter(*turn.ids, b"why")
     keys = {key.decode(): await client.pttl(key) async for key in client.scan_iter("*")}
     assert keys.pop(PREFIX + "s") == -1
     expiring = {KEYS.swept, KEYS.events("s", "t")}
@@ -241,8 +241,8 @@ async def test_one_connection_hears_everything(valkey: ValkeyServer, store: Redi
     reading = asyncio.create_task(store.events.read("s", "t", None, 60))
     claiming = asyncio.create_task(store.ready.claim("w", 1, 60))
     told = asyncio.Event()
-    with store.listen(turn.token, told.set):
-        async with store.woken(token):
+    with store.on_wakeup(turn.token, told.set):
+        async with store.waiter(token):
             assert isinstance(await asked(store, "s", token=token, ticket=LONG), Queued)
             await sent(store, "m", "t")
             await store.events.append("s", "t", 1, 0, [b"one"])
@@ -259,11 +259,11 @@ async def test_one_connection_hears_everything(valkey: ValkeyServer, store: Redi
 async def test_to_listen_costs_a_turn_no_command(valkey: ValkeyServer, store: RedisStore) -> None:
     async def turn() -> None:
         token = mint()
-        with store.listen(token, lambda: None):
+        with store.on_wakeup(token, lambda: None):
             granted = await begun(store, "s", token=token, worker=store.worker)
             await granted.commit(*items(1))
 
-    async with store.woken(mint()):  # the subscription stands
+    async with store.waiter(mint()):  # the subscription stands
         await turn()
         await valkey.command("CONFIG", "RESETSTAT")
         for _ in range(20):

@@ -161,25 +161,25 @@ async def _bury(ready: Store, store: Store, s: str) -> object:
     await ready.submit(s, mint(), b"one")
     await ready.submit(s, mint(), b"two")
     turn = await taken(ready, s)
-    answer = await store.bury(*turn.ids, b"why")
-    letters = [letter for letter in await ready.letters() if letter.session_id == s]
+    answer = await store.dead_letter(*turn.ids, b"why")
+    letters = [letter for letter in await ready.dead_letters() if letter.session_id == s]
     assert [letter.state for letter in letters] == ["dead"]
     return answer
 
 
 async def _submit_again(ready: Store, store: Store, s: str) -> object:
     await ready.submit(s, "t", b"one")
-    await ready.bury(*(await taken(ready, s)).ids, b"why")
-    (letter,) = [letter for letter in await ready.letters() if letter.session_id == s]
+    await ready.dead_letter(*(await taken(ready, s)).ids, b"why")
+    (letter,) = [letter for letter in await ready.dead_letters() if letter.session_id == s]
     return await store.submit(s, "t", b"one", again=letter.id)
 
 
 async def _unbury(ready: Store, store: Store, s: str) -> object:
     await ready.submit(s, "t", b"one")
-    await ready.bury(*(await taken(ready, s)).ids, b"why")
-    (letter,) = [letter for letter in await ready.letters() if letter.session_id == s]
-    await store.unbury(letter.id)
-    return letter.id not in [letter.id for letter in await ready.letters()]
+    await ready.dead_letter(*(await taken(ready, s)).ids, b"why")
+    (letter,) = [letter for letter in await ready.dead_letters() if letter.session_id == s]
+    await store.delete_dead_letter(letter.id)
+    return letter.id not in [letter.id for letter in await ready.dead_letters()]
 
 
 async def _announce(_: Store, store: Store, s: str) -> object:
@@ -188,9 +188,9 @@ async def _announce(_: Store, store: Store, s: str) -> object:
 
 async def _settle(ready: Store, store: Store, s: str) -> object:
     await ready.ready.announce(s, mint())
-    wakeups = await ready.ready.claim("w", 10, 0)
-    await store.ready.settle("w", wakeups)
-    await store.ready.later("w", wakeups, 0)
+    claims = await ready.ready.claim("w", 10, 0)
+    await store.ready.ack("w", claims)
+    await store.ready.requeue("w", claims, 0)
     return await ready.ready.claim("w", 10, 0) == []
 
 
@@ -213,7 +213,7 @@ async def _delete(ready: Store, store: Store, s: str) -> object:
 
 async def _touch(ready: Store, store: Store, s: str) -> object:
     await added(ready, s, 1)
-    return await store.touch(s, LONG)
+    return await store.expire(s, LONG)
 
 
 async def _read(ready: Store, store: Store, s: str) -> object:

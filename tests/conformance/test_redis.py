@@ -83,7 +83,7 @@ async def _everything(store: Store) -> AsyncIterator[Any]:
     yield store.park(*ids, b"{}")
     yield store.abort(*ids)
     yield store.release(*ids)
-    yield store.bury(*ids, b"why")
+    yield store.dead_letter(*ids, b"why")
     yield store.status("s", "t")
     yield store.append("s", mint(), [b"{}"])
     yield store.pop("s", mint(), base)
@@ -92,7 +92,7 @@ async def _everything(store: Store) -> AsyncIterator[Any]:
     yield store.submit("s", mint(), b"one")
     yield store.cancel("s", "t")
     yield store.delete("s")
-    yield store.touch("s", 1000)
+    yield store.expire("s", 1000)
     yield store.info("s")
 
 
@@ -317,14 +317,14 @@ async def test_a_wrong_password_is_told(valkey: ValkeyServer) -> None:
         await client.aclose()
 
 
-# Wake-ups.
+# Waiter-ups.
 
 
 async def test_a_process_has_one_subscription_and_leaves_none(
     valkey: ValkeyServer, store: Store
 ) -> None:
     turn, tokens = await begun(store, "s"), [mint() for _ in range(3)]
-    async with store.woken(tokens[0]), store.woken(tokens[1]), store.woken(tokens[2]):
+    async with store.waiter(tokens[0]), store.waiter(tokens[1]), store.waiter(tokens[2]):
         for token in tokens:
             queued = await asked(store, "s", token=token, ticket=LONG, worker="worker-0")
             assert isinstance(queued, Queued)

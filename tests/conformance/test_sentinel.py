@@ -70,7 +70,7 @@ async def test_a_failover_starts_a_sweep(sentinel: ValkeySentinel) -> None:
     await sentinel.failover()
     await sentinel.wait_ready()
     assert await store.ready.sweep() >= 1
-    assert session_id in {wakeup.session_id for wakeup in await store.ready.claim("w", 1000, 0)}
+    assert session_id in {claim.session_id for claim in await store.ready.claim("w", 1000, 0)}
     await store.delete(session_id)
     await store.aclose()
 

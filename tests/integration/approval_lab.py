@@ -11,7 +11,7 @@ from agents import Agent, RunResult, function_tool
 from agents.testing import function_call
 
 from tests.scripted import Script, says
-from turnwise import NothingPending, PendingApproval, Runner
+from turnwise import NoPendingApproval, PendingApproval, Runner
 from turnwise.session import Session
 
 
@@ -71,4 +71,4 @@ async def one_resumes(
     done = [result for result in results if isinstance(result, RunResult)]
     assert [result.final_output for result in done] == [said]
     refused = [type(result) for result in results if result not in done]
-    assert refused == [NothingPending] * (len(sessions) - 1)
+    assert refused == [NoPendingApproval] * (len(sessions) - 1)

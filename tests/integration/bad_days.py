@@ -14,7 +14,13 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from turnwise import MemorySession, RedisSession, SQLiteSession
-from turnwise.hooks import TurnCancelled, TurnCommitted, TurnEvent, TurnLost, TurnRolledBack
+from turnwise.hooks import (
+    TurnCancelledEvent,
+    TurnCommittedEvent,
+    TurnEvent,
+    TurnLostEvent,
+    TurnRolledBackEvent,
+)
 from turnwise.session import Session
 from turnwise.testing.servers import ValkeyServer
 from turnwise.testing.servers.waiting import until
@@ -35,7 +41,7 @@ def message(text: str) -> Any:
 
 def patience(session: RedisSession, seconds: float) -> RedisSession:
     """Let its calls give up sooner than an application would want."""
-    session._redis._calls.patience = seconds
+    session._redis._transport.patience = seconds
     return session
 
 
@@ -89,7 +95,7 @@ def operations(session: AnySession) -> list[Callable[[], Awaitable[object]]]:
         turn,
         bound.info,
         bound.delete,
-        lambda: bound.touch(ttl=60),
+        lambda: bound.expire(ttl=60),
     ]
 
 
@@ -124,7 +130,7 @@ class Told:
     @property
     def ends(self) -> int:
         """How many turns ended, in whatever way."""
-        ends = TurnCommitted | TurnCancelled | TurnRolledBack | TurnLost
+        ends = TurnCommittedEvent | TurnCancelledEvent | TurnRolledBackEvent | TurnLostEvent
         return sum(isinstance(event, ends) for event in self.events)
 
 

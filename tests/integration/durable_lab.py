@@ -31,8 +31,8 @@ from turnwise.durable import replay
 from turnwise.durable.calls import UNKNOWN
 from turnwise.errors import StoreUnavailable
 from turnwise.session import Session
-from turnwise.stores.memory import MemoryStore
-from turnwise.turns import Settings, Worker
+from turnwise.stores.embedded.memory import MemoryStore
+from turnwise.turns import Runtime, Settings
 from turnwise.types import Grant
 
 agents.set_tracing_disabled(True)  # there is nobody to send traces to
@@ -215,7 +215,7 @@ class Lab:
     def session(self, store: Any = None, **settings: Any) -> Session:
         made = Settings(lease=LEASE, **settings)
         used: Any = self.store if store is None else store
-        return Session(Worker(used, made, "worker"), session_id="s")
+        return Session(Runtime(used, made, "worker"), session_id="s")
 
     def expire(self) -> None:
         """Let the lease of a dead worker run out."""

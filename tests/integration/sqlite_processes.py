@@ -70,7 +70,7 @@ async def _count_up(path: Path, name: str, count: int) -> None:
 
 async def take_turn(store: SQLiteStore, session_id: str, turn_id: str, token: str) -> Grant:
     """Begin, waiting for one's turn."""
-    async with store.woken(token) as wake:
+    async with store.waiter(token) as wake:
         while True:
             answer = await store.begin(
                 session_id, turn_id, token, LEASE, worker=turn_id, ticket=60_000

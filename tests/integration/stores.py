@@ -12,9 +12,9 @@ import pytest_asyncio
 
 from turnwise import MemorySession, RedisSession, SQLiteSession
 from turnwise.session import Session
-from turnwise.stores.memory import MemoryStore
+from turnwise.stores.embedded.memory import MemoryStore
 from turnwise.testing.servers import RedisServer, ValkeyServer, find_redis, find_valkey
-from turnwise.turns import Settings, Worker
+from turnwise.turns import Runtime, Settings
 
 KINDS = ["memory", "sqlite", "valkey", "redis"]
 
@@ -96,5 +96,5 @@ def _on(store: MemoryStore, **settings: Any) -> MemorySession:
     """Like MemorySession, on a store that others use too."""
     session = MemorySession(**settings)
     options = {key: value for key, value in settings.items() if key in Settings.__annotations__}
-    session.worker = Worker(store, Settings(**options), "another")
+    session.runtime = Runtime(store, Settings(**options), "another")
     return session

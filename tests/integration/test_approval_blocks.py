@@ -12,7 +12,7 @@ from tests.integration.approval_lab import Clerk, asks
 from tests.integration.stores import KINDS, Sessions, new_sessions_of
 from tests.scripted import agent, outline, says
 from turnwise import Runner
-from turnwise.errors import AlreadyCommitted, SessionWaiting, UsageError
+from turnwise.errors import AlreadyCommitted, ApprovalPending, UsageError
 from turnwise.session import Session, TurnSession
 
 STREAMED = pytest.mark.parametrize("streamed", [False, True], ids=["run", "streamed"])
@@ -31,7 +31,7 @@ async def run(streamed: bool, helper: Agent[Any], given: Any, turn: TurnSession)
 
 
 async def names(session: Session) -> list[str]:
-    return [asked.tool_name for asked in await session.pending()]
+    return [asked.tool_name for asked in await session.pending_approvals()]
 
 
 @STREAMED
@@ -44,15 +44,15 @@ async def test_a_block_waits_and_its_run_is_resumed_elsewhere(
         await turn.add_items([{"role": "user", "content": "noted"}])
         result = await run(streamed, clerk.agent(asks("look"), asks("pay", "send")), "go", turn)
         assert [item.name for item in result.interruptions] == ["pay", "send"]
-        assert await session.pending() == []
+        assert await session.pending_approvals() == []
     assert await names(session) == ["pay", "send"]
     assert outline(await session.get_items()) == ["before"]
-    with pytest.raises(SessionWaiting):
+    with pytest.raises(ApprovalPending):
         async with session.turn(turn_id="t"):
             pytest.fail("a turn that waits was begun")
 
     there = sessions.worker(session_id="s")
-    pay, send = await there.pending()
+    pay, send = await there.pending_approvals()
     halfway = await Runner.resume(clerk.agent(), session=there, approve=[pay.id])
     assert [item.name for item in halfway.interruptions] == ["send"]
     final = await Runner.resume(clerk.agent(says("done")), session=session, reject={send.id: "no"})
@@ -90,7 +90,7 @@ async def test_a_block_that_goes_on_with_the_state_commits(
             state.approve(asked)
             result = await run(streamed, helper, state, turn)
         await turn.add_items([{"role": "user", "content": "noted"}])
-    assert await session.pending() == []
+    assert await session.pending_approvals() == []
     assert clerk.ran == {"pay": 1, "send": 1}
     assert outline(await session.get_items())[-2:] == ["done", "noted"]
 
@@ -104,7 +104,7 @@ async def test_a_block_whose_second_run_waits_again(sessions: Sessions, streamed
         state = (await run(streamed, helper, "go", turn)).to_state()
         state.approve(state.get_interruptions()[0])
         await run(streamed, helper, state, turn)
-    (asked,) = await session.pending()
+    (asked,) = await session.pending_approvals()
     assert asked.tool_name == "send"
     answer = await Runner.resume(
         clerk.agent(says("done")), session=sessions.worker(session_id="s"), approve=[asked.id]
@@ -137,7 +137,7 @@ async def test_nothing_is_mixed_into_a_block_that_will_wait(
             await run(streamed, helper, foreign, turn)
         other.approve(other.get_interruptions()[0])  # and not run: nobody has decided anything
     assert await names(session) == ["send"]
-    (asked,) = await session.pending()
+    (asked,) = await session.pending_approvals()
     result = await Runner.resume(
         clerk.agent(says("no")), session=session, reject={asked.id: "Not today."}
     )
@@ -152,7 +152,7 @@ async def test_a_block_that_raises_does_not_wait(sessions: Sessions, streamed: b
         async with session.turn(turn_id="t") as turn:
             await run(streamed, clerk.agent(asks("pay")), "go", turn)
             raise RuntimeError("ours")
-    assert await session.pending() == []
+    assert await session.pending_approvals() == []
     assert await session.get_items() == []
 
 
@@ -169,4 +169,4 @@ async def test_an_interrupted_run_inside_a_tool_is_the_tool_s(sessions: Sessions
         helper = agent(asks("ask_inside"), says("done"), tools=[ask_inside])
         result = await agents.Runner.run(helper, "go", session=turn)
     assert result.final_output == "done"
-    assert await session.pending() == []
+    assert await session.pending_approvals() == []

@@ -15,11 +15,11 @@ from tests.integration.approval_lab import Clerk, asks, waiting
 from tests.integration.bad_days import LONG, Told
 from tests.integration.stores import KINDS, Sessions, new_sessions_of
 from tests.scripted import outline, says
-from turnwise import NothingPending, Runner
+from turnwise import NoPendingApproval, Runner
 from turnwise.errors import (
     AlreadyCommitted,
+    ApprovalPending,
     ReplayMismatch,
-    SessionWaiting,
     StoreUnavailable,
     TurnCancelled,
 )
@@ -43,7 +43,7 @@ async def test_a_stream_waits_and_is_resumed_as_one(sessions: Sessions) -> None:
     async for _ in streamed.stream_events():
         pass
     assert [item.name for item in streamed.interruptions] == ["pay"]
-    (asked,) = await session.pending()
+    (asked,) = await session.pending_approvals()
     there = sessions.worker(session_id="s")
     result = await Runner.resume_streamed(
         clerk.agent(says("paid")), session=there, approve=[asked.id]
@@ -52,7 +52,7 @@ async def test_a_stream_waits_and_is_resumed_as_one(sessions: Sessions) -> None:
     assert names == ["tool_output", "message_output_created"]
     assert clerk.ran == {"look": 1, "pay": 1}
     assert len(await session.get_items()) == 6
-    with pytest.raises(NothingPending):
+    with pytest.raises(NoPendingApproval):
         await Runner.resume_streamed(clerk.agent(says("x")), session=there, approve=[asked.id])
 
 
@@ -61,7 +61,7 @@ async def test_a_stream_that_is_cancelled_after_the_approval_waits_again(
 ) -> None:
     clerk, session = Clerk(), sessions.worker(session_id="s")
     await waiting(session, clerk, "pay")
-    (asked,) = await session.pending()
+    (asked,) = await session.pending_approvals()
     result = await Runner.resume_streamed(
         clerk.agent(says("x")), session=session, approve=[asked.id]
     )
@@ -83,7 +83,7 @@ async def test_the_sdk_s_own_way_of_resuming_resumes_the_turn(sessions: Sessions
     assert result.final_output == "paid"
     assert clerk.ran == {"look": 1, "pay": 1}
     assert len(await session.get_items()) == 6
-    assert await session.pending() == []
+    assert await session.pending_approvals() == []
 
 
 async def test_the_sdk_s_own_way_runs_the_tool_once_too(sessions: Sessions) -> None:
@@ -107,10 +107,10 @@ async def test_the_sdk_s_own_way_runs_the_tool_once_too(sessions: Sessions) -> N
 async def test_a_turn_that_waits_can_be_cancelled(sessions: Sessions) -> None:
     clerk, session = Clerk(), sessions.worker(session_id="s")
     await waiting(session, clerk, "pay", turn_id="t")
-    (asked,) = await session.pending()
+    (asked,) = await session.pending_approvals()
     await sessions.worker().cancel("s")
-    assert await session.pending() == []
-    with pytest.raises(NothingPending):
+    assert await session.pending_approvals() == []
+    with pytest.raises(NoPendingApproval):
         await Runner.resume(clerk.agent(says("x")), session=session, approve=[asked.id])
     with pytest.raises(TurnCancelled):
         await Runner.run(clerk.agent(says("x")), "go", session=session, turn_id="t")
@@ -124,8 +124,8 @@ async def test_a_turn_that_waits_too_long_ends_as_not_approved(
     clerk, session = Clerk(), sessions.worker(session_id="s", approval_timeout=0)
     await waiting(session, clerk, "pay", "send", turn_id="t")
     there = sessions.worker(session_id="s")
-    assert await there.pending() == []
-    with pytest.raises(NothingPending):
+    assert await there.pending_approvals() == []
+    with pytest.raises(NoPendingApproval):
         await Runner.resume(clerk.agent(says("x")), session=there, approve=["any"])
     if how == "run":
         await Runner.run(clerk.agent(says("ok")), "else", session=there)
@@ -165,7 +165,7 @@ async def test_a_deployment_with_another_tool_cannot_go_on_and_loses_nothing(
     clerk, told = Clerk(), Told()
     session = sessions.worker(session_id="s", hooks=(told,))
     await waiting(session, clerk, "pay", turn_id="t")
-    (asked,) = await session.pending()
+    (asked,) = await session.pending_approvals()
     with pytest.raises(OSError, match="down"):
         await resume(clerk.agent(asks("look", again="_2"), OSError("down")), approve=[asked.id])
     for _ in range(2):
@@ -175,8 +175,8 @@ async def test_a_deployment_with_another_tool_cannot_go_on_and_loses_nothing(
             await resume(clerk.agent(says("x"), more="new"))
         assert raised.value.tools == ["look", "pay"]
         assert (await session.status("s", "t")).state == "waiting"
-    assert told.names.count("TurnParked") == 2
-    assert told.names.count("TurnLost") == 2
+    assert told.names.count("TurnParkedEvent") == 2
+    assert told.names.count("TurnLostEvent") == 2
     result = await resume(clerk.agent(says("paid")))
     assert result.final_output == "paid"
     assert clerk.ran == {"look": 2, "pay": 1}
@@ -190,7 +190,7 @@ async def test_what_was_decided_in_time_is_done_later_and_the_rest_is_not(
     """A resume that decided one of two calls failed, and then the time was over."""
     clerk, session = Clerk(), sessions.worker(session_id="s", approval_timeout=60)
     result = await waiting(session, clerk, "pay", "send", turn_id="t")
-    first, second = await session.pending()
+    first, second = await session.pending_approvals()
     broken = clerk.agent(says("x"))
     if way == "resume":
         with pytest.raises(agents.UserError, match="down"):
@@ -200,14 +200,14 @@ async def test_what_was_decided_in_time_is_done_later_and_the_rest_is_not(
         state.approve(state.get_interruptions()[0])
         with pytest.raises(agents.UserError, match="down"):
             await Runner.run(broken, state, session=session, hooks=Down())
-    assert await session.pending() == [second]
+    assert await session.pending_approvals() == [second]
     later = SimpleNamespace(time=lambda: time.time() + 120)
     monkeypatch.setattr("turnwise.turns.expiry.time", later)
     there = sessions.worker(session_id="s")
-    assert await there.pending() == []
-    with pytest.raises(SessionWaiting):
+    assert await there.pending_approvals() == []
+    with pytest.raises(ApprovalPending):
         await Runner.run(clerk.agent(says("x")), "else", session=there)
-    with pytest.raises(NothingPending):
+    with pytest.raises(NoPendingApproval):
         await Runner.resume(clerk.agent(says("x")), session=there, approve=[second.id])
     assert clerk.ran == {"look": 1}
     final = await Runner.resume(clerk.agent(says("paid")), session=there)
@@ -231,12 +231,12 @@ async def test_one_that_cannot_be_ended_now_is_told_as_lost(
     session = sessions.worker(session_id="s", approval_timeout=0, hooks=(told,), lease=0.2)
     await waiting(session, clerk, "pay", turn_id="t")
     with monkeypatch.context() as patched, pytest.raises(StoreUnavailable):
-        patched.setattr(session.worker.store, "commit", out_of_order)
+        patched.setattr(session.runtime.store, "commit", out_of_order)
         await session.add_items([{"role": "user", "content": "else"}])
-    assert told.names[2:4] == ["TurnBegun", "TurnLost"]
+    assert told.names[2:4] == ["TurnBegunEvent", "TurnLostEvent"]
     await until(waits_again, LONG, "its lease ran out")
     await session.add_items([{"role": "user", "content": "else"}])
-    assert told.names[5:] == ["TurnBegun", "TurnCommitted"] * 2
+    assert told.names[5:] == ["TurnBegunEvent", "TurnCommittedEvent"] * 2
     assert outline(await session.get_items())[-2:] == [f"output of_pay: {NOT_APPROVED}", "else"]
 
 
@@ -245,7 +245,7 @@ async def test_a_message_s_turn_waits_and_is_resumed(sessions: Sessions) -> None
     receipt = await session.submit("s", "go", agent="clerk")
     await session.submit("s", "next", agent="clerk", turn_id="u")
     await session.drain("s", clerk.agent(asks("look"), asks("pay")))
-    (asked,) = await session.pending()
+    (asked,) = await session.pending_approvals()
     assert asked.turn_id == receipt.turn_id
     there = sessions.worker(session_id="s")
     result = await Runner.resume(clerk.agent(says("paid")), session=there, approve=[asked.id])

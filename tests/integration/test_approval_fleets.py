@@ -10,7 +10,7 @@ import pytest
 from tests.integration.approval_lab import Clerk, asks, one_resumes, waiting
 from tests.scripted import outline, says
 from turnwise import Runner, connect
-from turnwise.errors import SessionWaiting
+from turnwise.errors import ApprovalPending
 from turnwise.session import Session
 from turnwise.testing.servers import ValkeyCluster, ValkeySentinel, find_valkey
 
@@ -43,10 +43,10 @@ async def test_one_of_several_resumes_also_after_a_failover(
             await stack.enter_async_context(connect(fleet.url, session_id="s")) for _ in range(4)
         ]
         await waiting(here, clerk, "pay", "send", turn_id="t")
-        first, second = await others[0].pending()
+        first, second = await others[0].pending_approvals()
         await fail_over(fleet, here)
-        assert await others[1].pending() == [first, second]
-        with pytest.raises(SessionWaiting):
+        assert await others[1].pending_approvals() == [first, second]
+        with pytest.raises(ApprovalPending):
             await Runner.run(clerk.agent(says("x")), "else", session=others[2])
         again = clerk.agent(asks("look", again="_2"))
         halfway = await Runner.resume(again, session=others[0], approve=[first.id])

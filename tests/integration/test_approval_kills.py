@@ -13,9 +13,9 @@ from tests.integration.background_lab import echo, output, working
 from tests.integration.durable_process import LEASE, Book
 from tests.integration.test_approval_processes import WHOLE, ask, pending, printed, ran, url, worker
 from tests.scripted import outline
-from turnwise import NothingPending, Runner, connect
+from turnwise import NoPendingApproval, Runner, connect
 from turnwise.durable.calls import UNKNOWN
-from turnwise.errors import SessionBusy, SessionWaiting
+from turnwise.errors import ApprovalPending, SessionBusy
 from turnwise.session import Session
 from turnwise.turns.expiry import NOT_APPROVED
 
@@ -44,20 +44,20 @@ async def test_everybody_gets_a_clear_answer_until_the_next_resume(
         with pytest.raises(SessionBusy):  # its lease stands
             await Runner.run(agent_of(Book(ledger)), "go", session=session, busy="reject")
         for turn_id, said in (("t", "go"), ("other", "else")):
-            with pytest.raises(SessionWaiting, match=r"Runner\.resume goes on with it"):
+            with pytest.raises(ApprovalPending, match=r"Runner\.resume goes on with it"):
                 await Runner.run(agent_of(Book(ledger)), said, session=session, turn_id=turn_id)
-        assert await session.pending() == []  # all is decided
+        assert await session.pending_approvals() == []  # all is decided
         before = ran(ledger)
         async with working(session, echo()):
             later = await session.submit("s", "later", agent="echo")
-            with pytest.raises(SessionWaiting):
+            with pytest.raises(ApprovalPending):
                 await Runner.run(agent_of(Book(ledger)), "go", session=session, turn_id="t")
             assert (await later.status()).state == "queued"
             assert ran(ledger) == before
             result = await Runner.resume(agent_of(Book(ledger)), session=session)
             assert result.final_output == "done"
             assert await output(later) == "re: later"
-        with pytest.raises(NothingPending):
+        with pytest.raises(NoPendingApproval):
             await Runner.resume(agent_of(Book(ledger)), session=session)
         again = await Runner.run(agent_of(Book(ledger)), "go", session=session, turn_id="t")
         assert again.final_output == "done"
@@ -76,7 +76,7 @@ async def test_a_turn_of_a_dead_resume_can_be_given_up(url: str, tmp_path: Path)
     async with connect(url, session_id="s", lease=LEASE) as session:
         await killed_resume(session, url, ledger)
         assert (await session.cancel("s")).outcome in ("dropped", "forced")
-        with pytest.raises(NothingPending):
+        with pytest.raises(NoPendingApproval):
             await Runner.resume(agent_of(Book(ledger)), session=session)
         assert await session.get_items() == []
 
@@ -91,7 +91,7 @@ async def test_what_nobody_approved_in_time_is_ended_by_another_process(
     async with connect(url, session_id="s") as session:
         assert await pending(session) == []
         process = await worker(url, ledger, "any")
-        assert await printed(process) == "NothingPending"
+        assert await printed(process) == "NoPendingApproval"
         await session.add_items([{"role": "user", "content": "later"}])
         assert outline(await session.get_items()) == [
             *WHOLE[:5],

@@ -12,9 +12,9 @@ from tests.integration.approval_lab import agent, asks
 from tests.integration.stores import KINDS, Sessions, new_sessions_of
 from tests.scripted import says
 from turnwise import Runner
-from turnwise.errors import SessionWaiting
+from turnwise.errors import ApprovalPending
 from turnwise.session import Session
-from turnwise.stores.embedded import EmbeddedStore
+from turnwise.stores.embedded.store import EmbeddedStore
 from turnwise.testing.servers.waiting import until
 from turnwise.turns import begin
 from turnwise.types import Info
@@ -51,7 +51,7 @@ class Desk:
 
 async def in_line(session: Session, callers: int) -> None:
     async def queued() -> bool:
-        info = await session.worker.store.info("s")
+        info = await session.runtime.store.info("s")
         return isinstance(info, Info) and info.queued == callers
 
     await until(queued, PATIENCE, f"{callers} in line")
@@ -63,7 +63,7 @@ async def test_of_two_who_resume_at_once_the_second_goes_on_when_the_first_parks
     one, two = (sessions.worker(session_id="s", lease=NEVER) for _ in range(2))
     desk = Desk()
     await Runner.run(desk.agent(asks("slow", "quick")), "go", session=one)
-    slow, quick = await one.pending()
+    slow, quick = await one.pending_approvals()
 
     async def resumed(session: Session, asked: str) -> RunResult:
         return await Runner.resume(desk.agent(says("over")), session=session, approve=[asked])
@@ -90,12 +90,12 @@ async def test_who_is_in_line_when_a_turn_parks_is_told_that_the_session_waits(
         return asks("quick")
 
     async def begun(session: Session) -> None:
-        with pytest.raises(SessionWaiting):
+        with pytest.raises(ApprovalPending):
             async with session.turn(timeout=NEVER):
                 pytest.fail("a turn was begun in a session that waits")
 
     async def first() -> bool:
-        info = await one.worker.store.info("s")
+        info = await one.runtime.store.info("s")
         return isinstance(info, Info) and info.open_turn is not None
 
     async with asyncio.timeout(PATIENCE):

@@ -74,7 +74,7 @@ def ran(ledger: Path) -> Counter[str]:
 
 
 async def pending(session: Any) -> list[str]:
-    return [asked.id for asked in await session.pending()]
+    return [asked.id for asked in await session.pending_approvals()]
 
 
 async def test_two_processes_that_resume_at_once_run_the_tools_once(
@@ -85,7 +85,7 @@ async def test_two_processes_that_resume_at_once_run_the_tools_once(
     async with connect(url, session_id="s") as session:
         ids = await pending(session)
         both = [await worker(url, ledger, *ids) for _ in range(2)]
-        assert sorted([await printed(one) for one in both]) == ["NothingPending", "done"]
+        assert sorted([await printed(one) for one in both]) == ["NoPendingApproval", "done"]
         assert outline(await session.get_items()) == WHOLE
     assert ran(ledger) == Counter(["look", "pay", "send", "model-m-0", "model-m-1", "model-m-2"])
 

@@ -13,13 +13,13 @@ from agents.testing import function_call
 from tests.integration.approval_lab import Clerk, agent, asks, one_resumes, waiting
 from tests.integration.stores import KINDS, Sessions, new_sessions_of
 from tests.scripted import calls, outline, says, script_of
-from turnwise import NothingPending, NotResumable, PendingApproval, Runner
+from turnwise import NoPendingApproval, NotResumable, PendingApproval, Runner
 from turnwise.errors import (
-    SessionWaiting,
+    ApprovalPending,
     TurnTooLarge,
     UsageError,
 )
-from turnwise.hooks import TurnBegun, TurnCommitted, TurnEvent, TurnParked
+from turnwise.hooks import TurnBegunEvent, TurnCommittedEvent, TurnEvent, TurnParkedEvent
 
 sessions = new_sessions_of(KINDS)
 
@@ -30,11 +30,11 @@ async def test_an_interrupted_run_waits_and_goes_on_elsewhere(sessions: Sessions
     await here.add_items([{"role": "user", "content": "before"}])
     await waiting(here, clerk, "pay", turn_id="t")
     assert outline(await here.get_items()) == ["before"]
-    (parked,) = [event for event in events if isinstance(event, TurnParked)]
+    (parked,) = [event for event in events if isinstance(event, TurnParkedEvent)]
     assert parked.pending == 1
 
     there = sessions.worker(session_id="s", hooks=(events.append,))
-    (asked,) = await there.pending()
+    (asked,) = await there.pending_approvals()
     assert asked == PendingApproval(asked.id, "pay", "{}", "clerk", "of_pay", "t")
     result = await Runner.resume(clerk.agent(says("paid")), session=there, approve=[asked.id])
     assert result.final_output == "paid"
@@ -48,21 +48,21 @@ async def test_an_interrupted_run_waits_and_goes_on_elsewhere(sessions: Sessions
         "output of_pay: pay done",
         "paid",
     ]
-    begun = [event for event in events if isinstance(event, TurnBegun)]
+    begun = [event for event in events if isinstance(event, TurnBegunEvent)]
     assert [event.resumed for event in begun] == [False, True]
-    assert [type(event) for event in events[-2:]] == [TurnBegun, TurnCommitted]
-    assert await there.pending() == []
+    assert [type(event) for event in events[-2:]] == [TurnBegunEvent, TurnCommittedEvent]
+    assert await there.pending_approvals() == []
 
 
 async def test_nothing_is_mixed_into_a_turn_that_waits(sessions: Sessions) -> None:
     clerk, session = Clerk(), sessions.worker(session_id="s")
     await waiting(session, clerk, "pay", turn_id="t")
     for turn_id in (None, "t", "u"):
-        with pytest.raises(SessionWaiting):
+        with pytest.raises(ApprovalPending):
             await Runner.run(clerk.agent(says("x")), "else", session=session, turn_id=turn_id)
-    with pytest.raises(SessionWaiting):
+    with pytest.raises(ApprovalPending):
         await session.add_items([{"role": "user", "content": "x"}])
-    (asked,) = await session.pending()
+    (asked,) = await session.pending_approvals()
     await Runner.resume(clerk.agent(says("paid")), session=session, approve=[asked.id])
     again = await Runner.run(clerk.agent(says("x")), "go", session=session, turn_id="t")
     assert again.final_output == "paid"
@@ -72,11 +72,11 @@ async def test_nothing_is_mixed_into_a_turn_that_waits(sessions: Sessions) -> No
 async def test_some_are_decided_now_and_some_later(sessions: Sessions) -> None:
     clerk, session = Clerk(), sessions.worker(session_id="s")
     await waiting(session, clerk, "pay", "send")
-    first, second = await session.pending()
+    first, second = await session.pending_approvals()
     halfway = await Runner.resume(clerk.agent(says("x")), session=session, approve=[first.id])
     assert [item.name for item in halfway.interruptions] == ["send"]
     assert clerk.ran == {"look": 1, "pay": 1}
-    assert await session.pending() == [second]
+    assert await session.pending_approvals() == [second]
     other = sessions.worker(session_id="s")
     helper = clerk.agent(says("paid, not sent"))
     result = await Runner.resume(helper, session=other, reject={second.id: "not on my watch"})
@@ -90,13 +90,13 @@ async def test_some_are_decided_now_and_some_later(sessions: Sessions) -> None:
 async def test_an_approval_may_lead_to_another_one(sessions: Sessions) -> None:
     clerk, session = Clerk(), sessions.worker(session_id="s")
     await waiting(session, clerk, "pay")
-    (first,) = await session.pending()
+    (first,) = await session.pending_approvals()
     await Runner.resume(
         clerk.agent(asks("look", "pay", again="_2")), session=session, approve=[first.id]
     )
-    (second,) = await session.pending()
+    (second,) = await session.pending_approvals()
     assert second.id != first.id
-    with pytest.raises(NothingPending, match=first.id):
+    with pytest.raises(NoPendingApproval, match=first.id):
         await Runner.resume(clerk.agent(says("x")), session=session, approve=[first.id])
     assert clerk.ran == {"look": 2, "pay": 1}
     result = await Runner.resume(clerk.agent(says("all")), session=session, approve=[second.id])
@@ -109,19 +109,19 @@ async def test_two_who_resume_at_once_run_the_tool_once(sessions: Sessions) -> N
     clerk = Clerk()
     await waiting(sessions.worker(session_id="s"), clerk, "pay")
     workers = [sessions.worker(session_id="s") for _ in range(3)]
-    (asked,) = await workers[0].pending()
+    (asked,) = await workers[0].pending_approvals()
     await one_resumes(workers, clerk, asked, "paid")
     assert clerk.ran == {"look": 1, "pay": 1}
 
 
 async def test_what_does_not_wait_is_refused(sessions: Sessions) -> None:
     clerk, session = Clerk(), sessions.worker(session_id="s")
-    assert await session.pending() == []
-    with pytest.raises(NothingPending):
+    assert await session.pending_approvals() == []
+    with pytest.raises(NoPendingApproval):
         await Runner.resume(clerk.agent(says("x")), session=session, approve=["a"])
     await waiting(session, clerk, "pay")
-    (asked,) = await session.pending()
-    with pytest.raises(NothingPending, match="other"):
+    (asked,) = await session.pending_approvals()
+    with pytest.raises(NoPendingApproval, match="other"):
         await Runner.resume(clerk.agent(says("x")), session=session, approve=[asked.id, "other"])
     with pytest.raises(UsageError, match="nothing is decided"):
         await Runner.resume(clerk.agent(says("x")), session=session)
@@ -129,19 +129,19 @@ async def test_what_does_not_wait_is_refused(sessions: Sessions) -> None:
         await Runner.resume(
             clerk.agent(says("x")), session=session, approve=[asked.id], reject={asked.id: None}
         )
-    assert await session.pending() == [asked]
+    assert await session.pending_approvals() == [asked]
     assert clerk.ran == {"look": 1}
 
 
 async def test_a_run_that_fails_after_the_approval_waits_again(sessions: Sessions) -> None:
     clerk, session = Clerk(), sessions.worker(session_id="s")
     await waiting(session, clerk, "pay")
-    (asked,) = await session.pending()
+    (asked,) = await session.pending_approvals()
     with pytest.raises(OSError, match="down"):
         broken = clerk.agent(OSError("down"))
         await Runner.resume(broken, session=session, approve=[asked.id])
-    assert await session.pending() == []  # it is decided
-    with pytest.raises(SessionWaiting):
+    assert await session.pending_approvals() == []  # it is decided
+    with pytest.raises(ApprovalPending):
         await Runner.run(clerk.agent(says("x")), "else", session=session)
     result = await Runner.resume(clerk.agent(says("paid")), session=session)
     assert result.final_output == "paid"
@@ -154,7 +154,7 @@ async def test_what_cannot_be_restored_is_refused_and_kept(
 ) -> None:
     clerk, session = Clerk(), sessions.worker(session_id="s")
     await waiting(session, clerk, "pay")
-    (asked,) = await session.pending()
+    (asked,) = await session.pending_approvals()
     helper = clerk.agent(says("x"), without="pay" if change == "tool" else "")
     if change == "agent":
         helper = clerk.agent(says("x"), name="another")
@@ -163,7 +163,7 @@ async def test_what_cannot_be_restored_is_refused_and_kept(
             older.setattr("agents.run_state.SUPPORTED_SCHEMA_VERSIONS", {"1.0"})
         with pytest.raises(NotResumable):
             await Runner.resume(helper, session=session, approve=[asked.id])
-    assert await session.pending() == [asked]
+    assert await session.pending_approvals() == [asked]
     assert clerk.ran == {"look": 1}
     result = await Runner.resume(clerk.agent(says("paid")), session=session, approve=[asked.id])
     assert result.final_output == "paid"
@@ -183,7 +183,7 @@ async def test_a_context_that_is_a_mapping_of_json_is_kept(
     session = sessions.worker(session_id="s")
     helper = agent(calls("pay"), says("done"), tools=[pay])
     await Runner.run(helper, "go", session=session, context=context)
-    (asked,) = await session.pending()
+    (asked,) = await session.pending_approvals()
     if context != {"user": 1}:
         with pytest.raises(UsageError, match="context="):
             await Runner.resume(helper, session=session, approve=[asked.id])
@@ -217,14 +217,14 @@ async def test_agents_side_by_side_may_use_the_same_call_id(sessions: Sessions) 
     session = sessions.worker(session_id="s")
     both = [function_call("ask", f'{{"input": "{n}"}}', call_id=f"ask_{n}") for n in (1, 2)]
     await Runner.run(team(both), "go", session=session)
-    one, two = await session.pending()
+    one, two = await session.pending_approvals()
     assert (one.call_id, two.call_id) == ("same", "same")
     assert (one.arguments, two.arguments) == ('{"amount": 1}', '{"amount": 2}')
     assert one.id != two.id
     there = sessions.worker(session_id="s")
     await Runner.resume(team(says("x")), session=there, reject={two.id: "no"})
     assert ran == []
-    assert await there.pending() == [one]
+    assert await there.pending_approvals() == [one]
     result = await Runner.resume(team(says("done")), session=session, approve=[one.id])
     assert result.final_output == "done"
     assert ran == ["paid 1"]

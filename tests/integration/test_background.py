@@ -79,7 +79,7 @@ async def test_a_hot_session_blocks_no_other(sessions: Sessions) -> None:
 
     receipts = [await sender.submit("hot", "hot", agent="echo") for _ in range(30)]
     receipts += [await sender.submit(f"s{n}", "other", agent="echo") for n in range(3)]
-    policy = Policy(visit=4)
+    policy = Policy(turns_per_visit=4)
     async with working(sessions.worker(), echo(note), concurrency=1, policy=policy):
         await asyncio.gather(*map(output, receipts))
     last = len(order) - order[::-1].index("other")
@@ -115,7 +115,7 @@ async def test_a_message_waits_while_a_direct_turn_runs(sessions: Sessions) -> N
 
 
 async def test_a_full_queue_is_an_error(sessions: Sessions) -> None:
-    shared = sessions.worker().worker.name == "another"  # of which the bounds are the usual ones
+    shared = sessions.worker().worker.name == "another"  # of which the limits are the usual ones
     sender = MemorySession(max_queue=2) if shared else sessions.worker(max_queue=2)
     for n in range(2):
         await sender.submit("s", str(n), agent="echo")
@@ -201,11 +201,11 @@ async def test_a_message_that_comes_long_after_its_announcement_is_found(
 ) -> None:
     """Its sender was slow, or died and was started again."""
     sender = sessions.worker()
-    store = sender.worker.store
+    store = sender.runtime.store
     async with working(sessions.worker(), echo()):
         intent = await store.ready.announce("s", "t")
         await output(await sender.submit("s", "one", agent="echo"))
-        message = sender.worker.codec.encode({"v": 1, "agent": "echo", "input": "two"})
+        message = sender.runtime.codec.encode({"v": 1, "agent": "echo", "input": "two"})
         assert isinstance(await store.submit("s", "t", message, intent), Accepted)
         assert await output(sender.receipt("s", "t")) == "re: two"
 
@@ -254,7 +254,7 @@ async def test_a_session_is_drained_by_any_job(sessions: Sessions) -> None:
 async def test_a_cancelled_message_is_not_run(sessions: Sessions) -> None:
     sender = sessions.worker()
     receipt = await sender.submit("s", "hello", agent="echo", turn_id="t")
-    await sender.worker.store.cancel("s", "t")
+    await sender.runtime.store.cancel("s", "t")
     with pytest.raises(TurnCancelled):
         await receipt.result(10)
     assert await sender.drain("s", [echo()]) == 0
@@ -270,7 +270,7 @@ async def test_a_running_message_can_be_cancelled(sessions: Sessions) -> None:
     receipt = await sender.submit("s", "hello", agent="echo", turn_id="t")
     async with working(sessions.worker(), echo(hang)):
         await begun.wait()
-        await sender.worker.store.cancel("s", "t")
+        await sender.runtime.store.cancel("s", "t")
         with pytest.raises(TurnCancelled):
             await receipt.result(10)
 
@@ -289,7 +289,7 @@ async def test_a_message_whose_run_asks_for_approval_waits_for_it(sessions: Sess
     async with working(sessions.worker(), agent):
         await state(receipt, "waiting")
         assert (await behind.status()).state == "queued"
-        (asked,) = await sender.pending("s")
+        (asked,) = await sender.pending_approvals("s")
         await Runner.resume(agent, session=sender, session_id="s", approve=[asked.id])
         assert await output(receipt) == "refunded"
         assert await output(behind) == "refunded"
@@ -353,6 +353,9 @@ async def test_a_trace_goes_on_in_the_worker(sessions: Sessions) -> None:
     await sender.submit("s", "hello", agent="echo", turn_id="t")
     here.here = "second sender"  # who sends again in another trace is believed
     await sender.submit("s", "hello", agent="echo", turn_id="t")
-    assert here.told == [("TurnSubmitted", "sender")]
+    assert here.told == [("TurnSubmittedEvent", "sender")]
     assert await worker.drain("s", [echo()]) == 1
-    assert there.told == [("TurnBegun", "of the sender"), ("TurnCommitted", "of the sender")]
+    assert there.told == [
+        ("TurnBegunEvent", "of the sender"),
+        ("TurnCommittedEvent", "of the sender"),
+    ]

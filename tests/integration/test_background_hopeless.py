@@ -67,6 +67,6 @@ async def test_it_is_given_up_at_once(hopeless: Agent[Any], error: str) -> None:
     await session.submit("s", "hello", agent="hopeless")
     behind = await session.submit("s", "hello", agent="echo")
     assert await session.drain("s", {"hopeless": hopeless, "echo": echo()}, QUICK) == 2
-    (letter,) = await session.letters()
+    (letter,) = await session.dead_letters()
     assert (letter.attempts, letter.error.partition(":")[0]) == (1, error)
     assert await output(behind) == "re: hello"

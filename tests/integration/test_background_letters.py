@@ -13,7 +13,7 @@ from tests.integration.stores import Sessions, new_sessions_of
 from turnwise import Runner
 from turnwise.background import Policy
 from turnwise.errors import DeadLettered, TurnCancelled, UsageError
-from turnwise.types import Grant, Wakeup
+from turnwise.types import Claim, Grant
 
 sessions = new_sessions_of(["memory", "sqlite", "valkey"])
 
@@ -35,8 +35,8 @@ async def test_a_message_that_fails_three_times_is_given_up_and_the_session_goes
         assert asked == ["bad", "bad", "bad", "good"]
         with pytest.raises(DeadLettered, match=r"3 attempts.*RuntimeError: no such thing") as told:
             await bad.result(10)
-        (letter,) = await sender.letters()
-        assert told.value.letter_id == letter.id
+        (letter,) = await sender.dead_letters()
+        assert told.value.dead_letter_id == letter.id
         assert (letter.turn_id, letter.attempts, letter.state) == ("bad", 3, "dead")
         assert (letter.agent, letter.input, letter.metadata) == ("echo", "bad", {"m": 1})
         assert letter.error == "RuntimeError: no such thing"
@@ -44,13 +44,13 @@ async def test_a_message_that_fails_three_times_is_given_up_and_the_session_goes
         assert kinds[-1] == "turn.finished"
         with pytest.raises(DeadLettered):
             await Runner.run(echo(), "bad", session=sender, session_id="s", turn_id="bad")
-        await sender.retry(letter.id)
+        await sender.retry_dead_letter(letter.id)
         assert await output(bad) == "re: bad"
         seen = [event async for _, event in bad.events()]
         assert seen[-1] == {"type": "turn.finished", "state": "committed"}
-    assert await sender.letters() == []
+    assert await sender.dead_letters() == []
     with pytest.raises(UsageError):
-        await sender.retry(letter.id)
+        await sender.retry_dead_letter(letter.id)
     history = texts(await sender.bind("s").get_items())
     assert history == ["good", "re: good", "bad", "re: bad"]
 
@@ -61,30 +61,30 @@ async def test_a_retry_whose_message_comes_after_the_worker_has_looked(
 ) -> None:
     """The worker may settle the announcement: its turn is finished, as a dead one."""
     sender, servant, looked, fails = sessions.worker(), sessions.worker(), asyncio.Event(), [True]
-    settle, submit = servant.worker.store.ready.settle, sender.worker.store.submit
+    settle, submit = servant.runtime.store.ready.settle, sender.runtime.store.submit
 
     async def fail(_: str) -> None:
         if fails:
             raise RuntimeError("no such thing")
 
-    async def settling(worker: str, wakeups: Sequence[Wakeup]) -> None:
-        await settle(worker, wakeups)
-        if any(wakeup.turn_id == "bad" for wakeup in wakeups):
+    async def settling(worker: str, claims: Sequence[Claim]) -> None:
+        await settle(worker, claims)
+        if any(claim.turn_id == "bad" for claim in claims):
             looked.set()
 
     async def late(*args: Any, **options: Any) -> Any:
         await asyncio.wait_for(looked.wait(), 30)
         return await submit(*args, **options)
 
-    monkeypatch.setattr(servant.worker.store.ready, "settle", settling)
+    monkeypatch.setattr(servant.runtime.store.ready, "settle", settling)
     bad = await sender.submit("s", "bad", agent="echo", turn_id="bad")
     async with working(servant, echo(fail), policy=Policy(max_attempts=1)):
         await asyncio.wait_for(looked.wait(), 30)
         looked.clear()
         fails.clear()
-        monkeypatch.setattr(sender.worker.store, "submit", late)
-        (letter,) = await sender.letters()
-        await sender.retry(letter.id)
+        monkeypatch.setattr(sender.runtime.store, "submit", late)
+        (letter,) = await sender.dead_letters()
+        await sender.retry_dead_letter(letter.id)
         assert await output(bad) == "re: bad"
 
 
@@ -108,13 +108,13 @@ async def test_a_letter_that_is_retried_tells_its_events_behind_those_of_all_att
     for retried in range(2):
         for take in range(3):
             token = f"{retried} {take}"
-            grant = await session.worker.store.next("s", token, 10_000, worker="elsewhere")
+            grant = await session.runtime.store.next("s", token, 10_000, worker="elsewhere")
             assert isinstance(grant, Grant)
-            await session.worker.store.release("s", "m", token, counted=counted)
+            await session.runtime.store.release("s", "m", token, counted=counted)
         assert await session.drain("s", echo(fail), QUICK) == 1
-        (letter,) = await session.letters()
+        (letter,) = await session.dead_letters()
         assert letter.attempts == 3 * (retried + 1)
-        await session.retry(letter)
+        await session.retry_dead_letter(letter)
     following, answer = asyncio.create_task(follow()), asyncio.create_task(output(receipt))
     await is_read.wait()
     assert await session.drain("s", echo()) == 1
@@ -131,10 +131,10 @@ async def test_a_letter_that_is_dropped_is_gone(sessions: Sessions) -> None:
     receipt = await sender.submit("s", "hello", agent="nobody")
     async with working(sessions.worker(), echo()):
         await state(receipt, "dead")
-    (letter,) = await sender.letters()
+    (letter,) = await sender.dead_letters()
     assert letter.error.startswith("UnknownAgent: ")
-    await sender.drop(letter)
-    assert await sender.letters() == []
+    await sender.delete_dead_letter(letter)
+    assert await sender.dead_letters() == []
     with pytest.raises(DeadLettered, match="letter is gone"):
         await receipt.result(10)
 
@@ -154,8 +154,8 @@ async def test_a_session_can_stop_at_a_dead_message(sessions: Sessions, act: str
     async with working(sessions.worker(), echo(fail), policy=policy):
         await state(bad, "stopped")
         assert (await good.status()).state == "queued"
-        assert await sender.pending("s") == []
-        (letter,) = [letter async for letter in sender.stopped()]
+        assert await sender.pending_approvals("s") == []
+        (letter,) = [letter async for letter in sender.stopped_sessions()]
         assert (letter.id, letter.turn_id, letter.state) == ("stopped:s", "bad", "stopped")
         assert (letter.error, letter.attempts) == ("RuntimeError: no such thing", 1)
         assert letter.at > 1e9
@@ -169,7 +169,7 @@ async def test_a_session_can_stop_at_a_dead_message(sessions: Sessions, act: str
     if act != "retry":
         with pytest.raises(TurnCancelled if act == "cancel" else DeadLettered):
             await bad.result(10)
-    assert [letter async for letter in sender.stopped()] == []
-    assert await sender.letters() == []
+    assert [letter async for letter in sender.stopped_sessions()] == []
+    assert await sender.dead_letters() == []
     with pytest.raises(UsageError):
-        await sender.drop("stopped:s")
+        await sender.delete_dead_letter("stopped:s")

@@ -22,7 +22,7 @@ from turnwise import connect
 
 async def main():
     async with connect(sys.argv[1]) as session:
-        await session.worker.store.ready.announce("s", "t")
+        await session.runtime.store.ready.announce("s", "t")
         print("announced", flush=True)
         await asyncio.Event().wait()
 

@@ -57,7 +57,7 @@ async def waiting(sessions: Sessions, clerk: Clerk, *names: str) -> tuple[Sessio
     follower = Follower(sessions.worker().receipt("s", "t"))
     await session.drain("s", clerk.agent(asks("look"), asks(*names)))
     await state(receipt, "waiting")
-    asked = await session.pending()
+    asked = await session.pending_approvals()
     return session, follower, asked[0].id
 
 
@@ -88,7 +88,7 @@ async def test_it_may_wait_again_and_again(sessions: Sessions, streamed: bool) -
     clerk = Clerk()
     session, follower, asked = await waiting(sessions, clerk, "pay")
     await resume(streamed, clerk.agent(asks("send")), session, asked)
-    (again,) = await session.pending()
+    (again,) = await session.pending_approvals()
     there = sessions.worker(session_id="s")
     await resume(not streamed, clerk.agent(says("sent")), there, again.id)
     between = ["turn.resumed", "tool_output", "tool_called", "turn.waiting"]
@@ -124,7 +124,7 @@ async def test_the_sdk_s_own_way_of_resuming_is_told(sessions: Sessions) -> None
     clerk = Clerk()
     session, follower, _ = await waiting(sessions, clerk, "pay")
     helper = clerk.agent(says("paid"))
-    parked = await parked_now(session.worker.store, session.worker.codec, "s")
+    parked = await parked_now(session.runtime.store, session.runtime.codec, "s")
     assert parked is not None
     own: RunState[Any] = await RunState.from_json(helper, parked.entry["state"])
     own.approve(own.get_interruptions()[0])

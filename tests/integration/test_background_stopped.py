@@ -28,15 +28,15 @@ async def fail(message: str) -> None:
 async def stopped(session: Session) -> DeadLetter:
     await session.submit("s", "go", agent="clerk", turn_id="t")
     await session.drain("s", [echo(fail, name="clerk")], STOP)
-    (letter,) = [letter async for letter in session.stopped()]
+    (letter,) = [letter async for letter in session.stopped_sessions()]
     return letter
 
 
 async def waiting_by_now(session: Session, letter: DeadLetter, clerk: Clerk) -> PendingApproval:
     """Retry the message: its run asks for an approval."""
-    await session.retry(letter)
+    await session.retry_dead_letter(letter)
     await session.drain("s", clerk.agent(asks("look"), asks("pay")), STOP)
-    (asked,) = await session.pending("s")
+    (asked,) = await session.pending_approvals("s")
     return asked
 
 
@@ -47,7 +47,7 @@ async def goes_on(sessions: Sessions, clerk: Clerk, asked: PendingApproval) -> N
 
 
 async def act(session: Session, name: str, letter: DeadLetter) -> None:
-    await (session.drop if name == "drop" else session.retry)(letter)
+    await (session.delete_dead_letter if name == "drop" else session.retry_dead_letter)(letter)
 
 
 @pytest.mark.parametrize("name", ["drop", "retry"])
@@ -78,7 +78,7 @@ async def test_a_turn_that_begins_to_wait_in_between_goes_on_waiting(
         earlier.setattr(letters, "stopped", looked_before)
         with pytest.raises(UsageError, match="not stopped at this letter"):
             await act(sessions.worker(), name, letter)
-    assert await session.pending("s") == [asked]
+    assert await session.pending_approvals("s") == [asked]
     await goes_on(sessions, clerk, asked)
 
 
@@ -87,11 +87,11 @@ async def test_a_session_that_was_stopped_anew_is_not_freed_by_the_letter_before
 ) -> None:
     session = sessions.worker()
     first = await stopped(session)
-    await session.retry(first)
+    await session.retry_dead_letter(first)
     await session.drain("s", [echo(fail, name="clerk")], STOP)
     with pytest.raises(UsageError, match="not stopped at this letter"):
-        await session.drop(first)
-    (second,) = [letter async for letter in session.stopped()]
+        await session.delete_dead_letter(first)
+    (second,) = [letter async for letter in session.stopped_sessions()]
     assert second.attempts == 2
-    await session.drop(second)
-    assert [letter async for letter in session.stopped()] == []
+    await session.delete_dead_letter(second)
+    assert [letter async for letter in session.stopped_sessions()] == []

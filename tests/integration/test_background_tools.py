@@ -63,7 +63,7 @@ async def test_its_attempts_are_bounded_like_all_others(sessions: Sessions, ledg
     clerk = agent(calls("search"), says("yes"), tools=[ledger.tool("search", failures=99)])
     await session.submit("s", "hello", agent="agent")
     await session.drain("s", clerk, QUICK)
-    (letter,) = await session.letters()
+    (letter,) = await session.dead_letters()
     assert (ledger.ran["search"], letter.attempts) == (3, 3)
 
 
@@ -84,9 +84,9 @@ async def test_the_error_of_a_tool_that_may_not_repeat_gives_the_message_up(
         await receipt.result(30)
     assert ledger.ran["pay"] == 1
     assert len(script_of(clerk).asked) == 1
-    (letter,) = await session.letters()
+    (letter,) = await session.dead_letters()
     assert letter.attempts <= 1 + beside
-    await session.retry(letter)
+    await session.retry_dead_letter(letter)
     clerk.model = agent(calls("pay", "c1"), says("yes")).model
     await session.drain("s", clerk, QUICK)
     assert await output(receipt) == "yes"
@@ -140,7 +140,7 @@ async def test_without_an_attempt_that_failed_an_error_stands(
     session, is_written = sessions.worker(), asyncio.Event()
     clerk = agent(calls("search"), says("yes"))
     clerk.tools = [repeatable(ledger.tool("search", failures=1))]
-    journal = session.worker.store.journal
+    journal = session.runtime.store.journal
 
     async def written(*args: Any) -> Any:
         answer = await journal(*args)
@@ -153,7 +153,7 @@ async def test_without_an_attempt_that_failed_an_error_stands(
         return await Runner.run(clerk, "hello", session=session, session_id="s", turn_id="t")
 
     with monkeypatch.context() as slow:
-        slow.setattr(session.worker.store, "journal", written)
+        slow.setattr(session.runtime.store, "journal", written)
         task = asyncio.create_task(run())
         await is_written.wait()
         slow.undo()

@@ -24,7 +24,7 @@ async def test_a_history_that_cannot_be_decoded_makes_dead_letters(
 ) -> None:
     """The damage is found by a worker that knew the history before it, and by one that did not."""
     sender, worker = sessions.worker(), sessions.worker()
-    store = sender.worker.store
+    store = sender.runtime.store
     async with working(worker, echo()):
         if known:
             await output(await sender.submit("s", "before", agent="echo"))
@@ -36,7 +36,7 @@ async def test_a_history_that_cannot_be_decoded_makes_dead_letters(
         for receipt in (first, second):
             with pytest.raises(DeadLettered, match=r"3 attempts.*UndecodableItem"):
                 await receipt.result(30)
-    letters = await sender.letters()
+    letters = await sender.dead_letters()
     assert [(letter.turn_id, letter.attempts) for letter in letters] == [("t1", 3), ("t2", 3)]
     history = await store.read("s")
     assert isinstance(history, History)

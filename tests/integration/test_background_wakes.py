@@ -27,19 +27,19 @@ async def roll_back(session: Session, turn: Turn) -> None:
 
 
 async def cancel(session: Session, turn: Turn) -> None:
-    await session.worker.store.cancel("s", turn.turn_id, force=True)
+    await session.runtime.store.cancel("s", turn.turn_id, force=True)
 
 
 @pytest.mark.parametrize("end", [commit, roll_back, cancel])
 async def test_the_end_of_a_direct_turn_is_told_to_who_put_its_session_off(
     sessions: Sessions, end: End
 ) -> None:
-    sender, ready = sessions.worker(), sessions.worker().worker.store.ready
-    turn = await sender.worker.begin("s")
+    sender, ready = sessions.worker(), sessions.worker().runtime.store.ready
+    turn = await sender.runtime.begin("s")
     await sender.submit("s", "hello", agent="echo", turn_id="t")
-    wakeups = await ready.claim("w", 10, SOONER)
-    assert [wakeup.session_id for wakeup in wakeups] == ["s"]
-    await ready.later("w", wakeups, LONG)
+    claims = await ready.claim("w", 10, SOONER)
+    assert [claim.session_id for claim in claims] == ["s"]
+    await ready.requeue("w", claims, LONG)
     assert await ready.claim("w", 10, 0) == []
     await end(sender, turn)
     (again,) = await ready.claim("w", 10, SOONER)

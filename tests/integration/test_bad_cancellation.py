@@ -125,7 +125,7 @@ async def test_clearing(session: AnySession, blow: Blow) -> None:
 
 async def test_reading(session: AnySession, blow: Blow) -> None:
     async def scenario(session: AnySession, session_id: str) -> None:
-        session.worker.reader.cache.drop(session_id)
+        session.runtime.reader.cache.drop(session_id)
         await session.bind(session_id).get_items()
         await session.info(session_id)
 

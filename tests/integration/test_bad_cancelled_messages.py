@@ -114,7 +114,7 @@ async def test_resuming(session: Session, blow: Blow) -> None:
         await Runner.run(helper, "go", session=session, session_id=name, turn_id="t")
 
     async def resume(clerk: Clerk, name: str) -> None:
-        ids = [asked.id for asked in await session.pending(name)]
+        ids = [asked.id for asked in await session.pending_approvals(name)]
         helper = replying(clerk, "pay")
         await Runner.resume(helper, session=session, session_id=name, approve=ids)
 

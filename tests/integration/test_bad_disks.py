@@ -38,7 +38,7 @@ async def main():
         operations = {
             "get_items": bound.get_items, "add_items": lambda: bound.add_items([item]),
             "pop_item": bound.pop_item, "clear_session": bound.clear_session, "turn": turn,
-            "info": bound.info, "delete": bound.delete, "touch": lambda: bound.touch(ttl=60),
+            "info": bound.info, "delete": bound.delete, "touch": lambda: bound.expire(ttl=60),
         }
         for name, operation in operations.items():
             try:

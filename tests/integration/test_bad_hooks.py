@@ -37,14 +37,14 @@ from turnwise.errors import (
     TurnCancelled,
 )
 from turnwise.hooks import (
-    TurnBegun,
-    TurnCommitted,
+    StepReplayedEvent,
+    TurnBegunEvent,
+    TurnCommittedEvent,
     TurnEvent,
-    TurnLost,
-    TurnRefused,
-    TurnReplayed,
-    TurnRolledBack,
-    TurnWaited,
+    TurnLostEvent,
+    TurnQueuedEvent,
+    TurnRefusedEvent,
+    TurnRolledBackEvent,
 )
 from turnwise.testing.proxy import DropRequest, FaultProxy
 from turnwise.testing.servers import ValkeyServer
@@ -61,13 +61,13 @@ async def session(
         yield session
 
 
-def begun(event: TurnEvent) -> TurnBegun:
-    assert isinstance(event, TurnBegun)
+def begun(event: TurnEvent) -> TurnBegunEvent:
+    assert isinstance(event, TurnBegunEvent)
     return event
 
 
 def lost(event: TurnEvent) -> tuple[str, str, str]:
-    assert isinstance(event, TurnLost)
+    assert isinstance(event, TurnLostEvent)
     assert event.seconds > 0
     return event.session_id, event.turn_id, event.reason
 
@@ -78,10 +78,10 @@ async def test_a_committed_turn(session: AnySession, told: Told) -> None:
     async with session.turn("user-1", turn_id="turn") as turn:
         await turn.add_items([message("three")])
         await turn.add_items([message("four")])
-        assert told.names == ["TurnBegun"]
+        assert told.names == ["TurnBegunEvent"]
     first, last = told.events
-    assert first == TurnBegun("user-1", "turn", 1, 2, 0.0, False)
-    assert isinstance(last, TurnCommitted)
+    assert first == TurnBegunEvent("user-1", "turn", 1, 2, 0.0, False)
+    assert isinstance(last, TurnCommittedEvent)
     size = len(b'{"role":"user","content":"three"}') + len(b'{"role":"user","content":"four"}')
     assert (last.session_id, last.turn_id, last.items, last.bytes) == ("user-1", "turn", 2, size)
     assert last.seconds > 0
@@ -93,9 +93,9 @@ async def test_a_turn_rolled_back(session: AnySession, told: Told) -> None:
             async with session.turn("user-1", turn_id="turn") as turn:
                 await turn.add_items([message("one")])
                 raise error
-        assert told.names == ["TurnBegun", "TurnRolledBack"]
+        assert told.names == ["TurnBegunEvent", "TurnRolledBackEvent"]
         last = told.events[-1]
-        assert isinstance(last, TurnRolledBack)
+        assert isinstance(last, TurnRolledBackEvent)
         assert (last.session_id, last.turn_id) == ("user-1", "turn")
         assert last.reason == error.__name__
         assert last.seconds > 0
@@ -105,8 +105,8 @@ async def test_a_turn_rolled_back(session: AnySession, told: Told) -> None:
 async def test_a_turn_that_changed_nothing(session: AnySession, told: Told) -> None:
     async with session.turn("user-1"):
         pass
-    assert told.names == ["TurnBegun", "TurnRolledBack"]
-    assert isinstance(told.events[-1], TurnRolledBack)
+    assert told.names == ["TurnBegunEvent", "TurnRolledBackEvent"]
+    assert isinstance(told.events[-1], TurnRolledBackEvent)
     assert told.events[-1].reason == ""
 
 
@@ -114,8 +114,8 @@ async def test_a_turn_that_was_refused(session: AnySession, told: Told) -> None:
     with pytest.raises(SessionTooLarge):
         async with session.turn("user-1") as turn:
             await turn.add_items([message("x" * 2_000)])
-    assert told.names == ["TurnBegun", "TurnRolledBack"]
-    assert isinstance(told.events[-1], TurnRolledBack)
+    assert told.names == ["TurnBegunEvent", "TurnRolledBackEvent"]
+    assert isinstance(told.events[-1], TurnRolledBackEvent)
     assert told.events[-1].reason == "SessionTooLarge"
 
 
@@ -125,16 +125,16 @@ async def test_a_turn_that_did_not_begin(session: AnySession, told: Told) -> Non
     told.events.clear()
     with pytest.raises(AlreadyCommitted):
         await session.turn("user-1", turn_id="turn").__aenter__()
-    assert told.events == [TurnRefused("user-1", "turn", "AlreadyCommitted", 0.0)]
+    assert told.events == [TurnRefusedEvent("user-1", "turn", "AlreadyCommitted", 0.0)]
 
 
 async def test_a_turn_that_waited_in_vain(session: AnySession, told: Told) -> None:
     async with session.turn("user-1", turn_id="first"):
         with pytest.raises(BusyTimeout):
             await session.turn("user-1", turn_id="second", timeout=0.01).__aenter__()
-        assert told.names == ["TurnBegun", "TurnWaited", "TurnRefused"]
+        assert told.names == ["TurnBegunEvent", "TurnQueuedEvent", "TurnRefusedEvent"]
         last = told.events[-1]
-        assert isinstance(last, TurnRefused)
+        assert isinstance(last, TurnRefusedEvent)
         assert (last.turn_id, last.reason) == ("second", "BusyTimeout")
         assert last.waited >= 0.01
 
@@ -144,7 +144,7 @@ async def test_a_session_that_is_gone(session: AnySession, told: Told) -> None:
         async with session.turn("user-1", turn_id="turn") as turn:
             await turn.add_items([message("one")])
             await session.delete("user-1")
-    assert told.names == ["TurnBegun", "TurnLost"]
+    assert told.names == ["TurnBegunEvent", "TurnLostEvent"]
     assert lost(told.events[-1]) == ("user-1", "turn", "SessionGone")
 
 
@@ -157,14 +157,14 @@ async def test_waiting(session: AnySession, told: Told) -> None:
         await turn.add_items([message("first")])
         waiting = asyncio.create_task(wait())
         await until_queued(session, "user-1")
-        assert told.names == ["TurnBegun", "TurnWaited"]
-        assert told.events[-1] == TurnWaited("user-1", "second", session.worker.name)
+        assert told.names == ["TurnBegunEvent", "TurnQueuedEvent"]
+        assert told.events[-1] == TurnQueuedEvent("user-1", "second", session.runtime.name)
     await waiting
     assert told.names[2:] in (
-        ["TurnCommitted", "TurnBegun", "TurnCommitted"],
-        ["TurnBegun", "TurnCommitted", "TurnCommitted"],
+        ["TurnCommittedEvent", "TurnBegunEvent", "TurnCommittedEvent"],
+        ["TurnBegunEvent", "TurnCommittedEvent", "TurnCommittedEvent"],
     )
-    second = next(event for event in told.events[2:] if isinstance(event, TurnBegun))
+    second = next(event for event in told.events[2:] if isinstance(event, TurnBegunEvent))
     assert (second.turn_id, second.items) == ("second", 1)
     assert second.waited > 0
 
@@ -179,7 +179,13 @@ async def test_a_takeover_and_who_lost_it(server: ValkeyServer, tmp_path: Path, 
                 dead.turn._lease.stop()
                 async with session.turn("user-1", turn_id="turn", timeout=LONG) as turn:
                     await turn.add_items([message("one")])
-    names = ["TurnBegun", "TurnWaited", "TurnBegun", "TurnCommitted", "TurnLost"]
+    names = [
+        "TurnBegunEvent",
+        "TurnQueuedEvent",
+        "TurnBegunEvent",
+        "TurnCommittedEvent",
+        "TurnLostEvent",
+    ]
     assert told.names == names
     assert [begun(event).attempt for event in (told.events[0], told.events[2])] == [1, 2]
     assert lost(told.events[-1]) == ("user-1", "turn", "LeaseLost")
@@ -197,16 +203,16 @@ async def test_steps_that_are_answered_from_the_journal(told: Told) -> None:
     with pytest.raises(LeaseLost):
         async with session.turn("user-1", turn_id="turn") as dead:
             await agents.Runner.run(desk(), "hi", session=dead)
-            assert "TurnReplayed" not in told.names
+            assert "StepReplayedEvent" not in told.names
             dead.turn._lease.stop()
             async with session.turn("user-1", turn_id="turn", timeout=LONG) as turn:
                 assert begun(told.events[-1]).taken_over
                 assert begun(told.events[-1]).journal >= 3  # a response, a call and its end
                 await agents.Runner.run(desk(), "hi", session=turn)
-    steps = [event for event in told.events if isinstance(event, TurnReplayed)]
+    steps = [event for event in told.events if isinstance(event, StepReplayedEvent)]
     assert steps[:2] == [
-        TurnReplayed("user-1", "turn", "response", "agent"),
-        TurnReplayed("user-1", "turn", "tool", "agent", "look_up"),
+        StepReplayedEvent("user-1", "turn", "response", "agent"),
+        StepReplayedEvent("user-1", "turn", "tool", "agent", "look_up"),
     ]
 
 
@@ -214,9 +220,9 @@ async def test_a_turn_asked_to_stop(told: Told) -> None:
     session = MemorySession(hooks=(told,), lease=0.1)
     with pytest.raises(TurnCancelled):
         async with session.turn("user-1", turn_id="turn"):
-            await session.worker.store.cancel("user-1", "turn")
+            await session.runtime.store.cancel("user-1", "turn")
             await asyncio.Event().wait()
-    assert told.names == ["TurnBegun", "TurnCancelled"]
+    assert told.names == ["TurnBegunEvent", "TurnCancelled"]
 
 
 async def test_an_unknown_outcome(server: ValkeyServer, tmp_path: Path, told: Told) -> None:
@@ -229,7 +235,7 @@ async def test_an_unknown_outcome(server: ValkeyServer, tmp_path: Path, told: To
             async with session.turn("user-1", turn_id="turn") as turn:
                 await turn.add_items([message("one")])
                 proxy.faults = lambda command: DropRequest()
-    assert told.names == ["TurnBegun", "TurnLost"]
+    assert told.names == ["TurnBegunEvent", "TurnLostEvent"]
     assert lost(told.events[-1]) == ("user-1", "turn", "OutcomeUnknown")
 
 
@@ -240,7 +246,7 @@ async def test_a_long_history_is_reloaded(told: Told) -> None:
         assert len(await turn.get_items()) == 300
     async with session.turn("user-1") as turn:
         pass
-    reloads = [event.reloaded for event in told.events if isinstance(event, TurnBegun)]
+    reloads = [event.reloaded for event in told.events if isinstance(event, TurnBegunEvent)]
     assert reloads == [True, False]
 
 
@@ -254,11 +260,14 @@ async def test_a_hook_that_fails(told: Told, caplog: pytest.LogCaptureFixture) -
         async with failing.turn("user-1", turn_id="turn") as turn:
             await turn.add_items([secret])
     assert await failing.bind("user-1").get_items() == [secret]
-    assert told.names == ["TurnBegun", "TurnCommitted"]  # those after it are told all the same
+    assert told.names == [
+        "TurnBegunEvent",
+        "TurnCommittedEvent",
+    ]  # those after it are told all the same
     logged = [record for record in caplog.records if record.name == "turnwise"]
     assert [record.getMessage() for record in logged] == [
-        "a hook failed on TurnBegun",
-        "a hook failed on TurnCommitted",
+        "a hook failed on TurnBegunEvent",
+        "a hook failed on TurnCommittedEvent",
     ]
     assert all(record.exc_info for record in logged)
     assert secret["content"] not in caplog.text
@@ -275,8 +284,8 @@ async def test_a_message_that_cannot_be_given_up_now(
 
     await session.submit("user-1", "one", agent="echo", turn_id="turn")
     with monkeypatch.context() as patched, pytest.raises(StoreUnavailable):
-        patched.setattr(session.worker.store, "bury", out_of_order)
+        patched.setattr(session.runtime.store, "dead_letter", out_of_order)
         await session.drain("user-1", echo(fail), Policy(max_attempts=1))
-    assert told.names == ["TurnSubmitted", "TurnBegun", "TurnLost"]
+    assert told.names == ["TurnSubmittedEvent", "TurnBegunEvent", "TurnLostEvent"]
     assert lost(told.events[-1]) == ("user-1", "turn", "StoreUnavailable")
     assert "turnwise-events" not in {task.get_name() for task in asyncio.all_tasks()}

@@ -67,7 +67,7 @@ async def session(
             await session.aclose()
             assert connections_in_use(session) == 0
     assert not other_tasks()
-    assert told.names.count("TurnBegun") == told.ends
+    assert told.names.count("TurnBegunEvent") == told.ends
 
 
 def verb(name: str) -> Callable[[Command], bool]:
@@ -83,7 +83,7 @@ async def warm(session: RedisSession) -> None:
     await bound.add_items(SEED)
     await bound.pop_item()
     async with session.turn("warm") as turn:
-        await session.worker.store.renew("warm", turn.turn_id, turn.turn._token)
+        await session.runtime.store.renew("warm", turn.turn_id, turn.turn._token)
         await turn.add_items(SEED)
     with pytest.raises(ZeroDivisionError):
         async with session.turn("warm"):
@@ -157,7 +157,7 @@ async def test_a_change_between_turns(
         assert await bound.delete()
         expected = []
     elif name == "touch":
-        assert await bound.touch(ttl=60)
+        assert await bound.expire(ttl=60)
     else:
         await (bound.get_items() if name == "read" else bound.info())
     assert len(proxy.injected) == 1
@@ -313,7 +313,7 @@ async def test_a_begin_that_nobody_acknowledged(proxy: FaultProxy, tmp_path: Pat
 async def test_a_cancelled_commit_whose_reply_is_lost(
     session: RedisSession, proxy: FaultProxy
 ) -> None:
-    """The commit is settled before the cancellation goes on."""
+    """The commit is resend_if_cancelled before the cancellation goes on."""
 
     async def turn() -> None:
         async with session.turn("user-1") as turn:

@@ -91,7 +91,7 @@ async def test_expired_in_mid_turn(session: AnySession, another: AnySession) -> 
     with pytest.raises(SessionGone):
         async with session.turn("user-1") as turn:
             await turn.add_items([message("two")])
-            assert await another.touch("user-1", 0.02)
+            assert await another.expire("user-1", 0.02)
             await until(is_gone, LONG, "it expired")
     assert await session.info("user-1") is None
     await assert_free(session, "user-1")
@@ -195,7 +195,7 @@ async def test_asked_to_stop(hasty: AnySession, kind: str) -> None:
     with pytest.raises(TurnCancelled, match="turn 'turn' was cancelled on request"):
         async with hasty.turn("user-1", turn_id="turn") as turn:
             await turn.add_items([message("two")])
-            await hasty.worker.store.cancel("user-1", "turn")
+            await hasty.runtime.store.cancel("user-1", "turn")
             await asyncio.Event().wait()
     assert await hasty.bind("user-1").get_items() == [message("zero")]
     await assert_free(hasty, "user-1")

@@ -14,9 +14,9 @@ from tests.integration.stores import Sessions, sessions_of
 from tests.scripted import says
 from turnwise import Runner
 from turnwise.errors import (
+    ApprovalPending,
     InvalidItem,
     SessionBusy,
-    SessionWaiting,
     TurnCancelled,
     TurnIdReused,
     UsageError,
@@ -89,7 +89,7 @@ async def test_a_refused_message_leaves_nothing(sessions: Sessions, sender: Sess
     info = await sender.info(name)
     assert info is not None
     assert (info.open_turn, info.queued) == (None, 1)
-    await receipt.worker.store.delete(name)
+    await receipt.runtime.store.delete(name)
 
 
 @pytest.mark.parametrize(("busy", "kept"), [("interrupt", ["one", "Hi"]), ("rollback", ["Hi"])])
@@ -127,7 +127,7 @@ async def test_a_turn_that_waits_for_an_approval_is_not_ended_by_a_message(
     name = sessions.new_id()
     desk = Clerk().agent(asks("pay"), says("over"))
     await Runner.run(desk, "Hi", session=other, session_id=name)
-    with pytest.raises(SessionWaiting):
+    with pytest.raises(ApprovalPending):
         await sender.submit(name, "Hi", agent="echo", turn_id="t", busy=busy)
     assert (await sender.status(name, "t")).state == "unknown"
 

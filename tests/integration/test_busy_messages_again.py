@@ -19,7 +19,7 @@ from turnwise.errors import (
     TurnIdReused,
 )
 from turnwise.session import Session
-from turnwise.turns.ending import Ending
+from turnwise.turns.wait import TurnEndWaiter
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -94,13 +94,13 @@ async def test_who_waits_for_a_message_is_told_though_others_stand_behind_it(
     sessions: Sessions, sender: Session, other: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the end of its events, not by looking every now and then."""
-    name, waits, told = sessions.new_id(), asyncio.Event(), Ending.told
+    name, waits, told = sessions.new_id(), asyncio.Event(), TurnEndWaiter.told
 
-    async def watched(self: Ending, _: float = 0.0) -> None:
+    async def watched(self: TurnEndWaiter, _: float = 0.0) -> None:
         waits.set()
         await told(self, LONG)
 
-    monkeypatch.setattr(Ending, "told", watched)
+    monkeypatch.setattr(TurnEndWaiter, "told", watched)
     await sender.submit(name, "Hi", agent="echo", turn_id="t")
     await sender.submit(name, "Ho", agent="echo")
     asked = asyncio.create_task(until_told(other, name, "enqueue"))

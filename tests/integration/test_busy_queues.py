@@ -45,7 +45,7 @@ COMES = pytest.mark.parametrize("come", [run, turn])
 async def attempt(session: Session, name: str) -> tuple[str, str]:
     """A worker takes the first message: the ids of its turn and lease."""
     token = mint()
-    answer = await session.worker.store.next(name, token, int(LONG * 1000), worker="w")
+    answer = await session.runtime.store.next(name, token, int(LONG * 1000), worker="w")
     assert isinstance(answer, Grant)
     return answer.turn_id, token
 
@@ -88,13 +88,13 @@ async def test_a_message_that_is_given_back_meanwhile_stays(
     busy: Any,
 ) -> None:
     """Its turn was open when it was seen, and is not any more when it is to be ended."""
-    name, store = sessions.new_id(), other.worker.store
+    name, store = sessions.new_id(), other.runtime.store
     receipt = await sender.submit(name, "Hi", agent="echo")
     ids, cancel, given_back = await attempt(sender, name), store.cancel, asyncio.Event()
 
     async def too_late(*args: Any, **how: Any) -> Any:
         if not given_back.is_set():
-            await sender.worker.store.abort(name, *ids)
+            await sender.runtime.store.abort(name, *ids)
         answer = await cancel(*args, **how)
         given_back.set()
         return answer
@@ -140,7 +140,7 @@ async def test_the_message_of_a_turn_that_is_ended_is_not_run_again(
 async def test_a_caller_that_waits_is_not_ended(
     sessions: Sessions, sender: Session, other: Session, come: Come | None, busy: Any
 ) -> None:
-    name, store, token = sessions.new_id(), sender.worker.store, mint()
+    name, store, token = sessions.new_id(), sender.runtime.store, mint()
     async with other.turn(name):
         ticket: dict[str, Any] = {"worker": "w", "ticket": int(LONG * 1000)}
         assert isinstance(await store.begin(name, "first", token, 60_000, **ticket), Queued)

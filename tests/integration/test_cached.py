@@ -79,7 +79,7 @@ class Recreate(Change):
 
 class Expire(Change):
     async def make(self, session: Session) -> None:
-        if await session.touch(ttl=0.001):
+        if await session.expire(ttl=0.001):
             async with asyncio.timeout(10):
                 while await session.info() is not None:
                     await asyncio.sleep(0)
@@ -93,7 +93,7 @@ class Replace(Change):
     items: list[Item]
 
     async def make(self, session: Session) -> None:
-        store, codec = session.worker.store, session.worker.codec
+        store, codec = session.runtime.store, session.runtime.codec
         history = await store.read(session.session_id)
         if isinstance(history, History):
             answer = await store.replace(

@@ -22,7 +22,7 @@ from tests.integration.cancel_lab import (
 )
 from tests.integration.stores import Sessions, sessions_of
 from tests.scripted import agent, calls, says
-from turnwise.errors import AlreadyCommitted, SessionWaiting, TurnCancelled, UsageError
+from turnwise.errors import AlreadyCommitted, ApprovalPending, TurnCancelled, UsageError
 from turnwise.hooks import TurnCancelled as Ended
 from turnwise.session import Session
 from turnwise.turns.stopped import note
@@ -145,7 +145,7 @@ async def test_an_owner_that_does_not_answer(
             await turn.add_items([message("one")])
             turn.turn._hold_no_more()
             found = await other.cancel(name, timeout=0.05, reason="too slow")
-            forced = Cancellation("forced", "t", owner.worker.name, 0, None, "too slow")
+            forced = Cancellation("forced", "t", owner.runtime.name, 0, None, "too slow")
             assert found == forced
     assert caught.value.reason == "too slow"
     assert await other.bind(name).get_items() == []
@@ -161,7 +161,7 @@ async def test_the_first_reason_stays(sessions: Sessions, told: Told) -> None:
             async with sessions.worker().turn(name, turn_id=turn_id) as turn:
                 turn.turn._hold_no_more()
                 for reason in reasons[:2]:
-                    await other.worker.store.cancel(name, note=note(reason or None))
+                    await other.runtime.store.cancel(name, note=note(reason or None))
                 await other.cancel(name, timeout=0.0, reason=reasons[2])
         stays = reasons[1] or None
         assert caught.value.reason == stays
@@ -211,10 +211,10 @@ async def test_a_turn_that_waits_for_an_approval_is_dropped(
     asks = function_tool(held.hold, needs_approval=True)
     result = await run(owner, name, agent(calls("hold"), tools=[asks]))
     assert result.interruptions
-    with pytest.raises(SessionWaiting):
+    with pytest.raises(ApprovalPending):
         async with other.turn(name, busy="interrupt"):
             pass
-    dropped = Cancellation("dropped", "t", owner.worker.name, reason="no answer")
+    dropped = Cancellation("dropped", "t", owner.runtime.name, reason="no answer")
     assert await other.cancel(name, reason="no answer") == dropped
     assert (await other.status(name, "t")).reason == "no answer"
     async with other.turn(name, busy="reject") as turn:

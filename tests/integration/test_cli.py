@@ -35,14 +35,14 @@ async def test_letters_are_listed_retried_and_dropped(tmp_path: Path) -> None:
         for session_id in ("s1", "s2"):
             await session.submit(session_id, "bad", agent="echo", turn_id="t")
             await session.drain(session_id, [echo(fail)], Policy(max_attempts=1))
-        first, second = await lines(url, "letters", "list")
+        first, second = await lines(url, "dead-letters", "list")
         assert first.split("\t")[2:] == [
             "dead", "s1", "t", "echo", "1", "RuntimeError: no such thing",
         ]  # fmt: skip
-        (told,) = await lines(url, "letters", "retry", first.split("\t")[0])
+        (told,) = await lines(url, "dead-letters", "retry", first.split("\t")[0])
         assert told.endswith("is in its session's queue again")
-        await lines(url, "letters", "drop", second.split("\t")[0])
-        assert await lines(url, "letters", "list") == []
+        await lines(url, "dead-letters", "drop", second.split("\t")[0])
+        assert await lines(url, "dead-letters", "list") == []
         assert await session.drain("s1", [echo()]) == 1
         assert (await session.status("s1", "t")).state == "committed"
 
@@ -50,7 +50,7 @@ async def test_letters_are_listed_retried_and_dropped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("letters", "retry", "nothing"), "there is no dead letter"),
+        (("dead-letters", "retry", "nothing"), "there is no dead letter"),
         (("worker", "nothing"), "use module:name"),
         (("worker", "no.such.module:agents"), "No module named"),
         (("worker", "tests.items:nothing"), "nothing"),
@@ -65,6 +65,6 @@ async def test_mistakes_are_told(words: tuple[str, ...], told: str, tmp_path: Pa
 
 
 async def test_a_url_that_is_none_is_told() -> None:
-    result = await invoked("nowhere", "letters", "list")
+    result = await invoked("nowhere", "dead-letters", "list")
     assert result.exit_code == 1
     assert "turnwise: " in result.output + str(result.exception)

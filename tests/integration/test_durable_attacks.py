@@ -165,7 +165,7 @@ def asking(ledger: Ledger) -> Agent[Any]:
 async def resumed(lab: Lab, ledger: Ledger, way: str, store: Any = None) -> Any:
     """Approve all that waits, or go on with what was approved."""
     session = lab.session(store)
-    ids = [asked.id for asked in await lab.session().pending()]
+    ids = [asked.id for asked in await lab.session().pending_approvals()]
     if way == "turnwise":
         return await Runner.resume(asking(ledger), session=session, approve=ids)
     result = await Runner.resume_streamed(asking(ledger), session=session, approve=ids)
@@ -187,7 +187,7 @@ async def test_a_death_at_any_entry_of_a_resumed_run_changes_nothing(way: str) -
             lab, ledger = Lab(), Ledger()
             await WAYS[way](lab.session(), asking(ledger), "go", {})
             mortal = Mortal(lab.store, dies_at, acknowledged=acknowledged)
-            with pytest.raises(Exception, match=r"dead|stopped answering"):
+            with pytest.raises(Exception, match=r"dead|stopped run_attempt"):
                 await resumed(lab, ledger, way, mortal)
             await nothing_runs()
             lab.expire()
@@ -210,7 +210,7 @@ async def test_a_stream_that_dies_while_it_tells_again_changes_nothing(name: str
     for seen in range(0, 16, 3):
         lab, ledger = Lab(), Ledger()
         first = Mortal(lab.store, entries - 2, acknowledged=True)
-        with pytest.raises(Exception, match=r"dead|stopped answering"):
+        with pytest.raises(Exception, match=r"dead|stopped run_attempt"):
             await scenario.run(lab, ledger, way, first)
         await nothing_runs()
         lab.expire()

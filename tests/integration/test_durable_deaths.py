@@ -292,7 +292,7 @@ async def test_two_workers_die_one_after_the_other(name: str) -> None:
             lab, ledger = Lab(), Ledger()
             for dies_at in (first, min(second, entries - first)):
                 store = Mortal(lab.store, dies_at, acknowledged=False)
-                with pytest.raises(Exception, match=r"dead|stopped answering"):
+                with pytest.raises(Exception, match=r"dead|stopped run_attempt"):
                     await scenario.run(lab, ledger, way, store)
                 lab.expire()
             outcome = await scenario.run(lab, ledger, way)
@@ -307,7 +307,7 @@ async def test_a_response_is_journaled_before_the_next_model_has_answered() -> N
     lab, ledger = Lab(), Ledger()
     store = Mortal(lab.store, None, acknowledged=True)
 
-    class Waiting(Sage):
+    class Parked(Sage):
         async def get_response(self, *args: Any, **options: Any) -> Any:
             for _ in range(500):
                 if store.written:
@@ -317,7 +317,7 @@ async def test_a_response_is_journaled_before_the_next_model_has_answered() -> N
             return await super().get_response(*args, **options)
 
     written: list[int] = []
-    second = Agent(name="second", model=Waiting(ledger, "two", [], says("done")))
+    second = Agent(name="second", model=Parked(ledger, "two", [], says("done")))
     model = Sage(ledger, "one", calls("transfer_to_second"))
     first = Agent(name="first", model=model, handoffs=[second])
     await Scenario(lambda ledger: first).run(lab, ledger, WAYS["turnwise"], store)

@@ -243,7 +243,7 @@ async def test_a_patch_that_was_approved_is_made_once(sessions: Sessions) -> Non
     session = sessions.worker(session_id="s")
     asked = await Runner.run(build(patches), "go", session=session)
     assert len(asked.interruptions) == 2
-    waiting = await session.pending()
+    waiting = await session.pending_approvals()
     result = await Runner.resume(
         build(patches, says("done")),
         session=sessions.worker(session_id="s"),

@@ -15,7 +15,7 @@ from tests.integration.stores import KINDS, Sessions, new_sessions_of, sessions_
 from tests.scripted import outline
 from turnwise import Runner
 from turnwise.durable.calls import UNKNOWN
-from turnwise.errors import SessionBusy, StoreUnavailable, TurnDiscarded
+from turnwise.errors import SessionBusy, StoreUnavailable, TurnAbandoned
 from turnwise.session import Session
 from turnwise.types import Info
 
@@ -107,11 +107,11 @@ async def test_a_store_that_was_out_for_a_moment_costs_no_tool(
     """Tools: one, two. What was not journaled of the second one is told as unknown."""
     work, session = Work(), sessions.worker(session_id="s", lease=LEASE)
     await session.add_items(SEED)
-    store = session.worker.store
-    session.worker.store = cast("Any", Out(store, at))
+    store = session.runtime.store
+    session.runtime.store = cast("Any", Out(store, at))
     with pytest.raises(StoreUnavailable):
         await WAYS[way](session, work.agent(), "go", {})
-    session.worker.store = store
+    session.runtime.store = store
     assert await session.get_items() == SEED
     result, _, _ = await WAYS[way](session, work.agent(), "go", {})
     assert result.final_output == "done"
@@ -143,7 +143,7 @@ async def test_others_wait_a_lease_for_a_sender_who_was_cancelled(sessions: Sess
         await Runner.run(work.agent(), "else", session=session, busy="reject")
     other = await Runner.run(work.agent(), "else", session=session)
     assert other.final_output == "done"
-    with pytest.raises(TurnDiscarded):
+    with pytest.raises(TurnAbandoned):
         await Runner.run(work.agent(), "go", session=session, turn_id="t")
     assert outline(await session.get_items())[:2] == ["before", "else"]
 
@@ -195,7 +195,7 @@ async def test_a_sender_cancelled_while_he_takes_over_loses_nothing(sessions: Se
     work, session = Work(), sessions.worker(session_id="s", lease=LEASE)
     await session.add_items(SEED)
     await work.cancelled(session, "turnwise")
-    store, granted = session.worker.store, asyncio.Event()
+    store, granted = session.runtime.store, asyncio.Event()
 
     class Unheard:
         def __getattr__(self, name: str) -> Any:
@@ -206,12 +206,12 @@ async def test_a_sender_cancelled_while_he_takes_over_loses_nothing(sessions: Se
             granted.set()
             await asyncio.Event().wait()
 
-    session.worker.store = cast("Any", Unheard())
+    session.runtime.store = cast("Any", Unheard())
     taking_over = asyncio.create_task(Runner.run(work.agent(), "go", session=session, turn_id="t"))
     await granted.wait()
     taking_over.cancel()
     await asyncio.wait({taking_over})
-    session.worker.store = store
+    session.runtime.store = store
     result, _, _ = await WAYS["turnwise"](session, work.agent(), "go", {})
     assert result.final_output == "done"
     assert work.ledger.tools == {"one": 1, "two": 1}

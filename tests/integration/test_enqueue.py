@@ -17,9 +17,9 @@ from tests.scripted import Script, says
 from turnwise import Runner
 from turnwise.background import Policy
 from turnwise.errors import (
+    ApprovalPending,
     DeadLettered,
     InvalidItem,
-    SessionWaiting,
     TurnCancelled,
     TurnIdReused,
     UsageError,
@@ -57,7 +57,7 @@ async def test_a_free_session_is_answered_here(
 ) -> None:
     name = sessions.new_id()
     assert (await run(sender, name, echo(), how)).final_output == "re: Hi"
-    assert told.names == ["TurnBegun", "TurnCommitted"]
+    assert told.names == ["TurnBegunEvent", "TurnCommittedEvent"]
 
 
 @WAYS
@@ -80,7 +80,7 @@ async def test_a_busy_one_is_answered_by_a_worker_in_order(
     assert texts(await other.bind(name).get_items()) == [
         *("before", "one", "re: one", "and", "two", "re: two")
     ]
-    assert told.names == ["TurnSubmitted", "TurnSubmitted"]
+    assert told.names == ["TurnSubmittedEvent", "TurnSubmittedEvent"]
     again = await run(sender, name, never(), how, input=more, turn_id="t")
     assert again.final_output == "re: two"
     with pytest.raises(TurnIdReused):
@@ -219,13 +219,13 @@ async def test_an_approval_is_not_waited_for(
         asked = asyncio.create_task(run(sender, name, never("agent"), how, turn_id="t"))
         await until_queued(other, name)
     await other.drain(name, desk)
-    with pytest.raises(SessionWaiting):
+    with pytest.raises(ApprovalPending):
         await asyncio.wait_for(asked, LONG)
-    with pytest.raises(SessionWaiting):
+    with pytest.raises(ApprovalPending):
         await run(sender, name, never("agent"), how, turn_id="t")
     behind = asyncio.create_task(run(sender, name, never(), how, input="behind"))
     await until_queued(other, name, 2)
-    (pending,) = await other.pending(name)
+    (pending,) = await other.pending_approvals(name)
     await Runner.resume(desk, session=other, session_id=name, approve=[pending.id])
     assert (await run(sender, name, never("agent"), how, turn_id="t")).final_output == "over"
     await other.drain(name, echo())

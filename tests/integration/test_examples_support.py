@@ -74,7 +74,7 @@ async def test_a_message_is_classified_planned_and_answered_in_one_turn(
     items = await session.bind(NAME).get_items()
     handoffs = ["transfer_to_planner", "transfer_to_agent"]
     assert calls(items) == [*handoffs, *case.plan.tools, "resolve"]
-    assert metrics.counts["TurnCommitted"] == metrics.counts["traces"] == 1
+    assert metrics.counts["TurnCommittedEvent"] == metrics.counts["traces"] == 1
     assert metrics.counts["generation spans"] == 2 + 3 + 1  # hand over, work, review
     assert "tool resolve" in metrics.summary()
 
@@ -180,7 +180,9 @@ def _check_conversation(log: str) -> None:
         assert f"customer     {message}\n" in log
     for line in ("intent     refund, order A-1001", "sent back  3:", "outcome    failed"):
         assert line in log
-    assert ["TurnCommitted", str(len(CONVERSATION))] in [line.split() for line in log.splitlines()]
+    assert ["TurnCommittedEvent", str(len(CONVERSATION))] in [
+        line.split() for line in log.splitlines()
+    ]
 
 
 async def test_the_program_holds_its_conversation(tmp_path: Path) -> None:

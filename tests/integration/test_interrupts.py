@@ -26,7 +26,7 @@ from tests.integration.stores import Sessions, sessions_of
 from tests.scripted import agent, calls, outline, says
 from turnwise import MemorySession, Runner
 from turnwise.errors import BusyTimeout
-from turnwise.hooks import TurnCancelled as Ended
+from turnwise.hooks import TurnCancelledEvent as Ended
 from turnwise.session import Session
 from turnwise.testing.servers.waiting import until
 from turnwise.turns.stopped import INTERRUPTED

@@ -89,7 +89,7 @@ async def resumed(session: Session, desk: Desk, how: str, message: str | None, c
             await agents.Runner.run(desk.agent, state, session=turn, **options)
         return
     await run(session, "s", desk.agent, how)
-    ids = {str(ask.tool_name): ask.id for ask in await session.pending("s")}
+    ids = {str(ask.tool_name): ask.id for ask in await session.pending_approvals("s")}
     options |= {"session": session, "session_id": "s", "reject": {ids.pop("pay"): message}}
     later = agent(says("over"), tools=desk.tools)
     if how == "run":

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from turnwise.session import Session
-from turnwise.stores.memory import MemoryStore
-from turnwise.turns import Settings, Worker
+from turnwise.stores.embedded.memory import MemoryStore
+from turnwise.turns import Runtime, Settings
 from turnwise.types import Base, Done
 
 
@@ -35,8 +35,8 @@ class LateStore(MemoryStore):
 
 async def test_an_item_popped_before_the_commit_was_answered_is_not_read() -> None:
     store = LateStore()
-    session = Session(Worker(store, Settings(), "a"), session_id="s")
-    store.other = Session(Worker(store, Settings(), "b"), session_id="s")
+    session = Session(Runtime(store, Settings(), "a"), session_id="s")
+    store.other = Session(Runtime(store, Settings(), "b"), session_id="s")
     async with session.turn() as turn:
         await turn.add_items([{"role": "user", "content": "one"}])
     assert await session.get_items() == []

@@ -1,4 +1,4 @@
-"""`turnwise letters` as an operator calls it, on a real server; the first time as a process."""
+"""`turnwise dead-letters` as an operator calls it, on a real server; the first time as a process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from turnwise.testing.servers.waiting import until
 async def by_process(url: str, folder: Path, *words: str) -> list[str]:
     """The lines that the command prints as a process of its own, which takes seconds to start."""
     async with programs(folder) as started:
-        command = ("-m", "turnwise.cli", "letters", *words)
+        command = ("-m", "turnwise.cli", "dead-letters", *words)
         process = started.python(*command, environment={"TURNWISE_URL": url})
 
         async def ended() -> bool:
@@ -49,16 +49,16 @@ async def test_letters_are_listed_retried_and_dropped(tmp_path: Path) -> None:
         assert [line[2:] for line in told] == [
             ["dead", f"s{n}", "t", "echo", "1", "RuntimeError: no such thing"] for n in range(4)
         ]
-        assert await lines(url, "letters", "list") == listed
-        (stopped,) = await lines(url, "letters", "list", "--stopped")
+        assert await lines(url, "dead-letters", "list") == listed
+        (stopped,) = await lines(url, "dead-letters", "list", "--stopped")
         assert stopped.split("\t")[0] == "stopped:halt"
-        await lines(url, "letters", "retry", told[0][0])
-        await lines(url, "letters", "drop", told[1][0], "stopped:halt")
-        assert await lines(url, "letters", "drop", "--older-than", "1") == []
-        mistake = await invoked(url, "letters", "drop")
+        await lines(url, "dead-letters", "retry", told[0][0])
+        await lines(url, "dead-letters", "drop", told[1][0], "stopped:halt")
+        assert await lines(url, "dead-letters", "drop", "--older-than", "1") == []
+        mistake = await invoked(url, "dead-letters", "drop")
         assert mistake.exit_code != 0
         assert "give ids" in mistake.output
         states = [(await session.status(name, "t")).state for name in ("s0", "s1", "halt")]
         assert states == ["queued", "dead", "dead"]
-        assert len(await lines(url, "letters", "drop", "--all")) == 2
-        assert await lines(url, "letters", "list") == []
+        assert len(await lines(url, "dead-letters", "drop", "--all")) == 2
+        assert await lines(url, "dead-letters", "list") == []

@@ -117,16 +117,16 @@ class Conversation:
         return front
 
     def _replies(self, exchange: Exchange) -> list[Reply]:
-        replies: list[Reply] = [self._calls(*names) for names in exchange.steps]
+        replies: list[Reply] = [self._transport(*names) for names in exchange.steps]
         if exchange.end == "failing tool":
-            replies.append(self._calls("failing"))
+            replies.append(self._transport("failing"))
         if exchange.end == "failing model":
             replies.append(ZeroDivisionError())
         if exchange.end == "too many steps":
-            replies += [self._calls("good") for _ in range(9)]
+            replies += [self._transport("good") for _ in range(9)]
         return [*replies, says(f"answer to {exchange.text}")]
 
-    def _calls(self, *names: str) -> list[Any]:
+    def _transport(self, *names: str) -> list[Any]:
         return [
             item
             for name in names

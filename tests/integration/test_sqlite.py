@@ -165,7 +165,7 @@ async def test_a_waiter_is_woken_from_another_process(path: Path, store: SQLiteS
     other._longest_wait = 1000  # the wake-up itself must come: the test would time out
     grant = await store.begin("s", "t1", "k1", LEASE, worker="w1")
     assert isinstance(grant, Grant)
-    async with other.woken("k2") as wake:
+    async with other.waiter("k2") as wake:
         queued = await other.begin("s", "t2", "k2", LEASE, worker="w2", ticket=60_000)
         assert isinstance(queued, Queued)
         assert isinstance(await store.commit("s", "t1", "k1", grant.tip, "c1", [b"{"]), Done)
@@ -181,7 +181,7 @@ async def test_waiting_reads_the_wake_ups_only_when_the_file_changed(
     other = SQLiteStore(path)
     await store.append("s", "o1", [b"{"])
     statements: list[str] = []
-    async with other.woken("k") as wake:
+    async with other.waiter("k") as wake:
         other._look()
         await other._connections.run(lambda d: d.set_trace_callback(statements.append))
         await wake.wait(0.3)

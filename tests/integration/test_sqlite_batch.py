@@ -15,9 +15,9 @@ import pytest_asyncio
 
 from turnwise.codec.elements import is_item
 from turnwise.errors import NewerFormat, StoreRefused, StoreUnavailable
+from turnwise.stores.embedded.verbs import Verbs
 from turnwise.stores.sqlite import SQLiteStore
 from turnwise.stores.sqlite.batch import MOST
-from turnwise.stores.verbs import Verbs
 from turnwise.types import Done, History
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from turnwise.bounds import Bounds
+from turnwise.limits import Limits
 from turnwise.stores.sqlite import SQLiteStore
 from turnwise.stores.sqlite.database import SCHEMA
 from turnwise.stores.sqlite.store import SWEEP_MS
-from turnwise.types import Cancelled, Done, Events, Grant, Wakeup
+from turnwise.types import Cancelled, Claim, Done, Events, Grant
 
 LEASE = 30_000
 
@@ -54,7 +54,7 @@ async def begun(store: SQLiteStore, turn_id: str, token: str) -> Grant:
 
 def as_of_schema_1(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        for table in ("ready", "letters", "logs", "events"):
+        for table in ("ready", "dead-letters", "logs", "events"):
             database.execute(f"DROP TABLE {table}")
         database.execute("PRAGMA user_version = 1")
 
@@ -70,14 +70,14 @@ async def test_a_file_of_the_first_schema_is_brought_up(
     assert first == second
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
-    assert await store.ready.claim("w", 5, 0) == [Wakeup("s", None, 0, "s")]
+    assert await store.ready.claim("w", 5, 0) == [Claim("s", None, 0, "s")]
     assert await other.events.append("s", "t", 1, 0, [b"one"])
 
 
 async def test_another_process_asks_a_turn_to_stop(store: SQLiteStore, other: SQLiteStore) -> None:
     told = asyncio.Event()
     await begun(store, "t", "k")
-    with store.listen("k", told.set):
+    with store.on_wakeup("k", told.set):
         assert await other.cancel("s") == Cancelled("flagged", "t", "w")
         await told.wait()
 
@@ -87,7 +87,7 @@ async def test_whoever_listens_asks_only_whether_the_file_changed(store: SQLiteS
     store._look()
     statements: list[str] = []
     await store._connections.run(lambda d: d.set_trace_callback(statements.append))
-    with store.listen("k", lambda: None):
+    with store.on_wakeup("k", lambda: None):
         while len(statements) < 3:
             await asyncio.sleep(0.01)
     assert all("data_version" in statement for statement in statements)
@@ -120,7 +120,7 @@ async def test_a_session_of_callers_alone_wakes_no_worker(path: Path, store: SQL
 
 async def test_old_events_are_swept_away(path: Path) -> None:
     time = 1_000_000
-    store = SQLiteStore(path, bounds=Bounds(events_ttl=1000), clock=lambda: time)
+    store = SQLiteStore(path, limits=Limits(events_ttl=1000), clock=lambda: time)
     for number in range(15):
         await store.events.append("s", f"t{number}", 1, 0, [b"one", b"two"])
     assert rows(path, "logs", "events") == [15, 30]

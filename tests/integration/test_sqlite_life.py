@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 
 from tests.integration import sqlite_processes
-from turnwise.bounds import Bounds
 from turnwise.codec.elements import is_item
+from turnwise.limits import Limits
 from turnwise.stores.sqlite import SQLiteStore
 from turnwise.stores.sqlite.database import transaction
 from turnwise.stores.sqlite.queries import queries
@@ -102,7 +102,7 @@ async def test_a_cancelled_commit_still_wakes_who_is_next(store: SQLiteStore, cl
     store._longest_wait = 1000  # the wake-up itself must come: the test would time out
     grant = await store.begin("s", "t1", "k1", LEASE, worker="w")
     assert isinstance(grant, Grant)
-    async with store.woken("k2") as wake:
+    async with store.waiter("k2") as wake:
         queued = await store.begin("s", "t2", "k2", LEASE, worker="w", ticket=60_000)
         assert isinstance(queued, Queued)
         clock.reached.clear()
@@ -166,7 +166,7 @@ async def test_two_event_loops_share_one_store(path: Path) -> None:
     waits = threading.Event()
 
     async def wait_for_turn() -> bytes:
-        async with store.woken("k2") as wake:
+        async with store.waiter("k2") as wake:
             queued = await store.begin("s", "t2", "k2", LEASE, worker="w", ticket=60_000)
             assert isinstance(queued, Queued)
             waits.set()
@@ -204,7 +204,7 @@ async def fill(store: SQLiteStore, session_id: str, ttl: int | None) -> None:
     assert isinstance(grant, Grant)
     await store.journal(session_id, "t", f"k-{session_id}", 0, [b"{"])
     await store.submit(session_id, "m", b"{")
-    assert await store.touch(session_id, ttl)
+    assert await store.expire(session_id, ttl)
 
 
 EMPTY = {"sessions": 0, "elements": 0, "journal": 0, "queue": 0}
@@ -220,7 +220,7 @@ async def test_an_expired_session_is_absent_and_begins_anew(
     clock.now += 1
     assert isinstance(await store.read("s"), Absent)
     assert isinstance(await store.info("s"), Absent)
-    assert await store.touch("s", None) is False
+    assert await store.expire("s", None) is False
     assert rows(path) == EMPTY
     await append(store, "anew")
     assert await items(store) == [b"{anew"]
@@ -257,7 +257,7 @@ async def test_writing_sweeps_what_nobody_asks_for(
 async def test_a_wait_is_not_ended_by_a_store_that_does_not_answer(path: Path) -> None:
     store = SQLiteStore(path, busy_timeout=0.01)
     await append(store, "o")
-    async with store.woken("k") as wake:
+    async with store.waiter("k") as wake:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
             await wake.wait(0.2)
@@ -304,7 +304,7 @@ async def test_ids_of_any_text(store: SQLiteStore) -> None:
 
 
 async def test_bounds_reach_the_verbs(path: Path, clock: Clock) -> None:
-    store = SQLiteStore(path, bounds=Bounds(ttl=7_000), clock=clock)
+    store = SQLiteStore(path, limits=Limits(ttl=7_000), clock=clock)
     await append(store, "o")
     info = await store.info("s")
     assert not isinstance(info, Absent)

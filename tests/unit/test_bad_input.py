@@ -57,7 +57,7 @@ class TestUnbound:
             session.clear_session,
             session.info,
             session.delete,
-            session.touch,
+            session.expire,
             session.turn().__aenter__,
         ]
         for call in calls:
@@ -170,7 +170,7 @@ class TestIds:
             return
         with pytest.raises(InvalidSessionId):
             MemorySession(session_id=bad)
-        for call in (session.info, session.delete, session.touch):
+        for call in (session.info, session.delete, session.expire):
             with pytest.raises(InvalidSessionId):
                 await call(bad)
         with pytest.raises(InvalidSessionId):
@@ -225,7 +225,7 @@ class TestSettings:
         session = MemorySession()
         await session.bind("user-1").add_items([message("one")])
         with pytest.raises(InvalidTTL):
-            await session.touch("user-1", ttl)
+            await session.expire("user-1", ttl)
         info = await session.info("user-1")
         assert info is not None
         assert info.ttl is None

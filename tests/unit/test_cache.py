@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 
-from turnwise.cache import Cache, Past
+from turnwise.cache import Cache, HistorySnapshot
 from turnwise.codec import Codec, DecodeError
 from turnwise.types import Base
 
@@ -23,9 +23,9 @@ def text(number: int, size: int = 0) -> bytes:
     return codec.text({"role": "user", "content": [{"n": number}], "more": "x" * size})
 
 
-def past(*numbers: int, size: int = 0) -> Past:
+def past(*numbers: int, size: int = 0) -> HistorySnapshot:
     raw = [text(number, size) for number in numbers]
-    return Past(codec, "i", Base(len(raw), "c"), raw)
+    return HistorySnapshot(codec, "i", Base(len(raw), "c"), raw)
 
 
 def numbers(items: list[Item]) -> list[int]:
@@ -45,7 +45,7 @@ def spoil(items: list[Item]) -> None:
 class Modelled:
     """A past, and what it must hold for ever."""
 
-    past: Past
+    past: HistorySnapshot
     numbers: list[int] = field(default_factory=list)
 
 
@@ -206,7 +206,7 @@ def test_going_on_does_not_decode_again_what_was_decoded() -> None:
 
 
 def test_going_on_keeps_how_much_is_known() -> None:
-    tail = Past(codec, "i", Base(9, "c"), [text(9)], complete=False)
+    tail = HistorySnapshot(codec, "i", Base(9, "c"), [text(9)], complete=False)
     later = tail.extended(Base(10, "d"), [text(10)])
     assert not later.complete
     assert (later.incarnation, later.tip) == ("i", Base(10, "d"))

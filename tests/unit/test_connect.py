@@ -160,10 +160,10 @@ async def test_every_kind_takes_the_same_settings(url: str) -> None:
     )
     async with session:
         assert (session.session_id, session.limit) == ("s", 3)
-        known = session.worker.settings
+        known = session.runtime.settings
         assert (known.lease, known.compression, known.cache_bytes) == (5.0, False, 0)
         assert (known.max_item_bytes, known.max_turn_bytes) == (100, 200)
-        assert session.worker.name == "me"
+        assert session.runtime.name == "me"
     wrong: Any = {"tll": 60}
     with pytest.raises(UsageError, match=r"tll.*lease"):
         connect(url, **wrong)
@@ -173,7 +173,7 @@ async def test_hooks_are_told_of_a_run() -> None:
     told: list[Any] = []
     session = connect("memory://", hooks=(told.append,), worker="me")
     await Runner.run(agent(echo), "hi", session=session, session_id="s", turn_id="t")
-    assert [type(event).__name__ for event in told] == ["TurnBegun", "TurnCommitted"]
+    assert [type(event).__name__ for event in told] == ["TurnBegunEvent", "TurnCommittedEvent"]
     assert {(event.session_id, event.turn_id) for event in told} == {("s", "t")}
 
 

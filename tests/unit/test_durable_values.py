@@ -31,11 +31,11 @@ from openai.types.responses.response_reasoning_item import Summary
 from pydantic import BaseModel
 
 from turnwise.codec import Codec
-from turnwise.durable.events import events_of
-from turnwise.durable.failures import passing
+from turnwise.durable.agents_exceptions import as_agents_exception
+from turnwise.durable.context import digest, shape
 from turnwise.durable.outputs import error_of, packed_error, packed_value, value_of
 from turnwise.durable.responses import packed_response, packed_usage, response_of, usage_of
-from turnwise.durable.run import digest, shape
+from turnwise.durable.stream_events import events_of
 from turnwise.errors import LeaseLost, ReplayMismatch, StoreUnavailable, TurnwiseError
 
 CODEC = Codec()
@@ -221,11 +221,11 @@ def test_usage_is_exact(usage: Usage) -> None:
 )
 def test_our_errors_pass_as_what_they_are(error: TurnwiseError) -> None:
     kind = type(error)
-    passed = passing(error)
+    passed = as_agents_exception(error)
     assert passed is error
     assert isinstance(passed, kind)
     assert isinstance(passed, AgentsException)
-    assert passing(passed) is error
+    assert as_agents_exception(passed) is error
     assert type(passed).__name__ == kind.__name__
     assert passed.session_id == "s"
 

@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from turnwise.stores.listeners import EventWake
+from turnwise.stores.listeners import EventWaiter
 
 
 @pytest.mark.parametrize("ticks", range(6))
 async def test_a_cancellation_that_meets_a_wake_up_is_not_swallowed(ticks: int) -> None:
-    wake = EventWake(longest=60.0)
+    wake = EventWaiter(longest=60.0)
 
     async def wait_for_ever() -> None:
         while True:

@@ -14,38 +14,38 @@ import pytest
 from tests.items import user
 from turnwise import MemorySession, hooks
 from turnwise.hooks import (
-    TurnBegun,
-    TurnCancelled,
-    TurnCommitted,
-    TurnDeadLettered,
+    StepReplayedEvent,
+    TurnBegunEvent,
+    TurnCancelledEvent,
+    TurnCommittedEvent,
+    TurnDeadLetteredEvent,
     TurnEvent,
-    TurnLost,
-    TurnParked,
-    TurnRefused,
-    TurnReplayed,
-    TurnRolledBack,
-    TurnSubmitted,
-    TurnWaited,
+    TurnLostEvent,
+    TurnParkedEvent,
+    TurnQueuedEvent,
+    TurnRefusedEvent,
+    TurnRolledBackEvent,
+    TurnSubmittedEvent,
 )
 from turnwise.observe.logging import TurnLog
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "observability.md"
 ITEMS: list[Any] = [user("nobody's business")]
 ALL: list[tuple[TurnEvent, int]] = [
-    (TurnSubmitted("s", "t", position=0, bytes=7), logging.DEBUG),
-    (TurnWaited("s", "t", holder="other"), logging.DEBUG),
-    (TurnRefused("s", "t", reason="SessionBusy", waited=0.0), logging.DEBUG),
-    (TurnBegun("s", "t", 1, items=4, waited=0.0, reloaded=False), logging.DEBUG),
-    (TurnBegun("s", "t", 2, items=4, waited=0.0, reloaded=False, journal=3), logging.WARNING),
-    (TurnBegun("s", "t", 2, items=4, waited=0.0, reloaded=False, resumed=True), logging.DEBUG),
-    (TurnReplayed("s", "t", "tool", "desk", "look_up"), logging.INFO),
-    (TurnCommitted("s", "t", items=2, bytes=20, seconds=1.0), logging.INFO),
-    (TurnRolledBack("s", "t", reason="", seconds=1.0), logging.DEBUG),
-    (TurnRolledBack("s", "t", reason="ValueError", seconds=1.0), logging.WARNING),
-    (TurnLost("s", "t", reason="LeaseLost", seconds=1.0), logging.WARNING),
-    (TurnCancelled("s", "t", items=0, bytes=0, seconds=1.0), logging.INFO),
-    (TurnParked("s", "t", pending=1, bytes=30, seconds=1.0), logging.INFO),
-    (TurnDeadLettered("s", "t", attempts=3, reason="ValueError", seconds=1.0), logging.ERROR),
+    (TurnSubmittedEvent("s", "t", position=0, bytes=7), logging.DEBUG),
+    (TurnQueuedEvent("s", "t", holder="other"), logging.DEBUG),
+    (TurnRefusedEvent("s", "t", reason="SessionBusy", waited=0.0), logging.DEBUG),
+    (TurnBegunEvent("s", "t", 1, items=4, waited=0.0, reloaded=False), logging.DEBUG),
+    (TurnBegunEvent("s", "t", 2, items=4, waited=0.0, reloaded=False, journal=3), logging.WARNING),
+    (TurnBegunEvent("s", "t", 2, items=4, waited=0.0, reloaded=False, resumed=True), logging.DEBUG),
+    (StepReplayedEvent("s", "t", "tool", "desk", "look_up"), logging.INFO),
+    (TurnCommittedEvent("s", "t", items=2, bytes=20, seconds=1.0), logging.INFO),
+    (TurnRolledBackEvent("s", "t", reason="", seconds=1.0), logging.DEBUG),
+    (TurnRolledBackEvent("s", "t", reason="ValueError", seconds=1.0), logging.WARNING),
+    (TurnLostEvent("s", "t", reason="LeaseLost", seconds=1.0), logging.WARNING),
+    (TurnCancelledEvent("s", "t", items=0, bytes=0, seconds=1.0), logging.INFO),
+    (TurnParkedEvent("s", "t", pending=1, bytes=30, seconds=1.0), logging.INFO),
+    (TurnDeadLetteredEvent("s", "t", attempts=3, reason="ValueError", seconds=1.0), logging.ERROR),
 ]
 
 
@@ -101,7 +101,7 @@ async def test_turns_of_a_session(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_logger_of_ones_own(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR, "mine")
     log = TurnLog(logging.getLogger("mine"))
-    log(TurnLost("s", "t", reason="LeaseLost", seconds=1.0))
+    log(TurnLostEvent("s", "t", reason="LeaseLost", seconds=1.0))
     assert caplog.records == []
-    log(TurnDeadLettered("s", "t", attempts=3, reason="ValueError", seconds=1.0))
+    log(TurnDeadLetteredEvent("s", "t", attempts=3, reason="ValueError", seconds=1.0))
     assert [record.name for record in caplog.records] == ["mine"]

@@ -14,14 +14,14 @@ from tests.items import user
 from turnwise import MemorySession
 from turnwise.errors import AlreadyCommitted, BusyTimeout
 from turnwise.hooks import (
-    TurnBegun,
-    TurnCancelled,
-    TurnCommitted,
-    TurnDeadLettered,
-    TurnLost,
-    TurnParked,
-    TurnReplayed,
-    TurnSubmitted,
+    StepReplayedEvent,
+    TurnBegunEvent,
+    TurnCancelledEvent,
+    TurnCommittedEvent,
+    TurnDeadLetteredEvent,
+    TurnLostEvent,
+    TurnParkedEvent,
+    TurnSubmittedEvent,
 )
 from turnwise.observe.prometheus import TurnMetrics
 
@@ -105,20 +105,22 @@ async def test_a_reload(registry: Registry, session: MemorySession) -> None:
 
 
 def test_the_rest(registry: Registry, metrics: TurnMetrics) -> None:
-    metrics(TurnSubmitted("s", "t", position=0, bytes=7))
+    metrics(TurnSubmittedEvent("s", "t", position=0, bytes=7))
     for attempt, end in enumerate(
         [
-            TurnLost("s", "t", reason="LeaseLost", seconds=1.0),
-            TurnParked("s", "t", pending=1, bytes=30, seconds=1.0),
-            TurnCancelled("s", "t", items=2, bytes=20, seconds=1.0),
+            TurnLostEvent("s", "t", reason="LeaseLost", seconds=1.0),
+            TurnParkedEvent("s", "t", pending=1, bytes=30, seconds=1.0),
+            TurnCancelledEvent("s", "t", items=2, bytes=20, seconds=1.0),
         ],
         start=1,
     ):
-        metrics(TurnBegun("s", "t", attempt, items=4, waited=0.0, reloaded=False))
-        metrics(TurnReplayed("s", "t", "response", "desk"))
+        metrics(TurnBegunEvent("s", "t", attempt, items=4, waited=0.0, reloaded=False))
+        metrics(StepReplayedEvent("s", "t", "response", "desk"))
         metrics(end)
-    metrics(TurnDeadLettered("s", "t", attempts=3, reason="ValueError", seconds=0.0))  # not begun
-    metrics(TurnCommitted("s", "t", items=1, bytes=9, seconds=1.0))  # nor this
+    metrics(
+        TurnDeadLetteredEvent("s", "t", attempts=3, reason="ValueError", seconds=0.0)
+    )  # not begun
+    metrics(TurnCommittedEvent("s", "t", items=1, bytes=9, seconds=1.0))  # nor this
     assert registry.value("turns_running") == 0
     assert registry.value("messages_submitted_total") == 1
     assert registry.value("takeovers_total") == 2

@@ -24,8 +24,8 @@ from opentelemetry.trace import StatusCode, get_tracer
 from tests.unit.spans import Exported, attributes, sdk_tracing
 from turnwise import MemorySession, Runner
 from turnwise.hooks import (
-    TurnBegun,
-    TurnLost,
+    TurnBegunEvent,
+    TurnLostEvent,
 )
 from turnwise.observe.opentelemetry import RunSpans, TurnSpans, sdk_trace_id
 
@@ -287,11 +287,11 @@ async def test_a_turn_that_ends_in_another_task(exported: Exported) -> None:
     spans = TurnSpans(exported.provider)
 
     async def end() -> None:
-        spans(TurnLost("s", "t", reason="LeaseLost", seconds=1.0))
+        spans(TurnLostEvent("s", "t", reason="LeaseLost", seconds=1.0))
 
     tracer = get_tracer("application", tracer_provider=exported.provider)
     with tracer.start_as_current_span("request"), trace("support"):
-        spans(TurnBegun("s", "t", 1, items=0, waited=0.0, reloaded=False))
+        spans(TurnBegunEvent("s", "t", 1, items=0, waited=0.0, reloaded=False))
         with custom_span("in"):
             pass
         await asyncio.create_task(end())

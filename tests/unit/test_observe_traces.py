@@ -18,7 +18,7 @@ from opentelemetry.trace import get_current_span, get_tracer
 from tests.unit import traced_process
 from tests.unit.spans import Exported, attributes, sdk_tracing
 from turnwise import SQLiteSession
-from turnwise.hooks import TurnEvent, TurnSubmitted, carried, carry
+from turnwise.hooks import TurnEvent, TurnSubmittedEvent, carried, carry
 from turnwise.observe import opentelemetry
 from turnwise.observe.opentelemetry import TurnSpans
 
@@ -110,7 +110,7 @@ def test_hooks_that_carry_and_those_that_do_not(exported: Exported) -> None:
     tracer = get_tracer("application", tracer_provider=exported.provider)
     assert carry((other,)) == {}
     with tracer.start_as_current_span("request") as request:
-        hooks[1](TurnSubmitted("user-1", "turn", position=2, bytes=7))
+        hooks[1](TurnSubmittedEvent("user-1", "turn", position=2, bytes=7))
         sent = carry(hooks)
     with carried((other,), sent):
         assert not get_current_span().get_span_context().is_valid

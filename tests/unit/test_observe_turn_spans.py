@@ -13,15 +13,15 @@ from tests.unit.spans import Exported, attributes
 from turnwise import MemorySession
 from turnwise.errors import BusyTimeout
 from turnwise.hooks import (
-    TurnBegun,
-    TurnCancelled,
-    TurnCommitted,
-    TurnDeadLettered,
-    TurnLost,
-    TurnParked,
-    TurnReplayed,
-    TurnSubmitted,
-    TurnWaited,
+    StepReplayedEvent,
+    TurnBegunEvent,
+    TurnCancelledEvent,
+    TurnCommittedEvent,
+    TurnDeadLetteredEvent,
+    TurnLostEvent,
+    TurnParkedEvent,
+    TurnQueuedEvent,
+    TurnSubmittedEvent,
 )
 from turnwise.observe.opentelemetry import TurnSpans
 
@@ -54,7 +54,7 @@ async def test_waits_are_told_with_their_holder(session: MemorySession, exported
     (event,) = second.events
     told = dict(event.attributes or {})
     assert event.name == "turn waited"
-    assert told["turnwise.holder"] == session.worker.name
+    assert told["turnwise.holder"] == session.runtime.name
     assert isinstance(told["turnwise.seconds"], float)
     assert told["turnwise.seconds"] > 0
 
@@ -73,26 +73,26 @@ async def test_a_refusal_is_told_where_it_was_asked(
 
 def test_the_holder_is_told_of_the_turn_that_waited(exported: Exported) -> None:
     spans = TurnSpans(exported.provider)
-    spans(TurnWaited("s", "in vain", holder="other"))
-    spans(TurnBegun("s", "t", 1, items=0, waited=2.0, reloaded=False))
-    spans(TurnCommitted("s", "t", items=0, bytes=0, seconds=1.0))
+    spans(TurnQueuedEvent("s", "in vain", holder="other"))
+    spans(TurnBegunEvent("s", "t", 1, items=0, waited=2.0, reloaded=False))
+    spans(TurnCommittedEvent("s", "t", items=0, bytes=0, seconds=1.0))
     (event,) = exported.one("turn").events
     assert dict(event.attributes or {}) == {"turnwise.seconds": 2.0}
 
 
 def test_takeovers_replayed_steps_and_ends(exported: Exported) -> None:
     spans = TurnSpans(exported.provider)
-    spans(TurnSubmitted("s", "t", position=0, bytes=7))  # outside of any span
+    spans(TurnSubmittedEvent("s", "t", position=0, bytes=7))  # outside of any span
     for number, end in enumerate(
         [
-            TurnCancelled("s", "t", items=2, bytes=20, seconds=1.0, reason="asked"),
-            TurnParked("s", "t", pending=1, bytes=30, seconds=1.0),
-            TurnLost("s", "t", reason="LeaseLost", seconds=1.0),
-            TurnDeadLettered("s", "t", attempts=3, reason="ValueError", seconds=1.0),
+            TurnCancelledEvent("s", "t", items=2, bytes=20, seconds=1.0, reason="asked"),
+            TurnParkedEvent("s", "t", pending=1, bytes=30, seconds=1.0),
+            TurnLostEvent("s", "t", reason="LeaseLost", seconds=1.0),
+            TurnDeadLetteredEvent("s", "t", attempts=3, reason="ValueError", seconds=1.0),
         ]
     ):
-        spans(TurnBegun("s", "t", number + 1, items=4, waited=0.0, reloaded=False, journal=3))
-        spans(TurnReplayed("s", "t", "tool", "desk", "look_up"))
+        spans(TurnBegunEvent("s", "t", number + 1, items=4, waited=0.0, reloaded=False, journal=3))
+        spans(StepReplayedEvent("s", "t", "tool", "desk", "look_up"))
         spans(end)
         spans(end)  # without a begin: told nowhere, and no error
     assert [attributes(span)["turnwise.outcome"] for span in exported.spans] == [
@@ -119,7 +119,7 @@ def test_takeovers_replayed_steps_and_ends(exported: Exported) -> None:
 def test_an_attempt_begun_over_one_that_did_not_end(exported: Exported) -> None:
     spans = TurnSpans(exported.provider)
     for attempt in (1, 2):
-        spans(TurnBegun("s", "t", attempt, items=0, waited=0.0, reloaded=False))
-    spans(TurnLost("s", "t", reason="LeaseLost", seconds=1.0))
+        spans(TurnBegunEvent("s", "t", attempt, items=0, waited=0.0, reloaded=False))
+    spans(TurnLostEvent("s", "t", reason="LeaseLost", seconds=1.0))
     assert len(exported.spans) == 2
     assert not get_current_span().get_span_context().is_valid

@@ -21,7 +21,7 @@ from tests.items import (
     without_halves,
 )
 from turnwise import MemorySession
-from turnwise.pairs import is_whole, open_calls, output_saying, paired
+from turnwise.call_pairs import is_whole, open_calls, output_saying, paired
 
 limits = st.none() | st.integers(0, 12)
 

@@ -9,8 +9,8 @@ import pytest
 from redis.exceptions import ConnectionError as Cut
 from redis.exceptions import OutOfMemoryError
 
-from turnwise.stores.redis.calls import Calls
 from turnwise.stores.redis.scripts import script
+from turnwise.stores.redis.transport import Transport
 
 
 class _Swallowing:
@@ -39,7 +39,7 @@ async def test_a_cancellation_that_the_client_swallows_goes_on(
     failure: Exception | None, patience: float
 ) -> None:
     client = _Swallowing(failure)
-    calls = Calls(cast(Any, client), patience)
+    calls = Transport(cast(Any, client), patience)
     call = asyncio.create_task(calls.run("s", script("info"), "s", ()))
     await client.called.wait()
     call.cancel()
@@ -49,12 +49,12 @@ async def test_a_cancellation_that_the_client_swallows_goes_on(
 
 @pytest.mark.parametrize("failure", _FAILURES)
 async def test_a_timeout_around_a_call_is_not_lost(failure: Exception | None) -> None:
-    calls = Calls(cast(Any, _Swallowing(failure)), patience=60.0)
+    calls = Transport(cast(Any, _Swallowing(failure)), patience=60.0)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await calls.run("s", script("info"), "s", ())
 
 
 async def test_a_timeout_of_ours_is_no_cancellation_of_the_caller() -> None:
-    calls = Calls(cast(Any, _Swallowing(None)), patience=60.0, timeout=0.01)
+    calls = Transport(cast(Any, _Swallowing(None)), patience=60.0, timeout=0.01)
     assert await calls.run("s", script("info"), "s", ()) == [b"ok"]

@@ -9,8 +9,8 @@ from redis.exceptions import ConnectionError as Cut
 from redis.exceptions import ResponseError
 
 from turnwise.errors import StoreRefused, StoreUnavailable
-from turnwise.stores.redis.calls import Calls
 from turnwise.stores.redis.scripts import script
+from turnwise.stores.redis.transport import Transport
 
 OOM = ResponseError("OOM command not allowed when used memory > 'maxmemory'.")
 
@@ -28,28 +28,28 @@ class _Client:
         return answer
 
 
-def _calls(*answers: Any) -> Calls:
-    return Calls(cast(Any, _Client(*answers)), patience=0.2)
+def _transport(*answers: Any) -> Transport:
+    return Transport(cast(Any, _Client(*answers)), patience=0.2)
 
 
-async def _append(calls: Calls) -> Any:
+async def _append(calls: Transport) -> Any:
     return await calls.run("s", script("append"), "s", ())
 
 
 async def test_a_first_sending_that_is_refused() -> None:
     with pytest.raises(StoreRefused, match="OOM"):
-        await _append(_calls(OOM))
+        await _append(_transport(OOM))
 
 
 async def test_a_refusal_after_a_lost_reply_leaves_the_outcome_unknown() -> None:
     with pytest.raises(StoreUnavailable, match="OOM"):
-        await _append(_calls(Cut("reply lost"), OOM))
+        await _append(_transport(Cut("reply lost"), OOM))
 
 
 async def test_a_refusal_that_passes_after_a_lost_reply() -> None:
-    assert await _append(_calls(Cut("reply lost"), OOM, [b"ok"])) == [b"ok"]
+    assert await _append(_transport(Cut("reply lost"), OOM, [b"ok"])) == [b"ok"]
 
 
 async def test_a_refusal_after_the_server_was_not_ready() -> None:
     with pytest.raises(StoreRefused, match="OOM"):
-        await _append(_calls(ResponseError("LOADING the dataset is in memory"), OOM))
+        await _append(_transport(ResponseError("LOADING the dataset is in memory"), OOM))

@@ -51,10 +51,10 @@ def test_a_turn_that_waits_is_resumed(loop: asyncio.AbstractEventLoop, tmp_path:
     session = SQLiteSession(tmp_path / "s.db", session_id="s")
     helper = agent(calls("pay"), says("done"), tools=[pay])
     assert len(Runner.run_sync(helper, "go", session=session).interruptions) == 1
-    (asked,) = loop.run_until_complete(session.pending())
+    (asked,) = loop.run_until_complete(session.pending_approvals())
     result = Runner.resume_sync(helper, session=session, approve=[asked.id])
     assert result.final_output == "done"
-    assert loop.run_until_complete(session.pending()) == []
+    assert loop.run_until_complete(session.pending_approvals()) == []
     loop.run_until_complete(session.aclose())
 
 

@@ -49,7 +49,7 @@ def test_a_bound_session_shares_all_but_its_name_and_settings() -> None:
     bound = unbound.bind("a")
     assert isinstance(bound, MemorySession)
     assert (unbound.session_id, bound.session_id) == ("", "a")
-    assert bound.worker is unbound.worker
+    assert bound.runtime is unbound.worker
     assert bound.bind("b").session_id == "b"
     assert bound.session_id == "a"
     with pytest.raises(InvalidSessionId):
@@ -116,12 +116,12 @@ async def test_one_object_serves_many_sessions() -> None:
     assert not await session.delete("b")
     assert await session.bind("b").get_items() == []
     assert await session.info("b") is None
-    assert await session.touch("a", 60)
+    assert await session.expire("a", 60)
     info = await session.info("a")
     assert info is not None
     assert 0 < (info.ttl or 0) <= 60_000
-    assert await session.touch("a", None)
-    assert not await session.touch("b", 60)
+    assert await session.expire("a", None)
+    assert not await session.expire("b", 60)
 
 
 async def test_adding_nothing_and_changing_nothing_creates_nothing() -> None:

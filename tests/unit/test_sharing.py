@@ -220,7 +220,7 @@ async def known_session() -> tuple[Session, list[Any]]:
 
 def check_undamaged(session: Session, kept: list[Any]) -> None:
     assert kept == HISTORY
-    past = session.worker.reader.cache.get("s")
+    past = session.runtime.reader.cache.get("s")
     assert past is not None
     now = past.items()[: len(kept)]
     assert now == HISTORY

@@ -1,20 +1,20 @@
-"""Background turns: messages that wait for a worker, receipts for them, and their running."""
+"""Background turns: messages that wait for a runtime, receipts for them, and their running."""
 
-from turnwise.background.going_on import GoingOn
-from turnwise.background.letters import DeadLetter, all_stopped, drop, listed, retry
+from turnwise.background.dead_letters import DeadLetter, all_stopped, drop, listed, retry
 from turnwise.background.message import Message
+from turnwise.background.processor import Agents, Policy, Processor, Visit
 from turnwise.background.receipt import Receipt, Status, status_of
-from turnwise.background.running import Agents, Policy, Running, Visit
-from turnwise.background.sending import checked, submit
+from turnwise.background.resumed_events import ResumedEvents
+from turnwise.background.submit import checked, submit
 
 __all__ = [
     "Agents",
     "DeadLetter",
-    "GoingOn",
     "Message",
     "Policy",
+    "Processor",
     "Receipt",
-    "Running",
+    "ResumedEvents",
     "Status",
     "Visit",
     "all_stopped",

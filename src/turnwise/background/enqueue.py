@@ -5,23 +5,23 @@ from __future__ import annotations
 from functools import partial
 
 from turnwise.errors import OutcomeUnknown, StoreUnavailable, TurnIdReused
-from turnwise.turns import Worker, queue_full, settled
+from turnwise.turns import Runtime, queue_full, resend_if_cancelled
 from turnwise.types import Accepted, Busy, Duplicate, Full, Late
 
 
 async def enqueue(
-    worker: Worker, session_id: str, turn_id: str, content: bytes, again: str | None = None
+    runtime: Runtime, session_id: str, turn_id: str, content: bytes, again: str | None = None
 ) -> Accepted | Duplicate:
     """Announce and submit, until it is in time. Raises QueueFull, TurnIdReused, OutcomeUnknown."""
-    store = worker.store
+    store = runtime.store
     while True:
         try:
             intent = await store.ready.announce(session_id, turn_id)
             send = partial(store.submit, session_id, turn_id, content, intent, again=again)
-            answer = await settled(send)
+            answer = await resend_if_cancelled(send)
         except StoreUnavailable as error:
             raise OutcomeUnknown(
-                f"the store stopped answering before it acknowledged message {turn_id!r}, which "
+                f"the store stopped run_attempt before it acknowledged message {turn_id!r}, which "
                 "may be in the queue or not. Submit it again with the same turn_id",
                 session_id=session_id,
             ) from error

@@ -9,20 +9,20 @@ from typing import Any, Literal
 
 from agents import Agent, RunResult
 
-from turnwise.background import letters
-from turnwise.durable import Retelling
+from turnwise.background import dead_letters
+from turnwise.call_pairs import paired
+from turnwise.durable import RebuiltRun
 from turnwise.errors import AlreadyCommitted, BusyTimeout, DeadLettered, SessionGone, TurnwiseError
-from turnwise.pairs import paired
 from turnwise.turns import (
-    LOOK,
-    Ending,
-    Pauses,
-    Worker,
-    finished_error,
+    POLL_INTERVAL,
+    Backoff,
+    Runtime,
+    TurnEndWaiter,
+    finished_turn_error,
     reason_in,
     session_waiting,
 )
-from turnwise.types import Absent, Duplicate, Queued, Waiting
+from turnwise.types import Absent, Duplicate, Parked, Queued
 from turnwise.types import Running as Open
 
 State = Literal[
@@ -59,12 +59,12 @@ class Status:
         return self.state in ("committed", "cancelled", "dead")
 
 
-async def status_of(worker: Worker, session_id: str, turn_id: str) -> Status:
+async def status_of(runtime: Runtime, session_id: str, turn_id: str) -> Status:
     """Ask the store. Raises StoreError."""
-    answer = await worker.store.status(session_id, turn_id)
+    answer = await runtime.store.status(session_id, turn_id)
     status = _status(session_id, turn_id, answer)
-    if isinstance(answer, Waiting):
-        entries = worker.codec.decode_many(answer.journal)
+    if isinstance(answer, Parked):
+        entries = runtime.codec.decode_many(answer.journal)
         if any("letter" in entry for entry in entries):
             return replace(status, state="stopped")
     return status
@@ -78,7 +78,7 @@ def _status(session_id: str, turn_id: str, answer: Any) -> Status:
         return Status(
             session_id, turn_id, "running", None, attempts, worker=answer.worker, alive=alive
         )
-    if isinstance(answer, Waiting):
+    if isinstance(answer, Parked):
         return Status(session_id, turn_id, "waiting")
     if isinstance(answer, Duplicate) and answer.record is not None:
         kind, at = answer.record.kind, answer.record.at / 1000
@@ -91,7 +91,7 @@ def _kind(kind: str) -> State:
     """An operation of the SDK's session (`append`, say) is a committed turn too."""
     if kind == "dead":
         return "dead"
-    return "cancelled" if kind in ("cancelled", "discarded") else "committed"
+    return "cancelled" if kind in ("cancelled", "abandoned") else "committed"
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,11 @@ class Receipt:
 
     session_id: str
     turn_id: str
-    worker: Worker = field(repr=False, compare=False)
+    runtime: Runtime = field(repr=False, compare=False)
 
     async def status(self) -> Status:
         """What became of it so far."""
-        return await status_of(self.worker, self.session_id, self.turn_id)
+        return await status_of(self.runtime, self.session_id, self.turn_id)
 
     async def result(
         self, timeout: float | None = None, *, agent: Agent[Any] | None = None
@@ -115,7 +115,7 @@ class Receipt:
         but no context. Given the starting `agent`, its items and its output have the agents and
         types of this process, else agents that are only a name.
 
-        Raises BusyTimeout (a TimeoutError); TurnCancelled, TurnDiscarded, DeadLettered; SessionGone
+        Raises BusyTimeout (a TimeoutError); TurnCancelled, TurnAbandoned, DeadLettered; SessionGone
         if nothing is known of it; AlreadyCommitted if the turn has no result that can be told.
         """
         until = None if timeout is None else asyncio.get_running_loop().time() + timeout
@@ -133,13 +133,13 @@ class Receipt:
         if not isinstance(error, AlreadyCommitted):
             raise error
         first = error.end - len(error.items)
-        before = await self.worker.reader.before(self.session_id, first, None)
-        return Retelling(error, agent, None, paired(before)).result(None)
+        before = await self.runtime.reader.before(self.session_id, first, None)
+        return RebuiltRun(error, agent, None, paired(before)).result(None)
 
     async def ending(self) -> TurnwiseError:
         """Wait for its end, or until it waits for an approval: what its next sender will get.
 
-        AlreadyCommitted, say. Raises SessionWaiting, SessionGone.
+        AlreadyCommitted, say. Raises ApprovalPending, SessionGone.
         """
         return await self._error(await self._finished(parked=True))
 
@@ -154,10 +154,10 @@ class Receipt:
         far is void: another attempt has begun, or the place `after` is gone; everything there is
         follows.
         """
-        log, codec = self.worker.store.events, self.worker.codec
-        place, is_over, pauses, state = after or None, False, Pauses(), ""
+        log, codec = self.runtime.store.events, self.runtime.codec
+        place, is_over, pauses, state = after or None, False, Backoff(), ""
         while not is_over:
-            told = await log.read(self.session_id, self.turn_id, place, LOOK)
+            told = await log.read(self.session_id, self.turn_id, place, POLL_INTERVAL)
             if told.reset:
                 place = None
                 pauses.start_anew()
@@ -194,19 +194,19 @@ class Receipt:
         return False
 
     async def _finished(self, *, parked: bool) -> Duplicate:
-        """Wait for the turn's record. If it is `parked`, it raises SessionWaiting, or waits on."""
-        ending = Ending(self.worker, self.session_id, self.turn_id)
+        """Wait for the turn's record. If it is `parked`, it raises ApprovalPending, or waits on."""
+        ending = TurnEndWaiter(self.runtime, self.session_id, self.turn_id)
         while (answer := await self._look(parked=parked)) is None:
             await ending.told()
         return answer
 
     async def _look(self, *, parked: bool) -> Duplicate | None:
-        answer = await self.worker.store.status(self.session_id, self.turn_id)
+        answer = await self.runtime.store.status(self.session_id, self.turn_id)
         if isinstance(answer, Duplicate) and answer.record is not None:
             return answer
         if isinstance(answer, Absent):
             raise self._unknown()
-        if parked and isinstance(answer, Waiting):
+        if parked and isinstance(answer, Parked):
             raise session_waiting(self.session_id, answer)
         return None
 
@@ -215,10 +215,10 @@ class Receipt:
         assert record is not None
         if record.kind == "dead":
             return await self._dead(record.payload.decode())
-        return await finished_error(self.worker, self.session_id, self.turn_id, answer)
+        return await finished_turn_error(self.runtime, self.session_id, self.turn_id, answer)
 
-    async def _dead(self, letter_id: str) -> DeadLettered:
-        letter = await letters.found(self.worker, letter_id)
+    async def _dead(self, dead_letter_id: str) -> DeadLettered:
+        letter = await dead_letters.found(self.runtime, dead_letter_id)
         told = (
             f"it failed in {letter.attempts} attempts, at last with {letter.error}"
             if letter
@@ -227,7 +227,7 @@ class Receipt:
         return DeadLettered(
             f"the message of turn {self.turn_id!r} was given up: {told}. Retry or drop its letter",
             session_id=self.session_id,
-            letter_id=letter_id,
+            dead_letter_id=dead_letter_id,
             reason=letter.error if letter else "",
         )
 

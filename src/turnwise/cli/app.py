@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from turnwise.cli import letters, worker
+from turnwise.cli import dead_letters, worker
 
 app = typer.Typer(
     name="turnwise",
@@ -14,4 +14,4 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("worker")(worker.worker)
-app.add_typer(letters.app, name="letters")
+app.add_typer(dead_letters.app, name="dead-letters")

@@ -6,14 +6,14 @@ import os
 from typing import Any, Self, Unpack
 
 from turnwise.connect import clients
-from turnwise.connect.settings import Options, bounds, name, settings
+from turnwise.connect.settings import Options, limits, name, settings
 from turnwise.contracts import Store
 from turnwise.errors import UsageError
 from turnwise.session import SDKSettings, Session
-from turnwise.stores.memory import MemoryStore
+from turnwise.stores.embedded.memory import MemoryStore
 from turnwise.stores.redis import Client, RedisStore
 from turnwise.stores.sqlite import SQLiteStore
-from turnwise.turns import Worker
+from turnwise.turns import Runtime
 
 DEFAULT_PREFIX = "agents:sessions:"
 
@@ -104,11 +104,11 @@ class RedisSession(Session):
     ) -> None:
         worker = name(options)
         self._redis = RedisStore(
-            client, key_prefix=key_prefix, bounds=bounds(options, ttl), owned=owned, worker=worker
+            client, key_prefix=key_prefix, limits=limits(options, ttl), owned=owned, worker=worker
         )
         Session.__init__(
             self,
-            Worker(self._redis, settings(options), worker),
+            Runtime(self._redis, settings(options), worker),
             session_id=session_id,
             limit=limit,
             session_settings=session_settings,
@@ -131,7 +131,7 @@ class SQLiteSession(Session):
         session_settings: SDKSettings = None,
         **options: Unpack[Options],
     ) -> None:
-        store = SQLiteStore(path, bounds=bounds(options, ttl))
+        store = SQLiteStore(path, limits=limits(options, ttl))
         super().__init__(
             _worker(store, options),
             session_id=session_id,
@@ -152,7 +152,7 @@ class MemorySession(Session):
         session_settings: SDKSettings = None,
         **options: Unpack[Options],
     ) -> None:
-        store = MemoryStore(bounds=bounds(options, ttl))
+        store = MemoryStore(limits=limits(options, ttl))
         super().__init__(
             _worker(store, options),
             session_id=session_id,
@@ -161,5 +161,5 @@ class MemorySession(Session):
         )
 
 
-def _worker(store: Store, options: Options) -> Worker:
-    return Worker(store, settings(options), name(options))
+def _worker(store: Store, options: Options) -> Runtime:
+    return Runtime(store, settings(options), name(options))

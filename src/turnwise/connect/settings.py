@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TypedDict
 
-from turnwise.bounds import Bounds
 from turnwise.errors import UsageError
 from turnwise.hooks import Hook
+from turnwise.limits import Limits
 from turnwise.session import ttl_ms
-from turnwise.turns import Settings, check_number, worker_name
+from turnwise.turns import Settings, check_number, default_worker_name
 
 _FOR_WORKERS = (
     "lease",
@@ -64,9 +64,9 @@ def settings(options: Options) -> Settings:
     return Settings(**{name: options[name] for name in _FOR_WORKERS if name in options})  # type: ignore[literal-required]  # names are those of Options
 
 
-def bounds(options: Options, ttl: float | None) -> Bounds:
+def limits(options: Options, ttl: float | None) -> Limits:
     """What a store is told. Raises InvalidTTL, and UsageError for a bound that is none."""
-    known = Bounds()
+    known = Limits()
     retention = options.get("retention", known.retention / 1000)
     max_bytes = options.get("max_session_bytes", known.max_bytes)
     max_queue = options.get("max_queue", known.max_queue)
@@ -75,7 +75,7 @@ def bounds(options: Options, ttl: float | None) -> Bounds:
     check_number("retention", retention)
     check_number("max_session_bytes", max_bytes, least=1)
     check_number("max_queue", max_queue)
-    return Bounds(
+    return Limits(
         ttl=ttl_ms(ttl),
         retention=round(retention * 1000),
         max_bytes=max_bytes,
@@ -85,4 +85,4 @@ def bounds(options: Options, ttl: float | None) -> Bounds:
 
 
 def name(options: Options) -> str:
-    return options.get("worker") or worker_name()
+    return options.get("worker") or default_worker_name()

@@ -1,11 +1,11 @@
 """Durable runs: what a run finished before its worker died is not done again."""
 
+from turnwise.durable.agent_runner import install
 from turnwise.durable.answer import answer_differs, packed_answer
 from turnwise.durable.block import BlockRuns
 from turnwise.durable.keys import idempotency_key, repeatable
 from turnwise.durable.responses import dumped
-from turnwise.durable.retelling import Retelling
-from turnwise.durable.runner import install
+from turnwise.durable.retelling import RebuiltRun
 from turnwise.durable.sdk import failure_of
 from turnwise.durable.turn import DurableTurn, HoldsTurn
 
@@ -13,7 +13,7 @@ __all__ = [
     "BlockRuns",
     "DurableTurn",
     "HoldsTurn",
-    "Retelling",
+    "RebuiltRun",
     "answer_differs",
     "dumped",
     "failure_of",

@@ -17,9 +17,9 @@ from agents.result import RunResultBase
 from pydantic import BaseModel
 
 from turnwise.durable import sdk
+from turnwise.durable.context import digest
 from turnwise.durable.outputs import packed_value
 from turnwise.durable.responses import COUNTS, dumped, packed_usage
-from turnwise.durable.run import digest
 
 
 class Told(msgspec.Struct, array_like=True):

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from agents import Agent, RunResult, RunResultStreaming, RunState
 
-from turnwise.durable.parked import Parked, began_with, parked_entry
+from turnwise.durable.parked import ParkedTurn, began_with, parked_entry
 from turnwise.errors import UsageError
 
 Result = RunResult | RunResultStreaming
@@ -29,7 +29,7 @@ class Holding(Protocol):
 class BlockRuns:
     """What `agents.Runner` runs with the turn as its session, one run after the other.
 
-    After `timeout` seconds the turn waits in vain.
+    Acks `timeout` seconds the turn waits in vain.
     """
 
     def __init__(self, turn: Holding, timeout: float | None) -> None:
@@ -94,7 +94,7 @@ class BlockRuns:
 
     def _fits(self, state: RunState[Any]) -> bool:
         assert self._entry is not None
-        return Parked(self._turn.session_id, self._turn.turn_id, [self._entry]).fits(state)
+        return ParkedTurn(self._turn.session_id, self._turn.turn_id, [self._entry]).fits(state)
 
     def _refusal(self) -> UsageError:
         return UsageError(

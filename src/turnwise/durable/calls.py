@@ -12,11 +12,11 @@ from agents import FunctionTool, ToolTimeoutError
 from agents.tool import default_tool_timeout_error_message
 
 from turnwise.durable import sdk
+from turnwise.durable.context import Call, Run, being_in
 from turnwise.durable.keys import is_repeatable
 from turnwise.durable.outputs import error_of, packed_error, packed_value, value_of
 from turnwise.durable.progress import End
 from turnwise.durable.responses import packed_usage, usage_of
-from turnwise.durable.run import Call, Run, being_in
 from turnwise.errors import TurnwiseError
 
 UNKNOWN = (

@@ -14,7 +14,7 @@ from agents import AsyncComputer, Computer, ComputerTool
 
 from turnwise.durable import sdk
 from turnwise.durable.calls import UNKNOWN, called
-from turnwise.durable.run import Run, here
+from turnwise.durable.context import Run, here
 
 _MARK = "_turnwise_durable"
 _log = logging.getLogger("turnwise")

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from turnwise.durable.run import Aside, place_of_tool
+from turnwise.durable.context import UntrackedRun, place_of_tool
 from turnwise.errors import UsageError
 
 Tool = TypeVar("Tool")
@@ -42,7 +42,7 @@ def idempotency_key() -> str:
             "idempotency_key() is for tools that are run by an agent in a turn of a session: "
             "pass the turn, or a session of Turnwise's Runner, to the run"
         )
-    if isinstance(place, Aside):
+    if isinstance(place, UntrackedRun):
         raise UsageError(
             f"the tool {place.call.tool!r} runs an agent in a thread; to the journal that is "
             "a part of this one call, and the calls of that agent have no keys of their own. Make "

@@ -10,26 +10,26 @@ from agents import Model, ModelProvider, ModelResponse, Tool, Usage
 from agents.items import TResponseStreamEvent
 from openai.types.responses import ResponseCompletedEvent, ResponseOutputItemDoneEvent
 
-from turnwise.durable.events import events_of
+from turnwise.durable.context import Restart, Run, shape
 from turnwise.durable.progress import Response
+from turnwise.durable.proxy import ObjectProxy, make_proxy
 from turnwise.durable.replay import Entry
 from turnwise.durable.responses import packed_response, packed_stream, response_of, usage_of
-from turnwise.durable.run import Restart, Run, shape
-from turnwise.durable.shadow import Shadow, shadowed
+from turnwise.durable.stream_events import events_of
 from turnwise.durable.tools import make_durable
 
 
-class DurableProvider(Shadow):
+class DurableProvider(ObjectProxy):
     """A model provider whose models are durable."""
 
     __slots__ = ()
 
     def get_model(self, model_name: str | None) -> Model:
         original: ModelProvider = self._turnwise_original
-        return durable_model(original.get_model(model_name), self._turnwise_whose)
+        return durable_model(original.get_model(model_name), self._turnwise_context)
 
 
-class DurableModel(Shadow):
+class DurableModel(ObjectProxy):
     """A model whose responses go to the journal of its turn."""
 
     __slots__ = ()
@@ -43,7 +43,7 @@ class DurableModel(Shadow):
         *args: Any,
         **options: Any,
     ) -> ModelResponse:
-        step = Step(self._turnwise_whose, input, tools)
+        step = Step(self._turnwise_context, input, tools)
         earlier = await step.earlier()
         if earlier is not None:
             return response_of(earlier)
@@ -63,7 +63,7 @@ class DurableModel(Shadow):
         *args: Any,
         **options: Any,
     ) -> AsyncIterator[TResponseStreamEvent]:
-        step = Step(self._turnwise_whose, input, tools)
+        step = Step(self._turnwise_context, input, tools)
         earlier = await step.earlier()
         if earlier is not None:
             for event in events_of(earlier):
@@ -90,10 +90,10 @@ class DurableModel(Shadow):
 
 def durable_model(model: Model, run: Run) -> Model:
     """The model as this run calls it; the same one for the same model."""
-    if isinstance(model, DurableModel) and model._turnwise_whose is run:
+    if isinstance(model, DurableModel) and model._turnwise_context is run:
         return model
     if id(model) not in run.models:
-        run.models[id(model)] = shadowed(model, DurableModel, run)
+        run.models[id(model)] = make_proxy(model, DurableModel, run)
     known: Model = run.models[id(model)]
     return known
 

@@ -22,10 +22,10 @@ from agents.result import RunResultBase
 from turnwise.codec import Codec
 from turnwise.contracts import Store
 from turnwise.durable import answer as answers
-from turnwise.durable.run import digest
+from turnwise.durable.context import digest
 from turnwise.durable.states import Asking, asking, context_of, decision_on
-from turnwise.errors import NothingPending, NotResumable, UsageError
-from turnwise.types import Info, PendingApproval, Waiting
+from turnwise.errors import NoPendingApproval, NotResumable, UsageError
+from turnwise.types import Info, Parked, PendingApproval
 
 Entry = Mapping[str, Any]
 VERSION = 1
@@ -75,7 +75,7 @@ def parked_entry(
     """The entry for a run that was interrupted.
 
     `kept` of the items before the turn it keeps, and it has added `items`; `began` is the name of
-    the agent and the digest of the input that the turn began with. After `timeout` seconds it
+    the agent and the digest of the input that the turn began with. Acks `timeout` seconds it
     waits in vain.
     """
     state = result.to_state()
@@ -121,7 +121,7 @@ def began_with(agent: Agent[Any], input: object) -> tuple[str, str]:
     return agent.name, digest(input)
 
 
-class Parked:
+class ParkedTurn:
     """What waits in a session: a `park` entry, and what was decided since."""
 
     def __init__(self, session_id: str, turn_id: str, entries: Sequence[Entry]) -> None:
@@ -152,22 +152,22 @@ class Parked:
     def add(self, new: Decisions) -> Decisions | None:
         """Join new decisions to earlier ones; those that are new, None if there are none.
 
-        Raises NothingPending for an id that does not wait, or was decided otherwise before, and
+        Raises NoPendingApproval for an id that does not wait, or was decided otherwise before, and
         UsageError if nothing is decided at all.
         """
         before = self.decided
         if not new.ids and not before.ids:
             raise UsageError(
                 "nothing is decided: name what to approve or reject, by the ids that "
-                "session.pending() gives",
+                "session.pending_approvals() gives",
                 session_id=self.session_id,
             )
         waiting = {ask.id for ask in self.pending}
         again = {name for name in new.ids & before.ids if new.says(name) == before.says(name)}
         if unknown := new.ids - waiting - again:
-            raise NothingPending(
+            raise NoPendingApproval(
                 f"these do not wait for an approval, or not any more: {_listed(unknown)}. Nothing "
-                "was decided; session.pending() tells what waits",
+                "was decided; session.pending_approvals() tells what waits",
                 session_id=self.session_id,
             )
         fresh = Decisions(
@@ -242,7 +242,7 @@ class Parked:
     def adopt(self, state: RunState[Any, Any]) -> Decisions | None:
         """Join what this state of the run says to earlier decisions, and those to it.
 
-        Those that are new, None if there are none. Raises NothingPending for what was decided
+        Those that are new, None if there are none. Raises NoPendingApproval for what was decided
         otherwise before.
         """
         found = {_pending(self.turn_id, one).id: one for one in asking(state)}
@@ -269,24 +269,24 @@ class Parked:
         )
 
 
-async def parked_now(store: Store, codec: Codec, session_id: str) -> Parked | None:
+async def parked_now(store: Store, codec: Codec, session_id: str) -> ParkedTurn | None:
     """What waits in a session now; None if nothing does. Changes nothing."""
     info = await store.info(session_id)
     if not isinstance(info, Info) or info.open_turn is None:
         return None
     turn_id = info.open_turn.turn_id
     status = await store.status(session_id, turn_id)
-    if not isinstance(status, Waiting):
+    if not isinstance(status, Parked):
         return None
     return parked_in(session_id, turn_id, codec.decode_many(status.journal))
 
 
-def parked_in(session_id: str, turn_id: str, entries: Sequence[Entry]) -> Parked:
-    """What waits by a turn's journal, from its last `park` on. Raises NothingPending."""
+def parked_in(session_id: str, turn_id: str, entries: Sequence[Entry]) -> ParkedTurn:
+    """What waits by a turn's journal, from its last `park` on. Raises NoPendingApproval."""
     places = [i for i, entry in enumerate(entries) if entry.get("k") == "park"]
     if not places:
-        raise NothingPending("nothing waits for an approval", session_id=session_id)
-    return Parked(session_id, turn_id, entries[places[-1] :])
+        raise NoPendingApproval("nothing waits for an approval", session_id=session_id)
+    return ParkedTurn(session_id, turn_id, entries[places[-1] :])
 
 
 def calls_that_wait(state: RunState[Any, Any]) -> set[str]:

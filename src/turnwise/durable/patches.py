@@ -13,14 +13,14 @@ from agents.editor import ApplyPatchOperation, ApplyPatchResult
 
 from turnwise.durable import sdk
 from turnwise.durable.calls import UNKNOWN, called
-from turnwise.durable.run import Run, digest, here
-from turnwise.durable.shadow import Shadow
+from turnwise.durable.context import Run, digest, here
+from turnwise.durable.proxy import ObjectProxy
 from turnwise.errors import TurnwiseError
 
 _FIELDS = ("type", "path", "diff", "move_to")
 
 
-class DurableEditor(Shadow):
+class DurableEditor(ObjectProxy):
     """Each operation is one call in the journal. Everything else is the editor's own."""
 
     __slots__ = ()
@@ -47,7 +47,7 @@ class DurableEditor(Shadow):
 
         unknown = {"status": "failed", "output": UNKNOWN}
         try:
-            return await called(run, self._turnwise_whose, name, outcome, unknown=unknown)
+            return await called(run, self._turnwise_context, name, outcome, unknown=unknown)
         except TurnwiseError as error:
             run.failure = error  # the SDK makes a text for the model of it, whatever it is
             raise

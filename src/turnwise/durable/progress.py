@@ -11,10 +11,10 @@ from typing import Any
 from agents import FunctionTool, ItemHelpers
 from agents.tool import ShellResult
 
+from turnwise.call_pairs import open_calls, output_saying
 from turnwise.durable import sdk
 from turnwise.durable.outputs import shell_outputs
 from turnwise.durable.turn import Path
-from turnwise.pairs import open_calls, output_saying
 
 Entry = Mapping[str, Any]
 

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from turnwise.durable.failures import passing
+from turnwise.durable.agents_exceptions import as_agents_exception
 from turnwise.durable.progress import Progress
 from turnwise.durable.turn import DurableTurn, Path
 from turnwise.errors import ReplayMismatch, TurnwiseError
@@ -160,14 +160,14 @@ class Replay:
         try:
             await self.turn.check()
         except TurnwiseError as error:
-            raise passing(error) from None
+            raise as_agents_exception(error) from None
 
     async def write(self, entry: Entry) -> None:
         """Return when the entry is in the store, and all that were left for later before it."""
         try:
             await self.turn.journal.write(*self._taken(), entry)
         except TurnwiseError as error:
-            raise passing(error) from None
+            raise as_agents_exception(error) from None
 
     def write_later(self, entry: Entry) -> None:
         """Write with the next entry, before the next model call, or soon.
@@ -192,7 +192,7 @@ class Replay:
         except TurnwiseError as error:
             _log.debug("what was journaled in the background was not written: %s", error)
 
-    async def settled(self) -> None:
+    async def resend_if_cancelled(self) -> None:
         """Return when nothing is being written in the background."""
         if self._sending:
             await asyncio.wait(self._sending)
@@ -231,7 +231,7 @@ class Replay:
             session_id=self.turn.session_id,
             tools=tools,
         )
-        self.turn.fail(passing(error))
+        self.turn.fail(as_agents_exception(error))
         return error
 
 

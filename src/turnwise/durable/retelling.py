@@ -25,10 +25,10 @@ from agents.items import HandoffOutputItem, ToolCallItem, ToolCallOutputItem
 
 from turnwise.durable import sdk
 from turnwise.durable.answer import Answer, Given, Told, last_text, typed, unpacked_answer
-from turnwise.durable.events import events_of
+from turnwise.durable.context import digest
 from turnwise.durable.outputs import value_of
 from turnwise.durable.responses import packed_response, usage_of
-from turnwise.durable.run import digest
+from turnwise.durable.stream_events import events_of
 from turnwise.errors import AlreadyCommitted, TurnIdReused
 
 _KINDS: dict[str, Any] = {
@@ -38,7 +38,7 @@ _KINDS: dict[str, Any] = {
 }
 
 
-class Retelling:
+class RebuiltRun:
     """A run that is not run again. Raises TurnIdReused, or `committed` if it cannot be told.
 
     `before` is the history in front of the turn, as the run was given it. Without an `agent` its

@@ -17,9 +17,9 @@ from agents.tool_context import ToolContext
 
 from turnwise.durable import sdk
 from turnwise.durable.calls import called
+from turnwise.durable.context import Run, here
 from turnwise.durable.patches import DurableEditor
-from turnwise.durable.run import Run, here
-from turnwise.durable.shadow import Shadow, shadowed
+from turnwise.durable.proxy import ObjectProxy, make_proxy
 
 
 def make_durable(tool: Tool) -> None:
@@ -40,7 +40,7 @@ def make_durable(tool: Tool) -> None:
         if executor is not None and not _is_durable(executor):
             tool.executor = _durable_executor(tool, executor)
     elif isinstance(tool, ApplyPatchTool) and not isinstance(tool.editor, DurableEditor):
-        tool.editor = shadowed(tool.editor, DurableEditor, tool)
+        tool.editor = make_proxy(tool.editor, DurableEditor, tool)
 
 
 def _run_here() -> Run | None:
@@ -135,7 +135,7 @@ class InvokedWithText(_Around):
 def _durable_executor(tool: Any, executor: Any) -> Any:
     """What carries out the commands of a shell tool: a function for a function, else a shadow."""
     if not inspect.isroutine(executor):
-        return shadowed(executor, DurableExecutor, tool)
+        return make_proxy(executor, DurableExecutor, tool)
 
     @wraps(executor)
     async def durable(request: Any) -> Any:
@@ -150,13 +150,13 @@ def _is_durable(executor: Any) -> bool:
     return isinstance(executor, DurableExecutor) or "_turnwise_original" in marks
 
 
-class DurableExecutor(Shadow):
+class DurableExecutor(ObjectProxy):
     """An object that carries out commands. Everything else is its own."""
 
     __slots__ = ()
 
     async def __call__(self, request: Any) -> Any:
-        return await _executed(self._turnwise_whose, self._turnwise_original, request)
+        return await _executed(self._turnwise_context, self._turnwise_original, request)
 
 
 async def _executed(tool: Any, executor: Callable[[Any], Any], request: Any) -> Any:

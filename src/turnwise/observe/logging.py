@@ -5,33 +5,33 @@ from __future__ import annotations
 import logging
 
 from turnwise.hooks import (
-    TurnBegun,
-    TurnCancelled,
-    TurnCommitted,
-    TurnDeadLettered,
+    StepReplayedEvent,
+    TurnBegunEvent,
+    TurnCancelledEvent,
+    TurnCommittedEvent,
+    TurnDeadLetteredEvent,
     TurnEvent,
-    TurnLost,
-    TurnParked,
-    TurnReplayed,
-    TurnRolledBack,
+    TurnLostEvent,
+    TurnParkedEvent,
+    TurnRolledBackEvent,
 )
 from turnwise.observe.wording import details, title
 
 _LEVELS: dict[type[TurnEvent], int] = {
-    TurnReplayed: logging.INFO,
-    TurnCommitted: logging.INFO,
-    TurnCancelled: logging.INFO,
-    TurnParked: logging.INFO,
-    TurnLost: logging.WARNING,
-    TurnDeadLettered: logging.ERROR,
+    StepReplayedEvent: logging.INFO,
+    TurnCommittedEvent: logging.INFO,
+    TurnCancelledEvent: logging.INFO,
+    TurnParkedEvent: logging.INFO,
+    TurnLostEvent: logging.WARNING,
+    TurnDeadLetteredEvent: logging.ERROR,
 }
 
 
 def level(event: TurnEvent) -> int:
     """How much an operator should care: the rest of what happens often is DEBUG."""
-    if isinstance(event, TurnBegun) and event.taken_over:
+    if isinstance(event, TurnBegunEvent) and event.taken_over:
         return logging.WARNING
-    if isinstance(event, TurnRolledBack) and event.reason:
+    if isinstance(event, TurnRolledBackEvent) and event.reason:
         return logging.WARNING
     return _LEVELS.get(type(event), logging.DEBUG)
 

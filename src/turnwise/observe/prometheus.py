@@ -7,15 +7,15 @@ from collections import Counter as Counts
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
 from turnwise.hooks import (
-    TurnBegun,
-    TurnCancelled,
-    TurnCommitted,
-    TurnEnd,
+    StepReplayedEvent,
+    TurnBegunEvent,
+    TurnCancelledEvent,
+    TurnCommittedEvent,
+    TurnEndEvent,
     TurnEvent,
-    TurnRefused,
-    TurnReplayed,
-    TurnSubmitted,
-    TurnWaited,
+    TurnQueuedEvent,
+    TurnRefusedEvent,
+    TurnSubmittedEvent,
 )
 from turnwise.observe.wording import OUTCOMES, bounded, reason_of
 
@@ -72,21 +72,21 @@ class TurnMetrics:
         )
 
     def __call__(self, event: TurnEvent, /) -> None:
-        if isinstance(event, TurnBegun):
+        if isinstance(event, TurnBegunEvent):
             self._begun(event)
-        elif isinstance(event, TurnEnd):
+        elif isinstance(event, TurnEndEvent):
             self._ended(event)
-        elif isinstance(event, TurnWaited):
+        elif isinstance(event, TurnQueuedEvent):
             self._waiting.come(event)
-        elif isinstance(event, TurnRefused):
+        elif isinstance(event, TurnRefusedEvent):
             self._waits_no_more(event)
             self._refusals.labels(bounded(event.reason)).inc()
-        elif isinstance(event, TurnReplayed):
+        elif isinstance(event, StepReplayedEvent):
             self._replayed.labels(event.step).inc()
-        elif isinstance(event, TurnSubmitted):
+        elif isinstance(event, TurnSubmittedEvent):
             self._submitted.inc()
 
-    def _begun(self, event: TurnBegun) -> None:
+    def _begun(self, event: TurnBegunEvent) -> None:
         self._waits_no_more(event)
         self._running.come(event)
         self._history.observe(event.items)
@@ -95,16 +95,16 @@ class TurnMetrics:
         if event.reloaded:
             self._reloads.inc()
 
-    def _ended(self, event: TurnEnd) -> None:
+    def _ended(self, event: TurnEndEvent) -> None:
         self._running.go(event)
         outcome = OUTCOMES[type(event)]
         self._turns.labels(outcome, bounded(reason_of(event))).inc()
         self._seconds.labels(outcome).observe(event.seconds)
-        if isinstance(event, TurnCommitted | TurnCancelled):
+        if isinstance(event, TurnCommittedEvent | TurnCancelledEvent):
             self._items.observe(event.items)
             self._bytes.observe(event.bytes)
 
-    def _waits_no_more(self, event: TurnBegun | TurnRefused) -> None:
+    def _waits_no_more(self, event: TurnBegunEvent | TurnRefusedEvent) -> None:
         self._waiting.go(event)
         if event.waited:
             self._waited.observe(event.waited)

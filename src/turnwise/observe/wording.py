@@ -8,23 +8,23 @@ from dataclasses import fields
 
 from turnwise import errors
 from turnwise.hooks import (
-    TurnCancelled,
-    TurnCommitted,
-    TurnDeadLettered,
-    TurnEnd,
+    TurnCancelledEvent,
+    TurnCommittedEvent,
+    TurnDeadLetteredEvent,
+    TurnEndEvent,
     TurnEvent,
-    TurnLost,
-    TurnParked,
-    TurnRolledBack,
+    TurnLostEvent,
+    TurnParkedEvent,
+    TurnRolledBackEvent,
 )
 
 OUTCOMES: dict[type[TurnEvent], str] = {
-    TurnCommitted: "committed",
-    TurnRolledBack: "rolled_back",
-    TurnLost: "lost",
-    TurnCancelled: "cancelled",
-    TurnParked: "parked",
-    TurnDeadLettered: "dead_lettered",
+    TurnCommittedEvent: "committed",
+    TurnRolledBackEvent: "rolled_back",
+    TurnLostEvent: "lost",
+    TurnCancelledEvent: "cancelled",
+    TurnParkedEvent: "parked",
+    TurnDeadLetteredEvent: "dead_lettered",
 }
 """The word for each way in which a turn ends."""
 
@@ -35,7 +35,7 @@ KNOWN_REASONS = {
 
 
 def title(kind: type[TurnEvent]) -> str:
-    """`turn rolled back` for TurnRolledBack."""
+    """`turn rolled back` for TurnRolledBackEvent."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower()
 
 
@@ -44,9 +44,9 @@ def details(event: TurnEvent) -> dict[str, object]:
     return {field.name: getattr(event, field.name) for field in fields(event)}
 
 
-def reason_of(event: TurnEnd) -> str:
+def reason_of(event: TurnEndEvent) -> str:
     """The name of the error that ended the turn; "" if none did."""
-    if isinstance(event, TurnRolledBack | TurnLost | TurnDeadLettered):
+    if isinstance(event, TurnRolledBackEvent | TurnLostEvent | TurnDeadLetteredEvent):
         return event.reason
     return ""
 

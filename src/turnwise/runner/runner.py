@@ -19,15 +19,15 @@ from agents.memory import Session as SDKSession
 from turnwise.durable import install
 from turnwise.durable.parked import Decisions
 from turnwise.errors import AlreadyCommitted, UsageError
-from turnwise.runner.answered import Answering
 from turnwise.runner.approvals import Resumption, check_not_decided
-from turnwise.runner.blocking import run_until_complete
+from turnwise.runner.attempt import RunAttempt
+from turnwise.runner.enqueue import begin_or_leave, check_can_be_left
 from turnwise.runner.options import RunOptions
-from turnwise.runner.queued import begin_or_leave, check_can_be_left
 from turnwise.runner.sharing import TurnResult, keep_from_caller, may_share
 from turnwise.runner.streaming import STREAM_IDLE_TIMEOUT, streamed
+from turnwise.runner.sync import run_until_complete
 from turnwise.session import Session, TurnSession
-from turnwise.turns import Busyness, OnError, Turn, block, check_on_error
+from turnwise.turns import BusyPolicy, OnError, Turn, block, check_on_error
 
 TContext = TypeVar("TContext")
 Input = str | list[TResponseInputItem] | RunState[TContext]
@@ -66,7 +66,7 @@ class Runner:
         session: Session | SDKSession | None = None,
         session_id: str | None = None,
         turn_id: str | None = None,
-        busy: Busyness = "wait",
+        busy: BusyPolicy = "wait",
         timeout: float | None = 30.0,
         on_error: OnError = "rollback",
         **options: Unpack[RunOptions[TContext]],
@@ -78,9 +78,9 @@ class Runner:
         named = session.named(session_id)
         check_on_error(named, on_error)
         config = options.get("run_config")
-        answering = Answering(session, named, turn_id, starting_agent, input, config)
+        run_attempt = RunAttempt(session, named, turn_id, starting_agent, input, config)
         if busy == "enqueue":
-            check_can_be_left(answering, on_error, options)
+            check_can_be_left(run_attempt, on_error, options)
         if isinstance(input, RunState):
             resumed = await _resumed(starting_agent, input, session, session_id, turn_id, options)
             if resumed is not None:
@@ -88,7 +88,7 @@ class Runner:
         shared = may_share(starting_agent, input, options)
         install()
         try:
-            async with block(await _begun(answering, busy, timeout), on_error) as turn:
+            async with block(await _begun(run_attempt, busy, timeout), on_error) as turn:
                 await check_not_decided(turn, input)
                 held = TurnSession(turn, session.session_settings, shared=shared)
                 try:
@@ -96,9 +96,9 @@ class Runner:
                 except AgentsException as error:
                     keep_from_caller(error.run_data)
                     raise
-                answering.keep(turn, result)
+                run_attempt.keep(turn, result)
         except AlreadyCommitted as error:
-            return (await answering.again(error)).result(options.get("context"))
+            return (await run_attempt.again(error)).result(options.get("context"))
         if shared:
             result.__class__ = TurnResult
         return result
@@ -112,13 +112,13 @@ class Runner:
         session_id: str | None = None,
         approve: Iterable[str] = (),
         reject: Mapping[str, str | None] | None = None,
-        busy: Busyness = "wait",
+        busy: BusyPolicy = "wait",
         timeout: float | None = 30.0,
         **options: Unpack[RunOptions[TContext]],
     ) -> RunResult:
         """Go on with a turn that waits for approvals, in any process; it is committed as one.
 
-        `approve` and `reject` name what `session.pending()` gives, all of it or some: what nobody
+        `approve` and `reject` name what `session.pending_approvals()` gives, all of it or some: what nobody
         has decided waits on. With a rejection goes the text that the model sees, or None for the
         SDK's. `agent` is the one that the turn began with, built anew as need be.
 
@@ -126,7 +126,7 @@ class Runner:
         dies, the turn waits again, and the next resume, which need not decide anything, goes on
         where this one had come to: no tool runs twice. `session.cancel` gives it up.
 
-        Raises NothingPending for what does not wait (any more), NotResumable if the run cannot be
+        Raises NoPendingApproval for what does not wait (any more), NotResumable if the run cannot be
         restored with this agent and SDK, SessionBusy, and what the run raises.
         """
         resumption = _resumption(session, session_id, agent, busy, timeout, options)
@@ -142,7 +142,7 @@ class Runner:
         session_id: str | None = None,
         approve: Iterable[str] = (),
         reject: Mapping[str, str | None] | None = None,
-        busy: Busyness = "wait",
+        busy: BusyPolicy = "wait",
         timeout: float | None = 30.0,
         stream_idle_timeout: float | None = STREAM_IDLE_TIMEOUT,
         **options: Unpack[RunOptions[TContext]],
@@ -176,7 +176,7 @@ class Runner:
         session: Session | SDKSession | None = None,
         session_id: str | None = None,
         turn_id: str | None = None,
-        busy: Busyness = "wait",
+        busy: BusyPolicy = "wait",
         timeout: float | None = 30.0,
         on_error: OnError = "rollback",
         stream_idle_timeout: float | None = STREAM_IDLE_TIMEOUT,
@@ -197,16 +197,16 @@ class Runner:
         named = session.named(session_id)
         check_on_error(named, on_error)
         config = options.get("run_config")
-        answering = Answering(session, named, turn_id, starting_agent, input, config)
+        run_attempt = RunAttempt(session, named, turn_id, starting_agent, input, config)
         if busy == "enqueue":
-            check_can_be_left(answering, on_error, options)
+            check_can_be_left(run_attempt, on_error, options)
 
         async def begin() -> Turn:
             if isinstance(input, RunState):
                 resumption = Resumption(session, named, starting_agent, "reject", None, options)
                 if await resumption.is_of(input, turn_id):
-                    return await resumption.opened(input, answering)
-            turn = await _begun(answering, busy, timeout)
+                    return await resumption.opened(input, run_attempt)
+            turn = await _begun(run_attempt, busy, timeout)
             try:
                 await check_not_decided(turn, input)
             except BaseException as error:
@@ -221,16 +221,16 @@ class Runner:
             session_id=named,
             on_error=on_error,
             idle_timeout=stream_idle_timeout,
-            answering=answering,
+            run_attempt=run_attempt,
         )
 
 
-async def _begun(answering: Answering, busy: Busyness, timeout: float | None) -> Turn:
+async def _begun(run_attempt: RunAttempt, busy: BusyPolicy, timeout: float | None) -> Turn:
     """The turn that the run is to be. Raises AlreadyCommitted if it was answered before, or now."""
     if busy == "enqueue":
-        return await begin_or_leave(answering)
-    return await answering.session.worker.begin(
-        answering.session_id, answering.turn_id, busy=busy, timeout=timeout
+        return await begin_or_leave(run_attempt)
+    return await run_attempt.session.runtime.begin(
+        run_attempt.session_id, run_attempt.turn_id, busy=busy, timeout=timeout
     )
 
 
@@ -238,7 +238,7 @@ def _resumption(
     session: object,
     session_id: str | None,
     agent: Agent[Any],
-    busy: Busyness,
+    busy: BusyPolicy,
     timeout: float | None,
     options: Any,
 ) -> Resumption:

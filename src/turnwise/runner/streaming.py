@@ -16,9 +16,9 @@ from typing import Any, Literal, cast
 
 from agents import RunResultStreaming, StreamEvent, TResponseInputItem
 
-from turnwise.durable import Retelling, install
+from turnwise.durable import RebuiltRun, install
 from turnwise.errors import AlreadyCommitted, StreamIdle
-from turnwise.runner.answered import Answering
+from turnwise.runner.attempt import RunAttempt
 from turnwise.session import Items, Session, TurnSession
 from turnwise.turns import OnError, Turn, end
 
@@ -34,7 +34,7 @@ def streamed(
     session_id: str,
     on_error: OnError,
     idle_timeout: float | None,
-    answering: Answering,
+    run_attempt: RunAttempt,
     turn: Turn | None = None,
 ) -> RunResultStreaming:
     """Start the run, and see to its turn; `turn` is one that has begun already."""
@@ -44,9 +44,9 @@ def streamed(
         opening.adopt(turn)
     result = run(opening)
     result.__class__ = TurnResultStreaming
-    answering.overhear(result)
+    run_attempt.overhear(result)
     turned = cast(TurnResultStreaming, result)
-    turned._turn_end = TurnEnd(turned, opening, on_error, idle_timeout, answering)
+    turned._turn_end = TurnEnd(turned, opening, on_error, idle_timeout, run_attempt)
     return turned
 
 
@@ -117,16 +117,16 @@ class TurnEnd:
         opening: OpeningSession,
         on_error: OnError,
         idle_timeout: float | None,
-        answering: Answering,
+        run_attempt: RunAttempt,
     ) -> None:
         self._result = result
         self._opening = opening
         self._on_error = on_error
         self._idle_timeout = idle_timeout
         self._idle: StreamIdle | None = None
-        self._answering = answering
+        self._answering = run_attempt
         self._told = False
-        self.again: Retelling | None = None
+        self.again: RebuiltRun | None = None
         self.cancelled = False
         self.given_up = False
         opening.tell_when_lost(result.cancel)

@@ -58,8 +58,8 @@ class _Listener:
             self._callback()
 
 
-class EventWake:
-    """The wake-ups of one token, waited for. `longest` bounds a wait, in seconds."""
+class EventWaiter:
+    """The wake-ups of one token, waited for. `longest` limits a wait, in seconds."""
 
     def __init__(self, longest: float) -> None:
         self.event = asyncio.Event()
@@ -74,7 +74,7 @@ class EventWake:
 
 
 @asynccontextmanager
-async def woken(listeners: Listeners, token: str, longest: float) -> AsyncIterator[EventWake]:
-    wake = EventWake(longest)
+async def waiter(listeners: Listeners, token: str, longest: float) -> AsyncIterator[EventWaiter]:
+    wake = EventWaiter(longest)
     with listeners.listening(token, wake.event.set):
         yield wake

@@ -1,36 +1,36 @@
 """A turn's life, and changes between turns; everything below the Agents SDK's own types."""
 
-from turnwise.turns.begin import Busyness, check_busy, finished_error
+from turnwise.turns.acquire import BusyPolicy, check_busy, finished_turn_error
 from turnwise.turns.block import OnError, block, check_on_error, end
 from turnwise.turns.cancel import GRACE, cancel, make_way
-from turnwise.turns.ending import LOOK, Ending, Pauses
-from turnwise.turns.equipment import worker_name
+from turnwise.turns.errors import busy as session_busy
+from turnwise.turns.errors import queue_full
+from turnwise.turns.errors import waiting as session_waiting
 from turnwise.turns.expiry import NOT_APPROVED, is_over
 from turnwise.turns.ids import check_session_id, check_turn_id, mint
 from turnwise.turns.messages import MessageTurn, next_turn
 from turnwise.turns.parking import Parking
-from turnwise.turns.refusals import busy as session_busy
-from turnwise.turns.refusals import queue_full
-from turnwise.turns.refusals import waiting as session_waiting
+from turnwise.turns.runtime import default_worker_name
 from turnwise.turns.settings import Settings, check_number
-from turnwise.turns.shield import settled, to_the_end
+from turnwise.turns.shielding import resend_if_cancelled, shielded
 from turnwise.turns.stopped import reason_in
 from turnwise.turns.turn import Turn
-from turnwise.turns.worker import Worker
+from turnwise.turns.wait import POLL_INTERVAL, Backoff, TurnEndWaiter
+from turnwise.turns.worker import Runtime
 
 __all__ = [
     "GRACE",
-    "LOOK",
     "NOT_APPROVED",
-    "Busyness",
-    "Ending",
+    "POLL_INTERVAL",
+    "Backoff",
+    "BusyPolicy",
     "MessageTurn",
     "OnError",
     "Parking",
-    "Pauses",
+    "Runtime",
     "Settings",
     "Turn",
-    "Worker",
+    "TurnEndWaiter",
     "block",
     "cancel",
     "check_busy",
@@ -38,17 +38,17 @@ __all__ = [
     "check_on_error",
     "check_session_id",
     "check_turn_id",
+    "default_worker_name",
     "end",
-    "finished_error",
+    "finished_turn_error",
     "is_over",
     "make_way",
     "mint",
     "next_turn",
     "queue_full",
     "reason_in",
+    "resend_if_cancelled",
     "session_busy",
     "session_waiting",
-    "settled",
-    "to_the_end",
-    "worker_name",
+    "shielded",
 ]

@@ -1,4 +1,4 @@
-"""Ending a turn from anywhere: its worker is asked to, and not waited for if it does not answer."""
+"""TurnEndWaiter a turn from anywhere: its worker is asked to, and not waited for if it does not answer."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import replace
 from functools import partial
 
 from turnwise.errors import UsageError
-from turnwise.hooks import TurnCancelled
-from turnwise.turns.equipment import Equipment
+from turnwise.hooks import TurnCancelledEvent
 from turnwise.turns.ids import check_session_id, check_turn_id, size
+from turnwise.turns.runtime import Runtime
 from turnwise.turns.settings import check_number
-from turnwise.turns.shield import settled
+from turnwise.turns.shielding import resend_if_cancelled
 from turnwise.turns.stopped import note, reason_in, running_tools
 from turnwise.types import Absent, Cancellation, Cancelled, Duplicate, Running
 
@@ -27,7 +27,7 @@ _log = logging.getLogger("turnwise")
 
 
 async def cancel(
-    worker: Equipment,
+    runtime: Runtime,
     session_id: str,
     turn_id: str | None = None,
     *,
@@ -47,7 +47,7 @@ async def cancel(
     check_number("timeout", timeout)
     reason = _checked(session_id, reason)
     how = {"keep": keep, "open_only": open_only}
-    canceller = _Canceller(worker, session_id, how, note(reason))
+    canceller = _Canceller(runtime, session_id, how, note(reason))
     found = await canceller.ended(turn_id, timeout)
     if found.outcome not in _CANCELLED:
         found = replace(found, reason=reason)
@@ -58,7 +58,7 @@ async def cancel(
 
 
 async def make_way(
-    worker: Equipment, session_id: str, turn_id: str, busy: str, by: str
+    runtime: Runtime, session_id: str, turn_id: str, busy: str, by: str
 ) -> Cancellation:
     """End the turn for the one called `by`: busy is "interrupt", which keeps it, or "rollback".
 
@@ -66,7 +66,7 @@ async def make_way(
     """
     keep = busy == "interrupt"
     reason = f"{'interrupted' if keep else 'rolled back'} by turn {by}"
-    return await cancel(worker, session_id, turn_id, keep=keep, reason=reason, open_only=True)
+    return await cancel(runtime, session_id, turn_id, keep=keep, reason=reason, open_only=True)
 
 
 def _checked(session_id: str, reason: object) -> str | None:
@@ -83,22 +83,22 @@ def _checked(session_id: str, reason: object) -> str | None:
 
 class _Canceller:
     def __init__(
-        self, worker: Equipment, session_id: str, how: Mapping[str, bool], note: str
+        self, runtime: Runtime, session_id: str, how: Mapping[str, bool], note: str
     ) -> None:
-        self._worker = worker
+        self._runtime = runtime
         self._session_id = session_id
         self._how = how
         self._note = note
 
     async def ended(self, turn_id: str | None, timeout: float) -> Cancellation:
-        until = self._worker.now() + timeout
+        until = self._runtime.now() + timeout
         answer = await self._ask(turn_id, force=False)
         while isinstance(answer, Cancelled) and answer.outcome == "flagged":
             found = await self._followed(answer, until)
             if found is not None:
                 return found
             # It is parked by now, or its time is over.
-            force = self._worker.now() >= until
+            force = self._runtime.now() >= until
             again = await self._ask(answer.turn_id, force=force)
             if force and isinstance(again, Cancelled) and again.outcome == "dropped":
                 worker = answer.worker or again.worker
@@ -114,28 +114,30 @@ class _Canceller:
         return Cancellation("absent", answer.turn_id or turn_id or "")
 
     async def _ask(self, turn_id: str | None, *, force: bool) -> Cancelled | Duplicate:
-        store, session_id = self._worker.store, self._session_id
+        store, session_id = self._runtime.store, self._session_id
         how = {**self._how, "force": force}
-        return await settled(partial(store.cancel, session_id, turn_id, **how, note=self._note))
+        return await resend_if_cancelled(
+            partial(store.cancel, session_id, turn_id, **how, note=self._note)
+        )
 
     async def _followed(self, asked: Cancelled, until: float) -> Cancellation | None:
         """What became of it; None if it waits for an approval, or runs still when time is over."""
         pause = _SOON
         while True:
-            status = await self._worker.store.status(self._session_id, asked.turn_id)
+            status = await self._runtime.store.status(self._session_id, asked.turn_id)
             if isinstance(status, Duplicate):
                 return _finished(asked.turn_id, asked.worker, status)
             if isinstance(status, Absent):
                 return Cancellation("ended", asked.turn_id, asked.worker)
-            if not isinstance(status, Running) or self._worker.now() >= until:
+            if not isinstance(status, Running) or self._runtime.now() >= until:
                 return None
-            await asyncio.sleep(min(pause, max(0.0, until - self._worker.now())))
+            await asyncio.sleep(min(pause, max(0.0, until - self._runtime.now())))
             pause = min(2 * pause, _LATER)
 
     def _told(self, found: Cancellation, payload: bytes) -> Cancellation:
         reason = reason_in(payload)
-        event = TurnCancelled(self._session_id, found.turn_id, 0, 0, 0.0, reason or "")
-        self._worker.tell(event)
+        event = TurnCancelledEvent(self._session_id, found.turn_id, 0, 0, 0.0, reason or "")
+        self._runtime.emit(event)
         return replace(found, reason=reason)
 
 

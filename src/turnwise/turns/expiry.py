@@ -8,37 +8,37 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from turnwise.hooks import TurnBegun, TurnCommitted, TurnLost
-from turnwise.pairs import open_calls, output_saying
-from turnwise.turns.equipment import Equipment
+from turnwise.call_pairs import open_calls, output_saying
+from turnwise.hooks import TurnBegunEvent, TurnCommittedEvent, TurnLostEvent
 from turnwise.turns.ids import mint
-from turnwise.turns.shield import settled
-from turnwise.types import Done, Grant, Waiting
+from turnwise.turns.runtime import Runtime
+from turnwise.turns.shielding import resend_if_cancelled
+from turnwise.types import Done, Grant, Parked
 
 NOT_APPROVED = "This call was not approved in time, so it was not made."
 """What the model is told later of a call that nobody decided about."""
 
 
-async def expired(worker: Equipment, session_id: str, turn_id: str) -> bool:
+async def expired(runtime: Runtime, session_id: str, turn_id: str) -> bool:
     """End the turn that waits, if it has waited too long; whether it does not wait any more.
 
     What it had finished becomes history, with outputs that say that the rest was not approved.
     """
-    status = await worker.store.status(session_id, turn_id)
-    if not isinstance(status, Waiting):
+    status = await runtime.store.status(session_id, turn_id)
+    if not isinstance(status, Parked):
         return True
-    if _overdue(worker.codec.decode_many(status.journal)) is None:
+    if _overdue(runtime.codec.decode_many(status.journal)) is None:
         return False
-    token, began = mint(), worker.now()
-    lease = math.ceil(worker.settings.lease * 1000)
-    answer = await settled(
-        lambda: worker.store.begin(
-            session_id, turn_id, token, lease, worker=worker.name, resume=True
+    token, began = mint(), runtime.now()
+    lease = math.ceil(runtime.settings.lease * 1000)
+    answer = await resend_if_cancelled(
+        lambda: runtime.store.begin(
+            session_id, turn_id, token, lease, worker=runtime.name, resume=True
         )
     )
     if isinstance(answer, Grant):
-        worker.tell(TurnBegun.of(session_id, answer))
-        await settled(partial(_end, worker, session_id, token, answer, mint(), began))
+        runtime.emit(TurnBegunEvent.of(session_id, answer))
+        await resend_if_cancelled(partial(_end, runtime, session_id, token, answer, mint(), began))
     return True
 
 
@@ -55,35 +55,35 @@ def _overdue(entries: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 async def _end(
-    worker: Equipment, session_id: str, token: str, grant: Grant, commit_id: str, began: float
+    runtime: Runtime, session_id: str, token: str, grant: Grant, commit_id: str, began: float
 ) -> None:
     names = (session_id, grant.turn_id)
     try:
-        committed = await _committed(worker, session_id, token, grant, commit_id)
+        committed = await _committed(runtime, session_id, token, grant, commit_id)
     except Exception as error:
-        worker.tell(TurnLost(*names, type(error).__name__, worker.now() - began))
+        runtime.emit(TurnLostEvent(*names, type(error).__name__, runtime.now() - began))
         raise
-    seconds = worker.now() - began
+    seconds = runtime.now() - began
     if isinstance(committed, str):
-        worker.tell(TurnLost(*names, committed, seconds))
+        runtime.emit(TurnLostEvent(*names, committed, seconds))
     else:
-        worker.tell(TurnCommitted(*names, len(committed), sum(map(len, committed)), seconds))
+        runtime.emit(TurnCommittedEvent(*names, len(committed), sum(map(len, committed)), seconds))
 
 
 async def _committed(
-    worker: Equipment, session_id: str, token: str, grant: Grant, commit_id: str
+    runtime: Runtime, session_id: str, token: str, grant: Grant, commit_id: str
 ) -> list[bytes] | str:
     """What became history, or the name of what kept it from that."""
     names = (session_id, grant.turn_id)
-    entry = _overdue(worker.codec.decode_many(grant.journal))
+    entry = _overdue(runtime.codec.decode_many(grant.journal))
     if entry is None:  # somebody was quicker
-        await worker.store.release(*names, token)
-        return "SessionWaiting"
-    texts = worker.writer.texts(session_id, _unapproved(entry["items"]))
-    packed = [worker.codec.pack(text) for text in texts]
+        await runtime.store.release(*names, token)
+        return "ApprovalPending"
+    texts = runtime.writer.texts(session_id, _unapproved(entry["items"]))
+    packed = [runtime.codec.pack(text) for text in texts]
     keep = entry["kept"] if entry["kept"] < grant.items else None
-    worker.reader.cache.drop(session_id)
-    answer = await worker.store.commit(*names, token, grant.tip, commit_id, packed, keep=keep)
+    runtime.reader.cache.drop(session_id)
+    answer = await runtime.store.commit(*names, token, grant.tip, commit_id, packed, keep=keep)
     return packed if isinstance(answer, Done) else type(answer).__name__
 
 

@@ -1,4 +1,4 @@
-"""Ids that callers choose are checked, ids that we need are minted."""
+"""Ids that callers choose are checked, ids that we need are one_shot."""
 
 from __future__ import annotations
 

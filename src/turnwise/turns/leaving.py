@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from turnwise.errors import StoreRefused, StoreUnavailable
-from turnwise.hooks import TurnRolledBack
-from turnwise.turns.shield import to_the_end
+from turnwise.hooks import TurnRolledBackEvent
+from turnwise.turns.shielding import shielded
 from turnwise.turns.turn import Turn
 
 
@@ -18,7 +18,7 @@ def may_go_on(turn: Turn, error: BaseException) -> bool:
     nothing to go on with.
     """
     outside = isinstance(error, asyncio.CancelledError | StoreUnavailable | StoreRefused)
-    return outside and turn.lost is None and not turn.is_minted and turn.journal.was_used
+    return outside and turn.lost is None and not turn.is_one_shot and turn.journal.was_used
 
 
 async def leave(turn: Turn, reason: BaseException) -> None:
@@ -26,12 +26,12 @@ async def leave(turn: Turn, reason: BaseException) -> None:
     if turn.ended:
         return
     turn.end_here()
-    await to_the_end(_leave(turn))
-    turn.equipment.tell(
-        TurnRolledBack(turn.session_id, turn.turn_id, type(reason).__name__, turn.seconds)
+    await shielded(_leave(turn))
+    turn.runtime.emit(
+        TurnRolledBackEvent(turn.session_id, turn.turn_id, type(reason).__name__, turn.seconds)
     )
 
 
 async def _leave(turn: Turn) -> None:
     await turn.quiet()
-    await turn.equipment.let_go(turn.session_id, turn.turn_id, turn.token)
+    await turn.runtime.release(turn.session_id, turn.turn_id, turn.token)

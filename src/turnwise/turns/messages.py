@@ -7,17 +7,17 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from turnwise.cache import Past
+from turnwise.cache import HistorySnapshot
 from turnwise.errors import StoreError, TurnwiseError, UndecodableItem
-from turnwise.hooks import TurnBegun, TurnDeadLettered, TurnLost, TurnRolledBack
-from turnwise.turns import refusals
-from turnwise.turns.equipment import Equipment
+from turnwise.hooks import TurnBegunEvent, TurnDeadLetteredEvent, TurnLostEvent, TurnRolledBackEvent
+from turnwise.turns import errors
+from turnwise.turns.cancel_listener import CancelListener
 from turnwise.turns.expiry import expired
 from turnwise.turns.ids import check_session_id, mint
-from turnwise.turns.shield import settled, to_the_end
-from turnwise.turns.summons import Summons
+from turnwise.turns.runtime import Runtime
+from turnwise.turns.shielding import resend_if_cancelled, shielded
 from turnwise.turns.turn import Turn
-from turnwise.types import Busy, Done, Grant, Idle, Stale, Waiting
+from turnwise.types import Busy, Done, Grant, Idle, Parked, Stale
 
 
 class MessageTurn(Turn):
@@ -28,12 +28,12 @@ class MessageTurn(Turn):
     """
 
     def __init__(
-        self, worker: Equipment, session_id: str, token: str, grant: Grant, **known: Any
+        self, runtime: Runtime, session_id: str, token: str, grant: Grant, **known: Any
     ) -> None:
-        super().__init__(worker, session_id, token, grant, minted=False, **known)
+        super().__init__(runtime, session_id, token, grant, one_shot=False, **known)
         self.message = grant.message or b""
         self.failures = grant.attempt - 1 - grant.released
-        self.begun = TurnBegun.of(session_id, grant)
+        self.begun = TurnBegunEvent.of(session_id, grant)
 
     async def release(
         self, reason: BaseException | None, *, counted: bool, pause: float = 0.0
@@ -41,75 +41,79 @@ class MessageTurn(Turn):
         """Give it back with its journal, for another attempt. Never raises for the store.
 
         `counted`: this attempt failed. Otherwise it ended in good order. The next one begins, on
-        whichever worker, after `pause` seconds. One that was asked to stop ends as it was asked to.
+        whichever runtime, after `pause` seconds. One that was asked to stop ends as it was asked to.
         """
         if self._manner is not None:
             await self.roll_back(reason)
         if self.ended:
             return
         self._end()
-        await to_the_end(self._release(counted, pause))
+        await shielded(self._release(counted, pause))
         if self.lost is None:
             name = type(reason).__name__ if reason is not None else ""
-            self._tell(TurnRolledBack(*self._names, name, self._seconds))
+            self._emit(TurnRolledBackEvent(*self._names, name, self._seconds))
 
-    async def bury(self, letter: bytes, reason: str) -> None:
+    async def dead_letter(self, letter: bytes, reason: str) -> None:
         """Give its message up, with a dead letter. Raises LeaseLost, SessionGone, StoreError."""
         self._end()
-        await settled(partial(self._bury, letter, reason))
+        await resend_if_cancelled(partial(self._bury, letter, reason))
 
     async def _bury(self, letter: bytes, reason: str) -> None:
         try:
-            answer = await self._worker.store.bury(*self._names, self._token, letter)
+            answer = await self._runtime.store.dead_letter(*self._names, self._token, letter)
         except StoreError as error:
             self._gone_wrong(error)
             raise
-        self._worker.reader.cache.drop(self.session_id)
+        self._runtime.reader.cache.drop(self.session_id)
         if not isinstance(answer, Done):
             raise self._gone_wrong(await self.why_lost(answer))
-        self._tell(TurnDeadLettered(*self._names, self.failures + 1, reason, self._seconds))
+        self._emit(TurnDeadLetteredEvent(*self._names, self.failures + 1, reason, self._seconds))
 
     def _gone_wrong(self, error: TurnwiseError) -> TurnwiseError:
-        self._tell(TurnLost(*self._names, type(error).__name__, self._seconds))
+        self._emit(TurnLostEvent(*self._names, type(error).__name__, self._seconds))
         return error
 
     async def _release(self, counted: bool, pause: float) -> None:
         await self._lease.stopped()
         names, delay = (self.session_id, self.turn_id, self._token), math.ceil(pause * 1000)
         with suppress(StoreError):  # it then goes to another worker when its lease has run out
-            await self._worker.store.release(*names, counted=counted, delay=delay)
+            await self._runtime.store.release(*names, counted=counted, delay=delay)
 
 
-async def next_turn(worker: Equipment, session_id: str) -> MessageTurn | Busy | Waiting | Idle:
-    """Open the session's oldest message as a turn, or take it over from a dead worker.
+async def next_turn(runtime: Runtime, session_id: str) -> MessageTurn | Busy | Parked | Idle:
+    """Open the session's oldest message as a turn, or take it over from a dead runtime.
 
     Raises StoreError.
     """
     check_session_id(session_id)
-    cached = worker.reader.cache.get(session_id)
-    token, sent = mint(), worker.now()
-    lease = math.ceil(worker.settings.lease * 1000)
+    cached = runtime.reader.cache.get(session_id)
+    token, sent = mint(), runtime.now()
+    lease = math.ceil(runtime.settings.lease * 1000)
     base = cached.tip if cached is not None else None
-    call = partial(worker.store.next, session_id, token, lease, base, worker=worker.name)
-    summons = Summons(worker.store, token)
+    call = partial(runtime.store.next, session_id, token, lease, base, worker=runtime.name)
+    cancel_listener = CancelListener(runtime.store, token)
     try:
         answer = await call()
-        if isinstance(answer, Waiting) and await expired(worker, session_id, answer.turn_id):
+        if isinstance(answer, Parked) and await expired(runtime, session_id, answer.turn_id):
             answer = await call()
         if isinstance(answer, Stale):
-            raise refusals.not_ours(session_id, "", "", answer)
+            raise errors.not_ours(session_id, "", "", answer)
         if not isinstance(answer, Grant):
-            summons.close()
+            cancel_listener.close()
             return answer
-        past = _past(worker, session_id, answer, cached)
+        past = _past(runtime, session_id, answer, cached)
     except BaseException:
-        summons.close()
-        await to_the_end(_give_back(worker, session_id, token, call))
+        cancel_listener.close()
+        await shielded(_give_back(runtime, session_id, token, call))
         raise
-    return MessageTurn(worker, session_id, token, answer, past=past, start=sent, summons=summons)
+    return MessageTurn(
+        runtime, session_id, token, answer, past=past, start=sent, cancel_listener=cancel_listener
+    )
 
 
-def _past(worker: Equipment, session_id: str, grant: Grant, cached: Past | None) -> Past | None:
+def _past(
+    runtime: Runtime, session_id: str, grant: Grant, cached: HistorySnapshot | None
+) -> HistorySnapshot | None:
     """What the grant brought of the history, joined to what was cached of it.
 
     None if that cannot be decoded: the run reads it again and fails by it, so that the message is
@@ -118,15 +122,15 @@ def _past(worker: Equipment, session_id: str, grant: Grant, cached: Past | None)
     if grant.history is None:
         return None
     try:
-        return worker.reader.absorb(session_id, grant.history, cached)
+        return runtime.reader.absorb(session_id, grant.history, cached)
     except UndecodableItem:
-        worker.reader.cache.drop(session_id)
+        runtime.reader.cache.drop(session_id)
         return None
 
 
-async def _give_back(worker: Equipment, session_id: str, token: str, call: Any) -> None:
+async def _give_back(runtime: Runtime, session_id: str, token: str, call: Any) -> None:
     """Asked again under the same token, the store tells whether there is something to give back."""
     with suppress(StoreError):
         answer = await call()
         if isinstance(answer, Grant):
-            await worker.store.release(session_id, answer.turn_id, token, counted=True)
+            await runtime.store.release(session_id, answer.turn_id, token, counted=True)

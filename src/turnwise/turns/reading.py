@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from turnwise.bounds import READ
-from turnwise.cache import Cache, Item, Past
+from turnwise.cache import Cache, HistorySnapshot, Item
+from turnwise.call_pairs import paired
 from turnwise.codec import Codec, DecodeError
 from turnwise.codec.elements import MARKER, RECORD, is_item
 from turnwise.contracts import Store
 from turnwise.errors import UndecodableItem
-from turnwise.pairs import paired
+from turnwise.limits import READ
 from turnwise.types import Absent, Duplicate, History
 
 
@@ -36,14 +36,14 @@ class Reader:
         except DecodeError as error:
             raise await self.located(session_id, error) from None
 
-    def _without_halves(self, past: Past, last: int | None) -> list[Item]:
+    def _without_halves(self, past: HistorySnapshot, last: int | None) -> list[Item]:
         if last is None or last >= len(past):
             items = past.copies()
             return items if past.is_whole(items) else paired(items)
         before, *items = past.copies(last + 1)
         return paired(items, before)
 
-    async def past(self, session_id: str, last: int | None) -> Past | None:
+    async def past(self, session_id: str, last: int | None) -> HistorySnapshot | None:
         """All items, or at least the `last` ones; None if there is no such session."""
         cached = self.cache.get(session_id)
         if cached is not None and not cached.complete and (last is None or len(cached) < last):
@@ -61,7 +61,9 @@ class Reader:
             limit = 4 * limit if limit is not None else None
             cached = None
 
-    def absorb(self, session_id: str, history: History, cached: Past | None) -> Past:
+    def absorb(
+        self, session_id: str, history: History, cached: HistorySnapshot | None
+    ) -> HistorySnapshot:
         """What the store answered, joined to what was known, becomes what is known."""
         positions = [i for i, element in enumerate(history.elements) if is_item(element)]
         try:
@@ -75,11 +77,15 @@ class Reader:
         self.cache.put(session_id, past)
         return past
 
-    def _joined(self, history: History, cached: Past | None, raw: list[bytes]) -> Past:
+    def _joined(
+        self, history: History, cached: HistorySnapshot | None, raw: list[bytes]
+    ) -> HistorySnapshot:
         if history.follows and cached is not None:
             return cached.extended(history.tip, raw) if cached.tip != history.tip else cached
         complete = history.start == 0
-        return Past(self._codec, history.incarnation, history.tip, raw, complete=complete)
+        return HistorySnapshot(
+            self._codec, history.incarnation, history.tip, raw, complete=complete
+        )
 
     async def added(self, session_id: str, duplicate: Duplicate) -> list[Item]:
         """The items that a committed turn added, as far as the history still has them."""

@@ -18,7 +18,7 @@ class Settings:
     """How a worker runs turns. Times are seconds, sizes bytes as stored.
 
     `lease` is how long a session stays with a worker that no longer answers; it is renewed every
-    third of it. `cache_bytes` bounds the decoded history kept in this process. A turn that waits
+    third of it. `cache_bytes` limits the decoded history kept in this process. A turn that waits
     for an approval does so for `approval_timeout`; None: for ever.
     """
 

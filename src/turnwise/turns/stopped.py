@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from turnwise.cache import Item
-from turnwise.pairs import open_calls, output_saying, paired
+from turnwise.call_pairs import open_calls, output_saying, paired
 
 INTERRUPTED = (
     "This call was interrupted before it ended, because the turn was asked to stop. It may have "

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Literal
 
-from turnwise.cache import Past
+from turnwise.cache import HistorySnapshot
 from turnwise.errors import (
     HistoryChanged,
     LeaseLost,
@@ -20,17 +20,23 @@ from turnwise.errors import (
     UsageError,
 )
 from turnwise.errors import TurnCancelled as Cancelled
-from turnwise.hooks import TurnCancelled, TurnCommitted, TurnLost, TurnReplayed, TurnRolledBack
-from turnwise.turns import refusals, stopped
-from turnwise.turns.contents import Contents, Lost
-from turnwise.turns.equipment import Equipment
+from turnwise.hooks import (
+    StepReplayedEvent,
+    TurnCancelledEvent,
+    TurnCommittedEvent,
+    TurnLostEvent,
+    TurnRolledBackEvent,
+)
+from turnwise.turns import errors, stopped
+from turnwise.turns.buffer import Lost, TurnBuffer
+from turnwise.turns.cancel_listener import CancelListener
 from turnwise.turns.ids import mint
 from turnwise.turns.journal import Journal
 from turnwise.turns.lease import Lease
 from turnwise.turns.parking import Parking
-from turnwise.turns.shield import settled, to_the_end
-from turnwise.turns.summons import Summons
-from turnwise.types import Done, Duplicate, Full, Gone, Grant, Manner, Renewed, Stale
+from turnwise.turns.runtime import Runtime
+from turnwise.turns.shielding import resend_if_cancelled, shielded
+from turnwise.types import CancelMode, Done, Duplicate, Full, Gone, Grant, Renewed, Stale
 
 _RESISTS = 0.05
 """How long (s) a turn that is asked to stop may take to end by itself."""
@@ -41,7 +47,7 @@ _ASKS = 1.0
 _log = logging.getLogger("turnwise")
 
 
-class Turn(Contents):
+class Turn(TurnBuffer):
     """The history as this turn sees it: what was there at its begin, and what it added since.
 
     Nothing is written before `commit`. `lost` is the error that ended the turn from outside, if
@@ -51,17 +57,17 @@ class Turn(Contents):
 
     def __init__(
         self,
-        worker: Equipment,
+        runtime: Runtime,
         session_id: str,
         token: str,
         grant: Grant,
         *,
-        past: Past | None,
+        past: HistorySnapshot | None,
         start: float,
-        minted: bool,
-        summons: Summons,
+        one_shot: bool,
+        cancel_listener: CancelListener,
     ) -> None:
-        super().__init__(worker, session_id, grant, past)
+        super().__init__(runtime, session_id, grant, past)
         self.attempt = grant.attempt
         self.lost: Lost | None = None
         self.on_lost: Callable[[], object] = _nobody
@@ -70,19 +76,19 @@ class Turn(Contents):
         self.payload = b""
         self.parking: Parking | None = None
         self.still_pending: int | None = None
-        self.repeatable_tools = worker.settings.repeatable_tools
+        self.repeatable_tools = runtime.settings.repeatable_tools
         self._token = token
-        self.is_minted = minted
-        self._begun = worker.now()
-        self._lease = Lease(worker.settings.lease, start, self._renew, self._lease_ended)
-        send = partial(worker.store.journal, session_id, self.turn_id, token)
-        self.journal = Journal(worker.codec, grant.journal, send, self._journal_refused)
-        self._manner: Manner | None = None
+        self.is_one_shot = one_shot
+        self._begun = runtime.now()
+        self._lease = Lease(runtime.settings.lease, start, self._renew, self._lease_ended)
+        send = partial(runtime.store.journal, session_id, self.turn_id, token)
+        self.journal = Journal(runtime.codec, grant.journal, send, self._journal_refused)
+        self._manner: CancelMode | None = None
         self._reason: str | None = None
         self._resisting: asyncio.TimerHandle | None = None
         self._stopping: asyncio.Task[None] | None = None
-        self._summons = summons
-        summons.to(self._lease.hurry)
+        self._summons = cancel_listener
+        cancel_listener.to(self._lease.hurry)
         if grant.cancelled:
             self._stop(grant.cancelled, grant.note)
 
@@ -94,17 +100,17 @@ class Turn(Contents):
         `payload` is kept beside the items.
 
         A turn with an id of our own that changed nothing leaves no trace. Raises LeaseLost,
-        TurnCancelled, HistoryChanged, SessionGone, SessionTooLarge, OutcomeUnknown; the turn has
+        TurnCancelledEvent, HistoryChanged, SessionGone, SessionTooLarge, OutcomeUnknown; the turn has
         ended then too.
         """
         if self.lost is not None:
             await self.roll_back(self.lost)
             raise self.lost
-        if self.is_minted and not self._added and self._kept == self._grant.items:
+        if self.is_one_shot and not self._added and self._kept == self._grant.items:
             await self.roll_back(None)
             return
         self._end()
-        await settled(partial(self._commit, mint()))
+        await resend_if_cancelled(partial(self._commit, mint()))
 
     async def roll_back(self, reason: BaseException | None) -> None:
         """Give the session free with its history as it was. Never raises for the store.
@@ -117,19 +123,19 @@ class Turn(Contents):
             return
         self._end()
         if self._manner is not None:
-            await to_the_end(self._end_stopped())
+            await shielded(self._end_stopped())
             return
         try:
-            await to_the_end(self._abort())
+            await shielded(self._abort())
         finally:
             if self.lost is None:
-                self._tell(TurnRolledBack(*self._names, _name(reason), self._seconds))
+                self._emit(TurnRolledBackEvent(*self._names, _name(reason), self._seconds))
 
     # What parking a turn takes.
 
     @property
-    def equipment(self) -> Equipment:
-        return self._worker
+    def runtime(self) -> Runtime:
+        return self._runtime
 
     @property
     def token(self) -> str:
@@ -157,9 +163,9 @@ class Turn(Contents):
         if isinstance(error, LeaseLost):
             with suppress(StoreError, TimeoutError):
                 async with asyncio.timeout(_ASKS):
-                    status = await self._worker.store.status(*self._names)
+                    status = await self._runtime.store.status(*self._names)
                 if isinstance(status, Duplicate):
-                    ended = refusals.unfinished(*self._names, status)
+                    ended = errors.unfinished(*self._names, status)
                     return ended if isinstance(ended, Cancelled) else error
         return error
 
@@ -190,7 +196,7 @@ class Turn(Contents):
         self._lose(error)
 
     async def _renew(self) -> bool:
-        answer = await self._worker.store.renew(self.session_id, self.turn_id, self._token)
+        answer = await self._runtime.store.renew(self.session_id, self.turn_id, self._token)
         if isinstance(answer, Renewed):
             if answer.cancelled:
                 self._stop(answer.cancelled, answer.note)
@@ -201,19 +207,19 @@ class Turn(Contents):
     def _lease_ended(self, error: Exception | None) -> None:
         """A heartbeat found the lease at its end: refused, or no longer answered (`error`)."""
         if error is not None:
-            self._lose(refusals.out_of_touch(self.session_id, self.turn_id)).__cause__ = error
+            self._lose(errors.out_of_touch(self.session_id, self.turn_id)).__cause__ = error
         if not self.ended:
             self.on_lost()
 
     async def _commit(self, commit_id: str) -> None:
         await self._lease.stopped()
-        codec, grant = self._worker.codec, self._grant
+        codec, grant = self._runtime.codec, self._grant
         packed = [codec.pack(text) for text in self._added]
         keep = self._kept if self._kept < grant.items else None
         if keep is not None:
-            self._worker.reader.cache.drop(self.session_id)
+            self._runtime.reader.cache.drop(self.session_id)
         try:
-            answer = await self._worker.store.commit(
+            answer = await self._runtime.store.commit(
                 self.session_id,
                 self.turn_id,
                 self._token,
@@ -224,8 +230,8 @@ class Turn(Contents):
                 payload=self.payload,
             )
         except StoreUnavailable as error:
-            unknown = refusals.unknown_outcome(self.session_id, self.turn_id)
-            self._tell(TurnLost(*self._names, _name(unknown), self._seconds))
+            unknown = errors.unknown_outcome(self.session_id, self.turn_id)
+            self._emit(TurnLostEvent(*self._names, _name(unknown), self._seconds))
             raise unknown from error
         except StoreError as error:
             raise await self._undone(error) from None
@@ -234,22 +240,22 @@ class Turn(Contents):
         if keep is None:
             self._remember(answer.tip)
         size = sum(map(len, packed))
-        self._tell(TurnCommitted(*self._names, len(packed), size, self._seconds))
+        self._emit(TurnCommittedEvent(*self._names, len(packed), size, self._seconds))
 
     async def _refused(self, answer: Stale | Gone | Full) -> TurnwiseError:
-        self._worker.reader.cache.drop(self.session_id)
+        self._runtime.reader.cache.drop(self.session_id)
         if isinstance(answer, Full):
-            return await self._undone(refusals.session_too_large(self.session_id, answer.limit))
+            return await self._undone(errors.session_too_large(self.session_id, answer.limit))
         error = await self.why_lost(answer)
         if isinstance(error, HistoryChanged):
             await self._abort()
-        self._tell(TurnLost(*self._names, _name(error), self._seconds))
+        self._emit(TurnLostEvent(*self._names, _name(error), self._seconds))
         return error
 
     async def _undone(self, error: TurnwiseError) -> TurnwiseError:
         """The store refused the commit: the session is given free."""
         await self._abort()
-        self._tell(TurnRolledBack(*self._names, _name(error), self._seconds))
+        self._emit(TurnRolledBackEvent(*self._names, _name(error), self._seconds))
         return error
 
     async def _abort(self) -> None:
@@ -258,17 +264,17 @@ class Turn(Contents):
             self.lost, LeaseLost | Cancelled | StoreUnavailable
         ):  # nothing is held any more
             return
-        await self._worker.give_up(self.session_id, self.turn_id, self._token)
+        await self._runtime.abort(self.session_id, self.turn_id, self._token)
 
     # Asked to stop.
 
-    def _stop(self, manner: Manner, note: str) -> None:
+    def _stop(self, manner: CancelMode, note: str) -> None:
         """From now on it can only end in this manner: soon by itself, else without its doing."""
         if self.lost is not None or self.ended:
             return
         self._manner = manner
         self._reason = stopped.reason_in(note)
-        self.lost = refusals.cancelled(*self._names, kept=manner == "keep", reason=self._reason)
+        self.lost = errors.cancelled(*self._names, kept=manner == "keep", reason=self._reason)
         self._hold_no_more()
         loop = asyncio.get_running_loop()
         self._resisting = loop.call_later(_RESISTS, self._stop_resisting)
@@ -291,7 +297,7 @@ class Turn(Contents):
         self.payload = stopped.packed(running, self._reason)
         texts = self._texts_to_keep() if self._manner == "keep" else []
         try:
-            async with asyncio.timeout(self._worker.settings.lease):
+            async with asyncio.timeout(self._runtime.settings.lease):
                 answer = await self._commit_stopped(texts)
                 if isinstance(answer, Full):
                     _log.warning("%s is too large to keep what turn %r did", *self._names)
@@ -300,13 +306,13 @@ class Turn(Contents):
             _log.warning("turn %r was not ended as cancelled: %s", self.turn_id, error)
             answer = Stale()
         if not isinstance(answer, Done):
-            self._worker.reader.cache.drop(self.session_id)
-            self._tell(TurnLost(*self._names, _name(self.lost), self._seconds))
+            self._runtime.reader.cache.drop(self.session_id)
+            self._emit(TurnLostEvent(*self._names, _name(self.lost), self._seconds))
 
     async def _commit_stopped(self, texts: list[bytes]) -> Done | Stale | Gone | Full:
-        packed = list(map(self._worker.codec.pack, texts))
+        packed = list(map(self._runtime.codec.pack, texts))
         keeps = self._manner == "keep" and self._kept < self._grant.items
-        answer = await self._worker.store.commit(
+        answer = await self._runtime.store.commit(
             self.session_id,
             self.turn_id,
             self._token,
@@ -320,18 +326,18 @@ class Turn(Contents):
         if isinstance(answer, Done):
             self._added = texts
             if keeps:
-                self._worker.reader.cache.drop(self.session_id)
+                self._runtime.reader.cache.drop(self.session_id)
             else:
                 self._remember(answer.tip)
             size = sum(map(len, packed))
             reason = self._reason or ""
-            self._tell(TurnCancelled(*self._names, len(packed), size, self._seconds, reason))
+            self._emit(TurnCancelledEvent(*self._names, len(packed), size, self._seconds, reason))
         return answer
 
     def _texts_to_keep(self) -> list[bytes]:
         try:
             items = stopped.kept(self.added(), self.replay)
-            return self._worker.writer.texts(self.session_id, items)
+            return self._runtime.writer.texts(self.session_id, items)
         except Exception:
             _log.exception("what turn %r had finished cannot be kept", self.turn_id)
             return []
@@ -344,7 +350,7 @@ class Turn(Contents):
         if self.lost is None and not self.ended:
             self.lost = error
             self._hold_no_more()
-            self._tell(TurnLost(*self._names, _name(error), self._seconds))
+            self._emit(TurnLostEvent(*self._names, _name(error), self._seconds))
         return error
 
     def _end(self) -> None:
@@ -361,14 +367,14 @@ class Turn(Contents):
 
     @property
     def _seconds(self) -> float:
-        return self._worker.now() - self._begun
+        return self._runtime.now() - self._begun
 
     def retold(self, step: Literal["response", "tool"], agent: str, tool: str = "") -> None:
         """A step was answered from the journal: the hooks are told."""
-        self._tell(TurnReplayed(*self._names, step, agent, tool))
+        self._emit(StepReplayedEvent(*self._names, step, agent, tool))
 
-    def _tell(self, event: Any) -> None:
-        self._worker.tell(event)
+    def _emit(self, event: Any) -> None:
+        self._runtime.emit(event)
 
 
 def _nobody() -> None:

@@ -12,10 +12,10 @@ from turnwise.errors import (
     TurnTooLarge,
     TurnwiseError,
 )
-from turnwise.hooks import TurnLost, TurnParked
-from turnwise.turns import refusals
+from turnwise.hooks import TurnLostEvent, TurnParkedEvent
+from turnwise.turns import errors
 from turnwise.turns.parking import Parking
-from turnwise.turns.shield import settled, to_the_end
+from turnwise.turns.shielding import resend_if_cancelled, shielded
 from turnwise.turns.turn import Turn
 from turnwise.types import Done
 
@@ -37,12 +37,12 @@ async def park(turn: Turn, parking: Parking) -> None:
         await turn.roll_back(error)
         raise
     turn.end_here()
-    await settled(partial(_park, turn, state, parking.pending))
+    await resend_if_cancelled(partial(_park, turn, state, parking.pending))
 
 
 def _state(turn: Turn, parking: Parking) -> bytes:
-    state = turn.equipment.codec.encode(parking.entry)
-    if len(state) > (most := turn.equipment.settings.max_turn_bytes):
+    state = turn.runtime.codec.encode(parking.entry)
+    if len(state) > (most := turn.runtime.settings.max_turn_bytes):
         raise TurnTooLarge(
             f"the state with which turn {turn.turn_id!r} is to wait for approvals takes "
             f"{len(state)} bytes, over max_turn_bytes={most}; it was rolled back",
@@ -53,18 +53,18 @@ def _state(turn: Turn, parking: Parking) -> bytes:
 
 async def _park(turn: Turn, state: bytes, pending: int) -> None:
     await turn.quiet()
-    store, error = turn.equipment.store, None
+    store, error = turn.runtime.store, None
     try:
         answer = await store.park(turn.session_id, turn.turn_id, turn.token, state)
     except StoreUnavailable as unavailable:
-        error = refusals.unknown_outcome(turn.session_id, turn.turn_id)
+        error = errors.unknown_outcome(turn.session_id, turn.turn_id)
         error.__cause__ = unavailable
     except StoreError as refused:
         raise await _undone(turn, refused) from None
     else:
         if isinstance(answer, Done):
-            turn.equipment.tell(
-                TurnParked(turn.session_id, turn.turn_id, pending, len(state), turn.seconds)
+            turn.runtime.emit(
+                TurnParkedEvent(turn.session_id, turn.turn_id, pending, len(state), turn.seconds)
             )
             return
         raise _lost(turn, await turn.why_lost(answer))
@@ -73,13 +73,13 @@ async def _park(turn: Turn, state: bytes, pending: int) -> None:
 
 def _lost(turn: Turn, error: TurnwiseError) -> TurnwiseError:
     name = type(error).__name__
-    turn.equipment.tell(TurnLost(turn.session_id, turn.turn_id, name, turn.seconds))
+    turn.runtime.emit(TurnLostEvent(turn.session_id, turn.turn_id, name, turn.seconds))
     return error
 
 
 async def _undone(turn: Turn, error: StoreError) -> StoreError:
     """The store refused it: the session is given free, with its history as it was."""
-    await turn.equipment.give_up(turn.session_id, turn.turn_id, turn.token)
+    await turn.runtime.abort(turn.session_id, turn.turn_id, turn.token)
     _lost(turn, error)
     return error
 
@@ -96,14 +96,14 @@ async def hand_back(turn: Turn, pending: int) -> None:
         await turn.roll_back(turn.lost)
         return
     turn.end_here()
-    await to_the_end(_hand_back(turn, pending))
+    await shielded(_hand_back(turn, pending))
 
 
 async def _hand_back(turn: Turn, pending: int) -> None:
     await turn.quiet()
     try:
-        await turn.equipment.store.release(turn.session_id, turn.turn_id, turn.token)
+        await turn.runtime.store.release(turn.session_id, turn.turn_id, turn.token)
     except StoreError as error:
         _log.warning("turn %r waits again when its lease runs out: %s", turn.turn_id, error)
     if turn.lost is None:
-        turn.equipment.tell(TurnParked(turn.session_id, turn.turn_id, pending, 0, turn.seconds))
+        turn.runtime.emit(TurnParkedEvent(turn.session_id, turn.turn_id, pending, 0, turn.seconds))

@@ -6,23 +6,23 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from turnwise.cache import Item, Past
+from turnwise.cache import HistorySnapshot, Item
 from turnwise.codec import DecodeError
-from turnwise.errors import SessionBusy, SessionWaiting, StoreUnavailable
-from turnwise.hooks import TurnBegun, TurnRefused
-from turnwise.turns import refusals
-from turnwise.turns.begin import Beginning, Busyness
+from turnwise.errors import ApprovalPending, SessionBusy, StoreUnavailable
+from turnwise.hooks import TurnBegunEvent, TurnRefusedEvent
+from turnwise.turns import errors
+from turnwise.turns.acquire import BusyPolicy, LeaseRequest
 from turnwise.turns.block import block
-from turnwise.turns.equipment import Equipment
 from turnwise.turns.ids import check_session_id, check_turn_id, mint
-from turnwise.turns.shield import settled, to_the_end
+from turnwise.turns.runtime import Runtime
+from turnwise.turns.shielding import resend_if_cancelled, shielded
 from turnwise.turns.turn import Turn
 from turnwise.types import Absent, Done, Full, Grant, Stale
 
 T = TypeVar("T")
 
 
-class Worker(Equipment):
+class Runtime(Runtime):
     """This process, for one store."""
 
     # Turns.
@@ -32,7 +32,7 @@ class Worker(Equipment):
         session_id: str,
         turn_id: str | None = None,
         *,
-        busy: Busyness = "wait",
+        busy: BusyPolicy = "wait",
         timeout: float | None = 30.0,
         resume: bool = False,
     ) -> Turn:
@@ -40,9 +40,9 @@ class Worker(Equipment):
 
         "enqueue" stands in line for ever. What is in line is this call: it ends with its process.
 
-        `resume` takes up the turn of this id that waits for an approval, or raises NothingPending.
-        Raises SessionBusy, BusyTimeout, SessionWaiting, QueueFull; AlreadyCommitted,
-        TurnDiscarded or TurnCancelled if the turn_id is finished; StoreError.
+        `resume` takes up the turn of this id that waits for an approval, or raises NoPendingApproval.
+        Raises SessionBusy, BusyTimeout, ApprovalPending, QueueFull; AlreadyCommitted,
+        TurnAbandoned or TurnCancelled if the turn_id is finished; StoreError.
         """
         turn = await self._opened(session_id, turn_id, busy, timeout, resume=resume)
         assert turn is not None, "what is in its way was raised"
@@ -59,29 +59,29 @@ class Worker(Equipment):
         self,
         session_id: str,
         turn_id: str | None,
-        busy: Busyness,
+        busy: BusyPolicy,
         timeout: float | None,
         *,
         resume: bool = False,
         or_none: bool = False,
     ) -> Turn | None:
         check_session_id(session_id)
-        fresh = turn_id is None
+        one_shot = turn_id is None
         turn_id = mint() if turn_id is None else check_turn_id(session_id, turn_id)
         cached = self.reader.cache.get(session_id)
-        beginning = Beginning(self, session_id, turn_id, cached, fresh=fresh)
+        beginning = LeaseRequest(self, session_id, turn_id, cached, one_shot=one_shot)
         beginning.resume = resume
         try:
             grant = await beginning.granted(busy, timeout)
             past = await self._past(session_id, beginning.token, grant, cached)
         except BaseException as error:
-            beginning.summons.close()
-            if or_none and isinstance(error, SessionBusy | SessionWaiting):
+            beginning.cancel_listener.close()
+            if or_none and isinstance(error, SessionBusy | ApprovalPending):
                 return None
             reason = type(error).__name__
-            self.tell(TurnRefused(session_id, turn_id, reason, beginning.waited))
+            self.emit(TurnRefusedEvent(session_id, turn_id, reason, beginning.waited))
             raise
-        self.tell(TurnBegun.of(session_id, grant, beginning.waited))
+        self.emit(TurnBegunEvent.of(session_id, grant, beginning.waited))
         return Turn(
             self,
             session_id,
@@ -89,20 +89,20 @@ class Worker(Equipment):
             grant,
             past=past,
             start=beginning.sent,
-            minted=fresh,
-            summons=beginning.summons,
+            one_shot=one_shot,
+            cancel_listener=beginning.cancel_listener,
         )
 
     async def _past(
-        self, session_id: str, token: str, grant: Grant, cached: Past | None
-    ) -> Past | None:
+        self, session_id: str, token: str, grant: Grant, cached: HistorySnapshot | None
+    ) -> HistorySnapshot | None:
         """What the grant brought of the history, joined to what was cached of it."""
         if grant.history is None:
             return None
         try:
             return self.reader.absorb(session_id, grant.history, cached)
         except BaseException:
-            await to_the_end(self.give_up(session_id, grant.turn_id, token))
+            await shielded(self.abort(session_id, grant.turn_id, token))
             raise
 
     # Changes between turns. Each is a small turn: in one call on a free session, else in line.
@@ -110,7 +110,7 @@ class Worker(Equipment):
     async def add(self, session_id: str, items: Iterable[Mapping[str, Any]]) -> None:
         """Add items at the end. Raises InvalidItem and LimitError: then none is added.
 
-        Like `pop` and `clear` it raises OutcomeUnknown if the store stops answering.
+        Like `pop` and `clear` it raises OutcomeUnknown if the store stops run_attempt.
         """
         check_session_id(session_id)
         items = list(items)
@@ -121,7 +121,7 @@ class Worker(Equipment):
         call = partial(self.store.append, session_id, mint(), packed)
         answer = await self._changed(session_id, call)
         if isinstance(answer, Full):
-            raise refusals.session_too_large(session_id, answer.limit)
+            raise errors.session_too_large(session_id, answer.limit)
         if not self._is_done(session_id, answer):
             async with block(await self.begin(session_id), "rollback") as turn:
                 await turn.add(items)
@@ -156,9 +156,9 @@ class Worker(Equipment):
 
     async def _changed(self, session_id: str, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         try:
-            return await settled(call)
+            return await resend_if_cancelled(call)
         except StoreUnavailable as error:
-            raise refusals.unknown_change(session_id) from error
+            raise errors.unknown_change(session_id) from error
 
     def _is_done(self, session_id: str, answer: object) -> bool:
         """Whether the change was made; False if the session is busy, or waits for an approval.

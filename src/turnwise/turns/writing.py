@@ -1,4 +1,4 @@
-"""From items to the texts of their elements, within the bounds."""
+"""From items to the texts of their elements, within the limits."""
 
 from __future__ import annotations
 

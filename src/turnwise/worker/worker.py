@@ -10,8 +10,8 @@ from contextlib import suppress
 from turnwise.background import Agents, Policy
 from turnwise.errors import StoreError, StoreUnavailable, TurnwiseError
 from turnwise.session import Session
-from turnwise.worker.after import After
-from turnwise.worker.line import Line
+from turnwise.worker.acks import Acks
+from turnwise.worker.backlog import Backlog
 
 _log = logging.getLogger("turnwise")
 _WAIT = 0.2
@@ -38,14 +38,14 @@ class Worker:
         policy: Policy | None = None,
     ) -> None:
         self.turns = 0
-        self._ready = session.worker.store.ready
-        self._name = session.worker.name
-        self._lease = session.worker.settings.lease
-        self._running = session.running(agents, policy)
-        self._after = After(session.worker.store, self._name)
+        self._ready = session.runtime.store.ready
+        self._name = session.runtime.name
+        self._lease = session.runtime.settings.lease
+        self._running = session.processor(agents, policy)
+        self._after = Acks(session.runtime.store, self._name)
         self._concurrency = concurrency
         self._grace = grace
-        self._line = Line()
+        self._line = Backlog()
         self._visits: set[asyncio.Task[None]] = set()
         self._stopped = asyncio.Event()
         self._room = asyncio.Event()
@@ -82,12 +82,12 @@ class Worker:
             self._room.clear()
             return
         try:
-            wakeups = await self._ready.claim(self._name, min(free, _AT_ONCE), wait)
+            claims = await self._ready.claim(self._name, min(free, _AT_ONCE), wait)
         except StoreError as error:
             _log.warning("the store does not tell of messages: %s", error)
             await asyncio.sleep(_UNREACHABLE)
             return
-        self._line.add(wakeups)
+        self._line.add(claims)
         self._start()
 
     def _start(self) -> None:
@@ -122,7 +122,7 @@ class Worker:
                     await self._after.visit(session_id, known, visit)
         except asyncio.CancelledError:
             with suppress(StoreError):
-                await self._ready.later(self._name, known, 0)
+                await self._ready.requeue(self._name, known, 0)
             raise
         except Exception as error:
             # Unreachable, of a newer format, no session at all: it keeps its messages, and its
@@ -146,7 +146,7 @@ class Worker:
             await asyncio.wait(self._visits)
         if left := self._line.left():
             with suppress(StoreError):
-                await self._ready.later(self._name, left, 0)
+                await self._ready.requeue(self._name, left, 0)
 
     async def _every(self, pause: float, act: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -158,7 +158,7 @@ class Worker:
 
     async def _hold(self) -> None:
         if self._line.at_work or len(self._line):
-            await self._ready.hold(self._name)
+            await self._ready.extend(self._name)
 
     async def _sweep(self) -> None:
         await self._ready.sweep()

@@ -16,17 +16,17 @@ from opentelemetry.trace import (
 )
 
 from turnwise.hooks import (
-    TurnBegun,
-    TurnCancelled,
-    TurnCommitted,
-    TurnDeadLettered,
-    TurnEnd,
+    StepReplayedEvent,
+    TurnBegunEvent,
+    TurnCancelledEvent,
+    TurnCommittedEvent,
+    TurnDeadLetteredEvent,
+    TurnEndEvent,
     TurnEvent,
-    TurnParked,
-    TurnRefused,
-    TurnReplayed,
-    TurnSubmitted,
-    TurnWaited,
+    TurnParkedEvent,
+    TurnQueuedEvent,
+    TurnRefusedEvent,
+    TurnSubmittedEvent,
 )
 from turnwise.observe.opentelemetry import traces
 from turnwise.observe.opentelemetry.places import Place, enter, leave
@@ -55,16 +55,16 @@ class TurnSpans:
         return traces.carried(trace)
 
     def __call__(self, event: TurnEvent, /) -> None:
-        if isinstance(event, TurnBegun):
+        if isinstance(event, TurnBegunEvent):
             self._begun(event)
-        elif isinstance(event, TurnEnd):
+        elif isinstance(event, TurnEndEvent):
             self._ended(event)
-        elif isinstance(event, TurnWaited):
+        elif isinstance(event, TurnQueuedEvent):
             _holder.set((event.session_id, event.turn_id, event.holder))
         else:
             self._happened(event)
 
-    def _begun(self, event: TurnBegun) -> None:
+    def _begun(self, event: TurnBegunEvent) -> None:
         key = event.session_id, event.turn_id
         if key in self._open:  # an attempt that does not know yet that it was taken over
             self._close(self._open.pop(key), "lost", "")
@@ -72,7 +72,7 @@ class TurnSpans:
             "turn", traces.surroundings(), SpanKind.INTERNAL, _attributes(event)
         )
         if event.waited:
-            span.add_event(title(TurnWaited), _waited(event))
+            span.add_event(title(TurnQueuedEvent), _waited(event))
         if event.taken_over:
             span.add_event(
                 "turn taken over",
@@ -80,14 +80,14 @@ class TurnSpans:
             )
         self._open[key] = enter(span)
 
-    def _ended(self, event: TurnEnd) -> None:
+    def _ended(self, event: TurnEndEvent) -> None:
         place = self._open.pop((event.session_id, event.turn_id), None)
         if place is None:
             self._happened(event)
             return
         place.span.set_attributes(_result(event))
-        if isinstance(event, TurnCancelled):
-            place.span.add_event(title(TurnCancelled), _result(event))
+        if isinstance(event, TurnCancelledEvent):
+            place.span.add_event(title(TurnCancelledEvent), _result(event))
         self._close(place, OUTCOMES[type(event)], reason_of(event))
 
     def _close(self, place: Place, outcome: str, reason: str) -> None:
@@ -113,7 +113,7 @@ def _names(event: TurnEvent) -> Attributes:
     }
 
 
-def _attributes(event: TurnBegun) -> Attributes:
+def _attributes(event: TurnBegunEvent) -> Attributes:
     return _names(event) | {
         "turnwise.attempt": event.attempt,
         "turnwise.history_items": event.items,
@@ -121,7 +121,7 @@ def _attributes(event: TurnBegun) -> Attributes:
     }
 
 
-def _waited(event: TurnBegun) -> Attributes:
+def _waited(event: TurnBegunEvent) -> Attributes:
     waited: Attributes = {"turnwise.seconds": event.waited}
     match _holder.get():
         case (event.session_id, event.turn_id, holder):
@@ -132,20 +132,20 @@ def _waited(event: TurnBegun) -> Attributes:
 def _result(event: TurnEvent) -> Attributes:
     """What an event tells beside the turn's name, as attributes."""
     match event:
-        case TurnCommitted():
+        case TurnCommittedEvent():
             return {"turnwise.items": event.items, "turnwise.bytes": event.bytes}
-        case TurnCancelled():
+        case TurnCancelledEvent():
             kept: Attributes = {"turnwise.items": event.items, "turnwise.bytes": event.bytes}
             return kept | ({"turnwise.reason": event.reason} if event.reason else {})
-        case TurnParked():
+        case TurnParkedEvent():
             return {"turnwise.pending": event.pending, "turnwise.bytes": event.bytes}
-        case TurnDeadLettered():
+        case TurnDeadLetteredEvent():
             return {"turnwise.attempts": event.attempts, "error.type": event.reason}
-        case TurnSubmitted():
+        case TurnSubmittedEvent():
             return {"turnwise.position": event.position, "turnwise.bytes": event.bytes}
-        case TurnRefused():
+        case TurnRefusedEvent():
             return {"error.type": event.reason, "turnwise.seconds": event.waited}
-        case TurnReplayed():
+        case StepReplayedEvent():
             return {
                 "turnwise.step": event.step,
                 "gen_ai.agent.name": event.agent,

@@ -6,12 +6,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from turnwise.bounds import Bounds
-from turnwise.stores.places import PAGE, parse
-from turnwise.stores.redis.calls import Calls
+from turnwise.limits import Limits
+from turnwise.stores.event_log import PAGE, parse
 from turnwise.stores.redis.keys import Keys
+from turnwise.stores.redis.pubsub import Subscription, TokenWaiter
 from turnwise.stores.redis.scripts import script
-from turnwise.stores.redis.wake import Subscription, TokenWake
+from turnwise.stores.redis.transport import Transport
 from turnwise.types import Event, Events
 
 _NO_ATTEMPT = 2**40
@@ -21,12 +21,12 @@ class RedisEvents:
     """The contract of `turnwise.contracts.EventLog` on streams."""
 
     def __init__(
-        self, calls: Calls, keys: Keys, subscription: Subscription, bounds: Bounds
+        self, transport: Transport, keys: Keys, subscription: Subscription, limits: Limits
     ) -> None:
-        self._calls = calls
+        self._transport = transport
         self._keys = keys
         self._subscription = subscription
-        self._bounds = bounds
+        self._bounds = limits
 
     async def append(
         self,
@@ -38,9 +38,9 @@ class RedisEvents:
         *,
         last: bool = False,
     ) -> bool:
-        key, bounds = self._keys.events(session_id, turn_id), self._bounds
-        args = attempt, index, int(last), bounds.events_ttl, bounds.max_events, key, *events
-        (word,) = await self._calls.run(session_id, script("events/append"), key, args)
+        key, limits = self._keys.events(session_id, turn_id), self._bounds
+        args = attempt, index, int(last), limits.events_ttl, limits.max_events, key, *events
+        (word,) = await self._transport.run(session_id, script("events/append"), key, args)
         return bool(word == b"ok")
 
     async def read(
@@ -49,7 +49,7 @@ class RedisEvents:
         if wait <= 0:
             return await self._read(session_id, turn_id, after)
         key, give_up = self._keys.events(session_id, turn_id), time.monotonic() + wait
-        wake = TokenWake()
+        wake = TokenWaiter()
         with self._subscription.listen("", wake.event.set, key) as wake.channel:
             while True:
                 answer = await self._read(session_id, turn_id, after)
@@ -64,7 +64,7 @@ class RedisEvents:
         attempt, number = (0, 0) if after is None else parse(after)
         attempt = _NO_ATTEMPT if after is not None and attempt == 0 else attempt
         args = attempt, number, PAGE
-        reply = await self._calls.run(session_id, script("events/read"), key, args)
+        reply = await self._transport.run(session_id, script("events/read"), key, args)
         if reply[0] == b"absent":
             return Events([], reset=after is not None)
         _, reset, entries = reply

@@ -1,4 +1,4 @@
-"""Wake-ups of background workers: a few streams for the whole fleet, each with one group.
+"""Waiter-ups of background workers: a few streams for the whole fleet, each with one group.
 
 The server keeps what a worker has claimed (its pending entries). What is put off belongs to nobody
 in particular, and looks as old as it takes to be claimed in time.
@@ -15,15 +15,15 @@ from functools import partial
 from typing import Any
 from zlib import crc32
 
-from turnwise.bounds import SWEEP_MS, Bounds
 from turnwise.errors import NewerFormat, NotASession, StoreRefused
-from turnwise.stores.redis.calls import Calls
+from turnwise.limits import SWEEP_MS, Limits
 from turnwise.stores.redis.header import parse
 from turnwise.stores.redis.keys import Keys
+from turnwise.stores.redis.pubsub import Channel, Subscription
 from turnwise.stores.redis.scan import Scan
 from turnwise.stores.redis.scripts import script
-from turnwise.stores.redis.wake import Channel, Subscription
-from turnwise.types import Wakeup
+from turnwise.stores.redis.transport import Transport
+from turnwise.types import Claim
 
 GROUP = "workers"
 NOBODY = "-"
@@ -37,12 +37,12 @@ class RedisReady:
     """The contract of `turnwise.contracts.Ready` on streams."""
 
     def __init__(
-        self, calls: Calls, keys: Keys, subscription: Subscription, bounds: Bounds
+        self, transport: Transport, keys: Keys, subscription: Subscription, limits: Limits
     ) -> None:
-        self._calls = calls
+        self._transport = transport
         self._keys = keys
-        self._bounds = bounds
-        self._scan = Scan(calls)
+        self._bounds = limits
+        self._scan = Scan(transport)
         self._news = _News(subscription, keys)
         self._held: dict[str, set[str]] = {}
         self._cursors = ["0-0"] * len(keys.ready)
@@ -53,10 +53,10 @@ class RedisReady:
         _, now = await self._run("announce", shard, *told)
         return int(now)
 
-    async def claim(self, worker: str, count: int, wait: float) -> list[Wakeup]:
+    async def claim(self, worker: str, count: int, wait: float) -> list[Claim]:
         give_up = time.monotonic() + wait
         while True:
-            found: list[Wakeup] = []
+            found: list[Claim] = []
             last = time.monotonic() >= give_up
             await self._hurry(self._news.freed())
             for shard in self._news.take(everything=last):
@@ -64,10 +64,10 @@ class RedisReady:
             if found or last:
                 break
             await self._news.wait(give_up - time.monotonic())
-        self._held.setdefault(worker, set()).update(wakeup.id for wakeup in found)
+        self._held.setdefault(worker, set()).update(claim.id for claim in found)
         return found
 
-    async def _claim(self, shard: int, worker: str, count: int) -> list[Wakeup]:
+    async def _claim(self, shard: int, worker: str, count: int) -> list[Claim]:
         if count <= 0:
             self._news.add(shard)
             return []
@@ -79,18 +79,18 @@ class RedisReady:
             self._news.add(shard)
         return [_wakeup(shard, entry, now) for entry in entries]
 
-    async def hold(self, worker: str) -> None:
+    async def extend(self, worker: str) -> None:
         await self._move(worker, worker, 0, self._held.get(worker, ()))
 
-    async def later(self, worker: str, wakeups: Sequence[Wakeup], delay: float) -> None:
+    async def requeue(self, worker: str, claims: Sequence[Claim], delay: float) -> None:
         put_off = min(max(0, int(delay * 1000)), self._bounds.claim)
-        ids = self._forget(worker, wakeups)
+        ids = self._forget(worker, claims)
         channel = "" if put_off else self._keys.ready_channel
         await self._move(worker, NOBODY, self._bounds.claim - put_off, ids, channel)
         for shard in _by_shard(ids):
             self._news.expect(shard, delay)
-        for wakeup in wakeups if put_off else ():
-            self._news.put_off(self._keys.session(wakeup.session_id), wakeup.id, delay)
+        for claim in claims if put_off else ():
+            self._news.put_off(self._keys.session(claim.session_id), claim.id, delay)
 
     async def _hurry(self, ids: Sequence[str]) -> None:
         """What was put off, and nobody has taken since, is due now: its session is free."""
@@ -104,12 +104,12 @@ class RedisReady:
         for shard, entries in _by_shard(ids).items():
             await self._run("move", shard, GROUP, worker, to, idle, channel, shard, *entries)
 
-    async def settle(self, worker: str, wakeups: Sequence[Wakeup]) -> None:
-        for shard, entries in _by_shard(self._forget(worker, wakeups)).items():
-            await self._run("settle", shard, GROUP, *entries)
+    async def ack(self, worker: str, claims: Sequence[Claim]) -> None:
+        for shard, entries in _by_shard(self._forget(worker, claims)).items():
+            await self._run("ack", shard, GROUP, *entries)
 
-    def _forget(self, worker: str, wakeups: Sequence[Wakeup]) -> list[str]:
-        ids = [wakeup.id for wakeup in wakeups]
+    def _forget(self, worker: str, claims: Sequence[Claim]) -> list[str]:
+        ids = [claim.id for claim in claims]
         self._held.get(worker, set()).difference_update(ids)
         return ids
 
@@ -131,7 +131,7 @@ class RedisReady:
 
     async def _is_due(self, servers: str, force: bool, time: int) -> bool:
         args = servers, int(force), time
-        word, *_ = await self._calls.run(None, script("ready/due"), self._keys.swept, args)
+        word, *_ = await self._transport.run(None, script("ready/due"), self._keys.swept, args)
         return bool(word == b"due")
 
     async def _servers(self) -> str:
@@ -139,9 +139,9 @@ class RedisReady:
         return " ".join(sorted([await self._server(node) for node in await self._scan.nodes()]))
 
     async def _server(self, node: Any) -> str:
-        client, options = self._calls.client, {} if node is None else {"target_nodes": node}
+        client, options = self._transport.client, {} if node is None else {"target_nodes": node}
         try:
-            told = await self._calls.settle(lambda: client.info("replication", **options))
+            told = await self._transport.settle(lambda: client.info("replication", **options))
         except StoreRefused:  # no right to ask: a failover is then noticed with the next sweep
             return ""
         return str(told.get("master_replid", ""))
@@ -149,7 +149,7 @@ class RedisReady:
     async def _has_queue(self, key: Any) -> str | None:
         session_id = self._keys.session_id(key)
         key = self._keys.session(session_id)
-        raw = await self._calls.plain(session_id, key, "LINDEX", key, 0)
+        raw = await self._transport.plain(session_id, key, "LINDEX", key, 0)
         try:
             waits = raw is not None and parse(session_id, key, raw).queued > 0
         except (NotASession, NewerFormat):
@@ -157,7 +157,9 @@ class RedisReady:
         return session_id if waits else None
 
     async def _run(self, name: str, shard: int, *args: Any) -> Any:
-        return await self._calls.run(None, script(f"ready/{name}"), self._keys.ready[shard], args)
+        return await self._transport.run(
+            None, script(f"ready/{name}"), self._keys.ready[shard], args
+        )
 
     def close(self) -> None:
         """Listen no more; the next claim does again."""
@@ -266,14 +268,14 @@ class _PutOff:
 
 def _by_shard(ids: Iterable[str]) -> dict[int, list[str]]:
     shards: dict[int, list[str]] = {}
-    for wakeup in ids:
-        shard, _, entry = wakeup.partition(":")
+    for claim in ids:
+        shard, _, entry = claim.partition(":")
         shards.setdefault(int(shard), []).append(entry)
     return shards
 
 
-def _wakeup(shard: int, entry: Any, now: int) -> Wakeup:
+def _wakeup(shard: int, entry: Any, now: int) -> Claim:
     number, fields = entry
     found = {name: value.decode() for name, value in zip(fields[::2], fields[1::2], strict=True)}
     age = now - int(found[b"a"])
-    return Wakeup(found[b"s"], found[b"t"] or None, age, f"{shard}:{number.decode()}")
+    return Claim(found[b"s"], found[b"t"] or None, age, f"{shard}:{number.decode()}")

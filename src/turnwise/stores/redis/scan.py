@@ -7,7 +7,7 @@ from typing import Any
 
 from redis.asyncio import RedisCluster
 
-from turnwise.stores.redis.calls import Calls
+from turnwise.stores.redis.transport import Transport
 
 _COUNT = 500
 
@@ -15,8 +15,8 @@ _COUNT = 500
 class Scan:
     """Pages of keys that hold lists and match a pattern; one may come twice."""
 
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
 
     async def pages(self, pattern: str) -> AsyncIterator[list[Any]]:
         options = {"match": pattern, "count": _COUNT, "_type": "list"}
@@ -30,14 +30,14 @@ class Scan:
 
     async def nodes(self) -> list[Any]:
         """The primaries of a cluster, or None for the one server."""
-        client = self._calls.client
+        client = self._transport.client
         if isinstance(client, RedisCluster):
-            await self._calls.settle(client.initialize)  # it knows no nodes before
+            await self._transport.settle(client.initialize)  # it knows no nodes before
             return list(client.get_primaries())
         return [None]
 
     async def _page(self, node: Any, cursor: int, options: dict[str, Any]) -> tuple[int, list[Any]]:
-        client = self._calls.client
+        client = self._transport.client
 
         async def send() -> Any:
             if node is None:
@@ -47,5 +47,5 @@ class Scan:
             by_node, keys = await client.scan(cursor, target_nodes=node, **options)
             return next(iter(by_node.values())), keys
 
-        cursor, keys = await self._calls.settle(send)
+        cursor, keys = await self._transport.settle(send)
         return cursor, keys

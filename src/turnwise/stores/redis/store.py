@@ -8,25 +8,26 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from turnwise.bounds import READ, Bounds
+from turnwise.limits import READ, Limits
 from turnwise.stores.listeners import Callback
-from turnwise.stores.redis import answers
-from turnwise.stores.redis.calls import Calls
+from turnwise.stores.redis import replies
 from turnwise.stores.redis.clients import TIMEOUT, Client, close
+from turnwise.stores.redis.dead_letters import Letters
 from turnwise.stores.redis.events import RedisEvents
 from turnwise.stores.redis.header import Header, foreign, newer, parse
 from turnwise.stores.redis.keys import Keys
-from turnwise.stores.redis.letters import Letters
+from turnwise.stores.redis.pubsub import Subscription, TokenWaiter
 from turnwise.stores.redis.ready import RedisReady
 from turnwise.stores.redis.scan import Scan
 from turnwise.stores.redis.scripts import script
-from turnwise.stores.redis.wake import Subscription, TokenWake
+from turnwise.stores.redis.transport import Transport
 from turnwise.types import (
     Absent,
     Accepted,
     Base,
     Busy,
     Cancelled,
+    DeadLetterEntry,
     Done,
     Duplicate,
     Full,
@@ -36,13 +37,12 @@ from turnwise.types import (
     Idle,
     Info,
     Late,
-    Letter,
     OpenTurn,
+    Parked,
     Queued,
     Renewed,
     Running,
     Stale,
-    Waiting,
 )
 
 PAGE = 2048
@@ -61,21 +61,21 @@ class RedisStore:
         client: Client,
         *,
         key_prefix: str = "agents:sessions:",
-        bounds: Bounds | None = None,
+        limits: Limits | None = None,
         owned: bool = False,
         patience: float = 3.0,
         worker: str = "",
     ) -> None:
         self.client = client
         self.keys = Keys(key_prefix)
-        self.bounds = bounds or Bounds()
-        self._calls = Calls(client, patience, TIMEOUT if owned else None)
+        self.limits = limits or Limits()
+        self._transport = Transport(client, patience, TIMEOUT if owned else None)
         self._owned = owned
         self.worker = worker
         self._subscription = Subscription(client, self.keys.channel + worker)
-        self._scan = Scan(self._calls)
-        self._letters = Letters(self._calls, self.keys)
-        parts = self._calls, self.keys, self._subscription, self.bounds
+        self._scan = Scan(self._transport)
+        self._letters = Letters(self._transport, self.keys)
+        parts = self._transport, self.keys, self._subscription, self.limits
         self.ready = RedisReady(*parts)
         self.events = RedisEvents(*parts)
 
@@ -89,7 +89,7 @@ class RedisStore:
         reply = await self._verb("read", session_id, position, commit_id, asked)
         if reply[0] == b"absent":
             return Absent()
-        return answers.history(reply) or await self._pages(session_id, limit)
+        return replies.history(reply) or await self._pages(session_id, limit)
 
     async def begin(
         self,
@@ -100,25 +100,25 @@ class RedisStore:
         base: Base | None = None,
         *,
         worker: str,
-        fresh: bool = False,
+        one_shot: bool = False,
         resume: bool = False,
         ticket: int | None = None,
-    ) -> Grant | Busy | Queued | Waiting | Duplicate | Stale | Full | Absent:
-        flags = int(fresh), int(resume), ticket or 0
+    ) -> Grant | Busy | Queued | Parked | Duplicate | Stale | Full | Absent:
+        flags = int(one_shot), int(resume), ticket or 0
         reply = await self._verb(
             "begin", session_id, turn_id, token, lease, *_base(base), worker, *flags
         )
         if reply[0] == b"granted":
             return await self._grant(session_id, token, reply)
-        return answers.PLAIN[reply[0]](reply)  # type: ignore[no-any-return]  # by the script's words
+        return replies.PLAIN[reply[0]](reply)  # type: ignore[no-any-return]  # by the script's words
 
     async def next(
         self, session_id: str, token: str, lease: int, base: Base | None = None, *, worker: str
-    ) -> Grant | Busy | Waiting | Idle | Stale:
+    ) -> Grant | Busy | Parked | Idle | Stale:
         reply = await self._verb("next", session_id, token, lease, *_base(base), worker)
         if reply[0] == b"granted":
             return await self._grant(session_id, token, reply)
-        return answers.PLAIN[reply[0]](reply)  # type: ignore[no-any-return]  # by the script's words
+        return replies.PLAIN[reply[0]](reply)  # type: ignore[no-any-return]  # by the script's words
 
     async def journal(
         self, session_id: str, turn_id: str, token: str, index: int, entries: Sequence[bytes]
@@ -130,7 +130,7 @@ class RedisStore:
 
     async def renew(self, session_id: str, turn_id: str, token: str) -> Renewed | Stale | Gone:
         reply = await self._verb("renew", session_id, turn_id, token)
-        return answers.renewed(reply) if reply[0] == b"ok" else answers.PLAIN[reply[0]](reply)
+        return replies.renewed(reply) if reply[0] == b"ok" else replies.PLAIN[reply[0]](reply)
 
     async def commit(
         self,
@@ -168,28 +168,28 @@ class RedisStore:
 
     async def append(
         self, session_id: str, op_id: str, items: Sequence[bytes]
-    ) -> Done | Busy | Waiting | Full:
-        answer: Done | Busy | Waiting | Full = await self._change(
+    ) -> Done | Busy | Parked | Full:
+        answer: Done | Busy | Parked | Full = await self._change(
             "append", session_id, op_id, *items
         )
         return answer
 
     async def pop(
         self, session_id: str, op_id: str, base: Base
-    ) -> Done | Busy | Waiting | Stale | Absent:
-        answer: Done | Busy | Waiting | Stale | Absent = await self._change(
+    ) -> Done | Busy | Parked | Stale | Absent:
+        answer: Done | Busy | Parked | Stale | Absent = await self._change(
             "pop", session_id, op_id, base.commit_id
         )
         return answer
 
-    async def clear(self, session_id: str, op_id: str) -> Done | Busy | Waiting | Absent:
-        answer: Done | Busy | Waiting | Absent = await self._change("clear", session_id, op_id)
+    async def clear(self, session_id: str, op_id: str) -> Done | Busy | Parked | Absent:
+        answer: Done | Busy | Parked | Absent = await self._change("clear", session_id, op_id)
         return answer
 
     async def replace(
         self, session_id: str, op_id: str, base: Base, keep: int, items: Sequence[bytes]
-    ) -> Done | Busy | Waiting | Stale | Full | Absent:
-        answer: Done | Busy | Waiting | Stale | Full | Absent = await self._change(
+    ) -> Done | Busy | Parked | Stale | Full | Absent:
+        answer: Done | Busy | Parked | Stale | Full | Absent = await self._change(
             "replace", session_id, op_id, base.commit_id, keep, *items
         )
         return answer
@@ -205,13 +205,13 @@ class RedisStore:
     ) -> Accepted | Duplicate | Busy | Full | Late:
         more = intent or 0, again or ""
         reply = await self._verb("submit", session_id, turn_id, message, *more)
-        return answers.accepted(reply) if reply[0] == b"ok" else answers.PLAIN[reply[0]](reply)
+        return replies.accepted(reply) if reply[0] == b"ok" else replies.PLAIN[reply[0]](reply)
 
     async def status(
         self, session_id: str, turn_id: str
-    ) -> Queued | Running | Waiting | Duplicate | Absent:
+    ) -> Queued | Running | Parked | Duplicate | Absent:
         reply = await self._verb("status", session_id, turn_id)
-        return answers.PLAIN[reply[0]](reply)  # type: ignore[no-any-return]  # by the script's words
+        return replies.PLAIN[reply[0]](reply)  # type: ignore[no-any-return]  # by the script's words
 
     async def cancel(
         self,
@@ -228,28 +228,30 @@ class RedisStore:
             return Cancelled("absent")
         how = int(keep), int(force), int(open_only)
         reply = await self._verb("cancel", session_id, turn_id, *how, note)
-        return answers.cancelled(reply, turn_id)
+        return replies.cancelled(reply, turn_id)
 
     async def _open_turn_id(self, session_id: str) -> str | None:
         info = await self.info(session_id)
         return info.open_turn.turn_id if isinstance(info, Info) and info.open_turn else None
 
-    async def bury(
+    async def dead_letter(
         self, session_id: str, turn_id: str, token: str, letter: bytes
     ) -> Done | Stale | Gone:
-        letter_id = await self._letters.write(session_id, turn_id, token, letter)
+        dead_letter_id = await self._letters.write(session_id, turn_id, token, letter)
         answer: Done | Stale | Gone = await self._change(
-            "bury", session_id, turn_id, token, letter_id
+            "dead_letter", session_id, turn_id, token, dead_letter_id
         )
         if not isinstance(answer, Done):
-            await self._letters.remove(letter_id)
+            await self._letters.remove(dead_letter_id)
         return answer
 
-    async def letters(self, count: int = 100, after: str | None = None) -> list[Letter]:
+    async def dead_letters(
+        self, count: int = 100, after: str | None = None
+    ) -> list[DeadLetterEntry]:
         return await self._letters.list(count, after, self.status)
 
-    async def unbury(self, letter_id: str) -> None:
-        await self._letters.remove(letter_id)
+    async def delete_dead_letter(self, dead_letter_id: str) -> None:
+        await self._letters.remove(dead_letter_id)
 
     async def delete(self, session_id: str) -> bool:
         """It says first which session is meant, so that a resend spares one made anew."""
@@ -260,8 +262,8 @@ class RedisStore:
         await self._verb("delete", session_id, header.incarnation)
         return True
 
-    async def touch(self, session_id: str, ttl: int | None) -> bool:
-        reply = await self._verb("touch", session_id, -1 if ttl is None else ttl)
+    async def expire(self, session_id: str, ttl: int | None) -> bool:
+        reply = await self._verb("expire", session_id, -1 if ttl is None else ttl)
         return bool(reply[0] == b"ok")
 
     async def info(self, session_id: str) -> Info | Absent:
@@ -290,16 +292,16 @@ class RedisStore:
                 if fnmatchcase(session_id, match):
                     yield session_id
 
-    def woken(self, token: str) -> AbstractAsyncContextManager[TokenWake]:
-        return self._subscription.woken(token)
+    def waiter(self, token: str) -> AbstractAsyncContextManager[TokenWaiter]:
+        return self._subscription.waiter(token)
 
     @contextmanager
-    def listen(self, token: str, callback: Callback) -> Iterator[None]:
+    def on_wakeup(self, token: str, callback: Callback) -> Iterator[None]:
         with self._subscription.listen(token, callback):
             yield
 
     async def ping(self) -> None:
-        await self._calls.settle(lambda: self.client.execute_command("PING"))
+        await self._transport.settle(lambda: self.client.execute_command("PING"))
 
     async def aclose(self) -> None:
         self.ready.close()
@@ -307,14 +309,14 @@ class RedisStore:
         if self._owned:
             await close(self.client)
 
-    async def _verb(self, name: str, session_id: str, *args: Any) -> answers.Reply:
-        key, bounds = self.keys.session(session_id), self.bounds
+    async def _verb(self, name: str, session_id: str, *args: Any) -> replies.Reply:
+        key, limits = self.keys.session(session_id), self.limits
         mint = secrets.token_urlsafe(12)
         shared = (
-            *(self.keys.channel, mint, bounds.ttl or 0, bounds.retention),
-            *(bounds.max_bytes, bounds.max_queue),
+            *(self.keys.channel, mint, limits.ttl or 0, limits.retention),
+            *(limits.max_bytes, limits.max_queue),
         )
-        reply: answers.Reply = await self._calls.run(
+        reply: replies.Reply = await self._transport.run(
             session_id, script(name), key, (*shared, *args)
         )
         if reply[0] == b"foreign":
@@ -325,19 +327,19 @@ class RedisStore:
 
     async def _change(self, name: str, session_id: str, *args: Any) -> Any:
         reply = await self._verb(name, session_id, *args)
-        return answers.done(reply) if reply[0] == b"ok" else answers.PLAIN[reply[0]](reply)
+        return replies.done(reply) if reply[0] == b"ok" else replies.PLAIN[reply[0]](reply)
 
-    async def _grant(self, session_id: str, token: str, reply: answers.Reply) -> Grant | Stale:
+    async def _grant(self, session_id: str, token: str, reply: replies.Reply) -> Grant | Stale:
         """A long journal is fetched by a plain command: under the lease it stands still."""
         length, journal = reply[10], reply[11]
         if length > len(journal):
             key = self.keys.session(session_id)
-            reply[11] = await self._calls.plain(session_id, key, "LRANGE", key, -length, -1)
-            raw = await self._calls.plain(session_id, key, "LINDEX", key, 0)
+            reply[11] = await self._transport.plain(session_id, key, "LRANGE", key, -length, -1)
+            raw = await self._transport.plain(session_id, key, "LINDEX", key, 0)
             turn = None if raw is None else parse(session_id, key, raw).turn
             if turn is None or turn.token != token:
                 return Stale()
-        return answers.grant(reply)
+        return replies.grant(reply)
 
     async def _pages(self, session_id: str, limit: int | None) -> History | Absent:
         """The history by plain LRANGE, which does not hold up the server as Lua would.
@@ -346,7 +348,7 @@ class RedisStore:
         """
         key = self.keys.session(session_id)
         while True:
-            first = await self._calls.plain(session_id, key, "LRANGE", key, 0, PAGE - 1)
+            first = await self._transport.plain(session_id, key, "LRANGE", key, 0, PAGE - 1)
             if not first:
                 return Absent()
             header = parse(session_id, key, first[0])
@@ -364,8 +366,8 @@ class RedisStore:
         while start + len(elements) < header.elements:
             first = 1 + 2 * header.queued + start + len(elements)
             last = min(first + PAGE, 1 + 2 * header.queued + header.elements) - 1
-            page = await self._calls.plain(session_id, key, "LRANGE", key, first, last)
-            raw = await self._calls.plain(session_id, key, "LINDEX", key, 0)
+            page = await self._transport.plain(session_id, key, "LRANGE", key, first, last)
+            raw = await self._transport.plain(session_id, key, "LINDEX", key, 0)
             if raw is None or not parse(session_id, key, raw).same_place(header):
                 return False
             if not page:  # somebody cut the list: whoever reads the elements will miss some
@@ -389,6 +391,6 @@ def _open_turn(header: Header, now: int) -> OpenTurn | None:
         worker=turn.worker,
         state="waiting" if turn.state == "waiting" else "running",
         remaining=min(turn.deadline - now, turn.lease),
-        cancelled=answers.MANNERS[turn.cancelled],
+        cancelled=replies.CANCEL_MODES[turn.cancelled],
         background=bool(turn.background),
     )

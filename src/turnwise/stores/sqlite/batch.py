@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from turnwise.stores.sqlite.refusals import is_lock
+from turnwise.stores.sqlite.errors import is_lock
 
 T = TypeVar("T")
 Apply = Callable[[sqlite3.Connection], Any]

@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 
-from turnwise.stores.places import Log, after, token
+from turnwise.stores.event_log import Log, after, token
 from turnwise.stores.sqlite.host import Host, Wakes
 from turnwise.stores.sqlite.queries import query
 from turnwise.types import Events
@@ -31,7 +31,7 @@ class SQLiteEvents:
         *,
         last: bool = False,
     ) -> bool:
-        bounds, wakes = self._host.bounds, [("", token(session_id, turn_id))]
+        limits, wakes = self._host.limits, [("", token(session_id, turn_id))]
 
         def add(database: sqlite3.Connection) -> tuple[bool, Wakes]:
             now = self._host.clock()
@@ -45,9 +45,9 @@ class SQLiteEvents:
             start = log.next
             new = events[max(0, start - index) :]
             log.next += len(new)
-            log.first = max(log.first, log.next - bounds.max_events)
+            log.first = max(log.first, log.next - limits.max_events)
             log.ended = log.ended or last
-            log.expires = now + bounds.events_ttl
+            log.expires = now + limits.events_ttl
             number = _save(database, session_id, turn_id, log)
             rows = [(number, place, content) for place, content in enumerate(new, start)]
             database.executemany(query("add_event"), rows)
@@ -61,7 +61,7 @@ class SQLiteEvents:
         self, session_id: str, turn_id: str, after: str | None = None, wait: float = 0
     ) -> Events:
         give_up = time.monotonic() + wait
-        async with self._host.woken(token(session_id, turn_id)) as wake:
+        async with self._host.waiter(token(session_id, turn_id)) as wake:
             while True:
                 answer = await self._read(session_id, turn_id, after)
                 left = give_up - time.monotonic()

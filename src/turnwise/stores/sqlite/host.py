@@ -7,8 +7,8 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
-from turnwise.bounds import Bounds
-from turnwise.contracts import Wake
+from turnwise.contracts import Waiter
+from turnwise.limits import Limits
 
 T = TypeVar("T")
 Wakes = list[tuple[str, str]]
@@ -17,7 +17,7 @@ Wakes = list[tuple[str, str]]
 class Host(Protocol):
     """The store."""
 
-    bounds: Bounds
+    limits: Limits
     clock: Callable[[], int]
 
     async def call(
@@ -32,5 +32,5 @@ class Host(Protocol):
     def leave_wakes(self, database: sqlite3.Connection, wake: Wakes, now: int) -> None:
         """Leave wake-ups for other processes, in a transaction."""
 
-    def woken(self, token: str) -> AbstractAsyncContextManager[Wake]:
+    def waiter(self, token: str) -> AbstractAsyncContextManager[Waiter]:
         """As in the contract."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from turnwise.stores.embedded import EmbeddedStore
-from turnwise.stores.embedded_ready import EmbeddedReady
+from turnwise.stores.embedded.ready import EmbeddedReady
+from turnwise.stores.embedded.store import EmbeddedStore
 from turnwise.stores.sqlite.host import Host, Wakes
 from turnwise.stores.sqlite.queries import query
 from turnwise.stores.sqlite.state import SQLiteState

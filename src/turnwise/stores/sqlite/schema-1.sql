@@ -1,6 +1,6 @@
 -- One file, all sessions. `PRAGMA application_id` says whose file it is, `user_version` which schema.
 
--- A session's header (a msgpack map, see turnwise.stores.state.Header). `queued` counts its rows in
+-- A session's header (a msgpack map, see turnwise.stores.embedded.state.Header). `queued` counts its rows in
 -- `queue`; `expires` repeats what the header says, in ms since the epoch, for the sweep.
 CREATE TABLE sessions (
     session    INTEGER PRIMARY KEY,
@@ -32,7 +32,7 @@ CREATE TABLE journal (
     PRIMARY KEY (session, position)
 ) WITHOUT ROWID;
 
--- Waiting messages and callers, the oldest at the smallest place (turnwise.stores.state.Entry).
+-- Waiting messages and callers, the oldest at the smallest place (turnwise.stores.embedded.state.Entry).
 CREATE TABLE queue (
     session INTEGER NOT NULL,
     place   INTEGER NOT NULL,
@@ -40,7 +40,7 @@ CREATE TABLE queue (
     PRIMARY KEY (session, place)
 ) WITHOUT ROWID;
 
--- Wake-ups for callers in other processes, which look for rows beyond the last one they saw. A row
+-- Waiter-ups for callers in other processes, which look for rows beyond the last one they saw. A row
 -- is of no use after some seconds. Numbers are never used twice.
 CREATE TABLE wakes (
     wake  INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from turnwise.errors import NewerFormat, NotASession
+from turnwise.stores.embedded.state import VERSION, Entry, Header
 from turnwise.stores.sqlite.queries import query
-from turnwise.stores.state import VERSION, Entry, Header
 
 _encode = msgspec.msgpack.Encoder().encode
 _header = msgspec.msgpack.Decoder(Header)
@@ -21,7 +21,7 @@ Arguments = Sequence[Any] | Mapping[str, Any]
 
 
 class SQLiteState:
-    """`turnwise.stores.state.State` on an open transaction, which the caller ends.
+    """`turnwise.stores.embedded.state.State` on an open transaction, which the caller ends.
 
     A session that has expired by `now` (ms) counts as absent.
     """

@@ -9,21 +9,21 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeVar
 
-from turnwise.bounds import Bounds
 from turnwise.errors import StoreRefused
-from turnwise.stores.embedded import Clock, EmbeddedStore, system_clock
-from turnwise.stores.listeners import Callback, EventWake
+from turnwise.limits import Limits
+from turnwise.stores.embedded.store import Clock, EmbeddedStore, system_clock
+from turnwise.stores.embedded.verbs import Verbs
+from turnwise.stores.embedded.verbs.session import NewDeadLetter
+from turnwise.stores.listeners import Callback, EventWaiter
 from turnwise.stores.sqlite.batch import Call
 from turnwise.stores.sqlite.events import SQLiteEvents, remove_expired_events
 from turnwise.stores.sqlite.files import absolute
 from turnwise.stores.sqlite.host import Wakes
+from turnwise.stores.sqlite.notifications import Lookout, Watch
 from turnwise.stores.sqlite.queries import query
 from turnwise.stores.sqlite.ready import SQLiteReady
 from turnwise.stores.sqlite.state import SQLiteState, delete
 from turnwise.stores.sqlite.thread import Connections
-from turnwise.stores.sqlite.wake import Lookout, Watch
-from turnwise.stores.verbs import Verbs
-from turnwise.stores.verbs.session import NewLetter
 
 T = TypeVar("T")
 
@@ -44,11 +44,11 @@ class SQLiteStore(EmbeddedStore):
         self,
         path: str | os.PathLike[str],
         *,
-        bounds: Bounds | None = None,
+        limits: Limits | None = None,
         clock: Clock = system_clock,
         busy_timeout: float = 10.0,
     ) -> None:
-        super().__init__(bounds=bounds, clock=clock)
+        super().__init__(limits=limits, clock=clock)
         self.path = absolute(path)
         self._connections = Connections(self.path, busy_timeout)
         self._lookout = Lookout()
@@ -101,7 +101,7 @@ class SQLiteStore(EmbeddedStore):
         answer = verb(verbs)
         if not reads:
             state.save()
-            for letter in verbs.letters:
+            for letter in verbs.dead_letters:
                 values = letter.id, session_id, letter.turn_id, letter.at, letter.content
                 database.execute(query("add_letter"), values)
             self.leave_wakes(database, verbs.wake, now)
@@ -153,23 +153,23 @@ class SQLiteStore(EmbeddedStore):
         place = {"after": after, "now": self.clock(), "count": _PAGE}
         return lambda database: [row[0] for row in database.execute(query("session_ids"), place)]
 
-    async def _letters(self, count: int, after: str) -> list[tuple[str, NewLetter]]:
-        def load(database: sqlite3.Connection) -> list[tuple[str, NewLetter]]:
+    async def _dead_letters(self, count: int, after: str) -> list[tuple[str, NewDeadLetter]]:
+        def load(database: sqlite3.Connection) -> list[tuple[str, NewDeadLetter]]:
             rows = database.execute(query("letters_after"), (after, count))
-            return [(session_id, NewLetter(*letter)) for session_id, *letter in rows]
+            return [(session_id, NewDeadLetter(*letter)) for session_id, *letter in rows]
 
         return await self._connections.run(load)
 
-    async def unbury(self, letter_id: str) -> None:
+    async def delete_dead_letter(self, dead_letter_id: str) -> None:
         def remove(database: sqlite3.Connection) -> tuple[None, Wakes]:
-            database.execute(query("delete_letter"), (letter_id,))
+            database.execute(query("delete_letter"), (dead_letter_id,))
             return None, []
 
         await self.call(remove)
 
     @asynccontextmanager
-    async def woken(self, token: str) -> AsyncIterator[EventWake]:
-        wake = EventWake(self._longest_wait)
+    async def waiter(self, token: str) -> AsyncIterator[EventWaiter]:
+        wake = EventWaiter(self._longest_wait)
         with self._listeners.listening(token, wake.event.set), self._watch.kept():
             yield wake
 

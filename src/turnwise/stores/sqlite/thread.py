@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from turnwise.errors import StoreError
 from turnwise.stores.sqlite.batch import MOST, Call, Failed, Turnstile
 from turnwise.stores.sqlite.database import open_database
-from turnwise.stores.sqlite.refusals import is_lasting, is_lock, refusal
+from turnwise.stores.sqlite.errors import is_lasting, is_lock, refusal
 
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], T]

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from turnwise.bounds import Bounds
 from turnwise.contracts import Ready, Store
+from turnwise.limits import Limits
 from turnwise.testing.conformance.lab import (
     LONG,
     Held,
@@ -20,7 +20,7 @@ from turnwise.testing.conformance.lab import (
     items,
     mint,
 )
-from turnwise.types import Accepted, Duplicate, Grant, Idle, Waiting, Wakeup
+from turnwise.types import Accepted, Claim, Duplicate, Grant, Idle, Parked
 
 
 async def sent(store: Store, session_id: str, turn_id: str, message: bytes = b"one") -> None:
@@ -29,19 +29,19 @@ async def sent(store: Store, session_id: str, turn_id: str, message: bytes = b"o
     expect(Accepted, await store.submit(session_id, turn_id, message, intent))
 
 
-async def work(store: Store, worker: str, wakeup: Wakeup) -> list[str]:
+async def work(store: Store, worker: str, claim: Claim) -> list[str]:
     """Run everything that its session has; the turn_ids."""
     done = []
     while isinstance(
-        grant := await store.next(wakeup.session_id, token := mint(), LONG, worker=worker), Grant
+        grant := await store.next(claim.session_id, token := mint(), LONG, worker=worker), Grant
     ):
-        await Held(store, wakeup.session_id, token, grant).commit(item(grant.turn_id))
+        await Held(store, claim.session_id, token, grant).commit(item(grant.turn_id))
         done.append(grant.turn_id)
     return done
 
 
-def names(wakeups: list[Wakeup]) -> list[str]:
-    return [wakeup.session_id for wakeup in wakeups]
+def names(claims: list[Claim]) -> list[str]:
+    return [claim.session_id for claim in claims]
 
 
 class BackgroundConformance(Suite):
@@ -52,13 +52,13 @@ class BackgroundConformance(Suite):
     async def test_a_message_is_told_to_one_worker(self, store: Store, ready: Ready) -> None:
         assert await ready.claim("w1", 10, 0) == []
         await sent(store, "s", "t")
-        (wakeup,) = await ready.claim("w1", 10, 0)
-        assert wakeup.session_id == "s"
-        assert wakeup.turn_id in ("t", None)
-        assert 0 <= wakeup.age < LONG
+        (claim,) = await ready.claim("w1", 10, 0)
+        assert claim.session_id == "s"
+        assert claim.turn_id in ("t", None)
+        assert 0 <= claim.age < LONG
         assert await ready.claim("w1", 10, 0) == await ready.claim("w2", 10, 0) == []
-        assert await work(store, "w1", wakeup) == ["t"]
-        await ready.settle("w1", [wakeup])
+        assert await work(store, "w1", claim) == ["t"]
+        await ready.ack("w1", [claim])
 
     async def test_workers_in_several_processes_share_the_work(self, lab: Lab) -> None:
         stores = [lab.store(), lab.store()]
@@ -67,9 +67,9 @@ class BackgroundConformance(Suite):
         told: list[str] = []
         while True:
             found = [
-                wakeup
+                claim
                 for number, store in enumerate(stores)
-                for wakeup in await store.ready.claim(f"w{number}", 3, 0)
+                for claim in await store.ready.claim(f"w{number}", 3, 0)
             ]
             if not found:
                 break
@@ -87,11 +87,11 @@ class BackgroundConformance(Suite):
         assert await ready.claim("w", 1, 0.01) == []
 
     async def test_the_claims_of_a_dead_worker_go_to_others(self, lab: Lab) -> None:
-        bounds = Bounds(claim=lab.lease)
-        store, other = lab.store(bounds), lab.store(bounds)
+        limits = Limits(claim=lab.lease)
+        store, other = lab.store(limits), lab.store(limits)
         await sent(store, "s", "t")
-        (wakeup,) = await store.ready.claim("w1", 1, 0)
-        found: list[Wakeup] = []
+        (claim,) = await store.ready.claim("w1", 1, 0)
+        found: list[Claim] = []
 
         async def claimed() -> bool:
             found.extend(await other.ready.claim("w2", 1, 0))
@@ -100,47 +100,47 @@ class BackgroundConformance(Suite):
         await lab.until(claimed)
         assert names(found) == ["s"]
         assert await work(other, "w2", found[0]) == ["t"]
-        await store.ready.settle("w1", [wakeup])
-        await other.ready.settle("w2", found)
+        await store.ready.ack("w1", [claim])
+        await other.ready.ack("w2", found)
 
     async def test_what_is_held_stays_with_its_worker(self, lab: Lab) -> None:
-        bounds, in_time = Bounds(claim=4 * lab.lease), True
-        store, other = lab.store(bounds), lab.store(bounds)
+        limits, in_time = Limits(claim=4 * lab.lease), True
+        store, other = lab.store(limits), lab.store(limits)
         await sent(store, "s", "t")
         before = await lab.now()
         assert names(await store.ready.claim("w1", 1, 0)) == ["s"]
         for _ in range(5):
             await lab.passed(lab.lease)
-            await store.ready.hold("w1")
+            await store.ready.extend("w1")
             before, gap = await lab.now(), await lab.now() - before
-            in_time = in_time and gap < bounds.claim
+            in_time = in_time and gap < limits.claim
         told = await other.ready.claim("w2", 1, 0)
         assert told == [] or not in_time  # a stalled machine loses its claims like anybody
 
     async def test_what_another_worker_took_over_is_not_held_any_more(self, lab: Lab) -> None:
-        bounds = Bounds(claim=lab.lease)
-        store, other = lab.store(bounds), lab.store(bounds)
+        limits = Limits(claim=lab.lease)
+        store, other = lab.store(limits), lab.store(limits)
         await sent(store, "s", "t")
-        wakeups = await store.ready.claim("w1", 1, 0)
+        claims = await store.ready.claim("w1", 1, 0)
 
         async def claimed() -> bool:
             return bool(await other.ready.claim("w2", 1, 0))
 
         await lab.until(claimed)
-        await store.ready.hold("w1")
-        await store.ready.later("w1", wakeups, 0)
+        await store.ready.extend("w1")
+        await store.ready.requeue("w1", claims, 0)
         assert await store.ready.claim("w1", 1, 0) == []
 
     async def test_what_is_put_off_comes_back(self, lab: Lab) -> None:
         store = lab.store()
         await sent(store, "s", "t")
-        wakeups = await store.ready.claim("w1", 1, 0)
+        claims = await store.ready.claim("w1", 1, 0)
         before = await lab.now()
-        await store.ready.later("w1", wakeups, lab.lease / 1000)
+        await store.ready.requeue("w1", claims, lab.lease / 1000)
         told = await store.ready.claim("w1", 1, 0)
         if await lab.now() - before < lab.lease:
             assert told == []
-        await store.ready.later("w1", told, 0)
+        await store.ready.requeue("w1", told, 0)
 
         async def back() -> bool:
             return names(await store.ready.claim("w2", 1, 0)) == ["s"]
@@ -150,19 +150,19 @@ class BackgroundConformance(Suite):
     async def test_what_is_given_back_is_anybody_s_at_once(self, lab: Lab) -> None:
         store, other = lab.store(), lab.store()
         await sent(store, "s", "t")
-        wakeups = await store.ready.claim("w1", 1, 0)
+        claims = await store.ready.claim("w1", 1, 0)
         assert await other.ready.claim("w2", 1, 0) == []
         claim = asyncio.create_task(other.ready.claim("w2", 1, 60))
-        await store.ready.later("w1", wakeups, 0)
+        await store.ready.requeue("w1", claims, 0)
         assert names(await claim) == ["s"]
 
     async def test_what_is_settled_is_told_no_more(self, lab: Lab) -> None:
-        store = lab.store(Bounds(claim=lab.lease))
+        store = lab.store(Limits(claim=lab.lease))
         await sent(store, "s", "t")
-        wakeups = await store.ready.claim("w", 1, 0)
-        await work(store, "w", wakeups[0])
-        await store.ready.settle("w", wakeups)
-        await store.ready.settle("w", wakeups)
+        claims = await store.ready.claim("w", 1, 0)
+        await work(store, "w", claims[0])
+        await store.ready.ack("w", claims)
+        await store.ready.ack("w", claims)
         await lab.passed(lab.lease + 1)
         assert await store.ready.claim("w", 1, 0) == []
 
@@ -172,12 +172,12 @@ class BackgroundConformance(Suite):
         (first,) = await store.ready.claim("w1", 1, 0)
         assert await work(store, "w1", first) == ["t1"]
         await sent(store, "s", "t2")
-        await store.ready.settle("w1", [first])
+        await store.ready.ack("w1", [first])
 
         async def finished() -> bool:
-            for wakeup in await store.ready.claim("w2", 1, 0):
-                await work(store, "w2", wakeup)
-                await store.ready.settle("w2", [wakeup])
+            for claim in await store.ready.claim("w2", 1, 0):
+                await work(store, "w2", claim)
+                await store.ready.ack("w2", [claim])
             return isinstance(await store.status("s", "t2"), Duplicate)
 
         await lab.until(finished)
@@ -185,9 +185,9 @@ class BackgroundConformance(Suite):
     async def test_a_message_that_comes_long_after_its_announcement_is_told(self, lab: Lab) -> None:
         store = lab.store()
         intent = await store.ready.announce("s", "t")
-        for wakeup in await store.ready.claim("w", 1, 0):
+        for claim in await store.ready.claim("w", 1, 0):
             assert await store.next("s", mint(), LONG, worker="w") == Idle()
-            await store.ready.later("w", [wakeup], 0.05)
+            await store.ready.requeue("w", [claim], 0.05)
         await store.submit("s", "t", b"one", intent)
 
         async def told() -> bool:
@@ -210,20 +210,20 @@ class BackgroundConformance(Suite):
         store = lab.store()
         await sent(store, "s", "t1")
         await sent(store, "s", "t2")
-        wakeups = await store.ready.claim("w", 5, 0)
+        claims = await store.ready.claim("w", 5, 0)
         token = mint()
         first = expect(Grant, await store.next("s", token, LONG, worker="w"))
         await store.park("s", first.turn_id, token, b"{state}")
-        assert await store.next("s", mint(), LONG, worker="w") == Waiting("t1")
-        await store.ready.settle("w", wakeups)
+        assert await store.next("s", mint(), LONG, worker="w") == Parked("t1")
+        await store.ready.ack("w", claims)
         assert await store.ready.claim("w", 5, 0) == []
         turn = await begun(store, "s", "t1", resume=True)
         assert await store.ready.claim("w", 5, 0) == []
         await turn.commit(*items(1))
         await store.ready.announce("s", None)
-        (wakeup,) = await store.ready.claim("w", 5, 0)
-        assert await work(store, "w", wakeup) == ["t2"]
-        await store.ready.settle("w", [wakeup])
+        (claim,) = await store.ready.claim("w", 5, 0)
+        assert await work(store, "w", claim) == ["t2"]
+        await store.ready.ack("w", [claim])
         assert await store.ready.claim("w", 5, 0) == []
 
     async def test_a_sweep_finds_what_nobody_announced(self, lab: Lab) -> None:
@@ -233,9 +233,9 @@ class BackgroundConformance(Suite):
             await store.submit(f"s{number}", "t", b"one")
         await store.ready.sweep(force=True)
         assert await store.ready.sweep() == 0
-        wakeups = await store.ready.claim("w", 10, 0)
-        assert sorted(names(wakeups)) == ["s0", "s1", "s2"]
-        assert [wakeup.turn_id for wakeup in wakeups] == [None] * 3
+        claims = await store.ready.claim("w", 10, 0)
+        assert sorted(names(claims)) == ["s0", "s1", "s2"]
+        assert [claim.turn_id for claim in claims] == [None] * 3
 
     async def test_one_session_s_messages_do_not_hide_the_others(self, lab: Lab) -> None:
         store = lab.store()
@@ -251,19 +251,19 @@ class BackgroundConformance(Suite):
     async def test_a_worker_that_dies_between_two_steps_loses_nothing(
         self, lab: Lab, steps: int
     ) -> None:
-        bounds = Bounds(claim=lab.lease)
-        store, second = lab.store(bounds), lab.store(bounds)
+        limits = Limits(claim=lab.lease)
+        store, second = lab.store(limits), lab.store(limits)
         await sent(store, "s", "t")
         await die_after(steps, store, lab.lease)
 
         async def finished() -> bool:
-            for wakeup in await second.ready.claim("w2", 5, 0):
-                await work(second, "w2", wakeup)
+            for claim in await second.ready.claim("w2", 5, 0):
+                await work(second, "w2", claim)
                 over = isinstance(await second.status("s", "t"), Duplicate)
                 if over:
-                    await second.ready.settle("w2", [wakeup])
+                    await second.ready.ack("w2", [claim])
                 else:
-                    await second.ready.later("w2", [wakeup], 0.05)
+                    await second.ready.requeue("w2", [claim], 0.05)
             return isinstance(await second.status("s", "t"), Duplicate)
 
         await lab.until(finished)
@@ -271,11 +271,11 @@ class BackgroundConformance(Suite):
         await self.nothing_is_left(lab, second)
 
     async def nothing_is_left(self, lab: Lab, store: Store) -> None:
-        """Every claim that a dead worker left is settled in the end."""
+        """Every claim that a dead worker left is resend_if_cancelled in the end."""
         await lab.passed(lab.lease + 1)
-        for wakeup in await store.ready.claim("w3", 5, 0):
-            assert await store.next(wakeup.session_id, mint(), LONG, worker="w3") == Idle()
-            await store.ready.settle("w3", [wakeup])
+        for claim in await store.ready.claim("w3", 5, 0):
+            assert await store.next(claim.session_id, mint(), LONG, worker="w3") == Idle()
+            await store.ready.ack("w3", [claim])
         assert await store.ready.claim("w3", 5, 0) == []
 
 
@@ -283,7 +283,7 @@ async def die_after(steps: int, store: Store, lease: int) -> None:
     """A worker's life, one round trip a step, ended after so many."""
     if steps == 0:
         return
-    wakeups = await store.ready.claim("w1", 1, 0)
+    claims = await store.ready.claim("w1", 1, 0)
     if steps == 1:
         return
     token = mint()
@@ -297,4 +297,4 @@ async def die_after(steps: int, store: Store, lease: int) -> None:
     assert await store.next("s", mint(), lease, worker="w1") == Idle()
     if steps == 4:
         return
-    await store.ready.settle("w1", wakeups)
+    await store.ready.ack("w1", claims)

@@ -31,11 +31,11 @@ from turnwise.types import (
     Grant,
     Idle,
     Info,
+    Parked,
     Queued,
     Renewed,
     Running,
     Stale,
-    Waiting,
 )
 
 
@@ -130,7 +130,7 @@ class CancelConformance(Suite):
         turn, worker = mint(), getattr(store, "worker", "")
         for force in (False, True):
             told, token = asyncio.Event(), mint()
-            with store.listen(token, told.set):
+            with store.on_wakeup(token, told.set):
                 await begun(store, "s", f"{turn}-{force}", token=token, worker=worker)
                 await store.cancel("s", force=force)
                 await asyncio.wait_for(told.wait(), 30)
@@ -139,8 +139,8 @@ class CancelConformance(Suite):
     async def test_nobody_is_called_that_listens_no_more(self, store: Store) -> None:
         calls, told, worker = list[str](), asyncio.Event(), getattr(store, "worker", "")
         turn = await begun(store, "s", "t", worker=worker)
-        with store.listen(turn.token, told.set):
-            with store.listen(turn.token, lambda: calls.append("late")):
+        with store.on_wakeup(turn.token, told.set):
+            with store.on_wakeup(turn.token, lambda: calls.append("late")):
                 pass
             calls.clear()
             await store.cancel("s", "t")
@@ -264,7 +264,7 @@ class CancelConformance(Suite):
         assert not running.background
         await store.renew(*turn.ids)
         await store.park(*turn.ids, b"{state}")
-        assert await store.status("s", "t") == Waiting("t", [b"{state}"])
+        assert await store.status("s", "t") == Parked("t", [b"{state}"])
         assert await store.status("s", "other") == Absent()
 
     async def test_a_turn_that_waits_is_dropped_or_left(self, store: Store) -> None:
@@ -296,9 +296,9 @@ class CancelConformance(Suite):
         await store.submit("s", "t1", b"one")
         await store.submit("s", "t2", b"two")
         turn = await taken(store, "s")
-        done = expect(Done, await store.bury(*turn.ids, b"\x00 why"))
-        assert await store.bury(*turn.ids, b"\x00 why") == done
-        (letter,) = await store.letters()
+        done = expect(Done, await store.dead_letter(*turn.ids, b"\x00 why"))
+        assert await store.dead_letter(*turn.ids, b"\x00 why") == done
+        (letter,) = await store.dead_letters()
         assert (letter.session_id, letter.turn_id, letter.content) == ("s", "t1", b"\x00 why")
         assert letter.state == "dead"
         for answer in (
@@ -313,61 +313,61 @@ class CancelConformance(Suite):
         assert await contents(store, "s") == []
 
     async def test_only_who_holds_the_turn_gives_it_up(self, store: Store) -> None:
-        assert await store.bury("no", "t", mint(), b"why") == Gone()
+        assert await store.dead_letter("no", "t", mint(), b"why") == Gone()
         await store.submit("s", "t", b"one")
         turn = await taken(store, "s")
-        assert isinstance(await store.bury("s", "t", mint(), b"other"), Stale)
-        assert await store.letters() == []
-        await store.bury(*turn.ids, b"why")
-        assert isinstance(await store.bury("s", "t", mint(), b"other"), Stale)
-        assert [letter.content for letter in await store.letters()] == [b"why"]
+        assert isinstance(await store.dead_letter("s", "t", mint(), b"other"), Stale)
+        assert await store.dead_letters() == []
+        await store.dead_letter(*turn.ids, b"why")
+        assert isinstance(await store.dead_letter("s", "t", mint(), b"other"), Stale)
+        assert [letter.content for letter in await store.dead_letters()] == [b"why"]
 
     async def test_letters_are_listed_in_pages(self, lab: Lab) -> None:
         store = lab.store()
         for number in range(5):
             await lab.tick()
             await store.submit(f"s{number}", "t", b"one")
-            await store.bury(*(await taken(store, f"s{number}")).ids, b"%d" % number)
+            await store.dead_letter(*(await taken(store, f"s{number}")).ids, b"%d" % number)
         seen, after = list[bytes](), None
-        while page := await store.letters(2, after):
+        while page := await store.dead_letters(2, after):
             assert len(page) <= 2
             seen += [letter.content for letter in page]
             after = page[-1].id
         assert seen == [b"0", b"1", b"2", b"3", b"4"]
         assert after is not None
         for _ in range(2):
-            await store.unbury(after)
-        assert len(await store.letters()) == 4
+            await store.delete_dead_letter(after)
+        assert len(await store.dead_letters()) == 4
 
     async def test_a_dead_message_is_tried_anew_once_for_each_letter(self, store: Store) -> None:
         await store.submit("s", "t", b"one")
-        await store.bury(*(await taken(store, "s")).ids, b"first")
-        (first,) = await store.letters()
+        await store.dead_letter(*(await taken(store, "s")).ids, b"first")
+        (first,) = await store.dead_letters()
         assert isinstance(await store.submit("s", "t", b"one", again="other"), Duplicate)
         for _ in range(2):
             await store.submit("s", "t", b"one", again=first.id)
         assert expect(Info, await store.info("s")).queued == 1
         assert isinstance(await asked(store, "s", "t"), Queued)
-        (waits,) = await store.letters()
+        (waits,) = await store.dead_letters()
         assert (waits.id, waits.state) == (first.id, "waiting")
         turn = await taken(store, "s")
         assert turn.grant.attempt == 1
         assert isinstance(await store.status("s", "t"), Running)
         assert isinstance(await asked(store, "s", "t"), Busy)
-        await store.bury(*turn.ids, b"second")
-        (second,) = await store.letters()
+        await store.dead_letter(*turn.ids, b"second")
+        (second,) = await store.dead_letters()
         assert (second.content, second.state) == (b"second", "dead")
         assert isinstance(await store.submit("s", "t", b"one", again=first.id), Duplicate)
         await store.submit("s", "t", b"one", again=second.id)
         await (await taken(store, "s")).commit(*items(1))
-        (done,) = await store.letters()
+        (done,) = await store.dead_letters()
         assert (done.id, done.state) == (second.id, "finished")
         assert isinstance(await store.submit("s", "t", b"one", again=second.id), Duplicate)
         assert await contents(store, "s") == items(1)
 
     async def test_a_letter_outlives_its_session(self, store: Store) -> None:
         await store.submit("s", "t", b"one")
-        await store.bury(*(await taken(store, "s")).ids, b"why")
+        await store.dead_letter(*(await taken(store, "s")).ids, b"why")
         await store.delete("s")
-        (letter,) = await store.letters()
+        (letter,) = await store.dead_letters()
         assert (letter.content, letter.state) == (b"why", "unknown")

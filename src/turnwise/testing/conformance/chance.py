@@ -27,7 +27,7 @@ VERBS = {
     "renew": 2,
     "abort": 3,
     "release": 3,
-    "bury": 1,
+    "dead_letter": 1,
     "park": 1,
     "resume": 2,
     "pop": 3,
@@ -202,7 +202,7 @@ class Run:
         return "release", {**self._turn(), "counted": self.rng.random() < 0.5, "delay": delay}
 
     def _bury(self) -> Call:
-        return "bury", {**self._turn(), "letter": b"letter"}
+        return "dead_letter", {**self._turn(), "letter": b"letter"}
 
     def _park(self) -> Call:
         return "park", {**self._turn(), "state": item(self._new("state"))}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from turnwise.bounds import Bounds
 from turnwise.contracts import EventLog, Store
+from turnwise.limits import Limits
 from turnwise.testing.conformance.lab import Lab, Suite, added
 from turnwise.types import Events
 
@@ -95,7 +95,7 @@ class EventsConformance(Suite):
         assert await follow(log) == ([b"uno", b"due"], 0)
 
     async def test_a_place_that_is_gone_is_told(self, lab: Lab) -> None:
-        log = lab.store(Bounds(max_events=3)).events
+        log = lab.store(Limits(max_events=3)).events
         await log.append("s", "t", 1, 0, [b"0", b"1"])
         places = [event.id for event in (await log.read("s", "t")).events]
         await log.append("s", "t", 1, 2, [b"2", b"3", b"4"])
@@ -115,7 +115,7 @@ class EventsConformance(Suite):
         assert await follow(log) == (all_of_them, 0)
 
     async def test_events_go_away_by_themselves(self, lab: Lab) -> None:
-        log = lab.store(Bounds(events_ttl=lab.lease)).events
+        log = lab.store(Limits(events_ttl=lab.lease)).events
         await log.append("s", "t", 1, 0, [b"one"])
         place = (await log.read("s", "t")).events[0].id
 

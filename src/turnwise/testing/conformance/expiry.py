@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from turnwise.bounds import Bounds
 from turnwise.contracts import Store
+from turnwise.limits import Limits
 from turnwise.testing.conformance.lab import (
     LONG,
     Lab,
@@ -50,7 +50,7 @@ class ExpiryConformance(Suite):
         assert isinstance(await asked(store, "s"), Grant)
 
     async def test_what_a_first_turn_has_finished_waits_for_its_retry(self, lab: Lab) -> None:
-        store = lab.store(Bounds(retention=DAY))
+        store = lab.store(Limits(retention=DAY))
         turn = await begun(store, "s", lease=lab.lease)
         await store.journal(*turn.ids, 0, items(1))
         await store.renew(*turn.ids)
@@ -81,7 +81,7 @@ class ExpiryConformance(Suite):
 
     async def test_an_expiry_that_somebody_set_is_kept(self, store: Store) -> None:
         await added(store, "s", 1)
-        assert await store.touch("s", DAY)
+        assert await store.expire("s", DAY)
         turn = await begun(store, "s")
         await store.renew(*turn.ids)
         tip = expect(Done, await turn.commit(*items(2))).tip
@@ -93,7 +93,7 @@ class ExpiryConformance(Suite):
 
     async def test_an_expiry_set_before_the_first_commit_is_kept(self, store: Store) -> None:
         turn = await begun(store, "s")
-        await store.touch("s", DAY)
+        await store.expire("s", DAY)
         await store.renew(*turn.ids)
         await turn.commit(*items(1))
         ttl = await self._ttl(store)
@@ -102,15 +102,15 @@ class ExpiryConformance(Suite):
 
     async def test_touch_takes_an_expiry_away(self, store: Store) -> None:
         await added(store, "s", 1)
-        await store.touch("s", DAY)
-        assert await store.touch("s", None)
+        await store.expire("s", DAY)
+        assert await store.expire("s", None)
         assert await self._ttl(store) is None
 
     async def test_an_expired_session_is_gone(self, lab: Lab) -> None:
         store = lab.store()
         await added(store, "s", 1)
         turn = await begun(store, "s")
-        await store.touch("s", 50)
+        await store.expire("s", 50)
 
         async def gone() -> bool:
             return await store.info("s") == Absent()
@@ -122,7 +122,7 @@ class ExpiryConformance(Suite):
         assert await self._ttl(store) is None
 
     async def test_with_a_ttl_every_change_refreshes_it(self, lab: Lab) -> None:
-        store = lab.store(Bounds(ttl=DAY))
+        store = lab.store(Limits(ttl=DAY))
         for change in (
             store.append("s", mint(), items(1)),
             store.submit("s", "t", b"one"),
@@ -132,16 +132,16 @@ class ExpiryConformance(Suite):
             ttl = await self._ttl(store)
             assert ttl is not None
             assert DAY - LONG < ttl <= DAY
-            await store.touch("s", LONG)
+            await store.expire("s", LONG)
 
     async def test_with_a_ttl_a_lease_is_outlived(self, lab: Lab) -> None:
-        store = lab.store(Bounds(ttl=1000))
+        store = lab.store(Limits(ttl=1000))
         await added(store, "s", 1)
         turn = await begun(store, "s", lease=LONG)
         ttl = await self._ttl(store)
         assert ttl is not None
         assert ttl > LONG
-        await store.touch("s", 1000)
+        await store.expire("s", 1000)
         await store.renew(*turn.ids)
         ttl = await self._ttl(store)
         assert ttl is not None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from turnwise.bounds import READ, Bounds
 from turnwise.codec.elements import is_item, marker, parse_record
 from turnwise.contracts import Store
+from turnwise.limits import READ, Limits
 from turnwise.testing.conformance.lab import (
     Lab,
     Suite,
@@ -53,7 +53,7 @@ class HistoryConformance(Suite):
         assert await outcome(store, "no", mint()) == "absent"
         await store.abort(*turn)
         assert not await store.delete("no")
-        assert not await store.touch("no", 1000)
+        assert not await store.expire("no", 1000)
         assert [session_id async for session_id in store.scan()] == []
 
     async def test_a_turn_is_its_items_then_its_marker_then_its_record(self, store: Store) -> None:
@@ -192,7 +192,7 @@ class HistoryConformance(Suite):
         assert again.tip.commit_id == expect(Done, done).tip.commit_id
 
     async def test_clear_forgets_turn_ids_older_than_the_retention(self, lab: Lab) -> None:
-        store = lab.store(Bounds(retention=lab.lease))
+        store = lab.store(Limits(retention=lab.lease))
         old = mint()
         await (await begun(store, "s", old)).commit(*items(1))
         await lab.passed(2 * lab.lease + 100)
@@ -206,7 +206,7 @@ class HistoryConformance(Suite):
         assert isinstance(await asked(store, "s", old), Grant)
 
     async def test_a_turn_id_is_known_for_the_retention(self, lab: Lab) -> None:
-        store = lab.store(Bounds(retention=4 * lab.lease))
+        store = lab.store(Limits(retention=4 * lab.lease))
         start, turn_id, changes = await lab.now(), mint(), 0
         await (await begun(store, "s", turn_id)).commit(*items(1))
         while True:
@@ -220,7 +220,7 @@ class HistoryConformance(Suite):
         assert changes or not lab.steps
 
     async def test_a_turn_id_older_than_the_retention_may_be_used_again(self, lab: Lab) -> None:
-        store = lab.store(Bounds(retention=lab.lease))
+        store = lab.store(Limits(retention=lab.lease))
         turn_id = mint()
         await (await begun(store, "s", turn_id)).commit(*items(1))
         for _ in range(2):
@@ -274,7 +274,7 @@ class HistoryConformance(Suite):
         assert answer.elements == items(*range(5, READ + 5))
 
     async def test_a_replacement_added_only_what_it_brought(self, lab: Lab) -> None:
-        store = lab.store(Bounds(retention=lab.lease))
+        store = lab.store(Limits(retention=lab.lease))
         await added(store, "s", 1, 2)
         await lab.passed(2 * lab.lease + 100)
         tip = await added(store, "s", 3)
@@ -303,10 +303,10 @@ class HistoryConformance(Suite):
         await begun(store, "s")
         assert await store.append("s", op_id, items(1)) == first
 
-    # bounds
+    # limits
 
     async def test_an_append_over_the_bound_writes_nothing(self, lab: Lab) -> None:
-        store = lab.store(Bounds(max_bytes=200))
+        store = lab.store(Limits(max_bytes=200))
         assert await store.append("s", mint(), [b"{" * 201]) == Full(200)
         assert await store.read("s") == Absent()
         await store.append("s", mint(), [b"{" * 100])
@@ -314,7 +314,7 @@ class HistoryConformance(Suite):
         assert await contents(store, "s") == [b"{" * 100]
 
     async def test_a_commit_over_the_bound_leaves_the_turn_open(self, lab: Lab) -> None:
-        store = lab.store(Bounds(max_bytes=400))
+        store = lab.store(Limits(max_bytes=400))
         await store.append("s", mint(), [b"{" * 200])
         turn = await begun(store, "s")
         assert await turn.commit(b"{" * 201) == Full(400)
@@ -324,7 +324,7 @@ class HistoryConformance(Suite):
         assert await contents(store, "s") == [b"{" * 201]
 
     async def test_a_replacement_over_the_bound_writes_nothing(self, lab: Lab) -> None:
-        store = lab.store(Bounds(max_bytes=400))
+        store = lab.store(Limits(max_bytes=400))
         answer = await store.append("s", mint(), [b"{" * 100, b"{" * 100])
         tip = expect(Done, answer).tip
         assert await store.replace("s", mint(), tip, 1, [b"{" * 301]) == Full(400)
@@ -334,7 +334,7 @@ class HistoryConformance(Suite):
     async def test_a_history_over_a_lowered_bound_may_shrink(self, lab: Lab) -> None:
         answer = await lab.store().append("s", mint(), [b"{" * 100] * 5)
         tip = expect(Done, answer).tip
-        store = lab.store(Bounds(max_bytes=50))
+        store = lab.store(Limits(max_bytes=50))
         tip = expect(Done, await store.replace("s", mint(), tip, 1, [b"{" * 90])).tip
         assert isinstance(await store.pop("s", mint(), tip), Done)
         assert isinstance(await store.clear("s", mint()), Done)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from turnwise.bounds import READ
 from turnwise.contracts import Store
+from turnwise.limits import READ
 from turnwise.testing.conformance.lab import (
     Held,
     Lab,
@@ -17,7 +17,7 @@ from turnwise.testing.conformance.lab import (
     mint,
     outcome,
 )
-from turnwise.types import Absent, Done, Duplicate, Grant, Info, Renewed, Running, Stale, Waiting
+from turnwise.types import Absent, Done, Duplicate, Grant, Info, Parked, Renewed, Running, Stale
 
 
 class JournalConformance(Suite):
@@ -84,7 +84,7 @@ class JournalConformance(Suite):
             await store.clear("s", mint()),
             await store.replace("s", mint(), tip, 0, []),
         ):
-            assert answer == Waiting("t")
+            assert answer == Parked("t")
         assert await contents(store, "s") == items(1)
 
     async def test_a_waiting_turn_needs_no_lease(self, lab: Lab) -> None:
@@ -92,7 +92,7 @@ class JournalConformance(Suite):
         turn = await begun(store, "s", "t", lease=lab.lease)
         await store.park(*turn.ids, b"{state}")
         await lab.passed(3 * lab.lease)
-        assert await asked(store, "s") == Waiting("t")
+        assert await asked(store, "s") == Parked("t")
         info = expect(Info, await store.info("s"))
         assert info.ttl is None
         assert info.open_turn is not None
@@ -105,7 +105,7 @@ class JournalConformance(Suite):
         assert isinstance(await store.journal(*turn.ids, 2, items(3)), Stale)
         assert isinstance(await turn.commit(*items(2)), Stale)
         await store.abort(*turn.ids)
-        assert await asked(store, "s") == Waiting("t")
+        assert await asked(store, "s") == Parked("t")
 
     async def test_it_is_taken_up_again_with_its_journal_and_its_state(self, store: Store) -> None:
         await self._parked(store)
@@ -126,7 +126,7 @@ class JournalConformance(Suite):
         assert await store.renew(*second.ids) == Renewed(None)
         await store.release(*second.ids, counted=False)
         assert isinstance(await store.park(*turn.ids, b"{state}"), Done)
-        assert await store.status("s", "t") == Waiting("t", [b"{state}"])
+        assert await store.status("s", "t") == Parked("t", [b"{state}"])
         for state, turn_id in ((b"{another}", "t"), (b"{state}", "u")):
             assert isinstance(await store.park("s", turn_id, turn.token, state), Stale)
         third = await begun(store, "s", "t", resume=True)
@@ -138,7 +138,7 @@ class JournalConformance(Suite):
         second = await begun(store, "s", "t", resume=True)
         await store.park(*second.ids, b"{state 2}")
         late = await asked(store, "s", "t", token=second.token, resume=True)
-        assert late == Waiting("t")
+        assert late == Parked("t")
 
     async def test_only_an_open_turn_can_be_taken_up(self, store: Store) -> None:
         assert await asked(store, "s", "t", resume=True) == Absent()
@@ -147,11 +147,11 @@ class JournalConformance(Suite):
 
     async def test_who_asks_is_told_the_state(self, store: Store) -> None:
         await self._parked(store)
-        assert await store.status("s", "t") == Waiting("t", [b"{state}"])
+        assert await store.status("s", "t") == Parked("t", [b"{state}"])
         second = await begun(store, "s", "t", resume=True)
         await store.journal(*second.ids, 2, items("approved"))
         await store.park(*second.ids, b"{state 2}")
-        assert await store.status("s", "t") == Waiting("t", [b"{state 2}"])
+        assert await store.status("s", "t") == Parked("t", [b"{state 2}"])
 
     async def test_a_turn_whose_worker_died_after_the_approval_waits_again(self, lab: Lab) -> None:
         store = lab.store()
@@ -160,9 +160,9 @@ class JournalConformance(Suite):
         await store.journal(*second.ids, 2, items("approved"))
         assert isinstance(await store.status("s", "t"), Running)
         await lab.dead("s", beyond=2 * lab.lease)
-        assert await store.status("s", "t") == Waiting("t", [b"{state}", *items("approved")])
+        assert await store.status("s", "t") == Parked("t", [b"{state}", *items("approved")])
         for turn_id in ("t", "u"):
-            assert await asked(store, "s", turn_id) == Waiting("t")
+            assert await asked(store, "s", turn_id) == Parked("t")
         third = await begun(store, "s", "t", resume=True)
         assert third.grant.journal == [*items("done"), b"{state}", *items("approved")]
         assert third.grant.attempt == 3

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-from turnwise.bounds import Bounds
 from turnwise.codec.elements import is_item
 from turnwise.contracts import Store
+from turnwise.limits import Limits
 from turnwise.types import Base, Cancelled, Done, Grant, History, Info
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ class Lab(ABC):
     steps: bool = False
 
     @abstractmethod
-    def store(self, bounds: Bounds | None = None) -> Store:
+    def store(self, limits: Limits | None = None) -> Store:
         """Another store on the same sessions; closed by the lab."""
 
     @abstractmethod

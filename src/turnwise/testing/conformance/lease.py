@@ -120,16 +120,16 @@ class LeaseConformance(Suite):
         assert await turn.commit(*items("new"), keep=keep, commit_id="c") == done
         assert await contents(store, "s") == [*items(1, 2, 3)[:keep], *items("new")]
 
-    @pytest.mark.parametrize("fresh", [True, False])
+    @pytest.mark.parametrize("one_shot", [True, False])
     @pytest.mark.parametrize("later", [0, 3, 20])
     async def test_a_begin_that_comes_late_opens_no_committed_turn_again(
-        self, store: Store, fresh: bool, later: int
+        self, store: Store, one_shot: bool, later: int
     ) -> None:
-        turn = await begun(store, "s", "t", fresh=fresh)
+        turn = await begun(store, "s", "t", one_shot=one_shot)
         await turn.commit(*items(1))
         for number in range(later):
             await (await begun(store, "s")).commit(*items(number))
-        answer = await asked(store, "s", "t", token=turn.token, fresh=fresh)
+        answer = await asked(store, "s", "t", token=turn.token, one_shot=one_shot)
         assert isinstance(answer, Stale | Duplicate)
 
     async def test_a_turn_that_is_committed_is_a_duplicate_with_its_record(
@@ -292,7 +292,7 @@ class LeaseConformance(Suite):
         assert second.grant.journal == []
         answer = expect(Duplicate, await asked(store, "s", "t"))
         assert answer.record is not None
-        assert (answer.record.kind, answer.elements) == ("discarded", [])
+        assert (answer.record.kind, answer.elements) == ("abandoned", [])
         assert isinstance(await turn.commit(*items("late")), Stale)
         await second.commit(*items(2))
         assert await contents(store, "s") == items(1, 2)
@@ -301,7 +301,7 @@ class LeaseConformance(Suite):
         self, lab: Lab
     ) -> None:
         store = lab.store()
-        turn = await begun(store, "s", lease=lab.lease, fresh=True)
+        turn = await begun(store, "s", lease=lab.lease, one_shot=True)
         await store.journal(*turn.ids, 0, items("done"))
         await lab.dead("s")
         second = await begun(store, "s", "u")

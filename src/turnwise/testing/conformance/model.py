@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from turnwise import types as t
-from turnwise.testing.conformance.places import NOBODY, Open, Waiting
+from turnwise.testing.conformance.places import NOBODY, Open, Parked
 
 KNOWN, REMEMBERED = 8, 4
 """Of finished tokens without a commit, these many must be known still; a store knows eight."""
@@ -24,7 +24,7 @@ class Model:
     def __init__(self) -> None:
         self.items: list[bytes] = []
         self.open: Open | None = None
-        self.queue: list[Waiting] = []
+        self.queue: list[Parked] = []
         self.finished: dict[str, str] = {}
         """Commit id or kind by turn_id."""
         self.cancelled: dict[str, bytes] = {}
@@ -55,9 +55,9 @@ class Model:
     def look(self, turn_id: str, status: object) -> None:
         turn = self.open
         if turn is not None and turn.turn_id == turn_id:
-            assert isinstance(status, t.Waiting | t.Running)
+            assert isinstance(status, t.Parked | t.Running)
             may_wait = turn.parked or (turn.resumed and turn.mortal)
-            assert may_wait if isinstance(status, t.Waiting) else not turn.parked
+            assert may_wait if isinstance(status, t.Parked) else not turn.parked
         elif any(e.turn_id == turn_id for e in self.queue if not e.token):
             assert isinstance(status, t.Queued)
         elif turn_id in self.finished:
@@ -96,12 +96,12 @@ class Model:
         assert not turn.parked
         assert not turn.resumed
         if turn.journal:
-            self.finished[turn.turn_id] = "discarded"
+            self.finished[turn.turn_id] = "abandoned"
         self._end()
 
     def _blocked(self, answer: object) -> None:
         assert self.open is not None
-        if isinstance(answer, t.Waiting):
+        if isinstance(answer, t.Parked):
             assert self.open.parked or (self.open.resumed and self.open.mortal)
             assert answer.turn_id == self.open.turn_id
         else:
@@ -204,7 +204,7 @@ class Model:
             self.open = Open(turn_id, token, 1, mortal)
         assert grant.items == len(self.items)
 
-    def _before(self, token: str) -> list[Waiting]:
+    def _before(self, token: str) -> list[Parked]:
         """Who stands before this caller in the queue; callers among them may be passed over."""
         places = [i for i, e in enumerate(self.queue) if e.token == token]
         return self.queue[: places[0]] if places else self.queue
@@ -213,13 +213,13 @@ class Model:
         self.queue = [e for e in self.queue if e.token != token]
 
     def _waits(self, answer: object, turn_id: str, token: str, ticket: bool) -> None:
-        assert isinstance(answer, t.Busy | t.Queued | t.Waiting)
-        assert isinstance(answer, t.Waiting) or isinstance(answer, t.Queued) == ticket
+        assert isinstance(answer, t.Busy | t.Queued | t.Parked)
+        assert isinstance(answer, t.Parked) or isinstance(answer, t.Queued) == ticket
         blocks = self.open is not None and answer.turn_id == self.open.turn_id
         if not blocks:
             assert answer.turn_id in [e.turn_id for e in self.queue]
         if isinstance(answer, t.Queued) and not any(e.token == token for e in self.queue):
-            self.queue.append(Waiting(turn_id, token))
+            self.queue.append(Parked(turn_id, token))
 
     def _next(self, answer: object, token: str, mortal: bool) -> None:
         turn = self.open
@@ -354,7 +354,7 @@ class Model:
         if isinstance(answer, t.Accepted):
             assert turn_id not in self.finished
             if waits is None:
-                self.queue.append(Waiting(turn_id, "", message))
+                self.queue.append(Parked(turn_id, "", message))
             else:
                 assert waits.message == message
         elif isinstance(answer, t.Busy):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from turnwise.types import Manner
+from turnwise.types import CancelMode
 
 NOBODY = ""
 """The token of a turn that was given back."""
@@ -25,7 +25,7 @@ class Open:
     background: bool = False
     parked: bool = False
     released: int = 0
-    stop: Manner | None = None
+    stop: CancelMode | None = None
     note: str = ""
     resumed: bool = False
     state: bytes | None = None
@@ -34,7 +34,7 @@ class Open:
 
 
 @dataclass(slots=True)
-class Waiting:
+class Parked:
     """A place in the queue; of a caller if it has a token."""
 
     turn_id: str

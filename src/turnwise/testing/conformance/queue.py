@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from turnwise.bounds import CLAIM_MS, LATE_MS, Bounds
 from turnwise.contracts import Store
+from turnwise.limits import CLAIM_MS, LATE_MS, Limits
 from turnwise.testing.conformance.lab import (
     LONG,
     Held,
@@ -34,9 +34,9 @@ from turnwise.types import (
     Idle,
     Info,
     Late,
+    Parked,
     Queued,
     Stale,
-    Waiting,
 )
 
 
@@ -155,10 +155,10 @@ class QueueConformance(Suite):
         await store.submit("s", "t", b"one")
         turn = await taken(store, "s")
         await store.park(*turn.ids, b"{state}")
-        assert await store.next("s", mint(), LONG, worker="w") == Waiting("t")
+        assert await store.next("s", mint(), LONG, worker="w") == Parked("t")
         second = await begun(store, "s", "t", resume=True, lease=lab.lease)
         await lab.dead("s")
-        assert await store.next("s", mint(), LONG, worker="w") == Waiting("t")
+        assert await store.next("s", mint(), LONG, worker="w") == Parked("t")
         third = await begun(store, "s", "t", resume=True)
         assert (second.grant.attempt, third.grant.attempt) == (2, 3)
         assert third.grant.journal == [b"{state}"]
@@ -166,7 +166,7 @@ class QueueConformance(Suite):
         assert await store.next("s", mint(), LONG, worker="w") == Idle()
 
     async def test_a_full_queue_takes_no_more(self, lab: Lab) -> None:
-        store = lab.store(Bounds(max_queue=2))
+        store = lab.store(Limits(max_queue=2))
         await begun(store, "s")
         await store.submit("s", "t1", b"one")
         assert isinstance(await asked(store, "s", ticket=LONG), Queued)
@@ -374,7 +374,7 @@ class QueueConformance(Suite):
     async def test_the_next_in_line_is_woken(self, store: Store) -> None:
         turn, token = await begun(store, "s"), mint()
         worker = getattr(store, "worker", "")
-        async with store.woken(token) as wake:
+        async with store.waiter(token) as wake:
             await asked(store, "s", "t", token=token, ticket=LONG, worker=worker)
             woken = asyncio.create_task(wake.wait(30))
             await turn.commit(*items(1))
@@ -385,5 +385,5 @@ class QueueConformance(Suite):
             await asyncio.gather(woken, return_exceptions=True)
 
     async def test_waiting_ends_after_its_timeout(self, store: Store) -> None:
-        async with store.woken(mint()) as wake:
+        async with store.waiter(mint()) as wake:
             await wake.wait(0.01)

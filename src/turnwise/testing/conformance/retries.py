@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from turnwise.bounds import Bounds
 from turnwise.contracts import Store
+from turnwise.limits import Limits
 from turnwise.testing.conformance.background import names, sent
 from turnwise.testing.conformance.lab import (
     LONG,
@@ -20,7 +20,7 @@ from turnwise.testing.conformance.lab import (
     outcome,
     taken,
 )
-from turnwise.types import Busy, Grant, Idle, Info, Queued, Running, Waiting
+from turnwise.types import Busy, Grant, Idle, Info, Parked, Queued, Running
 
 
 async def failed(store: Store, delay: int, lease: int = LONG) -> Held:
@@ -85,7 +85,7 @@ class RetriesConformance(Suite):
         await store.park(*(await taken(store, "s")).ids, b"{state}")
         turn = await begun(store, "s", "t", resume=True)
         await store.release(*turn.ids, counted=True, delay=LONG)
-        assert await store.next("s", mint(), LONG, worker="w") == Waiting("t")
+        assert await store.next("s", mint(), LONG, worker="w") == Parked("t")
         await begun(store, "s", "t", resume=True)
 
     async def test_a_direct_turn_has_no_pause(self, store: Store) -> None:
@@ -95,7 +95,7 @@ class RetriesConformance(Suite):
         assert (await begun(store, "s", "t")).grant.journal == items("done")
 
     async def test_a_session_does_not_expire_in_the_pause(self, lab: Lab) -> None:
-        store = lab.store(Bounds(ttl=lab.lease))
+        store = lab.store(Limits(ttl=lab.lease))
         await failed(store, LONG, lab.lease)
         ttl = expect(Info, await store.info("s")).ttl
         assert ttl is not None
@@ -104,18 +104,18 @@ class RetriesConformance(Suite):
     async def test_workers_are_told_again_when_the_pause_is_over(self, lab: Lab) -> None:
         store, other = lab.store(), lab.store()
         await sent(store, "s", "t")
-        wakeups = await store.ready.claim("w1", 5, 0)
-        assert names(wakeups) == ["s"]
+        claims = await store.ready.claim("w1", 5, 0)
+        assert names(claims) == ["s"]
         await failed(store, lab.lease)
-        await store.ready.later("w1", wakeups, lab.lease / 1000)
+        await store.ready.requeue("w1", claims, lab.lease / 1000)
 
         async def taken_over() -> bool:
-            for wakeup in await other.ready.claim("w2", 5, 0):
+            for claim in await other.ready.claim("w2", 5, 0):
                 answer = await other.next("s", mint(), LONG, worker="w2")
                 if isinstance(answer, Grant):
                     return True
                 left = expect(Busy, answer).remaining
-                await other.ready.later("w2", [wakeup], left / 1000)
+                await other.ready.requeue("w2", [claim], left / 1000)
             return False
 
         await lab.until(taken_over)

@@ -22,7 +22,7 @@ from turnwise.testing.conformance.lab import (
     mint,
     taken,
 )
-from turnwise.types import Duplicate, Gone, Grant, Info, Queued, Waiting
+from turnwise.types import Duplicate, Gone, Grant, Info, Parked, Queued
 
 Leave = Callable[[Held], Awaitable[object]]
 
@@ -32,9 +32,9 @@ class WakesConformance(Suite):
         turn = await begun(store, "s", "t")
         async with in_line(store, ["a", "b", "t"]) as line:
             await store.park(*turn.ids, b"{state}")
-            await line.woken()
-            assert await line.ask("a") == Waiting("t")
-            assert await line.ask("b") == Waiting("t")
+            await line.waiter()
+            assert await line.ask("a") == Parked("t")
+            assert await line.ask("b") == Parked("t")
             assert isinstance(await line.ask("t", resume=True), Grant)
 
     async def test_all_in_line_are_woken_when_a_message_s_turn_parks(self, store: Store) -> None:
@@ -43,8 +43,8 @@ class WakesConformance(Suite):
         await store.submit("s", "behind", b"two")
         async with in_line(store, ["a", "b"]) as line:
             await store.park(*turn.ids, b"{state}")
-            await line.woken()
-            assert await line.ask("a") == Waiting("t")
+            await line.waiter()
+            assert await line.ask("a") == Parked("t")
 
     @pytest.mark.parametrize("counted", [False, True])
     async def test_all_in_line_are_woken_when_a_turn_waits_again(
@@ -55,8 +55,8 @@ class WakesConformance(Suite):
         turn = await begun(store, "s", "t", resume=True)
         async with in_line(store, ["a", "t"], resume="t") as line:
             await store.release(*turn.ids, counted=counted)
-            await line.woken()
-            assert await line.ask("a") == Waiting("t")
+            await line.waiter()
+            assert await line.ask("a") == Parked("t")
             assert isinstance(await line.ask("t", resume=True), Grant)
         assert expect(Info, await store.info("s")).queued == 2  # the message, and who was told
 
@@ -67,7 +67,7 @@ class WakesConformance(Suite):
         await store.journal(*turn.ids, 0, items("done"))
         async with in_line(store, ["a", "t"]) as line:
             await store.release(*turn.ids, counted=True)
-            await line.woken()
+            await line.waiter()
             assert isinstance(await line.ask("a"), Queued)
             assert expect(Grant, await line.ask("t")).journal == items("done")
 
@@ -79,9 +79,9 @@ class WakesConformance(Suite):
         turn = await begun(store, "s", "t", resume=True)
         async with in_line(store, ["a"]) as line:
             await store.release(*turn.ids)
-            await line.woken()
+            await line.waiter()
             await store.cancel("s", "t")
-            await line.woken()
+            await line.waiter()
             assert isinstance(await line.ask("a"), Grant)
 
     @pytest.mark.parametrize("queued", [False, True])
@@ -93,7 +93,7 @@ class WakesConformance(Suite):
         turn = await (taken(store, "s") if queued else begun(store, "s", "t"))
         async with in_line(store, ["a", "t"]) as line:
             await turn.commit(*items(1))
-            await line.woken()
+            await line.waiter()
             assert isinstance(await line.ask("t"), Duplicate)
             assert isinstance(await line.ask("a"), Grant)
 
@@ -104,7 +104,7 @@ class WakesConformance(Suite):
         async with in_line(store, ["a", "t"]) as line:
             await lab.dead("s", beyond=lab.lease)
             assert isinstance(await line.ask("a"), Grant)
-            await line.woken("t")
+            await line.waiter("t")
             assert isinstance(await line.ask("t"), Duplicate)
 
     async def test_who_sent_a_message_s_turn_is_woken_when_it_is_called_off(
@@ -114,14 +114,14 @@ class WakesConformance(Suite):
         async with in_line(store, ["t"]) as line:
             await store.submit("s", "t", b"one")
             await store.cancel("s", "t")
-            await line.woken()
+            await line.waiter()
             assert isinstance(await line.ask("t"), Duplicate)
 
     async def test_the_worker_of_a_turn_is_woken_when_its_session_is_deleted(
         self, store: Store
     ) -> None:
         turn, told = await begun(store, "s", worker=getattr(store, "worker", "")), asyncio.Event()
-        with store.listen(turn.token, told.set):
+        with store.on_wakeup(turn.token, told.set):
             await store.delete("s")
             await asyncio.wait_for(told.wait(), 30)
         assert await store.renew(*turn.ids) == Gone()
@@ -139,15 +139,17 @@ class _Line:
     async def join(self, stack: AsyncExitStack, turn_id: str, *, resume: bool) -> None:
         token = self._tokens[turn_id] = mint()
         told = self._told[turn_id] = asyncio.Event()
-        await stack.enter_async_context(self._store.woken(token))  # so that it is heard from now on
-        stack.enter_context(self._store.listen(token, told.set))
+        await stack.enter_async_context(
+            self._store.waiter(token)
+        )  # so that it is heard from now on
+        stack.enter_context(self._store.on_wakeup(token, told.set))
         assert isinstance(await self.ask(turn_id, resume=resume), Queued)
 
     async def ask(self, turn_id: str, *, resume: bool = False) -> object:
         options = {"token": self._tokens[turn_id], "ticket": LONG, "worker": self._worker}
         return await asked(self._store, "s", turn_id, resume=resume, **options)
 
-    async def woken(self, *turn_ids: str) -> None:
+    async def waiter(self, *turn_ids: str) -> None:
         """Wait until these are, or all; they can be woken again then."""
         for told in [self._told[turn_id] for turn_id in turn_ids or self._told]:
             await asyncio.wait_for(told.wait(), 30)

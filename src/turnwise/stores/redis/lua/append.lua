@@ -10,7 +10,7 @@ if too_large(h, 8) then return { 'full', MAX_BYTES } end
 answer = blocked(h)
 if not answer then
   write(h, op_id, op_id, 'append', '', 8)
-  expire(h)
+  refresh_expiry(h)
   answer = done(h)
 end
 close(h)

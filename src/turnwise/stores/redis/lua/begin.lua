@@ -1,11 +1,11 @@
 #!lua
--- begin(turn_id, token, lease, position, commit_id, worker, fresh, resume, ticket)
+-- begin(turn_id, token, lease, position, commit_id, worker, one_shot, resume, ticket)
 --   -> granted | busy | queued | waiting | duplicate | stale | full | absent
--- fresh: nobody can have sent this turn_id before, but for a resend of this very call.
+-- one_shot: nobody can have sent this turn_id before, but for a resend of this very call.
 -- ticket: ms to wait in the queue, 0 to not wait.
 local turn_id, token, lease = ARGV[7], ARGV[8], tonumber(ARGV[9])
 local position, commit_id, worker = tonumber(ARGV[10]), ARGV[11], ARGV[12]
-local fresh, resume, ticket = ARGV[13] == '1', ARGV[14] == '1', tonumber(ARGV[15])
+local one_shot, resume, ticket = ARGV[13] == '1', ARGV[14] == '1', tonumber(ARGV[15])
 
 local h, refusal = load()
 if refusal then return refusal end
@@ -15,9 +15,9 @@ if holds(h, turn_id, token) then return granted(h, position, commit_id) end
 
 local t = h.t
 local ours = t and t.id == turn_id
-local p = not ours and find(h, turn_id, fresh and RECENT)
+local p = not ours and find(h, turn_id, one_shot and RECENT)
 local index, entry
-if not ours and not fresh then index, entry = find_queued(h, turn_id) end
+if not ours and not one_shot then index, entry = find_queued(h, turn_id) end
 if p or index then
   local answer
   if not index then -- one that waits may be one that was dead and is tried again
@@ -53,7 +53,7 @@ if first and place and first.k == token then
 end
 
 if not answer then
-  open(h, turn_id, token, worker, lease, 1, nil, 0, fresh)
+  open(h, turn_id, token, worker, lease, 1, nil, 0, one_shot)
   close(h)
   return granted(h, position, commit_id)
 end

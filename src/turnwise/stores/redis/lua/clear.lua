@@ -9,7 +9,7 @@ if answer then return answer end
 answer = blocked(h)
 if not answer then
   write(h, op_id, op_id, 'clear', '', nil, cutting(h, 0))
-  expire(h)
+  refresh_expiry(h)
   answer = done(h)
 end
 close(h)

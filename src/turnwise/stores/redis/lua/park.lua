@@ -15,7 +15,7 @@ redis.call('RPUSH', KEY, state)
 t.s, t.y = 'waiting', journal_length(h)
 if t.x == 2 then t.x = nil end
 excuse(h)
-expire(h)
+refresh_expiry(h)
 tell_line(h)
 close(h)
 return done(h)

@@ -11,7 +11,7 @@ answer = blocked(h)
 if not answer and h.c ~= base then answer = stale(h) end
 if not answer then
   write(h, op_id, op_id, 'pop', '', nil, cutting(h, math.max(0, h.n - 1)))
-  expire(h)
+  refresh_expiry(h)
   answer = done(h)
 end
 close(h)

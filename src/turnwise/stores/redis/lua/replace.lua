@@ -15,7 +15,7 @@ if not answer then
     answer = { 'full', MAX_BYTES }
   else
     write(h, op_id, op_id, 'replace', '', 10, plan)
-    expire(h)
+    refresh_expiry(h)
     answer = done(h)
   end
 end

@@ -21,6 +21,6 @@ if h.t and h.t.id == turn_id then return busy(h.t, remaining(h.t)) end
 if intent > 0 and NOW - intent > 10000 then return { 'late' } end
 if h.q >= MAX_QUEUE then return { 'full', MAX_QUEUE } end
 enqueue(h, turn_id, message(0, content))
-expire(h)
+refresh_expiry(h)
 close(h)
 return { 'ok', h.q - 1 }

@@ -76,8 +76,8 @@ local function blocked(h)
   drop_turn(h)
   if half_done then
     tell_senders(h, t.id)
-    write(h, t.id, MINT, 'discarded', '')
-    expire(h)
+    write(h, t.id, MINT, 'abandoned', '')
+    refresh_expiry(h)
   end
   h.h, wake = NOW + CLAIM, true
   return nil
@@ -105,7 +105,7 @@ local function ending(h, commit_id, kind, payload, first, plan)
   drop_turn(h)
   write(h, t.id, commit_id, kind, payload, first, plan)
   if place then unqueue(h, place) end
-  expire(h)
+  refresh_expiry(h)
   local answer = done(h)
   hand_over(h)
   close(h)
@@ -123,13 +123,13 @@ local function leave_all(h)
 end
 
 -- Gives the session to a worker. A takeover is still asked to stop if the turn before it was.
-local function open(h, turn_id, token, worker, lease, attempt, background, released, fresh)
+local function open(h, turn_id, token, worker, lease, attempt, background, released, one_shot)
   local before = h.t or {}
   if h.t then finish(h, h.t.k) end
   h.t = { id = turn_id, k = token, w = worker, a = attempt, d = NOW + lease, p = lease, s = 'running' }
   h.t.x, h.t.n, h.t.y = before.x, before.n, before.y
   if background then h.t.b = 1 end
-  if fresh then h.t.f = 1 end
+  if one_shot then h.t.f = 1 end
   if (released or 0) > 0 then h.t.r = released end
   h.h, changed, wake = nil, true, nil
   outlive(h, lease)

@@ -77,7 +77,7 @@ local function outlive(h, lease)
 end
 
 -- The session has something to keep.
-local function expire(h)
+local function refresh_expiry(h)
   if is_provisional(h) then redis.call('PERSIST', KEY) end
   if h.x then h.x, changed = nil, true end
   if TTL > 0 then redis.call('PEXPIRE', KEY, TTL) end

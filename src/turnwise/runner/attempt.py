@@ -1,0 +1,101 @@
+"""A turn_id that was committed before: its run is told again instead of run again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from agents import (
+    Agent,
+    RunConfig,
+    RunResult,
+    RunResultStreaming,
+    RunState,
+    SessionSettings,
+    StreamEvent,
+)
+
+from turnwise.background import ResumedEvents
+from turnwise.call_pairs import paired
+from turnwise.durable import RebuiltRun, packed_answer
+from turnwise.durable.parked import began_with, packed_resumed, parked_entry
+from turnwise.durable.sdk import overhear
+from turnwise.errors import AlreadyCommitted
+from turnwise.session import Session, effective_limit
+from turnwise.turns import Parking, Turn
+
+
+@dataclass
+class RunAttempt:
+    """One sending of a turn: what its run began with."""
+
+    session: Session
+    session_id: str
+    turn_id: str | None
+    agent: Agent[Any]
+    input: object
+    run_config: RunConfig | Mapping[str, Any] | None = None
+    began: tuple[str, str] | None = None
+    """What the turn began with, if that was another run, which was parked."""
+    resumed_events: ResumedEvents | None = None
+    """Whom a turn that was parked tells that it goes on."""
+
+    def keep(self, turn: Turn, result: RunResult | RunResultStreaming) -> None:
+        """Let the turn's record hold what a second answer needs; nobody else knows a one_shot id.
+
+        A run that waits for approvals has no answer yet: its turn is parked.
+        """
+        if result.interruptions:
+            turn.parking = self._parking(turn, result)
+        elif self.began is not None:
+            turn.payload = packed_resumed(result, self.began, self.agent, turn.added())
+        elif self.turn_id is not None:
+            turn.payload = packed_answer(result, self.agent, self.input, turn.added())
+
+    async def again(self, error: AlreadyCommitted) -> RebuiltRun:
+        """What the committed turn answers. Raises TurnIdReused, or `error` if it has no answer."""
+        ours = self.session_id, self.turn_id
+        if (error.session_id, error.turn_id) != ours or not error.payload:
+            raise error
+        first = error.end - len(error.items)
+        before = await self.session.runtime.reader.before(self.session_id, first, self._limit)
+        return RebuiltRun(error, self.agent, self.input, paired(before))
+
+    def _parking(self, turn: Turn, result: RunResult | RunResultStreaming) -> Parking:
+        entry = parked_entry(
+            result,
+            turn.turn_id,
+            kept=turn.mark()[0],
+            items=turn.added(),
+            began=self.began or began_with(self.agent, self.input),
+            timeout=self.session.runtime.settings.approval_timeout,
+        )
+        told = {} if self.resumed_events is None else self.resumed_events.waiting()
+        return Parking(entry | told, len(entry["asks"]))
+
+    @asynccontextmanager
+    async def ending(self, error: BaseException | None = None) -> AsyncIterator[None]:
+        """The block in which the turn ends, after this error if there was one."""
+        async with (
+            nullcontext() if self.resumed_events is None else self.resumed_events.ending(error)
+        ):
+            yield
+
+    def overhear(self, result: RunResultStreaming) -> None:
+        """Tell what a run that goes on streams, if its turn is one that tells."""
+        if self.resumed_events is not None or isinstance(self.input, RunState):
+            overhear(result, self._tell)
+
+    def _tell(self, event: StreamEvent) -> None:
+        if self.resumed_events is not None:
+            self.resumed_events.put_nowait(event)
+
+    @property
+    def _limit(self) -> int | None:
+        """How much of the history the run is given: as the SDK has it, the run config says last."""
+        config = self.run_config or {}
+        given = config if isinstance(config, Mapping) else vars(config)
+        known = self.session.session_settings or SessionSettings()
+        return effective_limit(None, known.resolve(given.get("session_settings")))

@@ -1,0 +1,1 @@
+"""The verbs in Python, for stores without a server: memory and SQLite."""

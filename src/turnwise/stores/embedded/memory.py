@@ -1,0 +1,228 @@
+"""Sessions in this process's memory: for tests, and for trying things out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from turnwise.limits import Limits
+from turnwise.stores.embedded.ready import EmbeddedReady
+from turnwise.stores.embedded.state import Entry, Header
+from turnwise.stores.embedded.store import Clock, EmbeddedStore, system_clock
+from turnwise.stores.embedded.verbs import Verbs
+from turnwise.stores.embedded.verbs.session import NewDeadLetter
+from turnwise.stores.event_log import Log, after, token
+from turnwise.stores.listeners import Listeners
+from turnwise.types import Events
+
+T = TypeVar("T")
+
+
+class MemoryState:
+    """One session as plain lists."""
+
+    def __init__(self) -> None:
+        self.header: Header | None = None
+        self.queue: list[Entry] = []
+        self._history: list[bytes] = []
+        self._journal: list[bytes] = []
+
+    def history(self, first: int, last: int) -> list[bytes]:
+        return self._history[first:last]
+
+    def extend(self, elements: list[bytes]) -> None:
+        self._history += elements
+
+    def truncate(self, length: int) -> None:
+        del self._history[length:]
+
+    def find(self, marker: bytes, first: int) -> int | None:
+        positions = range(len(self._history) - 1, first - 1, -1)
+        return next((p for p in positions if self._history[p] == marker), None)
+
+    def journal(self) -> list[bytes]:
+        return list(self._journal)
+
+    def extend_journal(self, entries: list[bytes]) -> None:
+        self._journal += entries
+
+    def trim_journal(self) -> None:
+        self._journal.clear()
+
+    def expired(self, now: int) -> bool:
+        expires = self.header.expires if self.header else None
+        return expires is not None and expires <= now
+
+    def is_ready(self, now: int) -> bool:
+        """Whether a message waits and no worker, nor an approval, is in its way."""
+        turn = self.header.turn if self.header else None
+        free = turn is None or (turn.parked == 0 and turn.kept_until <= now)
+        return free and any(entry.kind == "message" for entry in self.queue)
+
+
+class Memory:
+    """What all stores on one memory share."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, MemoryState] = {}
+        self.claims: dict[str, tuple[str, int]] = {}
+        """Worker and end of a claim by session, the one served last at the end."""
+        self.letters: dict[tuple[str, str], NewDeadLetter] = {}
+        self.logs: dict[tuple[str, str], tuple[Log, list[bytes]]] = {}
+        self.listeners = Listeners()
+
+
+class MemoryStore(EmbeddedStore):
+    """The contract in one process. Nothing here awaits inside a verb, so each runs alone.
+
+    Stores with the same `memory` have the same sessions.
+    """
+
+    def __init__(
+        self,
+        *,
+        limits: Limits | None = None,
+        clock: Clock = system_clock,
+        memory: Memory | None = None,
+    ) -> None:
+        super().__init__(limits=limits, clock=clock)
+        self.memory = memory or Memory()
+        self._listeners = self.memory.listeners
+        self.ready = MemoryReady(self)
+        self.events = MemoryEvents(self)
+
+    async def _run(self, session_id: str, verb: Callable[[Verbs], T], *, reads: bool = False) -> T:
+        await asyncio.sleep(0)  # callers may rely on every verb giving way to other tasks
+        sessions = self.memory.sessions
+        state = sessions.get(session_id)
+        if state is None or state.expired(self.clock()):
+            state = MemoryState()
+        verbs = self._verbs(state)
+        answer = verb(verbs)
+        if state.header is None:
+            sessions.pop(session_id, None)
+        else:
+            sessions[session_id] = state
+        for letter in verbs.dead_letters:
+            self.memory.letters.pop((session_id, letter.turn_id), None)
+            self.memory.letters[session_id, letter.turn_id] = letter
+        self._notify(verbs.wake)
+        return answer
+
+    async def _session_ids(self) -> Iterable[str]:
+        now, sessions = self.clock(), self.memory.sessions
+        for session_id in [s for s, state in sessions.items() if state.expired(now)]:
+            del sessions[session_id]
+        return list(sessions)
+
+    async def _dead_letters(self, count: int, after: str) -> list[tuple[str, NewDeadLetter]]:
+        letters = [(s, letter) for (s, _), letter in self.memory.letters.items()]
+        behind = [pair for pair in letters if pair[1].id > after]
+        return sorted(behind, key=lambda pair: pair[1].id)[:count]
+
+    async def delete_dead_letter(self, dead_letter_id: str) -> None:
+        turns = [
+            turn for turn, letter in self.memory.letters.items() if letter.id == dead_letter_id
+        ]
+        for turn in turns:
+            del self.memory.letters[turn]
+
+    async def ping(self) -> None:
+        """Memory always answers."""
+
+    async def aclose(self) -> None:
+        """Sessions live as long as the object does."""
+
+
+class MemoryReady(EmbeddedReady):
+    """A look at every session."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store)
+        self._memory_store = store
+
+    async def _take(self, worker: str, count: int, now: int, until: int) -> list[str]:
+        await asyncio.sleep(0)
+        memory = self._memory_store.memory
+        order = {session_id: place for place, session_id in enumerate(memory.claims)}
+        free = [
+            session_id
+            for session_id, state in memory.sessions.items()
+            if state.is_ready(now)
+            and not state.expired(now)
+            and memory.claims.get(session_id, ("", 0))[1] <= now
+        ]
+        taken = sorted(free, key=lambda session_id: order.get(session_id, -1))[:count]
+        for session_id in taken:
+            memory.claims.pop(session_id, None)
+            memory.claims[session_id] = (worker, until)
+        return taken
+
+    async def _move(self, worker: str, sessions: list[str], to: str, until: int) -> None:
+        claims = self._memory_store.memory.claims
+        for session_id in sessions:
+            if claims.get(session_id, ("", 0))[0] == worker:
+                claims[session_id] = (to, until)
+
+    async def _free(self, worker: str, sessions: list[str]) -> None:
+        await self._move(worker, sessions, "", self._memory_store.clock())
+
+
+class MemoryEvents:
+    """Events as plain lists."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def append(
+        self,
+        session_id: str,
+        turn_id: str,
+        attempt: int,
+        index: int,
+        events: Sequence[bytes],
+        *,
+        last: bool = False,
+    ) -> bool:
+        await asyncio.sleep(0)
+        self._expire()
+        logs, limits = self._store.memory.logs, self._store.limits
+        log, kept = logs.get((session_id, turn_id), (None, []))
+        if log is not None and log.attempt > attempt:
+            return False
+        if log is None or log.attempt < attempt:
+            log, kept = logs[session_id, turn_id] = Log(attempt, index, index), []
+        new = events[max(0, log.next - index) :]
+        kept += new
+        log.next += len(new)
+        log.first = max(log.first, log.next - limits.max_events)
+        del kept[: len(kept) - (log.next - log.first)]
+        log.ended = log.ended or last
+        log.expires = self._store.clock() + limits.events_ttl
+        self._store._notify([("", token(session_id, turn_id))])
+        return True
+
+    async def read(
+        self, session_id: str, turn_id: str, after: str | None = None, wait: float = 0
+    ) -> Events:
+        give_up = time.monotonic() + wait
+        async with self._store.waiter(token(session_id, turn_id)) as wake:
+            while True:
+                answer = self._read(session_id, turn_id, after)
+                left = give_up - time.monotonic()
+                if answer.events or answer.reset or answer.ended or left <= 0:
+                    return answer
+                await wake.wait(left)
+
+    def _read(self, session_id: str, turn_id: str, place: str | None) -> Events:
+        self._expire()
+        log, kept = self._store.memory.logs.get((session_id, turn_id), (None, []))
+        first = 0 if log is None else log.first
+        return after(log, place, lambda start, end: kept[start - first : end - first])
+
+    def _expire(self) -> None:
+        now, logs = self._store.clock(), self._store.memory.logs
+        for turn in [turn for turn, (log, _) in logs.items() if log.expires <= now]:
+            del logs[turn]
