@@ -13,7 +13,7 @@ from chaos.sender import Request, Sender
 
 _MOST_TRIES = 6
 _KNOWN_ENDS = {"SessionGone", "NoPendingApproval"}
-"""Acks these it is no use to ask again."""
+"""After these it is no use to ask again."""
 
 
 def is_accepted(call: Call) -> bool:

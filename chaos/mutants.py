@@ -147,11 +147,11 @@ MUTANTS: dict[str, tuple[str, Trial]] = {
     "message-dropped-when-taken": ("a message leaves the queue before its commit", MESSAGES_LOST),
     "wake-up-without-intent": ("workers are told after the message is there", MESSAGES_LOST),
     "wake-up-forgotten-when-idle": (
-        "a wake-up is resend_if_cancelled though its message is on its way",
+        "a wake-up is acknowledged though its message is on its way",
         MESSAGES_LATE,
     ),
     "wake-up-settled-before-the-commit": (
-        "a wake-up is resend_if_cancelled when a worker takes it",
+        "a wake-up is acknowledged when a worker takes it",
         MESSAGES_ON_CLUSTER,
     ),
     "attempts-not-counted": ("the queue does not count a message's attempts", MESSAGES_LOST),

@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from hashlib import sha1
+from importlib import import_module
 from secrets import token_urlsafe
 from types import SimpleNamespace
 from typing import Any
 
-from turnwise.background import submit
+from turnwise import session as sessions
 from turnwise.durable import calls
 from turnwise.durable.parked import ParkedTurn
 from turnwise.errors import StoreUnavailable
@@ -26,8 +27,9 @@ from turnwise.stores.redis import events, scripts, store
 from turnwise.stores.redis.store import RedisStore
 from turnwise.stores.redis.transport import Transport
 from turnwise.turns import stopped
+from turnwise.turns.operations import pop_item
+from turnwise.turns.runtime import Runtime
 from turnwise.turns.turn import Turn
-from turnwise.turns.worker import Worker
 from turnwise.types import Base, Done, Late
 from turnwise.worker import acks
 from turnwise.worker import worker as queues
@@ -73,8 +75,8 @@ def method(kind: Any, name: str, new: Any) -> Callable[[], None]:
     return change
 
 
-async def _clear_by_pops(self: Worker, session_id: str) -> None:
-    while await self.pop(session_id) is not None:
+async def _clear_by_pops(runtime: Runtime, session_id: str) -> None:
+    while await pop_item(runtime, session_id) is not None:
         pass
 
 
@@ -149,12 +151,12 @@ def _clock_of_the_client() -> None:
     )()
 
 
-async def _push_after(worker: Worker, session_id: str, turn_id: str, content: bytes) -> Any:
+async def _push_after(runtime: Runtime, session_id: str, turn_id: str, content: bytes) -> Any:
     """First into the queue; then, a moment later, workers are told."""
-    answer = await worker.store.submit(session_id, turn_id, content)
+    answer = await runtime.store.submit(session_id, turn_id, content)
     assert not isinstance(answer, Late)
     await asyncio.sleep(0.3)
-    await worker.store.ready.announce(session_id, turn_id)
+    await runtime.store.ready.announce(session_id, turn_id)
     return answer
 
 
@@ -240,7 +242,7 @@ PLANTED: dict[str, Callable[[], None]] = {
     "journal-not-read": lua(
         "", "local length = journal_length(h)\n  local journal", "local length = 0\n  local journal"
     ),
-    "clear-by-pops": method(Worker, "clear", _clear_by_pops),
+    "clear-by-pops": method(sessions, "clear_items", _clear_by_pops),
     "retry-with-new-id": method(RedisStore, "append", _append_anew),
     "append-not-looked-up": lua(
         "append", "local answer = repeated(h, op_id, op_id)", "local answer"
@@ -256,7 +258,7 @@ PLANTED: dict[str, Callable[[], None]] = {
         "record(commit_id, 0, kind, payload)\n  for",
     ),
     "turn-id-not-looked-up": lua(
-        "begin", "local p = not ours and find(h, turn_id, fresh and RECENT)", "local p"
+        "begin", "local p = not ours and find(h, turn_id, one_shot and RECENT)", "local p"
     ),
     "marks-rolled-at-once": lua("", "if NOW - h.y <= RETENTION then return end", ""),
     "commit-in-two-steps": method(RedisStore, "commit", _commit_in_two),
@@ -266,7 +268,9 @@ PLANTED: dict[str, Callable[[], None]] = {
     "everything-repeatable": method(calls._ToolCall, "may_repeat", _may_always),
     "key-per-attempt": _key_per_attempt,
     "message-dropped-when-taken": _take_out,
-    "wake-up-without-intent": method(submit, "enqueue", _push_after),
+    "wake-up-without-intent": method(
+        import_module("turnwise.background.submit"), "enqueue", _push_after
+    ),
     "wake-up-forgotten-when-idle": method(acks.Acks, "_is_settled", _is_settled),
     "wake-up-settled-before-the-commit": method(queues.Worker, "_visit", _settle_first),
     "attempts-not-counted": lua("next", "lease, t.a + 1, true", "lease, t.a, true"),

@@ -48,7 +48,7 @@ async def dead_letters(session: Session) -> list[DeadLetterEntry]:
 
 
 async def claims(session: Session, patience: float) -> list[Leftover]:
-    """What tells workers of messages that are finished, and is not resend_if_cancelled in good time.
+    """What tells workers of messages that are finished, and is not acknowledged in good time.
 
     That a message will come may be said of one that never did; those go later by themselves.
     """

@@ -58,7 +58,7 @@ _GRACE = 10.0
 """How long (s) messages may go on when it is to leave. Then they are handed over, which takes some
 calls, each of which a store in trouble may keep waiting for some seconds."""
 
-# Acks these the operation has certainly not taken effect, as far as this sending goes.
+# After these the operation has certainly not taken effect, as far as this sending goes.
 FAILED = (
     HistoryChanged,
     LeaseLost,

@@ -17,7 +17,7 @@ from turnwise.background import Receipt
 from turnwise.errors import BusyTimeout, DeadLettered, TurnCancelled
 
 MOST_ATTEMPTS = 3
-"""Acks so many a message is a dead letter."""
+"""After so many a message is a dead letter."""
 
 
 class Submit(Operation):

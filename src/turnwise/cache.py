@@ -1,7 +1,8 @@
 """The decoded history of recent sessions, so that a turn moves and decodes only what is new.
 
-A `HistorySnapshot` is a session's items as of one commit. It never changes. Pasts of one session share their
-storage: the next one is the same list, longer. The cache is bounded in bytes and does no I/O.
+A `HistorySnapshot` is a session's items as of one commit. It never changes. Pasts of one session
+share their storage: the next one is the same list, longer. The cache is bounded in bytes and does
+no I/O.
 """
 
 from __future__ import annotations

@@ -107,10 +107,10 @@ class Store(Protocol):
         *duplicate*. The turn of this turn_id whose worker died is taken over: attempt + 1, and its
         journal.
 
-        `one_shot` promises that nobody but this very call can use this turn_id: nobody comes back for
-        it, and a search is shortened. `resume` takes a turn that waits for an approval (*absent* if
-        none of this id is open); without it the answer is *waiting*. A turn whose worker died after
-        that waits again.
+        `one_shot` promises that nobody but this very call can use this turn_id: nobody comes back
+        for it, and a search is shortened. `resume` takes a turn that waits for an approval
+        (*absent* if none of this id is open); without it the answer is *waiting*. A turn whose
+        worker died after that waits again.
         `ticket` asks for a place in the queue, for at most that many ms, instead of *busy*: the
         answer is then *queued*, and the same call is to be sent again when woken. Callers in the
         queue go first, in their order.
@@ -321,8 +321,8 @@ class Ready(Protocol):
     Submit: `announce` (the intent), then `Store.submit` with the answer as its `intent`. Worker:
     `claim` → `next` → run → `commit` → `next` until *idle* → `settle`. A wake-up is a hint; session
     and lease are the truth. A message that is tried again is announced once more behind its
-    `submit`, as its turn was finished before. Nothing is lost as long as a wake-up is resend_if_cancelled only
-    when
+    `submit`, as its turn was finished before. Nothing is lost as long as a wake-up is acknowledged
+    only when
 
     - the turn that it names is finished,
     - its session was found *idle* when it was `SETTLE_MS` old, or when it names no turn,
@@ -362,7 +362,7 @@ class EventLog(Protocol):
     """What running turns tell, for readers in any process. Each batch is one round trip.
 
     Events are numbered from 0 in each attempt; a later attempt's replace those of the one before.
-    They outlive their session for `Limits.events_ttl`. Acks the `last` nothing will follow.
+    They outlive their session for `Limits.events_ttl`. After the `last` nothing will follow.
     """
 
     async def append(

@@ -117,7 +117,7 @@ class StoreUnavailable(StoreError, ConnectionError):
 class OutcomeUnknown(StoreUnavailable):
     """The store stopped run_attempt before it acknowledged; the turn may be committed or not.
 
-    Send the same `turn_id` again: it runs only if it was not committed. Acks a change without a
+    Send the same `turn_id` again: it runs only if it was not committed. After a change without a
     turn_id (`add_items`, say), read the history before making it again.
     """
 

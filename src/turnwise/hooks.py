@@ -1,8 +1,8 @@
 """What happens to turns, as frozen events, and the protocol of those who want to know.
 
-Every TurnBegunEvent is followed by exactly one event that ends the turn here (`TurnEndEvent`). TurnQueuedEvent is
-followed by TurnBegunEvent or TurnRefusedEvent. Events carry ids, names, sizes and times (seconds), never the
-content of items.
+Every TurnBegunEvent is followed by exactly one event that ends the turn here (`TurnEndEvent`).
+TurnQueuedEvent is followed by TurnBegunEvent or TurnRefusedEvent. Events carry ids, names, sizes
+and times (seconds), never the content of items.
 """
 
 from __future__ import annotations

@@ -24,11 +24,15 @@ from turnwise.turns import (
     Parking,
     Runtime,
     Turn,
+    add_items,
+    begin_turn,
     block,
     cancel,
     check_on_error,
     check_session_id,
+    clear_items,
     is_over,
+    pop_item,
 )
 from turnwise.types import Absent, Cancellation, Info, PendingApproval
 
@@ -148,15 +152,15 @@ class Session:
 
     async def add_items(self, items: Items) -> None:
         """Add items at the end, all or none; waits while a turn runs."""
-        await self.runtime.add(self.named(None), cast(list[dict[str, Any]], items))
+        await add_items(self.runtime, self.named(None), cast(list[dict[str, Any]], items))
 
     async def pop_item(self) -> TResponseInputItem | None:
         """Remove and return the last item; None if there is none. Waits while a turn runs."""
-        return cast(TResponseInputItem | None, await self.runtime.pop(self.named(None)))
+        return cast(TResponseInputItem | None, await pop_item(self.runtime, self.named(None)))
 
     async def clear_session(self) -> None:
         """Remove all items. Waits while a turn runs."""
-        await self.runtime.clear(self.named(None))
+        await clear_items(self.runtime, self.named(None))
 
     # Turns.
 
@@ -189,7 +193,7 @@ class Session:
         session_id = self.named(session_id)
         check_on_error(session_id, on_error)
         install()
-        begun = await self.runtime.begin(session_id, turn_id, busy=busy, timeout=timeout)
+        begun = await begin_turn(self.runtime, session_id, turn_id, busy=busy, timeout=timeout)
         runs = BlockRuns(begun, self.runtime.settings.approval_timeout)
         async with block(begun, on_error):
             yield TurnSession(begun, self.session_settings, shared=shared, runs=runs)
@@ -298,8 +302,8 @@ class Session:
     ) -> Cancellation:
         """End a turn, whichever process runs it, and tell what became of it.
 
-        Without a turn_id the one that is open: running, dead or waiting for an approval. Its runtime
-        is told at once, and has `timeout` seconds to end it; then it is ended without the runtime,
+        Without a turn_id the one that is open: running, dead or waiting for an approval. Its worker
+        is told at once, and has `timeout` seconds to end it; then it is ended without the worker,
         which can commit nothing any more. Nothing of the turn is kept, and whoever sends its
         turn_id again gets TurnCancelled. `reason` (at most 1,000 bytes) is stored with the turn, so
         that they and the hooks get it; the first one stays. A caller that still stands in line has

@@ -2,7 +2,7 @@
 
 Several clients each do one thing after the other (see `clients`), call by call and in any order. A
 client may die after any call; the call that it was about to make may arrive nevertheless, much
-later. Any call may arrive again. Acks every call the session must be what the model says, and
+later. Any call may arrive again. After every call the session must be what the model says, and
 once all clients are dead, a single worker must bring every message to its end.
 """
 

@@ -157,7 +157,7 @@ async def _status(ready: Store, store: Store, s: str) -> object:
     return await store.status(s, (await begun(ready, s)).grant.turn_id)
 
 
-async def _bury(ready: Store, store: Store, s: str) -> object:
+async def _dead_letter(ready: Store, store: Store, s: str) -> object:
     await ready.submit(s, mint(), b"one")
     await ready.submit(s, mint(), b"two")
     turn = await taken(ready, s)
@@ -174,7 +174,7 @@ async def _submit_again(ready: Store, store: Store, s: str) -> object:
     return await store.submit(s, "t", b"one", again=letter.id)
 
 
-async def _unbury(ready: Store, store: Store, s: str) -> object:
+async def _delete_dead_letter(ready: Store, store: Store, s: str) -> object:
     await ready.submit(s, "t", b"one")
     await ready.dead_letter(*(await taken(ready, s)).ids, b"why")
     (letter,) = [letter for letter in await ready.dead_letters() if letter.session_id == s]
@@ -211,7 +211,7 @@ async def _delete(ready: Store, store: Store, s: str) -> object:
     return await store.delete(s)
 
 
-async def _touch(ready: Store, store: Store, s: str) -> object:
+async def _expire(ready: Store, store: Store, s: str) -> object:
     await added(ready, s, 1)
     return await store.expire(s, LONG)
 
@@ -245,9 +245,9 @@ async def _ping(_: Store, store: Store, __: str) -> object:
 SCENARIOS: list[Scenario] = [
     *(_begin, _begin_in_line, _next, _journal, _renew, _commit, _commit_of_a_message),
     *(_commit_that_keeps, _park, _resume, _abort, _append, _append_to_a_new_session, _pop),
-    *(_clear, _replace, _submit, _cancel, _call_off, _delete, _touch, _read, _read_all),
-    *(_info, _scan, _ping, _cancel_by_force, _commit_as_cancelled, _release, _status, _bury),
-    *(_submit_again, _unbury, _announce, _settle, _append_events, _read_events),
+    *(_clear, _replace, _submit, _cancel, _call_off, _delete, _expire, _read, _read_all),
+    *(_info, _scan, _ping, _cancel_by_force, _commit_as_cancelled, _release, _status, _dead_letter),
+    *(_submit_again, _delete_dead_letter, _announce, _settle, _append_events, _read_events),
 ]
 COMMANDS = {"EVALSHA", "EVAL", "LRANGE", "LINDEX", "SCAN", "PING"}
 

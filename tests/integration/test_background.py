@@ -115,7 +115,7 @@ async def test_a_message_waits_while_a_direct_turn_runs(sessions: Sessions) -> N
 
 
 async def test_a_full_queue_is_an_error(sessions: Sessions) -> None:
-    shared = sessions.worker().worker.name == "another"  # of which the limits are the usual ones
+    shared = sessions.worker().runtime.name == "another"  # of which the limits are the usual ones
     sender = MemorySession(max_queue=2) if shared else sessions.worker(max_queue=2)
     for n in range(2):
         await sender.submit("s", str(n), agent="echo")

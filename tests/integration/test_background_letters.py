@@ -61,7 +61,7 @@ async def test_a_retry_whose_message_comes_after_the_worker_has_looked(
 ) -> None:
     """The worker may settle the announcement: its turn is finished, as a dead one."""
     sender, servant, looked, fails = sessions.worker(), sessions.worker(), asyncio.Event(), [True]
-    settle, submit = servant.runtime.store.ready.settle, sender.runtime.store.submit
+    settle, submit = servant.runtime.store.ready.ack, sender.runtime.store.submit
 
     async def fail(_: str) -> None:
         if fails:
@@ -76,7 +76,7 @@ async def test_a_retry_whose_message_comes_after_the_worker_has_looked(
         await asyncio.wait_for(looked.wait(), 30)
         return await submit(*args, **options)
 
-    monkeypatch.setattr(servant.runtime.store.ready, "settle", settling)
+    monkeypatch.setattr(servant.runtime.store.ready, "ack", settling)
     bad = await sender.submit("s", "bad", agent="echo", turn_id="bad")
     async with working(servant, echo(fail), policy=Policy(max_attempts=1)):
         await asyncio.wait_for(looked.wait(), 30)
@@ -162,7 +162,9 @@ async def test_a_session_can_stop_at_a_dead_message(sessions: Sessions, act: str
         if act == "cancel":
             await sender.cancel("s", "bad")
         else:
-            await (sender.drop if act == "drop" else sender.retry)(letter.id)
+            await (sender.delete_dead_letter if act == "drop" else sender.retry_dead_letter)(
+                letter.id
+            )
         assert await output(good) == "re: hello"
         if act == "retry":
             assert await output(bad) == "re: bad"

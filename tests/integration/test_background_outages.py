@@ -61,7 +61,7 @@ class Crowd:
         yield
         self._stopped.set()
         await asyncio.gather(*tasks)
-        fleet.release()
+        fleet.let_go()
         await self.answered()
 
     async def answered(self) -> None:
@@ -158,7 +158,7 @@ async def test_workers_go_on_after_a_failover(tmp_path: Path) -> None:
         await fleet.reached("said", worker)
         await old.kill()
         await sentinel.wait_primary_changed(old)
-        fleet.release()
+        fleet.let_go()
         await crowd.answered()
         await worker.terminate(STARTED)
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.stores import Sessions, new_sessions_of
 from turnwise.session import Session
-from turnwise.turns import Turn
+from turnwise.turns import Turn, begin_turn
 
 LONG, SOONER = 15.0, 10.0
 End = Callable[[Session, Turn], Coroutine[Any, Any, object]]
@@ -35,7 +35,7 @@ async def test_the_end_of_a_direct_turn_is_told_to_who_put_its_session_off(
     sessions: Sessions, end: End
 ) -> None:
     sender, ready = sessions.worker(), sessions.worker().runtime.store.ready
-    turn = await sender.runtime.begin("s")
+    turn = await begin_turn(sender.runtime, "s")
     await sender.submit("s", "hello", agent="echo", turn_id="t")
     claims = await ready.claim("w", 10, SOONER)
     assert [claim.session_id for claim in claims] == ["s"]

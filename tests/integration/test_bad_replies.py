@@ -313,7 +313,7 @@ async def test_a_begin_that_nobody_acknowledged(proxy: FaultProxy, tmp_path: Pat
 async def test_a_cancelled_commit_whose_reply_is_lost(
     session: RedisSession, proxy: FaultProxy
 ) -> None:
-    """The commit is resend_if_cancelled before the cancellation goes on."""
+    """The commit is acknowledged before the cancellation goes on."""
 
     async def turn() -> None:
         async with session.turn("user-1") as turn:

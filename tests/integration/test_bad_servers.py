@@ -220,7 +220,7 @@ async def test_standing_still_at_the_commit(server: ValkeyServer) -> None:
 
 @pytest.mark.parametrize("fails", [False, True])
 async def test_cancelled_while_it_stands_still(server: ValkeyServer, fails: bool) -> None:
-    """The end of the turn is resend_if_cancelled before the cancellation goes on."""
+    """The end of the turn is acknowledged before the cancellation goes on."""
 
     async def work() -> None:
         async with session.turn("user-1", turn_id="turn") as turn:

@@ -23,7 +23,7 @@ from tests.integration.cancel_lab import (
 from tests.integration.stores import Sessions, sessions_of
 from tests.scripted import agent, calls, says
 from turnwise.errors import AlreadyCommitted, ApprovalPending, TurnCancelled, UsageError
-from turnwise.hooks import TurnCancelled as Ended
+from turnwise.hooks import TurnCancelledEvent as Ended
 from turnwise.session import Session
 from turnwise.turns.stopped import note
 from turnwise.types import Cancellation

@@ -1,4 +1,4 @@
-"""`turnwise dead-letters` as an operator calls it, on a real server; the first time as a process."""
+"""`turnwise dead-letters` as an operator runs it, on a real server; first as a process."""
 
 from __future__ import annotations
 

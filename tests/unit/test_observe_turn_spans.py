@@ -53,7 +53,7 @@ async def test_waits_are_told_with_their_holder(session: MemorySession, exported
     assert first.events == ()
     (event,) = second.events
     told = dict(event.attributes or {})
-    assert event.name == "turn waited"
+    assert event.name == "turn queued"
     assert told["turnwise.holder"] == session.runtime.name
     assert isinstance(told["turnwise.seconds"], float)
     assert told["turnwise.seconds"] > 0
@@ -102,10 +102,10 @@ def test_takeovers_replayed_steps_and_ends(exported: Exported) -> None:
         "dead_lettered",
     ]
     assert [[event.name for event in span.events] for span in exported.spans] == [
-        ["turn replayed", "turn cancelled"],
-        ["turn taken over", "turn replayed"],
-        ["turn taken over", "turn replayed"],
-        ["turn taken over", "turn replayed"],
+        ["step replayed", "turn cancelled"],
+        ["turn taken over", "step replayed"],
+        ["turn taken over", "step replayed"],
+        ["turn taken over", "step replayed"],
     ]
     assert attributes(exported.spans[0])["turnwise.reason"] == "asked"
     assert [span.status.status_code for span in exported.spans] == [

@@ -49,7 +49,7 @@ def test_a_bound_session_shares_all_but_its_name_and_settings() -> None:
     bound = unbound.bind("a")
     assert isinstance(bound, MemorySession)
     assert (unbound.session_id, bound.session_id) == ("", "a")
-    assert bound.runtime is unbound.worker
+    assert bound.runtime is unbound.runtime
     assert bound.bind("b").session_id == "b"
     assert bound.session_id == "a"
     with pytest.raises(InvalidSessionId):

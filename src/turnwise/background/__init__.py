@@ -1,4 +1,4 @@
-"""Background turns: messages that wait for a runtime, receipts for them, and their running."""
+"""Background turns: messages that wait for a worker, receipts for them, and their running."""
 
 from turnwise.background.dead_letters import DeadLetter, all_stopped, drop, listed, retry
 from turnwise.background.message import Message

@@ -140,7 +140,7 @@ async def retry(runtime: Runtime, letter: DeadLetter | str) -> None:
     content = messages.packed(runtime.codec, message)
     if letter.state in ("dead", "unknown"):
         await enqueue(runtime, letter.session_id, letter.turn_id, content, letter.id)
-        # As its turn was finished, a worker may have resend_if_cancelled the first announcement already.
+        # As its turn was finished, a worker may have acknowledged the first announcement already.
         await runtime.store.ready.announce(letter.session_id, None)
     await runtime.store.delete_dead_letter(letter.id)
 

@@ -36,7 +36,8 @@ KNOWN_REASONS = {
 
 def title(kind: type[TurnEvent]) -> str:
     """`turn rolled back` for TurnRolledBackEvent."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower()
+    name = kind.__name__.removesuffix("Event")
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
 
 
 def details(event: TurnEvent) -> dict[str, object]:

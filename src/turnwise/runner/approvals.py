@@ -23,7 +23,7 @@ from turnwise.errors import (
 from turnwise.runner.attempt import RunAttempt
 from turnwise.runner.streaming import streamed
 from turnwise.session import Session, TurnSession
-from turnwise.turns import NOT_APPROVED, BusyPolicy, Turn, block, end, is_over
+from turnwise.turns import NOT_APPROVED, BusyPolicy, Turn, begin_turn, block, end, is_over
 from turnwise.types import Info
 
 GetState = Callable[[Turn, ParkedTurn], Awaitable[RunState[Any, Any]]]
@@ -82,8 +82,13 @@ class Resumption:
         install()
         turn_id = await self._open_turn()
         try:
-            turn = await self.session.runtime.begin(
-                self.session_id, turn_id, busy=self.busy, timeout=self.timeout, resume=True
+            turn = await begin_turn(
+                self.session.runtime,
+                self.session_id,
+                turn_id,
+                busy=self.busy,
+                timeout=self.timeout,
+                resume=True,
             )
         except (AlreadyCommitted, TurnCancelled, TurnAbandoned) as error:
             raise NoPendingApproval(
@@ -171,7 +176,8 @@ class Resumption:
         async def state_of(turn: Turn, parked: ParkedTurn) -> RunState[Any, Any]:
             if not parked.fits(state):
                 raise NoPendingApproval(
-                    "this state is not of the run that waits now; session.pending_approvals() tells what "
+                    "this state is not of the run that waits now; session.pending_approvals() "
+                    "tells what "
                     "waits",
                     session_id=self.session_id,
                 )

@@ -1,4 +1,4 @@
-"""A run that a busy session's queue takes: left there as a message, answered by a runtime."""
+"""A run that a busy session's queue takes: left there as a message, answered by a worker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from turnwise import background
 from turnwise.background import Message
 from turnwise.errors import TurnIdReused, UsageError
 from turnwise.runner.attempt import RunAttempt
-from turnwise.turns import Turn, check_turn_id, mint, session_waiting
+from turnwise.turns import (
+    Turn,
+    begin_turn,
+    begin_turn_if_free,
+    check_turn_id,
+    mint,
+    session_waiting,
+)
 from turnwise.types import Parked, Running
 
 
@@ -54,11 +61,11 @@ async def begin_or_leave(run_attempt: RunAttempt) -> Turn:
     """A turn of this process where the session is free; else leave the run with its queue.
 
     Once a worker has answered it this raises what sending a committed turn again does:
-    AlreadyCommitted. Raises TurnCancelled, DeadLettered, ApprovalPending if it asks for an approval.
-    Cancelled, it leaves the message where it is.
+    AlreadyCommitted. Raises TurnCancelled, DeadLettered, ApprovalPending if it asks for an
+    approval. Cancelled, it leaves the message where it is.
     """
     runtime, session_id = run_attempt.session.runtime, run_attempt.session_id
-    turn = await runtime.begin_if_free(session_id, run_attempt.turn_id)
+    turn = await begin_turn_if_free(runtime, session_id, run_attempt.turn_id)
     if turn is not None:
         return turn
     turn_id = run_attempt.turn_id = run_attempt.turn_id or mint()
@@ -73,7 +80,7 @@ async def begin_or_leave(run_attempt: RunAttempt) -> Turn:
                 break
             raise
         raise await receipt.ending()
-    return await runtime.begin(session_id, turn_id, busy="enqueue")
+    return await begin_turn(runtime, session_id, turn_id, busy="enqueue")
 
 
 async def _runs_directly(run_attempt: RunAttempt, turn_id: str) -> bool:

@@ -27,7 +27,7 @@ from turnwise.runner.sharing import TurnResult, keep_from_caller, may_share
 from turnwise.runner.streaming import STREAM_IDLE_TIMEOUT, streamed
 from turnwise.runner.sync import run_until_complete
 from turnwise.session import Session, TurnSession
-from turnwise.turns import BusyPolicy, OnError, Turn, block, check_on_error
+from turnwise.turns import BusyPolicy, OnError, Turn, begin_turn, block, check_on_error
 
 TContext = TypeVar("TContext")
 Input = str | list[TResponseInputItem] | RunState[TContext]
@@ -118,16 +118,16 @@ class Runner:
     ) -> RunResult:
         """Go on with a turn that waits for approvals, in any process; it is committed as one.
 
-        `approve` and `reject` name what `session.pending_approvals()` gives, all of it or some: what nobody
-        has decided waits on. With a rejection goes the text that the model sees, or None for the
-        SDK's. `agent` is the one that the turn began with, built anew as need be.
+        `approve` and `reject` name what `session.pending_approvals()` gives, all of it or some:
+        what nobody has decided waits on. With a rejection goes the text that the model sees, or
+        None for the SDK's. `agent` is the one that the turn began with, built anew as need be.
 
         What is decided is kept before anything is done about it. If this raises, or this process
         dies, the turn waits again, and the next resume, which need not decide anything, goes on
         where this one had come to: no tool runs twice. `session.cancel` gives it up.
 
-        Raises NoPendingApproval for what does not wait (any more), NotResumable if the run cannot be
-        restored with this agent and SDK, SessionBusy, and what the run raises.
+        Raises NoPendingApproval for what does not wait (any more), NotResumable if the run cannot
+        be restored with this agent and SDK, SessionBusy, and what the run raises.
         """
         resumption = _resumption(session, session_id, agent, busy, timeout, options)
         decisions = Decisions.of(resumption.session_id, approve, reject)
@@ -229,8 +229,12 @@ async def _begun(run_attempt: RunAttempt, busy: BusyPolicy, timeout: float | Non
     """The turn that the run is to be. Raises AlreadyCommitted if it was answered before, or now."""
     if busy == "enqueue":
         return await begin_or_leave(run_attempt)
-    return await run_attempt.session.runtime.begin(
-        run_attempt.session_id, run_attempt.turn_id, busy=busy, timeout=timeout
+    return await begin_turn(
+        run_attempt.session.runtime,
+        run_attempt.session_id,
+        run_attempt.turn_id,
+        busy=busy,
+        timeout=timeout,
     )
 
 

@@ -9,14 +9,15 @@ from turnwise.turns.errors import waiting as session_waiting
 from turnwise.turns.expiry import NOT_APPROVED, is_over
 from turnwise.turns.ids import check_session_id, check_turn_id, mint
 from turnwise.turns.messages import MessageTurn, next_turn
+from turnwise.turns.open import begin_turn, begin_turn_if_free
+from turnwise.turns.operations import add_items, clear_items, pop_item
 from turnwise.turns.parking import Parking
-from turnwise.turns.runtime import default_worker_name
+from turnwise.turns.runtime import Runtime, default_worker_name
 from turnwise.turns.settings import Settings, check_number
 from turnwise.turns.shielding import resend_if_cancelled, shielded
 from turnwise.turns.stopped import reason_in
 from turnwise.turns.turn import Turn
 from turnwise.turns.wait import POLL_INTERVAL, Backoff, TurnEndWaiter
-from turnwise.turns.worker import Runtime
 
 __all__ = [
     "GRACE",
@@ -31,6 +32,9 @@ __all__ = [
     "Settings",
     "Turn",
     "TurnEndWaiter",
+    "add_items",
+    "begin_turn",
+    "begin_turn_if_free",
     "block",
     "cancel",
     "check_busy",
@@ -38,6 +42,7 @@ __all__ = [
     "check_on_error",
     "check_session_id",
     "check_turn_id",
+    "clear_items",
     "default_worker_name",
     "end",
     "finished_turn_error",
@@ -45,6 +50,7 @@ __all__ = [
     "make_way",
     "mint",
     "next_turn",
+    "pop_item",
     "queue_full",
     "reason_in",
     "resend_if_cancelled",

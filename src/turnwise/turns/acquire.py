@@ -1,4 +1,4 @@
-"""LeaseRequest a turn: at once on a free session, else in line or not at all."""
+"""Beginning a turn: at once on a free session, else in line or not at all."""
 
 from __future__ import annotations
 

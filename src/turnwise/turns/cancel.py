@@ -1,4 +1,4 @@
-"""TurnEndWaiter a turn from anywhere: its worker is asked to, and not waited for if it does not answer."""
+"""Ending a turn from anywhere: its worker is asked to, and not waited for if it does not answer."""
 
 from __future__ import annotations
 

@@ -48,9 +48,11 @@ def holder(answer: Busy | Queued) -> str:
 def waiting(session_id: str, answer: Parked) -> ApprovalPending:
     return ApprovalPending(
         f"turn {answer.turn_id!r} waits for an approval, or was given one by a worker that died. "
-        "Runner.resume goes on with it (session.pending_approvals() tells what is still to be decided; if "
+        "Runner.resume goes on with it (session.pending_approvals() tells what is still to be "
+        "decided; if "
         "nothing is, resume it without decisions), session.cancel gives it up. If the session was "
-        "stopped at a message that failed, session.stopped_sessions() has its letter: retry or drop it",
+        "stopped at a message that failed, session.stopped_sessions() has its letter: retry or "
+        "drop it",
         session_id=session_id,
     )
 

@@ -45,7 +45,7 @@ class Journal:
     async def write(self, *entries: Mapping[str, Any]) -> None:
         """Return when the entries are in the store. Raises LeaseLost, SessionGone, StoreError.
 
-        Acks a failure it is not known what the store has, so every later write fails as well.
+        After a failure it is not known what the store has, so every later write fails as well.
         """
         batch = self._batch
         batch += [self._codec.encode(entry) for entry in entries]

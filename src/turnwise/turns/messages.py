@@ -41,7 +41,7 @@ class MessageTurn(Turn):
         """Give it back with its journal, for another attempt. Never raises for the store.
 
         `counted`: this attempt failed. Otherwise it ended in good order. The next one begins, on
-        whichever runtime, after `pause` seconds. One that was asked to stop ends as it was asked to.
+        whichever worker, after `pause` seconds. One that was asked to stop ends as it was asked to.
         """
         if self._manner is not None:
             await self.roll_back(reason)
@@ -56,9 +56,9 @@ class MessageTurn(Turn):
     async def dead_letter(self, letter: bytes, reason: str) -> None:
         """Give its message up, with a dead letter. Raises LeaseLost, SessionGone, StoreError."""
         self._end()
-        await resend_if_cancelled(partial(self._bury, letter, reason))
+        await resend_if_cancelled(partial(self._dead_letter, letter, reason))
 
-    async def _bury(self, letter: bytes, reason: str) -> None:
+    async def _dead_letter(self, letter: bytes, reason: str) -> None:
         try:
             answer = await self._runtime.store.dead_letter(*self._names, self._token, letter)
         except StoreError as error:
@@ -81,7 +81,7 @@ class MessageTurn(Turn):
 
 
 async def next_turn(runtime: Runtime, session_id: str) -> MessageTurn | Busy | Parked | Idle:
-    """Open the session's oldest message as a turn, or take it over from a dead runtime.
+    """Open the session's oldest message as a turn, or take it over from a dead worker.
 
     Raises StoreError.
     """

@@ -100,7 +100,7 @@ class Turn(TurnBuffer):
         `payload` is kept beside the items.
 
         A turn with an id of our own that changed nothing leaves no trace. Raises LeaseLost,
-        TurnCancelledEvent, HistoryChanged, SessionGone, SessionTooLarge, OutcomeUnknown; the turn has
+        TurnCancelled, HistoryChanged, SessionGone, SessionTooLarge, OutcomeUnknown; the turn has
         ended then too.
         """
         if self.lost is not None:

@@ -13,7 +13,7 @@ _SOON = 0.02
 
 
 class Backoff:
-    """Between looks at what nobody tells of: short ones at first, each twice as long, to `POLL_INTERVAL`."""
+    """Pauses between polls: short at first, each twice as long, up to `POLL_INTERVAL`."""
 
     def __init__(self) -> None:
         self._next = _SOON

@@ -1,4 +1,4 @@
-"""What becomes of a session's wake-ups after a visit: resend_if_cancelled, or put off."""
+"""What becomes of a session's wake-ups after a visit: acked, or requeued."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REMEMBERED = 10_000
 
 
 class Acks:
-    """Settles only what may be resend_if_cancelled (see `contracts.Ready`); looks again at the rest."""
+    """Settles only what may be acknowledged (see `contracts.Ready`); looks again at the rest."""
 
     def __init__(self, store: Store, worker: str) -> None:
         self._store = store
@@ -71,11 +71,11 @@ class Acks:
             self._finished.popitem(last=False)
 
     async def _found_idle(self, session_id: str, claims: list[Claim]) -> None:
-        resend_if_cancelled = [claim for claim in claims if await self._is_settled(claim)]
-        if resend_if_cancelled:
-            await self._store.ready.ack(self._worker, resend_if_cancelled)
+        settled = [claim for claim in claims if await self._is_settled(claim)]
+        if settled:
+            await self._store.ready.ack(self._worker, settled)
         for claim in claims:
-            if claim not in resend_if_cancelled:
+            if claim not in settled:
                 # Its message is on its way, or its sender has died: looked at again and again,
                 # each time after as long as it has been waited for already.
                 await self._later([claim], max(_BUSY[0], claim.age / 1000))

@@ -271,7 +271,7 @@ class BackgroundConformance(Suite):
         await self.nothing_is_left(lab, second)
 
     async def nothing_is_left(self, lab: Lab, store: Store) -> None:
-        """Every claim that a dead worker left is resend_if_cancelled in the end."""
+        """Every claim that a dead worker left is acknowledged in the end."""
         await lab.passed(lab.lease + 1)
         for claim in await store.ready.claim("w3", 5, 0):
             assert await store.next(claim.session_id, mint(), LONG, worker="w3") == Idle()

@@ -201,7 +201,7 @@ class Run:
         delay = LONG if self.rng.random() < 0.1 else 0
         return "release", {**self._turn(), "counted": self.rng.random() < 0.5, "delay": delay}
 
-    def _bury(self) -> Call:
+    def _dead_letter(self) -> Call:
         return "dead_letter", {**self._turn(), "letter": b"letter"}
 
     def _park(self) -> Call:

@@ -302,7 +302,7 @@ class Model:
             turn.released += not counted
             turn.put_off = delay > 0 and turn.background and not turn.resumed
 
-    def _bury(self, answer: object, turn_id: str, token: str, letter: bytes) -> None:
+    def _dead_letter(self, answer: object, turn_id: str, token: str, letter: bytes) -> None:
         held, commit_id = self._held(turn_id, token), f"dead-{token}"
         if not isinstance(answer, t.Done):
             assert isinstance(answer, t.Stale)
