@@ -174,7 +174,7 @@ class SQLiteStore(EmbeddedStore):
             yield wake
 
     @contextmanager
-    def listen(self, token: str, callback: Callback) -> Iterator[None]:
+    def on_wakeup(self, token: str, callback: Callback) -> Iterator[None]:
         with self._listeners.listening(token, callback), self._watch.kept():
             yield
 
