@@ -15,56 +15,58 @@ from pathlib import Path
 from agents import set_tracing_disabled
 from rich.console import Console
 
-from bench.plan import FULL, PARTS, QUICK, carry_out
 from bench.plots import draw
 from bench.report import heading, tables
+from bench.suite import FULL, PARTS, QUICK, run_suite
 from bench.targets import Results
 from turnwise.testing.servers import RedisServer, ValkeyServer
 
 FOLDER = Path(__file__).with_name("results")
-_WIDTH = 118  # that no table breaks its numbers
+_WIDTH = 118  # so that no table breaks its numbers
 SERVERS = {"valkey": ValkeyServer, "redis": RedisServer}
 
 
 def main() -> int:
     arguments = _arguments()
     console = Console(width=max(Console().width, _WIDTH))
-    with tempfile.TemporaryDirectory() as unkept:
-        folder = arguments.output or (Path(unkept) if arguments.only else FOLDER)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.output or (Path(temporary) if arguments.only else FOLDER)
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / "results.json"
         if not arguments.show:
             set_tracing_disabled(True)
-            gc.freeze()  # our own pauses are not to be measured
-            results = asyncio.run(_measured(arguments, console))
+            gc.freeze()  # the collector skips what is imported, so that its pauses are short
+            results = asyncio.run(_measure(arguments, console))
             file.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
         _report(json.loads(file.read_text()), folder, console)
-        if folder != Path(unkept):
+        if folder != Path(temporary):
             console.print(f"tables, JSON and plots are in {folder}")
     return 0
 
 
-async def _measured(arguments: argparse.Namespace, console: Console) -> Results:
+async def _measure(arguments: argparse.Namespace, console: Console) -> Results:
     started = time.monotonic()
     async with SERVERS[arguments.server](timeout=60) as running:
         with console.status("") as status:
 
-            def tell(what: str) -> None:
+            def show_progress(what: str) -> None:
                 status.update(f"{time.monotonic() - started:3.0f} s  {what}")
 
             plan, only = QUICK if arguments.quick else FULL, arguments.only or PARTS
-            results = await carry_out(plan, running.url, tell, only)
+            results = await run_suite(plan, running.url, show_progress, only)
     results["seconds"] = round(time.monotonic() - started)
     results["load_after"] = round(os.getloadavg()[0], 2)
     return results
 
 
 def _report(results: Results, folder: Path, console: Console) -> None:
-    shown = list(tables(results))
-    for table in shown:
+    all_tables = list(tables(results))
+    for table in all_tables:
         table.show(console)
         console.print()
-    text = "\n".join(["# Benchmark", "", heading(results), "", *[it.markdown() for it in shown]])
+    text = "\n".join(
+        ["# Benchmark", "", heading(results), "", *[table.markdown() for table in all_tables]]
+    )
     (folder / "results.md").write_text(text)
     draw(results, folder)
     console.print(heading(results), style="dim")
@@ -73,13 +75,18 @@ def _report(results: Results, folder: Path, console: Console) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a minute instead of several")
-    parser.add_argument("--server", choices=SERVERS, default="valkey", help="what to start")
-    parser.add_argument("--output", type=Path, help=f"where the results go, by default {FOLDER}")
+    parser.add_argument("--quick", action="store_true", help="about a minute instead of several")
+    parser.add_argument("--server", choices=SERVERS, default="valkey", help="the server to start")
+    parser.add_argument("--output", type=Path, help=f"folder for the results, by default {FOLDER}")
     parser.add_argument(
-        "--only", nargs="+", choices=PARTS, help="these parts; kept only if --output is given"
+        "--only",
+        nargs="+",
+        choices=PARTS,
+        help="run these parts; the results are kept only with --output",
     )
-    parser.add_argument("--show", action="store_true", help="only show the last results again")
+    parser.add_argument(
+        "--show", action="store_true", help="show the last results without measuring"
+    )
     return parser.parse_args()
 
 

@@ -1,9 +1,8 @@
-"""One FastAPI process that chats: without any session, with the SDK's, with ours.
+"""A FastAPI chat app with a route for each contender.
 
-`list` is the least that any session can cost: the SDK's loop with a list in this process.
-
-Served by `python -m bench.chat_app <redis url> <port>`. The model answers at once, so that what is
-measured is the work around it.
+`/none` has no session. `/list` is the minimum that any session costs: the SDK's loop with a list in
+this process. The model answers at once, so that the work around it is measured. To start it:
+`python -m bench.chat_app <redis url> <port>`.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ from redis.asyncio import Redis
 import turnwise
 from bench.model import InstantModel
 
-_MOST_LISTS = 1_000
+_MAX_LISTS = 1_000
 
 
 class ListSession(SessionABC):
-    """Keeps its items, and does nothing else."""
+    """Keeps its items in a list."""
 
     def __init__(self, session_id: str) -> None:
         self.session_id = session_id
@@ -59,7 +58,7 @@ class Answer(BaseModel):
 
 
 def build(url: str) -> FastAPI:
-    """The app; one route for each way to keep, or not to keep, a conversation."""
+    """The app, with one route for each contender."""
     agent = Agent[None](name="chat", instructions="Answer.", model=InstantModel())
     client = Redis.from_url(url)
     sessions = turnwise.RedisSession.from_url(url)
@@ -78,26 +77,26 @@ def build(url: str) -> FastAPI:
         return time.process_time()
 
     @app.post("/none")
-    async def none(message: Message) -> Answer:
+    async def no_session(message: Message) -> Answer:
         result = await agents.Runner.run(agent, message.text)
         return Answer(text=result.final_output)
 
     @app.post("/list")
-    async def listed(message: Message) -> Answer:
-        if len(lists) > _MOST_LISTS:
+    async def list_session(message: Message) -> Answer:
+        if len(lists) > _MAX_LISTS:
             lists.clear()
         session = lists.setdefault(message.conversation, ListSession(message.conversation))
         result = await agents.Runner.run(agent, message.text, session=session)
         return Answer(text=result.final_output)
 
     @app.post("/sdk")
-    async def sdk(message: Message) -> Answer:
+    async def sdk_session(message: Message) -> Answer:
         session = SDKRedisSession(message.conversation, redis_client=client)
         result = await agents.Runner.run(agent, message.text, session=session)
         return Answer(text=result.final_output)
 
     @app.post("/turnwise")
-    async def ours(message: Message) -> Answer:
+    async def turnwise_session(message: Message) -> Answer:
         result = await turnwise.Runner.run(
             agent, message.text, session=sessions, session_id=message.conversation
         )

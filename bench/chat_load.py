@@ -1,8 +1,8 @@
-"""Keeps a chat server busy: `python -m bench.chat_load <port>`, a process of its own.
+"""The load generator for the chat app: `python -m bench.chat_load <port>`.
 
-Each line of its input is a job as JSON (route, seconds, connections, turns), answered by a line:
-requests a second, and requests for each second of the server's CPU time. It speaks just enough
-HTTP to cost next to nothing.
+Each line of its input is a job as JSON: route, seconds, connections, turns. It answers with
+requests per second, and requests per second of the server's CPU time. Its HTTP client is minimal,
+so that it takes little CPU time itself.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import time
 from itertools import count
 
-from bench.history import Histories
+from bench.history import HistoryGenerator
 
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 _conversations = count()
@@ -23,34 +23,36 @@ _conversations = count()
 async def load(
     port: int, route: str, seconds: float, connections: int, turns: int
 ) -> tuple[float, float]:
-    """Each connection holds conversations of `turns` messages in a row."""
+    """Each connection sends conversations of `turns` messages, one after the other."""
     cpu, start = await _cpu(port), time.perf_counter()
-    talks = [_talk(port, route, start + seconds, turns) for _ in range(connections)]
-    served = sum(await asyncio.gather(*talks))
-    passed = time.perf_counter() - start
-    return served / passed, served / (await _cpu(port) - cpu)
+    connected = [
+        _send_conversations(port, route, start + seconds, turns) for _ in range(connections)
+    ]
+    served = sum(await asyncio.gather(*connected))
+    elapsed = time.perf_counter() - start
+    return served / elapsed, served / (await _cpu(port) - cpu)
 
 
 async def _cpu(port: int) -> float:
     """The server's CPU time in seconds."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET /cpu HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    answer = float(await _answer(reader))
+    answer = float(await _response(reader))
     writer.close()
     return answer
 
 
-async def _talk(port: int, route: str, end: float, turns: int) -> int:
+async def _send_conversations(port: int, route: str, end: float, turns: int) -> int:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    [said] = Histories().items(1)
+    [message] = HistoryGenerator().items(1)
     served = 0
     while time.perf_counter() < end:
         conversation = f"chat-{next(_conversations)}"
-        body = json.dumps({"conversation": conversation, "text": said["content"]}).encode()  # type: ignore[typeddict-item]  # a message has one
+        body = json.dumps({"conversation": conversation, "text": message["content"]}).encode()  # type: ignore[typeddict-item]  # a message has content
         request = _request(route, body)
         for _ in range(turns):
             writer.write(request)
-            await _answer(reader)
+            await _response(reader)
             served += 1
             if time.perf_counter() >= end:
                 break
@@ -66,7 +68,7 @@ def _request(route: str, body: bytes) -> bytes:
     return head.encode() + body
 
 
-async def _answer(reader: asyncio.StreamReader) -> bytes:
+async def _response(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
     length = _LENGTH.search(head)
     if not head.startswith(b"HTTP/1.1 200") or length is None:

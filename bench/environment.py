@@ -1,4 +1,4 @@
-"""What was measured, with what, on what."""
+"""Describes the machine, the server and the software that are measured."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ROOT = Path(__file__).parents[1]
 
 
 async def describe(url: str) -> dict[str, Any]:
-    """Versions, machine, server, revision and seeds."""
+    """Versions, machine, server, revision and seed."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "revision": _revision(),
@@ -46,7 +46,7 @@ async def _server(url: str) -> str:
 
 
 def _revision() -> str:
-    """The commit, with a plus if there were changes to it; empty outside of a git clone."""
+    """The commit, with a plus if src or bench have changed since; empty outside of a git clone."""
     revision = _git("rev-parse", "--short", "HEAD")
     return revision + "+" * bool(_git("status", "--porcelain", "--", "src", "bench"))
 

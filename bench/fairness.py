@@ -1,46 +1,46 @@
-"""One session with a thousand messages waiting, and how soon the messages of others begin."""
+"""How soon messages of other sessions begin while one hot session has a thousand in its queue."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from bench.background import Served, at_idle, in_batches, served
+from bench.background import MonitoredWorker, idle_latency, in_batches, monitored_worker
 from bench.samples import Sample
 
 _HOT = "hot"
 
 
 async def measure_fairness(url: str, messages: int, others: int) -> dict[str, Any]:
-    """Milliseconds from submit to begin, of `others` messages: alone, and beside a hot session.
+    """Milliseconds from submit to begin of `others` messages: alone, and beside a hot session.
 
-    Only those count whose turns began while the hot one still had messages waiting.
+    Only messages count whose turns began while the hot session still had messages in its queue.
     """
-    async with served(url) as service:
-        alone = await at_idle(service, others)
-        await _heat(service, messages)
-        beside = Sample()
-        while len(beside.values) < others:
-            found = await at_idle(service, 1)
-            left = await _left(service)
+    async with monitored_worker(url) as worker:
+        alone = await idle_latency(worker, others)
+        await _fill_queue(worker, messages)
+        beside_hot = Sample()
+        while len(beside_hot.values) < others:
+            found = await idle_latency(worker, 1)
+            left = await _queued(worker)
             if not left:
                 break
-            beside.values += found.values
-        await service.session.delete(_HOT)
+            beside_hot.values += found.values
+        await worker.session.delete(_HOT)
     return {
         "messages": messages,
         "left": left,
-        "alone": alone.with_tail(),
-        "beside": beside.with_tail(),
+        "alone": alone.with_percentiles(),
+        "beside_hot": beside_hot.with_percentiles(),
     }
 
 
-async def _heat(service: Served, messages: int) -> None:
-    """All of them wait before the first begins."""
-    await service.stop()
-    await in_batches([service.submit(_HOT) for _ in range(messages)])
-    await service.start()
+async def _fill_queue(worker: MonitoredWorker, messages: int) -> None:
+    """All messages are queued before the first one begins."""
+    await worker.stop()
+    await in_batches([worker.submit(_HOT) for _ in range(messages)])
+    await worker.start()
 
 
-async def _left(service: Served) -> int:
-    info = await service.session.info(_HOT)
+async def _queued(worker: MonitoredWorker) -> int:
+    info = await worker.session.info(_HOT)
     return info.queued if info is not None else 0

@@ -1,7 +1,7 @@
-"""Made-up histories: items of about 450 bytes, as a user and the SDK's agent would leave them.
+"""Synthetic histories: items of about 450 bytes, in the shape of a user's and an SDK agent's.
 
-Their words are those of real conversations, drawn as often as they occur there but in no order, so
-that texts compress about as well as real ones that nobody has seen before.
+Their words are drawn at random from real conversations, with the frequency that they have there, so
+that the texts compress about as well as real ones.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ ITEM_BYTES = 450
 _CONVERSATIONS = Path(__file__).parents[1] / "demo" / "data" / "airline_conversations.jsonl"
 
 
-class Histories:
-    """An endless source of items, the same for each seed."""
+class HistoryGenerator:
+    """Generates items; the same seed gives the same items."""
 
     def __init__(self, seed: int = SEED) -> None:
         self._rng = Random(seed)
         self._words = _words()
 
     def items(self, count: int) -> Items:
-        """`count` items: a user's message, the agent's answer, and so on."""
+        """`count` items, alternately a user's message and an agent's answer."""
         return [self._item(number) for number in range(count)]
 
     def turn(self) -> tuple[Items, Items]:
-        """What a user says, and what the agent answers."""
-        question, answer = self.items(2)
-        return [question], [answer]
+        """The items of one turn: those of the user, and those of the agent."""
+        message, answer = self.items(2)
+        return [message], [answer]
 
     def _item(self, number: int) -> TResponseInputItem:
-        item = self._answer("") if number % 2 else _question("")
+        item = self._answer("") if number % 2 else _message("")
         text = self._text(ITEM_BYTES - len(json.dumps(item, separators=(",", ":"))))
-        item = {**item, "content": [_part(text)]} if number % 2 else _question(text)
+        item = {**item, "content": [_part(text)]} if number % 2 else _message(text)
         return cast(TResponseInputItem, item)
 
     def _answer(self, text: str) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class Histories:
         return " ".join(words)[:length]
 
 
-def _question(text: str) -> dict[str, Any]:
+def _message(text: str) -> dict[str, Any]:
     return {"role": "user", "content": text}
 
 
@@ -70,7 +70,7 @@ def _part(text: str) -> dict[str, Any]:
 
 @cache
 def _words() -> list[str]:
-    """All words that customers said, as often as they said them; those of plain letters."""
+    """Every ASCII word that a customer wrote, repeated as often as it occurs."""
     lines = _CONVERSATIONS.read_text(encoding="utf-8").splitlines()
-    said = (turn["input"] for line in lines for turn in json.loads(line)["turns"])
-    return [word for text in said for word in text.split() if word.isascii()]
+    texts = (turn["input"] for line in lines for turn in json.loads(line)["turns"])
+    return [word for text in texts for word in text.split() if word.isascii()]

@@ -1,4 +1,4 @@
-"""A store with very many sessions that nobody uses: what do they cost those that are used?"""
+"""What very many idle sessions in the store cost the active ones."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
-from bench.background import at_idle, served
-from bench.history import Histories
+from bench.background import idle_latency, monitored_worker
+from bench.contenders import TurnwiseContender, redis_client
+from bench.history import HistoryGenerator
 from bench.samples import Sample, measure
-from bench.sides import OurSide, redis_client
 from bench.turns import Sessions
 from turnwise import RedisSession
 
@@ -25,23 +25,23 @@ _ids = count()
 async def measure_idle(url: str, idle: int, rounds: int) -> dict[str, Any]:
     """Turns and background turns without `idle` sessions, with them, and without them again.
 
-    Milliseconds, by what is measured, then "with" or "without". `sweep` is how many seconds the
-    look through all sessions takes that finds lost wake-ups (every ten minutes).
+    Milliseconds, by what is measured, then "with" or "without". `sweep` is how many seconds it
+    takes to scan all sessions for lost wake-ups, as a worker does every ten minutes.
     """
     found: dict[str, dict[str, Sample]] = {
         kind: {WITHOUT: Sample(), WITH: Sample()} for kind in ("turn", "ping", "begin")
     }
     await _measure(url, WITHOUT, rounds // 2, found)
-    async with _idle_sessions(url, idle) as filled:
+    async with _idle_sessions(url, idle) as used_bytes:
         await _measure(url, WITH, rounds, found)
         sweep = await _sweep(url)
     await _measure(url, WITHOUT, rounds - rounds // 2, found)
     return {
         "sessions": idle,
-        "bytes": filled,
+        "bytes": used_bytes,
         "sweep": sweep,
         **{
-            kind: {name: sample.with_tail() for name, sample in samples.items()}
+            kind: {name: sample.with_percentiles() for name, sample in samples.items()}
             for kind, samples in found.items()
         },
     }
@@ -49,7 +49,7 @@ async def measure_idle(url: str, idle: int, rounds: int) -> dict[str, Any]:
 
 async def _measure(url: str, name: str, rounds: int, into: dict[str, dict[str, Sample]]) -> None:
     async with RedisSession.from_url(url) as session, redis_client(url) as client:
-        sessions = Sessions({"turn": OurSide(session)}, _LENGTH)
+        sessions = Sessions({"turn": TurnwiseContender(session)}, _LENGTH)
         samples = dict[str, Sample]()
         for number in range(rounds + 1):
             await sessions.refresh()
@@ -57,17 +57,17 @@ async def _measure(url: str, name: str, rounds: int, into: dict[str, dict[str, S
             await measure(calls, number, samples if number else {}, client.ping)
     for kind in ("turn", "ping"):
         into[kind][name].values += samples[kind].values
-    async with served(url) as service:
-        into["begin"][name].values += (await at_idle(service, rounds)).values
+    async with monitored_worker(url) as worker:
+        into["begin"][name].values += (await idle_latency(worker, rounds)).values
 
 
 @asynccontextmanager
 async def _idle_sessions(url: str, idle: int) -> AsyncIterator[int]:
-    """Copies of one session's key; gives the bytes that they take."""
+    """Copies of one session's key; yields the bytes that they use."""
     async with RedisSession.from_url(url) as session, redis_client(url) as client:
         name = f"idle-{next(_ids)}"
-        await session.bind(name).add_items(Histories().items(ITEMS))
-        dump, before = await client.dump(session.key(name)) or b"", await _used(client)
+        await session.bind(name).add_items(HistoryGenerator().items(ITEMS))
+        dump, before = await client.dump(session.key(name)) or b"", await _used_memory(client)
         keys = [session.key(f"{name}-{number}") for number in range(idle)]
         batches = [keys[start : start + _BATCH] for start in range(0, idle, _BATCH)]
         for batch in batches:
@@ -75,12 +75,12 @@ async def _idle_sessions(url: str, idle: int) -> AsyncIterator[int]:
                 for key in batch:
                     pipeline.restore(key, 0, dump)
                 await pipeline.execute()
-        yield await _used(client) - before
+        yield await _used_memory(client) - before
         for batch in batches:
             await client.unlink(*batch)
 
 
-async def _used(client: Any) -> int:
+async def _used_memory(client: Any) -> int:
     return int((await client.info("memory"))["used_memory"])
 
 

@@ -1,7 +1,7 @@
-"""Made-up items in every shape that the Responses API and the Agents SDK give them.
+"""Synthetic items in every shape that the Responses API and the Agents SDK produce.
 
-They teach the dictionary how items are built; the words in them are common ones. Field order is
-that of the SDK's dumps.
+The dictionary learns the structure of items from them; their words are common ones. The order of
+fields is the one that the SDK serializes.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ Item = dict[str, Any]
 
 _ALNUM = string.ascii_letters + string.digits
 _TOPICS = ["the order", "your account", "the meeting", "this document", "the invoice", "the flight"]
-_PLACES = ["Berlin", "New York", "Tokyo", "São Paulo", "Zürich", "London", "Paris", "San Francisco"]
-_SAID = [
-    "Can you tell me what the weather is like in {place} today?",
+_CITIES = ["Berlin", "New York", "Tokyo", "São Paulo", "Zürich", "London", "Paris", "San Francisco"]
+_USER_TEXTS = [
+    "Can you tell me what the weather is like in {city} today?",
     "I would like to know the status of {topic}, please.",
     "Please send me an email with the details of {topic}.",
-    "What is the best way to get to {place}? Thank you for your help!",
+    "What is the best way to get to {city}? Thank you for your help!",
     "Yes, please go ahead.",
     "No, that's all. Thanks!",
     "Could you please help me with {topic}? I don't understand what I need to do next.",
-    "Können Sie mir bitte mit dieser Frage helfen? Ich möchte nach {place} fahren.",
+    "Können Sie mir bitte mit dieser Frage helfen? Ich möchte nach {city} fahren.",
     "¿Puedes ayudarme con esto, por favor? Gracias.",
     "Pouvez-vous m'aider, s'il vous plaît ? Merci beaucoup.",
     "请帮我查一下今天的天气，谢谢。",
     "今日の天気を教えてください。ありがとうございます。",
     "Подскажите, пожалуйста, как это сделать? Спасибо.",
 ]
-_ANSWERED = [
+_ANSWERS = [
     (
-        "Here is what I found about {topic}:\n\n1. **Summary**: It is available in {place}.\n"
+        "Here is what I found about {topic}:\n\n1. **Summary**: It is available in {city}.\n"
         "2. **Details**: The total is ${number}.\n3. **Next steps**: Please let me know if "
         "you would like to proceed."
     ),
     "I'm sorry, but I can't help with that request. Is there anything else I can help you with?",
-    "The current temperature in {place} is {number}°C, and the sky is clear.",
+    "The current temperature in {city} is {number}°C, and the sky is clear.",
     (
         "I've updated {topic} for you. You should receive a confirmation email shortly. If you "
         "have any other questions, feel free to ask!"
@@ -59,10 +59,10 @@ _ANSWERED = [
     "Great! I have everything that I need. Let me check {topic} and get back to you.",
 ]
 _TOOLS: list[tuple[str, Item, Any]] = [
-    ("get_weather", {"city": "{place}", "unit": "celsius"}, "Sunny, {number} degrees"),
-    ("search_web", {"query": "{topic} {place}", "limit": 10}, {"results": [{"title": "{topic}"}]}),
+    ("get_weather", {"city": "{city}", "unit": "celsius"}, "Sunny, {number} degrees"),
+    ("search_web", {"query": "{topic} {city}", "limit": 10}, {"results": [{"title": "{topic}"}]}),
     ("transfer_to_support_agent", {}, {"assistant": "Support Agent"}),
-    ("get_customer", {"customer_id": "{number}"}, {"name": "{place}", "email": "a@example.com"}),
+    ("get_customer", {"customer_id": "{number}"}, {"name": "{city}", "email": "a@example.com"}),
     (
         "list_orders",
         {"status": "open", "page": 1},
@@ -74,7 +74,7 @@ _TOOLS: list[tuple[str, Item, Any]] = [
     (
         "query_database",
         {"sql": "SELECT * FROM users WHERE id = {number}"},
-        {"rows": [{"id": "{number}", "name": "{place}", "price": None, "active": True}]},
+        {"rows": [{"id": "{number}", "name": "{city}", "price": None, "active": True}]},
     ),
     (
         "failing_tool",
@@ -85,13 +85,13 @@ _TOOLS: list[tuple[str, Item, Any]] = [
 
 
 class Shapes:
-    """A source of made-up items; the same seed gives the same items."""
+    """Generates synthetic items; the same seed gives the same items."""
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed)
 
     def items(self, count: int) -> Iterator[Item]:
-        """About `count` items, those of one answer after the other."""
+        """At least `count` items: an item and those that belong to it come together."""
         makers: list[tuple[Callable[[], list[Item]], int]] = [
             (self._user, 6),
             (self._answer, 8),
@@ -111,20 +111,20 @@ class Shapes:
         return "call_" + "".join(self._random.choices(_ALNUM, k=24))
 
     def _fill(self, text: str) -> str:
-        topic, place = self._random.choice(_TOPICS), self._random.choice(_PLACES)
+        topic, city = self._random.choice(_TOPICS), self._random.choice(_CITIES)
         number = str(self._random.randrange(10_000))
-        return text.replace("{topic}", topic).replace("{place}", place).replace("{number}", number)
+        return text.replace("{topic}", topic).replace("{city}", city).replace("{number}", number)
 
-    def _said(self) -> str:
+    def _user_text(self) -> str:
         return " ".join(
-            self._fill(s) for s in self._random.sample(_SAID, self._random.randint(1, 2))
+            self._fill(s) for s in self._random.sample(_USER_TEXTS, self._random.randint(1, 2))
         )
 
-    def _answered(self) -> str:
-        return self._fill(self._random.choice(_ANSWERED))
+    def _answer_text(self) -> str:
+        return self._fill(self._random.choice(_ANSWERS))
 
     def _user(self) -> list[Item]:
-        text = self._said()
+        text = self._user_text()
         image = base64.b64encode(self._random.randbytes(60)).decode()
         return [
             self._random.choice(
@@ -160,7 +160,7 @@ class Shapes:
         ]
 
     def _answer(self) -> list[Item]:
-        text = self._answered()
+        text = self._answer_text()
         part: Item = {"annotations": [], "text": text, "type": "output_text", "logprobs": []}
         if self._random.random() < 0.15:
             part["annotations"] = [self._citation()]
@@ -244,9 +244,9 @@ class Shapes:
                     {
                         "id": self._id("ws"),
                         "action": {
-                            "query": self._said(),
+                            "query": self._user_text(),
                             "type": "search",
-                            "queries": [self._said()],
+                            "queries": [self._user_text()],
                             "sources": None,
                         },
                         "status": "completed",
@@ -254,7 +254,7 @@ class Shapes:
                     },
                     {
                         "id": self._id("fs"),
-                        "queries": [self._said()],
+                        "queries": [self._user_text()],
                         "status": "completed",
                         "type": "file_search_call",
                         "results": None,
@@ -275,7 +275,7 @@ class Shapes:
                         "type": "mcp_call",
                         "approval_request_id": None,
                         "error": None,
-                        "output": self._answered(),
+                        "output": self._answer_text(),
                     },
                     {
                         "id": self._id("mcpr"),

@@ -12,26 +12,26 @@ import zstandard
 from redis.asyncio import Redis
 
 from bench import train_dictionary
+from bench.contenders import Contender, SDKOnRedis, TurnwiseContender, redis_client
 from bench.history import Items
-from bench.sides import OurSide, SDKOnRedis, Side, redis_client
 from turnwise import RedisSession
 from turnwise.codec import zstd
 
-SDK, PLAIN, SHIPPED = "sdk", "turnwise, no compression", "turnwise"
-HELD_OUT, UNSEEN = "turnwise, dictionary of other tasks", "turnwise, dictionary of made-up items"
+SDK, UNCOMPRESSED, SHIPPED = "sdk", "turnwise, no compression", "turnwise"
+OTHER_TASKS = "turnwise, dictionary of other tasks"
+SYNTHETIC = "turnwise, dictionary of synthetic items"
 
 Conversation = tuple[str, list[tuple[Items, Items]]]
 
 
 def conversations(every: int) -> list[Conversation]:
-    """Real conversations, or each `every`-th of them.
+    """Real conversations about odd tasks, or every `every`-th of them.
 
-    They are those about odd tasks: dictionaries are tried on them that were trained without. The
-    shipped one was trained with all.
+    They are the held-out half: other dictionaries than the shipped one are trained without them.
     """
     lines = train_dictionary.CONVERSATIONS.read_text(encoding="utf-8").splitlines()
     found = [_conversation(json.loads(line)) for line in lines]
-    odd = [known for known in found if int(known[0].split("-")[1]) % 2]
+    odd = [each for each in found if int(each[0].split("-")[1]) % 2]
     return odd[::every]
 
 
@@ -43,29 +43,29 @@ def _conversation(recorded: dict[str, Any]) -> Conversation:
 
 
 async def measure_memory(url: str, every: int) -> dict[str, list[int]]:
-    """Bytes by MEMORY USAGE of each conversation's keys, by side."""
-    held_out, unseen = _dictionaries()
-    talks = conversations(every)
+    """By contender: what MEMORY USAGE says of each conversation's keys, in bytes."""
+    other_tasks, synthetic = _dictionaries()
+    held_out = conversations(every)
     async with redis_client(url) as client:
-        usage = {SDK: await _usage(client, SDKOnRedis(client), talks)}
+        usage = {SDK: await _usage(client, SDKOnRedis(client), held_out)}
         for name, dictionary in (
-            (PLAIN, nullcontext()),
+            (UNCOMPRESSED, nullcontext()),
             (SHIPPED, nullcontext()),
-            (HELD_OUT, _using(held_out)),
-            (UNSEEN, _using(unseen)),
+            (OTHER_TASKS, _using(other_tasks)),
+            (SYNTHETIC, _using(synthetic)),
         ):
             with dictionary:
-                session = RedisSession(client, compression=name != PLAIN)
-                usage[name] = await _usage(client, OurSide(session), talks)
+                session = RedisSession(client, compression=name != UNCOMPRESSED)
+                usage[name] = await _usage(client, TurnwiseContender(session), held_out)
     return usage
 
 
-async def _usage(client: Redis, side: Side, talks: list[Conversation]) -> list[int]:
+async def _usage(client: Redis, contender: Contender, held_out: list[Conversation]) -> list[int]:
     usage = []
-    for session_id, turns in talks:
+    for session_id, turns in held_out:
         await client.flushdb()
-        for said, answered in turns:
-            await side.turn(session_id, said, answered)
+        for user_items, agent_items in turns:
+            await contender.turn(session_id, user_items, agent_items)
         keys = [key async for key in client.scan_iter()]
         usage.append(sum([await client.memory_usage(key, samples=0) or 0 for key in keys]))
     await client.flushdb()
@@ -73,11 +73,12 @@ async def _usage(client: Redis, side: Side, talks: list[Conversation]) -> list[i
 
 
 def _dictionaries() -> tuple[zstandard.ZstdCompressionDict, zstandard.ZstdCompressionDict]:
-    """One that knows this agent, but not these tasks; one that knows no agent at all."""
-    learned, _ = train_dictionary.conversations()
-    made_up = train_dictionary.made_up_items(seed=1, count=4000)
+    """One trained on the agent's other tasks, and one trained on synthetic items only."""
+    training, _ = train_dictionary.conversations()
+    synthetic = train_dictionary.synthetic_items(seed=1, count=4000)
     size = train_dictionary.CHOSEN
-    return train_dictionary.train(size, learned + made_up), train_dictionary.train(size, made_up)
+    other_tasks = train_dictionary.train(size, training + synthetic)
+    return other_tasks, train_dictionary.train(size, synthetic)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A model that answers at once: so many steps that call tools, then a text."""
+"""A model that answers at once: a number of responses that call tools, then a text."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from openai.types.responses import (
     ResponseOutputText,
 )
 
-from bench.history import Histories
+from bench.history import HistoryGenerator
 
 Events = AsyncIterator[TResponseStreamEvent]
 
 
 class InstantModel(Model):
-    """In each turn `steps` times `width` calls of `tool`, then always the same answer.
+    """In each turn: `steps` responses with `width` calls of `tool` each, then a fixed answer.
 
-    It keeps nothing and copies nothing: where a turn stands it sees by its input. `asked` is
-    called at each call of it.
+    It is stateless: it finds the current step in its input. Each call of it calls `on_call`.
     """
 
     def __init__(
@@ -33,13 +32,13 @@ class InstantModel(Model):
         steps: int = 0,
         width: int = 1,
         tool: str = "",
-        asked: Callable[[], None] | None = None,
+        on_call: Callable[[], None] | None = None,
     ) -> None:
         self._steps, self._width, self._tool = steps, width, tool
-        self._asked = asked
+        self._on_call = on_call
         self._ids = count()
-        [_, answer] = Histories().items(2)
-        text: Any = answer["content"]  # type: ignore[typeddict-item]  # an answer has one
+        [_, answer] = HistoryGenerator().items(2)
+        text: Any = answer["content"]  # type: ignore[typeddict-item]  # an answer has content
         part = ResponseOutputText(text=text[0]["text"], type="output_text", annotations=[])
         self._answer = ResponseOutputMessage(
             id="msg_1", content=[part], role="assistant", status="completed", type="message"
@@ -68,9 +67,9 @@ class InstantModel(Model):
         )
 
     def _output(self, input: Any) -> list[Any]:
-        if self._asked is not None:
-            self._asked()
-        if not self._steps or _answered(input) >= self._steps * self._width:
+        if self._on_call is not None:
+            self._on_call()
+        if not self._steps or _tool_outputs(input) >= self._steps * self._width:
             return [self._answer]
         return [self._call() for _ in range(self._width)]
 
@@ -81,8 +80,8 @@ class InstantModel(Model):
         )
 
 
-def _answered(input: Any) -> int:
-    """How many calls of this turn have their outputs."""
+def _tool_outputs(input: Any) -> int:
+    """How many tool outputs this turn has so far."""
     found = 0
     for item in reversed(input if isinstance(input, list) else []):
         if item.get("role") == "user":

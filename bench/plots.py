@@ -1,4 +1,4 @@
-"""The results as pictures."""
+"""Plots of the results."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.memory import HELD_OUT, PLAIN
+from bench.memory import OTHER_TASKS, UNCOMPRESSED
 from bench.targets import Results
 
-_OURS, _SDK, _GREY, _INK = "#0f766e", "#d97706", "#94a3b8", "#1e293b"
+_TURNWISE, _SDK, _GREY, _INK = "#0f766e", "#d97706", "#94a3b8", "#1e293b"
 
 _STYLE: Any = {
     "font.size": 11,
@@ -34,16 +34,16 @@ _STYLE: Any = {
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
-    """In `folder`, of what was measured: turns, throughput and takeover."""
-    drawn = {
+    """Draw the plots of the parts that were measured: turns, throughput and takeover."""
+    plots = {
         "turns.png": (_turns, {"turns"}),
-        "throughput.png": (_bars, {"chat", "memory"}),
+        "throughput.png": (_throughput, {"chat", "memory"}),
         "takeover.png": (_takeovers, {"takeover"}),
     }
     with mpl.rc_context(_STYLE):
         return [
-            picture(results, folder / name)
-            for name, (picture, parts) in drawn.items()
+            plot(results, folder / name)
+            for name, (plot, parts) in plots.items()
             if parts <= set(results)
         ]
 
@@ -52,16 +52,16 @@ def _turns(results: Results, path: Path) -> Path:
     figure = Figure(figsize=(8, 4.4), layout="constrained")
     axes = figure.subplots()
     lengths = [int(length) for length in results["turns"]]
-    # A logarithmic axis has no zero: it stands one decade before ten.
-    places = [max(length, 1) for length in lengths]
+    # A logarithmic axis has no zero; it is drawn at one.
+    positions = [max(length, 1) for length in lengths]
     for name, label, colour in (
         ("sdk", "SDK RedisSession", _SDK),
-        ("turnwise", "Turnwise", _OURS),
+        ("turnwise", "Turnwise", _TURNWISE),
         ("ping", "PING", _GREY),
     ):
-        _line(axes, places, [found[name] for found in results["turns"].values()], label, colour)
-    axes.set(xscale="log", yscale="log", xlim=(0.8, places[-1] * 1.25))
-    axes.set_xticks(places, [f"{length:,}" for length in lengths])
+        _line(axes, positions, [found[name] for found in results["turns"].values()], label, colour)
+    axes.set(xscale="log", yscale="log", xlim=(0.8, positions[-1] * 1.25))
+    axes.set_xticks(positions, [f"{length:,}" for length in lengths])
     axes.xaxis.minorticks_off()
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.grid(axis="y")
@@ -73,20 +73,20 @@ def _turns(results: Results, path: Path) -> Path:
 
 def _line(
     axes: Axes,
-    places: Sequence[int],
+    positions: Sequence[int],
     found: Sequence[dict[str, float]],
     label: str,
     colour: str,
 ) -> None:
     medians = [sample["median"] for sample in found]
     dashes = "--" if label == "PING" else "-"
-    axes.plot(places, medians, dashes, marker="o", markersize=5, linewidth=2, color=colour)
+    axes.plot(positions, medians, dashes, marker="o", markersize=5, linewidth=2, color=colour)
     low, high = [sample["q1"] for sample in found], [sample["q3"] for sample in found]
-    axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.fill_between(positions, low, high, color=colour, alpha=0.15, linewidth=0)
     text = f"{label}  {medians[-1]:.2g} ms"
     axes.annotate(
         text,
-        (places[-1], medians[-1]),
+        (positions[-1], medians[-1]),
         xytext=(8, 0),
         textcoords="offset points",
         va="center",
@@ -96,26 +96,30 @@ def _line(
     )
 
 
-def _bars(results: Results, path: Path) -> Path:
+def _throughput(results: Results, path: Path) -> Path:
     figure = Figure(figsize=(8, 4.8), layout="constrained")
     above, below = figure.subplots(2, 1, height_ratios=(4, 3))
     chat, memory = results["chat"], results["memory"]
     labels = {"none": "no session", "list": "list in the process", "turnwise": "Turnwise"}
-    _bar(
+    _bars(
         above,
         [*labels.values(), "SDK RedisSession"],
         [chat[name]["rate"]["median"] for name in (*labels, "sdk")],
         [_chat_text(chat[name]) for name in (*labels, "sdk")],
-        [_GREY, _GREY, _OURS, _SDK],
+        [_GREY, _GREY, _TURNWISE, _SDK],
     )
     above.set_title("Chat requests per second of one FastAPI process (more is better)")
-    names = {"sdk": "SDK RedisSession", PLAIN: "Turnwise, uncompressed", HELD_OUT: "Turnwise"}
-    _bar(
+    names = {
+        "sdk": "SDK RedisSession",
+        UNCOMPRESSED: "Turnwise, uncompressed",
+        OTHER_TASKS: "Turnwise",
+    }
+    _bars(
         below,
         list(names.values()),
         [100 * memory[name]["share"] for name in names],
         [f"{memory[name]['share']:.0%}" for name in names],
-        [_SDK, _GREY, _OURS],
+        [_SDK, _GREY, _TURNWISE],
     )
     below.set_title("Redis memory of real conversations with tool calls (less is better)")
     figure.savefig(path)
@@ -126,7 +130,7 @@ def _chat_text(found: Results) -> str:
     return f"{found['rate']['median']:,.0f}  ({found['share']['median']:.0%})"
 
 
-def _bar(
+def _bars(
     axes: Axes,
     labels: Sequence[str],
     values: Sequence[float],
@@ -151,9 +155,9 @@ def _takeovers(results: Results, path: Path) -> Path:
             values = sample["values"]
             shares = [(number + 1) / len(values) for number in range(len(values))]
             axes.step(values, shares, dashes, where="post", color=colour, linewidth=2, label=name)
-        for place, text in ((float(lease), "lease"), (float(lease) + 1, "target")):
-            axes.axvline(place, color=_GREY, linestyle=":")
-            axes.annotate(text, (place, 0.02), rotation=90, ha="right", va="bottom", color=_GREY)
+        for seconds, text in ((float(lease), "lease"), (float(lease) + 1, "target")):
+            axes.axvline(seconds, color=_GREY, linestyle=":")
+            axes.annotate(text, (seconds, 0.02), rotation=90, ha="right", va="bottom", color=_GREY)
         axes.set(xlim=(0, float(lease) + 1.5), ylim=(0, 1.02))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.set_title(f"Taken over, lease of {lease} s")
@@ -163,4 +167,4 @@ def _takeovers(results: Results, path: Path) -> Path:
     return path
 
 
-_CURVES = (_OURS, "-"), (_OURS, "--"), (_SDK, "-"), (_SDK, "--")
+_CURVES = (_TURNWISE, "-"), (_TURNWISE, "--"), (_SDK, "-"), (_SDK, "--")

@@ -1,33 +1,30 @@
-"""The results as tables."""
+"""The tables of the results."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from bench.memory import HELD_OUT, PLAIN, SHIPPED, UNSEEN
-from bench.report_workers import workers_tables
-from bench.tables import Table, ms, rate, times
-from bench.targets import Results, aims
-
-Measured = dict[str, Any]
+from bench.memory import OTHER_TASKS, SHIPPED, SYNTHETIC, UNCOMPRESSED
+from bench.report_workers import worker_tables
+from bench.tables import Measured, Table, ms, rate, ratio
+from bench.targets import Results, targets
 
 
 def tables(results: Results) -> Iterator[Table]:
-    """Those of what was measured, the targets first."""
+    """The targets, then the tables of the parts that were measured."""
     yield _targets(results)
     if "turns" in results:
-        yield from (_turns(results), _cpu(results), _reads(results), _wire(results))
-    for part, table in {"crowd": _crowd, "chat": _chat, "memory": _memory}.items():
+        yield from (_turns(results), _cpu(results), _reads(results), _traffic(results))
+    for part, table in {"concurrency": _concurrency, "chat": _chat, "memory": _memory}.items():
         if part in results:
             yield table(results)
     if "embedded" in results:
         yield _embedded(results)
-    yield from workers_tables(results)
+    yield from worker_tables(results)
 
 
 def heading(results: Results) -> str:
-    """What was measured on what, in a paragraph."""
+    """One paragraph: when, where and how the results were measured."""
     found = results["environment"]
     versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
     quick = " A quick run: few rounds, wide spread." if results["quick"] else ""
@@ -36,15 +33,15 @@ def heading(results: Results) -> str:
         f"on {found['cpus']} CPUs ({found['system']}, load {found['load_before']} before and "
         f"{results['load_after']} after), "
         f"{found['server']} on loopback, Python {found['python']}; {versions}. All in one run, "
-        "sides taking turns; medians, with the first and third quartile in brackets. Items have "
+        "contenders alternating; medians, with first and third quartile in brackets. Items have "
         f"about {found['item_bytes']} bytes. SDK: `agents.extensions.memory.RedisSession`.{quick}"
     )
 
 
 def _targets(results: Results) -> Table:
     rows = [
-        (aim.what, aim.sdk, aim.ours, aim.target, "met" if aim.met else "missed")
-        for aim in aims(results)
+        (each.what, each.sdk, each.turnwise, each.goal, "met" if each.met else "missed")
+        for each in targets(results)
     ]
     return Table("Targets", ("", "SDK", "Turnwise", "target", ""), rows)
 
@@ -52,15 +49,15 @@ def _targets(results: Results) -> Table:
 def _turns(results: Results) -> Table:
     rows = []
     for length, found in results["turns"].items():
-        ours, sdk, ping = found["turnwise"], found["sdk"], found["ping"]
+        turnwise, sdk, ping = found["turnwise"], found["sdk"], found["ping"]
         rows.append(
             (
                 f"{int(length):,}",
                 ms(sdk),
-                ms(ours),
-                times(sdk, ours),
+                ms(turnwise),
+                ratio(sdk, turnwise),
                 ms(ping),
-                times(ours, ping),
+                ratio(turnwise, ping),
                 ms(found["turnwise copies"]),
             )
         )
@@ -69,21 +66,21 @@ def _turns(results: Results) -> Table:
         ("items", "SDK", "Turnwise", "SDK ÷ Turnwise", "PING", "Turnwise ÷ PING", "with copies"),
         rows,
         "SDK: get_items, add_items(input), add_items(output). Turnwise: the same inside "
-        "session.turn(), begin and commit included, the history handed out as Runner does it; "
-        "last column: as copies of the caller's own.",
+        "session.turn(), begin and commit included; get_items returns the cached items, as in "
+        "Runner, or copies of them in the last column.",
     )
 
 
 def _cpu(results: Results) -> Table:
     rows = []
     for length, found in results["turns"].items():
-        ours, sdk, ping = (found[f"{name} CPU"] for name in ("turnwise", "sdk", "ping"))
-        rows.append((f"{int(length):,}", ms(sdk), ms(ours), times(sdk, ours), ms(ping)))
+        turnwise, sdk, ping = (found[f"{name} CPU"] for name in ("turnwise", "sdk", "ping"))
+        rows.append((f"{int(length):,}", ms(sdk), ms(turnwise), ratio(sdk, turnwise), ms(ping)))
     return Table(
-        "The same as CPU time of the calling process (ms)",
+        "CPU time of the calling process for one turn in a run (ms)",
         ("items", "SDK", "Turnwise", "SDK ÷ Turnwise", "PING"),
         rows,
-        "Where other programs keep the machine busy, this tells more than the clock.",
+        "On a busy machine, CPU time is more reliable than elapsed time.",
     )
 
 
@@ -92,25 +89,25 @@ def _reads(results: Results) -> Table:
     for length, found in results["reads"].items():
         sdk, warm, cold = found["sdk"], found["turnwise"], found["turnwise cold"]
         row = (f"{int(length):,}", ms(sdk), ms(warm), ms(cold))
-        rows.append((*row, times(sdk, warm), times(sdk, cold)))
+        rows.append((*row, ratio(sdk, warm), ratio(sdk, cold)))
     return Table(
-        "A caller's own get_items (ms)",
-        ("items", "SDK", "Turnwise, warm", "cold", "SDK ÷ warm", "SDK ÷ cold"),
+        "get_items outside of a run (ms)",
+        ("items", "SDK", "Turnwise, warm cache", "cold cache", "SDK ÷ warm", "SDK ÷ cold"),
         rows,
-        "Cold: this worker has not seen the session before.",
+        "It returns copies. Cold cache: this worker has not seen the session before.",
     )
 
 
-def _wire(results: Results) -> Table:
+def _traffic(results: Results) -> Table:
     rows = []
-    for length, found in results["wire"].items():
-        sdk, ours = found["sdk"], found["turnwise"]
-        rows.append((f"{int(length):,}", *_counts(sdk), *_counts(ours)))
-    sides = [f"{side} {what}" for side in ("SDK", "Turnwise") for what in _COUNTED]
-    return Table("One turn on the wire", ("items", *sides), rows)
+    for length, found in results["traffic"].items():
+        counts = (*_counts(found["sdk"]), *_counts(found["turnwise"]))
+        rows.append((f"{int(length):,}", *counts))
+    columns = [f"{name} {what}" for name in ("SDK", "Turnwise") for what in _COUNTED]
+    return Table("Network traffic of one turn", ("items", *columns), rows)
 
 
-_COUNTED = "commands", "round trips", "bytes out", "bytes in"
+_COUNTED = "commands", "round trips", "bytes sent", "bytes received"
 
 
 def _counts(found: Measured) -> Iterator[str]:
@@ -120,9 +117,9 @@ def _counts(found: Measured) -> Iterator[str]:
     yield f"{found['bytes_received']:,}"
 
 
-def _crowd(results: Results) -> Table:
-    found, setting = results["crowd"], results["crowd_setting"]
-    sdk, ours = found["sdk"], found["turnwise"]
+def _concurrency(results: Results) -> Table:
+    found, setting = results["concurrency"], results["concurrency_setting"]
+    sdk, turnwise = found["sdk"], found["turnwise"]
     return Table(
         f"{setting['sessions']} concurrent sessions in one process (turns/s)",
         ("", "SDK", "Turnwise", "Turnwise ÷ SDK"),
@@ -130,8 +127,8 @@ def _crowd(results: Results) -> Table:
             (
                 f"histories from {setting['history']} items",
                 rate(sdk),
-                rate(ours),
-                times(ours, sdk),
+                rate(turnwise),
+                ratio(turnwise, sdk),
             )
         ],
     )
@@ -150,20 +147,20 @@ def _chat(results: Results) -> Table:
         for name, label in labels.items()
     ]
     return Table(
-        "Chat requests/s of one FastAPI process",
+        "Chat requests per second of one FastAPI process",
         ("", *_CHAT.values()),
         rows,
         f"{setting['connections']} connections, conversations of {setting['turns']} turns, a model "
-        "that answers at once. Without a session no history is read, so the SDK's loop has less "
-        "to do; the list is the least that any session can cost.",
+        "that answers at once. Without a session there is no history, so the SDK's loop does less "
+        "work; the list is the minimum that any session costs.",
     )
 
 
 _CHAT = {
     "rate": "requests/s",
-    "share": "of no session",
+    "share": "relative to no session",
     "cpu_rate": "requests per CPU second",
-    "cpu_share": "of no session ",
+    "cpu_share": "relative to no session ",
 }
 
 
@@ -176,10 +173,10 @@ def _chat_value(kind: str, sample: Measured) -> str:
 def _memory(results: Results) -> Table:
     labels = {
         "sdk": "SDK",
-        PLAIN: "Turnwise without compression",
-        UNSEEN: "Turnwise, dictionary trained on made-up items only",
-        HELD_OUT: "Turnwise, dictionary trained on this agent's other tasks",
-        SHIPPED: "Turnwise as shipped (its dictionary has seen these conversations)",
+        UNCOMPRESSED: "Turnwise without compression",
+        SYNTHETIC: "Turnwise, dictionary trained on synthetic items only",
+        OTHER_TASKS: "Turnwise, dictionary trained on this agent's other tasks",
+        SHIPPED: "Turnwise as shipped (dictionary trained on these conversations too)",
     }
     rows = []
     for name, label in labels.items():
@@ -191,7 +188,7 @@ def _memory(results: Results) -> Table:
     count = results["memory"]["sdk"]["of_each"]["n"]
     return Table(
         f"Redis memory of {count} real tool-calling conversations (MEMORY USAGE)",
-        ("", "bytes", "share", "half of the conversations"),
+        ("", "bytes", "relative to SDK", "quartiles of the conversations"),
         rows,
     )
 

@@ -1,20 +1,18 @@
-"""Tables of what takes more than one process: durable, background and waiting turns."""
+"""The tables of durable runs, takeovers, and background and waiting turns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-from bench.background import CLIENTS, SHARE
+from bench.background import CLIENTS, LOAD
 from bench.idle import ITEMS, WITH, WITHOUT
-from bench.steps import BARE, OURS, PLAIN, SDK
-from bench.tables import Measured, Table, ms, rate, tail, times
+from bench.steps import NO_JOURNAL, NO_SESSION, SDK, TURNWISE
+from bench.tables import Measured, Table, ms, percentiles, rate, ratio
+from bench.targets import Results
 
-Results = dict[str, Any]
 
-
-def workers_tables(results: Results) -> Iterator[Table]:
-    """Those of what was measured."""
+def worker_tables(results: Results) -> Iterator[Table]:
+    """The tables of the parts that were measured."""
     for part, table in _TABLES.items():
         if part in results:
             yield table(results[part])
@@ -22,52 +20,53 @@ def workers_tables(results: Results) -> Iterator[Table]:
 
 def _steps(found: Results) -> Table:
     labels = {
-        BARE: "SDK, no session",
+        NO_SESSION: "SDK, no session",
         SDK: "SDK with its RedisSession",
-        PLAIN: "Turnwise without the journal",
-        OURS: "Turnwise",
+        NO_JOURNAL: "Turnwise without the journal",
+        TURNWISE: "Turnwise",
     }
     rows = []
-    for side, label in labels.items():
-        kinds = found[side]
+    for contender, label in labels.items():
+        kinds = found[contender]
         row = (label, *(ms(kinds[kind]) for kind in ("run", "step", "tool")))
         cpu, sdk = kinds["step CPU"], found[SDK]
-        rows.append((*row, ms(cpu), times(kinds["step"], sdk["step"])))
+        rows.append((*row, ms(cpu), ratio(kinds["step"], sdk["step"])))
     return Table(
-        "Durable runs: cost of a run and of each step in it (ms)",
+        "Durable runs: cost of a run and of each step (ms)",
         (
             "",
-            "a run without tools",
-            "each step",
-            "each further tool",
-            "a step's CPU",
-            "step ÷ SDK's",
+            "run without tools",
+            "per step",
+            "per further tool",
+            "CPU per step",
+            "step ÷ SDK step",
         ),
         rows,
-        "A step is one response of a model, which answers at once, and one tool, which does "
-        "nothing: an eighth of what a run with nine of them takes more than a run with one. "
-        "Further tools are called by the same response.",
+        "A step is one model response and one tool call; the model answers at once, the tool does "
+        "nothing. Its cost is an eighth of the difference between a run with nine steps and a run "
+        "with one. Further tools are parallel calls in the same response.",
     )
 
 
 def _takeover(found: Results) -> Table:
     rows = [
-        (f"lease of {lease} s, {name}", str(sample["n"]), *tail(sample))
+        (f"lease of {lease} s, {name}", str(sample["n"]), *percentiles(sample))
         for lease, samples in found.items()
         for name, sample in samples.items()
     ]
     return Table(
-        "Takeover after SIGKILL of a worker in mid-tool (s)",
-        ("", "turns", "median", "99 %", "worst"),
+        "Takeover after SIGKILL of a worker during a tool call (s)",
+        ("", "turns", "median", "p99", "max"),
         rows,
-        "From the kill to the other worker's first call of a model. Sent again: its sender waits "
-        "in another process; background: another worker process is idle. A lease is renewed when "
-        "a third of it has passed, so it runs out two thirds to a whole one after the kill.",
+        "From the kill to the other worker's first model call. Retried: a caller in another "
+        "process has retried the turn and waits. Background: another worker process is idle. A "
+        "lease is renewed after a third of its time, so it expires between two thirds of it and "
+        "all of it after the kill.",
     )
 
 
 def _cancel(found: Results) -> Table:
-    return _tails("Cancelling a turn of another process, in a tool (ms)", found)
+    return _percentiles_table("Cancelling a turn of another process during a tool call (ms)", found)
 
 
 def _background(found: Results) -> Table:
@@ -75,33 +74,33 @@ def _background(found: Results) -> Table:
         (
             name,
             rate(kinds["turns"]),
-            *tail(kinds["idle"])[:2],
-            *tail(kinds["loaded"])[:2],
+            *percentiles(kinds["idle"])[:2],
+            *percentiles(kinds["loaded"])[:2],
         )
         for name, kinds in found.items()
     ]
     return Table(
         "Background turns of one worker process",
-        ("", "turns/s", "submit to begin at idle, ms", "99 %", f"at {SHARE:.0%} load, ms", "99 % "),
+        ("", "turns/s", "submit to begin when idle, ms", "p99", f"at {LOAD:.0%} load, ms", "p99 "),
         rows,
         f"A model that answers at once; 50 sessions at a time. Turns/s: {CLIENTS} clients, each of "
-        "which submits its next message when its last one is answered. Load: this share of the "
-        "turns/s, coming as chance has it. Submitter, worker and server share the machine.",
+        "which submits its next message when the last one is committed. Load: this share of the "
+        "turns/s, at random times. Submitter, worker and server share the machine.",
     )
 
 
 def _fairness(found: Results) -> Table:
     rows = [
-        (f"{name}, {label}", str(kinds[kind]["n"]), *tail(kinds[kind]))
+        (f"{name}, {label}", str(kinds[kind]["n"]), *percentiles(kinds[kind]))
         for name, kinds in found.items()
-        for kind, label in (("alone", "alone"), ("beside", "beside the hot session"))
+        for kind, label in (("alone", "alone"), ("beside_hot", "beside the hot session"))
     ]
     messages = next(iter(found.values()))["messages"]
     return Table(
-        f"Submit to begin beside a session with {messages:,} waiting messages (ms)",
-        ("", "messages", "median", "99 %", "worst"),
+        f"Submit to begin beside a session with {messages:,} queued messages (ms)",
+        ("", "messages", "median", "p99", "max"),
         rows,
-        "One worker process; the hot session's turns ran all the time.",
+        "One worker process, which runs the hot session's turns all the time.",
     )
 
 
@@ -125,26 +124,27 @@ def _idle(found: Results) -> Table:
         ("", "without", "with", "with ÷ without"),
         rows,
         f"Each of {ITEMS} items, {found['bytes'] / found['sessions']:,.0f} bytes of memory. "
-        "Without: before and after. The look through all of them for lost wake-ups, every ten "
-        f"minutes by one worker of the fleet, took {found['sweep']:.1f} s.",
+        "Without: before and after. The scan of all sessions for lost wake-ups, which one worker "
+        f"of the fleet makes every ten minutes, took {found['sweep']:.1f} s.",
     )
 
 
 def _waiting(found: Results) -> Table:
-    line = found["line"]
-    named = {**found["wake_up"], f"{line['callers']} in line, each": line["next"]}
-    return _tails(
-        "From the end of a turn to the begin of one that waits (ms)",
+    queue = found["queue"]
+    named = {**found["wake_up"], f"each of {queue['callers']} in the queue": queue["delay"]}
+    return _percentiles_table(
+        "From the end of a turn to the begin of a waiting turn (ms)",
         named,
-        f"The waiting one is in another process; in line, the one before in the same. While "
-        f"{line['callers']} waited: {line['scripts']:.1f} calls of scripts a second, "
-        f"{line['commands']:.1f} commands a second of all kinds.",
+        f"First rows: the waiting turn is in another process than the one that ends. Last row: "
+        f"{queue['callers']} turns of one process wait for one session, and begin one after the "
+        f"other. While all wait, the server gets {queue['scripts']:.1f} script calls and "
+        f"{queue['commands']:.1f} commands of all kinds per second.",
     )
 
 
-def _tails(title: str, samples: Mapping[str, Measured], note: str = "") -> Table:
-    rows = [(name, str(sample["n"]), *tail(sample)) for name, sample in samples.items()]
-    return Table(title, ("", "turns", "median", "99 %", "worst"), rows, note)
+def _percentiles_table(title: str, samples: Mapping[str, Measured], note: str = "") -> Table:
+    rows = [(name, str(sample["n"]), *percentiles(sample)) for name, sample in samples.items()]
+    return Table(title, ("", "turns", "median", "p99", "max"), rows, note)
 
 
 _TABLES = {

@@ -1,4 +1,4 @@
-"""Measuring by turns: alternately one side and the other, many times."""
+"""Samples of measured values, and the order in which contenders are measured."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Call = Callable[[], Awaitable[object]]
 
 @dataclass(slots=True)
 class Sample:
-    """Values of one kind, in one unit."""
+    """Measured values, all in one unit."""
 
     values: list[float] = field(default_factory=list)
 
@@ -36,22 +36,23 @@ class Sample:
         first, third = self.quartiles
         return {"median": self.median, "q1": first, "q3": third, "n": len(self.values)}
 
-    def with_tail(self) -> dict[str, Any]:
-        """The same, with what nearly all values are below."""
+    def with_percentiles(self) -> dict[str, Any]:
+        """The same, with the 90th and 99th percentile and the maximum."""
         ordered = sorted(self.values)
-        far = {f"p{share}": ordered[round(share * (len(ordered) - 1) / 100)] for share in (90, 99)}
-        return {**self.as_json(), **far, "worst": ordered[-1]}
+        last = len(ordered) - 1
+        percentiles = {f"p{percent}": ordered[round(percent * last / 100)] for percent in (90, 99)}
+        return {**self.as_json(), **percentiles, "max": ordered[-1]}
 
 
 async def timed(call: Call) -> tuple[float, float]:
-    """How many milliseconds it took, and how many of the processor's this process used."""
+    """Elapsed milliseconds, and milliseconds of CPU time of this process."""
     start, cpu = time.perf_counter(), time.process_time()
     await call()
     return (time.perf_counter() - start) * 1000, (time.process_time() - cpu) * 1000
 
 
 def alternating(names: Iterable[str], rounds: int) -> Iterable[list[str]]:
-    """Each round's order: forwards, then backwards, so that no side always comes first."""
+    """The order of each round: forwards, then backwards, so that none always comes first."""
     forwards = list(names)
     for number in range(rounds):
         yield forwards[::-1] if number % 2 else forwards
@@ -60,15 +61,15 @@ def alternating(names: Iterable[str], rounds: int) -> Iterable[list[str]]:
 async def measure(
     calls: Mapping[str, Call], number: int, into: dict[str, Sample], before: Call
 ) -> None:
-    """Time each call once, in an order that is another for each `number`; CPU time as well.
+    """Time each call once, CPU time too, in an order that rotates with `number`.
 
-    `before` precedes each and is not counted: it leaves all of them the same start, whatever the
-    other side did to the processor's caches.
+    `before` runs before each call and is not timed: it gives all calls the same start, whatever the
+    call before has left in the processor's caches.
     """
     names = list(calls)
     shift = number % len(names)
     for name in names[shift:] + names[:shift]:
         await before()
-        passed, cpu = await timed(calls[name])
-        into.setdefault(name, Sample()).add(passed)
+        elapsed, cpu = await timed(calls[name])
+        into.setdefault(name, Sample()).add(elapsed)
         into.setdefault(f"{name} CPU", Sample()).add(cpu)

@@ -1,7 +1,7 @@
-"""What a step of a run costs: a model's response and the tools that it calls.
+"""What a step of a run costs: a model response and the tool calls in it.
 
-Each step's cost is the difference of a run with many and a run with one, divided by the difference
-of their numbers: what a run costs once drops out.
+The cost of a step is the difference between a run with many steps and a run with one, divided by
+the difference in steps. So the fixed cost of a run cancels out.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from agents.extensions.memory.redis_session import RedisSession as SDKRedisSessi
 from agents.run import AgentRunner
 
 import turnwise
+from bench.contenders import redis_client
 from bench.model import InstantModel
 from bench.samples import Sample, timed
-from bench.sides import redis_client
 from turnwise import RedisSession
 
 MANY = 9
-_MOST = 2 * MANY
-BARE, SDK, PLAIN, OURS = "no session", "sdk", "no journal", "turnwise"
-SIDES = BARE, SDK, PLAIN, OURS
+_MAX_TURNS = 2 * MANY
+NO_SESSION, SDK, NO_JOURNAL, TURNWISE = "no session", "sdk", "no journal", "turnwise"
+CONTENDERS = NO_SESSION, SDK, NO_JOURNAL, TURNWISE
 SHAPES = {"no tool": (0, 1), "one": (1, 1), "many": (MANY, 1), "wide": (1, MANY)}
-"""Steps of a run, and tools that each calls at once."""
+"""Steps of a run, and parallel tool calls of each step."""
 
 Run = Callable[[Agent[None], str], Awaitable[object]]
 
@@ -34,27 +34,32 @@ _ids = count()
 
 
 async def measure_steps(url: str, rounds: int) -> dict[str, dict[str, Sample]]:
-    """By side: ms of a whole run without tools, for each step, for each further tool of a step.
+    """By contender: ms of a run without tools, of each step, and of each further tool of a step.
 
-    The same as CPU time of this process under names that end with " CPU".
+    Names that end with " CPU" hold the same as CPU time of this process.
     """
-    samples: dict[str, dict[str, Sample]] = {side: {} for side in SIDES}
+    samples: dict[str, dict[str, Sample]] = {contender: {} for contender in CONTENDERS}
     async with redis_client(url) as client, RedisSession.from_url(url) as session:
         runs = _runs(client, session)
         agents_of = {
-            side: {name: _agent(*shape) for name, shape in SHAPES.items()} for side in SIDES
+            contender: {name: _agent(*shape) for name, shape in SHAPES.items()}
+            for contender in CONTENDERS
         }
         for number in range(rounds + 1):
-            shift = number % len(SIDES)
-            found: dict[str, dict[str, tuple[float, float]]] = {side: {} for side in SIDES}
+            shift = number % len(CONTENDERS)
+            found: dict[str, dict[str, tuple[float, float]]] = {
+                contender: {} for contender in CONTENDERS
+            }
             for name in SHAPES:
-                for side in SIDES[shift:] + SIDES[:shift]:
-                    call = partial(runs[side], agents_of[side][name], f"steps-{next(_ids)}")
+                for contender in CONTENDERS[shift:] + CONTENDERS[:shift]:
+                    call = partial(
+                        runs[contender], agents_of[contender][name], f"steps-{next(_ids)}"
+                    )
                     await client.ping()
-                    found[side][name] = await timed(call)
+                    found[contender][name] = await timed(call)
             if number:  # the first round loads scripts and opens connections
-                for side in SIDES:
-                    _add(samples[side], found[side])
+                for contender in CONTENDERS:
+                    _add(samples[contender], found[contender])
     return samples
 
 
@@ -72,30 +77,35 @@ def _add(samples: dict[str, Sample], found: dict[str, tuple[float, float]]) -> N
 def _agent(steps: int, width: int) -> Agent[None]:
     @function_tool
     async def look_up() -> str:
-        """Nothing that takes time."""
+        """Takes no time."""
         return "found"
 
     return Agent(name="worker", model=InstantModel(steps, width, look_up.name), tools=[look_up])
 
 
 def _runs(client: Any, session: RedisSession) -> dict[str, Run]:
-    """One turn, by side. The SDK's own runner is asked directly: nothing journals there."""
+    """One turn of each contender. The SDK's own runner, called directly, writes no journal."""
     sdk: Any = AgentRunner()
 
-    async def bare(agent: Agent[None], _: str) -> object:
-        return await sdk.run(agent, "Go", max_turns=_MOST)
+    async def no_session(agent: Agent[None], _: str) -> object:
+        return await sdk.run(agent, "Go", max_turns=_MAX_TURNS)
 
-    async def theirs(agent: Agent[None], session_id: str) -> object:
-        kept = SDKRedisSession(session_id, redis_client=client)
-        return await sdk.run(agent, "Go", session=kept, max_turns=_MOST)
+    async def sdk_session(agent: Agent[None], session_id: str) -> object:
+        stored = SDKRedisSession(session_id, redis_client=client)
+        return await sdk.run(agent, "Go", session=stored, max_turns=_MAX_TURNS)
 
-    async def unjournaled(agent: Agent[None], session_id: str) -> object:
+    async def no_journal(agent: Agent[None], session_id: str) -> object:
         async with session.turn(session_id, shared=True) as turn:
-            return await sdk.run(agent, "Go", session=turn, max_turns=_MOST)
+            return await sdk.run(agent, "Go", session=turn, max_turns=_MAX_TURNS)
 
-    async def ours(agent: Agent[None], session_id: str) -> object:
+    async def turnwise_run(agent: Agent[None], session_id: str) -> object:
         return await turnwise.Runner.run(
-            agent, "Go", session=session, session_id=session_id, max_turns=_MOST
+            agent, "Go", session=session, session_id=session_id, max_turns=_MAX_TURNS
         )
 
-    return {BARE: bare, SDK: theirs, PLAIN: unjournaled, OURS: ours}
+    return {
+        NO_SESSION: no_session,
+        SDK: sdk_session,
+        NO_JOURNAL: no_journal,
+        TURNWISE: turnwise_run,
+    }

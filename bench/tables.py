@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text; the first column is a label. `note` says how to read it."""
+    """Rows of text. The first column is a label; `note` explains the table."""
 
     title: str
     columns: Sequence[str]
@@ -39,7 +39,7 @@ Measured = dict[str, Any]
 
 
 def ms(sample: Measured) -> str:
-    """Median, and in brackets the quartiles."""
+    """Median, with the quartiles in brackets."""
     median = sample["median"]
     digits = 3 if median < 0.1 else 2 if median < 10 else 1
     return f"{median:.{digits}f} ({sample['q1']:.{digits}f}-{sample['q3']:.{digits}f})"
@@ -49,11 +49,11 @@ def rate(sample: Measured) -> str:
     return f"{sample['median']:,.0f} ({sample['q1']:,.0f}-{sample['q3']:,.0f})"
 
 
-def times(more: Measured, less: Measured) -> str:
-    return f"{more['median'] / less['median']:.1f}"
+def ratio(dividend: Measured, divisor: Measured) -> str:
+    return f"{dividend['median'] / divisor['median']:.1f}"
 
 
-def tail(sample: Measured) -> tuple[str, str, str]:
-    """Median and quartiles, the 99th percentile, the worst."""
+def percentiles(sample: Measured) -> tuple[str, str, str]:
+    """Median and quartiles, the 99th percentile, the maximum."""
     digits = 2 if sample["median"] < 10 else 1
-    return ms(sample), f"{sample['p99']:.{digits}f}", f"{sample['worst']:.{digits}f}"
+    return ms(sample), f"{sample['p99']:.{digits}f}", f"{sample['max']:.{digits}f}"

@@ -1,7 +1,7 @@
-"""How long after SIGKILL of a worker in mid-tool another one goes on with its turns.
+"""How long after SIGKILL of a worker, during a tool call, another worker continues its turns.
 
-From the kill to the other's first call of a model: it has the lease, has read the journal, and has
-told the model that the tool's outcome is unknown.
+The time ends with the other worker's first model call. By then it has the lease, has read the
+journal, and gives the model the tool's outcome as unknown.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from itertools import count
 
 from agents import set_tracing_disabled
 
-from bench.children import child
-from bench.holding import hold, holding_agent
+from bench.blocking_turns import block, blocking_agent
+from bench.child_process import child_process
 from bench.model import InstantModel
 from bench.samples import Sample
 from turnwise import Runner, connect
 from turnwise.session import Session
 
-DIRECT, BACKGROUND = "sent again", "background"
+RETRIED, BACKGROUND = "retried", "background"
 DEFAULT_LEASE, SHORT_LEASE = 15.0, 2.0
 
 _ids = count()
@@ -29,45 +29,47 @@ _ids = count()
 async def measure_takeover(
     urls: Mapping[str, str], lease: float, kills: int, turns: int
 ) -> dict[str, Sample]:
-    """Seconds, by store and kind of turn; each of `kills` strikes a worker with `turns` turns.
+    """Seconds, by store and kind of turn; each of `kills` hits a worker with `turns` turns.
 
-    All stores and kinds at the same time: nearly all of it is waiting for leases to run out.
+    All stores and kinds run at the same time: nearly all of it is waiting for leases to expire.
     """
     set_tracing_disabled(True)
-    samples = {f"{store}, {kind}": Sample() for store in urls for kind in (DIRECT, BACKGROUND)}
+    samples = {f"{store}, {kind}": Sample() for store in urls for kind in (RETRIED, BACKGROUND)}
     for _ in range(kills):
         async with asyncio.TaskGroup() as tasks:
             for store, url in urls.items():
-                for kind, strike in ((DIRECT, _direct), (BACKGROUND, _background)):
+                for kind, measure in ((RETRIED, _retried), (BACKGROUND, _background)):
                     sample = samples[f"{store}, {kind}"]
-                    tasks.create_task(strike(url, lease, turns, sample))
+                    tasks.create_task(measure(url, lease, turns, sample))
     return samples
 
 
-async def _direct(url: str, lease: float, turns: int, into: Sample) -> None:
-    """The turns' senders send them again, here, before the worker dies, and wait."""
-    name, asked = f"takeover-{next(_ids)}", list[float]()
-    model = InstantModel(1, 1, hold.name, lambda: asked.append(time.monotonic()))
-    async with child("bench.holding", url, lease, name, turns, 1, lease / 3) as victim:
+async def _retried(url: str, lease: float, turns: int, into: Sample) -> None:
+    """This process retries the turns before the worker dies, and waits."""
+    name, model_calls = f"takeover-{next(_ids)}", list[float]()
+    model = InstantModel(1, 1, block.name, lambda: model_calls.append(time.monotonic()))
+    async with child_process(
+        "bench.blocking_turns", url, lease, name, turns, 1, lease / 3
+    ) as victim:
         for _ in range(turns):
-            await victim.next("held")
+            await victim.wait_for("blocked")
         async with connect(url, lease=lease) as session, asyncio.TaskGroup() as tasks:
             for number in range(turns):
-                again = Runner.run(
-                    holding_agent(model),
+                run = Runner.run(
+                    blocking_agent(model),
                     "Go",
                     session=session,
                     session_id=f"{name}-{number}",
                     turn_id="0",
                     timeout=None,
                 )
-                tasks.create_task(again)
+                tasks.create_task(run)
             while not await _all_wait(session, name, turns):
                 await asyncio.sleep(0.02)
             killed = time.monotonic()
             victim.process.kill()
-    for moment in asked:
-        into.add(moment - killed)
+    for called in model_calls:
+        into.add(called - killed)
 
 
 async def _all_wait(session: Session, name: str, turns: int) -> bool:
@@ -76,23 +78,26 @@ async def _all_wait(session: Session, name: str, turns: int) -> bool:
 
 
 async def _background(url: str, lease: float, turns: int, into: Sample) -> None:
-    """Another worker is there, with nothing to do."""
+    """A second background worker is idle."""
     name = f"takeover-{next(_ids)}"
-    async with child("bench.serving", url, lease) as victim, connect(url) as session:
-        victim.tell("go")
-        await victim.next("ready")
+    async with (
+        child_process("bench.background_worker", url, lease) as victim,
+        connect(url) as session,
+    ):
+        victim.write("start")
+        await victim.wait_for("ready")
         for number in range(turns):
-            await session.submit(f"{name}-{number}", "Go", agent="holding")
+            await session.submit(f"{name}-{number}", "Go", agent="blocking")
             await asyncio.sleep(lease / 3 / turns)
         for _ in range(turns):
-            await victim.next("held")
-        async with child("bench.serving", url, lease) as heir:
-            heir.tell("go")
-            await heir.next("ready")
+            await victim.wait_for("blocked")
+        async with child_process("bench.background_worker", url, lease) as successor:
+            successor.write("start")
+            await successor.wait_for("ready")
             killed = time.monotonic()
             victim.process.kill()
             for _ in range(turns):
-                [moment] = await heir.next("asked", 2 * lease + 60)
-                into.add(float(moment) - killed)
-            heir.tell("stop")  # nothing is left for other workers
-            await heir.next("stopped")
+                [called] = await successor.wait_for("model-called", 2 * lease + 60)
+                into.add(float(called) - killed)
+            successor.write("stop")  # leaves no turns to other workers
+            await successor.wait_for("stopped")

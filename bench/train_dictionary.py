@@ -1,12 +1,12 @@
-"""`python -m bench.train_dictionary`: the dictionary that `turnwise.codec` compresses with.
+"""`python -m bench.train_dictionary`: trains the dictionary that `turnwise.codec` compresses with.
 
-It learns from the real conversations in demo/data and from made-up items (`item_shapes`), so that
-items of other applications gain as well. Sizes are measured with half of the conversations held
-out, by task: no conversation about a measured task was seen in training, but others of the same
-agent were. What an agent unlike any seen would get is measured too, without any conversation.
+The training data are the real conversations in demo/data and synthetic items (`item_shapes`), so
+that items of other applications compress well too. Sizes are measured on held-out conversations,
+split by task: training sees no conversation about a measured task, but others of the same agent. A
+second measurement, of a dictionary trained without any conversation, stands for unknown agents.
 
-A dictionary is part of the storage format, so this never overwrites one. It is deterministic for
-one release of zstd.
+A dictionary is part of the storage format, so this never overwrites one. Training is deterministic
+for one release of zstd.
 """
 
 from __future__ import annotations
@@ -31,19 +31,20 @@ LEVEL = 3
 
 
 def main() -> int:
-    learned, held_out = conversations()
-    made_up, others = made_up_items(seed=1, count=4000), made_up_items(seed=2, count=1000)
-    print("bytes stored, in percent of the JSON (each item compressed by itself)")
-    print("KiB   held-out conversations   other made-up items")
-    print(f"  0   {_percent(None, held_out)}{_percent(None, others):>24}")
+    training, held_out = conversations()
+    synthetic = synthetic_items(seed=1, count=4000)
+    other_synthetic = synthetic_items(seed=2, count=1000)
+    print("stored bytes in percent of the JSON (each item compressed by itself)")
+    print("KiB   held-out conversations   other synthetic items")
+    print(f"  0   {_percent(None, held_out)}{_percent(None, other_synthetic):>24}")
     for size in SIZES:
-        trained = train(size, learned + made_up)
-        print(f"{size:3}   {_percent(trained, held_out)}{_percent(trained, others):>24}")
-    trained = train(CHOSEN, learned + held_out + made_up)
-    generic = train(CHOSEN, made_up)
-    print(f"{CHOSEN} KiB, as shipped, all conversations: {_percent(trained, learned + held_out)}")
+        trained = train(size, training + synthetic)
+        print(f"{size:3}   {_percent(trained, held_out)}{_percent(trained, other_synthetic):>24}")
+    trained = train(CHOSEN, training + held_out + synthetic)
+    generic = train(CHOSEN, synthetic)
+    print(f"{CHOSEN} KiB, as shipped, all conversations: {_percent(trained, training + held_out)}")
     print(f"{CHOSEN} KiB, trained without any conversation: {_percent(generic, held_out)}")
-    return keep(trained.as_bytes())
+    return save(trained.as_bytes())
 
 
 def conversations() -> tuple[list[bytes], list[bytes]]:
@@ -62,7 +63,7 @@ def _items(conversation: dict[str, Any]) -> Iterable[dict[str, Any]]:
         yield from turn["output"]
 
 
-def made_up_items(*, seed: int, count: int) -> list[bytes]:
+def synthetic_items(*, seed: int, count: int) -> list[bytes]:
     return [dump(item) for item in Shapes(seed).items(count)]
 
 
@@ -78,17 +79,17 @@ def _percent(dictionary: zstandard.ZstdCompressionDict | None, texts: list[bytes
     return f"{100 * stored / sum(map(len, texts)):.1f} %"
 
 
-def keep(trained: bytes) -> int:
-    """Write the dictionary if there is none; say whether an existing one is the same."""
+def save(trained: bytes) -> int:
+    """Write the dictionary if there is none; else print whether the existing one is the same."""
     if not DICTIONARY.exists():
         DICTIONARY.write_bytes(trained)
         print(f"wrote {DICTIONARY} ({len(trained)} bytes)")
         return 0
     if DICTIONARY.read_bytes() == trained:
-        print(f"{DICTIONARY.name} is what this training gives")
+        print(f"{DICTIONARY.name} equals the trained one")
         return 0
     print(
-        f"{DICTIONARY.name} is not what this training gives; it stays, since stored items need it. "
+        f"{DICTIONARY.name} differs from the trained one; it is kept, since stored items need it. "
         "A new dictionary needs a new name and a new first byte in turnwise/codec/zstd.py",
         file=sys.stderr,
     )

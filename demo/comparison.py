@@ -1,4 +1,4 @@
-"""Whether a history is the recorded one, and where it first is not."""
+"""Compares a stored history with the recorded one, and describes the first difference."""
 
 from __future__ import annotations
 
@@ -7,64 +7,64 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
-COMPARED = {
+COMPARED_FIELDS = {
     "message": ("role", "content"),
     "function_call": ("call_id", "name", "arguments"),
     "function_call_output": ("call_id", "output"),
 }
-"""What is compared of each type of item, besides the type. The SDK adds ids and a status."""
+"""By type of item, which is compared too. The SDK adds ids and a status to what was recorded."""
 
-_AROUND = 24
+_CONTEXT = 24  # characters before a difference
 
 
 def difference(recorded: Sequence[Any], found: Sequence[Any]) -> str | None:
-    """The first item in which `found` is not as recorded, in readable lines; None if equal."""
-    for number, (ours, theirs) in enumerate(zip_longest(recorded, found), start=1):
-        if ours is None or theirs is None or essence(ours) != essence(theirs):
-            place = f"item {number} of {len(recorded)} recorded and {len(found)} found"
-            return f"{place}\n{_difference(ours, theirs)}"
+    """Describe the first item of `found` that is not as recorded; None if all are."""
+    for number, (expected, actual) in enumerate(zip_longest(recorded, found), start=1):
+        if expected is None or actual is None or comparable(expected) != comparable(actual):
+            position = f"item {number} of {len(recorded)} recorded and {len(found)} found"
+            return f"{position}\n{_describe(expected, actual)}"
     return None
 
 
-def essence(item: Any) -> dict[str, Any]:
-    """What is compared of an item: all of it, if it is of a type that was never recorded."""
+def comparable(item: Any) -> dict[str, Any]:
+    """The fields of an item that are compared; all of them if the recording has no such type."""
     if not isinstance(item, Mapping):
         return {"not an item": item}
     kind = item.get("type", "message" if "role" in item else None)
-    fields = COMPARED.get(str(kind))
+    fields = COMPARED_FIELDS.get(str(kind))
     if fields is None:
         return dict(item)
     return {"type": kind} | {name: _plain(item.get(name)) for name in fields}
 
 
 def _plain(value: Any) -> Any:
-    """The text of a content that is a list of one part, as the Responses API spells it."""
+    """Unwrap content that is a list of one text part, as the Responses API writes it."""
     match value:
         case [{"type": "output_text" | "input_text", "text": str(text)}]:
             return text
     return value
 
 
-def _difference(ours: Any, theirs: Any) -> str:
-    if ours is None:
-        return f"  recorded  nothing\n  found     {_short(essence(theirs))}"
-    if theirs is None:
-        return f"  recorded  {_short(essence(ours))}\n  found     nothing"
-    left, right = essence(ours), essence(theirs)
+def _describe(expected: Any, actual: Any) -> str:
+    if expected is None:
+        return f"  recorded  nothing\n  found     {_short(comparable(actual))}"
+    if actual is None:
+        return f"  recorded  {_short(comparable(expected))}\n  found     nothing"
+    left, right = comparable(expected), comparable(actual)
     if left["type"] != right.get("type"):
         return f"  recorded  {_short(left)}\n  found     {_short(right)}"
     name = next(name for name in left if left[name] != right.get(name))
-    return _texts(f"{left['type']}, {name}", _text(left[name]), _text(right.get(name)))
+    return _describe_texts(f"{left['type']}, {name}", _text(left[name]), _text(right.get(name)))
 
 
-def _texts(what: str, ours: str, theirs: str) -> str:
-    pairs = enumerate(zip_longest(ours, theirs))
-    at = next((at for at, (one, other) in pairs if one != other), 0)
-    window = slice(max(0, at - _AROUND), at + 2 * _AROUND)
+def _describe_texts(field: str, expected: str, actual: str) -> str:
+    pairs = enumerate(zip_longest(expected, actual))
+    start = next((index for index, (one, other) in pairs if one != other), 0)
+    excerpt = slice(max(0, start - _CONTEXT), start + 2 * _CONTEXT)
     return (
-        f"  {what}, from character {at + 1} on\n"
-        f"  recorded  …{ours[window]}…\n"
-        f"  found     …{theirs[window]}…"
+        f"  {field}, from character {start + 1} on\n"
+        f"  recorded  …{expected[excerpt]}…\n"
+        f"  found     …{actual[excerpt]}…"
     )
 
 

@@ -1,4 +1,4 @@
-"""An agent that does what was recorded, and refuses to go on from any other history."""
+"""An agent that answers as recorded, and refuses any other history than the recorded one."""
 
 from __future__ import annotations
 
@@ -25,38 +25,39 @@ from openai.types.responses import (
     ResponseOutputText,
 )
 
-from demo.comparison import difference, essence
+from demo.comparison import comparable, difference
 from demo.recording import MODEL, Item, RecordedCall, RecordedTurn, Recording
 from turnwise import repeatable
 
 
 class HistoryDiffers(Exception):
-    """The model was given another history than the recorded one."""
+    """The model's input is not the recorded history."""
 
 
-Work = Callable[[str, RecordedCall], Awaitable[None]]
-"""What a call of the model or of a tool, in the turn of this id, spends its time with."""
+Workload = Callable[[str, RecordedCall], Awaitable[None]]
+"""What a call does in the turn of this id, for as long as a real call would take."""
 
 
-def recorded_agent(recording: Recording, work: Work) -> Agent[RecordedTurn]:
-    """The airline's agent. Its run context is the turn to serve."""
+def recorded_agent(recording: Recording, workload: Workload) -> Agent[RecordedTurn]:
+    """The airline's agent. Its run context is the turn that it runs."""
     return Agent(
         name="airline",
-        instructions=_turn_in_hand,
-        model=RecordedModel(recording.turns, work),
-        tools=[_recorded_tool(name, work) for name in recording.tool_names()],
-        tool_use_behavior=_end_where_recorded,
+        instructions=_current_turn_id,
+        model=RecordedModel(recording.turns, workload),
+        tools=[_recorded_tool(name, workload) for name in recording.tool_names],
+        tool_use_behavior=_stop_where_recorded,
     )
 
 
 class RecordedModel(Model):
-    """Answers from what it is given alone: the instructions name the turn, the input is compared
-    with the recording, and the number of items behind the last user message tells how far the
-    turn has got."""
+    """Stateless. The instructions name the turn, and the input must equal the recording so far.
 
-    def __init__(self, turns: Mapping[str, RecordedTurn], work: Work) -> None:
+    The number of items after the last user message says which response comes next.
+    """
+
+    def __init__(self, turns: Mapping[str, RecordedTurn], workload: Workload) -> None:
         self._turns = turns
-        self._work = work
+        self._workload = workload
 
     async def get_response(
         self,
@@ -66,10 +67,10 @@ class RecordedModel(Model):
         **_options: Any,
     ) -> ModelResponse:
         turn = self._turns[str(system_instructions)]
-        done = _behind_last_user_message(input)
-        _check(turn, done, input)
-        await self._work(turn.id, RecordedCall(done, MODEL))
-        output = [_sdk_item(item) for item in turn.step(done)]
+        output_index = _count_after_last_user_message(input)
+        _check_history(turn, output_index, input)
+        await self._workload(turn.id, RecordedCall(output_index, MODEL))
+        output = [_sdk_item(item) for item in turn.response(output_index)]
         return ModelResponse(output=output, usage=Usage(requests=1), response_id=None)
 
     def stream_response(
@@ -78,24 +79,26 @@ class RecordedModel(Model):
         raise NotImplementedError("the demo does not stream")
 
 
-def _turn_in_hand(run: RunContextWrapper[RecordedTurn], _agent: Agent[RecordedTurn]) -> str:
+def _current_turn_id(run: RunContextWrapper[RecordedTurn], _agent: Agent[RecordedTurn]) -> str:
     return run.context.id
 
 
-def _behind_last_user_message(input: str | list[TResponseInputItem]) -> int:
+def _count_after_last_user_message(input: str | list[TResponseInputItem]) -> int:
     for count, item in enumerate(reversed(input)):
-        if essence(item).get("role") == "user":
+        if comparable(item).get("role") == "user":
             return count
     return 0
 
 
-def _check(turn: RecordedTurn, done: int, input: str | list[TResponseInputItem]) -> None:
-    expected = [*turn.history, *turn.items[: done + 1]]
+def _check_history(
+    turn: RecordedTurn, output_index: int, input: str | list[TResponseInputItem]
+) -> None:
+    expected = [*turn.history, *turn.items[: output_index + 1]]
     found = difference(expected, input)
-    if found is None and not turn.step(done):
-        found = "the turn was over, and the model was called again"
+    if found is None and not turn.response(output_index):
+        found = "the turn has no further model call"
     if found is not None:
-        raise HistoryDiffers(f"{turn.id}: the model was not given the recorded history: {found}")
+        raise HistoryDiffers(f"{turn.id}: the model's input is not the recorded history: {found}")
 
 
 def _sdk_item(item: Item) -> TResponseOutputItem:
@@ -112,18 +115,18 @@ def _sdk_item(item: Item) -> TResponseOutputItem:
     )
 
 
-def _recorded_tool(name: str, work: Work) -> Tool:
-    """Repeatable, as it only looks up what was recorded.
+def _recorded_tool(name: str, workload: Workload) -> Tool:
+    """Marked repeatable: it only looks up what was recorded.
 
-    If a worker dies in it, the one that takes the turn over runs it again. Of another tool the
-    model would be told that the outcome is unknown, and that was never recorded.
+    So it runs again if a worker dies during the call. Of a tool that is not repeatable, the model
+    would learn that the outcome is unknown, and no such output was recorded.
     """
 
     async def recorded_output(call: ToolContext[RecordedTurn], _arguments: str) -> str:
         turn = call.context
-        place = turn.place_of(call.tool_call_id)
-        await work(turn.id, RecordedCall(place, name))
-        return str(turn.output[place]["output"])
+        output_index = turn.output_index_of(call.tool_call_id)
+        await workload(turn.id, RecordedCall(output_index, name))
+        return str(turn.output[output_index]["output"])
 
     return repeatable(
         FunctionTool(
@@ -136,11 +139,11 @@ def _recorded_tool(name: str, work: Work) -> Tool:
     )
 
 
-def _end_where_recorded(
+def _stop_where_recorded(
     run: RunContextWrapper[RecordedTurn], results: list[FunctionToolResult]
 ) -> ToolsToFinalOutputResult:
-    """Some recorded turns end with a tool's output, without a word of the model after it."""
+    """Some recorded turns end with a tool's output, without a final message of the model."""
     last = run.context.output[-1]
     outputs = [result.run_item for result in results if result.run_item is not None]
-    ended = any(essence(item.to_input_item()) == essence(last) for item in outputs)
+    ended = any(comparable(item.to_input_item()) == comparable(last) for item in outputs)
     return ToolsToFinalOutputResult(is_final_output=ended, final_output=last.get("output"))

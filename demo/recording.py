@@ -1,4 +1,4 @@
-"""The recorded conversations, cut into turns."""
+"""The recorded conversations, split into turns."""
 
 from __future__ import annotations
 
@@ -12,22 +12,26 @@ from typing import Any
 Item = dict[str, Any]
 
 MODEL = "model"
-"""What is called, where it is not a tool by its name."""
+"""The callee of a model call. Any other callee is the name of a tool."""
 
 RECORDING = Path(__file__).parent / "data" / "airline_conversations.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedCall:
-    """A call of the MODEL or of a tool; in the turn's output, what it gave begins at `place`."""
+    """A call of the model or a tool. Its result starts at `output_index` of the turn's output."""
 
-    place: int
+    output_index: int
     callee: str
+
+    @property
+    def is_tool(self) -> bool:
+        return self.callee != MODEL
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedTurn:
-    """What the user said, what the agent did, and all that had been said and done before."""
+    """The user's input and the agent's output. `history` is what the session holds before them."""
 
     id: str
     conversation: str
@@ -40,9 +44,9 @@ class RecordedTurn:
         """What this turn adds to the history."""
         return {"type": "message", "role": "user", "content": self.input}, *self.output
 
-    def step(self, done: int) -> tuple[Item, ...]:
-        """What the model answered when `done` items of the output were there: up to its calls."""
-        rest = self.output[done:]
+    def response(self, output_index: int) -> tuple[Item, ...]:
+        """The model response that starts there, or nothing: it ends before the next tool output."""
+        rest = self.output[output_index:]
         for count, item in enumerate(rest):
             if item["type"] == "function_call_output":
                 return rest[:count]
@@ -50,32 +54,32 @@ class RecordedTurn:
 
     @property
     def calls(self) -> list[RecordedCall]:
-        """What the output came about by, one after the other: no answer asks for two tools."""
+        """The calls that produced the output, in order. No response asks for two tools."""
         names = {item["call_id"]: item["name"] for item in self.output if "name" in item}
         calls: list[RecordedCall] = []
-        done = 0
-        while done < len(self.output):
-            step = self.step(done)
-            callee = MODEL if step else names[self.output[done]["call_id"]]
-            calls.append(RecordedCall(done, callee))
-            done += len(step) or 1
+        index = 0
+        while index < len(self.output):
+            response = self.response(index)
+            callee = MODEL if response else names[self.output[index]["call_id"]]
+            calls.append(RecordedCall(index, callee))
+            index += len(response) or 1
         return calls
 
-    def place_of(self, call_id: str) -> int:
-        """Where the tool's output is. Raises KeyError for a call that was not recorded."""
-        for place, item in enumerate(self.output):
+    def output_index_of(self, call_id: str) -> int:
+        """Where this tool call's output is. Raises KeyError for a call that was not recorded."""
+        for index, item in enumerate(self.output):
             if item["type"] == "function_call_output" and item["call_id"] == call_id:
-                return place
+                return index
         raise KeyError(call_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """One recorded conversation. `renamed` counts calls that got an id of their own."""
+    """One recorded conversation. `renamed_calls` counts calls that were given a unique id."""
 
     id: str
     turns: tuple[RecordedTurn, ...] = field(repr=False)
-    renamed: int
+    renamed_calls: int
 
     @property
     def items(self) -> tuple[Item, ...]:
@@ -84,33 +88,20 @@ class Conversation:
 
 
 class Recording:
-    """The first `count` recorded conversations, or all."""
+    """The first `count` recorded conversations; all of them by default."""
 
     def __init__(self, count: int | None = None, path: Path = RECORDING) -> None:
         with path.open(encoding="utf-8") as lines:
             self.conversations = [_conversation(json.loads(line)) for line in islice(lines, count)]
         self.turns = {turn.id: turn for each in self.conversations for turn in each.turns}
-
-    @property
-    def model_calls(self) -> int:
-        """How many there were, when nobody was killed."""
-        return sum(callee == MODEL for callee in self._called())
-
-    @property
-    def tool_calls(self) -> int:
-        """How many there were, when nobody was killed."""
-        return sum(callee != MODEL for callee in self._called())
-
-    def tool_names(self) -> list[str]:
-        """Every tool that the recorded agent called."""
-        return sorted(set(self._called()) - {MODEL})
-
-    def _called(self) -> Iterator[str]:
-        return (call.callee for turn in self.turns.values() for call in turn.calls)
+        calls = [call for turn in self.turns.values() for call in turn.calls]
+        self.tool_calls = sum(call.is_tool for call in calls)
+        self.model_calls = len(calls) - self.tool_calls
+        self.tool_names = sorted({call.callee for call in calls if call.is_tool})
 
 
 def _conversation(line: dict[str, Any]) -> Conversation:
-    ids = _CallIds()
+    call_ids = _UniqueCallIds()
     turns: list[RecordedTurn] = []
     history: tuple[Item, ...] = ()
     for number, recorded in enumerate(line["turns"], start=1):
@@ -119,25 +110,25 @@ def _conversation(line: dict[str, Any]) -> Conversation:
             conversation=line["id"],
             history=history,
             input=recorded["input"],
-            output=tuple(ids.distinct(recorded["output"])),
+            output=tuple(call_ids.apply(recorded["output"])),
         )
         turns.append(turn)
         history += turn.items
-    return Conversation(line["id"], tuple(turns), ids.renamed)
+    return Conversation(line["id"], tuple(turns), call_ids.renamed_calls)
 
 
-class _CallIds:
-    """Appends #2, #3 ... to an id that a conversation uses for another call again.
+class _UniqueCallIds:
+    """Appends #2, #3 ... to a call id that the conversation has used before.
 
-    The recorded model did that now and then. The SDK's loop shows a model only the last of the
-    calls that share an id, so a model could not see what had happened before.
+    The recorded model reused ids now and then. The SDK's run loop passes only the last of the calls
+    that share an id on to the model, so the model would not see the earlier ones.
     """
 
     def __init__(self) -> None:
         self._uses: dict[str, int] = {}
-        self.renamed = 0
+        self.renamed_calls = 0
 
-    def distinct(self, items: Iterable[Item]) -> Iterator[Item]:
+    def apply(self, items: Iterable[Item]) -> Iterator[Item]:
         for item in items:
             yield self._renamed(item) if "call_id" in item else item
 
@@ -145,6 +136,6 @@ class _CallIds:
         call_id = item["call_id"]
         if item["type"] == "function_call":
             self._uses[call_id] = self._uses.get(call_id, 0) + 1
-            self.renamed += self._uses[call_id] > 1
+            self.renamed_calls += self._uses[call_id] > 1
         uses = self._uses[call_id]
         return item if uses == 1 else {**item, "call_id": f"{call_id}#{uses}"}

@@ -1,4 +1,4 @@
-"""The demo on a terminal: live where there is one, else a few plain lines."""
+"""Shows the demo on a terminal: live on a real one, else as plain lines."""
 
 from __future__ import annotations
 
@@ -16,84 +16,88 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from demo.board import AT_ONCE, LINES, Board
-from demo.process import SENT, SENT_AGAIN, WorkerProcess
 from demo.recording import MODEL
+from demo.status import MAX_EVENTS, Status
+from demo.worker_process import DISPATCHED, MAX_CONCURRENT_TURNS, RETRIED, WorkerProcess
 
-_FRAMES = 8  # a second
+_FRAMES_PER_SECOND = 8
 _SVG_WIDTH = 120
-_COLOURS = {SENT: "dim", SENT_AGAIN: "bold yellow", MODEL: "cyan"}  # else a tool was used
-_EVENTS = {"KILLED.*": "bold red", ".*took over.*|.*committed already.*": "green"}
+_STATE_STYLES = {DISPATCHED: "dim", RETRIED: "bold yellow", MODEL: "cyan"}
+_TOOL_STYLE = "magenta"
+_EVENT_STYLES = {"KILLED.*": "bold red", ".*took over.*|.*already committed.*": "green"}
 
 
-class Picture:
-    """A scene of the live view and what was said at the end, as an SVG file."""
+class Screenshot:
+    """One frame of the live view and the summary, as an SVG file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._console = Console(record=True, file=StringIO(), width=_SVG_WIDTH, force_terminal=True)
-        self._scene: RenderableType | None = None
-        self._taken = False
+        self._frame: RenderableType | None = None
+        self._is_final = False
 
-    def take(self, board: Board) -> None:
-        """Once: when turns of a dead worker are taken over, and another has taken its place.
+    def capture(self, status: Status) -> None:
+        """Once: when turns are taken over and all workers, the replacement too, are ready.
 
-        Where that never is so at the same time, as processes start slowly: the first takeover.
+        On a machine where that never happens, as processes start slowly: at the first takeover.
         """
-        if self._taken or not board.taken_over:
+        if self._is_final or not status.takeovers:
             return
-        self._taken = all(each.ready for each in board.workers)
-        if self._taken or self._scene is None:
-            self._scene = render(board)
+        self._is_final = all(worker.ready for worker in status.workers)
+        if self._is_final or self._frame is None:
+            self._frame = render(status)
 
-    def save(self, end: RenderableType) -> None:
-        if self._scene is not None:
-            self._console.print(self._scene)
-        self._console.print(end)
+    def save(self, summary: RenderableType) -> None:
+        if self._frame is not None:
+            self._console.print(self._frame)
+        self._console.print(summary)
         svg = self._console.export_svg(title="make demo")
-        # Rich names fonts to be fetched from the web; a reader's own monospace font does.
+        # Without Rich's web fonts, which a viewer would have to download.
         self._path.write_text(re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL))
 
 
 @asynccontextmanager
-async def watched(board: Board, console: Console, picture: Picture | None) -> AsyncIterator[None]:
-    """Show the board while the block runs."""
+async def live_view(
+    status: Status, console: Console, screenshot: Screenshot | None
+) -> AsyncIterator[None]:
+    """Show the status while the block runs."""
     if not console.is_terminal:
-        board.on_line = console.out
+        status.on_event = console.out
     live = Live(console=console, auto_refresh=False, transient=False)
-    task = asyncio.create_task(_refresh(board, live, picture))
+    task = asyncio.create_task(_refresh(status, live, screenshot))
     if console.is_terminal:
         live.start()
     try:
         yield
     finally:
         task.cancel()
-        live.update(render(board), refresh=console.is_terminal)
+        live.update(render(status), refresh=console.is_terminal)
         live.stop()
 
 
-async def _refresh(board: Board, live: Live, picture: Picture | None) -> None:
+async def _refresh(status: Status, live: Live, screenshot: Screenshot | None) -> None:
     while True:
         if live.is_started:
-            live.update(render(board), refresh=True)
-        if picture is not None:
-            picture.take(board)
-        await asyncio.sleep(1 / _FRAMES)
+            live.update(render(status), refresh=True)
+        if screenshot is not None:
+            screenshot.capture(status)
+        await asyncio.sleep(1 / _FRAMES_PER_SECOND)
 
 
-def render(board: Board) -> RenderableType:
-    """Who serves which turn, how far it has got, and what happened lately."""
-    lines = Text("\n".join(board.lines), overflow="ellipsis", no_wrap=True)
-    for pattern, style in _EVENTS.items():
-        lines.highlight_regex(pattern, style)
-    return Group(_workers(board), _progress(board), Panel(lines, title="events", height=LINES + 2))
+def render(status: Status) -> RenderableType:
+    """The turns of each worker with their state, the progress, and recent events."""
+    events = Text("\n".join(status.events), overflow="ellipsis", no_wrap=True)
+    for pattern, style in _EVENT_STYLES.items():
+        events.highlight_regex(pattern, style)
+    panel = Panel(events, title="events", height=MAX_EVENTS + 2)
+    return Group(_workers(status), _progress(status), panel)
 
 
-def _workers(board: Board) -> RenderableType:
+def _workers(status: Status) -> RenderableType:
     grid = Table.grid(expand=True)
-    for _ in board.workers:
+    for _ in status.workers:
         grid.add_column(ratio=1)
-    grid.add_row(*map(_worker, board.workers))
+    grid.add_row(*map(_worker, status.workers))
     return grid
 
 
@@ -101,32 +105,32 @@ def _worker(worker: WorkerProcess) -> RenderableType:
     cell = Table.grid(expand=True, padding=(0, 1))
     cell.add_column(no_wrap=True)
     cell.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-    for turn, doing in worker.turns.items():
-        cell.add_row(turn, Text(doing, style=_COLOURS.get(doing, "magenta")))
+    for turn_id, state in worker.turns.items():
+        cell.add_row(turn_id, Text(state, style=_STATE_STYLES.get(state, _TOOL_STYLE)))
     return Panel(
         cell,
         title=f"[bold]{worker}",
-        subtitle=_state(worker),
+        subtitle=_subtitle(worker),
         border_style="red" if worker.killed else "blue" if worker.ready else "dim",
-        height=AT_ONCE + 2,
+        height=MAX_CONCURRENT_TURNS + 2,
     )
 
 
-def _state(worker: WorkerProcess) -> str:
+def _subtitle(worker: WorkerProcess) -> str:
     if worker.killed:
         return "[bold red]killed"
-    return f"{worker.served} turns served" if worker.ready else "starting"
+    return f"{worker.completed_turns} turns completed" if worker.ready else "starting"
 
 
-def _progress(board: Board) -> RenderableType:
+def _progress(status: Status) -> RenderableType:
     row = Table.grid(expand=True, padding=(0, 2))
     row.add_column(no_wrap=True)
     row.add_column(ratio=1)
     row.add_column(no_wrap=True)
     row.add_row(
-        f"[bold]{board.served}/{board.turns}[/] turns",
-        ProgressBar(total=board.turns, completed=board.served),
-        f"{board.finished}/{board.conversations} conversations · kills: {board.kills} · "
-        f"sent again: {board.resent} · {board.seconds:.0f} s",
+        f"[bold]{status.completed_turns}/{status.total_turns}[/] turns",
+        ProgressBar(total=status.total_turns, completed=status.completed_turns),
+        f"{status.completed_conversations}/{status.total_conversations} conversations · "
+        f"kills: {status.kills} · retries: {status.retries} · {status.seconds:.0f} s",
     )
     return row

@@ -1,10 +1,10 @@
-"""One worker process: serves any turn of any conversation, and owns none of them.
+"""A worker process: it runs any turn of any conversation, and owns none of them.
 
     python -m demo.worker <name>
 
-The first line on its standard input is the setup, every further line an order: the turn to serve,
-and the place of the call in which it is to `hold` until it is killed, if any. What happens is told
-on standard output, as it happens, a JSON object a line. It ends when its input does.
+The first line of its standard input is the configuration. Each further line dispatches a turn and
+may name a call, by its `output_index`, in which the worker is to block until it is killed. The
+worker reports on standard output, one JSON object a line. It exits when its input ends.
 """
 
 from __future__ import annotations
@@ -18,91 +18,92 @@ from typing import Any
 
 from agents import Agent, set_tracing_disabled
 
+from demo.config import Config
 from demo.model import recorded_agent
 from demo.recording import RecordedCall, RecordedTurn, Recording
-from demo.setup import Setup
 from turnwise import Runner, connect
 from turnwise.errors import AlreadyCommitted, LeaseLost, StoreUnavailable
 from turnwise.hooks import TurnBegunEvent, TurnEvent
 from turnwise.session import Session
 
 
-async def work(setup: Setup, name: str, orders: AsyncIterator[str]) -> None:
-    """Serve the turns that are ordered, all at the same time, until no more orders come."""
-    recording = Recording(setup.conversations)
-    labour = Labour(setup.pace)
-    agent = recorded_agent(recording, labour)
+async def work(config: Config, name: str, lines: AsyncIterator[str]) -> None:
+    """Run the dispatched turns, all at the same time, until the input ends."""
+    recording = Recording(config.conversations)
+    workload = SimulatedWorkload(config.pace)
+    agent = recorded_agent(recording, workload)
     sessions = connect(
-        setup.url, lease=setup.lease, ttl=setup.ttl, worker=name, hooks=(tell_begun,)
+        config.url, lease=config.lease, ttl=config.ttl, worker=name, hooks=(report_begun,)
     )
     async with sessions, asyncio.TaskGroup() as group:
-        tell("ready")
-        turns = set()
-        async for line in orders:
-            order = json.loads(line)
-            turn = recording.turns[order["turn"]]
-            labour.holds[turn.id] = order["hold"]
-            task = group.create_task(serve(turn, agent, sessions, setup))
-            turns.add(task)
-            task.add_done_callback(turns.discard)
-        for task in turns:
+        report("ready")
+        tasks = set()
+        async for line in lines:
+            dispatched = json.loads(line)
+            turn = recording.turns[dispatched["turn_id"]]
+            workload.block_at[turn.id] = dispatched["block_at"]
+            task = group.create_task(run_turn(turn, agent, sessions, config))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+        for task in tasks:
             task.cancel()
 
 
-async def serve(
-    turn: RecordedTurn, agent: Agent[RecordedTurn], sessions: Session, setup: Setup
+async def run_turn(
+    turn: RecordedTurn, agent: Agent[RecordedTurn], sessions: Session, config: Config
 ) -> None:
     """One run of the agent is one turn of the session: committed once, or not at all.
 
-    Should this process die, whoever sent the turn sends it again, to any other worker, with the
-    same turn_id. If it had been committed after all, it does not run a second time.
+    If this process dies, the turn is retried on another worker with the same turn_id. If it was
+    committed after all, it does not run again.
     """
     try:
         await Runner.run(
             agent,
             turn.input,
             session=sessions,
-            session_id=setup.session_id(turn.conversation),
+            session_id=config.session_id(turn.conversation),
             turn_id=turn.id,
             context=turn,
             max_turns=None,
         )
     except AlreadyCommitted:
-        tell("served", turn.id)
+        report("turn_completed", turn.id)
     except (LeaseLost, StoreUnavailable) as error:
-        tell("lost", turn.id, reason=str(error))
+        report("turn_lost", turn.id, error=str(error))
     except Exception as error:
-        tell("failed", turn.id, reason=f"{type(error).__name__}: {error}")
+        report("turn_failed", turn.id, error=f"{type(error).__name__}: {error}")
     else:
-        tell("served", turn.id)
+        report("turn_completed", turn.id)
 
 
-class Labour:
-    """What calls of the model and of tools spend their time with, here about `pace` seconds.
+class SimulatedWorkload:
+    """Stands in for the time that model calls and tool calls take: about `pace` seconds each.
 
-    It is told before and after. The journal has a tool's start before, and its end only after.
+    It reports when a call starts and when it ends. Turnwise journals the start of a tool call
+    before that, and its result after that.
     """
 
     def __init__(self, pace: float) -> None:
-        self.holds: dict[str, int | None] = {}
+        self.block_at: dict[str, int | None] = {}
         self._pace = pace
 
     async def __call__(self, turn_id: str, call: RecordedCall) -> None:
-        tell("call", turn_id, of=call.callee, place=call.place)
-        if self.holds.get(turn_id) == call.place:
+        report("call_started", turn_id, callee=call.callee, output_index=call.output_index)
+        if self.block_at.get(turn_id) == call.output_index:
             await asyncio.Event().wait()
         await asyncio.sleep(self._pace * random.uniform(0.5, 1.5))
-        tell("return", turn_id, place=call.place)
+        report("call_finished", turn_id, output_index=call.output_index)
 
 
-def tell_begun(event: TurnEvent) -> None:
-    """Turnwise tells its hooks what happens to turns."""
+def report_begun(event: TurnEvent) -> None:
+    """A hook, which Turnwise calls with every event of a turn."""
     if isinstance(event, TurnBegunEvent):
-        tell("begun", event.turn_id, attempt=event.attempt, journal=event.journal)
+        report("turn_begun", event.turn_id, attempt=event.attempt, journal=event.journal)
 
 
-def tell(what: str, turn: str = "", **more: Any) -> None:
-    print(json.dumps({"what": what, "turn": turn, **more}), flush=True)
+def report(kind: str, turn_id: str = "", **fields: Any) -> None:
+    print(json.dumps({"type": kind, "turn_id": turn_id, **fields}), flush=True)
 
 
 async def standard_input() -> AsyncIterator[str]:
@@ -116,7 +117,7 @@ async def standard_input() -> AsyncIterator[str]:
 async def main(name: str) -> None:
     set_tracing_disabled(True)
     lines = standard_input()
-    await work(Setup.from_json(await anext(lines)), name, lines)
+    await work(Config.from_json(await anext(lines)), name, lines)
 
 
 if __name__ == "__main__":

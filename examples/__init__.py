@@ -1,1 +1,1 @@
-"""Programs that show Turnwise at work; each runs without an API key, and with one if there is."""
+"""Runnable examples. Each works without an API key, and uses one if it is set."""

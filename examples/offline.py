@@ -1,4 +1,4 @@
-"""A model for those without an API key: it reads the conversation and answers by rule."""
+"""A model for use without an API key: a rule reads the conversation and answers."""
 
 import asyncio
 import json
@@ -35,65 +35,65 @@ Item = dict[str, Any]
 
 @dataclass(frozen=True)
 class Call:
-    """A tool, or a handoff, that the model wants called."""
+    """A tool call, or a handoff, of the model."""
 
     name: str
     arguments: dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Reading:
+class ConversationView:
     """The conversation as a rule sees it: items of the Responses API, oldest first."""
 
     items: list[Item]
 
     @property
-    def said(self) -> list[str]:
-        """What the user has said, in all turns."""
+    def user_messages(self) -> list[str]:
+        """The texts of the user in all turns."""
         return [text_of(item) for item in self.items if item.get("role") == "user"]
 
     @property
-    def now(self) -> list[Item]:
-        """The items of this turn, from the user's last message on."""
-        users = [at for at, item in enumerate(self.items) if item.get("role") == "user"]
-        return self.items[users[-1] :] if users else self.items
+    def current_turn(self) -> list[Item]:
+        """The items from the last user message on."""
+        starts = [n for n, item in enumerate(self.items) if item.get("role") == "user"]
+        return self.items[starts[-1] :] if starts else self.items
 
     def calls(self, name: str) -> list[dict[str, Any]]:
-        """The arguments of each call of a tool in this turn."""
+        """The arguments of each call of this tool in the current turn."""
         return [json.loads(call["arguments"]) for call in self._calls(name)]
 
     def outputs(self, name: str) -> list[str]:
-        """What each call of a tool in this turn answered."""
+        """The outputs of each call of this tool in the current turn."""
         ids = {call["call_id"] for call in self._calls(name)}
-        return [str(item["output"]) for item in self.now if _answers(item, ids)]
+        return [str(item["output"]) for item in self.current_turn if _is_output(item, ids)]
 
     def _calls(self, name: str) -> Iterator[Item]:
         return (
             item
-            for item in self.now
+            for item in self.current_turn
             if item.get("type") == "function_call" and item["name"] == name
         )
 
 
-Rule = Callable[[Reading], str | list[Call]]
+Rule = Callable[[ConversationView], str | list[Call]]
 
 
 def model(rule: Rule) -> Model | None:
-    """The rule as a model, or None, the SDK's own default, if there is an OPENAI_API_KEY."""
+    """The rule as a model; None, the SDK's default model, if OPENAI_API_KEY is set."""
     return None if os.environ.get("OPENAI_API_KEY") else OfflineModel(rule)
 
 
-def converse(reading: Reading) -> str:
-    """A rule for small talk that shows what it remembers."""
-    *before, last = reading.said
+def converse(conversation: ConversationView) -> str:
+    """A rule whose answers show that it has the history."""
+    *before, last = conversation.user_messages
     remembered = f"Before that you said: {before[-1]!r}." if before else "We have just met."
     return f"Message {len(before) + 1} of our conversation is {last!r}. {remembered}"
 
 
 class OfflineModel(Model):
-    """Answers as its rule says, after OFFLINE_MODEL_SECONDS (0) of thinking.
+    """Gives the answers of a rule, after a delay of OFFLINE_MODEL_SECONDS (0).
 
-    The same conversation gets the same answer, call ids included.
+    It is deterministic: the same conversation gets the same answer and the same call ids.
     """
 
     def __init__(self, rule: Rule) -> None:
@@ -112,10 +112,12 @@ class OfflineModel(Model):
     ) -> ModelResponse:
         with generation_span(model="offline", disabled=tracing.is_disabled()) as span:
             await asyncio.sleep(float(os.environ.get("OFFLINE_MODEL_SECONDS", "0")))
-            reading = Reading(_items(input))
-            digest = sha256(json.dumps([system_instructions, reading.items]).encode()).hexdigest()
-            output = list(_output(self._rule(reading), digest[:16]))
-            usage = _usage(reading.items, output)
+            conversation = ConversationView(_items(input))
+            digest = sha256(
+                json.dumps([system_instructions, conversation.items]).encode()
+            ).hexdigest()
+            output = list(_output(self._rule(conversation), digest[:16]))
+            usage = _usage(conversation.items, output)
             span.span_data.usage = {
                 "input_tokens": usage.input_tokens,
                 "output_tokens": usage.output_tokens,
@@ -149,14 +151,14 @@ class OfflineModel(Model):
 
 
 def text_of(item: Item) -> str:
-    """The text of a message."""
+    """The text of a message item."""
     content = item["content"]
     if isinstance(content, str):
         return content
     return "".join(part.get("text", "") for part in content)
 
 
-def _answers(item: Item, call_ids: set[str]) -> bool:
+def _is_output(item: Item, call_ids: set[str]) -> bool:
     return item.get("type") == "function_call_output" and item["call_id"] in call_ids
 
 
@@ -186,7 +188,7 @@ def _output(answer: str | list[Call], digest: str) -> Iterator[TResponseOutputIt
 
 
 def _usage(read: list[Item], written: Sequence[TResponseOutputItem]) -> Usage:
-    """About four characters make a token."""
+    """Estimated: a token is about four characters."""
     tokens_in = len(json.dumps(read)) // 4
     tokens_out = sum(len(item.model_dump_json()) for item in written) // 4
     return Usage(1, tokens_in, output_tokens=tokens_out, total_tokens=tokens_in + tokens_out)

@@ -1,10 +1,10 @@
-"""A customer's message through the whole desk, as one turn of the customer's session.
+"""A support desk: each customer message is one turn of the customer's session.
 
-    front desk ──▶ planner ──▶ agent ──▶ policy ──▶ execute, verify ──▶ outcome, next action
-    (classifies)   (tools)     (loop) ◀── fails ─┘
+    triage ──▶ planner ──▶ agent ──▶ policy ──▶ execute, verify ──▶ outcome, next action
+    (intent)   (tools)     (loop) ◀─ rejects ─┘
 
-`python -m examples.support` holds a short conversation (`--chat`: with you). It answers by rule,
-or with a real model if there is an OPENAI_API_KEY. `--url` names the store of the session.
+`python -m examples.support` replays a short conversation; with `--chat` you are the customer. It
+uses a real model if OPENAI_API_KEY is set, else rules. `--url` names the store of the session.
 """
 
 import argparse
@@ -44,8 +44,8 @@ from examples.offline import model
 from turnwise import Runner, connect, session_id
 from turnwise.session import Session
 
-ROUNDS = 3
-"""So often may the agent draft an answer; then a colleague takes over."""
+MAX_DRAFTS = 3
+"""After so many rejected drafts, the agent escalates to a colleague."""
 
 CONVERSATION = (
     "Hello, where is my parcel A-1003?",
@@ -60,22 +60,22 @@ Context = RunContextWrapper[Any]
 MUST_CALL = ModelSettings(tool_choice="required", parallel_tool_calls=False)
 
 
-class Verdict(BaseModel):
-    """What the reviewer thinks of a reply."""
+class Review(BaseModel):
+    """The reviewer's result for a reply."""
 
     passes: bool
     complaint: str
 
 
-# Execute and verify, once the policy lets a draft through.
+# Execute and verify a draft that the policy has accepted.
 
 
-def outcome_of(draft: Draft, shop: Shop) -> Outcome:
-    """Do what the draft says, and look whether it was done."""
+def execute(draft: Draft, shop: Shop) -> Outcome:
+    """Take the draft's action, and verify its effect."""
     shop.execute(draft.action, draft.order, draft.amount)
     if shop.verify(draft.action, draft.order, draft.amount):
         return Outcome(
-            status="handed over" if draft.action == "hand over" else "solved",
+            status="escalated" if draft.action == "escalate" else "resolved",
             reply=draft.reply,
             action=draft.action,
             verified=True,
@@ -93,31 +93,31 @@ def outcome_of(draft: Draft, shop: Shop) -> Outcome:
 def stop_when_resolved(
     context: Context, results: list[FunctionToolResult]
 ) -> ToolsToFinalOutputResult:
-    """The run ends with an outcome, or when too many drafts have failed."""
+    """End the run with an outcome, or after too many rejected drafts."""
     for result in results:
         if result.tool.name == "resolve" and (outcome := _parsed(result.output)) is not None:
             return ToolsToFinalOutputResult(is_final_output=True, final_output=outcome)
     rejections = case_of(context).rejections
-    if len(rejections) < ROUNDS:
+    if len(rejections) < MAX_DRAFTS:
         return ToolsToFinalOutputResult(is_final_output=False)
-    handed_over = Outcome(
-        status="handed over",
+    escalated = Outcome(
+        status="escalated",
         reply="I would rather have a colleague answer this.",
-        action="hand over",
+        action="escalate",
         verified=True,
         next_action=f"a colleague answers in a day (policy: {rejections[-1]})",
     )
-    return ToolsToFinalOutputResult(is_final_output=True, final_output=handed_over)
+    return ToolsToFinalOutputResult(is_final_output=True, final_output=escalated)
 
 
 def _parsed(output: object) -> Outcome | None:
     try:
         return Outcome.model_validate_json(str(output))
-    except ValidationError:  # the policy's rejection
+    except ValidationError:  # the policy has rejected it
         return None
 
 
-# The agent's tools: the planned ones, and the one that ends its work.
+# The agent's tools: those of the plan, and `resolve`.
 
 
 def planned(name: ToolName) -> Callable[[Context, AgentBase[Any]], bool]:
@@ -133,13 +133,13 @@ def planned(name: ToolName) -> Callable[[Context, AgentBase[Any]], bool]:
 def tools(shop: Shop, guardrail: ToolInputGuardrail[Any]) -> list[FunctionTool]:
     @function_tool(is_enabled=planned("find_order"))
     def find_order(order: str) -> str:
-        """Article, status, total in cents and more of an order; null if there is none."""
+        """The order with its article, status and total in cents; null if there is none."""
         found = shop.find(order)
         return json.dumps(found and asdict(found))
 
     @function_tool(is_enabled=planned("track_parcel"))
     def track_parcel(order: str) -> str:
-        """Where the parcel of an order is."""
+        """Where an order's parcel is."""
         found = shop.find(order)
         moving = found is not None and found.status == "on its way"
         return "The parcel is with the carrier." if moving else "No parcel is on its way."
@@ -155,19 +155,19 @@ def tools(shop: Shop, guardrail: ToolInputGuardrail[Any]) -> list[FunctionTool]:
         draft = Draft(
             reply=reply, action=action, order=order, amount=amount, next_action=next_action
         )
-        return outcome_of(draft, shop).model_dump_json()
+        return execute(draft, shop).model_dump_json()
 
     return [find_order, track_parcel, read_policy, resolve]
 
 
 def guardrail(shop: Shop, reviewer: Agent[Any]) -> ToolInputGuardrail[Any]:
-    """The policy: rules first, then the reviewer, whose run is part of the same turn."""
+    """The policy check: rules first, then the reviewer, whose run is part of the same turn."""
 
     async def complaint(draft: Draft) -> str | None:
-        if (broken := policy.broken_rule(draft, shop)) is not None:
-            return broken
-        verdict = (await Runner.run(reviewer, draft.reply)).final_output_as(Verdict)
-        return None if verdict.passes else verdict.complaint
+        if (violation := policy.violation(draft, shop)) is not None:
+            return violation
+        review = (await Runner.run(reviewer, draft.reply)).final_output_as(Review)
+        return None if review.passes else review.complaint
 
     async def check(data: ToolInputGuardrailData) -> ToolGuardrailFunctionOutput:
         with guardrail_span("policy") as span:
@@ -177,7 +177,7 @@ def guardrail(shop: Shop, reviewer: Agent[Any]) -> ToolInputGuardrail[Any]:
             return ToolGuardrailFunctionOutput.allow()
         case_of(data.context).rejections.append(found)
         return ToolGuardrailFunctionOutput.reject_content(
-            f"Not sent: {found}. Mend the answer and call resolve again."
+            f"Rejected: {found}. Fix the answer and call resolve again."
         )
 
     return ToolInputGuardrail(check, name="policy")
@@ -191,13 +191,13 @@ def build(shop: Shop) -> dict[str, Agent[Any]]:
     reviewer = Agent[Any](
         name="reviewer",
         instructions="You review a shop's reply to a customer: it passes if it is polite.",
-        output_type=Verdict,
+        output_type=Review,
         model=model(rules.review),
     )
     agent = Agent[Any](
         name="agent",
         instructions="You are a customer support agent. Refer to earlier messages where they "
-        "matter. Use your tools, then call resolve with your answer. If it is sent back, mend "
+        "matter. Use your tools, then call resolve with your answer. If it is rejected, fix "
         "what the message says and call resolve again.",
         tools=[*tools(shop, guardrail(shop, reviewer))],
         output_type=Outcome,
@@ -208,43 +208,43 @@ def build(shop: Shop) -> dict[str, Agent[Any]]:
     )
     planner = Agent[Any](
         name="planner",
-        instructions="Plan how to solve the request: the steps, and the fewest tools that do. "
-        "find_order tells an order's state, track_parcel where a parcel is, read_policy what the "
-        "shop allows. Hand the plan over.",
+        instructions="Plan how to resolve the request: the steps, and as few tools as possible. "
+        "find_order returns an order, track_parcel the place of a parcel, read_policy what the "
+        "shop allows. Hand off to the agent with the plan.",
         handoffs=[
             handoff(
                 agent,
                 tool_name_override="transfer_to_agent",
                 input_type=Plan,
-                on_handoff=_note_plan,
+                on_handoff=_save_plan,
             )
         ],
         model_settings=MUST_CALL,
         model=model(rules.plan),
     )
-    front_desk = Agent[Any](
+    triage = Agent[Any](
         name="support",
-        instructions="Classify the customer's last message, and hand it over. Take the order's "
-        "number from earlier messages if the last one has none.",
+        instructions="Classify the customer's last message, and hand off to the planner. Take the "
+        "order number from earlier messages if the last one has none.",
         handoffs=[
             handoff(
                 planner,
                 tool_name_override="transfer_to_planner",
                 input_type=Request,
-                on_handoff=_note_request,
+                on_handoff=_save_request,
             )
         ],
         model_settings=MUST_CALL,
         model=model(rules.classify),
     )
-    return {known.name: known for known in (front_desk, planner, agent, reviewer)}
+    return {each.name: each for each in (triage, planner, agent, reviewer)}
 
 
-def _note_request(context: Context, request: Request) -> None:
+def _save_request(context: Context, request: Request) -> None:
     case_of(context).request = request
 
 
-def _note_plan(context: Context, plan: Plan) -> None:
+def _save_plan(context: Context, plan: Plan) -> None:
     case_of(context).plan = plan
 
 
@@ -254,7 +254,7 @@ agents = build(Shop())
 async def handle(
     session: Session, customer: str, message: str, desk: dict[str, Agent[Any]] = agents
 ) -> tuple[Case, Outcome]:
-    """One message of a customer: one turn of the customer's session."""
+    """Answer one message of a customer, as one turn of the customer's session."""
     case = Case()
     with trace("support", group_id=customer):
         result = await Runner.run(
@@ -275,7 +275,7 @@ def show(message: str, case: Case, outcome: Outcome) -> None:
         print(f"  plan       {'; '.join(plan.steps)}")
         print(f"  tools      {', '.join(plan.tools) or 'none'}")
     for number, complaint in enumerate(case.rejections, 1):
-        print(f"  sent back  {number}: {complaint}")
+        print(f"  rejected   {number}: {complaint}")
     verified = "verified" if outcome.verified else "NOT verified"
     print(f"  outcome    {outcome.status}; action: {outcome.action}, {verified}")
     print(f"  next       {outcome.next_action}")
@@ -305,7 +305,7 @@ async def _typed() -> AsyncIterator[str]:
 
 
 def install(metrics: Metrics) -> None:
-    """Count traces; without a key there is nobody else to send them to."""
+    """Count traces. Without an API key, do not also send them to OpenAI."""
     if os.environ.get("OPENAI_API_KEY"):
         add_trace_processor(metrics)
     else:

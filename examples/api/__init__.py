@@ -1,1 +1,1 @@
-"""Scenario 1: the same app behind a load balancer, as often as needed."""
+"""Scenario 1: replicas of one app behind a load balancer."""

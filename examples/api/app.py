@@ -1,6 +1,6 @@
-"""A chat API whose replicas share their sessions: any of them answers any conversation.
+"""A chat API whose replicas share their sessions: any replica serves any conversation.
 
-`uvicorn examples.api.app:app --port 8001`; settings from the environment, see README.md.
+`uvicorn examples.api.app:app --port 8001`. Settings come from the environment, see README.md.
 """
 
 import os
@@ -36,7 +36,7 @@ agent = Agent[Any](
     name="API Agent", instructions="You are a helpful assistant.", model=model(converse)
 )
 
-# The most specific error decides: what to answer, and after how many seconds to try again.
+# The first matching error decides: status code and, where a retry helps, seconds to wait before it.
 STATUS: tuple[tuple[type[TurnwiseError], int, int | None], ...] = (
     (UsageError, 422, None),
     (LimitError, 413, None),
@@ -48,7 +48,7 @@ STATUS: tuple[tuple[type[TurnwiseError], int, int | None], ...] = (
 
 
 class Chat(BaseModel):
-    """A message. With a `turn_id` it is answered once, however often it is sent."""
+    """A message. With a `turn_id`, retries are safe: the message is answered once."""
 
     session_id: str
     message: str
@@ -72,7 +72,7 @@ app = FastAPI(lifespan=lifespan)
 async def chat(
     body: Chat, response: Response, turn_id: Annotated[str | None, Header()] = None
 ) -> Answer:
-    """Answer a message. A turn that is committed already is not run again; its answer is sent."""
+    """Answer a message. A turn that is already committed does not run again."""
     try:
         result = await Runner.run(
             agent,
@@ -81,15 +81,15 @@ async def chat(
             session_id=body.session_id,
             turn_id=body.turn_id or turn_id,
         )
-    except AlreadyCommitted as done:
-        return Answer(response=answer_of(done.items))
+    except AlreadyCommitted as committed:
+        return Answer(response=answer_of(committed.items))
     response.headers["Served-By"] = session.runtime.name
     return Answer(response=result.final_output)
 
 
 @app.get("/health")
 async def health() -> dict[str, str]:
-    """200 if this replica reaches the store, 503 if not."""
+    """200 if this replica reaches the store, else 503."""
     try:
         await session.client.ping()
     except RedisError as error:

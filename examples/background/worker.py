@@ -1,8 +1,8 @@
-"""A background worker: `python -m examples.background.worker`, as many as needed.
+"""A background worker: `python -m examples.background.worker`. Run as many as you need.
 
-A job that a killed worker had taken goes back to the queue. If its turn was committed, the next
-worker finds the answer in the session instead of running it again. REDIS_URL names the store,
-LEASE_SECONDS after how long a worker that no longer answers is taken for dead.
+The jobs of a killed worker go back to the queue. If a job's turn was committed, the next worker
+reads the answer from the session instead of running the turn again. REDIS_URL names the store. A
+worker without a heartbeat for LEASE_SECONDS counts as dead.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from turnwise import RedisSession, Runner
 from turnwise.errors import AlreadyCommitted, LeaseLost, SessionBusy, StoreUnavailable
 
 LEASE = float(os.environ.get("LEASE_SECONDS", "15"))
-WAIT = min(1.0, LEASE / 3)  # for a job; less than redis-py waits for an answer
+WAIT = min(1.0, LEASE / 3)  # seconds to wait for a job; less than the socket timeout of redis-py
 
 client: Redis = Redis.from_url(os.environ.get("REDIS_URL", "redis://localhost:6379/0"))
 session = RedisSession(client=client, key_prefix="analysis:sessions:", lease=LEASE)
@@ -36,7 +36,7 @@ analysis_agent = Agent[Any](
 
 
 async def process_job(job: Job) -> str:
-    """Answer a job as one turn of its session; the stored answer, if that has happened already."""
+    """Run the job as one turn of its session; if it is committed already, read its answer."""
     try:
         result = await Runner.run(
             analysis_agent,
@@ -45,50 +45,50 @@ async def process_job(job: Job) -> str:
             session_id=job.session_id,
             turn_id=job.id,
         )
-    except AlreadyCommitted as done:
-        return answer_of(done.items)
+    except AlreadyCommitted as committed:
+        return answer_of(committed.items)
     return str(result.final_output)
 
 
 async def work(worker: str, stopped: asyncio.Event) -> None:
-    """Answer jobs until told to stop; the job at hand is finished first."""
+    """Run jobs until stopped; completes the current job first."""
     while not stopped.is_set():
         await jobs.reclaim()
         job = await jobs.take(worker, wait=WAIT)
         if job is not None:
-            await settle(worker, job)
+            await run_job(worker, job)
 
 
-async def settle(worker: str, job: Job) -> None:
+async def run_job(worker: str, job: Job) -> None:
     try:
-        await jobs.finish(worker, job, await process_job(job))
+        await jobs.complete(worker, job, await process_job(job))
     except (SessionBusy, LeaseLost, StoreUnavailable):
-        await jobs.give_back(worker, job)
+        await jobs.requeue(worker, job)
     except Exception as error:
         await jobs.fail(worker, job, f"{type(error).__name__}: {error}")
 
 
-async def beat(worker: str) -> None:
+async def send_heartbeats(worker: str) -> None:
     while True:
-        # A beat that is missed costs nothing but a job taken twice, which its turn answers once.
+        # Missing one is harmless: another worker takes the job too, and its turn commits once.
         with suppress(RedisError):
-            await jobs.beat(worker, LEASE)
+            await jobs.heartbeat(worker, LEASE)
         await asyncio.sleep(LEASE / 3)
 
 
 async def main() -> None:
     worker, stopped = session.runtime.name, asyncio.Event()
-    for wish in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(wish, stopped.set)
+    for stop_signal in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(stop_signal, stopped.set)
     async with client, session:
-        await jobs.beat(worker, LEASE)
-        heart = asyncio.create_task(beat(worker))
+        await jobs.heartbeat(worker, LEASE)
+        heartbeats = asyncio.create_task(send_heartbeats(worker))
         try:
             await work(worker, stopped)
         finally:
-            heart.cancel()
+            heartbeats.cancel()
             with suppress(asyncio.CancelledError):
-                await heart
+                await heartbeats
 
 
 if __name__ == "__main__":

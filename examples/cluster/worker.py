@@ -1,8 +1,8 @@
 """A worker of one region, on a Redis Cluster that all regions share.
 
-`python -m examples.cluster.worker --region eu` reads one message a line from its input,
-`{"session_id": ..., "message": ..., "turn_id": ...}`, and writes its answers likewise.
-REDIS_URL is any node of the cluster.
+`python -m examples.cluster.worker --region eu` reads one message a line from its standard input,
+`{"session_id": ..., "message": ..., "turn_id": ...}`, and writes one answer a line. REDIS_URL is
+any node of the cluster.
 """
 
 import argparse
@@ -32,16 +32,16 @@ agent = Agent[Any](
     name="Global Agent", instructions="You are a helpful assistant.", model=model(converse)
 )
 
-PATIENCE = 60.0  # seconds in which the cluster may find itself a new primary
+RETRY_SECONDS = 60.0  # the cluster elects a new primary well within it
 
 
 async def answer(request: dict[str, str]) -> str:
-    """Answer a message as one turn; while a primary fails over, ask again.
+    """Answer a message as one turn; retry while a primary fails over.
 
-    The same turn id each time makes that safe: the turn may have been committed by a call whose
-    answer was lost.
+    A retry is safe, since it has the same turn id: the turn may have been committed by a call whose
+    reply was lost.
     """
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(RETRY_SECONDS):
         while True:
             try:
                 return await _answer(request)
@@ -58,13 +58,13 @@ async def _answer(request: dict[str, str]) -> str:
             session_id=request["session_id"],
             turn_id=request["turn_id"],
         )
-    except AlreadyCommitted as done:
-        return answer_of(done.items)
+    except AlreadyCommitted as committed:
+        return answer_of(committed.items)
     return str(result.final_output)
 
 
 async def serve(region: str) -> None:
-    """Answer line by line, until the input ends."""
+    """Answer each line of the input until it ends."""
     while line := await asyncio.to_thread(sys.stdin.readline):
         request = json.loads(line)
         reply = {"region": region, "turn_id": request["turn_id"]}

@@ -1,1 +1,1 @@
-"""What the support agent stands on: a shop, its policy, its metrics, and rules to talk by."""
+"""Parts of the support desk: the shop, its policy, metrics, and rules in place of a model."""

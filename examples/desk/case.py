@@ -1,4 +1,4 @@
-"""One customer message on its way through the desk, and what comes of it."""
+"""The data of one customer message: request, plan, draft and outcome."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,7 +13,7 @@ ToolName = Literal["find_order", "track_parcel", "read_policy"]
 
 
 class Request(BaseModel):
-    """What the customer wants. `order` is its number, from this message or from earlier ones."""
+    """What the customer wants. `order` is a number from this message or an earlier one."""
 
     intent: Intent
     order: str = Field(description="Number such as A-1001, or empty if none is known")
@@ -21,14 +21,14 @@ class Request(BaseModel):
 
 
 class Plan(BaseModel):
-    """How to get there: the only tools that the agent will be given, in order of use."""
+    """The steps, and the only tools that the agent gets, in order of use."""
 
     steps: list[str]
     tools: list[ToolName]
 
 
 class Draft(BaseModel):
-    """An answer that has not passed the policy yet. `amount` is in cents, 0 without a refund."""
+    """An answer before the policy check. `amount` is in cents, 0 without a refund."""
 
     reply: str
     action: Action
@@ -38,9 +38,9 @@ class Draft(BaseModel):
 
 
 class Outcome(BaseModel):
-    """What the customer is told, what was done about it, and what happens next."""
+    """The reply to the customer, the action taken, and what happens next."""
 
-    status: Literal["solved", "handed over", "failed"]
+    status: Literal["resolved", "escalated", "failed"]
     reply: str
     action: Action
     verified: bool
@@ -49,7 +49,7 @@ class Outcome(BaseModel):
 
 @dataclass
 class Case:
-    """The run's context: what has been found out in this turn."""
+    """The run's context: the results of this turn so far."""
 
     request: Request | None = None
     plan: Plan | None = None
@@ -57,7 +57,7 @@ class Case:
 
 
 def case_of(context: RunContextWrapper[Any]) -> Case:
-    """The run's case; one is opened if whoever started the run did not bring any."""
+    """The run's case; a new one if the run was started without a context."""
     if context.context is None:
         context.context = Case()
     case: Case = context.context

@@ -1,4 +1,4 @@
-"""Metrics of the desk: counted from the SDK's traces and from Turnwise's events."""
+"""Metrics of the desk, from the SDK's traces and from Turnwise's hook events."""
 
 import threading
 from collections import Counter, defaultdict
@@ -19,7 +19,7 @@ from turnwise.hooks import TurnCommittedEvent, TurnEvent
 
 
 class Metrics(TracingProcessor):
-    """Counts what happens. It is a tracing processor of the SDK's and a hook of Turnwise's."""
+    """Counts events. It is a tracing processor for the SDK and a hook for Turnwise."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -37,10 +37,10 @@ class Metrics(TracingProcessor):
             self.counts["traces"] += 1
 
     def on_trace_end(self, trace: Trace) -> None:
-        """Counted at its start."""
+        """Traces are counted at their start."""
 
     def on_span_start(self, span: Span[Any]) -> None:
-        """Counted at its end."""
+        """Spans are counted at their end."""
 
     def on_span_end(self, span: Span[Any]) -> None:
         with self._lock:
@@ -55,7 +55,7 @@ class Metrics(TracingProcessor):
         """Nothing is buffered."""
 
     def summary(self) -> str:
-        """One metric a line, in the order of their names."""
+        """One metric a line, sorted by name."""
         with self._lock:
             lines = [f"{name:28} {count:>8}" for name, count in self.counts.items()]
             lines += [

@@ -1,11 +1,11 @@
-"""How the desk's agents talk where there is no real model: by keywords and by what tools say."""
+"""Rules in place of a real model: they answer by keywords and tool outputs."""
 
 import json
 import re
 from typing import Any
 
 from examples.desk.case import Draft, Intent, Plan, Request, ToolName
-from examples.offline import Call, Reading
+from examples.offline import Call, ConversationView
 
 _ORDER = re.compile(r"\b[A-Z]-\d{4}\b")
 _KEYWORDS: dict[Intent, str] = {
@@ -21,19 +21,19 @@ _TOOLS: dict[Intent, list[ToolName]] = {
 }
 
 
-def classify(reading: Reading) -> list[Call]:
-    """The front desk: what is wanted, and about which order."""
-    last = reading.said[-1]
-    mentioned = [number for text in reading.said for number in _ORDER.findall(text)]
+def classify(conversation: ConversationView) -> list[Call]:
+    """Triage: what the customer wants, and about which order."""
+    last = conversation.user_messages[-1]
+    mentioned = [number for text in conversation.user_messages for number in _ORDER.findall(text)]
     request = Request(
         intent=_intent(last), order=mentioned[-1] if mentioned else "", summary=last[:80]
     )
     return [Call("transfer_to_planner", request.model_dump())]
 
 
-def plan(reading: Reading) -> list[Call]:
-    """The planner: which tools it takes."""
-    request = _request(reading)
+def plan(conversation: ConversationView) -> list[Call]:
+    """The planner: which tools the agent needs."""
+    request = _request(conversation)
     tools = _TOOLS[request.intent]
     if not request.order:
         tools = [tool for tool in tools if tool == "read_policy"]
@@ -41,18 +41,19 @@ def plan(reading: Reading) -> list[Call]:
     return [Call("transfer_to_agent", Plan(steps=steps, tools=tools).model_dump())]
 
 
-def work(reading: Reading) -> list[Call]:
-    """The agent: the planned tools one after the other, then an answer, mended if sent back."""
-    request = _request(reading)
-    for tool in Plan(**reading.calls("transfer_to_agent")[-1]).tools:
-        if not reading.calls(tool):
+def work(conversation: ConversationView) -> list[Call]:
+    """The agent: the planned tools in order, then an answer, which it fixes if it is rejected."""
+    request = _request(conversation)
+    for tool in Plan(**conversation.calls("transfer_to_agent")[-1]).tools:
+        if not conversation.calls(tool):
             return [Call(tool, _arguments(tool, request))]
-    return [Call("resolve", _draft(reading, request).model_dump())]
+    return [Call("resolve", _draft(conversation, request).model_dump())]
 
 
-def review(reading: Reading) -> str:
-    """The reviewer of tone."""
-    rude = re.search(r"calm down|obviously|not my problem", reading.said[-1], re.IGNORECASE)
+def review(conversation: ConversationView) -> str:
+    """The reviewer: is the tone polite?"""
+    reply = conversation.user_messages[-1]
+    rude = re.search(r"calm down|obviously|not my problem", reply, re.IGNORECASE)
     complaint = f"{rude.group()!r} is rude; say it kindly" if rude else ""
     return json.dumps({"passes": rude is None, "complaint": complaint})
 
@@ -62,8 +63,8 @@ def _intent(text: str) -> Intent:
     return next(found, "question")
 
 
-def _request(reading: Reading) -> Request:
-    return Request(**reading.calls("transfer_to_planner")[-1])
+def _request(conversation: ConversationView) -> Request:
+    return Request(**conversation.calls("transfer_to_planner")[-1])
 
 
 def _arguments(tool: ToolName, request: Request) -> dict[str, Any]:
@@ -73,19 +74,19 @@ def _arguments(tool: ToolName, request: Request) -> dict[str, Any]:
     return {"order": request.order}
 
 
-def _draft(reading: Reading, request: Request) -> Draft:
-    rejections = reading.outputs("resolve")
-    message = reading.said[-1]
-    if any("hand over" in rejection for rejection in rejections):
-        reply = f"A colleague will look at order {request.order}, as our policy asks for."
-        return _drafted(reply, request, "hand over", next_action="a colleague answers in a day")
-    draft = _honest(reading, request)
-    draft.reply = _temper(message, len(rejections)) + draft.reply
+def _draft(conversation: ConversationView, request: Request) -> Draft:
+    rejections = conversation.outputs("resolve")
+    message = conversation.user_messages[-1]
+    if any("escalate" in rejection for rejection in rejections):
+        reply = f"A colleague will look at order {request.order}, as our policy requires."
+        return _make_draft(reply, request, "escalate", next_action="a colleague answers in a day")
+    draft = _compliant_draft(conversation, request)
+    draft.reply = _violating_prefix(message, len(rejections)) + draft.reply
     return draft
 
 
-def _temper(message: str, rejections: int) -> str:
-    """What makes a draft fail: an angry customer's tone, and a wish for certainty."""
+def _violating_prefix(message: str, rejections: int) -> str:
+    """Text that fails the policy check, if the customer is insistent, angry or wants certainty."""
     if re.search(r"insist", message, re.IGNORECASE):
         return "I promise you whatever you like. "
     if rejections:
@@ -95,30 +96,32 @@ def _temper(message: str, rejections: int) -> str:
     return "I guarantee it. " if re.search(r"for certain|today", message, re.IGNORECASE) else ""
 
 
-def _honest(reading: Reading, request: Request) -> Draft:
+def _compliant_draft(conversation: ConversationView, request: Request) -> Draft:
     if request.intent == "question":
-        return _drafted(reading.outputs("read_policy")[-1], request, next_action="none")
+        return _make_draft(conversation.outputs("read_policy")[-1], request, next_action="none")
     if not request.order:
-        return _drafted("Which order is it about?", request, next_action="waits for its number")
-    order = json.loads(reading.outputs("find_order")[-1])
+        return _make_draft("Which order is it about?", request, next_action="waits for its number")
+    order = json.loads(conversation.outputs("find_order")[-1])
     if order is None:
         reply = f"I cannot find an order {request.order}."
-        return _drafted(reply, request, next_action="waits for another number")
-    return _about(order, reading, request)
+        return _make_draft(reply, request, next_action="waits for another number")
+    return _draft_about(order, conversation, request)
 
 
-def _about(order: dict[str, Any], reading: Reading, request: Request) -> Draft:
+def _draft_about(order: dict[str, Any], conversation: ConversationView, request: Request) -> Draft:
     named = f"order {order['number']} ({order['article']})"
     if request.intent == "refund":
         reply = f"I have refunded {named}."
-        return _drafted(reply, request, "refund", order["total"], "the money arrives in some days")
+        return _make_draft(
+            reply, request, "refund", order["total"], "the money arrives in a few days"
+        )
     if request.intent == "cancel":
-        return _drafted(f"I have cancelled {named}.", request, "cancel", next_action="none")
-    reply = f"Your {named} is {order['status']}. {reading.outputs('track_parcel')[-1]}"
-    return _drafted(reply, request, next_action="none")
+        return _make_draft(f"I have cancelled {named}.", request, "cancel", next_action="none")
+    reply = f"Your {named} is {order['status']}. {conversation.outputs('track_parcel')[-1]}"
+    return _make_draft(reply, request, next_action="none")
 
 
-def _drafted(
+def _make_draft(
     reply: str, request: Request, action: Any = "none", amount: int = 0, next_action: str = ""
 ) -> Draft:
     return Draft(

@@ -1,14 +1,14 @@
-"""A shop's orders. It stands in for the shop's own database, so it begins anew with a process."""
+"""A shop's orders, in memory. In place of the shop's database, so each process starts afresh."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Action = Literal["none", "refund", "cancel", "hand over"]
+Action = Literal["none", "refund", "cancel", "escalate"]
 
 
 @dataclass(frozen=True)
 class Order:
-    """An order; money is in cents. `payer_answers`: whether the payment provider does its part."""
+    """An order; amounts are in cents. `refundable`: whether the payment provider pays refunds."""
 
     number: str
     article: str
@@ -16,7 +16,7 @@ class Order:
     total: int
     delivered_days_ago: int = 0
     refunded: int = 0
-    payer_answers: bool = True
+    refundable: bool = True
 
 
 _ORDERS = (
@@ -24,13 +24,13 @@ _ORDERS = (
     Order("A-1002", "a bicycle", "delivered", 890_00, delivered_days_ago=12),
     Order("A-1003", "a desk lamp", "on its way", 35_50),
     Order("A-1004", "a tent", "processing", 159_00),
-    Order("A-1005", "a toaster", "delivered", 29_90, delivered_days_ago=3, payer_answers=False),
+    Order("A-1005", "a toaster", "delivered", 29_90, delivered_days_ago=3, refundable=False),
     Order("A-1006", "a chair", "delivered", 75_00, delivered_days_ago=80),
 )
 
 
 class Shop:
-    """Orders that can be looked up, refunded once, and cancelled until they leave the house."""
+    """Orders can be looked up, refunded once, and cancelled until they ship."""
 
     def __init__(self) -> None:
         self._orders = {order.number: order for order in _ORDERS}
@@ -39,18 +39,18 @@ class Shop:
         return self._orders.get(number)
 
     def execute(self, action: Action, number: str, amount: int) -> None:
-        """Do it, as far as it can be done; `verify` tells whether it was."""
+        """Take the action if possible; `verify` checks whether it succeeded."""
         order = self.find(number)
         if order is None:
             return
-        if action == "refund" and order.payer_answers:
-            # Set, not added: the same refund asked for twice is paid once.
+        if action == "refund" and order.refundable:
+            # Set, not added: a repeated refund is paid once.
             self._orders[number] = replace(order, refunded=amount)
         if action == "cancel" and order.status == "processing":
             self._orders[number] = replace(order, status="cancelled")
 
     def verify(self, action: Action, number: str, amount: int) -> bool:
-        """Whether the shop is now as the action should have left it."""
+        """Whether the action has had its effect."""
         order = self.find(number)
         if action == "refund":
             return order is not None and order.refunded == amount

@@ -1,4 +1,4 @@
-"""The benchmark measures, reports and draws; what it finds is not the matter here."""
+"""The benchmark measures, reports and draws. Its figures are not checked here."""
 
 import json
 from pathlib import Path
@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench.plan import PARTS, Plan, carry_out
 from bench.plots import draw
 from bench.report import heading, tables
-from bench.targets import aims
+from bench.suite import PARTS, Plan, run_suite
+from bench.targets import targets
 from turnwise.testing.servers import ValkeyServer
 
 SMALLEST = Plan(
     turns={0: 2, 10: 2},
     reads={10: 2, 1_000: 2},
     embedded={10: 2},
-    crowd=(1, 1),
+    concurrency=(1, 1),
     chat=(1, 0.1),
     conversations=25,
     steps=1,
@@ -29,8 +29,8 @@ SMALLEST = Plan(
     waiting=(2, 0.1),
     quick=True,
 )
-TARGETS = {
-    "turns": 3,  # one of the lengths, and reads
+TARGET_COUNTS = {
+    "turns": 3,  # turns of one length, and reads from a warm and a cold cache
     "chat": 1,
     "memory": 1,
     "takeover": 4,
@@ -42,15 +42,15 @@ TARGETS = {
 
 
 async def _results(*parts: str) -> dict[str, Any]:
-    """As they are read back from their file."""
+    """The results of these parts, as they are read back from JSON."""
     async with ValkeyServer() as server:
-        measured = await carry_out(SMALLEST, server.url, lambda _: None, parts)
+        measured = await run_suite(SMALLEST, server.url, lambda _: None, parts)
     results: dict[str, Any] = json.loads(json.dumps({**measured, "seconds": 1, "load_after": 0.0}))
     return results
 
 
-PICTURES = {"turns": "turns", "takeover": "takeover", "memory": "throughput"}
-TOGETHER = {"chat": ("chat", "memory")}
+PLOTS = {"turns": "turns", "takeover": "takeover", "memory": "throughput"}
+TOGETHER = {"chat": ("chat", "memory")}  # one plot shows both
 
 
 @pytest.mark.parametrize("part", [part for part in PARTS if part != "memory"])
@@ -58,24 +58,22 @@ async def test_each_part_reports_what_it_measured(part: str, tmp_path: Path) -> 
     parts = TOGETHER.get(part, (part,))
     results = await _results(*parts)
     assert set(parts) <= set(results)
-    assert len(aims(results)) == sum(TARGETS.get(name, 0) for name in parts)
+    assert len(targets(results)) == sum(TARGET_COUNTS.get(name, 0) for name in parts)
     console = Console(record=True, width=120)
-    shown = list(tables(results))
-    assert len(shown) > 1
-    for table in shown:
+    all_tables = list(tables(results))
+    assert len(all_tables) > 1
+    for table in all_tables:
         table.show(console)
         assert all(len(row) == len(table.columns) for row in table.rows)
         assert table.title in table.markdown()
     assert "Targets" in console.export_text()
     assert results["environment"]["server"] in heading(results)
-    pictures = draw(results, tmp_path)
-    assert [picture.stem for picture in pictures] == [
-        PICTURES[name] for name in parts if name in PICTURES
-    ]
-    assert all(picture.stat().st_size > 10_000 for picture in pictures)
+    plots = draw(results, tmp_path)
+    assert [plot.stem for plot in plots] == [PLOTS[name] for name in parts if name in PLOTS]
+    assert all(plot.stat().st_size > 10_000 for plot in plots)
 
 
 async def test_a_turn_is_two_commands() -> None:
     results = await _results("turns")
     assert results["turns"]["10"]["turnwise"]["n"] == 2
-    assert results["wire"]["10"]["turnwise"]["commands"] == ["EVALSHA", "EVALSHA"]
+    assert results["traffic"]["10"]["turnwise"]["commands"] == ["EVALSHA", "EVALSHA"]

@@ -14,11 +14,11 @@ import pytest
 import redis.asyncio
 from agents import RunConfig
 
-from demo import verdict
+from demo import checks
 from demo.comparison import difference
+from demo.config import Config
 from demo.model import HistoryDiffers, recorded_agent
 from demo.recording import RecordedCall, Recording
-from demo.setup import Setup
 from turnwise import MemorySession, Runner, SQLiteSession
 from turnwise.testing.servers import ValkeyServer
 
@@ -50,14 +50,14 @@ async def run(*arguments: str) -> tuple[int | None, str]:
 
 
 async def lines_until(process: Process, pattern: str) -> list[str]:
-    """Up to the first that matches."""
+    """All lines up to the first that matches."""
     assert process.stdout is not None
     lines = []
     async for line in process.stdout:
         lines.append(line.decode())
         if re.search(pattern, lines[-1]):
             return lines
-    raise AssertionError(f"{pattern} was never printed in:\n{''.join(lines)}")
+    raise AssertionError(f"{pattern} is not in:\n{''.join(lines)}")
 
 
 def pids(lines: list[str]) -> list[int]:
@@ -72,47 +72,47 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def check_statement(output: str) -> None:
-    for stated in (
-        r"KILLED \S+ .* in mid-tool, (\w+) of (\S+),(.|\n)* took over \2: [1-9].*; \1 runs again",
+def check_summary(output: str) -> None:
+    for pattern in (
+        r"KILLED \S+ .* in tool (\w+) of (\S+),(.|\n)* took over \2: [1-9].*; \1 runs again",
         r"KILLED \S+ .* in a model call of (\S+),(.|\n)* took over \1: [1-9].*; model runs again",
         r"8 of 8 equal the recording item by item: \d+ items",
-        r"(\d+) of \1 are there, each once",
-        r"(\d+) of \1 next turns of a conversation were served by another process",
-        r"5, 2 of them killed with SIGKILL: 1 in mid-tool, 1 in a model call",
-        r"Sent again +[1-9]\d* turns: ",
+        r"(\d+) of \1 are committed, each once",
+        r"(\d+) of \1 follow-up turns ran in another process",
+        r"5 processes, 2 of them killed with SIGKILL: 1 in a tool, 1 in a model call",
+        r"Retried +[1-9]\d* turns: ",
         r"turns/s",
-        r"Not again +[1-9]\d* answers of the model and [1-9]\d* outputs of tools",
-        r"Model calls +\d+ for \d+ recorded answers. Made again: [1-9].* 0 that the journal had",
-        r"Tool calls +\d+ for \d+ recorded outputs. Made again: [1-9].* 0 that the journal had",
+        r"Reused +[1-9]\d* model responses and [1-9]\d* tool outputs",
+        r"Model calls +\d+ for \d+ recorded responses. Run again: [1-9].* 0 in the journal",
+        r"Tool calls +\d+ for \d+ recorded outputs. Run again: [1-9].* 0 in the journal",
         r"Every conversation in the store equals the recording",
-        r"No model call and no tool whose end was in the journal was done again",
+        r"No model call and no tool call with a result in the journal ran again",
     ):
-        assert re.search(stated, output), f"{stated}\nnot in\n{output}"
+        assert re.search(pattern, output), f"{pattern}\nnot in\n{output}"
 
 
-async def test_replays_through_sqlite_and_draws_it(tmp_path: Path) -> None:
+async def test_replays_on_sqlite_and_writes_a_screenshot(tmp_path: Path) -> None:
     code, output = await run(*SMALL, "--svg", str(tmp_path / "demo.svg"))
 
     assert code == 0, output
-    check_statement(output)
-    drawn = (tmp_path / "demo.svg").read_text()
-    assert "Conversations" in drawn
-    assert "@font-face" not in drawn
+    check_summary(output)
+    screenshot = (tmp_path / "demo.svg").read_text()
+    assert "Conversations" in screenshot
+    assert "@font-face" not in screenshot
 
 
-async def test_replays_through_valkey_and_leaves_no_key() -> None:
+async def test_replays_on_valkey_and_leaves_no_key() -> None:
     async with ValkeyServer() as server:
         code, output = await run(*SMALL, "--url", server.url)
         async with redis.asyncio.from_url(server.url) as client:
             left = await client.keys("*")
 
     assert code == 0, output
-    check_statement(output)
+    check_summary(output)
     assert left == []
 
 
-async def test_an_item_that_was_never_recorded_is_found() -> None:
+async def test_an_item_that_is_not_in_the_recording_fails_the_demo() -> None:
     code, output = await run("--workers", "2", "--conversations", "2", "--kills", "0", "--tamper")
 
     assert code == 1
@@ -122,14 +122,14 @@ async def test_an_item_that_was_never_recorded_is_found() -> None:
     assert "this was never said" in output
 
 
-async def test_a_worker_that_dies_by_itself_fails_the_demo() -> None:
+async def test_a_worker_that_dies_unexpectedly_fails_the_demo() -> None:
     async with demo() as process:
         workers = pids(await lines_until(process, "worker-3 .* started"))
         os.kill(workers[1], signal.SIGKILL)
         output, _ = await process.communicate()
 
     assert process.returncode == 1
-    assert f"worker-2 (pid {workers[1]}) ended by itself, with exit code -9" in output.decode()
+    assert f"worker-2 (pid {workers[1]}) exited unexpectedly, with code -9" in output.decode()
     assert not any(map(is_alive, workers))
 
 
@@ -140,7 +140,7 @@ async def test_a_worker_that_dies_by_itself_fails_the_demo() -> None:
         (signal.SIGINT, "KILLED worker"),
     ],
 )
-async def test_ends_all_workers_when_it_is_stopped(stop: signal.Signals, moment: str) -> None:
+async def test_stops_all_workers_when_it_is_stopped(stop: signal.Signals, moment: str) -> None:
     async with demo("--conversations", "20") as process:
         workers = pids(await lines_until(process, moment))
         process.send_signal(stop)
@@ -158,17 +158,17 @@ async def test_memory_is_refused() -> None:
     assert "several processes cannot share" in output
 
 
-# The parts that judge.
+# The model's own check, and the checks of the store.
 
 
-async def no_work(turn_id: str, call: RecordedCall) -> None:
-    """It takes no time."""
+async def no_workload(turn_id: str, call: RecordedCall) -> None:
+    """Calls take no time."""
 
 
 async def test_the_model_refuses_a_history_that_lacks_a_turn() -> None:
     recording = Recording(1)
     first, _, third, *_ = recording.conversations[0].turns
-    agent = recorded_agent(recording, no_work)
+    agent = recorded_agent(recording, no_workload)
     config = RunConfig(tracing_disabled=True)
     async with MemorySession(session_id="c") as session:
         await Runner.run(agent, first.input, session=session, context=first, run_config=config)
@@ -176,32 +176,32 @@ async def test_the_model_refuses_a_history_that_lacks_a_turn() -> None:
             await Runner.run(agent, third.input, session=session, context=third, run_config=config)
 
 
-async def test_a_turn_that_was_not_committed_as_one_is_found(tmp_path: Path) -> None:
-    """The items are as recorded, but the turns are not."""
+async def test_turns_that_are_committed_as_one_are_found(tmp_path: Path) -> None:
+    """All items are there, in a single turn."""
     recording = Recording(1)
     (conversation,) = recording.conversations
-    setup = Setup(f"sqlite:///{tmp_path}/sessions.db", "run")
+    config = Config(f"sqlite:///{tmp_path}/sessions.db", "run")
     async with SQLiteSession(tmp_path / "sessions.db") as sessions:
-        session = sessions.bind(setup.session_id(conversation.id))
+        session = sessions.bind(config.session_id(conversation.id))
         await session.add_items([dict(item) for item in conversation.items])  # type: ignore[misc]  # as recorded
 
-    found = await verdict.examine(recording, setup)
+    result = await checks.check_store(recording, config)
 
-    assert found.conversations == 0
-    assert found.differences == [f"airline-0-0: 1 turns are stored, not {len(conversation.turns)}"]
+    assert result.conversations == 0
+    assert result.differences == [f"airline-0-0: 1 turns are stored, not {len(conversation.turns)}"]
 
 
-async def test_missing_and_foreign_sessions_are_found(tmp_path: Path) -> None:
-    setup = Setup(f"sqlite:///{tmp_path}/sessions.db", "run")
+async def test_missing_and_unexpected_sessions_are_found(tmp_path: Path) -> None:
+    config = Config(f"sqlite:///{tmp_path}/sessions.db", "run")
     async with SQLiteSession(tmp_path / "sessions.db") as sessions:
-        await sessions.bind(setup.session_id("other")).add_items(
+        await sessions.bind(config.session_id("other")).add_items(
             [{"role": "user", "content": "hi"}]
         )
 
-    found = await verdict.examine(Recording(1), setup)
+    result = await checks.check_store(Recording(1), config)
 
-    assert "session session:run:airline-0-0 is missing" in found.differences
-    assert "session session:run:other is not of this recording" in found.differences
+    assert "session session:run:airline-0-0 is missing" in result.differences
+    assert "session session:run:other is not in the recording" in result.differences
 
 
 def test_differences_are_readable() -> None:
@@ -220,12 +220,12 @@ def test_differences_are_readable() -> None:
     )
 
 
-def test_the_recording_is_cut_as_the_model_answered() -> None:
+def test_the_recording_is_split_into_turns_with_unique_call_ids() -> None:
     recording = Recording()
 
     assert len(recording.conversations) == 150
     assert len(recording.turns) == 984
-    assert sum(conversation.renamed for conversation in recording.conversations) == 56
+    assert sum(conversation.renamed_calls for conversation in recording.conversations) == 56
     for conversation in recording.conversations:
         calls = [item["call_id"] for item in conversation.items if item["type"] == "function_call"]
         assert len(set(calls)) == len(calls)

@@ -1,4 +1,4 @@
-"""Scenario 1: three replicas behind nginx. Any of them answers, and one of them is killed."""
+"""Scenario 1: three replicas behind nginx, one of which is killed."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ from turnwise.testing.servers.waiting import until
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PREFIX = "chat:sessions:"
-MAIN = """
+NGINX_CONF = """
 daemon off;
 master_process off;
 pid {folder}/nginx.pid;
@@ -44,7 +44,7 @@ http {{
 
 
 class Deployment:
-    """Replicas by pid, and a client that talks to nginx."""
+    """Replicas by pid, and a client of nginx."""
 
     def __init__(
         self, server: ValkeyServer, replicas: dict[int, Process], client: httpx.AsyncClient
@@ -60,7 +60,7 @@ class Deployment:
         body = {"session_id": session_id, "message": message}
         return await self.client.post("/chat", json=body, headers=headers)
 
-    async def running(self, session_id: str) -> int | None:
+    async def busy_replica(self, session_id: str) -> int | None:
         """The pid of the replica that runs a turn of the session."""
         info = await self.session.info(session_id)
         if info is None or info.open_turn is None:
@@ -68,27 +68,27 @@ class Deployment:
         return next((pid for pid in self.replicas if f":{pid}:" in info.open_turn.worker), None)
 
     async def kill_in_mid_turn(self, names: list[str]) -> int:
-        """Kill whichever replica is found at work on one of the sessions; its pid."""
+        """Kill a replica that runs a turn of one of the sessions; returns its pid."""
         killed: list[int] = []
 
-        async def found() -> bool:
+        async def is_killed() -> bool:
             for name in names:
-                pid = await self.running(name)
+                pid = await self.busy_replica(name)
                 if pid is None:
                     continue
                 self.replicas[pid].pause()
-                if await self.running(name) == pid:
+                if await self.busy_replica(name) == pid:
                     await self.replicas[pid].kill()
                     killed.append(pid)
                     return True
                 self.replicas[pid].resume()
             return False
 
-        await until(found, STARTED, "a replica was at work")
+        await until(is_killed, STARTED, "a replica ran a turn")
         return killed[0]
 
     async def turns(self, session_id: str) -> list[tuple[str, str]]:
-        """What was said and answered, turn by turn; fails if turns are not contiguous."""
+        """Message and answer of each turn; fails if turns are not contiguous."""
         items: list[dict[str, Any]] = [
             dict(item) for item in await self.session.bind(session_id).get_items()
         ]
@@ -101,8 +101,8 @@ class Deployment:
 def nginx() -> str:
     found = shutil.which("nginx", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
     if found is None:
-        give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        give_up("nginx is not installed")
+        skip = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        skip("nginx is not installed")
     return found
 
 
@@ -116,8 +116,8 @@ async def deployment(
         ports = [free_port() for _ in range(3)]
         processes = [_replica(started, server, port) for port in ports]
         for process, port in zip(processes, ports, strict=True):
-            await _healthy(process, port)
-        address = await _front(started, nginx, folder, ports)
+            await _wait_until_healthy(process, port)
+        address = await _start_nginx(started, nginx, folder, ports)
         client = await stack.enter_async_context(httpx.AsyncClient(base_url=address, timeout=60))
         found = Deployment(server, {process.pid: process for process in processes}, client)
         await stack.enter_async_context(found.session)
@@ -135,18 +135,18 @@ def _replica(started: Programs, server: ValkeyServer, port: int) -> Process:
     )
 
 
-async def _front(started: Programs, nginx: str, folder: Path, ports: list[int]) -> str:
+async def _start_nginx(started: Programs, nginx: str, folder: Path, ports: list[int]) -> str:
     port = free_port()
-    names = {f"REPLICA_{number}": f"{HOST}:{at}" for number, at in enumerate(ports, 1)}
+    names = {f"REPLICA_{number}": f"{HOST}:{replica}" for number, replica in enumerate(ports, 1)}
     template = Template((ROOT / "examples/api/nginx.conf.template").read_text())
     (folder / "chat.conf").write_text(template.safe_substitute(names, LISTEN=f"{HOST}:{port}"))
-    (folder / "nginx.conf").write_text(MAIN.format(folder=folder))
-    front = started.start(nginx, "-e", "stderr", "-c", str(folder / "nginx.conf"))
-    await _healthy(front, port)
+    (folder / "nginx.conf").write_text(NGINX_CONF.format(folder=folder))
+    process = started.start(nginx, "-e", "stderr", "-c", str(folder / "nginx.conf"))
+    await _wait_until_healthy(process, port)
     return f"http://{HOST}:{port}"
 
 
-async def _healthy(process: Process, port: int) -> None:
+async def _wait_until_healthy(process: Process, port: int) -> None:
     async def answers() -> bool:
         try:
             async with httpx.AsyncClient() as client:
@@ -158,11 +158,13 @@ async def _healthy(process: Process, port: int) -> None:
     await ready(process, answers, f"port {port} answered")
 
 
-def expected(said: list[str]) -> list[str]:
-    """What the rule answers, if it saw all that was said before."""
+def expected(messages: list[str]) -> list[str]:
+    """The answers of the rule, if its history is complete."""
     answers = []
-    for number, message in enumerate(said):
-        before = f"Before that you said: {said[number - 1]!r}." if number else "We have just met."
+    for number, message in enumerate(messages):
+        before = (
+            f"Before that you said: {messages[number - 1]!r}." if number else "We have just met."
+        )
         answers.append(f"Message {number + 1} of our conversation is {message!r}. {before}")
     return answers
 
@@ -170,7 +172,7 @@ def expected(said: list[str]) -> list[str]:
 async def test_many_requests_and_a_killed_replica(deployment: Deployment) -> None:
     """Same and different sessions at once; no client notices that a replica was killed.
 
-    The two replicas that are left suffice for the other tests.
+    The other tests run on the two replicas that are left.
     """
     sessions = {
         f"session:usr_{user}:conv_1": [f"{user}.{n}" for n in range(6)] for user in range(8)
@@ -188,9 +190,9 @@ async def test_many_requests_and_a_killed_replica(deployment: Deployment) -> Non
     stored: Counter[str] = Counter()
     for name, messages in sessions.items():
         turns = await deployment.turns(name)
-        said = [message for message, _ in turns]
-        assert sorted(said) == messages
-        assert [answer for _, answer in turns] == expected(said)
+        committed = [message for message, _ in turns]
+        assert sorted(committed) == messages
+        assert [answer for _, answer in turns] == expected(committed)
         stored.update(answer for _, answer in turns)
     assert answers == stored
     served = {response.headers.get("Served-By", "") for response in responses}
@@ -198,17 +200,17 @@ async def test_many_requests_and_a_killed_replica(deployment: Deployment) -> Non
     assert all(any(str(pid) in name for name in served) for pid in survivors)
 
 
-async def test_a_request_sent_twice_is_answered_once(deployment: Deployment) -> None:
-    """At the same time on different replicas, and again when it is long committed."""
-    sends = [deployment.chat("doubled", "Hello", turn_id="click-1") for _ in range(3)]
+async def test_a_retried_request_is_answered_once(deployment: Deployment) -> None:
+    """Retries at the same time on different replicas, and one after the commit."""
+    sends = [deployment.chat("retried", "Hello", turn_id="click-1") for _ in range(3)]
     responses = await asyncio.gather(*sends)
-    responses.append(await deployment.chat("doubled", "Hello", turn_id="click-1"))
+    responses.append(await deployment.chat("retried", "Hello", turn_id="click-1"))
     assert [response.status_code for response in responses] == [200] * 4
     assert {response.json()["response"] for response in responses} == set(expected(["Hello"]))
-    assert await deployment.turns("doubled") == [("Hello", *expected(["Hello"]))]
+    assert await deployment.turns("retried") == [("Hello", *expected(["Hello"]))]
 
 
-async def test_what_cannot_be_answered_is_refused(deployment: Deployment) -> None:
+async def test_an_invalid_id_and_a_foreign_key_are_refused(deployment: Deployment) -> None:
     refused = await deployment.chat("", "Hello")
     assert refused.status_code == 422
     assert "session id" in refused.json()["error"]
@@ -219,12 +221,16 @@ async def test_what_cannot_be_answered_is_refused(deployment: Deployment) -> Non
     assert await deployment.session.client.get(key) == b"another application's"
 
 
-async def test_a_store_that_is_gone_is_told(deployment: Deployment, server: ValkeyServer) -> None:
+async def test_an_unreachable_store_is_reported(
+    deployment: Deployment, server: ValkeyServer
+) -> None:
     await server.kill()
     assert (await deployment.client.get("/health")).status_code == 503
     refused = await deployment.chat("patient", "Hello", turn_id="click-2")
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
     await server.restart()
-    await deployment.session.client.connection_pool.disconnect()  # of the server that is gone
+    await (
+        deployment.session.client.connection_pool.disconnect()
+    )  # they are connected to the old process
     answered = await deployment.chat("patient", "Hello", turn_id="click-2")
     assert answered.json() == {"response": expected(["Hello"])[0]}

@@ -1,4 +1,4 @@
-"""Scenario 2: several workers on one queue. One is killed in mid-job, and no job is lost."""
+"""Scenario 2: several workers on one job queue. A killed worker loses no job."""
 
 import json
 from collections import Counter
@@ -9,7 +9,7 @@ from typing import Any
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from examples.background.jobs import FAILED, WAITING, Jobs
+from examples.background.jobs import FAILED, QUEUE, Jobs
 from examples.offline import text_of
 from tests.integration.programs import STARTED, Programs, programs
 from turnwise import RedisSession
@@ -20,8 +20,8 @@ from turnwise.testing.servers.waiting import until
 PREFIX = "analysis:sessions:"
 
 
-class Office:
-    """A queue, and workers by pid."""
+class WorkerPool:
+    """A job queue, and workers by pid."""
 
     def __init__(self, server: ValkeyServer, client: Redis, started: Programs) -> None:
         self.jobs = Jobs(client)
@@ -31,7 +31,7 @@ class Office:
         self._url = server.url
         self._started = started
 
-    def hire(self, model_seconds: float = 0) -> Process:
+    def start_worker(self, model_seconds: float = 0) -> Process:
         process = self._started.python(
             *("-m", "examples.background.worker"),
             environment={
@@ -59,16 +59,14 @@ class Office:
         return [str(await self.jobs.answer(job_id)) for job_id in ids]
 
     async def wait(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
-        """Wait for what the workers bring about; tell what they said if they do not."""
+        """Wait for an effect of the workers; on a timeout, fail with their logs."""
         try:
             await until(condition, STARTED, what)
         except TimeoutError as error:
             logs = {pid: (worker.alive, worker.log()) for pid, worker in self.workers.items()}
-            raise AssertionError(
-                f"{error}; workers, alive or not, and their logs: {logs}"
-            ) from error
+            raise AssertionError(f"{error}; workers (alive?, log): {logs}") from error
 
-    async def at_work(self, name: str) -> int | None:
+    async def busy_worker(self, name: str) -> int | None:
         """The pid of the worker that runs a turn of the session."""
         info = await self.session.info(name)
         if info is None or info.open_turn is None:
@@ -76,108 +74,110 @@ class Office:
         return next((pid for pid in self.workers if f":{pid}:" in info.open_turn.worker), None)
 
     async def turns(self, name: str) -> list[tuple[str, str]]:
-        """What was said and answered, turn by turn; fails if turns are not contiguous."""
+        """Message and answer of each turn; fails if turns are not contiguous."""
         items = [dict(item) for item in await self.session.bind(name).get_items()]
         assert [item["role"] for item in items] == ["user", "assistant"] * (len(items) // 2)
         texts = [text_of(item) for item in items]
         return list(zip(texts[::2], texts[1::2], strict=True))
 
     async def is_empty(self) -> bool:
-        """Nothing waits, nothing is taken, nothing failed."""
-        left = [key async for key in self.client.scan_iter("jobs:of:*")]
-        return not left and not await self.client.exists(WAITING, FAILED)
+        """No job is queued, processing or failed."""
+        left = [key async for key in self.client.scan_iter("jobs:processing:*")]
+        return not left and not await self.client.exists(QUEUE, FAILED)
 
 
 @pytest_asyncio.fixture
-async def office(tmp_path: Path) -> AsyncIterator[Office]:
+async def pool(tmp_path: Path) -> AsyncIterator[WorkerPool]:
     async with (
         ValkeyServer() as server,
         Redis.from_url(server.url) as client,
         programs(tmp_path) as started,
     ):
-        yield Office(server, client, started)
+        yield WorkerPool(server, client, started)
 
 
-async def test_every_job_is_answered_once_though_a_worker_is_killed(office: Office) -> None:
+async def test_every_job_is_answered_once_after_a_worker_is_killed(pool: WorkerPool) -> None:
     names = [f"session:usr_{user}:conv_1" for user in range(4)]
     jobs = [
-        await office.jobs.enqueue(name, f"{number}", f"{name}.{number}")
+        await pool.jobs.enqueue(name, f"{number}", f"{name}.{number}")
         for number in range(5)
         for name in names
     ]
-    jobs.append(await office.jobs.enqueue(names[0], "0", jobs[0].id))  # sent twice
+    jobs.append(await pool.jobs.enqueue(names[0], "0", jobs[0].id))  # enqueued twice
     for _ in range(3):
-        office.hire(model_seconds=0.1)
-    await kill_in_mid_job(office, names)
-    answers = await office.answered([job.id for job in jobs])
+        pool.start_worker(model_seconds=0.1)
+    await kill_in_mid_job(pool, names)
+    answers = await pool.answered([job.id for job in jobs])
 
-    await office.wait(office.is_empty, "the queue was empty")
+    await pool.wait(pool.is_empty, "the queue was empty")
     assert answers[-1] == answers[0]
     stored: Counter[str] = Counter()
     for name in names:
-        turns = await office.turns(name)
-        assert sorted(said for said, _ in turns) == ["0", "1", "2", "3", "4"]
-        for number, (said, answer) in enumerate(turns, 1):
-            assert answer.startswith(f"Message {number} of our conversation is {said!r}.")
+        turns = await pool.turns(name)
+        assert sorted(message for message, _ in turns) == ["0", "1", "2", "3", "4"]
+        for number, (message, answer) in enumerate(turns, 1):
+            assert answer.startswith(f"Message {number} of our conversation is {message!r}.")
         stored.update(answer for _, answer in turns)
     assert Counter(answers[:-1]) == stored
 
 
-async def kill_in_mid_job(office: Office, names: list[str]) -> None:
+async def kill_in_mid_job(pool: WorkerPool, names: list[str]) -> None:
     async def killed() -> bool:
         for name in names:
-            pid = await office.at_work(name)
+            pid = await pool.busy_worker(name)
             if pid is None:
                 continue
-            office.workers[pid].pause()
-            if await office.at_work(name) == pid:
-                await office.workers[pid].kill()
+            pool.workers[pid].pause()
+            if await pool.busy_worker(name) == pid:
+                await pool.workers[pid].kill()
                 return True
-            office.workers[pid].resume()
+            pool.workers[pid].resume()
         return False
 
-    await office.wait(killed, "a worker was at work")
+    await pool.wait(killed, "a worker ran a job")
 
 
-async def test_a_killed_worker_that_had_committed_is_not_run_again(office: Office) -> None:
-    """It died between the commit and its word to the queue."""
-    enqueuer = office.enqueue("s", "Hello", "--job-id", "job-1", "--wait")
-    worker = office.hire()
+async def test_a_job_that_was_committed_before_the_kill_does_not_run_again(
+    pool: WorkerPool,
+) -> None:
+    """The worker died between the commit and the update of the queue."""
+    enqueuer = pool.enqueue("s", "Hello", "--job-id", "job-1", "--wait")
+    worker = pool.start_worker()
 
     async def ended() -> bool:
         return not enqueuer.alive
 
-    await office.wait(ended, "the answer came")
+    await pool.wait(ended, "the answer came")
     await worker.kill()
-    [(_, answer)] = turns = await office.turns("s")
+    [(_, answer)] = turns = await pool.turns("s")
     assert enqueuer.log().strip() == answer
 
-    await office.client.delete("jobs:answer:job-1")
-    [name] = await office.client.smembers("jobs:workers")
+    await pool.client.delete("jobs:answer:job-1")
+    [name] = await pool.client.smembers("jobs:workers")
     job = {"id": "job-1", "session_id": "s", "message": "Hello"}
-    await office.client.lpush(f"jobs:of:{name.decode()}", json.dumps(job))
-    office.hire()
-    assert await office.answered(["job-1"]) == [answer]
-    assert await office.turns("s") == turns
-    await office.wait(office.is_empty, "the queue was empty")
+    await pool.client.lpush(f"jobs:processing:{name.decode()}", json.dumps(job))
+    pool.start_worker()
+    assert await pool.answered(["job-1"]) == [answer]
+    assert await pool.turns("s") == turns
+    await pool.wait(pool.is_empty, "the queue was empty")
 
 
-async def test_a_bad_job_is_put_aside_and_a_stopped_worker_finishes_its_job(
-    office: Office,
+async def test_a_bad_job_is_marked_failed_and_a_stopped_worker_completes_its_job(
+    pool: WorkerPool,
 ) -> None:
-    await office.jobs.enqueue("", "nobody's message", "bad")
-    jobs = [await office.jobs.enqueue("s", f"{number}") for number in range(30)]
-    worker = office.hire(model_seconds=0.2)
+    await pool.jobs.enqueue("", "nobody's message", "bad")
+    jobs = [await pool.jobs.enqueue("s", f"{number}") for number in range(30)]
+    worker = pool.start_worker(model_seconds=0.2)
 
-    async def at_work() -> bool:
-        return await office.at_work("s") == worker.pid
+    async def is_busy() -> bool:
+        return await pool.busy_worker("s") == worker.pid
 
-    await office.wait(at_work, "a job was begun")
+    await pool.wait(is_busy, "a job began")
     await worker.terminate(timeout=10)
-    answers = [await office.jobs.answer(job.id) for job in jobs]
-    turns = await office.turns("s")
+    answers = [await pool.jobs.answer(job.id) for job in jobs]
+    turns = await pool.turns("s")
     assert [answer for answer in answers if answer] == [answer for _, answer in turns]
-    assert await office.client.llen(WAITING) == len(jobs) - len(turns) > 0
-    assert [key async for key in office.client.scan_iter("jobs:of:*")] == []
-    [failed] = await office.client.lrange(FAILED, 0, -1)
+    assert await pool.client.llen(QUEUE) == len(jobs) - len(turns) > 0
+    assert [key async for key in pool.client.scan_iter("jobs:processing:*")] == []
+    [failed] = await pool.client.lrange(FAILED, 0, -1)
     assert "InvalidSessionId" in json.loads(failed)["reason"]

@@ -1,4 +1,4 @@
-"""Scenario 3: two workers on one Cluster see each other's turns, through a failover too."""
+"""Scenario 3: workers of two regions share sessions on one Cluster, through a failover too."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ PREFIX = "global:sessions:"
 
 
 class Region:
-    """A worker of one region, asked over its pipes."""
+    """A worker of one region, with its standard input and output."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -38,7 +38,7 @@ class Region:
     async def receive(self) -> dict[str, str]:
         assert self._process.stdout is not None
         line = await self._process.stdout.readline()
-        assert line, "the worker has ended"
+        assert line, "the worker exited"
         reply: dict[str, str] = json.loads(line)
         return reply
 
@@ -78,7 +78,7 @@ async def _worker(cluster: ValkeyCluster, region: str) -> AsyncIterator[Process]
     try:
         yield process
     finally:
-        process.stdin.close()  # the end of its input ends the worker
+        process.stdin.close()  # the worker exits at the end of its input
         assert await process.wait() == 0
 
 
@@ -107,8 +107,8 @@ async def test_regions_see_each_others_turns(cluster: ValkeyCluster, regions: li
     ]
 
 
-@pytest.mark.parametrize("how", ["asked", "killed"])
-async def test_a_failover_in_the_midst(
+@pytest.mark.parametrize("how", ["planned", "killed"])
+async def test_a_failover_during_turns(
     how: str, cluster: ValkeyCluster, regions: list[Region]
 ) -> None:
     """Both regions send turns to one session while its primary is replaced."""
@@ -118,7 +118,7 @@ async def test_a_failover_in_the_midst(
     answers = {"0": await regions[0].ask("0", "turn-0", name)}
     replaced = asyncio.Event()
 
-    async def talk(number: int, region: Region) -> None:
+    async def send_turns(number: int, region: Region) -> None:
         """Ten turns during the failover, and then one more."""
         count = 0
         while not replaced.is_set() or count < 10:
@@ -126,23 +126,23 @@ async def test_a_failover_in_the_midst(
             message = f"{number}.{count}"
             answers[message] = await region.ask(message, f"turn-{message}", name)
 
-    talks = [asyncio.create_task(talk(*each)) for each in enumerate(regions, 1)]
+    senders = [asyncio.create_task(send_turns(*each)) for each in enumerate(regions, 1)]
     try:
         await replace_primary(cluster, slot, how)
     finally:
         replaced.set()
-        await asyncio.gather(*talks)
+        await asyncio.gather(*senders)
     stored = await turns(cluster, name)
     assert len(dict(stored)) == len(stored)
     assert dict(stored).items() <= answers.items()
-    # A killed primary may not have sent its last writes on; one that is asked to leave has.
-    assert len(answers) - len(stored) <= (0 if how == "asked" else len(regions))
-    for number, (said, answer) in enumerate(stored, 1):
-        assert answer.startswith(f"Message {number} of our conversation is {said!r}.")
+    # A killed primary may not have replicated its last writes; a planned failover loses none.
+    assert len(answers) - len(stored) <= (0 if how == "planned" else len(regions))
+    for number, (message, answer) in enumerate(stored, 1):
+        assert answer.startswith(f"Message {number} of our conversation is {message!r}.")
 
 
 async def replace_primary(cluster: ValkeyCluster, slot: int, how: str) -> None:
-    if how == "asked":
+    if how == "planned":
         await cluster.failover(slot)
         return
     old = await cluster.primary_of(slot)

@@ -10,17 +10,17 @@ from turnwise import connect
 from turnwise.testing.servers.waiting import until
 
 
-async def test_jobs_of_taskiq_answer_the_messages_in_order(tmp_path: Path) -> None:
+async def test_taskiq_jobs_answer_the_messages_in_order(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'sessions.db'}"
     async with programs(tmp_path) as started, connect(url) as session:
         program = started.python(
-            "-W", "error", "-m", "examples.jobs_of_taskiq", environment={"TURNWISE_URL": url}
+            "-W", "error", "-m", "examples.taskiq_jobs", environment={"TURNWISE_URL": url}
         )
 
         async def ended() -> bool:
             return not program.alive
 
-        await until(ended, STARTED, "the end of the example")
+        await until(ended, STARTED, "the program exited")
         history = await session.bind("user-1").get_items()
         assert texts(history)[::2] == ["Hello", "Where is my order?"], program.log()
         assert "Message 2 of our conversation is 'Where is my order?'" in program.log()

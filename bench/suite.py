@@ -1,4 +1,4 @@
-"""How much is measured, and in which order."""
+"""The parts of the benchmark: what each measures, how often, and in which order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from bench.background import measure_background
 from bench.cancel import measure_cancel
 from bench.chat import CONNECTIONS, TURNS, measure_chat
-from bench.crowd import HISTORY, SESSIONS, measure_crowd
+from bench.concurrency import HISTORY, SESSIONS, measure_concurrency
 from bench.environment import describe
 from bench.fairness import measure_fairness
 from bench.idle import measure_idle
@@ -20,31 +20,31 @@ from bench.memory import SDK, measure_memory
 from bench.samples import Sample
 from bench.steps import measure_steps
 from bench.takeover import DEFAULT_LEASE, SHORT_LEASE, measure_takeover
+from bench.targets import Results
+from bench.traffic import measure_traffic
 from bench.turns import measure_reads, turns_embedded, turns_on_redis
-from bench.waiting import measure_line, measure_wake_up
-from bench.wire import measure_wire
+from bench.waiting import measure_queue, measure_wake_up
 
-Tell = Callable[[str], None]
-Results = dict[str, Any]
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Rounds of each measurement, by length of the history where there is one."""
+    """Rounds of each part, by length of the history where it varies."""
 
     turns: Mapping[int, int]
     reads: Mapping[int, int]
     embedded: Mapping[int, int]
-    crowd: tuple[int, int]  # rounds, and turns of each session in one
-    chat: tuple[int, float]  # rounds, and seconds of each route in one
-    conversations: int  # each of them, or each so many-th
+    concurrency: tuple[int, int]  # rounds, and turns of each session in a round
+    chat: tuple[int, float]  # rounds, and seconds of each route in a round
+    conversations: int  # 1: all of them, 4: every fourth
     steps: int
-    takeover: Mapping[float, tuple[int, int]]  # by lease: kills, and turns that each strikes
+    takeover: Mapping[float, tuple[int, int]]  # by lease: kills, and turns of each killed worker
     cancel: int
-    background: tuple[int, int, int, float]  # rounds, messages of one; messages at idle; seconds
-    fairness: tuple[int, int]  # messages of the hot session, and of others
+    background: tuple[int, int, int, float]  # rounds, messages in a round; idle messages; seconds
+    fairness: tuple[int, int]  # messages of the hot session, and of other sessions
     idle: tuple[int, int]  # sessions, and rounds
-    waiting: tuple[int, float]  # rounds, and seconds that a line of callers is watched
+    waiting: tuple[int, float]  # rounds, and seconds that a queue of callers is observed
     quick: bool
 
 
@@ -52,7 +52,7 @@ FULL = Plan(
     turns={0: 200, 10: 200, 100: 200, 1_000: 120, 10_000: 50},
     reads={0: 200, 10: 200, 100: 200, 1_000: 100, 10_000: 30},
     embedded={0: 60, 10: 60, 100: 60, 1_000: 20},
-    crowd=(11, 10),
+    concurrency=(11, 10),
     chat=(21, 1.0),
     conversations=1,
     steps=60,
@@ -68,7 +68,7 @@ QUICK = Plan(
     turns={0: 40, 10: 40, 100: 40, 1_000: 30, 10_000: 8},
     reads={10: 40, 1_000: 30, 10_000: 5},
     embedded={10: 20, 1_000: 10},
-    crowd=(3, 3),
+    concurrency=(3, 3),
     chat=(3, 0.5),
     conversations=4,
     steps=10,
@@ -82,21 +82,21 @@ QUICK = Plan(
 )
 
 
-class Bench:
-    """The parts, each of which measures on the server at `url`; results as they go to JSON."""
+class Suite:
+    """The parts. Each measures on the server at `url`, and returns its results for JSON."""
 
-    def __init__(self, plan: Plan, url: str, stores: Mapping[str, str], tell: Tell) -> None:
+    def __init__(self, plan: Plan, url: str, stores: Mapping[str, str], progress: Progress) -> None:
         self.plan = plan
         self._url = url
         self._stores = stores
-        self._tell = tell
+        self._progress = progress
 
     @property
     def parts(self) -> dict[str, Callable[[], Awaitable[Results]]]:
         """By name, in order."""
         return {
             "turns": self._turns,
-            "crowd": self._crowd,
+            "concurrency": self._concurrency,
             "chat": self._chat,
             "memory": self._memory,
             "steps": self._steps,
@@ -111,116 +111,121 @@ class Bench:
     async def _turns(self) -> Results:
         turns, reads, embedded = dict[str, Any](), dict[str, Any](), dict[str, Any]()
         for length, rounds in self.plan.turns.items():
-            self._tell(f"turns at {length:,} items")
+            self._progress(f"turns at {length:,} items")
             turns[str(length)] = _json(await turns_on_redis(self._url, length, rounds))
         for length, rounds in self.plan.reads.items():
-            self._tell(f"get_items of {length:,} items")
+            self._progress(f"get_items of {length:,} items")
             reads[str(length)] = _json(await measure_reads(self._url, length, rounds))
         for length, rounds in self.plan.embedded.items():
-            self._tell(f"turns at {length:,} items, SQLite and memory")
+            self._progress(f"turns at {length:,} items, SQLite and memory")
             with tempfile.TemporaryDirectory(prefix="turnwise-bench-") as folder:
                 measured = await turns_embedded(Path(folder), length, rounds)
             embedded[str(length)] = _json(measured)
-        self._tell("the wire")
-        found = await measure_wire(self._url, list(self.plan.turns))
-        wire = {str(length): sides for length, sides in found.items()}
-        return {"turns": turns, "reads": reads, "embedded": embedded, "wire": wire}
+        self._progress("network traffic")
+        found = await measure_traffic(self._url, list(self.plan.turns))
+        traffic = {str(length): contenders for length, contenders in found.items()}
+        return {"turns": turns, "reads": reads, "embedded": embedded, "traffic": traffic}
 
-    async def _crowd(self) -> Results:
-        self._tell(f"{SESSIONS} concurrent sessions")
+    async def _concurrency(self) -> Results:
+        self._progress(f"{SESSIONS} concurrent sessions")
         setting = {"sessions": SESSIONS, "history": HISTORY}
-        measured = await measure_crowd(self._url, *self.plan.crowd)
-        return {"crowd_setting": setting, "crowd": _json(measured)}
+        measured = await measure_concurrency(self._url, *self.plan.concurrency)
+        return {"concurrency_setting": setting, "concurrency": _json(measured)}
 
     async def _chat(self) -> Results:
-        self._tell("chat requests")
+        self._progress("chat requests")
         setting = {"connections": CONNECTIONS, "turns": TURNS}
         chat = await measure_chat(self._url, *self.plan.chat)
-        return {"chat_setting": setting, "chat": _each(chat)}
+        return {"chat_setting": setting, "chat": _nested_json(chat)}
 
     async def _memory(self) -> Results:
-        self._tell("memory of real conversations")
+        self._progress("memory of real conversations")
         return {"memory": _shares(await measure_memory(self._url, self.plan.conversations))}
 
     async def _steps(self) -> Results:
-        self._tell("steps of runs")
-        return {"steps": _each(await measure_steps(self._url, self.plan.steps))}
+        self._progress("steps of durable runs")
+        return {"steps": _nested_json(await measure_steps(self._url, self.plan.steps))}
 
     async def _takeover(self) -> Results:
         found = {}
         for lease, (kills, turns) in self.plan.takeover.items():
-            self._tell(f"takeover after SIGKILL, lease of {lease:g} s")
+            self._progress(f"takeover after SIGKILL, lease of {lease:g} s")
             samples = await measure_takeover(self._stores, lease, kills, turns)
-            found[f"{lease:g}"] = {name: _kept(sample) for name, sample in samples.items()}
+            found[f"{lease:g}"] = {name: _with_values(sample) for name, sample in samples.items()}
         return {"takeover": found}
 
     async def _cancel(self) -> Results:
-        self._tell("cancelling turns of another process")
+        self._progress("cancelling turns of another process")
         stores = self._stores.items()
         measured = {name: await measure_cancel(url, self.plan.cancel) for name, url in stores}
-        return {"cancel": _tails(measured)}
+        return {"cancel": _with_percentiles(measured)}
 
     async def _background(self) -> Results:
         found = {}
         for name, url in self._stores.items():
-            self._tell(f"background turns, {name}")
-            found[name] = _tails(await measure_background(url, *self.plan.background))
+            self._progress(f"background turns, {name}")
+            found[name] = _with_percentiles(await measure_background(url, *self.plan.background))
         return {"background": found}
 
     async def _fairness(self) -> Results:
-        self._tell("a hot session and others")
+        self._progress("a hot session beside others")
         stores = self._stores.items()
         found = {name: await measure_fairness(url, *self.plan.fairness) for name, url in stores}
         return {"fairness": found}
 
     async def _idle(self) -> Results:
-        self._tell(f"{self.plan.idle[0]:,} idle sessions")
+        self._progress(f"{self.plan.idle[0]:,} idle sessions")
         return {"idle": await measure_idle(self._url, *self.plan.idle)}
 
     async def _waiting(self) -> Results:
-        self._tell("callers that wait")
+        self._progress("waiting callers")
         rounds, seconds = self.plan.waiting
         wake_up = {name: await measure_wake_up(url, rounds) for name, url in self._stores.items()}
-        line = await measure_line(self._url, seconds)
-        return {"waiting": {"wake_up": _tails(wake_up), "line": line}}
+        queue = await measure_queue(self._url, seconds)
+        return {"waiting": {"wake_up": _with_percentiles(wake_up), "queue": queue}}
 
 
-PARTS = tuple(Bench(FULL, "", {}, print).parts)
+PARTS = tuple(Suite(FULL, "", {}, print).parts)
 
 
-async def carry_out(plan: Plan, url: str, tell: Tell, only: Collection[str] = PARTS) -> Results:
-    """Measure these parts on the server at `url`, and on SQLite; as it is written to JSON."""
+async def run_suite(
+    plan: Plan, url: str, progress: Progress, only: Collection[str] = PARTS
+) -> Results:
+    """Measure these parts on the server at `url` and on SQLite; returns the results for JSON."""
     environment = await describe(url)
     results: Results = {"environment": environment, "quick": plan.quick}
     with tempfile.TemporaryDirectory(prefix="turnwise-bench-") as folder:
         server = environment["server"].split()[0]
         stores = {server: url, "SQLite": f"sqlite:///{folder}/sessions.db"}
-        for name, part in Bench(plan, url, stores, tell).parts.items():
+        for name, part in Suite(plan, url, stores, progress).parts.items():
             if name in only:
                 results |= await part()
     return results
 
 
 def _json(samples: Mapping[str, Sample]) -> dict[str, Any]:
-    gc.collect()  # what a measurement leaves behind is no burden of the next
+    gc.collect()  # the next measurement does not pay for the garbage of this one
     return {name: sample.as_json() for name, sample in samples.items()}
 
 
-def _each(measured: Mapping[str, Mapping[str, Sample]]) -> dict[str, Any]:
+def _nested_json(measured: Mapping[str, Mapping[str, Sample]]) -> dict[str, Any]:
     return {name: _json(samples) for name, samples in measured.items()}
 
 
-def _tails(samples: Mapping[str, Sample]) -> dict[str, Any]:
-    return {name: sample.with_tail() for name, sample in samples.items()}
+def _with_percentiles(samples: Mapping[str, Sample]) -> dict[str, Any]:
+    return {name: sample.with_percentiles() for name, sample in samples.items()}
 
 
-def _kept(sample: Sample) -> dict[str, Any]:
-    """With all values, to be drawn."""
-    return {**sample.with_tail(), "values": [round(value, 3) for value in sorted(sample.values)]}
+def _with_values(sample: Sample) -> dict[str, Any]:
+    """With all values, for the plots."""
+    return {
+        **sample.with_percentiles(),
+        "values": [round(value, 3) for value in sorted(sample.values)],
+    }
 
 
 def _shares(usage: Mapping[str, list[int]]) -> dict[str, Any]:
-    """Bytes of all conversations, and each conversation's share of what the SDK takes for it."""
+    """Bytes of all conversations, and their size relative to the SDK's, in sum and for each."""
     found = {}
     for name, sizes in usage.items():
         shares = [size / sdk for size, sdk in zip(sizes, usage[SDK], strict=True)]

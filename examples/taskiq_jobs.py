@@ -1,10 +1,11 @@
-"""Background turns on a queue that is there already; here that of taskiq.
+"""Background turns on a job queue that you already have, here taskiq.
 
-    python -m examples.jobs_of_taskiq
+    python -m examples.taskiq_jobs
 
-The message goes into the session's own queue; the job of taskiq only says that there is one. So
-jobs may be lost, come twice, or run side by side on any number of workers: the messages of a
-session are still answered in order, each once. With Celery, SQS or cron the job has the same line.
+The message goes into the session's own queue; the taskiq job is only a wake-up. So jobs may be
+delivered twice or run in parallel on any number of workers: the messages of a session are answered
+in order, each once. If a job is lost, the next one finds its message too. With Celery, SQS or cron
+the job has the same line.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from examples.offline import converse, model
 from turnwise import connect
 from turnwise.background import Receipt
 
-broker = InMemoryBroker()  # for an application: one of taskiq's for Redis, RabbitMQ, NATS, ...
+broker = InMemoryBroker()  # an application uses a taskiq broker for Redis, RabbitMQ, NATS, ...
 session = connect(os.environ.get("TURNWISE_URL", "sqlite:///taskiq.db"))
 agents = [Agent[Any](name="support", instructions="Be brief.", model=model(converse))]
 
@@ -31,7 +32,7 @@ async def drain(session_id: str) -> int:
 
 
 async def send(session_id: str, message: str) -> Receipt:
-    """Leave a message, and see to it that somebody looks."""
+    """Submit a message, and enqueue a job that drains the session."""
     receipt = await session.submit(session_id, message, agent="support")
     await drain.kiq(session_id)
     return receipt

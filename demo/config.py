@@ -1,4 +1,4 @@
-"""What every process of one demo is told."""
+"""The configuration that all processes of one demo share."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from turnwise import session_id
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
-    """Times are seconds. `run` tells this demo's sessions from all others in the store.
+class Config:
+    """Durations are in seconds. `run` separates this demo's sessions from all others in the store.
 
-    `ttl` removes them if the demo is killed before it can; `pace` is what a model call or a
-    tool takes.
+    `pace` is how long a model call or a tool call takes. With a `ttl`, the sessions expire even if
+    the demo is killed before it deletes them.
     """
 
     url: str
@@ -27,7 +27,7 @@ class Setup:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Setup:
+    def from_json(cls, text: str | bytes) -> Config:
         return cls(**json.loads(text))
 
     def session_id(self, conversation: str) -> str:

@@ -1,4 +1,4 @@
-"""The two sides that are compared, each doing what the SDK's run loop does with a session."""
+"""The contenders: each does what the SDK's run loop does with a session."""
 
 from __future__ import annotations
 
@@ -17,71 +17,71 @@ from bench.history import Items
 from turnwise import MemorySession, RedisSession, SQLiteSession
 from turnwise.session import Session
 
-_CHUNK = 1_000
+_BATCH = 1_000
 
-OURS, SDK, PING = "turnwise", "sdk", "ping"
+TURNWISE, SDK, PING = "turnwise", "sdk", "ping"
 
 
-class Side(Protocol):
+class Contender(Protocol):
     """A library with its sessions on one store."""
 
     async def fill(self, session_id: str, items: Items) -> None:
         """Give a session a history."""
 
-    async def turn(self, session_id: str, said: Items, answered: Items) -> object:
-        """What one turn of a run asks of the session: load, save the input, save the output."""
+    async def turn(self, session_id: str, user_items: Items, agent_items: Items) -> object:
+        """The session calls of a run with one turn: load, save the input, save the output."""
 
     async def read(self, session_id: str) -> Items:
-        """The whole history, the caller's own."""
+        """The whole history, as copies that the caller may change."""
 
 
-class SDKSide(ABC):
-    """The SDK's sessions: an object for each, made beforehand."""
+class SDKContender(ABC):
+    """The SDK's sessions: one object per session, created beforehand."""
 
     def __init__(self) -> None:
         self._sessions: dict[str, SDKSession] = {}
 
     def session(self, session_id: str) -> SDKSession:
         if session_id not in self._sessions:
-            self._sessions[session_id] = self._make(session_id)
+            self._sessions[session_id] = self._create(session_id)
         return self._sessions[session_id]
 
     async def fill(self, session_id: str, items: Items) -> None:
-        for start in range(0, len(items), _CHUNK):
-            await self.session(session_id).add_items(items[start : start + _CHUNK])
+        for start in range(0, len(items), _BATCH):
+            await self.session(session_id).add_items(items[start : start + _BATCH])
 
-    async def turn(self, session_id: str, said: Items, answered: Items) -> Items:
+    async def turn(self, session_id: str, user_items: Items, agent_items: Items) -> Items:
         session = self.session(session_id)
         history = await session.get_items()
-        await session.add_items(said)
-        await session.add_items(answered)
+        await session.add_items(user_items)
+        await session.add_items(agent_items)
         return history
 
     async def read(self, session_id: str) -> Items:
         return await self.session(session_id).get_items()
 
     @abstractmethod
-    def _make(self, session_id: str) -> SDKSession:
+    def _create(self, session_id: str) -> SDKSession:
         """The session of that id."""
 
 
-class SDKOnRedis(SDKSide):
-    """All on one client, so that only the first waits for a connection."""
+class SDKOnRedis(SDKContender):
+    """All sessions share one client, so that only the first waits for a connection."""
 
     def __init__(self, client: Redis) -> None:
         super().__init__()
         self.client = client
 
-    def _make(self, session_id: str) -> SDKSession:
+    def _create(self, session_id: str) -> SDKSession:
         return SDKRedisSession(session_id, redis_client=self.client)
 
 
-class SDKOnSQLite(SDKSide):
+class SDKOnSQLite(SDKContender):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
 
-    def _make(self, session_id: str) -> SDKSession:
+    def _create(self, session_id: str) -> SDKSession:
         return SDKSQLiteSession(session_id, self._path)
 
     def close(self) -> None:
@@ -90,28 +90,27 @@ class SDKOnSQLite(SDKSide):
             session.close()
 
 
-class OurSide:
-    """Ours. `shared`: as `turnwise.Runner` does it, which hands the run the cache's own items.
+class TurnwiseContender:
+    """Turnwise's sessions. `shared`: hand out the cache's own items, as `turnwise.Runner` does.
 
-    Histories are filled in steps of `chunk` items. Two is what turns leave: each has a marker and
-    a record of its own.
+    `fill` adds `batch` items at a time. Two is what a turn adds, with a marker and a record.
     """
 
-    def __init__(self, session: Session, *, shared: bool = True, chunk: int = 2) -> None:
+    def __init__(self, session: Session, *, shared: bool = True, batch: int = 2) -> None:
         self.session = session
         self._shared = shared
-        self._chunk = chunk
+        self._batch = batch
 
     async def fill(self, session_id: str, items: Items) -> None:
         bound = self.session.bind(session_id)
-        for start in range(0, len(items), self._chunk):
-            await bound.add_items(items[start : start + self._chunk])
+        for start in range(0, len(items), self._batch):
+            await bound.add_items(items[start : start + self._batch])
 
-    async def turn(self, session_id: str, said: Items, answered: Items) -> Items:
+    async def turn(self, session_id: str, user_items: Items, agent_items: Items) -> Items:
         async with self.session.turn(session_id, shared=self._shared) as turn:
             history = await turn.get_items()
-            await turn.add_items(said)
-            await turn.add_items(answered)
+            await turn.add_items(user_items)
+            await turn.add_items(agent_items)
         return history
 
     async def read(self, session_id: str) -> Items:
@@ -128,24 +127,24 @@ async def redis_client(url: str) -> AsyncIterator[Redis]:
 
 
 @asynccontextmanager
-async def on_redis(url: str) -> AsyncIterator[tuple[OurSide, SDKOnRedis]]:
-    """Both sides on one server, each as its documentation connects."""
+async def on_redis(url: str) -> AsyncIterator[tuple[TurnwiseContender, SDKOnRedis]]:
+    """Both libraries on one server, each connected as its documentation says."""
     async with redis_client(url) as client, RedisSession.from_url(url) as session:
-        yield OurSide(session), SDKOnRedis(client)
+        yield TurnwiseContender(session), SDKOnRedis(client)
 
 
 @asynccontextmanager
-async def on_sqlite(folder: Path) -> AsyncIterator[tuple[OurSide, SDKOnSQLite]]:
-    """Both sides on a file each."""
-    theirs = SDKOnSQLite(folder / "sdk.db")
+async def on_sqlite(folder: Path) -> AsyncIterator[tuple[TurnwiseContender, SDKOnSQLite]]:
+    """Both libraries, each on a file of its own."""
+    sdk = SDKOnSQLite(folder / "sdk.db")
     try:
         async with SQLiteSession(folder / "turnwise.db") as session:
-            yield OurSide(session, chunk=_CHUNK), theirs
+            yield TurnwiseContender(session, batch=_BATCH), sdk
     finally:
-        theirs.close()
+        sdk.close()
 
 
 @asynccontextmanager
-async def in_memory() -> AsyncIterator[OurSide]:
+async def in_memory() -> AsyncIterator[TurnwiseContender]:
     async with MemorySession() as session:
-        yield OurSide(session)
+        yield TurnwiseContender(session)
