@@ -85,7 +85,7 @@ async def _append_anew(
 ) -> Any:
     """Each sending of the same items is another operation."""
     once = copy(self)
-    once._transport = Transport(self.client, 0.0)
+    once._transport = Transport(lambda: self.client, 0.0)
     give_up = time.monotonic() + 3.0
     while True:
         try:

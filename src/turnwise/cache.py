@@ -1,8 +1,8 @@
 """The decoded history of recent sessions, so that a turn moves and decodes only what is new.
 
-A `HistorySnapshot` is a session's items as of one commit. It never changes. Pasts of one session
-share their storage: the next one is the same list, longer. The cache is bounded in bytes and does
-no I/O.
+A `HistorySnapshot` is a session's items as of one commit. It never changes. Snapshots of one
+session share their storage: the next one is the same list, longer. The cache is bounded in bytes
+and does no I/O. Threads may share it, and the snapshots in it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from turnwise.call_pairs import is_whole
 from turnwise.codec import Codec, DecodeError
+from turnwise.process import LOCK, ProcessBound, put_aside
 from turnwise.types import Base
 
 Item = dict[str, Any]
@@ -71,8 +72,10 @@ class HistorySnapshot:
     def items(self) -> list[Item]:
         """The decoded items themselves, shared with everybody: whoever gets them only reads."""
         decoded, raw = self._storage.decoded, self._storage.raw
-        if len(decoded) < self._length:
-            decoded += self._codec.decode_many(raw[len(decoded) : self._length])
+        if (known := len(decoded)) < self._length:
+            more = self._codec.decode_many(raw[known : self._length])
+            with LOCK:  # another thread may have been quicker, and its items are in use
+                decoded += more[len(decoded) - known :]
         return decoded[: self._length]
 
     def copies(self, last: int | None = None) -> list[Item]:
@@ -103,37 +106,46 @@ class HistorySnapshot:
             return False
 
     def _grow(self, raw: list[bytes]) -> _Storage:
-        storage = self._storage
-        if len(storage.raw) != self._length:  # somebody else's past went on from here already
-            storage = _Storage(storage.raw[: self._length])
-        storage.raw += raw
-        storage.bytes += _bytes(raw)
-        return storage
+        with LOCK:
+            storage = self._storage
+            if len(storage.raw) != self._length:  # somebody else's past went on from here already
+                storage = _Storage(storage.raw[: self._length])
+            storage.raw += raw
+            storage.bytes += _bytes(raw)
+            return storage
 
 
-class Cache:
+class Cache(ProcessBound):
     """The pasts of the sessions used last, together no larger than `max_bytes`."""
 
     def __init__(self, max_bytes: int) -> None:
+        super().__init__()
         self._max_bytes = max_bytes
         self._bytes = 0
         self._pasts: OrderedDict[str, tuple[HistorySnapshot, int]] = OrderedDict()
 
     def get(self, session_id: str) -> HistorySnapshot | None:
-        past, _ = self._pasts.get(session_id, (None, 0))
-        if past is not None:
-            self.put(session_id, past)  # counted anew: it may have been decoded meanwhile
-        return past
+        with LOCK:
+            past, _ = self._pasts.get(session_id, (None, 0))
+            if past is not None:
+                self.put(session_id, past)  # counted anew: it may have been decoded meanwhile
+            return past
 
     def put(self, session_id: str, past: HistorySnapshot) -> None:
-        self.drop(session_id)
-        size = past.size
-        self._pasts[session_id] = past, size
-        self._bytes += size
-        while self._bytes > self._max_bytes:
-            _, (_, size) = self._pasts.popitem(last=False)
-            self._bytes -= size
+        with LOCK:
+            self.drop(session_id)
+            size = past.size
+            self._pasts[session_id] = past, size
+            self._bytes += size
+            while self._bytes > self._max_bytes:
+                _, (_, size) = self._pasts.popitem(last=False)
+                self._bytes -= size
 
     def drop(self, session_id: str) -> None:
-        _, size = self._pasts.pop(session_id, (None, 0))
-        self._bytes -= size
+        with LOCK:
+            _, size = self._pasts.pop(session_id, (None, 0))
+            self._bytes -= size
+
+    def forked(self) -> None:
+        put_aside(self._pasts)
+        self._pasts, self._bytes = OrderedDict(), 0

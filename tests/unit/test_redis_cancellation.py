@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from redis.exceptions import ConnectionError as Cut
@@ -30,6 +31,10 @@ class _Swallowing:
             return [b"ok"]
 
 
+def _always(client: _Swallowing) -> Callable[[], Any]:
+    return lambda: client
+
+
 _FAILURES = None, Cut("cut"), OutOfMemoryError("refused")
 
 
@@ -39,7 +44,7 @@ async def test_a_cancellation_that_the_client_swallows_goes_on(
     failure: Exception | None, patience: float
 ) -> None:
     client = _Swallowing(failure)
-    calls = Transport(cast(Any, client), patience)
+    calls = Transport(_always(client), patience)
     call = asyncio.create_task(calls.run("s", script("info"), "s", ()))
     await client.called.wait()
     call.cancel()
@@ -49,12 +54,12 @@ async def test_a_cancellation_that_the_client_swallows_goes_on(
 
 @pytest.mark.parametrize("failure", _FAILURES)
 async def test_a_timeout_around_a_call_is_not_lost(failure: Exception | None) -> None:
-    calls = Transport(cast(Any, _Swallowing(failure)), patience=60.0)
+    calls = Transport(_always(_Swallowing(failure)), patience=60.0)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await calls.run("s", script("info"), "s", ())
 
 
 async def test_a_timeout_of_ours_is_no_cancellation_of_the_caller() -> None:
-    calls = Transport(cast(Any, _Swallowing(None)), patience=60.0, timeout=0.01)
+    calls = Transport(_always(_Swallowing(None)), patience=60.0, timeout=0.01)
     assert await calls.run("s", script("info"), "s", ()) == [b"ok"]

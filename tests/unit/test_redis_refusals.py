@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from redis.exceptions import ConnectionError as Cut
@@ -29,7 +29,8 @@ class _Client:
 
 
 def _transport(*answers: Any) -> Transport:
-    return Transport(cast(Any, _Client(*answers)), patience=0.2)
+    client: Any = _Client(*answers)
+    return Transport(lambda: client, patience=0.2)
 
 
 async def _append(calls: Transport) -> Any:

@@ -36,8 +36,8 @@ _FAULTS = (*LOAD_FAULTS, ZstdError, IndexError, MemoryError)
 class Codec:
     """Items to bytes and back, exactly: `decode(encode(item)) == item`, types included.
 
-    `compression` concerns writing only; any codec reads what any other wrote. Not for use by
-    several threads at a time: give each its own.
+    `compression` concerns writing only; any codec reads what any other wrote. Threads may
+    share it.
     """
 
     def __init__(self, *, compression: bool = True) -> None:

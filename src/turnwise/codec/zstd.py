@@ -7,8 +7,9 @@ once it is released; another would get another first byte.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
+from threading import local
 
 import zstandard
 
@@ -37,24 +38,35 @@ SIZE_IN_4_BYTES = 0x80
 ZstdError = zstandard.ZstdError
 
 
-class Zstd:
-    """Compression and decompression contexts, made when first used.
+class _Contexts(local):
+    """Compression and decompression contexts: one serves one thread, so each has its own."""
 
-    A context serves one thread at a time, so an object of this class does too.
-    """
+    def __init__(self) -> None:
+        self.compressor = _compressor(_dictionary())
+        self.bare_compressor = _compressor(None)
+        self.decompressor = _decompressor(_dictionary())
+        self.bare_decompressor = _decompressor(None)
+
+
+class Zstd:
+    """Compression and decompression, for any number of threads."""
+
+    def __init__(self) -> None:
+        self._contexts = _contexts()
 
     def shrink(self, text: bytes) -> bytes:
         """An element that holds `text` in a frame, or `text` itself if that is no longer."""
         if len(text) < _BARE_FROM:
-            element = b"\x12" + self._compressor.compress(text)
+            element = b"\x12" + self._contexts.compressor.compress(text)
         else:
-            element = b"\x11" + self._bare_compressor.compress(text)
+            element = b"\x11" + self._contexts.bare_compressor.compress(text)
         return element if len(element) < len(text) else text
 
     def expand(self, element: bytes) -> bytes:
         """The text in an element that begins with BARE or ITEMS_1. Raises DecodeError."""
         frame = element[1:]
-        decompressor = self._bare_decompressor if element[0] == BARE else self.decompressor
+        contexts = self._contexts
+        decompressor = contexts.bare_decompressor if element[0] == BARE else contexts.decompressor
         try:
             size = zstandard.frame_content_size(frame)
             if size < 0:
@@ -79,21 +91,22 @@ class Zstd:
             text = reader.read(_JOINED_TEXT)
         return text if len(text) < _JOINED_TEXT else None
 
-    @cached_property
+    @property
     def decompressor(self) -> zstandard.ZstdDecompressor:
-        return zstandard.ZstdDecompressor(dict_data=_dictionary(), max_window_size=MAX_TEXT)
+        """This thread's own."""
+        return self._contexts.decompressor
 
-    @cached_property
-    def _bare_decompressor(self) -> zstandard.ZstdDecompressor:
-        return zstandard.ZstdDecompressor(max_window_size=MAX_TEXT)
 
-    @cached_property
-    def _compressor(self) -> zstandard.ZstdCompressor:
-        return _compressor(_dictionary())
+@cache
+def _contexts() -> _Contexts:
+    """Those of this process: they keep nothing from one call to the next."""
+    return _Contexts()
 
-    @cached_property
-    def _bare_compressor(self) -> zstandard.ZstdCompressor:
-        return _compressor(None)
+
+def _decompressor(
+    dictionary: zstandard.ZstdCompressionDict | None,
+) -> zstandard.ZstdDecompressor:
+    return zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=MAX_TEXT)
 
 
 def _compressor(dictionary: zstandard.ZstdCompressionDict | None) -> zstandard.ZstdCompressor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any, Self, Unpack
 
 from turnwise.connect import clients
@@ -30,7 +31,9 @@ class RedisSession(Session):
     """Sessions on Redis, Valkey, Redis Cluster or behind Sentinel.
 
     `client` is a `redis.asyncio.Redis` or `RedisCluster` of the application's own, with any
-    settings; it is never closed here. A session's key is `key_prefix` and its id. `ttl` seconds
+    settings; it is never closed here. It serves the event loop and the process in which it is used
+    first; elsewhere a call raises UsageError. (With `from_url` each has a client of its own.) A
+    session's key is `key_prefix` and its id. `ttl` seconds
     after its last change a session expires; None leaves expiry to the application.
 
     Raises InvalidKeyPrefix, InvalidTTL, InvalidSessionId, UsageError.
@@ -49,7 +52,7 @@ class RedisSession(Session):
     ) -> None:
         _check(client)
         self._set_up(
-            client, key_prefix, ttl, options, session_id, limit, session_settings, owned=False
+            client, key_prefix, ttl, options, session_id, limit, session_settings, another=None
         )
 
     @classmethod
@@ -77,13 +80,13 @@ class RedisSession(Session):
             session_id,
             limit,
             session_settings,
-            owned=True,
+            another=lambda: clients.redis_client(url),
         )
         return session
 
     @property
     def client(self) -> Any:
-        """The Redis client: `await session.client.ping()`."""
+        """The Redis client: `await session.client.ping()`. With `from_url`, this event loop's."""
         return self._redis.client
 
     def key(self, session_id: str | None = None) -> str:
@@ -100,11 +103,16 @@ class RedisSession(Session):
         limit: int | None,
         session_settings: SDKSettings,
         *,
-        owned: bool,
+        another: Callable[[], Client] | None,
     ) -> None:
         worker = name(options)
         self._redis = RedisStore(
-            client, key_prefix=key_prefix, limits=limits(options, ttl), owned=owned, worker=worker
+            client,
+            key_prefix=key_prefix,
+            limits=limits(options, ttl),
+            owned=another is not None,
+            another=another,
+            worker=worker,
         )
         Session.__init__(
             self,

@@ -20,10 +20,16 @@ from turnwise.durable.calls import called
 from turnwise.durable.context import Run, here
 from turnwise.durable.patches import DurableEditor
 from turnwise.durable.proxy import ObjectProxy, make_proxy
+from turnwise.process import LOCK
 
 
 def make_durable(tool: Tool) -> None:
     """Let a tool look into the journal of the run that calls it. Tools of providers stay as is."""
+    with LOCK:  # threads share agents, and so their tools
+        _make_durable(tool)
+
+
+def _make_durable(tool: Tool) -> None:
     if isinstance(tool, FunctionTool):
         invoker: Any = tool.on_invoke_tool
         if isinstance(invoker, sdk.FunctionToolInvoker):

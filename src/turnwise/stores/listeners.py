@@ -6,13 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
+from turnwise.process import LOCK, ProcessBound, put_aside
+
 Callback = Callable[[], None]
 
 
-class Listeners:
+class Listeners(ProcessBound):
     """Callbacks by token. Each is called in the event loop in which it was added."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._by_token: dict[str, list[_Listener]] = {}
 
     def __bool__(self) -> bool:
@@ -24,14 +27,25 @@ class Listeners:
     @contextmanager
     def listening(self, token: str, callback: Callback) -> Iterator[None]:
         listener = _Listener(callback)
-        self._by_token.setdefault(token, []).append(listener)
+        with LOCK:
+            self._by_token.setdefault(token, []).append(listener)
         try:
             yield
         finally:
             listener.gone = True
-            self._by_token[token].remove(listener)
-            if not self._by_token[token]:
-                del self._by_token[token]
+            self._remove(token, listener)
+
+    def _remove(self, token: str, listener: _Listener) -> None:
+        with LOCK:
+            listening = self._by_token.get(token, [])
+            if listener in listening:  # not in a child, which has none of its parent's
+                listening.remove(listener)
+            if not listening:
+                self._by_token.pop(token, None)
+
+    def forked(self) -> None:
+        put_aside(self._by_token)
+        self._by_token = {}
 
     def call(self, token: str) -> None:
         """From any thread."""

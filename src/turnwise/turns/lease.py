@@ -25,20 +25,20 @@ class Lease:
         self._end = start + length
         self._renew = renew
         self._ended = ended
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._heartbeat: asyncio.Task[None] | None = None
         self._stopped = False
         self._in_a_hurry = False
-        self._timer = self._loop.call_at(start + length / 3, self._beat)
+        self._timer = self.loop.call_at(start + length / 3, self._beat)
 
     @property
     def overdue(self) -> bool:
         """Whether it has run out as far as this worker knows: the event loop stalled, say."""
-        return self._loop.time() >= self._end
+        return self.loop.time() >= self._end
 
     async def renew(self) -> bool:
         """Renew it now; whether it stands."""
-        sent = self._loop.time()
+        sent = self.loop.time()
         stands = await self._renew()
         if stands:
             self._end = sent + self._length
@@ -70,12 +70,12 @@ class Lease:
             await asyncio.wait({beat})
 
     def _beat(self) -> None:
-        self._heartbeat = self._loop.create_task(self._try(), name="turnwise-heartbeat")
+        self._heartbeat = self.loop.create_task(self._try(), name="turnwise-heartbeat")
 
     async def _try(self) -> None:
         pause = self._length / 3
         # An event loop that stalled until after the end still gets one real try.
-        until = max(self._end, self._loop.time() + pause)
+        until = max(self._end, self.loop.time() + pause)
         try:
             async with asyncio.timeout_at(until):
                 stands = await self.renew()
@@ -83,11 +83,11 @@ class Lease:
                 self._ended(None)
         except Exception as error:
             pause /= 4
-            stalled = self._loop.time() > until + pause
+            stalled = self.loop.time() > until + pause
             if self.overdue and not stalled and not self._stopped:
                 self._ended(error)
         if self._in_a_hurry:
             pause = 0.0
         self._in_a_hurry = False
         if not self._stopped:
-            self._timer = self._loop.call_later(pause, self._beat)
+            self._timer = self.loop.call_later(pause, self._beat)

@@ -13,6 +13,7 @@ from turnwise.codec import Codec
 from turnwise.contracts import Store
 from turnwise.errors import StoreError
 from turnwise.hooks import TurnEvent, emit
+from turnwise.process import process_name
 from turnwise.turns.ids import mint
 from turnwise.turns.reading import Reader
 from turnwise.turns.settings import Settings
@@ -32,10 +33,15 @@ class Runtime:
     def __init__(self, store: Store, settings: Settings, name: str) -> None:
         self.store = store
         self.settings = settings
-        self.name = name
+        self._name = process_name(name)
         self.codec = Codec(compression=settings.compression)
         self.reader = Reader(store, self.codec, Cache(settings.cache_bytes))
         self.writer = Writer(self.codec, settings)
+
+    @property
+    def name(self) -> str:
+        """This process's own; a forked child has another one than its parent."""
+        return self._name.get()
 
     def now(self) -> float:
         """The event loop's clock, in seconds."""

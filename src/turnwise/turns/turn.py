@@ -27,6 +27,7 @@ from turnwise.hooks import (
     TurnLostEvent,
     TurnRolledBackEvent,
 )
+from turnwise.process import check_loop
 from turnwise.turns import errors, stopped
 from turnwise.turns.buffer import Lost, TurnBuffer
 from turnwise.turns.cancel_listener import CancelListener
@@ -179,6 +180,7 @@ class Turn(TurnBuffer):
 
         To be called before each thing that costs: no heartbeat runs while the event loop stalls.
         """
+        self._check_loop()
         if self.lost is not None:
             raise self.lost
         if self.ended:
@@ -356,10 +358,15 @@ class Turn(TurnBuffer):
     def _end(self) -> None:
         if self.ended:
             raise UsageError(f"turn {self.turn_id!r} has ended already", session_id=self.session_id)
+        self._check_loop()
         self.ended = True
         if self._resisting is not None:
             self._resisting.cancel()
         self._hold_no_more()
+
+    def _check_loop(self) -> None:
+        """Its timers are of one event loop, and its lease stays with the process that has it."""
+        check_loop(self._lease.loop, f"turn {self.turn_id!r}")
 
     @property
     def _names(self) -> tuple[str, str]:

@@ -6,8 +6,8 @@ import asyncio
 from collections import OrderedDict
 
 from turnwise.background import Visit
-from turnwise.contracts import Store
 from turnwise.limits import SETTLE_MS
+from turnwise.turns import Runtime
 from turnwise.types import Claim, Duplicate
 
 _BUSY = (0.02, 1.0)
@@ -19,9 +19,9 @@ _REMEMBERED = 10_000
 class Acks:
     """Settles only what may be acknowledged (see `contracts.Ready`); looks again at the rest."""
 
-    def __init__(self, store: Store, worker: str) -> None:
-        self._store = store
-        self._worker = worker
+    def __init__(self, runtime: Runtime) -> None:
+        self._store = runtime.store
+        self._runtime = runtime
         self._finished: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._not_before: dict[str, float] = {}
         self._busy: dict[str, float] = {}
@@ -73,7 +73,7 @@ class Acks:
     async def _found_idle(self, session_id: str, claims: list[Claim]) -> None:
         settled = [claim for claim in claims if await self._is_settled(claim)]
         if settled:
-            await self._store.ready.ack(self._worker, settled)
+            await self._store.ready.ack(self._runtime.name, settled)
         for claim in claims:
             if claim not in settled:
                 # Its message is on its way, or its sender has died: looked at again and again,
@@ -89,4 +89,4 @@ class Acks:
         return isinstance(status, Duplicate) and status.record is not None
 
     async def _later(self, claims: list[Claim], delay: float) -> None:
-        await self._store.ready.requeue(self._worker, claims, delay)
+        await self._store.ready.requeue(self._runtime.name, claims, delay)

@@ -39,16 +39,21 @@ class Worker:
     ) -> None:
         self.turns = 0
         self._ready = session.runtime.store.ready
-        self._name = session.runtime.name
         self._lease = session.runtime.settings.lease
+        self._equipment = session.runtime
         self._running = session.processor(agents, policy)
-        self._after = Acks(session.runtime.store, self._name)
+        self._after = Acks(session.runtime)
         self._concurrency = concurrency
         self._grace = grace
         self._line = Backlog()
         self._visits: set[asyncio.Task[None]] = set()
         self._stopped = asyncio.Event()
         self._room = asyncio.Event()
+
+    @property
+    def _name(self) -> str:
+        """Of the process that runs it, which may be a child of the one that made it."""
+        return self._equipment.name
 
     def stop(self) -> None:
         """Begin no turn any more. `run` returns when those that run have ended, or grace is over.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from turnwise.limits import Limits
+from turnwise.process import LOCK
 from turnwise.stores.embedded.ready import EmbeddedReady
 from turnwise.stores.embedded.state import Entry, Header
 from turnwise.stores.embedded.store import Clock, EmbeddedStore, system_clock
@@ -75,9 +76,9 @@ class Memory:
 
 
 class MemoryStore(EmbeddedStore):
-    """The contract in one process. Nothing here awaits inside a verb, so each runs alone.
+    """The contract in one process. A verb awaits nothing and has the lock, so it runs alone.
 
-    Stores with the same `memory` have the same sessions.
+    Stores with the same `memory` have the same sessions. A forked child has a copy of them.
     """
 
     def __init__(
@@ -95,6 +96,10 @@ class MemoryStore(EmbeddedStore):
 
     async def _run(self, session_id: str, verb: Callable[[Verbs], T], *, reads: bool = False) -> T:
         await asyncio.sleep(0)  # callers may rely on every verb giving way to other tasks
+        with LOCK:
+            return self._alone(session_id, verb)
+
+    def _alone(self, session_id: str, verb: Callable[[Verbs], T]) -> T:
         sessions = self.memory.sessions
         state = sessions.get(session_id)
         if state is None or state.expired(self.clock()):
@@ -113,21 +118,22 @@ class MemoryStore(EmbeddedStore):
 
     async def _session_ids(self) -> Iterable[str]:
         now, sessions = self.clock(), self.memory.sessions
-        for session_id in [s for s, state in sessions.items() if state.expired(now)]:
-            del sessions[session_id]
-        return list(sessions)
+        with LOCK:
+            for session_id in [s for s, state in sessions.items() if state.expired(now)]:
+                del sessions[session_id]
+            return list(sessions)
 
     async def _dead_letters(self, count: int, after: str) -> list[tuple[str, NewDeadLetter]]:
-        letters = [(s, letter) for (s, _), letter in self.memory.letters.items()]
+        with LOCK:
+            letters = [(s, letter) for (s, _), letter in self.memory.letters.items()]
         behind = [pair for pair in letters if pair[1].id > after]
         return sorted(behind, key=lambda pair: pair[1].id)[:count]
 
     async def delete_dead_letter(self, dead_letter_id: str) -> None:
-        turns = [
-            turn for turn, letter in self.memory.letters.items() if letter.id == dead_letter_id
-        ]
-        for turn in turns:
-            del self.memory.letters[turn]
+        with LOCK:
+            letters = self.memory.letters
+            for turn in [turn for turn, letter in letters.items() if letter.id == dead_letter_id]:
+                del letters[turn]
 
     async def ping(self) -> None:
         """Memory always answers."""
@@ -145,6 +151,10 @@ class MemoryReady(EmbeddedReady):
 
     async def _take(self, worker: str, count: int, now: int, until: int) -> list[str]:
         await asyncio.sleep(0)
+        with LOCK:
+            return self._taken(worker, count, now, until)
+
+    def _taken(self, worker: str, count: int, now: int, until: int) -> list[str]:
         memory = self._memory_store.memory
         order = {session_id: place for place, session_id in enumerate(memory.claims)}
         free = [
@@ -162,9 +172,10 @@ class MemoryReady(EmbeddedReady):
 
     async def _move(self, worker: str, sessions: list[str], to: str, until: int) -> None:
         claims = self._memory_store.memory.claims
-        for session_id in sessions:
-            if claims.get(session_id, ("", 0))[0] == worker:
-                claims[session_id] = (to, until)
+        with LOCK:
+            for session_id in sessions:
+                if claims.get(session_id, ("", 0))[0] == worker:
+                    claims[session_id] = (to, until)
 
     async def _free(self, worker: str, sessions: list[str]) -> None:
         await self._move(worker, sessions, "", self._memory_store.clock())
@@ -187,6 +198,22 @@ class MemoryEvents:
         last: bool = False,
     ) -> bool:
         await asyncio.sleep(0)
+        with LOCK:
+            added = self._add(session_id, turn_id, attempt, index, events, last=last)
+        if added:
+            self._store._notify([("", token(session_id, turn_id))])
+        return added
+
+    def _add(
+        self,
+        session_id: str,
+        turn_id: str,
+        attempt: int,
+        index: int,
+        events: Sequence[bytes],
+        *,
+        last: bool,
+    ) -> bool:
         self._expire()
         logs, limits = self._store.memory.logs, self._store.limits
         log, kept = logs.get((session_id, turn_id), (None, []))
@@ -201,7 +228,6 @@ class MemoryEvents:
         del kept[: len(kept) - (log.next - log.first)]
         log.ended = log.ended or last
         log.expires = self._store.clock() + limits.events_ttl
-        self._store._notify([("", token(session_id, turn_id))])
         return True
 
     async def read(
@@ -217,10 +243,11 @@ class MemoryEvents:
                 await wake.wait(left)
 
     def _read(self, session_id: str, turn_id: str, place: str | None) -> Events:
-        self._expire()
-        log, kept = self._store.memory.logs.get((session_id, turn_id), (None, []))
-        first = 0 if log is None else log.first
-        return after(log, place, lambda start, end: kept[start - first : end - first])
+        with LOCK:
+            self._expire()
+            log, kept = self._store.memory.logs.get((session_id, turn_id), (None, []))
+            first = 0 if log is None else log.first
+            return after(log, place, lambda start, end: kept[start - first : end - first])
 
     def _expire(self) -> None:
         now, logs = self._store.clock(), self._store.memory.logs

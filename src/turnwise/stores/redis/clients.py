@@ -5,7 +5,9 @@ A client that the application brings keeps whatever retries it has; every verb i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from hiredis import pack_command
@@ -14,6 +16,9 @@ from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
+
+from turnwise.errors import UsageError
+from turnwise.process import PerLoop
 
 Client = Redis | RedisCluster
 
@@ -66,6 +71,73 @@ def sentinel_client(
     sentinel = Sentinel(hosts, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]
     client: Redis = sentinel.master_for(master, retry=_once(), ssl=secure, **options)
     return client
+
+
+class Clients(PerLoop[Client]):
+    """The client of each event loop: a connection belongs to the loop that opened it.
+
+    `another` makes further ones. Without, `client` is the only one, and stays where it is first
+    used: with another loop there is a UsageError, and in a forked child if it was connected before.
+    """
+
+    def __init__(self, client: Client, another: Callable[[], Client] | None = None) -> None:
+        super().__init__(self._next, hang_up if another is not None else None)
+        self._client: Client | None = client
+        self._another = another
+        self._is_parents = False
+
+    def any(self) -> Client:
+        """The running loop's; where none runs, the one that there is."""
+        if self._another is None and self._client is not None:
+            return self._client
+        try:
+            return self.here()
+        except RuntimeError:
+            known = self.all() if self._client is None else [self._client]
+        if len(known) != 1:
+            raise UsageError("each event loop has a client of its own: ask for it inside of one")
+        return known[0]
+
+    def _next(self) -> Client:
+        if self._another is not None:
+            client, self._client = self._client, None
+            return client or self._another()
+        assert self._client is not None, "it is never given away"
+        if self._is_parents:
+            raise UsageError(f"its Redis client was connected before a fork: {_OWN_FOR_EACH}")
+        if self.loops():
+            raise UsageError(f"its Redis client belongs to another event loop: {_OWN_FOR_EACH}")
+        return self._client
+
+    def forked(self) -> None:
+        super().forked()
+        if self._another is None and self._client is not None:
+            self._is_parents = self._is_parents or bool(_connections(self._client))
+
+
+_OWN_FOR_EACH = (
+    "its connections cannot be used here. Make a client and its RedisSession where they are used "
+    "(after the fork, inside of the loop), or use RedisSession.from_url, which makes a client for "
+    "each process and event loop"
+)
+
+
+def _connections(client: Client) -> list[Any]:
+    """Those that it has open, or is about to open."""
+    if isinstance(client, RedisCluster):
+        nodes = client.nodes_manager.nodes_cache.values()
+        return [each for node in nodes for each in node._connections if each.is_connected]
+    pool = client.connection_pool
+    idle = [each for each in pool._available_connections if each.is_connected]
+    return [*idle, *pool._in_use_connections]
+
+
+def hang_up(client: Client) -> None:
+    """End its connections without their event loop, which does not run any more."""
+    for connection in _connections(client):
+        writer = connection._writer
+        with suppress(OSError, AttributeError):  # ended by now; not a socket of asyncio's own
+            writer.transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
 async def close(client: Client) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from turnwise.limits import Limits
 from turnwise.stores.event_log import PAGE, parse
 from turnwise.stores.redis.keys import Keys
-from turnwise.stores.redis.pubsub import Subscription, TokenWaiter
+from turnwise.stores.redis.pubsub import Subscriptions, TokenWaiter
 from turnwise.stores.redis.scripts import script
 from turnwise.stores.redis.transport import Transport
 from turnwise.types import Event, Events
@@ -21,11 +21,11 @@ class RedisEvents:
     """The contract of `turnwise.contracts.EventLog` on streams."""
 
     def __init__(
-        self, transport: Transport, keys: Keys, subscription: Subscription, limits: Limits
+        self, transport: Transport, keys: Keys, subscriptions: Subscriptions, limits: Limits
     ) -> None:
         self._transport = transport
         self._keys = keys
-        self._subscription = subscription
+        self._subscriptions = subscriptions
         self._bounds = limits
 
     async def append(
@@ -50,7 +50,7 @@ class RedisEvents:
             return await self._read(session_id, turn_id, after)
         key, give_up = self._keys.events(session_id, turn_id), time.monotonic() + wait
         wake = TokenWaiter()
-        with self._subscription.listen("", wake.event.set, key) as wake.channel:
+        with self._subscriptions.here().listen("", wake.event.set, key) as wake.channel:
             while True:
                 answer = await self._read(session_id, turn_id, after)
                 left = give_up - time.monotonic()

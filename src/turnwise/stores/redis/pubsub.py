@@ -1,4 +1,6 @@
-"""Waiter-ups: one subscription a process, opened by whoever listens first, closed after the last.
+"""Waiter-ups: one subscription for each event loop of a process.
+
+It is opened by whoever listens first, and closed after the last.
 
 A release publishes the token of whoever is next to that worker's channel, a cancellation the token
 of whoever is to stop. A lost wake-up costs time, never a turn: waiters ask again by themselves,
@@ -18,8 +20,9 @@ from redis.asyncio import ConnectionPool, Redis, RedisCluster
 from redis.asyncio.client import PubSub
 from redis.exceptions import NoPermissionError
 
+from turnwise.process import PerLoop
 from turnwise.stores.listeners import Callback, EventWaiter, Listeners
-from turnwise.stores.redis.clients import Client
+from turnwise.stores.redis.clients import Client, hang_up
 
 _LINGER = 5.0
 _UNRELIABLE = 0.25
@@ -59,7 +62,7 @@ class Channel:
 
 
 class Subscription:
-    """The channels that this process hears, on one connection.
+    """The channels that one event loop of this process hears, on one connection.
 
     `channel` is the worker's own, on which tokens are published.
     """
@@ -70,6 +73,7 @@ class Subscription:
         self._channels: dict[str, Channel] = {}
         self._reader: asyncio.Task[None] | None = None
         self._pubsub: PubSub | None = None
+        self._connected: Redis | None = None
         self._joining: set[asyncio.Task[None]] = set()
         self._no_right = 0.0
 
@@ -106,13 +110,13 @@ class Subscription:
             _, tasks = await asyncio.wait(tasks, timeout=0.1)
         self._channels = {name: c for name, c in self._channels.items() if c.listeners}
 
+    def hang_up(self) -> None:
+        """Its event loop does not run any more."""
+        if self._connected is not None:
+            hang_up(self._connected)
+
     def _start(self) -> None:
-        reader = self._reader
-        if reader is not None and not reader.done() and not reader.get_loop().is_running():
-            self._pubsub, reader = None, None  # it hears nothing: `run_sync` left its loop
-            for channel in self._channels.values():
-                channel.fall()
-        if reader is None or reader.done():
+        if self._reader is None or self._reader.done():
             self._reader = asyncio.create_task(self._listen(), name="turnwise-wake")
 
     def _join(self, name: str) -> None:
@@ -127,7 +131,7 @@ class Subscription:
             await pubsub.subscribe(name)
 
     async def _listen(self) -> None:
-        while self._channels and not self._is_superseded():
+        while self._channels:
             try:
                 await self._listen_once()
             except Exception as error:
@@ -148,7 +152,7 @@ class Subscription:
         return self._no_right
 
     async def _listen_once(self) -> None:
-        client = await _own_client(self._client)
+        client = self._connected = await _own_client(self._client)
         pubsub = client.pubsub()
         try:
             known = tuple(self._channels)
@@ -157,7 +161,7 @@ class Subscription:
             if missed := [name for name in self._channels if name not in known]:
                 await pubsub.subscribe(*missed)
             looked = time.monotonic()
-            while self._channels and not self._is_superseded():
+            while self._channels:
                 message = await pubsub.get_message(timeout=_LINGER)
                 if message is not None:
                     self._hear(message)
@@ -166,16 +170,11 @@ class Subscription:
                     if dropped := self._drop_unwanted():
                         await pubsub.unsubscribe(*dropped)
         finally:
-            if not self._is_superseded():
-                self._pubsub = None
-                for channel in self._channels.values():
-                    channel.fall()
+            self._pubsub = None
+            for channel in self._channels.values():
+                channel.fall()
             await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
             await client.aclose()
-
-    def _is_superseded(self) -> bool:
-        """Whether another event loop's task hears by now what this one did."""
-        return self._reader not in (None, asyncio.current_task())
 
     def _drop_unwanted(self) -> list[str]:
         dropped = [name for name, channel in self._channels.items() if not channel.is_wanted]
@@ -192,6 +191,9 @@ class Subscription:
             channel.stand()
         elif message["type"] == "message":
             channel.listeners.call(_text(message["data"]))
+
+
+Subscriptions = PerLoop[Subscription]
 
 
 class TokenWaiter(EventWaiter):

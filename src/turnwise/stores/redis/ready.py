@@ -17,9 +17,10 @@ from zlib import crc32
 
 from turnwise.errors import NewerFormat, NotASession, StoreRefused
 from turnwise.limits import SWEEP_MS, Limits
+from turnwise.process import PerLoop
 from turnwise.stores.redis.header import parse
 from turnwise.stores.redis.keys import Keys
-from turnwise.stores.redis.pubsub import Channel, Subscription
+from turnwise.stores.redis.pubsub import Channel, Subscription, Subscriptions
 from turnwise.stores.redis.scan import Scan
 from turnwise.stores.redis.scripts import script
 from turnwise.stores.redis.transport import Transport
@@ -37,13 +38,13 @@ class RedisReady:
     """The contract of `turnwise.contracts.Ready` on streams."""
 
     def __init__(
-        self, transport: Transport, keys: Keys, subscription: Subscription, limits: Limits
+        self, transport: Transport, keys: Keys, subscriptions: Subscriptions, limits: Limits
     ) -> None:
         self._transport = transport
         self._keys = keys
         self._bounds = limits
         self._scan = Scan(transport)
-        self._news = _News(subscription, keys)
+        self._all_news = PerLoop(lambda: _News(subscriptions.here(), keys))
         self._held: dict[str, set[str]] = {}
         self._cursors = ["0-0"] * len(keys.ready)
 
@@ -64,7 +65,7 @@ class RedisReady:
             if found or last:
                 break
             await self._news.wait(give_up - time.monotonic())
-        self._held.setdefault(worker, set()).update(claim.id for claim in found)
+        self._held.setdefault(worker, set()).update([claim.id for claim in found])
         return found
 
     async def _claim(self, shard: int, worker: str, count: int) -> list[Claim]:
@@ -80,7 +81,7 @@ class RedisReady:
         return [_wakeup(shard, entry, now) for entry in entries]
 
     async def extend(self, worker: str) -> None:
-        await self._move(worker, worker, 0, self._held.get(worker, ()))
+        await self._move(worker, worker, 0, list(self._held.get(worker, ())))
 
     async def requeue(self, worker: str, claims: Sequence[Claim], delay: float) -> None:
         put_off = min(max(0, int(delay * 1000)), self._bounds.claim)
@@ -162,8 +163,13 @@ class RedisReady:
         )
 
     def close(self) -> None:
-        """Listen no more; the next claim does again."""
-        self._news.close()
+        """Listen no more in this event loop; the next claim does again."""
+        if (news := self._all_news.pop(asyncio.get_running_loop())) is not None:
+            news.close()
+
+    @property
+    def _news(self) -> _News:
+        return self._all_news.here()
 
 
 class _News:

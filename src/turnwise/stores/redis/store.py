@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from turnwise.limits import READ, Limits
+from turnwise.process import process_name
 from turnwise.stores.listeners import Callback
 from turnwise.stores.redis import replies
-from turnwise.stores.redis.clients import TIMEOUT, Client, close
+from turnwise.stores.redis.clients import TIMEOUT, Client
+from turnwise.stores.redis.connections import Connections
 from turnwise.stores.redis.dead_letters import Letters
 from turnwise.stores.redis.events import RedisEvents
 from turnwise.stores.redis.header import Header, foreign, newer, parse
 from turnwise.stores.redis.keys import Keys
-from turnwise.stores.redis.pubsub import Subscription, TokenWaiter
+from turnwise.stores.redis.pubsub import TokenWaiter
 from turnwise.stores.redis.ready import RedisReady
 from turnwise.stores.redis.scan import Scan
 from turnwise.stores.redis.scripts import script
@@ -53,7 +55,8 @@ class RedisStore:
     """The contract of `turnwise.contracts.Store` on Redis, Valkey, Cluster or Sentinel.
 
     `client` is a `redis.asyncio.Redis` or `RedisCluster` with any settings; it is closed by
-    `aclose` only if `owned`. `patience` is how many seconds a call is sent again before it fails.
+    `aclose` only if `owned`. It serves one event loop of one process; `another` makes further ones
+    like it, which are owned. `patience` is how many seconds a call is sent again before it fails.
     """
 
     def __init__(
@@ -63,21 +66,31 @@ class RedisStore:
         key_prefix: str = "agents:sessions:",
         limits: Limits | None = None,
         owned: bool = False,
+        another: Callable[[], Client] | None = None,
         patience: float = 3.0,
         worker: str = "",
     ) -> None:
-        self.client = client
         self.keys = Keys(key_prefix)
         self.limits = limits or Limits()
-        self._transport = Transport(client, patience, TIMEOUT if owned else None)
-        self._owned = owned
-        self.worker = worker
-        self._subscription = Subscription(client, self.keys.channel + worker)
+        self._worker = process_name(worker)
+        opened = Connections(client, another, lambda: self.keys.channel + self.worker, owned=owned)
+        self._connections, self._subscriptions = opened, opened.subscriptions
+        self._transport = Transport(opened.clients.here, patience, TIMEOUT if owned else None)
         self._scan = Scan(self._transport)
         self._letters = Letters(self._transport, self.keys)
-        parts = self._transport, self.keys, self._subscription, self.limits
+        parts = self._transport, self.keys, self._subscriptions, self.limits
         self.ready = RedisReady(*parts)
         self.events = RedisEvents(*parts)
+
+    @property
+    def client(self) -> Client:
+        """The running event loop's."""
+        return self._connections.clients.any()
+
+    @property
+    def worker(self) -> str:
+        """This process's name."""
+        return self._worker.get()
 
     async def read(
         self, session_id: str, base: Base | None = None, limit: int | None = None
@@ -293,32 +306,25 @@ class RedisStore:
                     yield session_id
 
     def waiter(self, token: str) -> AbstractAsyncContextManager[TokenWaiter]:
-        return self._subscription.waiter(token)
+        return self._subscriptions.here().waiter(token)
 
     @contextmanager
     def on_wakeup(self, token: str, callback: Callback) -> Iterator[None]:
-        with self._subscription.listen(token, callback):
+        with self._subscriptions.here().listen(token, callback):
             yield
 
     async def ping(self) -> None:
         await self._transport.settle(lambda: self.client.execute_command("PING"))
 
     async def aclose(self) -> None:
-        self.ready.close()
-        await self._subscription.aclose()
-        if self._owned:
-            await close(self.client)
+        await self._connections.aclose(self.ready.close)
 
     async def _verb(self, name: str, session_id: str, *args: Any) -> replies.Reply:
         key, limits = self.keys.session(session_id), self.limits
-        mint = secrets.token_urlsafe(12)
-        shared = (
-            *(self.keys.channel, mint, limits.ttl or 0, limits.retention),
-            *(limits.max_bytes, limits.max_queue),
-        )
-        reply: replies.Reply = await self._transport.run(
-            session_id, script(name), key, (*shared, *args)
-        )
+        mint, ttl = secrets.token_urlsafe(12), limits.ttl or 0
+        shared = self.keys.channel, mint, ttl, limits.retention, limits.max_bytes, limits.max_queue
+        arguments = (*shared, *args)
+        reply: replies.Reply = await self._transport.run(session_id, script(name), key, arguments)
         if reply[0] == b"foreign":
             raise foreign(session_id, key)
         if reply[0] == b"newer":

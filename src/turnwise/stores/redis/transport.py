@@ -42,16 +42,23 @@ ADVICE = {
 
 
 class Transport:
-    """The way to one server or cluster.
+    """The way to one server or cluster, by the client that `clients` answers for this event loop.
 
     A call is sent again for `patience` seconds; each sending may take `timeout` seconds, if the
     client has no timeout of its own.
     """
 
-    def __init__(self, client: Client, patience: float, timeout: float | None = None) -> None:
-        self.client = client
+    def __init__(
+        self, clients: Callable[[], Client], patience: float, timeout: float | None = None
+    ) -> None:
+        self._clients = clients
         self.patience = patience
         self._timeout = timeout
+
+    @property
+    def client(self) -> Client:
+        """This event loop's."""
+        return self._clients()
 
     async def run(
         self, session_id: str | None, script: Script, key: str, args: tuple[Any, ...]
@@ -59,12 +66,11 @@ class Transport:
         """Run a verb; its answer as a list whose first element is a word."""
 
         async def send() -> Any:
+            execute = self.client.execute_command
             try:
-                return await self.client.execute_command(
-                    "EVALSHA", script.digest, 1, key, *args, **_RAW
-                )
+                return await execute("EVALSHA", script.digest, 1, key, *args, **_RAW)
             except NoScriptError:
-                return await self.client.execute_command("EVAL", script.text, 1, key, *args, **_RAW)
+                return await execute("EVAL", script.text, 1, key, *args, **_RAW)
 
         return await self._settle(send, session_id, key)
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from turnwise.process import ProcessBound, put_aside
 from turnwise.stores.sqlite.queries import query
 
 GLANCE = 0.008
@@ -26,7 +27,7 @@ _FILES = ("", "-wal", "-journal")
 Seen = tuple[tuple[int, int] | None, ...]
 
 
-class Watch:
+class Watch(ProcessBound):
     """Has `look` called soon after anybody wrote to the database, while somebody waits.
 
     It answers whether it looks from now on; if not, it is called again.
@@ -34,6 +35,7 @@ class Watch:
     """
 
     def __init__(self, path: str, look: Callable[[], bool]) -> None:
+        super().__init__()
         self._files = [path + ending for ending in _FILES]
         self._look = look
         self._timers: dict[asyncio.AbstractEventLoop, _Timer] = {}
@@ -52,7 +54,11 @@ class Watch:
             timer.waiting -= 1
             if timer.waiting == 0:
                 timer.handle.cancel()
-                del self._timers[loop]
+                self._timers.pop(loop, None)
+
+    def forked(self) -> None:
+        put_aside(self._timers)
+        self._timers = {}
 
     def _glance(self) -> Seen:
         return tuple(map(_written, self._files))
@@ -91,7 +97,7 @@ class Lookout:
     """The wake-ups in the file, written and seen; used in the connection's thread."""
 
     def __init__(self) -> None:
-        self._version: int | None = None
+        self._version: tuple[sqlite3.Connection, int] | None = None
         self._seen = 0
 
     def add(self, database: sqlite3.Connection, tokens: list[str], now: int) -> None:
@@ -102,7 +108,8 @@ class Lookout:
 
     def look(self, database: sqlite3.Connection) -> list[str]:
         """The tokens that were woken since the last look; a few may have been seen before."""
-        (version,) = database.execute("PRAGMA data_version").fetchone()
+        (number,) = database.execute("PRAGMA data_version").fetchone()
+        version = database, number  # each connection counts for itself
         if version == self._version:
             return []
         self._version = version

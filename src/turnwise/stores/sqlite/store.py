@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from turnwise.errors import StoreRefused
 from turnwise.limits import Limits
+from turnwise.process import PerProcess
 from turnwise.stores.embedded.store import Clock, EmbeddedStore, system_clock
 from turnwise.stores.embedded.verbs import Verbs
 from turnwise.stores.embedded.verbs.session import NewDeadLetter
@@ -51,9 +52,9 @@ class SQLiteStore(EmbeddedStore):
         super().__init__(limits=limits, clock=clock)
         self.path = absolute(path)
         self._connections = Connections(self.path, busy_timeout)
-        self._lookout = Lookout()
+        self._lookouts = PerProcess(Lookout)
         self._watch = Watch(self.path, self._look)
-        self._looking: Future[None] | None = None
+        self._looks: PerProcess[list[Future[None]]] = PerProcess(list)
         self._swept = 0
         self.ready = SQLiteReady(self, self)
         self.events = SQLiteEvents(self)
@@ -108,6 +109,10 @@ class SQLiteStore(EmbeddedStore):
             self._sweep(database, now)
         return answer, verbs.wake
 
+    @property
+    def _lookout(self) -> Lookout:
+        return self._lookouts.get()
+
     def leave_wakes(self, database: sqlite3.Connection, wake: Wakes, now: int) -> None:
         """For other processes: what is nobody's in particular, and tokens that are not known here.
 
@@ -126,9 +131,10 @@ class SQLiteStore(EmbeddedStore):
 
         A wake-up is a hint, so nobody is told of errors: the verb that follows will tell.
         """
-        if self._looking is not None and not self._looking.done():
+        looks = self._looks.get()
+        if looks and not looks[0].done():
             return False
-        self._looking = self._connections.tell(self._look_at)
+        looks[:] = [self._connections.tell(self._look_at)]
         return True
 
     def _sweep(self, database: sqlite3.Connection, now: int) -> None:

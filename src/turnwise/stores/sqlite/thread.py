@@ -12,15 +12,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from turnwise.errors import StoreError
+from turnwise.process import ProcessBound, put_aside
 from turnwise.stores.sqlite.batch import MOST, Call, Failed, Turnstile
 from turnwise.stores.sqlite.database import open_database
 from turnwise.stores.sqlite.errors import is_lasting, is_lock, refusal
 
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], T]
-
-# A forked child must not touch the connections of its parent, not even to close them.
-_INHERITED: list[ConnectionThread] = []
 
 
 class ConnectionThread:
@@ -32,19 +30,11 @@ class ConnectionThread:
     def __init__(self, path: str, patience: float) -> None:
         self._path = path
         self._patience = patience
-        self._process = os.getpid()
         self._database: sqlite3.Connection | None = None
         self._turnstile = Turnstile(patience)
         self._calls: deque[Call] = deque()
         name = f"turnwise-sqlite-{os.path.basename(path)}"
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
-
-    def is_inherited(self) -> bool:
-        """Whether this was made by the process that this one was forked from."""
-        if self._process == os.getpid():
-            return False
-        _INHERITED.append(self)
-        return True
 
     def start(self, job: Job[T]) -> Future[T]:
         """Do `job`, outside of any transaction."""
@@ -124,10 +114,11 @@ def _settle(call: Call, answer: Any) -> None:
     call.future.set_result(call.then(answer))
 
 
-class Connections:
+class Connections(ProcessBound):
     """The thread in use: made when needed, and made anew after `aclose` or a fork."""
 
     def __init__(self, path: str, patience: float) -> None:
+        super().__init__()
         self._path = path
         self._patience = patience
         self._lock = threading.Lock()
@@ -135,26 +126,24 @@ class Connections:
 
     async def run(self, job: Job[T]) -> T:
         """The result of `job` on the connection, awaited from any event loop."""
-        self._forget_inherited()
+        loop = asyncio.get_running_loop()  # none: the job of a parent's task is not done in a child
         with self._lock:
             future = self._current().start(job)
-        return await asyncio.wrap_future(future)
+        return await asyncio.wrap_future(future, loop=loop)
 
     def tell(self, job: Job[T]) -> Future[T]:
         """Have `job` done on the connection; nobody waits for it."""
-        self._forget_inherited()
         with self._lock:
             return self._current().start(job)
 
     async def call(self, call: Call) -> Any:
         """The answer of a verb, awaited from any event loop."""
-        self._forget_inherited()
+        loop = asyncio.get_running_loop()
         with self._lock:
             self._current().call(call)
-        return await asyncio.wrap_future(call.future)
+        return await asyncio.wrap_future(call.future, loop=loop)
 
     async def aclose(self) -> None:
-        self._forget_inherited()
         with self._lock:
             thread, self._thread = self._thread, None
             if thread is None:
@@ -168,6 +157,7 @@ class Connections:
             self._thread = ConnectionThread(self._path, self._patience)
         return self._thread
 
-    def _forget_inherited(self) -> None:
-        if self._thread is not None and self._thread.is_inherited():
-            self._lock, self._thread = threading.Lock(), None
+    def forked(self) -> None:
+        """A child touches no connection of its parent, not even to close it."""
+        put_aside(self._thread)
+        self._lock, self._thread = threading.Lock(), None

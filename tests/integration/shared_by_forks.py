@@ -1,0 +1,306 @@
+"""A program that forks: `python -m tests.integration.shared_by_forks STATE URL`.
+
+STATE is what the one session object is doing in the parent when it forks. The children run turns
+with the same object; some end as a program does, with all that Python tidies up then. It fails if a
+child sees anything but its own, or if the parent misses anything afterwards.
+
+Nobody looks again by itself here: a wake-up that is lost shows as a program that does not end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable
+from threading import Event, Thread
+from typing import Any
+
+from agents import Agent, function_tool
+
+from tests.integration.bad_days import until_queued
+from tests.scripted import Script, agent, calls, outline, says
+from turnwise import RedisSession, Runner, connect
+from turnwise.errors import UsageError
+from turnwise.runner.sync import run_until_complete
+from turnwise.stores.embedded.store import EmbeddedStore
+from turnwise.turns import acquire
+from turnwise.worker import Worker
+
+CHILDREN, TURNS = 4, 8
+VERY_LONG = 1000.0
+
+session = connect(os.environ.get("SHARED_STORE", "memory://"), lease=VERY_LONG)
+
+
+def say(text: str) -> Agent[Any]:
+    return Agent(name="agent", model=Script(says(text)))
+
+
+def turns(name: str, count: int = TURNS) -> None:
+    """Turns on a session of one's own, each of which must have its own answer."""
+    for number in range(count):
+        told = f"{name} {number} " + "word " * 500
+        result = Runner.run_sync(
+            say(told), f"asked {number}", session=session, session_id=name, timeout=VERY_LONG
+        )
+        assert result.final_output == told, f"{name} was told {result.final_output!r}"
+    history = outline(run_until_complete(session.bind(name).get_items()))
+    assert len(history) == 2 * count, history
+    assert history[::2] == [f"asked {number}" for number in range(count)], history
+    assert all(text.startswith(f"{name} ") for text in history[1::2]), history
+
+
+def child(number: int) -> None:
+    assert session.runtime.name not in PARENTS, "a child goes by its parent's name"
+    turns(f"child {os.getpid()}")
+    if number % 2:
+        os._exit(0)
+    sys.exit(0)  # and Python collects and closes what it can find
+
+
+PARENTS: list[str] = []
+
+
+def forked(work: Callable[[int], None] = child, count: int = CHILDREN) -> list[int]:
+    """Children at work; whatever else they do, they end here."""
+    PARENTS.append(session.runtime.name)
+    children = []
+    for number in range(count):
+        pid = os.fork()
+        if pid == 0:
+            work(number)
+            os._exit(0)
+        children.append(pid)
+    return children
+
+
+def joined(children: list[int]) -> None:
+    for pid in children:
+        _, status = os.waitpid(pid, 0)
+        assert status == 0, f"a child ended with {os.waitstatus_to_exitcode(status)}"
+
+
+async def connection() -> object:
+    """Which connection the parent speaks on."""
+    if not isinstance(session, RedisSession):
+        return None
+    return await session.client.client_id()
+
+
+def idle() -> None:
+    turns("parent")
+    before = run_until_complete(connection())
+    joined(forked())
+    turns("parent again")
+    assert run_until_complete(connection()) == before, "a child closed the parent's connection"
+    grandchildren = forked(lambda _: joined(forked(count=2)), count=2)
+    joined(grandchildren)
+    turns("parent at last")
+
+
+def mid_turn() -> None:
+    """A tool forks: one that is async, in the thread of the event loop, and one that is not."""
+
+    @function_tool
+    async def fork() -> str:
+        joined(forked())
+        return "forked"
+
+    @function_tool
+    def fork_in_thread() -> str:
+        joined(forked(count=2))
+        return "forked"
+
+    for tool in (fork, fork_in_thread):
+        helper = agent(calls(tool.name), says("done"), tools=[tool])
+        result = Runner.run_sync(helper, "go", session=session, session_id=tool.name)
+        assert result.final_output == "done"
+        history = outline(run_until_complete(session.bind(tool.name).get_items()))
+        assert history == ["go", "call call_1", "output call_1: forked", "done"], history
+    run_until_complete(leave_a_turn())
+
+
+async def leave_a_turn() -> None:
+    """A child that goes on in its parent's block can end nothing of it."""
+    async with session.turn("block") as turn:
+        await turn.add_items([{"role": "user", "content": "the parent's"}])
+        pid = os.fork()
+        if pid == 0:
+            os._exit(await _use(turn))
+        joined([pid])
+    assert outline(await session.bind("block").get_items()) == ["the parent's"]
+
+
+async def _use(turn: Any) -> int:
+    """0 if the turn is refused to a child, in the event loop that it inherited too."""
+    refused = 0
+    for use in (turn.get_items, turn.turn.commit):
+        for run in (_here, asyncio.run):
+            try:
+                await _here(run(use())) if run is _here else run(use())
+            except UsageError:
+                refused += 1
+    return 0 if refused == 4 else 1
+
+
+async def _here(work: Any) -> Any:
+    return await work
+
+
+def waiting() -> None:
+    """One waits in line in the parent, one in a child; each is woken when the other one ends."""
+    told: list[str] = []
+
+    async def hold(waiter: Callable[[], Any], queued: int) -> None:
+        async with session.turn("line"):
+            task = asyncio.create_task(waiter())
+            await until_queued(session, "line", queued)
+            joined(forked())
+            children = forked(wait_in_line, count=1)
+            await until_queued(session, "line", queued + 1)
+        await task
+        joined(children)
+
+    async def wait() -> None:
+        async with session.turn("line", timeout=VERY_LONG):
+            told.append("woken")
+
+    run_until_complete(hold(wait, 1))
+    assert told == ["woken"]
+    # And the other way round: the parent waits for a turn of a child.
+    here, there = os.pipe()
+    children = forked(lambda _: hold_for_parent(there), count=1)
+    assert os.read(here, 1) == b"h"
+    run_until_complete(wait())
+    joined(children)
+
+
+def wait_in_line(_: int) -> None:
+    async def wait() -> None:
+        async with session.turn("line", timeout=VERY_LONG):
+            pass
+
+    run_until_complete(wait())
+
+
+def hold_for_parent(there: int) -> None:
+    async def hold() -> None:
+        async with session.turn("line"):
+            os.write(there, b"h")
+            await until_queued(session, "line", 1)
+
+    run_until_complete(hold())
+
+
+def subscribed() -> None:
+    """The parent reads what a turn tells, from before the fork to its end."""
+
+    async def follow() -> None:
+        receipt = await session.submit("told", "hello", agent="agent")
+        kinds: list[str] = []
+
+        async def read() -> None:
+            async for _, event in receipt.events():
+                kinds.append(str(event["type"]))
+
+        reader = asyncio.create_task(read())
+        for _ in range(20):
+            await asyncio.sleep(0.005)
+        joined(forked())
+        children = forked(lambda _: drain("told"), count=1)
+        await reader
+        assert kinds
+        assert (await receipt.result(VERY_LONG)).final_output == "told"
+        joined(children)
+
+    run_until_complete(follow())
+
+
+def drain(session_id: str) -> None:
+    assert run_until_complete(session.drain(session_id, {"agent": say("told")})) == 1
+
+
+def working() -> None:
+    """A worker runs in another thread, in the midst of a turn."""
+    begun, go_on = Event(), Event()
+
+    @function_tool
+    def linger() -> str:
+        begun.set()
+        go_on.wait(VERY_LONG)
+        return "lingered"
+
+    helper = agent(calls("linger"), says("done"), tools=[linger])
+    worker = Worker(session, {"agent": helper})
+    thread = Thread(target=lambda: asyncio.run(worker.run()))
+    thread.start()
+    receipt = run_until_complete(session.submit("s", "go", agent="agent"))
+    assert begun.wait(VERY_LONG)
+    joined(forked())
+    joined(forked(lambda _: work_too(), count=2))
+    go_on.set()
+    assert run_until_complete(receipt.result(VERY_LONG)).final_output == "done"
+    again = run_until_complete(session.submit("s", "again", agent="agent"))
+    assert run_until_complete(again.result(VERY_LONG)).final_output == "done"
+    worker.stop()
+    thread.join()
+
+
+def work_too() -> None:
+    """A child's own worker, beside that of its parent, on one session after the other."""
+
+    async def work() -> None:
+        name = f"worker of {os.getpid()}"
+        worker = Worker(session, {"agent": say("from a worker"), name: say(name)})
+        working = asyncio.create_task(worker.run())
+        receipt = await session.submit(name, "hello", agent="agent")
+        answer = (await receipt.result(VERY_LONG)).final_output
+        assert answer in ("from a worker", "done"), answer  # whichever worker was quicker
+        worker.stop()
+        await working
+
+    run_until_complete(work())
+
+
+def processes(method: str) -> Callable[[], None]:
+    def start() -> None:
+        turns("parent")
+        context: Any = multiprocessing.get_context(method)
+        if method == "forkserver":
+            context.set_forkserver_preload(["tests.integration.shared_by_forks"])
+        started = [context.Process(target=turns, args=(f"child {n}",)) for n in range(CHILDREN)]
+        for process in started:
+            process.start()
+        turns("parent beside them")
+        for process in started:
+            process.join()
+            assert process.exitcode == 0
+
+    return start
+
+
+STATES: dict[str, Callable[[], None]] = {
+    "idle": idle,
+    "mid_turn": mid_turn,
+    "waiting": waiting,
+    "subscribed": subscribed,
+    "working": working,
+    **{method: processes(method) for method in ("fork", "forkserver", "spawn")},
+}
+
+
+def main() -> None:
+    EmbeddedStore._longest_wait = VERY_LONG
+    acquire._ASK_AGAIN = VERY_LONG
+    # The start methods import this module anew, under its own name; here it is `__main__`.
+    from tests.integration import shared_by_forks
+
+    shared_by_forks.STATES[sys.argv[1]]()
+    run_until_complete(shared_by_forks.session.aclose())
+    print("all well")
+
+
+if __name__ == "__main__":
+    main()
