@@ -1,31 +1,33 @@
-"""The shortest part of a history that shows a violation, as text."""
+"""The part of a history that concerns a violation, as text."""
 
 from __future__ import annotations
 
 from chaos.checker import Violation
-from chaos.history import Call, History
+from chaos.history import History, Invocation
 
-_MOST = 60
+_MAX_LINES = 60
+_SECONDS_BEFORE = 5.0
+"""Faults are shown that were active so long before the first event."""
 
 
 def excerpt(history: History, violation: Violation) -> list[str]:
-    """All that concerns the violation's operations, in order of time, faults included."""
-    zero = min((call.invoked for call in history.calls), default=0.0)
-    calls = [call for call in history.calls if call.op in violation.ops]
-    numbers = {call.call for call in calls}
-    events = [event for call in calls for event in _events(call)]
+    """All events of the violation's operations, in order of time, with the faults meanwhile."""
+    zero = min((one.invoked for one in history.invocations), default=0.0)
+    invocations = [one for one in history.invocations if one.op in violation.ops]
+    numbers = {one.id for one in invocations}
+    events = [event for one in invocations for event in _events(one)]
     events += [
-        (t.at, f"takeover  {t.turn_id} attempt {t.attempt} granted (call {t.call})")
+        (t.at, f"takeover  {t.turn_id} attempt {t.attempt} granted (invocation {t.invocation})")
         for t in history.takeovers
-        if t.call in numbers
+        if t.invocation in numbers
     ]
     events += [
-        (x.at, f"ledger    {x.tool} {x.call_id} attempt {x.attempt} (call {x.call})")
-        for x in history.ledger
+        (x.at, f"execution {x.tool} {x.call_id} attempt {x.attempt} (invocation {x.invocation})")
+        for x in history.executions
         if x.op in violation.ops
     ]
     if events:
-        start, end = min(map(_time, events)) - 5.0, max(map(_time, events))
+        start, end = min(map(_time, events)) - _SECONDS_BEFORE, max(map(_time, events))
         events += [
             (
                 f.start,
@@ -35,7 +37,7 @@ def excerpt(history: History, violation: Violation) -> list[str]:
             if f.start <= end and (f.end or f.start) >= start
         ]
     lines = [f"{time - zero:10.3f}  {text}" for time, text in sorted(events, key=_time)]
-    return [*_shortened(lines), *_stored(history, violation)]
+    return [*_shortened(lines), *_stored_turns(history, violation)]
 
 
 def _time(event: tuple[float, str]) -> float:
@@ -43,30 +45,30 @@ def _time(event: tuple[float, str]) -> float:
 
 
 def _shortened(lines: list[str]) -> list[str]:
-    if len(lines) <= _MOST:
+    if len(lines) <= _MAX_LINES:
         return lines
-    half = _MOST // 2
-    return [*lines[:half], f"... {len(lines) - _MOST} lines ...", *lines[-half:]]
+    half = _MAX_LINES // 2
+    return [*lines[:half], f"... {len(lines) - _MAX_LINES} lines ...", *lines[-half:]]
 
 
-def _events(call: Call) -> list[tuple[float, str]]:
-    what = f"{call.kind} op {call.op} on {call.worker} (call {call.call})"
-    events = [(call.invoked, f"invoke    {what} {call.params or ''}")]
-    if call.granted is not None:
-        events.append((call.granted, f"granted   {what} attempt {call.attempt}"))
-    if call.ended is not None:
-        events.append((call.ended, f"{call.outcome:9} {what} {call.error or call.value}"))
+def _events(one: Invocation) -> list[tuple[float, str]]:
+    what = f"{one.kind} op {one.op} on {one.worker} (invocation {one.id})"
+    events = [(one.invoked, f"invoke    {what} {one.params or ''}")]
+    if one.granted is not None:
+        events.append((one.granted, f"granted   {what} attempt {one.attempt}"))
+    if one.completed is not None:
+        events.append((one.completed, f"{one.outcome:9} {what} {one.error or one.value}"))
     return events
 
 
-def _stored(history: History, violation: Violation) -> list[str]:
-    """Where the operations' turns stand in the end."""
+def _stored_turns(history: History, violation: Violation) -> list[str]:
+    """The turns of the operations in the final state."""
     lines = []
-    for final in history.finals:
-        if final.session != violation.session:
+    for state in history.final_states:
+        if state.session != violation.session:
             continue
-        for place, entry in enumerate(final.entries):
-            text = str(entry.items)[:300]
+        for position, turn in enumerate(state.turns):
+            text = str(turn.items)[:300]
             if any(f"op {op} " in text or f"'op {op}." in text for op in violation.ops):
-                lines.append(f"    stored  entry {place} {entry.kind} {entry.turn_id}: {text}")
+                lines.append(f"    stored  turn {position} {turn.kind} {turn.turn_id}: {text}")
     return lines

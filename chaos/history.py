@@ -1,8 +1,9 @@
-"""What happened in a run: calls, faults, the final content of the store, the tools' ledger.
+"""The history of a round: invocations, faults, the store's final state, the tools' executions.
 
-A call is recorded when it is invoked and completed when its worker answers: *ok*, *fail* (it
-certainly did nothing) or *unknown* (the worker died, or nobody can say). Times are seconds on the
-machine's monotonic clock, which all processes share.
+An invocation is recorded when it is sent and completed when its worker answers. Its outcome is one
+of Jepsen's types: *invoke* (no answer yet), *ok*, *fail* (it certainly had no effect) or *info*
+(unknown: the worker died, or cannot say). Times are seconds on the machine's monotonic clock, which
+all processes share.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from typing import Any, Literal
 
 import msgspec
 
-Outcome = Literal["pending", "ok", "fail", "unknown"]
-Home = Literal["turns", "plain", "approvals", "policies"]
-"""What a session is for. All but those of plain changes hold turns."""
+Outcome = Literal["invoke", "ok", "fail", "info"]
+SessionKind = Literal["turns", "plain", "approvals", "policies"]
+"""What a session is used for. All kinds but "plain" hold turns."""
 
 
 def now() -> float:
@@ -25,42 +26,45 @@ def now() -> float:
     return time.monotonic()
 
 
-class Call(msgspec.Struct, tag="call"):
+class Invocation(msgspec.Struct, tag="invocation"):
     """One sending of one operation to one worker.
 
-    `op` names the operation over all its sendings, `call` this one. `granted` is when the worker
-    was told that the turn is its own, `held` until when at least it worked on it, `attempt` the
-    number the store gave that grant.
+    `op` names the operation, the same for all its invocations. `granted` is the time at which the
+    worker learned that it holds the turn's lease, `active_until` the last time at which it
+    certainly worked on the turn, `attempt` the number that the store gave the grant.
     """
 
-    call: int
+    id: int
     op: str
     kind: str
-    home: Home
+    session_kind: SessionKind
     session: str
     turn_id: str | None
     worker: str
     invoked: float
     params: dict[str, Any]
-    outcome: Outcome = "pending"
-    ended: float | None = None
+    outcome: Outcome = "invoke"
+    completed: float | None = None
     error: str = ""
     value: dict[str, Any] = {}
     granted: float | None = None
-    held: float | None = None
+    active_until: float | None = None
     attempt: int = 0
 
-    def finish(self, outcome: Outcome, error: str = "", **more: Any) -> None:
-        """Record the answer, now."""
-        self.ended, self.outcome, self.error = now(), outcome, error
+    def complete(self, outcome: Outcome, error: str = "", **more: Any) -> None:
+        """Record the outcome, now."""
+        self.completed, self.outcome, self.error = now(), outcome, error
         for name, value in more.items():
             setattr(self, name, value)
 
 
 class Takeover(msgspec.Struct, tag="takeover"):
-    """A worker was granted a turn that an earlier attempt had begun. No `call` (-1): a message."""
+    """A worker was granted a turn that an earlier attempt had begun.
 
-    call: int
+    `invocation` is -1 if the turn is a message that the queue delivered.
+    """
+
+    invocation: int
     session: str
     turn_id: str
     attempt: int
@@ -68,7 +72,7 @@ class Takeover(msgspec.Struct, tag="takeover"):
 
 
 class Fault(msgspec.Struct, tag="fault"):
-    """What the nemesis did. `lossy`: acknowledged writes may be gone after it."""
+    """A fault that the nemesis injected. `lossy`: it may lose acknowledged writes."""
 
     kind: str
     start: float
@@ -80,12 +84,12 @@ class Fault(msgspec.Struct, tag="fault"):
 
 
 class Execution(msgspec.Struct, tag="execution"):
-    """A line of the ledger: a tool did its work, or (`ATTEMPT`) a message was taken to be run.
+    """A line of the execution log: a tool ran, or (`ATTEMPT`) a worker began to run a message.
 
-    The work for a message has a negative `call` of its own for each attempt.
+    Each attempt of a message has a negative `invocation` of its own.
     """
 
-    call: int
+    invocation: int
     op: str
     turn_id: str
     call_id: str
@@ -98,8 +102,8 @@ class Execution(msgspec.Struct, tag="execution"):
 ATTEMPT = "attempt"
 
 
-class DeadLetterEntry(msgspec.Struct, tag="letter"):
-    """A dead letter, as it was found in the end."""
+class DeadLetter(msgspec.Struct, tag="dead-letter"):
+    """A dead letter in the store's final state."""
 
     session: str
     turn_id: str
@@ -107,26 +111,29 @@ class DeadLetterEntry(msgspec.Struct, tag="letter"):
     error: str
 
 
-class Entry(msgspec.Struct):
-    """One finished turn as it is stored: its items, its marker, its record."""
+class StoredTurn(msgspec.Struct):
+    """One turn in a stored history: its items, its marker, its record.
+
+    `item_count` is the number of items that the record states.
+    """
 
     turn_id: str
     kind: str
     items: list[dict[str, Any]]
-    counted: int
+    item_count: int
 
 
-class Final(msgspec.Struct, tag="final"):
-    """What the store holds of a session in the end. `trouble`: elements that fit nowhere."""
+class FinalState(msgspec.Struct, tag="final-state"):
+    """What the store holds of a session in the end. `corruption`: elements that do not parse."""
 
     session: str
-    entries: list[Entry]
+    turns: list[StoredTurn]
     items: int
-    trouble: str = ""
+    corruption: str = ""
 
 
 class Leftover(msgspec.Struct, tag="leftover"):
-    """Something that should not be there after everybody has gone."""
+    """Something that should not exist after all workers have exited."""
 
     what: str
     where: str
@@ -134,20 +141,20 @@ class Leftover(msgspec.Struct, tag="leftover"):
 
 
 class History(msgspec.Struct):
-    """One run on one topology."""
+    """Everything that is recorded of one round on one topology."""
 
     topology: str
     seed: int
     lease: float
     started: float = 0.0
     seconds: float = 0.0
-    calls: list[Call] = []
+    invocations: list[Invocation] = []
     takeovers: list[Takeover] = []
     faults: list[Fault] = []
-    ledger: list[Execution] = []
-    finals: list[Final] = []
+    executions: list[Execution] = []
+    final_states: list[FinalState] = []
     leftovers: list[Leftover] = []
-    letters: list[DeadLetterEntry] = []
+    dead_letters: list[DeadLetter] = []
 
     def save(self, path: Path) -> None:
         """Write it as lines of JSON, compressed."""
@@ -158,8 +165,8 @@ class History(msgspec.Struct):
                 file.write(msgspec.json.encode(row) + b"\n")
 
     def rows(self) -> Iterator[Any]:
-        """All that was recorded, kind by kind."""
-        for name in _LISTS:
+        """All records, list by list."""
+        for name in _LISTS.values():
             yield from getattr(self, name)
 
     @classmethod
@@ -170,19 +177,18 @@ class History(msgspec.Struct):
             decoder = msgspec.json.Decoder(_Row)
             for line in file:
                 row = decoder.decode(line)
-                getattr(history, _HOMES[type(row)]).append(row)
+                getattr(history, _LISTS[type(row)]).append(row)
         return history
 
 
 _HEAD = "topology", "seed", "lease", "started", "seconds"
-_HOMES: dict[type, str] = {
-    Call: "calls",
+_LISTS: dict[type, str] = {
+    Invocation: "invocations",
     Takeover: "takeovers",
     Fault: "faults",
-    Execution: "ledger",
-    Final: "finals",
+    Execution: "executions",
+    FinalState: "final_states",
     Leftover: "leftovers",
-    DeadLetterEntry: "letters",
+    DeadLetter: "dead_letters",
 }
-_LISTS = tuple(_HOMES.values())
-_Row = Call | Takeover | Fault | Execution | Final | Leftover | DeadLetterEntry
+_Row = Invocation | Takeover | Fault | Execution | FinalState | Leftover | DeadLetter

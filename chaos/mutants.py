@@ -1,4 +1,4 @@
-"""Does the harness find bugs? Plants one at a time and runs a short chaos until it is caught.
+"""Mutation test of the harness: plants one known bug at a time and runs rounds until it is caught.
 
 `python -m chaos.mutants` plants all of them, or those that are named.
 """
@@ -14,159 +14,174 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from chaos import arena, crew, planted, report
+from chaos import planted, report, worker_pool
 from chaos.checker import check
-from chaos.nemesis import Strike, late, network, workers
+from chaos.history import History
+from chaos.nemesis import FaultKind, late, network, workers
 from chaos.planted import PLANTED, VARIABLE
+from chaos.round import RoundConfig, run_round
 from chaos.topologies import TOPOLOGIES
-from chaos.workload import Plan
+from chaos.workload import WorkloadConfig
 
-_ROUND = 6.0
-_ROUNDS = 8
-_LONGEST = 180.0
-"""Seconds after which a round, which takes some 15, is said to have no end."""
+_ROUND_SECONDS = 6.0
+_MAX_ROUNDS = 8
+_ROUND_TIMEOUT = 180.0
+"""Seconds after which a round is taken to hang; most take some 15."""
 
 _CONTROL = "(none)"
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A workload and faults among which a kind of bug shows."""
+class Experiment:
+    """A workload and faults under which one class of bugs shows."""
 
-    plan: Plan
-    strikes: tuple[tuple[Strike, ...], ...] = ((),)
+    workload: WorkloadConfig
+    fault_groups: tuple[tuple[FaultKind, ...], ...] = ((),)
     topology: str = "valkey"
 
 
-_NO_TURNS = {"brief": 0.0, "held": 0.0}
-PLAIN = Trial(
-    Plan(pumps=32, turn_sessions=1, plain_sessions=10, plain_life=30, weights={"clear": 2.0}),
-    ((network.LoseReplies(), network.CutReplies()),),
+_NO_TURNS = {"short-turn": 0.0, "long-turn": 0.0}
+PLAIN = Experiment(
+    WorkloadConfig(
+        clients=32,
+        turn_sessions=1,
+        plain_sessions=10,
+        plain_session_length=30,
+        weights={"clear": 2.0},
+    ),
+    ((network.LoseReplies(), network.TruncateReplies()),),
 )
-ANSWERS = Trial(
-    Plan(
+TURNS = Experiment(
+    WorkloadConfig(
         turn_sessions=20,
         plain_sessions=1,
         approval_sessions=0,
         policy_sessions=0,
-        duplicates=0.5,
+        duplicate_share=0.5,
         weights={"submit": 0.0},
     )
 )
-RUNS = Trial(
-    Plan(turn_sessions=60, plain_sessions=1, busy=1, weights=_NO_TURNS),
-    ((workers.KillWorker(), workers.WakeRival()), (network.LoseReplies(),)),
+TURNS_ON_SENTINEL = replace(TURNS, topology="sentinel")
+RUNS = Experiment(
+    WorkloadConfig(turn_sessions=60, plain_sessions=1, max_in_flight=1, weights=_NO_TURNS),
+    ((workers.KillWorker(), workers.PauseUntilTakenOver()), (network.LoseReplies(),)),
 )
-RIVALS = Trial(
-    Plan(turn_sessions=80, plain_sessions=1, busy=1, hold=0.8, weights={"run": 2.0}),
-    ((workers.WakeRival(),),),
+ZOMBIES = Experiment(
+    WorkloadConfig(
+        turn_sessions=80, plain_sessions=1, max_in_flight=1, max_pause=0.8, weights={"run": 2.0}
+    ),
+    ((workers.PauseUntilTakenOver(),),),
 )
-LATE = Trial(
-    Plan(pumps=16, turn_sessions=40, plain_sessions=1, weights={"held": 0.0}),
+ZOMBIE_RUNS = Experiment(
+    WorkloadConfig(turn_sessions=80, plain_sessions=1, max_in_flight=1, weights=_NO_TURNS),
+    ((workers.PauseUntilTakenOver(),),),
+)
+LATE_BEGINS = Experiment(
+    WorkloadConfig(clients=16, turn_sessions=40, plain_sessions=1, weights={"long-turn": 0.0}),
     ((late.LateBegin(),),),
 )
-CANCELS = Trial(
-    Plan(turn_sessions=60, plain_sessions=1, busy=2, hold=0.5, cancels=0.6),
-    ((workers.KillWorker(), workers.FreezeWorker()),),
+_CANCELS = WorkloadConfig(
+    turn_sessions=60, plain_sessions=1, max_in_flight=2, max_pause=0.5, cancel_share=0.6
 )
-_NO_PLAIN = {"read": 0.0, "run": 0.0, "streamed": 0.0, "plain-run": 0.0}
-MESSAGES = Plan(
-    pumps=48,
+CANCELS = Experiment(_CANCELS, ((workers.KillWorker(), workers.PauseBeyondLease()),))
+CANCELS_WITHOUT_FAULTS = Experiment(_CANCELS, topology="sqlite")
+_NO_RUNS = {"read": 0.0, "run": 0.0, "streamed-run": 0.0, "sdk-run": 0.0}
+_MESSAGES = WorkloadConfig(
+    clients=48,
     turn_sessions=30,
     plain_sessions=1,
     approval_sessions=0,
     policy_sessions=0,
-    cancels=0.0,
-    weights=_NO_TURNS | _NO_PLAIN,
-    gives_up=1.0,
-    patience=4.0,
+    cancel_share=0.0,
+    weights=_NO_TURNS | _NO_RUNS,
+    no_retry_share=1.0,
+    quiesce_timeout=4.0,
 )
-MESSAGES_LOST = Trial(MESSAGES, ((workers.KillWorker(),),))
-MESSAGES_LATE = Trial(MESSAGES, ((network.DelayRequests(), network.DropRequests()),))
-MESSAGES_ON_SQLITE = replace(MESSAGES_LOST, topology="sqlite")
-MESSAGES_ON_CLUSTER = replace(MESSAGES_LOST, topology="cluster")
-_PUSHED = Plan(
-    pumps=48,
-    turn_sessions=1,
-    plain_sessions=1,
-    approval_sessions=0,
-    policy_sessions=24,
-    cancels=0.0,
-)
-INTERRUPTS = Trial(_PUSHED)
-ANSWERS_BEHIND_SENTINELS = replace(ANSWERS, topology="sentinel")
-APPROVALS = Trial(
-    Plan(
-        pumps=48,
+MESSAGES = Experiment(_MESSAGES, ((workers.KillWorker(),),))
+MESSAGES_ON_SQLITE = replace(MESSAGES, topology="sqlite")
+MESSAGES_ON_CLUSTER = replace(MESSAGES, topology="cluster")
+DELAYED_MESSAGES = Experiment(_MESSAGES, ((network.DelayRequests(), network.DropRequests()),))
+APPROVALS = Experiment(
+    WorkloadConfig(
+        clients=48,
         turn_sessions=1,
         plain_sessions=1,
         approval_sessions=24,
         policy_sessions=0,
-        cancels=0.0,
-        weights=_NO_TURNS | _NO_PLAIN,
+        cancel_share=0.0,
+        weights=_NO_TURNS | _NO_RUNS,
     ),
     ((workers.KillWorker(), network.LoseReplies()),),
 )
-INTERRUPTS_ON_SQLITE = Trial(_PUSHED, topology="sqlite")
-UNDISTURBED = Trial(
-    Plan(turn_sessions=60, plain_sessions=1, busy=2, hold=0.5, cancels=0.6), topology="sqlite"
+INTERRUPTS = Experiment(
+    WorkloadConfig(
+        clients=48,
+        turn_sessions=1,
+        plain_sessions=1,
+        approval_sessions=0,
+        policy_sessions=24,
+        cancel_share=0.0,
+    )
 )
-SLOW_RIVALS = Trial(
-    Plan(turn_sessions=80, plain_sessions=1, busy=1, weights=_NO_TURNS), ((workers.WakeRival(),),)
+INTERRUPTS_ON_SQLITE = replace(INTERRUPTS, topology="sqlite")
+
+_CONTROL_EXPERIMENTS = (
+    *(PLAIN, TURNS, ZOMBIES, ZOMBIE_RUNS, RUNS, LATE_BEGINS, CANCELS, INTERRUPTS, APPROVALS),
+    *(MESSAGES, MESSAGES_ON_SQLITE, MESSAGES_ON_CLUSTER),
+    *(INTERRUPTS_ON_SQLITE, CANCELS_WITHOUT_FAULTS, TURNS_ON_SENTINEL),
 )
 
-MUTANTS: dict[str, tuple[str, Trial]] = {
-    "integer-compare": ("a history is named by its length, not by its last commit id", PLAIN),
-    "stale-cache": ("a cached history is taken for right after pop or clear", PLAIN),
-    "clear-by-pops": ("clear takes one item after the other", PLAIN),
-    "retry-with-new-id": ("what is sent again is another operation", PLAIN),
-    "append-not-looked-up": ("append does not look whether it was done before", PLAIN),
-    "pop-without-base": ("pop takes whatever is the last item by then", PLAIN),
-    "lease-ignored": ("begin takes a session whose lease is live", ANSWERS),
-    "clock-of-the-client": ("leases go by the worker's clock", ANSWERS),
-    "turn-id-not-looked-up": (
-        "begin does not look whether the turn was committed",
-        ANSWERS_BEHIND_SENTINELS,
+MUTANTS: dict[str, tuple[str, Experiment]] = {
+    "base-without-commit-id": ("a base names a history by its length, not its commit id", PLAIN),
+    "stale-cache": ("a cached history counts as current after pop or clear", PLAIN),
+    "clear-not-atomic": ("clear pops one item after the other", PLAIN),
+    "append-with-new-op-id": ("a retried append is sent under a new op id", PLAIN),
+    "append-not-deduplicated": ("append does not check whether its op id is committed", PLAIN),
+    "pop-without-base": ("pop removes whatever is the last item by then", PLAIN),
+    "lease-ignored": ("begin grants a session whose lease is live", TURNS),
+    "client-clock": ("leases expire by the worker's clock, not the server's", TURNS),
+    "turn-id-not-checked": (
+        "begin does not check whether the turn is committed",
+        TURNS_ON_SENTINEL,
     ),
-    "marks-rolled-at-once": ("a turn_id is forgotten with the next commit", ANSWERS),
-    "record-without-count": ("a record does not say how many items are its turn's", ANSWERS),
-    "result-outside-the-commit": ("the result stays with the worker that ran the turn", ANSWERS),
-    "commit-in-two-steps": ("a commit writes one item, then the others", ANSWERS),
-    "release-forgets-tokens": ("a begin that comes after it was given up opens a turn", LATE),
-    "cancel-only-said": ("cancel says that it has ended a turn that goes on", CANCELS),
-    "no-token-in-commit": ("commit does not check the token", RIVALS),
-    "no-token-in-journal": ("journal does not check the token", SLOW_RIVALS),
-    "journal-not-awaited": ("what is said to be journaled is on its way", RUNS),
-    "journal-not-read": ("a takeover is not given the journal", RUNS),
-    "start-not-journaled": ("a tool's start is not journaled", RUNS),
-    "end-not-journaled": ("a tool's end is not journaled", RUNS),
-    "everything-repeatable": ("every tool is run again after a takeover", RUNS),
-    "key-per-attempt": ("an idempotency key is another one after a takeover", RUNS),
-    "message-dropped-when-taken": ("a message leaves the queue before its commit", MESSAGES_LOST),
-    "wake-up-without-intent": ("workers are told after the message is there", MESSAGES_LOST),
-    "wake-up-forgotten-when-idle": (
-        "a wake-up is acknowledged though its message is on its way",
-        MESSAGES_LATE,
+    "turn-id-forgotten": ("a turn_id is forgotten with the next commit", TURNS),
+    "record-without-count": ("a record does not state the number of its turn's items", TURNS),
+    "result-not-committed": ("the result stays with the worker that ran the turn", TURNS),
+    "commit-not-atomic": ("a commit writes one item, then the others", TURNS),
+    "release-forgets-token": ("a begin that arrives after its abort opens a turn", LATE_BEGINS),
+    "cancel-without-effect": ("cancel reports a turn as ended that continues", CANCELS),
+    "commit-without-token": ("commit does not check the token", ZOMBIES),
+    "journal-without-token": ("journal does not check the token", ZOMBIE_RUNS),
+    "journal-not-awaited": ("an entry is reported as journaled before it is written", RUNS),
+    "journal-not-read": ("a takeover does not get the journal", RUNS),
+    "tool-start-not-journaled": ("a tool's start is not journaled", RUNS),
+    "tool-end-not-journaled": ("a tool's end is not journaled", RUNS),
+    "every-tool-repeatable": ("every tool runs again after a takeover", RUNS),
+    "key-per-attempt": ("an idempotency key changes with a takeover", RUNS),
+    "message-dequeued-early": ("a message leaves the queue before its commit", MESSAGES),
+    "wake-up-after-message": ("workers are woken only after the message is queued", MESSAGES),
+    "wake-up-acked-when-idle": (
+        "a wake-up is acked before its message arrives",
+        DELAYED_MESSAGES,
     ),
-    "wake-up-settled-before-the-commit": (
-        "a wake-up is acknowledged when a worker takes it",
+    "wake-up-acked-early": (
+        "a wake-up is acked when a worker claims it, before the commit",
         MESSAGES_ON_CLUSTER,
     ),
-    "attempts-not-counted": ("the queue does not count a message's attempts", MESSAGES_LOST),
-    "events-without-reset": ("events of a takeover follow those before it", MESSAGES_LOST),
-    "resumed-twice": ("a turn that was taken up can be taken up again", APPROVALS),
-    "rejection-approves": ("what is rejected runs with what is approved", APPROVALS),
-    "parked-turn-dropped": ("a begin sweeps away a turn that waits for an approval", APPROVALS),
-    "unpaired-interrupt": ("an interrupted turn keeps calls without output", INTERRUPTS_ON_SQLITE),
-    "cancel-flag-ignored": ("a worker goes on with a turn that it is to end", UNDISTURBED),
+    "attempts-not-counted": ("the queue does not count a message's attempts", MESSAGES),
+    "events-without-reset": ("events of a takeover follow those before it, no reset", MESSAGES),
+    "turn-resumed-twice": ("a resumed turn can be resumed again", APPROVALS),
+    "rejection-approves": ("rejected tools run as if approved", APPROVALS),
+    "parked-turn-dropped": ("a begin drops a parked turn", APPROVALS),
+    "interrupt-unpaired": ("an interrupted turn keeps calls without output", INTERRUPTS_ON_SQLITE),
+    "cancel-flag-ignored": ("a worker continues a cancelled turn", CANCELS_WITHOUT_FAULTS),
 }
 
 
 @dataclass(frozen=True)
-class Fate:
-    """What became of a mutant. `rule`: what caught it, or nothing."""
+class MutantResult:
+    """`rule`: the rule that caught the mutant, empty if none did; `others`: more violated rules."""
 
     name: str
     rule: str
@@ -178,7 +193,7 @@ class Fate:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 if all were caught, and nothing was found where nothing was planted."""
+    """The exit code: 0 if all mutants are caught, and the control without a bug finds nothing."""
     parser = argparse.ArgumentParser(prog="python -m chaos.mutants", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="mutant", help=", ".join(MUTANTS))
     parser.add_argument("--seed", type=int, default=1)
@@ -188,89 +203,97 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.one is not None:
         print(json.dumps(vars(_try(options.one, options.seed))))
         return 0
-    fates = []
+    results = []
     for name in options.names or [_CONTROL, *MUTANTS]:
-        fate = _elsewhere(name, options.seed)
-        fates.append(fate)
+        result = _try_in_process(name, options.seed)
+        results.append(result)
         print(
-            f"{name}: {fate.rule or 'nothing found'} ({fate.seconds:.0f} s) {fate.text}"[:160],
+            f"{name}: {result.rule or 'not caught'} ({result.seconds:.0f} s) {result.text}"[:160],
             flush=True,
         )
-    table = _table(fates)
+    table = _table(results)
     print("\n" + table)
     if not options.no_results and not options.names:
         (report.RESULTS / "mutants.md").write_text(_head(options.seed) + table)
-    return int(any((fate.name == _CONTROL) == bool(fate.rule) for fate in fates))
+    return int(any((result.name == _CONTROL) == bool(result.rule) for result in results))
 
 
-def _elsewhere(name: str, seed: int) -> Fate:
-    """In a process of its own, with the mutant in its environment."""
-    planted = {} if name == _CONTROL else {VARIABLE: name}
+def _try_in_process(name: str, seed: int) -> MutantResult:
+    """Try it in a process of its own, with the mutant in its environment."""
+    variables = {} if name == _CONTROL else {VARIABLE: name}
     done = subprocess.run(
         [sys.executable, "-m", "chaos.mutants", "--one", name, "--seed", str(seed)],
-        env={**os.environ, **planted},
+        env={**os.environ, **variables},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
-    return Fate(**json.loads(done.stdout.splitlines()[-1]))
+    return MutantResult(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def _try(name: str, seed: int) -> Fate:
-    """Rounds until something is found; all trials, each for a round, where nothing is planted."""
+def _try(name: str, seed: int) -> MutantResult:
+    """Run rounds until a violation; for the control, one round of each experiment."""
     assert name == _CONTROL or name in PLANTED
-    crew.warm_up()
-    assert crew.can(planted.plant, "" if name == _CONTROL else name), f"{name} cannot be planted"
-    trials = [PLAIN, ANSWERS, RIVALS, SLOW_RIVALS, RUNS, LATE, CANCELS, INTERRUPTS, APPROVALS]
-    trials += [MESSAGES_LOST, MESSAGES_ON_SQLITE, MESSAGES_ON_CLUSTER]
-    trials += [INTERRUPTS_ON_SQLITE, UNDISTURBED, ANSWERS_BEHIND_SENTINELS]
+    worker_pool.warm_up()
+    mutant = "" if name == _CONTROL else name
+    can_plant = worker_pool.succeeds_in_process(planted.plant, mutant)
+    assert can_plant, f"{name} cannot be planted"
+    experiments: Sequence[Experiment] = _CONTROL_EXPERIMENTS
     if name != _CONTROL:
-        trials = [MUTANTS[name][1]] * _ROUNDS
-    begun, turns = time.monotonic(), 0
-    for number, trial in enumerate(trials):
+        experiments = [MUTANTS[name][1]] * _MAX_ROUNDS
+    start, turns = time.monotonic(), 0
+    for number, experiment in enumerate(experiments):
         try:
-            history = asyncio.run(_round(trial, seed + number))
+            history = asyncio.run(_run(experiment, seed + number))
         except TimeoutError:
-            passed, text = time.monotonic() - begun, "a round went on and on"
-            return Fate(name, "no end", text, passed, turns, seed + number)
-        verdict = check(history, least_ok=0.0)
-        turns += report.summed(history, verdict).turns
+            passed, text = time.monotonic() - start, "a round did not end"
+            return MutantResult(name, "timeout", text, passed, turns, seed + number)
+        verdict = check(history, min_ok=0.0)
+        turns += report.summarize(history, verdict).turns
         if verdict.violations:
             first, *others = verdict.violations
             rules = sorted({other.rule for other in others} - {first.rule})
-            passed = time.monotonic() - begun
-            return Fate(name, first.rule, str(first), passed, turns, seed + number, rules)
-    return Fate(name, "", "", time.monotonic() - begun, turns, seed)
+            passed = time.monotonic() - start
+            return MutantResult(name, first.rule, str(first), passed, turns, seed + number, rules)
+    return MutantResult(name, "", "", time.monotonic() - start, turns, seed)
 
 
-async def _round(trial: Trial, seed: int) -> Any:
-    settings = arena.Settings(seed, _ROUND, pause=0.4, plan=trial.plan, strikes=trial.strikes)
-    async with asyncio.timeout(_LONGEST):
-        return await arena.run(TOPOLOGIES[trial.topology](), settings)
+async def _run(experiment: Experiment, seed: int) -> History:
+    config = RoundConfig(
+        seed,
+        _ROUND_SECONDS,
+        fault_interval=0.4,
+        workload=experiment.workload,
+        fault_groups=experiment.fault_groups,
+    )
+    async with asyncio.timeout(_ROUND_TIMEOUT):
+        return await run_round(TOPOLOGIES[experiment.topology](), config)
 
 
-def _table(fates: Sequence[Fate]) -> str:
+def _table(results: Sequence[MutantResult]) -> str:
     lines = [
-        "| planted | what it does | on | caught by | also by | after | seed |",
+        "| mutant | planted bug | topology | caught by | also by | after | seed |",
         "|---" * 7 + "|",
     ]
-    for fate in fates:
-        what = MUTANTS[fate.name][0] if fate.name in MUTANTS else "no bug: nothing is to be found"
-        caught = fate.rule or ("nothing" if fate.name == _CONTROL else "**NOT CAUGHT**")
-        after = f"{fate.seconds:.0f} s, {fate.turns:,} turns"
-        where = MUTANTS[fate.name][1].topology if fate.name in MUTANTS else "all of these"
-        cells = [fate.name, what, where, caught, ", ".join(fate.others), after, str(fate.seed)]
-        lines.append("| " + " | ".join(cells) + " |")
-    planted = [fate for fate in fates if fate.name != _CONTROL]
-    caught_all = sum(bool(fate.rule) for fate in planted)
-    return "\n".join(lines) + f"\n\n{caught_all} of {len(planted)} were caught.\n"
+    for result in results:
+        what, where = "no bug: nothing may be found", "all of these"
+        if result.name in MUTANTS:
+            what, experiment = MUTANTS[result.name]
+            where = experiment.topology
+        caught = result.rule or ("nothing" if result.name == _CONTROL else "**NOT CAUGHT**")
+        after = f"{result.seconds:.0f} s, {result.turns:,} turns"
+        cells = [result.name, what, where, caught, ", ".join(result.others), after]
+        lines.append("| " + " | ".join([*cells, str(result.seed)]) + " |")
+    mutants = [result for result in results if result.name != _CONTROL]
+    caught_all = sum(bool(result.rule) for result in mutants)
+    return "\n".join(lines) + f"\n\n{caught_all} of {len(mutants)} mutants were caught.\n"
 
 
 def _head(seed: int) -> str:
-    around = report.surroundings()
+    made = report.environment()
     return (
-        f"# Planted bugs\n\nMade by `python -m chaos.mutants --seed {seed}` on {around['date']}, "
-        f"revision {around['revision']}.\n\n"
+        f"# Planted bugs\n\nMade by `python -m chaos.mutants --seed {seed}` on {made['date']}, "
+        f"revision {made['revision']}.\n\n"
     )
 
 

@@ -1,7 +1,7 @@
-"""Known bugs, planted into a worker by name. Nothing in turnwise knows of this.
+"""Known bugs (mutants), planted into a worker by name. The library does not know of them.
 
-Each is a small change of the scripts' text, or of a method. What is to be changed must be there:
-`plant` fails where turnwise has moved on.
+Each is a small change of a script's text or of a method. `plant` fails if the code to be changed
+no longer exists.
 """
 
 from __future__ import annotations
@@ -38,35 +38,35 @@ VARIABLE = "CHAOS_MUTANT"
 
 
 def plant(name: str) -> None:
-    """Nothing, if the name is empty."""
+    """Plant the bug of this name; none if it is empty."""
     if name:
         PLANTED[name]()
 
 
 def lua(verb: str, old: str, new: str) -> Callable[[], None]:
-    """A change of one script, or of what all scripts share if `verb` is empty."""
+    """A change of one script, or of the part that all scripts share if `verb` is empty."""
 
-    place = vars(events if verb.startswith("events/") else store)
+    namespace = vars(events if verb.startswith("events/") else store)
 
     def change() -> None:
-        before: Callable[[str], scripts.Script] = place["script"]
-        assert old in before(verb or "commit").text, f"the script of {verb!r} has no {old!r}"
+        original: Callable[[str], scripts.Script] = namespace["script"]
+        assert old in original(verb or "commit").text, f"the script of {verb!r} has no {old!r}"
 
         def changed(name: str) -> scripts.Script:
-            script = before(name)
+            script = original(name)
             if verb not in ("", name):
                 return script
             text = script.text.replace(old, new)
             digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
             return scripts.Script(name, text, digest)
 
-        place["script"] = changed
+        namespace["script"] = changed
 
     return change
 
 
 def method(kind: Any, name: str, new: Any) -> Callable[[], None]:
-    """A method in the place of another."""
+    """A replaced method."""
 
     def change() -> None:
         assert hasattr(kind, name), f"{kind} has no {name}"
@@ -80,25 +80,25 @@ async def _clear_by_pops(runtime: Runtime, session_id: str) -> None:
         pass
 
 
-async def _append_anew(
+async def _append_with_new_op_id(
     self: RedisStore, session_id: str, op_id: str, items: Sequence[bytes]
 ) -> Any:
-    """Each sending of the same items is another operation."""
+    """Each retry has an op id of its own."""
     once = copy(self)
     once._transport = Transport(lambda: self.client, 0.0)
-    give_up = time.monotonic() + 3.0
+    deadline = time.monotonic() + 3.0
     while True:
         try:
             return await once._change("append", session_id, token_urlsafe(12), *items)
         except StoreUnavailable:
-            if time.monotonic() > give_up:
+            if time.monotonic() > deadline:
                 raise
 
 
 _commit = RedisStore.commit
 
 
-async def _commit_in_two(
+async def _commit_not_atomic(
     self: RedisStore,
     session_id: str,
     turn_id: str,
@@ -108,7 +108,7 @@ async def _commit_in_two(
     items: Sequence[bytes],
     **options: Any,
 ) -> Any:
-    """The first item with the turn, the rest after it."""
+    """Commit the turn with its first item, then append the others."""
     answer = await _commit(self, session_id, turn_id, token, base, commit_id, items[:1], **options)
     while isinstance(answer, Done) and len(items) > 1:
         rest = await self.append(session_id, token_urlsafe(12), items[1:])
@@ -120,8 +120,8 @@ async def _commit_in_two(
 _journal = RedisStore.journal
 
 
-async def _journal_later(self: RedisStore, *args: Any) -> Done:
-    """It is said to be written when it has only been begun."""
+async def _journal_in_background(self: RedisStore, *args: Any) -> Done:
+    """Report the entry as journaled while it is still being written."""
 
     async def write() -> None:
         await asyncio.sleep(0.1)
@@ -135,8 +135,8 @@ async def _journal_later(self: RedisStore, *args: Any) -> Done:
 _writing: set[asyncio.Task[None]] = set()
 
 
-def _clock_of_the_client() -> None:
-    """Workers' clocks differ by twenty seconds, and the scripts go by them."""
+def _client_clock() -> None:
+    """The clocks of workers differ by twenty seconds, and the scripts use them."""
     skew = os.getpid() % 3 * 20_000
 
     def stamped(size: int) -> str:
@@ -151,8 +151,10 @@ def _clock_of_the_client() -> None:
     )()
 
 
-async def _push_after(runtime: Runtime, session_id: str, turn_id: str, content: bytes) -> Any:
-    """First into the queue; then, a moment later, workers are told."""
+async def _wake_up_after_submit(
+    runtime: Runtime, session_id: str, turn_id: str, content: bytes
+) -> Any:
+    """Queue the message, and wake the workers a moment later."""
     answer = await runtime.store.submit(session_id, turn_id, content)
     assert not isinstance(answer, Late)
     await asyncio.sleep(0.3)
@@ -160,29 +162,29 @@ async def _push_after(runtime: Runtime, session_id: str, turn_id: str, content: 
     return answer
 
 
-async def _is_settled(self: Any, claim: Any) -> bool:
-    """A worker that finds nothing forgets that there would be something."""
+async def _always_ack(self: Any, claim: Any) -> bool:
+    """A worker that finds no message acks the wake-up at once."""
     return True
 
 
 _visit = queues.Worker._visit
 
 
-async def _settle_first(self: Any, session_id: str) -> None:
-    """The wake-up is acknowledged when it is taken."""
+async def _ack_first(self: Any, session_id: str) -> None:
+    """Ack the wake-up before its message runs."""
     await self._ready.ack(self._name, self._line.known(session_id))
     await _visit(self, session_id)
 
 
-def _take_out() -> None:
-    """A message leaves the queue when it is taken."""
-    opened = vars(messages)["open_turn"]
+def _dequeue_early() -> None:
+    """A message leaves the queue when its turn begins."""
+    original = vars(messages)["open_turn"]
 
-    def taken(s: Any, turn_id: str, *args: Any, background: bool = False, **rest: Any) -> Any:
+    def open_turn(s: Any, turn_id: str, *args: Any, background: bool = False, **rest: Any) -> Any:
         s.state.queue = [entry for entry in s.state.queue if entry.turn_id != turn_id]
-        return opened(s, turn_id, *args, background=False, **rest)
+        return original(s, turn_id, *args, background=False, **rest)
 
-    vars(messages)["open_turn"] = taken
+    vars(messages)["open_turn"] = open_turn
     lua(
         "next",
         "first.attempts + 1, true, first.released)",
@@ -190,94 +192,94 @@ def _take_out() -> None:
     )()
 
 
-def _unpaired(added: Sequence[Any], work: object) -> list[Any]:
-    """What an interrupted turn keeps, open calls as they are."""
+def _keep_unpaired(added: Sequence[Any], work: object) -> list[Any]:
+    """An interrupted turn keeps open calls as they are."""
     return [*added, *(work.unsaved(added) if isinstance(work, stopped.Work) else ())]
 
 
 def _approve_all(self: ParkedTurn, found: Mapping[str, Any]) -> None:
-    """Whatever is decided is an approval."""
+    """Approve whatever is decided."""
     for name in self.decided.ids:
         found[name].state.approve(found[name].item)
 
 
 def _key_per_attempt() -> None:
-    from chaos import desk
+    from chaos import operation_context
 
-    key = vars(desk)["idempotency_key"]
+    key = vars(operation_context)["idempotency_key"]
 
     def changed() -> str:
-        here = desk.doing.get()
-        return f"{key()}-{here.attempt if here else 0}"
+        running = operation_context.current_operation.get()
+        return f"{key()}-{running.attempt if running else 0}"
 
-    vars(desk)["idempotency_key"] = changed
-
-
-async def _nothing(self: Any, *args: Any, **options: Any) -> None:
-    """In the place of what should be written."""
+    vars(operation_context)["idempotency_key"] = changed
 
 
-def _keep_nothing(self: Any, *args: Any, **options: Any) -> None:
-    """In the place of what should be kept."""
+async def _do_nothing_async(self: Any, *args: Any, **options: Any) -> None:
+    """Replaces a method that writes."""
 
 
-def _may_always(self: Any, *args: Any) -> bool:
+def _do_nothing(self: Any, *args: Any, **options: Any) -> None:
+    """Replaces a method that keeps something."""
+
+
+def _always(self: Any, *args: Any) -> bool:
     return True
 
 
 PLANTED: dict[str, Callable[[], None]] = {
-    "integer-compare": lua("", "valid = valid or h.c == commit_id", "valid = true"),
+    "base-without-commit-id": lua("", "valid = valid or h.c == commit_id", "valid = true"),
     "stale-cache": lua(
         "",
         "valid = string.sub(record, 1, #commit_id + 2) == RECORD .. commit_id .. ' '",
         "valid = true",
     ),
-    "no-token-in-commit": lua(
+    "commit-without-token": lua(
         "commit", "local held = holds(h, turn_id, token)", "local held = h.t and h.t.id == turn_id"
     ),
-    "no-token-in-journal": lua(
+    "journal-without-token": lua(
         "journal", "if not holds(h, ARGV[7], ARGV[8])", "if not (h.t and h.t.id == ARGV[7])"
     ),
-    "journal-not-awaited": method(RedisStore, "journal", _journal_later),
+    "journal-not-awaited": method(RedisStore, "journal", _journal_in_background),
     "journal-not-read": lua(
         "", "local length = journal_length(h)\n  local journal", "local length = 0\n  local journal"
     ),
-    "clear-by-pops": method(sessions, "clear_items", _clear_by_pops),
-    "retry-with-new-id": method(RedisStore, "append", _append_anew),
-    "append-not-looked-up": lua(
+    "clear-not-atomic": method(sessions, "clear_items", _clear_by_pops),
+    "append-with-new-op-id": method(RedisStore, "append", _append_with_new_op_id),
+    "append-not-deduplicated": lua(
         "append", "local answer = repeated(h, op_id, op_id)", "local answer"
     ),
     "pop-without-base": lua("pop", "h.c ~= base", "false"),
-    "release-forgets-tokens": lua("release", "finish(h, token)\n", ""),
-    "cancel-only-said": lua("cancel", "ending(h, MINT, 'cancelled', t.n or '')", "close(h)"),
-    "clock-of-the-client": _clock_of_the_client,
+    "release-forgets-token": lua("release", "finish(h, token)\n", ""),
+    "cancel-without-effect": lua("cancel", "ending(h, MINT, 'cancelled', t.n or '')", "close(h)"),
+    "client-clock": _client_clock,
     "lease-ignored": lua("", "local left = remaining(t)", "local left = 0"),
     "record-without-count": lua(
         "",
         "record(commit_id, items, kind, payload)\n  for",
         "record(commit_id, 0, kind, payload)\n  for",
     ),
-    "turn-id-not-looked-up": lua(
+    "turn-id-not-checked": lua(
         "begin", "local p = not ours and find(h, turn_id, one_shot and RECENT)", "local p"
     ),
-    "marks-rolled-at-once": lua("", "if NOW - h.y <= RETENTION then return end", ""),
-    "commit-in-two-steps": method(RedisStore, "commit", _commit_in_two),
-    "result-outside-the-commit": method(RunAttempt, "keep", _keep_nothing),
-    "start-not-journaled": method(calls._ToolCall, "start", _nothing),
-    "end-not-journaled": method(calls._ToolCall, "_end", _nothing),
-    "everything-repeatable": method(calls._ToolCall, "may_repeat", _may_always),
+    "turn-id-forgotten": lua("", "if NOW - h.y <= RETENTION then return end", ""),
+    "commit-not-atomic": method(RedisStore, "commit", _commit_not_atomic),
+    "result-not-committed": method(RunAttempt, "keep", _do_nothing),
+    "tool-start-not-journaled": method(calls._ToolCall, "start", _do_nothing_async),
+    "tool-end-not-journaled": method(calls._ToolCall, "_end", _do_nothing_async),
+    "every-tool-repeatable": method(calls._ToolCall, "may_repeat", _always),
     "key-per-attempt": _key_per_attempt,
-    "message-dropped-when-taken": _take_out,
-    "wake-up-without-intent": method(
-        import_module("turnwise.background.submit"), "enqueue", _push_after
+    "message-dequeued-early": _dequeue_early,
+    "wake-up-after-message": method(
+        import_module("turnwise.background.submit"), "enqueue", _wake_up_after_submit
     ),
-    "wake-up-forgotten-when-idle": method(acks.Acks, "_is_settled", _is_settled),
-    "wake-up-settled-before-the-commit": method(queues.Worker, "_visit", _settle_first),
+    "wake-up-acked-when-idle": method(acks.Acks, "_is_settled", _always_ack),
+    "wake-up-acked-early": method(queues.Worker, "_visit", _ack_first),
     "attempts-not-counted": lua("next", "lease, t.a + 1, true", "lease, t.a, true"),
     "events-without-reset": lua(
         "events/append", "redis.call('DEL', KEY) else top = tonumber(number) end", "end"
     ),
-    "resumed-twice": lua(
+    "turn-resumed-twice": lua(
         "begin", "approved = resume and waits(t)", "approved = resume and t.k ~= token"
     ),
     "rejection-approves": method(ParkedTurn, "_decide", _approve_all),
@@ -286,6 +288,6 @@ PLANTED: dict[str, Callable[[], None]] = {
         "if waits(t) then return { 'waiting', t.id } end",
         "if waits(t) then drop_turn(h) return nil end",
     ),
-    "unpaired-interrupt": method(stopped, "kept", _unpaired),
-    "cancel-flag-ignored": method(Turn, "_stop", _keep_nothing),
+    "interrupt-unpaired": method(stopped, "kept", _keep_unpaired),
+    "cancel-flag-ignored": method(Turn, "_stop", _do_nothing),
 }

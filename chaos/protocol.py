@@ -1,4 +1,4 @@
-"""What the parent and a worker say to each other: one JSON object a line."""
+"""The messages between the parent process and its workers: one JSON object per line."""
 
 from __future__ import annotations
 
@@ -6,28 +6,29 @@ from typing import Any
 
 import msgspec
 
-from chaos.history import Outcome
+from chaos.history import Outcome, Takeover
 
 
-class Setup(msgspec.Struct):
-    """What a worker is told when it starts.
+class WorkerConfig(msgspec.Struct):
+    """The settings of one worker process.
 
-    `client` is "ours", or "default" for a client of redis-py's making with its own retries.
+    `client` is "turnwise" for the client that `connect` makes, or "redis-py" for a default client
+    of redis-py, with its own retries.
     """
 
     name: str
     url: str
     lease: float
-    ledger: str
-    client: str = "ours"
+    execution_log: str
+    client: str = "turnwise"
     ttl: float | None = None
     prefix: str = "chaos:"
 
 
-class Order(msgspec.Struct, tag="order"):
-    """Do this."""
+class Request(msgspec.Struct, tag="request"):
+    """Execute this operation."""
 
-    call: int
+    invocation: int
     op: str
     kind: str
     session: str
@@ -35,52 +36,42 @@ class Order(msgspec.Struct, tag="order"):
     params: dict[str, Any]
 
 
-class Cancel(msgspec.Struct, tag="cancel"):
-    """Cancel the task of this call."""
+class CancelTask(msgspec.Struct, tag="cancel"):
+    """Cancel the task that executes this invocation."""
 
-    call: int
+    invocation: int
 
 
 class Stall(msgspec.Struct, tag="stall"):
-    """Let the event loop stand still for so many seconds."""
+    """Block the event loop for so many seconds."""
 
     seconds: float
 
 
-class Leave(msgspec.Struct, tag="leave"):
-    """Finish what was begun, close everything, tell what is left, and go."""
+class Shutdown(msgspec.Struct, tag="shutdown"):
+    """Finish all requests, close everything, report leaked tasks, and exit."""
 
 
-class Answer(msgspec.Struct, tag="answer"):
-    """What became of an order."""
+class Response(msgspec.Struct, tag="response"):
+    """The outcome of a request."""
 
-    call: int
+    invocation: int
     outcome: Outcome
     error: str
     value: dict[str, Any]
     granted: float | None
-    held: float | None
+    active_until: float | None
     attempt: int
 
 
-class Begun(msgspec.Struct, tag="begun"):
-    """A turn was taken over from an earlier attempt. No `call` (-1): a message's."""
+class ShutdownReport(msgspec.Struct, tag="shutdown-report"):
+    """The worker exits. These tasks were still running after everything was closed."""
 
-    call: int
-    session: str
-    turn_id: str
-    attempt: int
-    at: float
+    leaked_tasks: list[str]
 
 
-class Left(msgspec.Struct, tag="left"):
-    """The worker goes; these tasks still ran after everything was closed."""
-
-    tasks: list[str]
-
-
-ToWorker = Order | Cancel | Stall | Leave
-FromWorker = Answer | Begun | Left
+ToWorker = Request | CancelTask | Stall | Shutdown
+FromWorker = Response | Takeover | ShutdownReport
 
 _encode = msgspec.json.Encoder().encode
 to_worker = msgspec.json.Decoder(ToWorker).decode

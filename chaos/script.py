@@ -1,9 +1,10 @@
-"""What turns say: texts that name their operation and what it saw, a model and tools that follow.
+"""The scripted agent: the texts of turns, and a model whose reply follows from its input.
 
-The user's text names the operation and its plan: `op 17 plan rn/n` is a step with a repeatable and
-another call, in parallel, then one with one call. The last text of a turn tells how many items
-were there before it and whose the last of them was: `op 17 saw 40 after 16 try 1`. So every
-history says of itself whether each turn saw what it now stands behind.
+A turn begins with a question that names its operation and its plan of tool calls: `op 17 plan rn/n`
+is a step with a repeatable and another call in parallel, then a step with one call. It ends with an
+answer that states how many items the turn saw and which operation wrote the last of them: `op 17
+saw 40 after 16 attempt 1`. So a stored history shows by itself whether each turn saw exactly the
+items before it.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from agents.testing import assistant_message, function_call
 from openai.types.responses import Response, ResponseCompletedEvent, ResponseTextDeltaEvent
 
 TOOLS = {"r": "look_up", "n": "charge", "a": "pay"}
-"""By the letter of a plan: one that is repeatable, one that is not, one that needs approval."""
-DOOM = "x"
-"""The plan of a run that fails each time."""
+"""By letter in a plan: one is repeatable, one is not, one needs an approval."""
+ALWAYS_FAILS = "x"
+"""The plan of a run that raises in each attempt."""
 REJECTED = "not approved"
-NOBODY = "-"
+NO_OP = "-"
 
-_ASKED = re.compile(r"op (\S+) plan (\S*)")
-_TOLD = re.compile(r"op (\S+) saw (\d+) after (\S+) try (\d+)")
-_NAMED = re.compile(r"^op (\S+)")
+_QUESTION = re.compile(r"op (\S+) plan (\S*)")
+_ANSWER = re.compile(r"op (\S+) saw (\d+) after (\S+) attempt (\d+)")
+_OP = re.compile(r"^op (\S+)")
 
 Items = Sequence[Any]
 
@@ -36,8 +37,8 @@ def question(op: str, plan: str = "") -> str:
 
 
 def answer(op: str, items: Items, attempt: int = 0) -> str:
-    """What a turn says in the end; `items` are those before it. Attempt 0: it does not know."""
-    return f"op {op} saw {len(items)} after {last_op(items)} try {attempt}"
+    """The last text of a turn; `items` are those before it. Attempt 0: the run does not know."""
+    return f"op {op} saw {len(items)} after {last_op(items)} attempt {attempt}"
 
 
 def user(text: str) -> Any:
@@ -56,43 +57,43 @@ def text_of(item: Any) -> str:
 
 
 def op_of(item: Any) -> str | None:
-    """Whose an item is: as its text says, or the id of its call."""
-    found = _NAMED.match(text_of(item))
+    """The operation that an item names, in its text or in its call id."""
+    found = _OP.match(text_of(item))
     if found:
         return found[1]
     return str(item["call_id"]).partition(".")[0] if "call_id" in item else None
 
 
 def last_op(items: Items) -> str:
-    """Whose the last item is."""
-    return (op_of(items[-1]) if items else None) or NOBODY
+    """The operation that the last item names."""
+    return (op_of(items[-1]) if items else None) or NO_OP
 
 
 def is_question(text: str) -> bool:
-    return _ASKED.match(text) is not None
+    return _QUESTION.match(text) is not None
 
 
 def parse_question(text: str) -> tuple[str, list[str]]:
     """The operation, and the steps of its plan."""
-    found = _ASKED.match(text)
+    found = _QUESTION.match(text)
     assert found is not None, text
     return found[1], [step for step in found[2].split("/") if step]
 
 
 def parse_answer(text: str) -> tuple[str, int, str, int] | None:
-    """Operation, items seen, whose the last was, attempt."""
-    found = _TOLD.match(text)
+    """Operation, number of items seen, operation of the last one, attempt."""
+    found = _ANSWER.match(text)
     return (found[1], int(found[2]), found[3], int(found[4])) if found else None
 
 
-def output(call_id: str, call: int) -> str:
-    """What a tool says when its work is done, for one sending of its operation."""
-    return f"{call_id} done for call {call}"
+def output(call_id: str, invocation: int) -> str:
+    """What a tool returns in one invocation of its operation."""
+    return f"{call_id} done by invocation {invocation}"
 
 
 def call_ids(op: str, step: int, tools: str) -> list[tuple[str, str]]:
-    """Tool and call id of each call of a step. A doomed one has none."""
-    letters = "" if tools == DOOM else tools
+    """Tool and call id of each call of a step. A run that always fails makes none."""
+    letters = "" if tools == ALWAYS_FAILS else tools
     return [(TOOLS[letter], f"{op}.{step}{n}") for n, letter in enumerate(letters)]
 
 
@@ -100,8 +101,8 @@ def _reply(given: str | Items) -> list[Any]:
     items: Items = [user(given)] if isinstance(given, str) else given
     asked = max(i for i, item in enumerate(items) if item.get("role") == "user")
     op, plan = parse_question(text_of(items[asked]))
-    if plan == [DOOM]:
-        raise Doomed(op)
+    if plan == [ALWAYS_FAILS]:
+        raise RunFailed(op)
     outputs = sum(item.get("type") == "function_call_output" for item in items[asked:])
     for step, tools in enumerate(plan):
         if outputs == 0:
@@ -112,16 +113,16 @@ def _reply(given: str | Items) -> list[Any]:
     return [assistant_message(answer(op, items[:asked]))]
 
 
-class Doomed(Exception):
-    """What a run raises that fails each time."""
+class RunFailed(Exception):
+    """The error of a run whose plan is `ALWAYS_FAILS`."""
 
 
-class Stumbled(Exception):
-    """What a tool raises that is to end an attempt of a message."""
+class ToolFailed(Exception):
+    """The error of a tool that ends an attempt of a message."""
 
 
-class Scripted(Model):
-    """A model whose reply follows from nothing but its input."""
+class ScriptedModel(Model):
+    """A model whose reply follows from its input alone."""
 
     async def get_response(self, *args: Any, **options: Any) -> ModelResponse:
         output = _reply(options["input"] if "input" in options else args[1])

@@ -1,4 +1,4 @@
-"""What the workers work on: real servers on this machine, started for one run and ended with it."""
+"""The topologies: real servers on this machine, started for one round and stopped after it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from chaos.protocol import Setup
+from chaos.protocol import WorkerConfig
 from turnwise import SQLiteSession, connect
 from turnwise.session import Session
 from turnwise.testing.proxy import FaultProxy
@@ -23,20 +23,20 @@ from turnwise.testing.servers import (
 )
 
 PREFIX = "chaos:"
-_PRELOADED = "/usr/lib/*/faketime/libfaketimeMT.so.1"
+_LIBFAKETIME = "/usr/lib/*/faketime/libfaketimeMT.so.1"
 
 
 def faketime() -> Path | None:
-    """Debian's libfaketime, or the one that CHAOS_FAKETIME names; without it no clock is set."""
+    """Debian's libfaketime, or the one that CHAOS_FAKETIME names; without it no clock steps."""
     given = os.environ.get("CHAOS_FAKETIME")
-    found = [given] if given else sorted(glob.glob(_PRELOADED))
+    found = [given] if given else sorted(glob.glob(_LIBFAKETIME))
     return Path(found[0]) if found else None
 
 
 class Topology:
-    """A store. `share` is its part of a run's time.
+    """A store on real servers. `share` is its share of a run's time.
 
-    `proxied` says which workers reach it through a proxy that loses things.
+    Where there is a `proxy` that injects network faults, every other worker connects through it.
     """
 
     name: ClassVar[str]
@@ -47,6 +47,7 @@ class Topology:
 
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="turnwise-chaos-"))
+        self.execution_log = self.directory / "executions"
         self.stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -67,35 +68,36 @@ class Topology:
         """Start everything, on `self.stack`."""
 
     async def heal(self) -> None:
-        """Bring back what is down, and wait until all is well."""
+        """Restart what is down, and wait until everything is healthy."""
 
-    def setup(self, number: int, name: str, lease: float) -> Setup:
-        """What worker `number` is told: the second uses redis-py's own retries, say."""
+    def worker_config(self, number: int, name: str, lease: float) -> WorkerConfig:
+        """The settings of worker `number`: every third uses redis-py's own retries."""
         url = self.proxy.url if self.proxy is not None and number % 2 == 0 else self.url
-        client = "default" if number % 3 == 1 else "ours"
-        return Setup(name, url, lease, str(self.directory / "ledger"), client, self.ttl, PREFIX)
+        client = "redis-py" if number % 3 == 1 else "turnwise"
+        log = str(self.execution_log)
+        return WorkerConfig(name, url, lease, log, client, self.ttl, PREFIX)
 
-    def open(self, lease: float) -> Session:
-        """For the one who checks: past the proxy."""
+    def connect(self, lease: float) -> Session:
+        """For the checks: bypasses the proxy."""
         return connect(self.url, lease=lease, key_prefix=PREFIX)
 
     def servers(self) -> list[Node]:
-        """The living servers that hold data and take writes, or may do so."""
+        """The servers that are up and hold data: primaries and replicas."""
         return []
 
 
-class Single(Topology):
-    """One server that writes every acknowledged command to its disk; a proxy before it."""
+class SingleServer(Topology):
+    """One server that syncs every command to its disk, behind a proxy."""
 
     server: ValkeyServer
-    rate: Path | None = None
-    """The file by which the server's clock is set."""
+    clock_file: Path | None = None
+    """The file that libfaketime reads the server's clock offset from."""
 
-    def make(self) -> ValkeyServer:
+    def make_server(self) -> ValkeyServer:
         return ValkeyServer(appendonly="always")
 
     async def start(self) -> None:
-        self.server = await self.stack.enter_async_context(self.make())
+        self.server = await self.stack.enter_async_context(self.make_server())
         self.url = self.server.url
         self.proxy = await self.stack.enter_async_context(FaultProxy.before(self.server.url))
 
@@ -109,29 +111,29 @@ class Single(Topology):
         return [self.server] if self.server.alive else []
 
 
-class Valkey(Single):
-    """Where most is done: it can do most in its time."""
+class Valkey(SingleServer):
+    """Valkey. It gets a larger share: it does the most operations per second."""
 
     name = "valkey"
     share = 1.5
 
 
-class ValkeyWithClock(Single):
-    """Its clock can be set, by a library that stands between it and the system's calls."""
+class ValkeyWithClock(SingleServer):
+    """Valkey with libfaketime preloaded: its clock can be stepped."""
 
     name = "valkey-clock"
     share = 0.2
 
-    def make(self) -> ValkeyServer:
+    def make_server(self) -> ValkeyServer:
         library, binary = faketime(), find_valkey()
         assert library is not None
         assert binary is not None
-        self.rate = self.directory / "clock"
-        self.rate.write_text("+0")
+        self.clock_file = self.directory / "clock"
+        self.clock_file.write_text("+0")
         script = self.directory / "server.sh"
         script.write_text(
             "#!/bin/sh\n"
-            f"export LD_PRELOAD='{library}' FAKETIME_TIMESTAMP_FILE='{self.rate}'\n"
+            f"export LD_PRELOAD='{library}' FAKETIME_TIMESTAMP_FILE='{self.clock_file}'\n"
             "export FAKETIME_CACHE_DURATION=1 FAKETIME_DONT_FAKE_MONOTONIC=1\n"
             f'exec "{binary}" "$@"\n'
         )
@@ -139,18 +141,18 @@ class ValkeyWithClock(Single):
         return ValkeyServer(appendonly="always", binary=script)
 
 
-class Redis(Single):
-    """Debian's Redis; sessions have a ttl."""
+class Redis(SingleServer):
+    """Debian's Redis; sessions have a TTL."""
 
     name = "redis"
     share = 1.5
     ttl = 3600.0
 
-    def make(self) -> ValkeyServer:
+    def make_server(self) -> ValkeyServer:
         return RedisServer(appendonly="always")
 
 
-class SentinelTrio(Topology):
+class SentinelGroup(Topology):
     """A primary and two replicas, watched by three Sentinels. Replication is asynchronous."""
 
     name = "sentinel"
@@ -185,7 +187,7 @@ class Cluster(Topology):
         )
 
     @property
-    def url(self) -> str:  # type: ignore[override]  # of a node that is alive just now
+    def url(self) -> str:  # type: ignore[override]  # of a node that is up now
         return self.cluster.url
 
     async def heal(self) -> None:
@@ -200,7 +202,7 @@ class Cluster(Topology):
 
 
 class SQLite(Topology):
-    """One file, several processes."""
+    """One SQLite file, several processes."""
 
     name = "sqlite"
     share = 0.6
@@ -209,13 +211,13 @@ class SQLite(Topology):
         self.path = self.directory / "sessions.db"
         self.url = f"sqlite:///{self.path}"
 
-    def setup(self, number: int, name: str, lease: float) -> Setup:
-        return Setup(name, self.url, lease, str(self.directory / "ledger"))
+    def worker_config(self, number: int, name: str, lease: float) -> WorkerConfig:
+        return WorkerConfig(name, self.url, lease, str(self.execution_log))
 
-    def open(self, lease: float) -> Session:
+    def connect(self, lease: float) -> Session:
         return SQLiteSession(str(self.path), lease=lease)
 
 
 TOPOLOGIES: dict[str, type[Any]] = {
-    kind.name: kind for kind in (Valkey, ValkeyWithClock, Redis, SentinelTrio, Cluster, SQLite)
+    kind.name: kind for kind in (Valkey, ValkeyWithClock, Redis, SentinelGroup, Cluster, SQLite)
 }

@@ -1,4 +1,4 @@
-"""A worker process: does what the parent orders, many things at once, until it is told to leave."""
+"""A worker process: executes the parent's requests concurrently until it is shut down."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from typing import Any
 
 from redis.asyncio import Redis, RedisCluster, Sentinel
 
-from chaos import planted, stacks
-from chaos.desk import Desk, Doing, doing
-from chaos.operations import OPERATIONS
-from chaos.operations.messages import MOST_ATTEMPTS
+from chaos import planted, task_stacks
+from chaos.operation_context import OperationContext, RunningOperation, current_operation
+from chaos.operations import KINDS
+from chaos.operations.messages import MAX_ATTEMPTS
 from chaos.protocol import (
-    Answer,
-    Cancel,
+    CancelTask,
     FromWorker,
-    Leave,
-    Left,
-    Order,
-    Setup,
+    Request,
+    Response,
+    Shutdown,
+    ShutdownReport,
     Stall,
+    WorkerConfig,
     line,
     to_worker,
 )
@@ -52,14 +52,14 @@ from turnwise.session import Session
 from turnwise.stores.redis.clients import close
 from turnwise.worker import Worker
 
-_MESSAGES = 8
-"""How many messages a process runs at a time, beside what it is ordered."""
+_MESSAGE_CONCURRENCY = 8
+"""How many messages a process runs at a time, in addition to the parent's requests."""
 _GRACE = 10.0
-"""How long (s) messages may go on when it is to leave. Then they are handed over, which takes some
-calls, each of which a store in trouble may keep waiting for some seconds."""
+"""Seconds that messages may continue at a shutdown. Then the worker requeues them, which takes a
+few calls to the store, each of which may take some seconds while the store is in trouble."""
 
-# After these the operation has certainly not taken effect, as far as this sending goes.
-FAILED = (
+# This invocation certainly had no effect.
+DEFINITE_FAILURES = (
     HistoryChanged,
     LeaseLost,
     NoPendingApproval,
@@ -74,101 +74,109 @@ FAILED = (
 )
 
 
-def main(pipe: Connection, setup: Setup) -> None:
+def main(pipe: Connection, config: WorkerConfig) -> None:
     """Run as a process of its own. `pipe` leads to the parent."""
-    logging.disable(logging.CRITICAL)  # faults are what is wanted here
+    logging.disable(logging.CRITICAL)  # faults are expected here
     random.seed()
     planted.plant(os.environ.get(planted.VARIABLE, ""))
-    asyncio.run(_serve(pipe, setup))
+    asyncio.run(_serve(pipe, config))
 
 
-async def _serve(pipe: Connection, setup: Setup) -> None:
+async def _serve(pipe: Connection, config: WorkerConfig) -> None:
     end = socket.socket(fileno=os.dup(pipe.fileno()))
     pipe.close()
     reader, writer = await asyncio.open_connection(sock=end, limit=2**20)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, stacks.show)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, task_stacks.print_all)
     try:
-        await Server(setup, writer).serve(reader)
+        await RequestServer(config, writer).serve(reader)
     finally:
         writer.close()
 
 
-class Server:
-    """Carries out orders, each in a task of its own."""
+class RequestServer:
+    """Executes each request in a task of its own, and runs a queue worker."""
 
-    def __init__(self, setup: Setup, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, config: WorkerConfig, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._desk = Desk(setup, self._tell)
-        self._session, self._client = open_session(setup, self._desk)
-        self._desk.session = self._session
-        policy = Policy(max_attempts=MOST_ATTEMPTS, backoff=0.05, context=self._desk.taken)
-        agents = {"agent": self._desk.agent}
-        self._queue = Worker(
-            self._session, agents, concurrency=_MESSAGES, policy=policy, grace=_GRACE
+        self._context = OperationContext(config, self._send)
+        self._session, self._client = open_session(config, self._context)
+        self._context.session = self._session
+        policy = Policy(max_attempts=MAX_ATTEMPTS, backoff=0.05, context=self._context.on_message)
+        agents = {"agent": self._context.agent}
+        self._queue_worker = Worker(
+            self._session, agents, concurrency=_MESSAGE_CONCURRENCY, policy=policy, grace=_GRACE
         )
-        self._queueing = asyncio.create_task(self._queue.run(), name="queue worker")
+        self._queue_task = asyncio.create_task(self._queue_worker.run(), name="queue worker")
 
     async def serve(self, reader: asyncio.StreamReader) -> None:
         while data := await reader.readline():
             message = to_worker(data)
-            if isinstance(message, Order):
-                task = asyncio.create_task(self._carry_out(message), name=f"order {message.kind}")
-                self._tasks[message.call] = task
-                task.add_done_callback(partial(self._carried_out, message.call))
-            elif isinstance(message, Cancel):
-                if message.call in self._tasks:
-                    self._tasks[message.call].cancel()
+            if isinstance(message, Request):
+                task = asyncio.create_task(self._execute(message), name=f"request {message.kind}")
+                self._tasks[message.invocation] = task
+                task.add_done_callback(partial(self._on_done, message.invocation))
+            elif isinstance(message, CancelTask):
+                if message.invocation in self._tasks:
+                    self._tasks[message.invocation].cancel()
             elif isinstance(message, Stall):
-                time.sleep(message.seconds)  # standing still is what is wanted
+                time.sleep(message.seconds)  # blocks the event loop on purpose
             else:
-                assert isinstance(message, Leave)
-                await self._leave()
+                assert isinstance(message, Shutdown)
+                await self._shut_down()
                 return
 
-    async def _carry_out(self, order: Order) -> None:
-        here = Doing(order)
-        doing.set(here)
+    async def _execute(self, request: Request) -> None:
+        running = RunningOperation(request)
+        current_operation.set(running)
         value: dict[str, Any] = {}
         outcome, error = "ok", ""
         try:
-            value = await OPERATIONS[order.kind].run(self._desk, order)
+            value = await KINDS[request.kind].run(self._context, request)
         except (OutcomeUnknown, asyncio.CancelledError) as unknown:
-            outcome, error = "unknown", type(unknown).__name__
-        except FAILED as refused:
-            # Retries of redis-py's own hide what became of an earlier sending.
-            hidden = isinstance(refused, StoreRefused) and self._client is not None
-            outcome, error = "unknown" if hidden else "fail", type(refused).__name__
-            if isinstance(refused, TurnCancelled):
-                value = {"kept": refused.kept}
-        except Exception as strange:
-            outcome, error = "unknown", f"! {type(strange).__name__}: {strange}"[:2000]
-        self._tell(
-            Answer(order.call, outcome, error, value, here.granted, here.held, here.attempt)  # type: ignore[arg-type]  # one of the words
+            outcome, error = "info", type(unknown).__name__
+        except DEFINITE_FAILURES as failure:
+            # redis-py's own retries hide the outcome of the first try.
+            retried = isinstance(failure, StoreRefused) and self._client is not None
+            outcome, error = "info" if retried else "fail", type(failure).__name__
+            if isinstance(failure, TurnCancelled):
+                value = {"kept": failure.kept}
+        except Exception as unexpected:
+            outcome, error = "info", f"! {type(unexpected).__name__}: {unexpected}"[:2000]
+        self._send(
+            Response(
+                request.invocation,
+                outcome,  # type: ignore[arg-type]  # one of the literals
+                error,
+                value,
+                running.granted,
+                running.active_until,
+                running.attempt,
+            )
         )
 
-    def _carried_out(self, call: int, task: asyncio.Task[None]) -> None:
-        del self._tasks[call]
+    def _on_done(self, invocation: int, task: asyncio.Task[None]) -> None:
+        del self._tasks[invocation]
         if task.cancelled():  # before it began
-            self._tell(Answer(call, "unknown", "CancelledError", {}, None, None, 0))
+            self._send(Response(invocation, "info", "CancelledError", {}, None, None, 0))
 
-    def _tell(self, message: FromWorker) -> None:
+    def _send(self, message: FromWorker) -> None:
         self._writer.write(line(message))
 
-    async def _leave(self) -> None:
-        self._queue.stop()
+    async def _shut_down(self) -> None:
+        self._queue_worker.stop()
         while self._tasks:
             await asyncio.wait(self._tasks.values())
-        await self._queueing
+        await self._queue_task
         await self._session.aclose()
         if self._client is not None:
             await close(self._client)
-        self._desk.close()
-        self._tell(Left(await _remaining()))
+        self._context.close()
+        self._send(ShutdownReport(await _leaked_tasks()))
         await self._writer.drain()
 
 
-async def _remaining() -> list[str]:
+async def _leaked_tasks() -> list[str]:
     """The tasks that do not end by themselves within a second."""
     deadline = time.monotonic() + 1.0
     while True:
@@ -179,17 +187,21 @@ async def _remaining() -> list[str]:
             await asyncio.wait(tasks, timeout=0.05)
 
 
-def open_session(setup: Setup, desk: Desk) -> tuple[Session, Any]:
-    """All sessions of the store, and the client that is to be closed, if it is ours to close."""
-    options: dict[str, Any] = {"lease": setup.lease, "worker": setup.name, "hooks": (desk.hear,)}
-    if setup.client == "ours":
-        return connect(setup.url, ttl=setup.ttl, key_prefix=setup.prefix, **options), None
-    client = _default_client(setup.url)
-    return RedisSession(client, ttl=setup.ttl, key_prefix=setup.prefix, **options), client
+def open_session(config: WorkerConfig, context: OperationContext) -> tuple[Session, Any]:
+    """The sessions of the store, and the client that the worker has to close, if there is one."""
+    options: dict[str, Any] = {
+        "lease": config.lease,
+        "worker": config.name,
+        "hooks": (context.on_event,),
+    }
+    if config.client == "turnwise":
+        return connect(config.url, ttl=config.ttl, key_prefix=config.prefix, **options), None
+    client = _default_client(config.url)
+    return RedisSession(client, ttl=config.ttl, key_prefix=config.prefix, **options), client
 
 
 def _default_client(url: str) -> Any:
-    """With redis-py's own retries, which send writes again."""
+    """A client with redis-py's own retries, which send writes again."""
     scheme, _, rest = url.partition("://")
     if scheme == "redis+cluster":
         return RedisCluster.from_url(f"redis://{rest}")

@@ -1,4 +1,4 @@
-"""What the workers are asked to do, drawn from a seed."""
+"""The workload: clients that invoke operations, generated from a seed, on many sessions."""
 
 from __future__ import annotations
 
@@ -8,227 +8,249 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from chaos.courses import Courses, is_accepted, is_answer, may_wait
-from chaos.history import Call, History, Home
-from chaos.operations import ALL, OPERATIONS, Operation
+from chaos.history import History, Invocation, SessionKind
+from chaos.invoker import Invoker, Operation, should_retry
+from chaos.operations import ALL_KINDS, KINDS, OperationKind
 from chaos.operations.turns import TIMEOUT
-from chaos.sender import Request, Sender, is_doubtful
+from chaos.scenarios import Scenarios, is_accepted, is_final, may_be_parked
 
-_MOST_SENDINGS = 4
-Thing = TypeVar("Thing")
+_MAX_TRIES = 4
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How much is done, to how many sessions.
+class WorkloadConfig:
+    """How many clients work on how many sessions, and how.
 
-    A session is left alone after about `life` operations, and has at most `busy` of them at once;
-    `hot` of the sessions get more. `duplicates` and `cancels` are the shares of turns that are sent
-    to two workers at once, and that are cancelled from a third. `weights` replaces those of the
-    kinds of operations. `hold`: seconds that a brief turn lasts at the most. `gives_up`: the share
-    of unknown outcomes that nobody asks after, at once and in the end. `patience`: seconds that a
-    session may take to come to rest.
+    A session is replaced after about `session_length` operations and has at most `max_in_flight`
+    of them at once; the first `hot_sessions` get more. `duplicate_share` and `cancel_share` are the
+    shares of turns that are invoked on two workers at once, and that are cancelled from a third.
+    `weights` overrides those of the kinds of operations. `max_pause`: seconds that a short turn
+    pauses at most. `no_retry_share`: the share of unknown outcomes that nobody retries, at once
+    and in the end. `quiesce_timeout`: seconds within which a session must come to rest.
     """
 
-    pumps: int = 128
+    clients: int = 128
     turn_sessions: int = 80
     plain_sessions: int = 6
     approval_sessions: int = 3
     policy_sessions: int = 3
-    hot: int = 2
-    life: int = 50
-    plain_life: int = 40
-    busy: int = 4
-    duplicates: float = 0.06
-    cancels: float = 0.02
+    hot_sessions: int = 2
+    session_length: int = 50
+    plain_session_length: int = 40
+    max_in_flight: int = 4
+    duplicate_share: float = 0.06
+    cancel_share: float = 0.02
     weights: dict[str, float] = field(default_factory=dict)
-    hold: float = 0.0
-    gives_up: float = 0.15
-    patience: float = 30.0
+    max_pause: float = 0.0
+    no_retry_share: float = 0.15
+    quiesce_timeout: float = 30.0
 
 
 @dataclass
-class Conversation:
-    """A session in use. `left`: operations to come; `busy`: those that go on, `most` at once."""
+class LiveSession:
+    """A session in use. `remaining`: the number of operations until it is replaced."""
 
     id: str
-    home: Home
+    kind: SessionKind
     weight: float
-    left: int
-    most: int
-    busy: int = 0
+    remaining: int
+    max_in_flight: int
+    in_flight: int = 0
 
 
 class Workload:
-    """`rng` decides what is asked; when what happens, nobody can repeat."""
+    """`rng` decides what is invoked; the timing is not repeatable."""
 
     def __init__(
-        self, plan: Plan, rng: random.Random, sender: Sender, history: History, lease: float
+        self,
+        config: WorkloadConfig,
+        rng: random.Random,
+        invoker: Invoker,
+        history: History,
+        lease: float,
     ) -> None:
-        self._plan = plan
+        self._config = config
         self._rng = rng
-        self._sender = sender
+        self._invoker = invoker
         self._history = history
         self._lease = lease
         self._stopping = False
         self._ops = 0
-        self._courses = Courses(sender, rng, lease, min(TIMEOUT, plan.patience))
-        self.sessions: dict[str, Home] = {}
-        homes: list[Home] = []
-        homes += ["turns"] * plan.turn_sessions
-        homes += ["plain"] * plan.plain_sessions
-        homes += ["approvals"] * plan.approval_sessions
-        homes += ["policies"] * plan.policy_sessions
-        self._live = [self._new(home, n < plan.hot) for n, home in enumerate(homes)]
-        self._kinds = {home: self._weighted(home) for home in homes}
+        self._scenarios = Scenarios(invoker, rng, lease, min(TIMEOUT, config.quiesce_timeout))
+        self.sessions: dict[str, SessionKind] = {}
+        kinds: list[SessionKind] = []
+        kinds += ["turns"] * config.turn_sessions
+        kinds += ["plain"] * config.plain_sessions
+        kinds += ["approvals"] * config.approval_sessions
+        kinds += ["policies"] * config.policy_sessions
+        self._live = [
+            self._new_session(kind, n < config.hot_sessions) for n, kind in enumerate(kinds)
+        ]
+        self._operation_kinds = {kind: self._kinds_and_weights(kind) for kind in kinds}
 
-    def live(self) -> list[str]:
+    def live_sessions(self) -> list[str]:
         """The ids of the sessions in use."""
-        return [conversation.id for conversation in self._live]
+        return [session.id for session in self._live]
 
     async def run(self, seconds: float) -> None:
-        """Keep all pumps busy for so long; return when what they began is over."""
-        pumps = [asyncio.create_task(self._pump()) for _ in range(self._plan.pumps)]
+        """Run all clients for so long; return when their last operations are completed."""
+        clients = [asyncio.create_task(self._client()) for _ in range(self._config.clients)]
         await asyncio.sleep(seconds)
         self._stopping = True
-        await asyncio.gather(*pumps)
+        await asyncio.gather(*clients)
 
-    async def settle(self) -> None:
-        """Send again most turns of which it is not known what became of them."""
-        last: dict[str, Call] = {}
-        answered = {call.op for call in self._history.calls if call.outcome == "ok"}
-        for call in self._history.calls:
-            if call.turn_id is not None and call.op not in answered:
-                last[call.op] = call
-        doubtful = [call for call in last.values() if is_doubtful(call)]
-        chosen = [call for call in doubtful if self._rng.random() > self._plan.gives_up]
-        await self._all(chosen, self._until_known)
-        await self._all(self._unanswered(may_wait), self._courses.finished)
+    # Once the faults are over.
 
-    def _unanswered(self, begins: Callable[[Call], bool]) -> list[Request]:
-        """The operations that began in this way, and of whose end nobody knows."""
-        begun = {call.op: call for call in self._history.calls if begins(call)}
-        # A failover may bring back a turn that waits, though its end was told.
+    async def retry_unknown(self) -> None:
+        """Retry most turns whose outcome is unknown, and decide all parked ones."""
+        last: dict[str, Invocation] = {}
+        known = {one.op for one in self._history.invocations if one.outcome == "ok"}
+        for invocation in self._history.invocations:
+            if invocation.turn_id is not None and invocation.op not in known:
+                last[invocation.op] = invocation
+        unknown = [one for one in last.values() if should_retry(one)]
+        chosen = [one for one in unknown if self._rng.random() > self._config.no_retry_share]
+        await self._for_each(chosen, lambda one: self._invoke_until_known(_operation_of(one)))
+        await self._for_each(self._unfinished(may_be_parked), self._scenarios.decide_or_cancel)
+
+    async def probe_sessions(self) -> None:
+        """Change each session once more: nothing may block it. Then await all messages."""
+        await self._for_each(list(self.sessions.items()), self._probe)
+        scenarios, timeout = self._scenarios, self._config.quiesce_timeout / 3
+        await self._for_each(
+            self._unfinished(is_accepted), lambda one: scenarios.await_result(one, 3, timeout)
+        )
+
+    def _unfinished(self, is_first_step: Callable[[Invocation], bool]) -> list[Operation]:
+        """The operations that began with such a step and have no final response."""
+        begun = {one.op: one for one in self._history.invocations if is_first_step(one)}
+        # A failover may bring back a parked turn that had already ended.
         lossy = any(fault.lossy for fault in self._history.faults)
-        for call in self._history.calls:
-            if is_answer(call) and not (lossy and call.kind in ("ask", "resume")):
-                begun.pop(call.op, None)
-        return [_again(call) for call in begun.values()]
+        for one in self._history.invocations:
+            if is_final(one) and not (lossy and one.kind in ("approval-run", "resume")):
+                begun.pop(one.op, None)
+        return [_operation_of(one) for one in begun.values()]
 
-    async def farewell(self) -> None:
-        """One more change for each session: nothing must be in its way. Then each message's end."""
-        await self._all(list(self.sessions.items()), self._goodbye)
-        courses, patience = self._courses, self._plan.patience / 3
-        await self._all(
-            self._unanswered(is_accepted), lambda request: courses.awaited(request, 3, patience)
-        )
+    async def _for_each(self, items: Sequence[T], function: Callable[[T], Awaitable[None]]) -> None:
+        remaining = list(reversed(items))
 
-    async def _all(self, things: Sequence[Thing], work: Callable[[Thing], Awaitable[None]]) -> None:
-        left = list(reversed(things))
+        async def client() -> None:
+            while remaining:
+                await function(remaining.pop())
 
-        async def some() -> None:
-            while left:
-                await work(left.pop())
+        await asyncio.gather(*(client() for _ in range(self._config.clients)))
 
-        await asyncio.gather(*(some() for _ in range(self._plan.pumps)))
-
-    async def _goodbye(self, session: tuple[str, Home]) -> None:
-        name, home = session
-        operation = OPERATIONS["add" if home == "plain" else "brief"]
+    async def _probe(self, session: tuple[str, SessionKind]) -> None:
+        session_id, session_kind = session
+        kind = KINDS["add" if session_kind == "plain" else "short-turn"]
         params: dict[str, Any] = (
-            {"count": 1} if home == "plain" else {"timeout": self._plan.patience}
+            {"count": 1} if session_kind == "plain" else {"timeout": self._config.quiesce_timeout}
         )
-        op = self._name()
-        turn_id = f"t{op}" if operation.by_id else None
-        await self._until_known_of(Request(operation, op, name, turn_id, params))
+        op = self._next_op()
+        turn_id = f"t{op}" if kind.takes_turn_id else None
+        await self._invoke_until_known(Operation(kind, op, session_id, turn_id, params))
 
-    async def _until_known(self, call: Call) -> None:
-        await self._until_known_of(_again(call))
-
-    async def _until_known_of(self, request: Request) -> None:
-        for _ in range(_MOST_SENDINGS):
-            if not is_doubtful(await self._sender.send(request)) or request.turn_id is None:
+    async def _invoke_until_known(self, operation: Operation) -> None:
+        for _ in range(_MAX_TRIES):
+            invocation = await self._invoker.invoke(operation)
+            if not should_retry(invocation) or operation.turn_id is None:
                 return
 
     # One operation.
 
-    async def _pump(self) -> None:
+    async def _client(self) -> None:
         while not self._stopping:
-            conversation = self._choose()
-            conversation.busy += 1
+            session = self._choose_session()
+            session.in_flight += 1
             try:
-                await self._operate(conversation)
+                await self._perform(self._generate(session))
             finally:
-                conversation.busy -= 1
+                session.in_flight -= 1
 
-    async def _operate(self, conversation: Conversation) -> None:
-        request = self._drawn(conversation)
-        if request.turn_id is None:
-            await self._sender.send(request)
+    async def _perform(self, operation: Operation) -> None:
+        if operation.turn_id is None:
+            await self._invoker.invoke(operation)
             return
-        copies = 2 if self._rng.random() < self._plan.duplicates else 1
-        sendings = (
-            self._sender.send_impatiently(request, 1.3 * self._lease, 0.6) for _ in range(copies)
-        )
-        if self._rng.random() < self._plan.cancels:
-            await asyncio.gather(*sendings, self._cancelled(request))
+        copies = 2 if self._rng.random() < self._config.duplicate_share else 1
+        invocations = (self._invoke_hedged(operation) for _ in range(copies))
+        if self._rng.random() < self._config.cancel_share:
+            await asyncio.gather(*invocations, self._cancel(operation))
         else:
-            calls = await asyncio.gather(*sendings)
-            await self._follow_up(request, calls)
-            await self._courses.go_on(request, calls)
+            completed = await asyncio.gather(*invocations)
+            await self._retry(operation, completed)
+            await self._scenarios.continue_after(operation, completed)
 
-    async def _cancelled(self, request: Request) -> Call:
-        """Cancel it at some moment, from anywhere; its sender does not insist."""
+    async def _invoke_hedged(self, operation: Operation) -> Invocation:
+        return await self._invoker.invoke_hedged(operation, 1.3 * self._lease, 0.6)
+
+    async def _cancel(self, operation: Operation) -> Invocation:
+        """Cancel it at some moment, on any worker; it is not retried then."""
         await asyncio.sleep(self._rng.choice([0.0, 0.01, 0.1, self._lease]))
-        params = {"turn_id": request.turn_id, "op": request.op}
-        cancel = Request(OPERATIONS["cancel"], self._name(), request.session, None, params)
-        return await self._sender.send(cancel)
+        params = {"turn_id": operation.turn_id, "op": operation.op}
+        cancel = Operation(KINDS["cancel"], self._next_op(), operation.session, None, params)
+        return await self._invoker.invoke(cancel)
 
-    async def _follow_up(self, request: Request, calls: list[Call]) -> None:
-        """Do as a caller does who has no answer: send it again, unless it is given up."""
-        for _ in range(_MOST_SENDINGS):
-            known = any(call.outcome == "ok" for call in calls)
-            gives_up = self._stopping or self._rng.random() < self._plan.gives_up
-            if known or gives_up or not is_doubtful(calls[-1]):
+    async def _retry(self, operation: Operation, invocations: list[Invocation]) -> None:
+        """Retry a few times while the outcome is unknown, as most callers do."""
+        for _ in range(_MAX_TRIES):
+            known = any(one.outcome == "ok" for one in invocations)
+            is_last = self._stopping or self._rng.random() < self._config.no_retry_share
+            if known or is_last or not should_retry(invocations[-1]):
                 return
             await asyncio.sleep(self._rng.uniform(0, 0.3))
-            calls.append(await self._sender.send_impatiently(request, 1.3 * self._lease, 0.6))
+            invocations.append(await self._invoke_hedged(operation))
 
-    def _drawn(self, conversation: Conversation) -> Request:
+    def _generate(self, session: LiveSession) -> Operation:
         rng = self._rng
-        [operation] = rng.choices(*self._kinds[conversation.home])
-        op = self._name()
-        turn_id = f"t{op}" if operation.by_id and rng.random() < operation.named else None
-        params = operation.draw(rng, self._lease)
-        if self._plan.hold and operation.kind == "brief":
-            params[rng.choice(["hold", "linger"])] = rng.uniform(0, self._plan.hold)
-        return Request(operation, op, conversation.id, turn_id, params)
+        [kind] = rng.choices(*self._operation_kinds[session.kind])
+        op = self._next_op()
+        turn_id = f"t{op}" if kind.takes_turn_id and rng.random() < kind.turn_id_share else None
+        params = kind.generate(rng, self._lease)
+        if self._config.max_pause and kind.name == "short-turn":
+            seconds = rng.uniform(0, self._config.max_pause)
+            params[rng.choice(["pause_before_answer", "pause_after_answer"])] = seconds
+        return Operation(kind, op, session.id, turn_id, params)
 
-    def _choose(self) -> Conversation:
-        """One that may have one more; it is replaced when it has had enough."""
-        free = [one for one in self._live if one.busy < one.most] or self._live
+    def _choose_session(self) -> LiveSession:
+        """One below its limit; it is replaced when it has had enough operations."""
+        free = [one for one in self._live if one.in_flight < one.max_in_flight] or self._live
         [chosen] = self._rng.choices(free, [one.weight for one in free])
-        chosen.left -= 1
-        if chosen.left <= 0:
-            self._live[self._live.index(chosen)] = self._new(chosen.home, chosen.weight > 1.0)
+        chosen.remaining -= 1
+        if chosen.remaining <= 0:
+            replacement = self._new_session(chosen.kind, chosen.weight > 1.0)
+            self._live[self._live.index(chosen)] = replacement
         return chosen
 
-    def _new(self, home: Home, hot: bool) -> Conversation:
-        name = f"{home}-{len(self.sessions)}"
-        self.sessions[name] = home
-        life = self._plan.plain_life if home == "plain" else self._plan.life
-        left = self._rng.randint(life // 2, 3 * life // 2)
-        busy = self._plan.busy
-        return Conversation(name, home, 6.0 if hot else 1.0, left, 3 * busy if hot else busy)
+    def _new_session(self, kind: SessionKind, is_hot: bool) -> LiveSession:
+        session_id = f"{kind}-{len(self.sessions)}"
+        self.sessions[session_id] = kind
+        config = self._config
+        length = config.plain_session_length if kind == "plain" else config.session_length
+        remaining = self._rng.randint(length // 2, 3 * length // 2)
+        limit = config.max_in_flight
+        if is_hot:
+            return LiveSession(session_id, kind, 6.0, remaining, 3 * limit)
+        return LiveSession(session_id, kind, 1.0, remaining, limit)
 
-    def _weighted(self, home: Home) -> tuple[list[Operation], list[float]]:
-        chosen = [operation for operation in ALL if operation.share(home)]
-        return chosen, [self._plan.weights.get(one.kind, one.share(home)) for one in chosen]
+    def _kinds_and_weights(
+        self, session_kind: SessionKind
+    ) -> tuple[list[OperationKind], list[float]]:
+        chosen = [kind for kind in ALL_KINDS if kind.weight_on(session_kind)]
+        weights = self._config.weights
+        return chosen, [weights.get(kind.name, kind.weight_on(session_kind)) for kind in chosen]
 
-    def _name(self) -> str:
+    def _next_op(self) -> str:
         self._ops += 1
         return str(self._ops)
 
 
-def _again(call: Call) -> Request:
-    return Request(OPERATIONS[call.kind], call.op, call.session, call.turn_id, call.params)
+def _operation_of(invocation: Invocation) -> Operation:
+    """The operation of an invocation, to be invoked again."""
+    return Operation(
+        KINDS[invocation.kind],
+        invocation.op,
+        invocation.session,
+        invocation.turn_id,
+        invocation.params,
+    )

@@ -1,4 +1,4 @@
-"""Was every promise kept? Pure functions over a recorded history."""
+"""The checker: does a recorded history keep every promise? Pure functions."""
 
 from chaos.checker.check import Verdict, check
 from chaos.checker.findings import Violation

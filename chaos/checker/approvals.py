@@ -1,4 +1,4 @@
-"""Approvals: what needs one runs only when it is given, and a run that waits is not lost."""
+"""Approvals: a tool that needs one runs only when it is given, and a parked run is not lost."""
 
 from __future__ import annotations
 
@@ -9,39 +9,38 @@ _TOOL = script.TOOLS["a"]
 
 
 def check(findings: Findings) -> None:
-    _given(findings)
-    _kept(findings)
+    _only_approved_tools_run(findings)
+    _parked_runs_are_kept(findings)
 
 
-def _given(findings: Findings) -> None:
-    """Nothing that needs an approval runs before it is given, or where it was refused."""
-    calls = findings.history.calls
-    for line in findings.history.ledger:
+def _only_approved_tools_run(findings: Findings) -> None:
+    """No tool that needs an approval runs before it is approved, or after it is rejected."""
+    invocations = findings.history.invocations
+    for line in findings.history.executions:
         if line.tool != _TOOL:
             continue
-        call = calls[line.call] if line.call >= 0 else None
-        if call is None or call.kind != "resume":
+        invocation = invocations[line.invocation] if line.invocation >= 0 else None
+        if invocation is None or invocation.kind != "resume":
             text = f"{line.call_id} ran without an approval"
-        elif call.params.get("reject"):
-            text = f"{line.call_id} ran, though it was refused"
+        elif invocation.params.get("reject"):
+            text = f"{line.call_id} ran, though it was rejected"
         else:
             continue
-        findings.violate("approval", call.session if call else "", text, line.op)
+        findings.violate("approval", invocation.session if invocation else "", text, line.op)
 
 
-def _kept(findings: Findings) -> None:
-    """A run that was said to wait becomes a turn, unless somebody gives it up."""
-    for final in findings.history.finals:
-        there = {entry.turn_id for entry in final.entries if entry.kind == "turn"}
-        for op in findings.by_session.get(final.session, []):
-            asked = findings.by_op[op][0]
-            waited = any("parked" in call.value for call in findings.by_op[op])
-            if asked.kind != "ask" or not waited or asked.turn_id in there:
+def _parked_runs_are_kept(findings: Findings) -> None:
+    """A parked run becomes a turn, unless somebody cancels it."""
+    for state in findings.history.final_states:
+        stored = {turn.turn_id for turn in state.turns if turn.kind == "turn"}
+        for op in findings.ops_on(state.session):
+            first = findings.by_op[op][0]
+            parked = any("parked" in one.value for one in findings.by_op[op])
+            if first.kind != "approval-run" or not parked or first.turn_id in stored:
                 continue
-            life = findings.life(op)
-            if findings.was_ended(op, start=life[0], end=life[1]):
+            start, end = findings.interval(op)
+            if findings.may_be_cancelled(op, start=start, end=end):
                 continue
-            if findings.may_be_lost(*life):
-                findings.excuse("turns that waited and were lost to a failover")
-            else:
-                findings.violate("approval", final.session, f"{op} waited, and is lost", op)
+            text = f"{op} was parked, and is lost"
+            reason = "parked turns lost to a failover"
+            findings.violate_or_excuse("approval", state.session, text, op, reason)

@@ -1,69 +1,67 @@
-"""Cancelled turns: what the caller was told became of a turn is what became of it."""
+"""Cancelled turns: each is stored or not as the answer to its cancel said."""
 
 from __future__ import annotations
 
 from chaos.checker.findings import Findings
-from chaos.history import Call
+from chaos.history import Invocation
 
-_GONE = {"cancelled", "forced", "dropped"}
-_FEW = 3
+_NOT_STORED = {"cancelled", "forced", "dropped"}
+_MAX_FORCED = 3
 
 
 def check(findings: Findings) -> None:
-    calls = [call for call in findings.history.calls if call.kind == "cancel"]
-    standing = {
-        (final.session, entry.turn_id)
-        for final in findings.history.finals
-        for entry in final.entries
-        if entry.kind == "turn"
+    cancels = [
+        one for one in findings.history.invocations if one.kind == "cancel" and one.outcome == "ok"
+    ]
+    committed = {
+        (state.session, turn.turn_id)
+        for state in findings.history.final_states
+        for turn in state.turns
+        if turn.kind == "turn"
     }
     kept = {
-        (final.session, entry.turn_id)
-        for final in findings.history.finals
-        for entry in final.entries
-        if entry.kind == "cancelled" and entry.items
+        (state.session, turn.turn_id)
+        for state in findings.history.final_states
+        for turn in state.turns
+        if turn.kind == "cancelled" and turn.items
     }
-    for call in calls:
-        if call.outcome != "ok":
-            continue
-        name = call.session, call.params["turn_id"]
-        text = _problem(call, name in standing, name in kept)
-        if text and _may_be_lost(findings, call):
+    for cancel in cancels:
+        name = cancel.session, cancel.params["turn_id"]
+        text = _problem(cancel, name in committed, name in kept)
+        if text and findings.overlaps_lossy_fault(*_interval(cancel)):
             findings.excuse("cancellations undone by a failover")
         elif text:
-            findings.violate("cancel", call.session, text, call.op, call.params["op"])
-    _soon(findings, calls)
+            findings.violate("cancel", cancel.session, text, cancel.op, cancel.params["op"])
+    _few_are_forced(findings, cancels)
 
 
-def _problem(call: Call, stands: bool, kept: bool) -> str:
-    outcome, turn = call.value["outcome"], call.params["turn_id"]
-    if kept and outcome in _GONE and not call.value["items"]:
-        return f"{turn} was {outcome}, and something of it stands in the history"
-    if stands and outcome in _GONE:
-        return f"{turn} was {outcome}, and stands in the history"
-    if not stands and outcome == "committed":
-        return f"{turn} is said to be committed, and does not stand in the history"
+def _problem(cancel: Invocation, is_committed: bool, is_kept: bool) -> str:
+    outcome, turn = cancel.value["outcome"], cancel.params["turn_id"]
+    if is_kept and outcome in _NOT_STORED and not cancel.value["items"]:
+        return f"{turn} was {outcome} without items, but items of it are stored"
+    if is_committed and outcome in _NOT_STORED:
+        return f"{turn} was {outcome}, but is stored"
+    if not is_committed and outcome == "committed":
+        return f"{turn} was reported as committed, but is not stored"
     return ""
 
 
-def _soon(findings: Findings, calls: list[Call]) -> None:
-    """Workers end their turns themselves when they are asked to; force is for what stands still.
+def _few_are_forced(findings: Findings, cancels: list[Invocation]) -> None:
+    """Workers end their turns themselves when asked; only those of a paused worker are forced.
 
-    One that was not in time may be the machine's doing. Many are not.
+    A few may be slow because the machine is. Many are a bug.
     """
-    asked = [
-        call
-        for call in calls
-        if call.outcome == "ok"
-        and call.value["outcome"] in ("cancelled", "forced")
-        and not findings.was_disturbed(call.invoked, call.ended or call.invoked)
+    ended = [
+        one
+        for one in cancels
+        if one.value["outcome"] in ("cancelled", "forced")
+        and not findings.overlaps_fault(*_interval(one))
     ]
-    forced = [call for call in asked if call.value["outcome"] == "forced"]
-    if len(forced) > _FEW and len(forced) > len(asked) / 4:
-        text = f"{len(forced)} of {len(asked)} turns did not end when they were asked to, without "
-        text += "any fault about"
+    forced = [one for one in ended if one.value["outcome"] == "forced"]
+    if len(forced) > _MAX_FORCED and len(forced) > len(ended) / 4:
+        text = f"{len(forced)} of {len(ended)} cancelled turns had to be forced without any fault"
         findings.violate("cancel", "", text, forced[0].op, forced[0].params["op"])
 
 
-def _may_be_lost(findings: Findings, call: Call) -> bool:
-    return findings.may_be_lost(call.invoked, call.ended or call.invoked)
+def _interval(cancel: Invocation) -> tuple[float, float]:
+    return cancel.invoked, cancel.completed or cancel.invoked

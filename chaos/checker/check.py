@@ -1,4 +1,4 @@
-"""All checks, one after the other."""
+"""Runs all checks on a history."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from chaos.history import History
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the checks found; `excused` counts, by reason, what a recorded fault explains."""
+    """The violations; `excused` counts, by reason, what a recorded fault explains."""
 
     violations: list[Violation]
     excused: Counter[str]
 
 
-def check(history: History, *, least_ok: float = 0.6) -> Verdict:
-    """`least_ok`: the share of operations that must have been answered well."""
+def check(history: History, *, min_ok: float = 0.6) -> Verdict:
+    """`min_ok`: the least share of operations with outcome *ok*."""
     findings = Findings(history)
     turns.check(findings)
     reads.check(findings)
@@ -41,5 +41,5 @@ def check(history: History, *, least_ok: float = 0.6) -> Verdict:
     messages.check(findings)
     approvals.check(findings)
     policies.check(findings)
-    health.check(findings, least_ok)
+    health.check(findings, min_ok)
     return Verdict(findings.violations, findings.excused)

@@ -1,4 +1,4 @@
-"""A history with what all checks look up in it, and what they find."""
+"""A history with its indexes, and the violations that the checks find in it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from chaos.history import Call, Entry, Fault, Final, History, Takeover
+from chaos.history import Fault, History, Invocation, StoredTurn, Takeover
 from chaos.script import op_of
 
-SLACK = 1.0
-"""By how many seconds a fault's effect may begin before, or last longer than it was recorded."""
+MARGIN = 1.0
+"""Seconds by which a fault's effect may precede or outlast its recorded interval."""
 
 
 @dataclass(frozen=True)
 class Violation:
-    """A promise that was broken: which rule, where, how, and by which operations."""
+    """A violated rule: in which session, how, and by which operations."""
 
     rule: str
     session: str
@@ -29,10 +29,10 @@ class Violation:
 
 @dataclass
 class Findings:
-    """The history, indexed; `violations` and `excused` (by reason) are what the checks add.
+    """The history, indexed. The checks add to `violations` and to `excused` (counts by reason).
 
-    `cancelled`: the operations that somebody wanted to end; `pushy`: the sendings of turns that
-    end whatever runs in their session, by session.
+    `cancelled_ops`: the operations that somebody wanted to cancel; `preempting`: the invocations
+    that interrupt or roll back whatever runs in their session, by session.
     """
 
     history: History
@@ -40,23 +40,24 @@ class Findings:
     excused: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.by_op: dict[str, list[Call]] = defaultdict(list)
+        history = self.history
+        self.by_op: dict[str, list[Invocation]] = defaultdict(list)
         self.by_session: dict[str, list[str]] = defaultdict(list)
-        for call in self.history.calls:
-            if call.op not in self.by_op:
-                self.by_session[call.session].append(call.op)
-            self.by_op[call.op].append(call)
+        self.preempting: dict[str, list[Invocation]] = defaultdict(list)
+        for invocation in history.invocations:
+            if invocation.op not in self.by_op:
+                self.by_session[invocation.session].append(invocation.op)
+            self.by_op[invocation.op].append(invocation)
+            if invocation.params.get("busy") in ("interrupt", "rollback"):
+                self.preempting[invocation.session].append(invocation)
         self.takeovers: dict[tuple[str, str], list[Takeover]] = defaultdict(list)
-        for takeover in self.history.takeovers:
+        for takeover in history.takeovers:
             self.takeovers[takeover.session, takeover.turn_id].append(takeover)
-        self.finals: dict[str, Final] = {final.session: final for final in self.history.finals}
-        self.cancelled = {call.params["op"] for call in self.history.calls if call.kind == "cancel"}
-        self.pushy: dict[str, list[Call]] = defaultdict(list)
-        for call in self.history.calls:
-            if call.params.get("busy") in ("interrupt", "rollback"):
-                self.pushy[call.session].append(call)
-        self._lossy = [fault for fault in self.history.faults if fault.lossy]
-        self._clocks = [fault for fault in self.history.faults if fault.kind == "clock stepped"]
+        self.cancelled_ops = {
+            one.params["op"] for one in history.invocations if one.kind == "cancel"
+        }
+        self._lossy = [fault for fault in history.faults if fault.lossy]
+        self._clock_steps = [fault for fault in history.faults if fault.kind == "clock stepped"]
 
     def violate(self, rule: str, session: str, text: str, *ops: str) -> None:
         self.violations.append(Violation(rule, session, text, ops))
@@ -64,90 +65,108 @@ class Findings:
     def excuse(self, reason: str) -> None:
         self.excused[reason] += 1
 
+    def violate_or_excuse(self, rule: str, session: str, text: str, op: str, reason: str) -> None:
+        """A violation, unless a lossy fault during the operation explains it."""
+        if self.overlaps_lossy_fault(*self.interval(op)):
+            self.excuse(reason)
+        else:
+            self.violate(rule, session, text, op)
+
+    # Operations.
+
+    def ops_on(self, session: str) -> list[str]:
+        """The operations on a session, in the order of their first invocations."""
+        return self.by_session.get(session, [])
+
+    def invocations_on(self, session: str) -> list[Invocation]:
+        return [invocation for op in self.ops_on(session) for invocation in self.by_op[op]]
+
     def first_invoked(self, op: str) -> float:
-        return min(call.invoked for call in self.by_op[op])
+        return min(one.invoked for one in self.by_op[op])
 
     def acknowledged(self, op: str) -> float | None:
-        """When somebody was first told that it is done."""
-        return _first_end(call for call in self.by_op[op] if is_done(call))
-
-    def sent(self, op: str, ended: float) -> float:
-        """When that was sent whose answer came then: what it tells of stood sometime between."""
-        return max(call.invoked for call in self.by_op[op] if call.ended == ended)
+        """When a caller first learned that it is done."""
+        return _first_completion(one for one in self.by_op[op] if is_done(one))
 
     def accepted(self, op: str) -> float | None:
-        """When the sender of a message was first told that it is in the queue."""
-        return _first_end(call for call in self.by_op[op] if "accepted" in call.value)
+        """When the sender of a message first learned that it is in the queue."""
+        return _first_completion(one for one in self.by_op[op] if "accepted" in one.value)
 
-    def stumbles(self, op: str) -> set[str]:
-        """The tools of the operation that raise, at their first call or at each."""
-        told = (call.params.get("stumbles") for call in self.by_op.get(op, ()))
-        return {tool for tool in told if tool}
+    def invoked_of(self, op: str, completed: float) -> float:
+        """When the invocation began that completed then: its effect lies in between."""
+        return max(one.invoked for one in self.by_op[op] if one.completed == completed)
 
-    def was_ended(self, op: str, *, start: float, end: float, busy: str = "") -> bool:
-        """Whether somebody may have ended a turn of the operation then: a canceller, a pushy turn.
-
-        `busy`: only such turns as want that.
-        """
-        if not busy and op in self.cancelled:
-            return True
-        return any(
-            call.op != op
-            and busy in ("", call.params["busy"])
-            and call.invoked <= end
-            and start <= (call.ended or float("inf"))
-            for call in self.pushy.get(self.by_op[op][0].session, ())
-        )
-
-    def was_disturbed(self, start: float, end: float) -> bool:
-        """Whether any fault was about then, or so shortly before."""
-        return _overlap(self.history.faults, start, end)
-
-    def life(self, op: str) -> tuple[float, float]:
-        """From the first sending to the last answer; for ever if one is missing."""
-        ends = [call.ended or float("inf") for call in self.by_op[op]]
+    def interval(self, op: str) -> tuple[float, float]:
+        """From the first invocation to the last response; infinite if one is missing."""
+        ends = [one.completed or float("inf") for one in self.by_op[op]]
         return self.first_invoked(op), max(ends)
 
-    def may_be_lost(self, start: float, end: float) -> bool:
-        """Whether a failover that may lose writes came between, or so shortly after or before.
+    def failing_tools(self, op: str) -> set[str]:
+        """The tools of the operation that raise, in the first attempt or in each."""
+        names = (one.params.get("failing_tool") for one in self.by_op.get(op, ()))
+        return {name for name in names if name}
 
-        What was lost was written between its sending and its acknowledgement, which may be late:
+    def may_be_cancelled(self, op: str, *, start: float, end: float, busy: str = "") -> bool:
+        """Whether a cancel or a preempting turn may have ended a turn of the operation then.
+
+        `busy`: only preempting turns with this mode.
+        """
+        if not busy and op in self.cancelled_ops:
+            return True
+        return any(
+            one.op != op
+            and busy in ("", one.params["busy"])
+            and one.invoked <= end
+            and start <= (one.completed or float("inf"))
+            for one in self.preempting.get(self.by_op[op][0].session, ())
+        )
+
+    # Faults.
+
+    def overlaps_fault(self, start: float, end: float) -> bool:
+        """Whether any fault was active then, or shortly before."""
+        return _overlap(self.history.faults, start, end)
+
+    def overlaps_lossy_fault(self, start: float, end: float) -> bool:
+        """Whether a failover that may lose writes happened then, or shortly before or after.
+
+        A lost write happened between its invocation and its acknowledgement, which may be late:
         its worker was paused, say.
         """
         return _overlap(self._lossy, start, end)
 
-    def clock_was_set(self, start: float, end: float) -> bool:
-        return _overlap(self._clocks, start, end)
+    def overlaps_clock_step(self, start: float, end: float) -> bool:
+        return _overlap(self._clock_steps, start, end)
 
 
-LET_GO = {"CancelledError", "StoreUnavailable", "StoreRefused"}
-"""With what a sending ends that gives its turn back for the next one of the same turn_id."""
+RELEASING_ERRORS = {"CancelledError", "StoreUnavailable", "StoreRefused"}
+"""Errors of an invocation that releases its turn for the next one with the same turn_id."""
 
 
-def gave_back(call: Call) -> bool:
-    """Whether its worker may have given the turn up before its lease was over."""
-    return call.outcome != "ok" and call.error in LET_GO
+def may_have_released(invocation: Invocation) -> bool:
+    """Whether its worker may have released the turn before its lease expired."""
+    return invocation.outcome != "ok" and invocation.error in RELEASING_ERRORS
 
 
-def is_done(call: Call) -> bool:
-    """Whether it says that its operation has been done; accepting a message does not, say."""
-    return call.outcome == "ok" and not _UNDONE & call.value.keys()
+def is_done(invocation: Invocation) -> bool:
+    """Whether its response says that the operation is done; acceptance of a message does not."""
+    return invocation.outcome == "ok" and not _NOT_DONE & invocation.value.keys()
 
 
-_UNDONE = {"accepted", "parked", "end"}
+_NOT_DONE = {"accepted", "parked", "end"}
 
 
-def _first_end(calls: Iterable[Call]) -> float | None:
-    return min((call.ended for call in calls if call.ended is not None), default=None)
+def _first_completion(invocations: Iterable[Invocation]) -> float | None:
+    return min((one.completed for one in invocations if one.completed is not None), default=None)
 
 
 def _overlap(faults: Iterable[Fault], start: float, end: float) -> bool:
     return any(
-        fault.start - SLACK <= end and start <= (fault.end or float("inf")) + SLACK
+        fault.start - MARGIN <= end and start <= (fault.end or float("inf")) + MARGIN
         for fault in faults
     )
 
 
-def entry_op(entry: Entry) -> str | None:
-    """Whose turn an entry is, as its first item says."""
-    return op_of(entry.items[0]) if entry.items else None
+def op_of_turn(turn: StoredTurn) -> str | None:
+    """The operation that the first item of a stored turn names."""
+    return op_of(turn.items[0]) if turn.items else None

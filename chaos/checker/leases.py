@@ -1,113 +1,117 @@
-"""Leases: nobody is given what is somebody else's, and who has lost a turn commits nothing."""
+"""Leases: no worker is granted what another one holds, and who has lost a turn commits nothing."""
 
 from __future__ import annotations
 
 from chaos import script
-from chaos.checker.findings import Findings, gave_back
-from chaos.history import Call, Takeover
+from chaos.checker.findings import Findings, may_have_released
+from chaos.history import Invocation, Takeover
 
 
 def check(findings: Findings) -> None:
     for takeover in findings.history.takeovers:
-        _not_too_early(findings, takeover)
+        _not_taken_over_early(findings, takeover)
     for session in findings.by_session:
-        calls = [call for op in findings.by_session[session] for call in findings.by_op[op]]
-        _one_at_a_time(findings, [call for call in calls if call.granted is not None])
-    for call in findings.history.calls:
-        if call.error == "LeaseLost" and call.ended is not None:
-            _not_lost_early(findings, call, call.ended)
-        if call.outcome == "ok" and call.granted is not None and call.turn_id is not None:
-            _not_superseded(findings, call)
+        granted = [one for one in findings.invocations_on(session) if one.granted is not None]
+        _one_at_a_time(findings, granted)
+    for one in findings.history.invocations:
+        if one.error == "LeaseLost" and one.completed is not None:
+            _not_lost_early(findings, one, one.completed)
+        if one.outcome == "ok" and one.granted is not None and one.turn_id is not None:
+            _fenced(findings, one)
 
 
-def _not_too_early(findings: Findings, takeover: Takeover) -> None:
-    """Since the sending of the attempt that was taken over, a lease has passed, or it let go.
+def _not_taken_over_early(findings: Findings, takeover: Takeover) -> None:
+    """A takeover comes a lease after the previous attempt's invocation, or after its release.
 
-    A message's may have been given back in good order, or failed.
+    A message may be taken over earlier: its attempt failed, or its worker requeued it.
     """
-    if takeover.call < 0:
+    if takeover.invocation < 0:
         return
-    taker = findings.history.calls[takeover.call]
+    taker = findings.history.invocations[takeover.invocation]
     if taker.kind == "resume":  # the attempt before it was parked
         return
     op = taker.op
-    others = [call for call in findings.by_op[op] if call.call != takeover.call]
-    before = [call for call in others if call.attempt == takeover.attempt - 1 and call.granted]
-    if any(gave_back(call) for call in before):
+    others = [one for one in findings.by_op[op] if one.id != takeover.invocation]
+    previous = [one for one in others if one.attempt == takeover.attempt - 1 and one.granted]
+    if any(may_have_released(one) for one in previous):
         return
-    since = _taken_from(taker, takeover, before, others)
+    since = _invoked_before(taker, takeover, previous, others)
     passed = takeover.at - since
     if passed < findings.history.lease and not _is_excused(findings, since, takeover.at):
-        text = f"{op} was taken over {passed:.3f} s after it was sent to another worker"
+        text = f"{op} was taken over {passed:.3f} s after its invocation on another worker"
         findings.violate("lease", takeover.session, text, op)
 
 
-def _taken_from(taker: Call, takeover: Takeover, before: list[Call], others: list[Call]) -> float:
-    """When the attempt was sent that a turn was taken from; of several that it may be, the first.
+def _invoked_before(
+    taker: Invocation, takeover: Takeover, previous: list[Invocation], others: list[Invocation]
+) -> float:
+    """When the attempt was invoked that was taken over; of several candidates, the first.
 
-    A call `before` was granted the number before this one. But begun anew, after another turn had
-    the session, a turn counts its attempts from one again: it may have been granted it later. A
-    call that did not tell of a grant (its worker was killed, say) may have had one.
+    The `previous` ones were granted the number before this one. But a turn that is begun again,
+    after another turn had the session, counts its attempts from one again: they may have got the
+    number later. An invocation that reported no grant may have had one: its worker was killed, say.
     """
-    surely = [c.invoked for c in before if c.granted is not None and c.granted < taker.invoked]
+    surely = [one for one in previous if one.granted is not None and one.granted < taker.invoked]
     if surely:
-        return max(surely)
-    untold = [call for call in others if call.granted is None]
-    earlier = [c.invoked for c in before + untold if c.invoked < takeover.at]
-    return min(earlier or [call.invoked for call in others], default=takeover.at)
+        return max(one.invoked for one in surely)
+    unreported = [one for one in others if one.granted is None]
+    earlier = [one.invoked for one in previous + unreported if one.invoked < takeover.at]
+    return min(earlier or [one.invoked for one in others], default=takeover.at)
 
 
-def _not_lost_early(findings: Findings, call: Call, ended: float) -> None:
-    """A lease stands for its length."""
-    passed = ended - call.invoked
-    if findings.was_ended(call.op, start=call.invoked, end=ended):
+def _not_lost_early(findings: Findings, invocation: Invocation, completed: float) -> None:
+    """A lease lasts for its length."""
+    op, invoked = invocation.op, invocation.invoked
+    passed = completed - invoked
+    if findings.may_be_cancelled(op, start=invoked, end=completed):
         return
-    if passed < findings.history.lease and not _is_excused(findings, call.invoked, ended):
-        text = f"{call.op} on {call.worker} lost its lease within {passed:.3f} s"
-        findings.violate("lease", call.session, text, call.op)
+    if passed < findings.history.lease and not _is_excused(findings, invoked, completed):
+        text = f"{op} on {invocation.worker} lost its lease within {passed:.3f} s"
+        findings.violate("lease", invocation.session, text, op)
 
 
-def _one_at_a_time(findings: Findings, calls: list[Call]) -> None:
-    """No turn is granted while another holds the session, knows it, and was renewed in time."""
-    for call in calls:
-        if call.granted is None or call.held is None:
+def _one_at_a_time(findings: Findings, granted: list[Invocation]) -> None:
+    """No turn is granted while another one holds a live lease and is active."""
+    for holder in granted:
+        if holder.granted is None or holder.active_until is None:
             continue
-        for other in calls:
-            if other.op == call.op or other.granted is None:
+        for other in granted:
+            if other.op == holder.op or other.granted is None:
                 continue
-            inside = call.granted < other.invoked and other.granted < call.held
-            if not inside or other.granted - call.invoked >= findings.history.lease:
+            inside = holder.granted < other.invoked and other.granted < holder.active_until
+            if not inside or other.granted - holder.invoked >= findings.history.lease:
                 continue
-            if findings.was_ended(call.op, start=call.invoked, end=other.granted):
+            if findings.may_be_cancelled(holder.op, start=holder.invoked, end=other.granted):
                 continue
-            if not _is_excused(findings, call.invoked, other.granted):
-                text = f"{other.op} was granted while {call.op} held the session"
-                findings.violate("lease", call.session, text, call.op, other.op)
+            if not _is_excused(findings, holder.invoked, other.granted):
+                text = f"{other.op} was granted while {holder.op} held the session"
+                findings.violate("lease", holder.session, text, holder.op, other.op)
 
 
-def _not_superseded(findings: Findings, call: Call) -> None:
-    """What is committed was done by the last one to whom the turn was granted."""
-    told = script.parse_answer(str(call.value.get("text")))
-    if told is None or told[3] == 0 or told[3] != call.attempt:
+def _fenced(findings: Findings, invocation: Invocation) -> None:
+    """What is committed is the work of the latest grant."""
+    answer = script.parse_answer(str(invocation.value.get("text")))
+    if answer is None or answer[3] == 0 or answer[3] != invocation.attempt:
         return
-    assert call.granted is not None
-    assert call.turn_id is not None
-    for takeover in findings.takeovers.get((call.session, call.turn_id), []):
-        later = takeover.call != call.call and takeover.attempt > call.attempt
-        if not later or takeover.at < call.granted or takeover.at > (call.ended or 0):
+    assert invocation.granted is not None
+    assert invocation.turn_id is not None
+    for takeover in findings.takeovers.get((invocation.session, invocation.turn_id), []):
+        is_later = takeover.invocation != invocation.id and takeover.attempt > invocation.attempt
+        if not is_later or not invocation.granted <= takeover.at <= (invocation.completed or 0):
             continue
-        if _stood_still(findings, takeover) or _is_excused(findings, call.invoked, takeover.at):
+        start = invocation.invoked
+        if _was_delayed(findings, takeover) or _is_excused(findings, start, takeover.at):
             continue
-        text = f"attempt {call.attempt} of {call.op} committed, though attempt "
+        text = f"attempt {invocation.attempt} of {invocation.op} committed, though attempt "
         text += f"{takeover.attempt} had been granted"
-        findings.violate("superseded", call.session, text, call.op)
+        findings.violate("fencing", invocation.session, text, invocation.op)
 
 
-def _stood_still(findings: Findings, takeover: Takeover) -> bool:
-    """Whether the worker may have learnt of its grant long after it was given."""
-    if takeover.call < 0:
+def _was_delayed(findings: Findings, takeover: Takeover) -> bool:
+    """Whether the worker may have learned of its grant long after the store gave it."""
+    if takeover.invocation < 0:
         return True
-    worker = findings.history.calls[takeover.call].worker
+    worker = findings.history.invocations[takeover.invocation].worker
     since = takeover.at - 4 * findings.history.lease
     return any(
         fault.target == worker and fault.start < takeover.at and (fault.end or since) >= since
@@ -116,4 +120,4 @@ def _stood_still(findings: Findings, takeover: Takeover) -> bool:
 
 
 def _is_excused(findings: Findings, start: float, end: float) -> bool:
-    return findings.may_be_lost(start, end) or findings.clock_was_set(start, end)
+    return findings.overlaps_lossy_fault(start, end) or findings.overlaps_clock_step(start, end)

@@ -1,7 +1,7 @@
-"""Sessions of plain changes: is there an order of the operations that explains all answers?
+"""Sessions of plain operations: is the history linearizable?
 
-The search is that of Wing and Gong, with what is known to be hopeless remembered. An operation
-whose outcome is unknown may have taken effect at any time after it was sent, or never.
+The search is that of Wing and Gong, with memoization. An operation whose outcome is unknown may
+have taken effect at any time after its invocation, or never.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaos.checker.findings import Findings
-from chaos.history import Call, Final
+from chaos.history import FinalState, Invocation
 from chaos.script import op_of
 
-_MOST_STATES = 200_000
+_MAX_STATES = 200_000
 State = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Step:
-    """An operation with its interval; `end` is infinite where nobody knows. `seen`: its answer."""
+    """An operation with its interval; `end` is infinite if unknown. `seen`: what it returned."""
 
     op: str
     kind: str
@@ -31,73 +31,75 @@ class Step:
 
 
 def check(findings: Findings) -> None:
-    for final in findings.history.finals:
-        calls = [
-            call for op in findings.by_session.get(final.session, []) for call in findings.by_op[op]
-        ]
-        if not calls or calls[0].home != "plain":
+    for state in findings.history.final_states:
+        invocations = findings.invocations_on(state.session)
+        if not invocations or invocations[0].session_kind != "plain":
             continue
-        if final.trouble:
-            findings.violate("damaged", final.session, final.trouble)
+        if state.corruption:
+            findings.violate("corrupt", state.session, state.corruption)
             continue
-        _session(findings, final, calls)
+        _check_session(findings, state, invocations)
 
 
-def _session(findings: Findings, final: Final, calls: list[Call]) -> None:
-    steps = steps_of(calls, final)
-    stuck = explain(steps)
+def _check_session(findings: Findings, state: FinalState, invocations: list[Invocation]) -> None:
+    steps = steps_of(invocations, state)
+    stuck = linearize(steps)
     if stuck is None:
         return
     if stuck == ():
-        findings.excuse("plain sessions too entangled to decide")
+        findings.excuse("plain sessions with too many states to decide")
         return
     start, end = (
         min(step.start for step in steps),
-        max(call.ended or call.invoked for call in calls),
+        max(one.completed or one.invoked for one in invocations),
     )
-    if findings.may_be_lost(start, end):
+    if findings.overlaps_lossy_fault(start, end):
         findings.excuse("plain sessions that went through a failover, checked less")
-        _nothing_twice(findings, final)
+        _no_duplicates(findings, state)
         return
-    text = f"no order of the operations explains their answers; at the latest {', '.join(stuck)}"
-    findings.violate("not explained", final.session, text, *stuck)
+    text = f"no order explains the results; the longest one cannot place {', '.join(stuck)}"
+    findings.violate("not linearizable", state.session, text, *stuck)
 
 
-def _nothing_twice(findings: Findings, final: Final) -> None:
-    names = _names(final)
+def _no_duplicates(findings: Findings, state: FinalState) -> None:
+    names = _names(state)
     for name in {name for name in names if names.count(name) > 1}:
-        findings.violate("twice", final.session, f"item {name} stands twice", name.split(".")[0])
+        findings.violate(
+            "duplicate", state.session, f"item {name} is stored twice", name.split(".")[0]
+        )
 
 
-def steps_of(calls: list[Call], final: Final) -> list[Step]:
-    """What may have had an effect, and what was seen; the final content is the last read."""
-    steps = [_step(call) for call in calls if call.outcome != "fail"]
+def steps_of(invocations: list[Invocation], state: FinalState) -> list[Step]:
+    """What may have had an effect, and what was read; the final state is the last read."""
+    steps = [_step(one) for one in invocations if one.outcome != "fail"]
     steps = [step for step in steps if step.known or step.kind != "read-all"]
     last = max([step.start for step in steps] + [s.end for s in steps if s.known], default=0.0) + 1
-    final_read = Step("the final content", "read-all", last, last, seen=tuple(_names(final)))
+    final_read = Step("the final state", "read-all", last, last, seen=tuple(_names(state)))
     return [*steps, final_read]
 
 
-def _step(call: Call) -> Step:
-    known = call.outcome == "ok"
+def _step(invocation: Invocation) -> Step:
+    op, kind, value = invocation.op, invocation.kind, invocation.value
+    known = invocation.outcome == "ok"
     names: State = ()
-    if call.kind == "add":
-        names = tuple(f"{call.op}.{n}" for n in range(call.params["count"]))
-    elif call.kind == "rewrite":
-        names = (f"{call.op}.0",)
-    seen = call.value.get("item") if call.kind == "pop" else call.value.get("items")
+    if kind == "add":
+        names = tuple(f"{op}.{n}" for n in range(invocation.params["count"]))
+    elif kind == "rewrite":
+        names = (f"{op}.0",)
+    seen = value.get("item") if kind == "pop" else value.get("items")
     if isinstance(seen, list):
         seen = tuple(seen)
-    end = call.ended if known and call.ended is not None else float("inf")
-    return Step(call.op, call.kind, call.invoked, end, names, seen, known)
+    completed = invocation.completed
+    end = completed if known and completed is not None else float("inf")
+    return Step(op, kind, invocation.invoked, end, names, seen, known)
 
 
-def _names(final: Final) -> list[str]:
-    return [op_of(item) or "?" for entry in final.entries for item in entry.items]
+def _names(state: FinalState) -> list[str]:
+    return [op_of(item) or "?" for turn in state.turns for item in turn.items]
 
 
-def after(step: Step, state: State) -> State | None:
-    """The state after a step, or None if its answer does not fit."""
+def apply(step: Step, state: State) -> State | None:
+    """The state after a step, or None if the step cannot have returned what it did."""
     if step.kind == "add":
         return state + step.names
     if step.kind == "clear":
@@ -111,43 +113,43 @@ def after(step: Step, state: State) -> State | None:
     return step.names if step.kind == "rewrite" else state
 
 
-def explain(steps: list[Step]) -> tuple[str, ...] | None:
+def linearize(steps: list[Step]) -> tuple[str, ...] | None:
     """None if some order explains all; else the operations that the best order cannot place.
 
-    Nothing at all () says that the search was given up.
+    An empty tuple: there are too many states to search.
     """
     steps = sorted(steps, key=lambda step: step.start)
-    certain = sum(1 << n for n, step in enumerate(steps) if step.known)
-    hopeless: set[tuple[int, State]] = set()
+    known = sum(1 << n for n, step in enumerate(steps) if step.known)
+    visited: set[tuple[int, State]] = set()
     best = -1
     stuck: tuple[str, ...] = ()
     stack: list[tuple[int, State]] = [(0, ())]
     while stack:
-        done, state = stack.pop()
-        if done & certain == certain:
+        placed, state = stack.pop()
+        if placed & known == known:
             return None
-        if (done, state) in hopeless:
+        if (placed, state) in visited:
             continue
-        hopeless.add((done, state))
-        if len(hopeless) > _MOST_STATES:
+        visited.add((placed, state))
+        if len(visited) > _MAX_STATES:
             return ()
-        open_steps = _possible(steps, done)
+        candidates = _candidates(steps, placed)
         following = [
-            (done | 1 << n, later)
-            for n in open_steps
-            if (later := after(steps[n], state)) is not None
+            (placed | 1 << n, later)
+            for n in candidates
+            if (later := apply(steps[n], state)) is not None
         ]
-        placed = (done & certain).bit_count()
-        if placed > best:
-            best, stuck = placed, tuple(steps[n].op for n in open_steps if steps[n].known)
-        # What is certain first: the search goes deep along the likeliest order.
-        stack += sorted(following, key=lambda pair: (pair[0] & certain).bit_count())
+        count = (placed & known).bit_count()
+        if count > best:
+            best, stuck = count, tuple(steps[n].op for n in candidates if steps[n].known)
+        # Known steps first: the depth-first search follows the likeliest order.
+        stack += sorted(following, key=lambda pair: (pair[0] & known).bit_count())
     return stuck or (steps[-1].op,)
 
 
-def _possible(steps: list[Step], done: int) -> list[int]:
-    """Those that may come next: nobody else has ended before they began."""
+def _candidates(steps: list[Step], placed: int) -> list[int]:
+    """The steps that may come next: no other one ended before they began."""
     deadline = min(
-        (step.end for n, step in enumerate(steps) if not done >> n & 1), default=float("inf")
+        (step.end for n, step in enumerate(steps) if not placed >> n & 1), default=float("inf")
     )
-    return [n for n, step in enumerate(steps) if not done >> n & 1 and step.start <= deadline]
+    return [n for n, step in enumerate(steps) if not placed >> n & 1 and step.start <= deadline]

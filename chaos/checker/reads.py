@@ -1,83 +1,81 @@
-"""Reads of sessions of turns: each saw the history as it was at some moment, and not an old one."""
+"""Reads of sessions of turns: each saw a prefix of the history, and not a stale one."""
 
 from __future__ import annotations
 
 from chaos import script
-from chaos.checker.findings import Findings, entry_op
-from chaos.history import Call, Final
+from chaos.checker.findings import Findings, op_of_turn
+from chaos.history import FinalState, Invocation
 
 
 def check(findings: Findings) -> None:
-    for final in findings.history.finals:
-        calls = [
-            call
-            for op in findings.by_session.get(final.session, [])
-            for call in findings.by_op[op]
-            if call.kind == "read" and call.outcome == "ok"
-        ]
-        if calls:
-            _Reads(findings, final).check(calls)
+    for state in findings.history.final_states:
+        invocations = findings.invocations_on(state.session)
+        reads = [one for one in invocations if one.kind == "read" and one.outcome == "ok"]
+        if reads:
+            _Reads(findings, state).check(reads)
 
 
 class _Reads:
-    def __init__(self, findings: Findings, final: Final) -> None:
+    """The positions (numbers of items) at which the turns of a history end."""
+
+    def __init__(self, findings: Findings, state: FinalState) -> None:
         self._findings = findings
-        self._session = final.session
-        self._ends: dict[int, str] = {0: script.NOBODY}
-        self._place: dict[str, int] = {script.NOBODY: 0}
+        self._session = state.session
+        self._op_at: dict[int, str] = {0: script.NO_OP}
+        self._position_of: dict[str, int] = {script.NO_OP: 0}
         self._acknowledged: list[tuple[float, int, str]] = []
         items = 0
-        for entry in final.entries:
-            op = entry_op(entry)
+        for turn in state.turns:
+            op = op_of_turn(turn)
             if op is None or op not in findings.by_op:
                 continue
-            items += len(entry.items)
-            self._ends[items], self._place[op] = op, items
+            items += len(turn.items)
+            self._op_at[items], self._position_of[op] = op, items
             time = findings.acknowledged(op)
             if time is not None:
                 self._acknowledged.append((time, items, op))
 
-    def check(self, calls: list[Call]) -> None:
-        for call in calls:
-            place = self._seen(call)
-            if place is None:
+    def check(self, reads: list[Invocation]) -> None:
+        for read in reads:
+            seen = self._position_seen(read)
+            if seen is None:
                 continue
-            late = max(
+            acknowledged, op = max(
                 (
-                    (at, op)
-                    for time, at, op in self._acknowledged
-                    if time < call.invoked and not self._done_again(op, time, call)
+                    (position, op)
+                    for time, position, op in self._acknowledged
+                    if time < read.invoked and not self._is_redone(op, time, read)
                 ),
                 default=(0, ""),
             )
-            if late[0] > place and not self._lost(call):
-                text = f"read {call.op} saw {call.value}, but {late[1]} was acknowledged before"
-                self._findings.violate("old read", self._session, text, call.op, late[1])
+            if acknowledged > seen and not self._overlaps_lossy_fault(read):
+                text = f"read {read.op} saw {read.value}, but {op} was acknowledged before"
+                self._findings.violate("stale read", self._session, text, read.op, op)
 
-    def _done_again(self, op: str, acknowledged: float, read: Call) -> bool:
-        """Whether a failover may have lost it before the read, and somebody saw to it anew.
+    def _is_redone(self, op: str, acknowledged: float, read: Invocation) -> bool:
+        """Whether a failover may have lost it before the read, and somebody invoked it again.
 
-        To a message that is in the queue again the workers see by themselves.
+        A message needs no new invocation: it is in the queue again.
         """
-        calls = self._findings.by_op[op]
-        anew = any(call.invoked > acknowledged or call.kind == "submit" for call in calls)
-        return anew and self._findings.may_be_lost(
-            self._findings.sent(op, acknowledged), read.invoked
+        invocations = self._findings.by_op[op]
+        again = any(one.invoked > acknowledged or one.kind == "submit" for one in invocations)
+        return again and self._findings.overlaps_lossy_fault(
+            self._findings.invoked_of(op, acknowledged), read.invoked
         )
 
-    def _seen(self, call: Call) -> int | None:
-        """The place in the history up to which it saw; None if that cannot be told."""
-        last = call.value["last"]
-        place = self._place.get(last)
-        full = "limit" not in call.params
-        if place is None or (full and self._ends.get(call.value["items"]) != last):
-            if self._lost(call):
+    def _position_seen(self, read: Invocation) -> int | None:
+        """The position up to which it saw the history; None if there is no such position."""
+        last = read.value["last"]
+        position = self._position_of.get(last)
+        is_full = "limit" not in read.params
+        if position is None or (is_full and self._op_at.get(read.value["items"]) != last):
+            if self._overlaps_lossy_fault(read):
                 self._findings.excuse("reads of turns lost to a failover")
             else:
-                text = f"read {call.op} saw {call.value}, which the history never was"
-                self._findings.violate("odd read", self._session, text, call.op, last)
+                text = f"read {read.op} saw {read.value}, which the history never was"
+                self._findings.violate("impossible read", self._session, text, read.op, last)
             return None
-        return place
+        return position
 
-    def _lost(self, call: Call) -> bool:
-        return self._findings.may_be_lost(call.invoked, call.ended or float("inf"))
+    def _overlaps_lossy_fault(self, read: Invocation) -> bool:
+        return self._findings.overlaps_lossy_fault(read.invoked, read.completed or float("inf"))

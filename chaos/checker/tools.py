@@ -1,4 +1,4 @@
-"""Tools: what the ledger says was done, against what the committed turns say."""
+"""Tools: the execution log against what the committed turns say."""
 
 from __future__ import annotations
 
@@ -6,142 +6,145 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from chaos import script
-from chaos.checker.findings import LET_GO, Findings, entry_op, gave_back
-from chaos.history import ATTEMPT, Call, Entry, Execution
+from chaos.checker.findings import RELEASING_ERRORS, Findings, may_have_released, op_of_turn
+from chaos.history import ATTEMPT, Execution, Invocation, StoredTurn
 from turnwise.durable.calls import UNKNOWN
 
-_LEFT_BEHIND = {"LeaseLost", "TurnAbandoned", "OutcomeUnknown", "WorkerDied", *LET_GO}
-"""How a sending ends whose journal stays for whoever takes the turn over."""
+_KEEP_JOURNAL = {"LeaseLost", "TurnAbandoned", "OutcomeUnknown", "WorkerDied", *RELEASING_ERRORS}
+"""Errors of an invocation whose journal stays for the next attempt."""
+
+
+class _Log:
+    """The execution log without attempts of messages, by call and by operation."""
+
+    def __init__(self, executions: Iterable[Execution]) -> None:
+        self.by_call: dict[tuple[str, str], list[Execution]] = defaultdict(list)
+        self.by_op: dict[str, list[Execution]] = defaultdict(list)
+        for line in executions:
+            if line.tool != ATTEMPT:
+                self.by_call[line.op, line.call_id].append(line)
+                self.by_op[line.op].append(line)
 
 
 def check(findings: Findings) -> None:
-    lines: dict[tuple[str, str], list[Execution]] = defaultdict(list)
-    by_op: dict[str, list[Execution]] = defaultdict(list)
+    _check_keys(findings)
+    log = _Log(findings.history.executions)
+    for state in findings.history.final_states:
+        for turn in state.turns:
+            op = op_of_turn(turn)
+            if op in findings.by_op and turn.kind == "turn":
+                _check_turn(findings, state.session, op, turn, log)
+    _no_zombies(findings)
+
+
+def _check_keys(findings: Findings) -> None:
+    """No two calls share an idempotency key."""
     keys: dict[str, tuple[str, str]] = {}
-    for line in findings.history.ledger:
-        if line.tool == ATTEMPT:
-            continue
+    for line in findings.history.executions:
         call = line.op, line.call_id
-        lines[call].append(line)
-        by_op[line.op].append(line)
-        if keys.setdefault(line.key, call) != call:
-            findings.violate("key", "", f"{call} and {keys[line.key]} have one key", line.op)
-    for final in findings.history.finals:
-        for entry in final.entries:
-            op = entry_op(entry)
-            if op in findings.by_op and entry.kind == "turn":
-                _turn(findings, final.session, op, entry, lines, by_op)
-    _superseded(findings)
+        if line.tool != ATTEMPT and keys.setdefault(line.key, call) != call:
+            text = f"{call} and {keys[line.key]} have one key"
+            findings.violate("idempotency key", "", text, line.op)
 
 
-def _turn(
-    findings: Findings,
-    session: str,
-    op: str,
-    entry: Entry,
-    lines: dict[tuple[str, str], list[Execution]],
-    by_op: dict[str, list[Execution]],
-) -> None:
-    calls = {call.call: call for call in findings.by_op[op]}
+def _check_turn(findings: Findings, session: str, op: str, turn: StoredTurn, log: _Log) -> None:
     outputs = {
         item["call_id"]: item["output"]
-        for item in entry.items
+        for item in turn.items
         if item.get("type") == "function_call_output"
     }
-    for item in entry.items:
+    for item in turn.items:
         if item.get("type") == "function_call":
             name = item["call_id"]
-            problem = _problem(
-                findings,
-                session,
-                item["name"],
-                outputs.get(name),
-                lines[op, name],
-                by_op[op],
-                calls,
-            )
-            if not problem:
-                continue
-            if findings.may_be_lost(*findings.life(op)):
-                findings.excuse("tools run again after a failover")
-            else:
-                findings.violate("tool", session, f"{name} of {op} {problem}", op)
+            lines = log.by_call[op, name]
+            output = outputs.get(name)
+            problem = _problem(findings, session, op, item["name"], output, lines, log.by_op[op])
+            if problem:
+                reason = "tools run again after a failover"
+                text = f"{name} of {op} {problem}"
+                findings.violate_or_excuse("tool executions", session, text, op, reason)
 
 
 def _problem(
     findings: Findings,
     session: str,
+    op: str,
     tool: str,
     output: object,
     lines: list[Execution],
-    ledger: list[Execution],
-    calls: dict[int, Call],
+    lines_of_op: list[Execution],
 ) -> str:
     """What is wrong with one call of a committed turn."""
-    turn_id = next(iter(calls.values())).turn_id
-    taken_over = turn_id is not None and (session, turn_id) in findings.takeovers
-    taken_over = taken_over or _was_given_back(calls.values())
-    kept = [line for line in lines if not _was_rolled_back(calls.get(line.call))]
+    invocations = {one.id: one for one in findings.by_op[op]}
+    is_repeatable = tool == script.TOOLS["r"]
+    kept = [line for line in lines if not _was_rolled_back(invocations.get(line.invocation))]
     if len({line.key for line in lines}) > 1:
         return "had different idempotency keys"
     if output == script.REJECTED:
-        return "was rejected, and has run" if lines else ""
+        return "was rejected, but ran" if lines else ""
     if output == UNKNOWN:
-        if tool == script.TOOLS["r"]:
-            return "is repeatable, and is said to have an unknown outcome"
-        if _went_on(lines, ledger):
-            return "is said to be unknown, but the run had gone on behind it"
-        return "" if taken_over else "is said to be unknown, but nobody took the turn over"
-    if output not in [script.output(line.call_id, line.call) for line in lines]:
-        return f"says {output!r}, which nobody who ran it said" if lines else "was never run"
-    if tool == script.TOOLS["r"]:
+        if is_repeatable:
+            return "is repeatable, but its outcome is reported as unknown"
+        if _was_journaled(lines, lines_of_op):
+            return "is reported as unknown, but the run continued with a later step"
+        is_taken_over = _may_be_taken_over(findings, session, op)
+        return "" if is_taken_over else "is reported as unknown, but nobody took the turn over"
+    if output not in [script.output(line.call_id, line.invocation) for line in lines]:
+        return f"has the output {output!r}, which no execution returned" if lines else "never ran"
+    if is_repeatable:
         attempts = {line.attempt for line in kept}
-        if len(kept) > len(attempts) or (len(kept) > 1 and not taken_over):
+        is_taken_over = _may_be_taken_over(findings, session, op)
+        if len(kept) > len(attempts) or (len(kept) > 1 and not is_taken_over):
             return f"ran {len(kept)} times in {len(attempts)} attempts"
         return ""
     return f"ran {len(kept)} times" if len(kept) > 1 else ""
+
+
+def _may_be_taken_over(findings: Findings, session: str, op: str) -> bool:
+    """Whether another worker may have continued the turn: by a takeover, or after a release."""
+    invocations = findings.by_op[op]
+    turn_id = invocations[0].turn_id
+    if turn_id is not None and (session, turn_id) in findings.takeovers:
+        return True
+    return any(one.kind in ("submit", "resume") or may_have_released(one) for one in invocations)
 
 
 def _step(call_id: str) -> str:
     return call_id.rpartition(".")[2][0]
 
 
-def _went_on(lines: list[Execution], all_lines: list[Execution]) -> bool:
-    """Whether the worker that ran the call began a later step: the end was journaled then."""
+def _was_journaled(lines: list[Execution], lines_of_op: list[Execution]) -> bool:
+    """Whether the worker that ran the call began a later step: it had journaled the call's end."""
     return any(
-        other.call == line.call and _step(other.call_id) > _step(line.call_id)
+        other.invocation == line.invocation and _step(other.call_id) > _step(line.call_id)
         for line in lines
-        for other in all_lines
+        for other in lines_of_op
     )
 
 
-def _was_rolled_back(call: Call | None) -> bool:
-    """Whether its worker gave the turn up, journal and all: a new sending then runs anew."""
-    if call is None or call.kind == "resume" or call.outcome in ("ok", "pending"):
+def _was_rolled_back(invocation: Invocation | None) -> bool:
+    """Whether its worker aborted the turn and its journal, so that the next one starts over."""
+    if invocation is None or invocation.kind == "resume" or invocation.outcome in ("ok", "invoke"):
         return False
-    return call.error not in _LEFT_BEHIND
+    return invocation.error not in _KEEP_JOURNAL
 
 
-def _was_given_back(calls: Iterable[Call]) -> bool:
-    """Whether others may have gone on with it in good order."""
-    return any(call.kind in ("submit", "resume") or gave_back(call) for call in calls)
-
-
-def _superseded(findings: Findings) -> None:
-    """A worker whose turn was taken over may end the tools of a step, and begins no other step."""
+def _no_zombies(findings: Findings) -> None:
+    """A worker whose turn was taken over may finish the tools of a step, but begins no other."""
     steps: dict[int, set[str]] = defaultdict(set)
-    for line in findings.history.ledger:
-        if line.call < 0:
+    for line in findings.history.executions:
+        if line.invocation < 0:
             continue
-        call = findings.history.calls[line.call]
-        if call.granted is None or call.turn_id is None:
+        invocation = findings.history.invocations[line.invocation]
+        if invocation.granted is None or invocation.turn_id is None:
             continue
-        for takeover in findings.takeovers.get((call.session, call.turn_id), []):
-            later = takeover.call != call.call and takeover.attempt > line.attempt
-            if later and call.granted < takeover.at < line.at:
-                steps[line.call].add(_step(line.call_id))
+        for takeover in findings.takeovers.get((invocation.session, invocation.turn_id), []):
+            is_later = takeover.invocation != invocation.id and takeover.attempt > line.attempt
+            if is_later and invocation.granted < takeover.at < line.at:
+                steps[line.invocation].add(_step(line.call_id))
     for number, seen in steps.items():
-        call = findings.history.calls[number]
-        if len(seen) > 1 and not findings.may_be_lost(*findings.life(call.op)):
-            text = f"{call.op} on {call.worker} went on with tools after it was taken over"
-            findings.violate("went on", call.session, text, call.op)
+        invocation = findings.history.invocations[number]
+        op = invocation.op
+        if len(seen) > 1 and not findings.overlaps_lossy_fault(*findings.interval(op)):
+            text = f"{op} on {invocation.worker} continued with tools after it was taken over"
+            findings.violate("zombie", invocation.session, text, op)

@@ -1,161 +1,157 @@
-"""Turns: each acknowledged one exactly once, whole, behind what it saw, in the order accepted."""
+"""Turns: each acknowledged one is stored exactly once, whole, right after what it saw, in order."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from chaos import script
-from chaos.checker.findings import Findings, entry_op, is_done
-from chaos.history import Call, Entry, Final
+from chaos.checker.findings import Findings, is_done, op_of_turn
+from chaos.history import FinalState, Invocation, StoredTurn
 
 _NO_TURNS = {"read", "cancel"}
 
 
 def check(findings: Findings) -> None:
-    for final in findings.history.finals:
-        if not _is_of_turns(findings, final.session):
+    for state in findings.history.final_states:
+        if not _holds_turns(findings, state.session):
             continue
-        if final.trouble:
-            findings.violate("damaged", final.session, final.trouble)
+        if state.corruption:
+            findings.violate("corrupt", state.session, state.corruption)
             continue
-        places = _places(findings, final)
-        _whole(findings, final)
-        _behind_what_they_saw(findings, final)
-        _in_order(findings, final)
-        for op in findings.by_session[final.session]:
+        by_op = _turns_by_op(findings, state)
+        _check_whole(findings, state)
+        _check_snapshots(findings, state)
+        _check_order(findings, state)
+        for op in findings.by_session[state.session]:
             if findings.by_op[op][0].kind not in _NO_TURNS:
-                _once(findings, final.session, op, places.get(op, []))
+                _check_once(findings, state.session, op, by_op.get(op, []))
 
 
-def _is_of_turns(findings: Findings, session: str) -> bool:
-    ops = findings.by_session.get(session, [])
-    return bool(ops) and findings.by_op[ops[0]][0].home != "plain"
+def _holds_turns(findings: Findings, session: str) -> bool:
+    ops = findings.ops_on(session)
+    return bool(ops) and findings.by_op[ops[0]][0].session_kind != "plain"
 
 
-def _places(findings: Findings, final: Final) -> dict[str, list[Entry]]:
-    """The entries of each operation, but for what is left of those that were interrupted."""
-    places: dict[str, list[Entry]] = {}
-    for entry in final.entries:
-        op = entry_op(entry)
+def _turns_by_op(findings: Findings, state: FinalState) -> dict[str, list[StoredTurn]]:
+    """The stored turns of each operation, without the kept parts of interrupted ones."""
+    by_op: dict[str, list[StoredTurn]] = {}
+    for turn in state.turns:
+        op = op_of_turn(turn)
         if op is None:
             continue
         if op not in findings.by_op:
-            findings.violate("from nowhere", final.session, f"nobody asked for {op}", op)
-        elif entry.kind != "cancelled":
-            places.setdefault(op, []).append(entry)
-    return places
+            findings.violate("unexpected", state.session, f"nobody invoked {op}", op)
+        elif turn.kind != "cancelled":
+            by_op.setdefault(op, []).append(turn)
+    return by_op
 
 
-def _once(findings: Findings, session: str, op: str, entries: list[Entry]) -> None:
-    calls = findings.by_op[op]
+def _check_once(findings: Findings, session: str, op: str, stored: list[StoredTurn]) -> None:
+    invocations = findings.by_op[op]
     acknowledged = findings.acknowledged(op)
-    if len(entries) > 1:
-        findings.violate("twice", session, f"{op} stands {len(entries)} times", op)
-    elif not entries and acknowledged is not None:
-        if findings.may_be_lost(findings.sent(op, acknowledged), acknowledged):
+    if len(stored) > 1:
+        findings.violate("duplicate", session, f"{op} is stored {len(stored)} times", op)
+    elif not stored and acknowledged is not None:
+        if findings.overlaps_lossy_fault(findings.invoked_of(op, acknowledged), acknowledged):
             findings.excuse("acknowledged turns lost to a failover")
         else:
-            findings.violate("lost", session, f"{op} was acknowledged and is not there", op)
-    elif entries:
-        if all(call.outcome == "fail" for call in calls):
-            errors = ", ".join(sorted({call.error for call in calls}))
-            findings.violate("undead", session, f"{op} failed ({errors}) and is there", op)
-        _answers(findings, session, op, entries[0])
+            findings.violate("lost", session, f"{op} was acknowledged, but is not stored", op)
+    elif stored:
+        if all(one.outcome == "fail" for one in invocations):
+            errors = ", ".join(sorted({one.error for one in invocations}))
+            text = f"{op} failed ({errors}), but is stored"
+            findings.violate("failed but present", session, text, op)
+        _check_answers(findings, session, op, stored[0])
 
 
-def _answers(findings: Findings, session: str, op: str, entry: Entry) -> None:
-    """Whoever sends a turn again is told what it was, and streams tell the same."""
-    text, added = script.text_of(entry.items[-1]), len(entry.items)
-    for call in findings.by_op[op]:
-        if not is_done(call):
+def _check_answers(findings: Findings, session: str, op: str, turn: StoredTurn) -> None:
+    """All invocations of a turn, and all its streams, return the stored answer."""
+    text, added = script.text_of(turn.items[-1]), len(turn.items)
+    for invocation in findings.by_op[op]:
+        if not is_done(invocation):
             continue
-        told = call.value.get("text"), call.value.get("added", added)
-        streamed = call.value.get("streamed", call.value.get("text"))
-        if told != (text, added) or streamed not in (told[0], ""):
-            if findings.may_be_lost(*findings.life(op)):
-                findings.excuse("answers of turns lost and run again")
-                continue
-            findings.violate(
-                "answer", session, f"{op} was told {call.value}, but is {(text, added)}", op
-            )
+        value = invocation.value
+        answer = value.get("text"), value.get("added", added)
+        streamed = value.get("streamed", value.get("text"))
+        if answer != (text, added) or streamed not in (answer[0], ""):
+            what = f"{op} returned {value}, but {(text, added)} is stored"
+            reason = "answers of turns lost and run again"
+            findings.violate_or_excuse("answer mismatch", session, what, op, reason)
 
 
-def _whole(findings: Findings, final: Final) -> None:
-    for entry in final.entries:
-        op = entry_op(entry)
-        if entry.counted != len(entry.items):
-            text = f"{entry.turn_id}: {entry.counted} counted, {len(entry.items)} there"
-            findings.violate("count", final.session, text, *([op] if op else []))
+def _check_whole(findings: Findings, state: FinalState) -> None:
+    for turn in state.turns:
+        op = op_of_turn(turn)
+        if turn.item_count != len(turn.items):
+            text = f"{turn.turn_id}: {turn.item_count} items recorded, {len(turn.items)} stored"
+            findings.violate("item count", state.session, text, *([op] if op else []))
         if op is None or op not in findings.by_op:
-            if entry.kind == "turn":
-                findings.violate("not whole", final.session, f"{entry.turn_id} has no question")
+            if turn.kind == "turn":
+                text = f"{turn.turn_id} has no question"
+                findings.violate("incomplete", state.session, text)
             continue
-        if entry.kind == "cancelled":  # see `policies`
+        if turn.kind == "cancelled":  # see `policies`
             continue
-        call = findings.by_op[op][0]
-        problem = _problem(call, entry)
+        problem = _problem(findings.by_op[op][0], turn)
         if problem:
-            findings.violate("not whole", final.session, f"{op}: {problem}", op)
+            findings.violate("incomplete", state.session, f"{op}: {problem}", op)
 
 
-def _problem(call: Call, entry: Entry) -> str:
-    """What keeps an entry from being the whole turn that was asked for."""
-    if call.turn_id is not None and entry.turn_id != call.turn_id:
-        return f"its turn_id is {entry.turn_id}"
-    if len(entry.items) < 2:
+def _problem(invocation: Invocation, turn: StoredTurn) -> str:
+    """Why a stored turn is not the whole turn that was invoked."""
+    if invocation.turn_id is not None and turn.turn_id != invocation.turn_id:
+        return f"its turn_id is {turn.turn_id}"
+    if len(turn.items) < 2:
         return "it has no answer"
-    first, *middle, last = entry.items
+    first, *middle, last = turn.items
     if not script.is_question(script.text_of(first)):
         return f"it begins with {first}"
     op, plan = script.parse_question(script.text_of(first))
-    told = script.parse_answer(script.text_of(last))
-    if told is None or told[0] != op:
+    answer = script.parse_answer(script.text_of(last))
+    if answer is None or answer[0] != op:
         return f"it ends with {last}"
-    return _pairs(op, plan, middle)
+    return _pairing_problem(op, plan, middle)
 
 
-def _pairs(op: str, plan: list[str], middle: list[dict[str, Any]]) -> str:
-    """Each step's calls, and each call's output, in the order of the plan."""
+def _pairing_problem(op: str, plan: list[str], middle: list[dict[str, Any]]) -> str:
+    """Each step's calls, then each call's output, in the order of the plan."""
     expected: list[tuple[str, str]] = []
     for step, letters in enumerate(plan):
         ids = [name for _, name in script.call_ids(op, step, letters)]
         expected += [("function_call", name) for name in ids]
         expected += [("function_call_output", name) for name in ids]
-    there = [(str(item.get("type")), str(item.get("call_id"))) for item in middle]
-    return "" if there == expected else f"between are {there}, not {expected}"
+    stored = [(str(item.get("type")), str(item.get("call_id"))) for item in middle]
+    return "" if stored == expected else f"its calls are {stored}, not {expected}"
 
 
-def _behind_what_they_saw(findings: Findings, final: Final) -> None:
-    """Each turn says what it saw at its begin: that, and nothing else, must stand before it."""
-    items, before = 0, script.NOBODY
-    for entry in final.entries:
-        op = entry_op(entry)
-        told = script.parse_answer(script.text_of(entry.items[-1])) if entry.items else None
-        if told is not None and (told[1], told[2]) != (items, before):
-            text = f"{op} saw {told[1]} items, the last of {told[2]}; {items} stand there, "
-            findings.violate(
-                "saw something else",
-                final.session,
-                f"{text}the last of {before}",
-                told[0],
-                told[2],
-                before,
-            )
-        items += len(entry.items)
-        before = script.last_op(entry.items) if entry.items else before
+def _check_snapshots(findings: Findings, state: FinalState) -> None:
+    """Each turn states what it saw when it began: exactly that is stored before it."""
+    items, before = 0, script.NO_OP
+    for turn in state.turns:
+        op = op_of_turn(turn)
+        answer = script.parse_answer(script.text_of(turn.items[-1])) if turn.items else None
+        if answer is not None and (answer[1], answer[2]) != (items, before):
+            text = f"{op} saw {answer[1]} items, the last of {answer[2]}; before it are {items}, "
+            text += f"the last of {before}"
+            ops = answer[0], answer[2], before
+            findings.violate("wrong snapshot", state.session, text, *ops)
+        items += len(turn.items)
+        before = script.last_op(turn.items) if turn.items else before
 
 
-def _in_order(findings: Findings, final: Final) -> None:
-    """A turn asked for after another's acknowledgement stands behind it."""
+def _check_order(findings: Findings, state: FinalState) -> None:
+    """A turn that is invoked after another one's acknowledgement is stored after it."""
     earliest, whose = float("inf"), ""
-    for entry in reversed(final.entries):
-        op = entry_op(entry)
+    for turn in reversed(state.turns):
+        op = op_of_turn(turn)
         if op is None or op not in findings.by_op:
             continue
-        sent = findings.first_invoked(op)
-        if earliest < sent and not findings.may_be_lost(findings.sent(whose, earliest), sent):
-            text = f"{op} was asked for after {whose} was acknowledged, and stands before it"
-            findings.violate("order", final.session, text, op, whose)
+        invoked = findings.first_invoked(op)
+        if earliest < invoked and not findings.overlaps_lossy_fault(
+            findings.invoked_of(whose, earliest), invoked
+        ):
+            text = f"{op} was invoked after {whose} was acknowledged, but is stored before it"
+            findings.violate("real-time order", state.session, text, op, whose)
         acknowledged = findings.acknowledged(op)
         if acknowledged is not None and acknowledged < earliest:
             earliest, whose = acknowledged, op

@@ -1,6 +1,6 @@
-"""The nemesis: faults by a seeded schedule, each recorded."""
+"""The nemesis: injects faults on a seeded schedule, and records each."""
 
-from chaos.nemesis.fault import Field, Strike
-from chaos.nemesis.schedule import Nemesis, strikes_for
+from chaos.nemesis.kind import FaultContext, FaultKind
+from chaos.nemesis.schedule import Nemesis, fault_groups_for
 
-__all__ = ["Field", "Nemesis", "Strike", "strikes_for"]
+__all__ = ["FaultContext", "FaultKind", "Nemesis", "fault_groups_for"]

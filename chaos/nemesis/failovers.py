@@ -1,33 +1,35 @@
-"""Failovers: by Sentinel, and in a Cluster. With asynchronous replication they may lose writes."""
+"""Failovers by Sentinel and in a Cluster. Replication is asynchronous: they may lose writes."""
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 from chaos.history import Fault
-from chaos.nemesis.fault import Field, Strike
+from chaos.nemesis.kind import FaultContext, FaultKind
 from chaos.topologies import PREFIX
 from turnwise.testing.servers import Node, ValkeyCluster, ValkeySentinel
 
 
-class SentinelFailover(Strike):
-    """Asked for. The old primary may take writes for a moment longer, which are lost."""
+class SentinelFailover(FaultKind):
+    """A requested failover. The old primary may accept writes a moment longer, which are lost."""
 
-    kind = "failover asked of Sentinel"
+    name = "failover requested from Sentinel"
     lossy = True
 
-    async def strike(self, field: Field, fault: Fault) -> None:
-        group: ValkeySentinel = field.topology.group
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        group: ValkeySentinel = context.topology.group
         await group.failover()
         await group.wait_ready()
 
 
-class SentinelKill(Strike):
-    """The primary is killed, and comes back as a replica."""
+class SentinelKill(FaultKind):
+    """Kills the primary, which comes back as a replica."""
 
-    kind = "primary killed"
+    name = "primary killed"
     lossy = True
 
-    async def strike(self, field: Field, fault: Fault) -> None:
-        group: ValkeySentinel = field.topology.group
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        group: ValkeySentinel = context.topology.group
         await group.wait_ready()
         old = await group.primary()
         await old.kill()
@@ -38,14 +40,14 @@ class SentinelKill(Strike):
         await group.wait_ready()
 
 
-class SentinelPause(Strike):
-    """The primary stands still, is replaced, and wakes up as one who thinks it still is primary."""
+class SentinelPause(FaultKind):
+    """SIGSTOP of the primary until it is replaced; when it resumes, it still acts as primary."""
 
-    kind = "primary paused"
+    name = "primary paused"
     lossy = True
 
-    async def strike(self, field: Field, fault: Fault) -> None:
-        group: ValkeySentinel = field.topology.group
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        group: ValkeySentinel = context.topology.group
         await group.wait_ready()
         old = await group.primary()
         old.pause()
@@ -56,63 +58,67 @@ class SentinelPause(Strike):
         await group.wait_ready()
 
 
-class SentinelReplica(Strike):
-    """A replica is killed, or a Sentinel."""
+class SentinelReplicaKill(FaultKind):
+    """Kills a replica or a Sentinel."""
 
-    kind = "replica or Sentinel killed"
+    name = "replica or Sentinel killed"
     weight = 0.5
 
-    async def strike(self, field: Field, fault: Fault) -> None:
-        group: ValkeySentinel = field.topology.group
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        group: ValkeySentinel = context.topology.group
         primary = await group.primary()
         replicas = [node for node in group.nodes if node is not primary and node.alive]
-        victim = field.rng.choice([*replicas, *group.sentinels])
+        victim = context.rng.choice([*replicas, *group.sentinels])
         await victim.kill()
-        await field.sleep(0.2, 1.0)
+        await context.sleep(0.2, 1.0)
         await victim.restart()
         await group.wait_ready()
 
 
-def _slot(field: Field) -> int:
-    return field.rng.randrange(16_384)
+def _slot(context: FaultContext) -> int:
+    return context.rng.randrange(16_384)
 
 
-class _ClusterFailover(Strike):
-    how = "graceful"
+class _ClusterFailover(FaultKind):
+    mode: ClassVar[Literal["graceful", "force", "takeover"]] = "graceful"
 
-    async def strike(self, field: Field, fault: Fault) -> None:
-        cluster: ValkeyCluster = field.topology.cluster
-        await cluster.failover(_slot(field), self.how)  # type: ignore[arg-type]  # one of its words
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        cluster: ValkeyCluster = context.topology.cluster
+        await cluster.failover(_slot(context), self.mode)
         await cluster.wait_ready()
 
 
 class GracefulFailover(_ClusterFailover):
-    """Loses nothing."""
+    """A coordinated failover, which loses nothing."""
 
-    kind = "graceful failover"
+    name = "graceful failover"
 
 
 class ForcedFailover(_ClusterFailover):
-    kind = "forced failover"
+    """CLUSTER FAILOVER FORCE: without the primary's consent."""
+
+    name = "failover with FORCE"
     lossy = True
-    how = "force"
+    mode = "force"
 
 
-class TakenFailover(_ClusterFailover):
-    kind = "failover by takeover"
+class TakeoverFailover(_ClusterFailover):
+    """CLUSTER FAILOVER TAKEOVER: without a vote of the other primaries."""
+
+    name = "failover with TAKEOVER"
     lossy = True
-    how = "takeover"
+    mode = "takeover"
 
 
-class ClusterKill(Strike):
-    """A primary is killed, and comes back as a replica."""
+class ClusterKill(FaultKind):
+    """Kills a primary, which comes back as a replica."""
 
-    kind = "primary killed"
+    name = "primary killed"
     lossy = True
 
-    async def strike(self, field: Field, fault: Fault) -> None:
-        cluster: ValkeyCluster = field.topology.cluster
-        slot = _slot(field)
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        cluster: ValkeyCluster = context.topology.cluster
+        slot = _slot(context)
         old = await cluster.primary_of(slot)
         await old.kill()
         try:
@@ -122,15 +128,15 @@ class ClusterKill(Strike):
         await cluster.wait_ready()
 
 
-class ClusterPause(Strike):
-    """A primary stands still, is replaced, and wakes up."""
+class ClusterPause(FaultKind):
+    """SIGSTOP of a primary until it is replaced."""
 
-    kind = "primary paused"
+    name = "primary paused"
     lossy = True
 
-    async def strike(self, field: Field, fault: Fault) -> None:
-        cluster: ValkeyCluster = field.topology.cluster
-        slot = _slot(field)
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        cluster: ValkeyCluster = context.topology.cluster
+        slot = _slot(context)
         old = await cluster.primary_of(slot)
         old.pause()
         try:
@@ -140,15 +146,15 @@ class ClusterPause(Strike):
         await cluster.wait_ready()
 
 
-class MigrateSlots(Strike):
-    """Slots with sessions in use move to another primary, key by key."""
+class MigrateSlots(FaultKind):
+    """Migrates the slot of a session in use to another primary, key by key."""
 
-    kind = "slot migrated"
+    name = "slot migrated"
     weight = 3.0
 
-    async def strike(self, field: Field, fault: Fault) -> None:
-        cluster: ValkeyCluster = field.topology.cluster
-        key = PREFIX + field.rng.choice(field.sessions())
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        cluster: ValkeyCluster = context.topology.cluster
+        key = PREFIX + context.rng.choice(context.live_sessions())
         node = cluster.living[0]
         slot = int(await node.command("CLUSTER", "KEYSLOT", key))
         source = await cluster.primary_of(slot)
@@ -156,7 +162,7 @@ class MigrateSlots(Strike):
             node for node in cluster.living if node is not source and await node.is_primary()
         ]
         fault.target = key
-        async with cluster.migration(slot, field.rng.choice(targets)) as migration:
-            await field.sleep(0.0, 0.3)
+        async with cluster.migration(slot, context.rng.choice(targets)) as migration:
+            await context.sleep(0.0, 0.3)
             await migration.move()
-            await field.sleep(0.0, 0.3)
+            await context.sleep(0.0, 0.3)

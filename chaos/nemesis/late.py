@@ -1,81 +1,86 @@
-"""A begin that arrives after its turn was given up."""
+"""A begin that the network delivers after its caller aborted it."""
 
 from __future__ import annotations
 
 import asyncio
 
 from chaos.history import Fault, Leftover
-from chaos.nemesis.fault import Field, Strike
-from chaos.operations import OPERATIONS
-from chaos.protocol import Cancel
-from chaos.sender import Request
+from chaos.invoker import Operation
+from chaos.nemesis.kind import FaultContext, FaultKind
+from chaos.operations import KINDS
+from chaos.protocol import CancelTask
 from turnwise.session import Session
 from turnwise.testing.proxy import Command, DelayRequest, FaultProxy, once
 
-_KNOWN = 6
-"""Fewer turns than a session knows tokens of that were given up."""
+_MAX_TURNS_BETWEEN = 6
+"""A session remembers the tokens of some aborted turns: of more turns than these."""
 
 
-class LateBegin(Strike):
-    """The request is held back, its caller cancelled; then it arrives: nobody must be let in."""
+class LateBegin(FaultKind):
+    """Delays a begin until its caller is cancelled; when it arrives, no turn may open."""
 
-    kind = "begin after its abort"
+    name = "begin delivered after its abort"
 
-    async def strike(self, field: Field, fault: Fault) -> None:
-        proxy: FaultProxy = field.topology.proxy
-        members = [one for one in field.crew.members[::2] if not (one.stopped or one.gone.is_set())]
-        member = field.rng.choice(members or field.crew.members[::2])
-        # Not a hot one: it would see too many turns meanwhile.
-        cold = [name for name in field.sessions()[2:] if name.startswith("turns")]
-        session = field.rng.choice(cold)
-        fault.target, fault.note = member.name, session
-        if not await _has_turns(field, session):
-            fault.note += ", which had no turn yet"  # nor a place to remember tokens
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        proxy: FaultProxy = context.topology.proxy
+        proxied = context.pool.workers[::2]
+        running = [one for one in proxied if not (one.paused or one.exited.is_set())]
+        worker = context.rng.choice(running or proxied)
+        # Not a hot session: too many of its turns would come between.
+        cold = [name for name in context.live_sessions()[2:] if name.startswith("turns")]
+        session = context.rng.choice(cold)
+        fault.target, fault.note = worker.name, session
+        if not await _has_turns(context, session):
+            fault.note += ", which had no turn yet"  # it does not exist: it remembers no token
             return
-        op = f"late{len(field.history.calls)}"
-        request = Request(OPERATIONS["brief"], op, session, f"t{op}", {})
-        held = DelayRequest()
-        proxy.faults = once(lambda command: _begins(command, request), held)
-        sending = asyncio.ensure_future(field.send(request, member))
+        op = f"late{len(context.history.invocations)}"
+        operation = Operation(KINDS["short-turn"], op, session, f"t{op}", {})
+        delayed = DelayRequest()
+        proxy.faults = once(lambda command: _is_begin(command, operation), delayed)
+        invoking = asyncio.ensure_future(context.invoke(operation, worker))
         try:
-            async with asyncio.timeout(field.lease):
-                await held.arrived.wait()
-                number = next(call.call for call in reversed(field.history.calls) if call.op == op)
-                member.send(Cancel(number))
-                call = await asyncio.shield(sending)
-            if call.error == "WorkerDied":  # it has given nothing up: its lease will end the turn
+            async with asyncio.timeout(context.lease):
+                await delayed.arrived.wait()
+                number = next(
+                    one.id for one in reversed(context.history.invocations) if one.op == op
+                )
+                worker.send(CancelTask(number))
+                invocation = await asyncio.shield(invoking)
+            if invocation.error == "WorkerDied":  # it aborted nothing: its lease ends the turn
                 fault.note += ", whose worker was killed meanwhile"
                 return
-            async with field.topology.open(field.lease) as store:
-                await self._arrive(field, store, request, held)
+            async with context.topology.connect(context.lease) as store:
+                await self._deliver(context, store, operation, delayed)
         except TimeoutError:
             fault.note += ", which was busy"
         finally:
             proxy.faults = None
-            held.release()
-        await sending
+            delayed.release()
+        await invoking
 
-    async def _arrive(
-        self, field: Field, store: Session, request: Request, held: DelayRequest
+    async def _deliver(
+        self, context: FaultContext, store: Session, operation: Operation, delayed: DelayRequest
     ) -> None:
-        before = await store.info(request.session)
-        held.release()
+        before = await store.info(operation.session)
+        delayed.release()
         for _ in range(20):
             await asyncio.sleep(0.01)
-            after = await store.info(request.session)
-            if before is None or after is None or after.turns - before.turns > _KNOWN:
+            after = await store.info(operation.session)
+            if before is None or after is None:
                 return
-            if after.open_turn is not None and after.open_turn.turn_id == request.turn_id:
-                what = f"turn {request.turn_id}, begun after it was given up"
-                field.history.leftovers.append(Leftover(what, "session", request.session))
+            if after.turns - before.turns > _MAX_TURNS_BETWEEN:
+                return
+            if after.open_turn is not None and after.open_turn.turn_id == operation.turn_id:
+                what = f"turn {operation.turn_id}, begun after its abort"
+                context.history.leftovers.append(Leftover(what, "session", operation.session))
                 return
 
 
-async def _has_turns(field: Field, session: str) -> bool:
-    async with field.topology.open(field.lease) as store:
+async def _has_turns(context: FaultContext, session: str) -> bool:
+    async with context.topology.connect(context.lease) as store:
         info = await store.info(session)
         return info is not None and info.turns > 0
 
 
-def _begins(command: Command, request: Request) -> bool:
-    return command.name == "EVALSHA" and (request.turn_id or "").encode() in command.args
+def _is_begin(command: Command, operation: Operation) -> bool:
+    return command.name == "EVALSHA" and (operation.turn_id or "").encode() in command.args

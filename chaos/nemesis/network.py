@@ -1,4 +1,4 @@
-"""Faults of the network, by the proxy that some workers go through."""
+"""Network faults, injected by the proxy that some workers connect through."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from abc import abstractmethod
 
 from chaos.history import Fault
-from chaos.nemesis.fault import Field, Strike
+from chaos.nemesis.kind import FaultContext, FaultKind
 from turnwise.testing.proxy import (
     HANDSHAKE,
     Command,
@@ -20,94 +20,94 @@ from turnwise.testing.proxy import (
 from turnwise.testing.proxy import Fault as ProxyFault
 
 
-class _Noise(Strike):
-    """A part of the commands meets the fault for a while."""
+class _CommandFaults(FaultKind):
+    """For a while, a share of the commands meets a fault."""
 
     share = 0.2
 
-    async def strike(self, field: Field, fault: Fault) -> None:
-        proxy: FaultProxy = field.topology.proxy
-        before, rng = len(proxy.injected), field.rng
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        proxy: FaultProxy = context.topology.proxy
+        before, rng = len(proxy.injected), context.rng
 
-        def judge(command: Command) -> ProxyFault | None:
+        def choose_fault(command: Command) -> ProxyFault | None:
             if command.name in HANDSHAKE or rng.random() > self.share:
                 return None
-            return self.make(field)
+            return self.proxy_fault(context)
 
-        proxy.faults = judge
+        proxy.faults = choose_fault
         try:
-            await field.sleep(0.3, 1.5)
+            await context.sleep(0.3, 1.5)
         finally:
             proxy.faults = None
             fault.note = f"{len(proxy.injected) - before} commands"
 
     @abstractmethod
-    def make(self, field: Field) -> ProxyFault:
-        """The fault for one command."""
+    def proxy_fault(self, context: FaultContext) -> ProxyFault:
+        """The fault of one command."""
 
 
-class DropRequests(_Noise):
-    kind = "connections cut before sending"
+class DropRequests(_CommandFaults):
+    name = "requests dropped"
 
-    def make(self, field: Field) -> ProxyFault:
+    def proxy_fault(self, context: FaultContext) -> ProxyFault:
         return DropRequest()
 
 
-class LoseReplies(_Noise):
-    kind = "replies lost"
+class LoseReplies(_CommandFaults):
+    name = "replies lost"
     weight = 2.0
 
-    def make(self, field: Field) -> ProxyFault:
+    def proxy_fault(self, context: FaultContext) -> ProxyFault:
         return LoseReply()
 
 
-class CutReplies(_Noise):
-    kind = "connections cut in mid-reply"
+class TruncateReplies(_CommandFaults):
+    name = "replies truncated"
 
-    def make(self, field: Field) -> ProxyFault:
-        return CutReply(field.rng.random())
-
-
-class DelayReplies(_Noise):
-    kind = "replies delayed"
-
-    def make(self, field: Field) -> ProxyFault:
-        return DelayReply(field.rng.uniform(0.05, 2 * field.lease))
+    def proxy_fault(self, context: FaultContext) -> ProxyFault:
+        return CutReply(context.rng.random())
 
 
-class DelayRequests(_Noise):
-    """Late writes of somebody who may have given up by then."""
+class DelayReplies(_CommandFaults):
+    name = "replies delayed"
 
-    kind = "requests delayed"
-
-    def make(self, field: Field) -> ProxyFault:
-        return DelayRequest(field.rng.uniform(0.05, 2 * field.lease))
+    def proxy_fault(self, context: FaultContext) -> ProxyFault:
+        return DelayReply(context.rng.uniform(0.05, 2 * context.lease))
 
 
-class CutAll(Strike):
-    """Every connection is cut, some for longer."""
+class DelayRequests(_CommandFaults):
+    """Delays writes until after their caller may have timed out."""
 
-    kind = "connections dropped"
+    name = "requests delayed"
 
-    async def strike(self, field: Field, fault: Fault) -> None:
-        proxy: FaultProxy = field.topology.proxy
+    def proxy_fault(self, context: FaultContext) -> ProxyFault:
+        return DelayRequest(context.rng.uniform(0.05, 2 * context.lease))
+
+
+class DropConnections(FaultKind):
+    """Drops all connections, and refuses new ones for a while."""
+
+    name = "connections dropped"
+
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        proxy: FaultProxy = context.topology.proxy
         proxy.refuse()
         await proxy.drop_connections()
         try:
-            await asyncio.sleep(field.rng.choice([0.0, 0.2, 2 * field.lease]))
+            await asyncio.sleep(context.rng.choice([0.0, 0.2, 2 * context.lease]))
         finally:
             await proxy.accept()
 
 
-class Partition(Strike):
-    """Nothing comes through, in either direction, until it all does."""
+class Partition(FaultKind):
+    """Holds all traffic back, in both directions, then delivers it."""
 
-    kind = "network partitioned"
+    name = "network partitioned"
 
-    async def strike(self, field: Field, fault: Fault) -> None:
-        proxy: FaultProxy = field.topology.proxy
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        proxy: FaultProxy = context.topology.proxy
         proxy.pause()
         try:
-            await field.sleep(0.2 * field.lease, 2.5 * field.lease)
+            await context.sleep(0.2 * context.lease, 2.5 * context.lease)
         finally:
             proxy.resume()

@@ -1,4 +1,4 @@
-"""When which fault strikes."""
+"""The nemesis: which kinds of faults a topology has, and when each is injected."""
 
 from __future__ import annotations
 
@@ -7,114 +7,114 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from chaos import topologies
-from chaos.history import Fault, History, now
+from chaos.history import Fault, now
 from chaos.nemesis import failovers, late, network, servers, sqlite, workers
-from chaos.nemesis.fault import Field, Strike
+from chaos.nemesis.kind import FaultContext, FaultKind
 
-WORKERS: Sequence[Strike] = (
+WORKER_FAULTS: Sequence[FaultKind] = (
     workers.KillWorker(),
     workers.ReplaceWorker(),
-    workers.PauseWorker(),
-    workers.FreezeWorker(),
-    workers.WakeRival(),
-    workers.StallWorker(),
+    workers.PauseWithinLease(),
+    workers.PauseBeyondLease(),
+    workers.PauseUntilTakenOver(),
+    workers.StallEventLoop(),
     workers.CancelTasks(),
 )
-SINGLE: Sequence[Strike] = (
+SINGLE_SERVER_FAULTS: Sequence[FaultKind] = (
     servers.KillServer(),
     servers.RestartServer(),
     servers.PauseServer(),
     servers.FlushScripts(),
-    servers.CutClients(),
-    servers.LowMemory(),
+    servers.KillConnections(),
+    servers.LimitMemory(),
     network.DropRequests(),
     network.LoseReplies(),
-    network.CutReplies(),
+    network.TruncateReplies(),
     network.DelayReplies(),
     network.DelayRequests(),
-    network.CutAll(),
+    network.DropConnections(),
     late.LateBegin(),
     network.Partition(),
 )
-SENTINEL: Sequence[Strike] = (
+SENTINEL_FAULTS: Sequence[FaultKind] = (
     failovers.SentinelFailover(),
     failovers.SentinelKill(),
     failovers.SentinelPause(),
-    failovers.SentinelReplica(),
+    failovers.SentinelReplicaKill(),
     servers.FlushScripts(),
-    servers.CutClients(),
-    servers.LowMemory(),
+    servers.KillConnections(),
+    servers.LimitMemory(),
 )
-CLUSTER: Sequence[Strike] = (
+CLUSTER_FAULTS: Sequence[FaultKind] = (
     failovers.GracefulFailover(),
     failovers.ForcedFailover(),
-    failovers.TakenFailover(),
+    failovers.TakeoverFailover(),
     failovers.ClusterKill(),
     failovers.ClusterPause(),
     failovers.MigrateSlots(),
     servers.FlushScripts(),
-    servers.CutClients(),
-    servers.LowMemory(),
+    servers.KillConnections(),
+    servers.LimitMemory(),
 )
-SQLITE: Sequence[Strike] = (sqlite.HoldLock(), sqlite.ReadLong())
+SQLITE_FAULTS: Sequence[FaultKind] = (sqlite.HoldLock(), sqlite.LongRead())
 
 
-def strikes_for(topology: topologies.Topology) -> list[Sequence[Strike]]:
-    """What may happen at the same time: one of each."""
-    if isinstance(topology, topologies.Single):
-        clocks = (servers.StepClock(),) if topology.rate is not None else ()
-        return [WORKERS, (*SINGLE, *clocks)]
-    if isinstance(topology, topologies.SentinelTrio):
-        return [WORKERS, SENTINEL]
+def fault_groups_for(topology: topologies.Topology) -> list[Sequence[FaultKind]]:
+    """Groups of faults: at any time at most one fault of each group is active."""
+    if isinstance(topology, topologies.SingleServer):
+        clocks = (servers.StepClock(),) if topology.clock_file is not None else ()
+        return [WORKER_FAULTS, (*SINGLE_SERVER_FAULTS, *clocks)]
+    if isinstance(topology, topologies.SentinelGroup):
+        return [WORKER_FAULTS, SENTINEL_FAULTS]
     if isinstance(topology, topologies.Cluster):
-        return [WORKERS, CLUSTER]
-    return [WORKERS, SQLITE]
+        return [WORKER_FAULTS, CLUSTER_FAULTS]
+    return [WORKER_FAULTS, SQLITE_FAULTS]
 
 
 class Nemesis:
-    """One fault after the other from each list, until it is told to stop."""
+    """Injects one fault after the other from each group until it is stopped.
+
+    `interval`: seconds between two faults of a group, on average.
+    """
 
     def __init__(
-        self, field: Field, history: History, lists: Sequence[Sequence[Strike]], pause: float
+        self, context: FaultContext, groups: Sequence[Sequence[FaultKind]], interval: float
     ) -> None:
-        self._field = field
-        self._history = history
-        self._lists = lists
-        self._pause = pause
+        self._context = context
+        self._groups = groups
+        self._interval = interval
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
-        self.failures: list[str] = []
 
     def start(self) -> None:
-        self._tasks = [asyncio.create_task(self._haunt(strikes)) for strikes in self._lists]
+        self._tasks = [asyncio.create_task(self._run_group(group)) for group in self._groups]
 
     async def stop(self) -> None:
-        """Return when all faults are over and everything is well again."""
+        """Return when all faults have ended and everything is healthy."""
         self._stopping.set()
         await asyncio.gather(*self._tasks)
-        for member in self._field.crew.members:
-            member.resume()
-        await self._field.topology.heal()
+        for worker in self._context.pool.workers:
+            worker.resume()
+        await self._context.topology.heal()
 
-    async def _haunt(self, strikes: Sequence[Strike]) -> None:
-        weights = [strike.weight for strike in strikes]
-        while strikes and not self._stopping.is_set():
+    async def _run_group(self, group: Sequence[FaultKind]) -> None:
+        weights = [kind.weight for kind in group]
+        while group and not self._stopping.is_set():
             with suppress(TimeoutError):
-                pause = self._field.rng.uniform(0.3, 1.7) * self._pause
-                await asyncio.wait_for(self._stopping.wait(), pause)
+                seconds = self._context.rng.uniform(0.3, 1.7) * self._interval
+                await asyncio.wait_for(self._stopping.wait(), seconds)
                 return
-            [strike] = self._field.rng.choices(strikes, weights)
-            await self._strike(strike)
+            [kind] = self._context.rng.choices(group, weights)
+            await self._inject(kind)
 
-    async def _strike(self, strike: Strike) -> None:
-        fault = Fault(strike.kind, now(), lossy=strike.lossy)
-        self._history.faults.append(fault)
+    async def _inject(self, kind: FaultKind) -> None:
+        fault = Fault(kind.name, now(), lossy=kind.lossy)
+        self._context.history.faults.append(fault)
         try:
-            await strike.strike(self._field, fault)
+            await kind.inject(self._context, fault)
         except Exception as error:
-            # The server tools gave up waiting, say. What is wrong with the store shows elsewhere.
+            # A helper timed out, say. If the store is damaged, the checks of the history show it.
             fault.note = f"{fault.note} ({type(error).__name__}: {error})"[:300].strip()
-            self.failures.append(f"{strike.kind}: {fault.note}")
-            await self._field.topology.heal()
+            await self._context.topology.heal()
         finally:
             fault.end = now()

@@ -1,4 +1,4 @@
-"""Faults of servers that lose nothing: a single one writes all it acknowledges to its disk."""
+"""Server faults that lose no write: a single server syncs all that it acknowledges to disk."""
 
 from __future__ import annotations
 
@@ -8,91 +8,91 @@ from contextlib import suppress
 from redis.exceptions import RedisError
 
 from chaos.history import Fault
-from chaos.nemesis.fault import Field, Strike
+from chaos.nemesis.kind import FaultContext, FaultKind
 from turnwise.testing.servers import Node
 
 
-class KillServer(Strike):
-    """SIGKILL, and a restart from its append-only file."""
+class KillServer(FaultKind):
+    """SIGKILL, then a restart from the append-only file."""
 
-    kind = "server killed"
+    name = "server killed"
 
-    async def strike(self, field: Field, fault: Fault) -> None:
-        server = field.topology.server
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        server = context.topology.server
         await server.kill()
-        await field.sleep(0.0, 1.5 * field.lease)
+        await context.sleep(0.0, 1.5 * context.lease)
         await server.restart()
 
 
-class RestartServer(Strike):
-    """SIGTERM, and a restart."""
+class RestartServer(FaultKind):
+    """SIGTERM, then a restart."""
 
-    kind = "server restarted"
+    name = "server restarted"
     weight = 0.5
 
-    async def strike(self, field: Field, fault: Fault) -> None:
-        await field.topology.server.restart()
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        await context.topology.server.restart()
 
 
-class PauseServer(Strike):
-    """SIGSTOP, below or beyond the lease."""
+class PauseServer(FaultKind):
+    """SIGSTOP, for less or more than a lease."""
 
-    kind = "server paused"
+    name = "server paused"
 
-    async def strike(self, field: Field, fault: Fault) -> None:
-        field.topology.server.pause()
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        context.topology.server.pause()
         try:
-            await field.sleep(0.1 * field.lease, 2 * field.lease)
+            await context.sleep(0.1 * context.lease, 2 * context.lease)
         finally:
-            field.topology.server.resume()
+            context.topology.server.resume()
 
 
-async def _everywhere(field: Field, *words: str | int) -> None:
-    """On every server; one that is down does not matter."""
-    for node in field.topology.servers():
+async def _on_all_servers(context: FaultContext, *words: str | int) -> None:
+    """Send a command to every server that is up."""
+    for node in context.topology.servers():
         with suppress(RedisError, OSError):
             await node.command(*words)
 
 
-class FlushScripts(Strike):
-    """No server knows any script."""
+class FlushScripts(FaultKind):
+    """SCRIPT FLUSH on all servers."""
 
-    kind = "scripts flushed"
+    name = "scripts flushed"
 
-    async def strike(self, field: Field, fault: Fault) -> None:
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
         for _ in range(5):
-            await _everywhere(field, "SCRIPT", "FLUSH")
-            await field.sleep(0.0, 0.05)
+            await _on_all_servers(context, "SCRIPT", "FLUSH")
+            await context.sleep(0.0, 0.05)
 
 
-class CutClients(Strike):
-    """Every connection is cut by the server."""
+class KillConnections(FaultKind):
+    """CLIENT KILL of all connections."""
 
-    kind = "connections killed by the server"
+    name = "connections killed by the server"
 
-    async def strike(self, field: Field, fault: Fault) -> None:
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
         for _ in range(3):
-            await _everywhere(field, "CLIENT", "KILL", "TYPE", "normal")
-            await _everywhere(field, "CLIENT", "KILL", "TYPE", "pubsub")
-            await field.sleep(0.0, 0.1)
+            await _on_all_servers(context, "CLIENT", "KILL", "TYPE", "normal")
+            await _on_all_servers(context, "CLIENT", "KILL", "TYPE", "pubsub")
+            await context.sleep(0.0, 0.1)
 
 
-class LowMemory(Strike):
-    """maxmemory is set low, and back."""
+class LimitMemory(FaultKind):
+    """Sets maxmemory low, then removes the limit."""
 
-    kind = "maxmemory set low"
+    name = "maxmemory set low"
     weight = 0.7
 
-    async def strike(self, field: Field, fault: Fault) -> None:
-        await _everywhere(field, "CONFIG", "SET", "maxmemory", 1_000)
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        await _on_all_servers(context, "CONFIG", "SET", "maxmemory", 1_000)
         try:
-            await field.sleep(0.1, 0.6)
+            await context.sleep(0.1, 0.6)
         finally:
-            await _calm(field.topology.servers())
+            await _unlimit_memory(context.topology.servers())
 
 
-async def _calm(nodes: list[Node]) -> None:
-    """It has to be set back, whatever else goes on."""
+async def _unlimit_memory(nodes: list[Node]) -> None:
+    """Remove the limit, even if the server fails meanwhile."""
     for node in nodes:
         while node.alive:
             try:
@@ -102,18 +102,18 @@ async def _calm(nodes: list[Node]) -> None:
                 await asyncio.sleep(0.1)
 
 
-class StepClock(Strike):
-    """The server's clock is set forth or back, and right again."""
+class StepClock(FaultKind):
+    """Steps the server's clock forward or back, then corrects it."""
 
-    kind = "clock stepped"
+    name = "clock stepped"
 
-    async def strike(self, field: Field, fault: Fault) -> None:
-        step = field.rng.choice([-3600, -5, 5, 60])
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        step = context.rng.choice([-3600, -5, 5, 60])
         fault.note = f"{step:+} s"
-        rate = field.topology.rate
-        rate.write_text(f"{step:+}")
+        clock_file = context.topology.clock_file
+        clock_file.write_text(f"{step:+}")
         try:
-            await asyncio.sleep(1.5)  # it is looked at once a second
+            await asyncio.sleep(1.5)  # libfaketime reads it once a second
         finally:
-            rate.write_text("+0")
+            clock_file.write_text("+0")
             await asyncio.sleep(1.2)

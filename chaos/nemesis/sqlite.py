@@ -1,4 +1,4 @@
-"""Faults of a database file."""
+"""Faults of a SQLite database."""
 
 from __future__ import annotations
 
@@ -6,41 +6,41 @@ import asyncio
 import sqlite3
 
 from chaos.history import Fault
-from chaos.nemesis.fault import Field, Strike
+from chaos.nemesis.kind import FaultContext, FaultKind
 
 
-class HoldLock(Strike):
-    """Another program holds the file's lock for a while."""
+class HoldLock(FaultKind):
+    """Another process holds the write lock for a while."""
 
-    kind = "file locked"
+    name = "database locked"
     weight = 2.0
 
-    async def strike(self, field: Field, fault: Fault) -> None:
-        database = _opened(field)
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        database = _open_database(context)
         try:
             await asyncio.to_thread(database.execute, "BEGIN IMMEDIATE")
-            await field.sleep(0.1, 1.5 * field.lease)
+            await context.sleep(0.1, 1.5 * context.lease)
         finally:
             database.close()
 
 
-class ReadLong(Strike):
-    """Another program reads for a while, which keeps the file from being shortened."""
+class LongRead(FaultKind):
+    """Another process holds a read transaction, so that the WAL cannot be truncated."""
 
-    kind = "file read for long"
+    name = "long read transaction"
 
-    async def strike(self, field: Field, fault: Fault) -> None:
-        database = _opened(field)
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        database = _open_database(context)
         try:
             database.execute("BEGIN")
             await asyncio.to_thread(database.execute, "SELECT count(*) FROM sqlite_master")
-            await asyncio.sleep(field.rng.uniform(0.1, field.lease))
+            await asyncio.sleep(context.rng.uniform(0.1, context.lease))
         finally:
             database.close()
 
 
-def _opened(field: Field) -> sqlite3.Connection:
-    """It waits for locks in a thread."""
+def _open_database(context: FaultContext) -> sqlite3.Connection:
+    """Its statements wait for locks in a thread."""
     return sqlite3.connect(
-        field.topology.path, timeout=10.0, isolation_level=None, check_same_thread=False
+        context.topology.path, timeout=10.0, isolation_level=None, check_same_thread=False
     )

@@ -1,122 +1,123 @@
-"""Faults of workers."""
+"""Worker faults."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
 
-from chaos.crew import Member
 from chaos.history import Fault
-from chaos.nemesis.fault import Field, Strike
-from chaos.protocol import Cancel, Stall
+from chaos.nemesis.kind import FaultContext, FaultKind
+from chaos.protocol import CancelTask, Stall
+from chaos.worker_pool import WorkerProcess
 
 
-def _choose(field: Field, fault: Fault) -> Member:
-    member = field.rng.choice(field.crew.members)
-    fault.target = member.name
-    return member
+def _choose(context: FaultContext, fault: Fault) -> WorkerProcess:
+    worker = context.rng.choice(context.pool.workers)
+    fault.target = worker.name
+    return worker
 
 
-class KillWorker(Strike):
-    """SIGKILL; another one takes its place."""
+class KillWorker(FaultKind):
+    """SIGKILL; a new worker replaces it."""
 
-    kind = "worker killed"
+    name = "worker killed"
     weight = 3.0
 
-    async def strike(self, field: Field, fault: Fault) -> None:
-        member = _choose(field, fault)
-        await member.kill()
-        await field.crew.replace(member)
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        worker = _choose(context, fault)
+        await worker.kill()
+        await context.pool.replace(worker)
 
 
-class ReplaceWorker(Strike):
-    """A deployment: it finishes what it does and goes."""
+class ReplaceWorker(FaultKind):
+    """A rolling deployment: a new worker starts, the old one shuts down gracefully."""
 
-    kind = "worker replaced"
+    name = "worker replaced"
     weight = 0.5
 
-    async def strike(self, field: Field, fault: Fault) -> None:
-        member = _choose(field, fault)
-        await field.crew.replace(member)
-        if not await field.crew.dismiss(member, 30.0):
-            await member.kill()
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        worker = _choose(context, fault)
+        await context.pool.replace(worker)
+        if not await context.pool.shut_down(worker, 30.0):
+            await worker.kill()
 
 
-class PauseWorker(Strike):
+class PauseWithinLease(FaultKind):
     """SIGSTOP for less than a lease."""
 
-    kind = "worker paused, below the lease"
+    name = "worker paused for less than a lease"
     weight = 2.0
 
-    async def strike(self, field: Field, fault: Fault) -> None:
-        member = _choose(field, fault)
-        member.stop()
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        worker = _choose(context, fault)
+        worker.pause()
         try:
-            await field.sleep(0.1 * field.lease, 0.8 * field.lease)
+            await context.sleep(0.1 * context.lease, 0.8 * context.lease)
         finally:
-            member.resume()
+            worker.resume()
 
 
-class FreezeWorker(Strike):
+class PauseBeyondLease(FaultKind):
     """SIGSTOP for longer than a lease."""
 
-    kind = "worker paused, beyond the lease"
+    name = "worker paused for more than a lease"
     weight = 2.0
 
-    async def strike(self, field: Field, fault: Fault) -> None:
-        member = _choose(field, fault)
-        member.stop()
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        worker = _choose(context, fault)
+        worker.pause()
         try:
-            await field.sleep(1.1 * field.lease, 3 * field.lease)
+            await context.sleep(1.1 * context.lease, 3 * context.lease)
         finally:
-            member.resume()
+            worker.resume()
 
 
-class WakeRival(Strike):
-    """SIGSTOP until another worker has taken over a turn, and both go on with it."""
+class PauseUntilTakenOver(FaultKind):
+    """SIGSTOP until a takeover; then two workers believe to hold the same turn."""
 
-    kind = "worker paused until taken over"
+    name = "worker paused until taken over"
     weight = 2.0
 
-    async def strike(self, field: Field, fault: Fault) -> None:
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
         event = asyncio.Event()
-        member = _choose(field, fault)
-        member.stop()
+        worker = _choose(context, fault)
+        worker.pause()
         try:
-            await asyncio.sleep(field.lease)
-            field.takeovers.append(event)
+            await asyncio.sleep(context.lease)
+            context.takeover_events.append(event)
             with suppress(TimeoutError):
-                await asyncio.wait_for(event.wait(), 2 * field.lease)
+                await asyncio.wait_for(event.wait(), 2 * context.lease)
         finally:
-            member.resume()
+            worker.resume()
 
 
-class StallWorker(Strike):
-    """The event loop stands still; the process does not."""
+class StallEventLoop(FaultKind):
+    """Blocks the event loop; the process itself runs."""
 
-    kind = "event loop stalled"
+    name = "event loop stalled"
     weight = 2.0
 
-    async def strike(self, field: Field, fault: Fault) -> None:
-        seconds = field.rng.uniform(0.2, 2.5) * field.lease
-        member = _choose(field, fault)
-        member.send(Stall(seconds))
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        seconds = context.rng.uniform(0.2, 2.5) * context.lease
+        worker = _choose(context, fault)
+        worker.send(Stall(seconds))
         await asyncio.sleep(seconds)
 
 
-class CancelTasks(Strike):
-    """Tasks are cancelled wherever they are."""
+class CancelTasks(FaultKind):
+    """Cancels tasks at arbitrary await points."""
 
-    kind = "tasks cancelled"
+    name = "tasks cancelled"
     weight = 2.0
 
-    async def strike(self, field: Field, fault: Fault) -> None:
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
         count = 0
-        for _ in range(field.rng.randint(3, 12)):
-            await field.sleep(0.0, 0.05)
-            member = field.rng.choice(field.crew.members)
-            calls = sorted(member.waiting)
-            for call in field.rng.sample(calls, min(len(calls), field.rng.randint(1, 3))):
-                member.send(Cancel(call))
+        for _ in range(context.rng.randint(3, 12)):
+            await context.sleep(0.0, 0.05)
+            worker = context.rng.choice(context.pool.workers)
+            in_flight = sorted(worker.in_flight)
+            chosen = min(len(in_flight), context.rng.randint(1, 3))
+            for invocation in context.rng.sample(in_flight, chosen):
+                worker.send(CancelTask(invocation))
                 count += 1
         fault.note = f"{count} tasks"

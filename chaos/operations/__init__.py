@@ -1,21 +1,21 @@
-"""All kinds of operations, by name. A new kind is a small class and one more line here."""
+"""All kinds of operations, by name. A new kind is a small class and a line here."""
 
-from chaos.operations.approvals import Ask, Resume
+from chaos.operations.approvals import ApprovalRun, Resume
 from chaos.operations.cancels import CancelTurn
+from chaos.operations.kind import OperationKind
 from chaos.operations.messages import Await, Submit
-from chaos.operations.operation import Operation
 from chaos.operations.plain import Add, Clear, Pop, ReadAll, Rewrite
-from chaos.operations.policies import PushyBrief, PushyRun
-from chaos.operations.runs import PlainRun, Run, Streamed
-from chaos.operations.turns import Brief, Held, Read
+from chaos.operations.policies import PreemptingRun, PreemptingTurn
+from chaos.operations.runs import Run, SDKRun, StreamedRun
+from chaos.operations.turns import LongTurn, Read, ShortTurn
 
-ALL: tuple[Operation, ...] = (
-    Brief(),
-    Held(),
+ALL_KINDS: tuple[OperationKind, ...] = (
+    ShortTurn(),
+    LongTurn(),
     Read(),
     Run(),
-    Streamed(),
-    PlainRun(),
+    StreamedRun(),
+    SDKRun(),
     Add(),
     Pop(),
     Clear(),
@@ -24,11 +24,11 @@ ALL: tuple[Operation, ...] = (
     CancelTurn(),
     Submit(),
     Await(),
-    Ask(),
+    ApprovalRun(),
     Resume(),
-    PushyBrief(),
-    PushyRun(),
+    PreemptingTurn(),
+    PreemptingRun(),
 )
-OPERATIONS = {operation.kind: operation for operation in ALL}
+KINDS = {kind.name: kind for kind in ALL_KINDS}
 
-__all__ = ["ALL", "OPERATIONS", "Operation"]
+__all__ = ["ALL_KINDS", "KINDS", "OperationKind"]

@@ -1,4 +1,4 @@
-"""Runs that wait for an approval, and those who give it, in other processes."""
+"""Runs that need an approval, and the decisions, which come from other processes."""
 
 from __future__ import annotations
 
@@ -6,52 +6,52 @@ import random
 from typing import Any, ClassVar
 
 from chaos import script
-from chaos.desk import Desk
-from chaos.history import Home
-from chaos.operations.operation import Operation
+from chaos.history import SessionKind
+from chaos.operation_context import OperationContext
+from chaos.operations.kind import OperationKind
 from chaos.operations.runs import Run
 from chaos.operations.turns import TIMEOUT
-from chaos.protocol import Order
+from chaos.protocol import Request
 from turnwise import Runner
 from turnwise.errors import ApprovalPending, NoPendingApproval, UsageError
 
 
-class Ask(Run):
-    """A run with tools that need approval: it is parked."""
+class ApprovalRun(Run):
+    """A run with tools that need an approval: it parks."""
 
-    kind = "ask"
-    home: ClassVar[Home] = "approvals"
+    name = "approval-run"
+    session_kind: ClassVar[SessionKind] = "approvals"
     weight = 4.0
-    elsewhere: ClassVar[dict[Home, float]] = {}
-    named = 1.0
+    other_weights: ClassVar[dict[SessionKind, float]] = {}
+    turn_id_share = 1.0
 
-    def draw(self, rng: random.Random, lease: float) -> dict[str, Any]:
+    def generate(self, rng: random.Random, lease: float) -> dict[str, Any]:
         plan = rng.choice(["a", "a", "na", "aa", "r/a", "a/n", "a/a"])
         return {"plan": plan, "slow": rng.choice([0.0, 0.02, 0.2])}
 
 
-class Resume(Operation):
-    """Decide on what waits in a turn, all of it or `partly`, and go on with it.
+class Resume(OperationKind):
+    """Decide the pending approvals of a parked turn (the first one if `partly`) and resume it.
 
-    Sent by who asked; the same decision each time, from any worker, at the same time too.
+    The decision is the same each time, from any worker, concurrent ones included.
     """
 
-    kind = "resume"
+    name = "resume"
     weight = 0.0
     is_turn = False
 
-    async def run(self, desk: Desk, order: Order) -> dict[str, Any]:
-        waiting = await desk.session.pending_approvals(order.session)
-        ids = [one.id for one in waiting if one.turn_id == order.turn_id]
-        if not ids and not await _is_open(desk, order):
-            raise NoPendingApproval("it waits no more", session_id=order.session)
-        ids = ids[: 1 if order.params.get("partly") else None]
-        rejects = bool(order.params.get("reject"))
+    async def run(self, context: OperationContext, request: Request) -> dict[str, Any]:
+        pending = await context.session.pending_approvals(request.session)
+        ids = [one.id for one in pending if one.turn_id == request.turn_id]
+        if not ids and not await _is_open(context, request):
+            raise NoPendingApproval("the turn is no longer parked", session_id=request.session)
+        ids = ids[: 1 if request.params.get("partly") else None]
+        rejects = bool(request.params.get("reject"))
         try:
             result = await Runner.resume(
-                desk.agent,
-                session=desk.session,
-                session_id=order.session,
+                context.agent,
+                session=context.session,
+                session_id=request.session,
                 approve=[] if rejects else ids,
                 reject=dict.fromkeys(ids, script.REJECTED) if rejects else {},
                 timeout=TIMEOUT,
@@ -59,20 +59,22 @@ class Resume(Operation):
         except UsageError as error:
             if ids:
                 raise
-            # It was taken up by another, who has come to the next call that needs an approval.
-            raise ApprovalPending("it waits anew", session_id=order.session) from error
+            # Another worker resumed it, and it parked at the next call that needs an approval.
+            raise ApprovalPending("the turn parked again", session_id=request.session) from error
         if result.interruptions:
             return {"parked": len(result.interruptions)}
         text = str(result.final_output)
-        told = script.parse_answer(text)
-        if told is not None and told[0] != order.op:
-            raise NoPendingApproval("another turn waited by then", session_id=order.session)
+        parsed = script.parse_answer(text)
+        if parsed is not None and parsed[0] != request.op:
+            raise NoPendingApproval("another turn is parked by now", session_id=request.session)
         return {"text": text}
 
 
-async def _is_open(desk: Desk, order: Order) -> bool:
-    """Whether its turn is open still, with everything decided."""
-    info = await desk.session.info(order.session)
+async def _is_open(context: OperationContext, request: Request) -> bool:
+    """Whether its turn is still open, with all approvals decided."""
+    info = await context.session.info(request.session)
     return (
-        info is not None and info.open_turn is not None and info.open_turn.turn_id == order.turn_id
+        info is not None
+        and info.open_turn is not None
+        and info.open_turn.turn_id == request.turn_id
     )

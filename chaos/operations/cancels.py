@@ -1,23 +1,23 @@
-"""Turns that are cancelled from another process."""
+"""Cancels a turn from another process."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from chaos.desk import Desk
-from chaos.operations.operation import Operation
-from chaos.protocol import Order
+from chaos.operation_context import OperationContext
+from chaos.operations.kind import OperationKind
+from chaos.protocol import Request
 
 
-class CancelTurn(Operation):
-    """End the turn that `params` name. Sent with a turn, never drawn by itself."""
+class CancelTurn(OperationKind):
+    """Cancel the turn that `params` name. Invoked along with a turn, never generated alone."""
 
-    kind = "cancel"
+    name = "cancel"
     weight = 0.0
     is_turn = False
-    by_id = False
-    named = 0.0
+    takes_turn_id = False
+    turn_id_share = 0.0
 
-    async def run(self, desk: Desk, order: Order) -> dict[str, Any]:
-        done = await desk.session.cancel(order.session, order.params["turn_id"])
-        return {"outcome": done.outcome, "items": done.items}
+    async def run(self, context: OperationContext, request: Request) -> dict[str, Any]:
+        cancelled = await context.session.cancel(request.session, request.params["turn_id"])
+        return {"outcome": cancelled.outcome, "items": cancelled.items}

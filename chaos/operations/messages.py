@@ -1,4 +1,4 @@
-"""Messages for the queue workers, and what became of them."""
+"""Messages for the queue workers, and their results."""
 
 from __future__ import annotations
 
@@ -7,74 +7,78 @@ import random
 from typing import Any, ClassVar
 
 from chaos import script
-from chaos.desk import Desk
-from chaos.history import Home
-from chaos.operations.operation import Operation
+from chaos.history import SessionKind
+from chaos.operation_context import OperationContext
+from chaos.operations.kind import OperationKind
 from chaos.operations.runs import PLANS
 from chaos.operations.turns import TIMEOUT
-from chaos.protocol import Order
+from chaos.protocol import Request
 from turnwise.background import Receipt
 from turnwise.errors import BusyTimeout, DeadLettered, TurnCancelled
 
-MOST_ATTEMPTS = 3
-"""After so many a message is a dead letter."""
+MAX_ATTEMPTS = 3
+"""A message becomes a dead letter after so many failed attempts."""
 
 
-class Submit(Operation):
-    """A message. That it is accepted is all that its sender is told.
+class Submit(OperationKind):
+    """Submit a message. Its sender learns only that it is accepted.
 
-    In some, a tool raises: a repeatable one in the first attempt, any other whenever it is run.
+    In some, a tool raises: a repeatable one in the first attempt, any other in each attempt.
     """
 
-    kind = "submit"
+    name = "submit"
     weight = 3.0
-    elsewhere: ClassVar[dict[Home, float]] = {"policies": 1.0, "approvals": 1.0}
-    named = 1.0
+    other_weights: ClassVar[dict[SessionKind, float]] = {"policies": 1.0, "approvals": 1.0}
+    turn_id_share = 1.0
 
-    def draw(self, rng: random.Random, lease: float) -> dict[str, Any]:
-        plan = script.DOOM if rng.random() < 0.04 else rng.choice(PLANS)
+    def generate(self, rng: random.Random, lease: float) -> dict[str, Any]:
+        plan = script.ALWAYS_FAILS if rng.random() < 0.04 else rng.choice(PLANS)
         letter = rng.choice("rn")
-        stumbles = script.TOOLS[letter] if letter in plan and rng.random() < 0.15 else ""
-        return {"plan": plan, "slow": rng.choice([0.0, 0.0, 0.02, 0.2]), "stumbles": stumbles}
+        failing_tool = script.TOOLS[letter] if letter in plan and rng.random() < 0.15 else ""
+        return {
+            "plan": plan,
+            "slow": rng.choice([0.0, 0.0, 0.02, 0.2]),
+            "failing_tool": failing_tool,
+        }
 
-    async def run(self, desk: Desk, order: Order) -> dict[str, Any]:
-        await desk.session.submit(
-            order.session,
-            script.question(order.op, order.params["plan"]),
+    async def run(self, context: OperationContext, request: Request) -> dict[str, Any]:
+        await context.session.submit(
+            request.session,
+            script.question(request.op, request.params["plan"]),
             agent="agent",
-            turn_id=order.turn_id,
-            metadata={name: order.params[name] for name in ("slow", "stumbles")},
+            turn_id=request.turn_id,
+            metadata={name: request.params[name] for name in ("slow", "failing_tool")},
         )
         return {"accepted": True}
 
 
-class Await(Operation):
-    """What became of a message, after its events where they are followed. Sent by its sender."""
+class Await(OperationKind):
+    """Await the result of a message, after its events if `follow` says so."""
 
-    kind = "await"
+    name = "await"
     weight = 0.0
     is_turn = False
 
-    async def run(self, desk: Desk, order: Order) -> dict[str, Any]:
-        receipt = desk.session.receipt(order.session, order.turn_id or "")
-        timeout = order.params.get("timeout", TIMEOUT)
-        told = {}
+    async def run(self, context: OperationContext, request: Request) -> dict[str, Any]:
+        receipt = context.session.receipt(request.session, request.turn_id or "")
+        timeout = request.params.get("timeout", TIMEOUT)
+        streamed = {}
         try:
-            if order.params.get("follow"):
+            if request.params.get("follow"):
                 async with asyncio.timeout(timeout):
-                    told = {"streamed": await _followed(receipt)}
+                    streamed = {"streamed": await _streamed_text(receipt)}
             result = await receipt.result(timeout)
         except TimeoutError as error:
-            raise BusyTimeout("it has not ended", session_id=order.session) from error
+            raise BusyTimeout("it has not ended", session_id=request.session) from error
         except DeadLettered:
             return {"end": "dead"}
         except TurnCancelled as error:
             return {"end": "cancelled", "kept": error.kept}
-        return {"text": str(result.final_output), "added": 1 + len(result.new_items), **told}
+        return {"text": str(result.final_output), "added": 1 + len(result.new_items), **streamed}
 
 
-async def _followed(receipt: Receipt) -> str:
-    """The text that its events make, read to their end."""
+async def _streamed_text(receipt: Receipt) -> str:
+    """The text of its events, read to the end of the stream."""
     text = ""
     async for _, event in receipt.events():
         if event["type"] == "turn.reset":

@@ -1,34 +1,34 @@
-"""Turns that end the one that runs: what it has finished is kept, or nothing of it."""
+"""Turns that preempt the running one, and keep its finished work (interrupt) or not (rollback)."""
 
 from __future__ import annotations
 
 import random
 from typing import Any, ClassVar
 
-from chaos.history import Home
+from chaos.history import SessionKind
 from chaos.operations.runs import Run
-from chaos.operations.turns import Brief
+from chaos.operations.turns import ShortTurn
 
 
-class PushyRun(Run):
-    """A run that does not wait for the one before it."""
+class PreemptingRun(Run):
+    """A run that preempts the running turn."""
 
-    kind = "pushy-run"
-    home: ClassVar[Home] = "policies"
+    name = "preempting-run"
+    session_kind: ClassVar[SessionKind] = "policies"
     weight = 2.0
-    elsewhere: ClassVar[dict[Home, float]] = {}
+    other_weights: ClassVar[dict[SessionKind, float]] = {}
 
-    def draw(self, rng: random.Random, lease: float) -> dict[str, Any]:
-        return super().draw(rng, lease) | {"busy": rng.choice(["interrupt", "rollback"])}
+    def generate(self, rng: random.Random, lease: float) -> dict[str, Any]:
+        return super().generate(rng, lease) | {"busy": rng.choice(["interrupt", "rollback"])}
 
 
-class PushyBrief(Brief):
-    """A turn that does not wait for the one before it."""
+class PreemptingTurn(ShortTurn):
+    """A short turn that preempts the running turn."""
 
-    kind = "pushy-brief"
-    home: ClassVar[Home] = "policies"
+    name = "preempting-turn"
+    session_kind: ClassVar[SessionKind] = "policies"
     weight = 2.0
-    elsewhere: ClassVar[dict[Home, float]] = {}
+    other_weights: ClassVar[dict[SessionKind, float]] = {}
 
-    def draw(self, rng: random.Random, lease: float) -> dict[str, Any]:
+    def generate(self, rng: random.Random, lease: float) -> dict[str, Any]:
         return {"busy": rng.choice(["interrupt", "interrupt", "rollback"])}

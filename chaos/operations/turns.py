@@ -7,68 +7,68 @@ import random
 from typing import Any, ClassVar
 
 from chaos import script
-from chaos.desk import Desk, still_here
-from chaos.history import Home
-from chaos.operations.operation import Operation
-from chaos.protocol import Order
+from chaos.history import SessionKind
+from chaos.operation_context import OperationContext, mark_active
+from chaos.operations.kind import OperationKind
+from chaos.protocol import Request
 from turnwise.errors import AlreadyCommitted
 
 TIMEOUT = 8.0
-"""How long an operation waits for a busy session, in seconds."""
+"""Seconds that an operation waits for a busy session."""
 
 
-class Brief(Operation):
-    """A turn that reads, adds what it saw, and ends."""
+class ShortTurn(OperationKind):
+    """A turn that reads the history, adds what it saw, and commits."""
 
-    kind = "brief"
+    name = "short-turn"
     weight: ClassVar[float] = 60.0
-    elsewhere: ClassVar[dict[Home, float]] = {"policies": 3.0, "approvals": 2.0}
+    other_weights: ClassVar[dict[SessionKind, float]] = {"policies": 3.0, "approvals": 2.0}
 
-    async def run(self, desk: Desk, order: Order) -> dict[str, Any]:
-        timeout = order.params.get("timeout", TIMEOUT)
-        busy = order.params.get("busy", "wait")
-        turning = desk.session.turn(
-            order.session, turn_id=order.turn_id, timeout=timeout, shared=True, busy=busy
+    async def run(self, context: OperationContext, request: Request) -> dict[str, Any]:
+        timeout = request.params.get("timeout", TIMEOUT)
+        busy = request.params.get("busy", "wait")
+        opening = context.session.turn(
+            request.session, turn_id=request.turn_id, timeout=timeout, shared=True, busy=busy
         )
         try:
-            async with turning as turn:
+            async with opening as turn:
                 items = await turn.get_items()
-                await turn.add_items([script.user(script.question(order.op))])
-                await asyncio.sleep(order.params.get("hold", 0.0))
-                text = script.answer(order.op, items, turn.attempt)
+                await turn.add_items([script.user(script.question(request.op))])
+                await asyncio.sleep(request.params.get("pause_before_answer", 0.0))
+                text = script.answer(request.op, items, turn.attempt)
                 await turn.add_items([script.assistant(text)])
-                await asyncio.sleep(order.params.get("linger", 0.0))
-                still_here()
+                await asyncio.sleep(request.params.get("pause_after_answer", 0.0))
+                mark_active()
         except AlreadyCommitted as error:
             return {"text": script.text_of(error.items[-1]), "added": len(error.items)}
         return {"text": text, "added": 2}
 
 
-class Held(Brief):
-    """A turn that takes its time, sometimes longer than a lease."""
+class LongTurn(ShortTurn):
+    """A turn that takes a while, sometimes longer than a lease."""
 
-    kind = "held"
+    name = "long-turn"
     weight = 1.0
-    elsewhere: ClassVar[dict[Home, float]] = {"policies": 3.0}
+    other_weights: ClassVar[dict[SessionKind, float]] = {"policies": 3.0}
 
-    def draw(self, rng: random.Random, lease: float) -> dict[str, Any]:
+    def generate(self, rng: random.Random, lease: float) -> dict[str, Any]:
         seconds = 1.4 * lease if rng.random() < 0.05 else rng.choice([0.02, 0.1, 0.3])
-        return {rng.choice(["hold", "linger"]): seconds}
+        return {rng.choice(["pause_before_answer", "pause_after_answer"]): seconds}
 
 
-class Read(Operation):
-    """How much a session holds, and whose the last item is."""
+class Read(OperationKind):
+    """The number of items in a session, and the operation of the last one."""
 
-    kind = "read"
+    name = "read"
     weight = 4.0
-    elsewhere: ClassVar[dict[Home, float]] = {"policies": 1.0, "approvals": 1.0}
+    other_weights: ClassVar[dict[SessionKind, float]] = {"policies": 1.0, "approvals": 1.0}
     is_turn = False
-    by_id = False
-    named = 0.0
+    takes_turn_id = False
+    turn_id_share = 0.0
 
-    def draw(self, rng: random.Random, lease: float) -> dict[str, Any]:
+    def generate(self, rng: random.Random, lease: float) -> dict[str, Any]:
         return {"limit": 4} if rng.random() < 0.3 else {}
 
-    async def run(self, desk: Desk, order: Order) -> dict[str, Any]:
-        items = await desk.session.bind(order.session).get_items(order.params.get("limit"))
+    async def run(self, context: OperationContext, request: Request) -> dict[str, Any]:
+        items = await context.session.bind(request.session).get_items(request.params.get("limit"))
         return {"items": len(items), "last": script.last_op(items)}

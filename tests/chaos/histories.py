@@ -1,4 +1,4 @@
-"""Histories made by hand, for the checker."""
+"""Builds histories for the tests of the checker."""
 
 from __future__ import annotations
 
@@ -8,38 +8,36 @@ from chaos import script
 from chaos.checker import check
 from chaos.history import (
     ATTEMPT,
-    Call,
-    DeadLetterEntry,
-    Entry,
+    DeadLetter,
     Execution,
     Fault,
-    Final,
+    FinalState,
     History,
-    Home,
+    Invocation,
     Outcome,
+    SessionKind,
+    StoredTurn,
     Takeover,
 )
 
 LEASE = 1.5
 
 
-class Book:
-    """A history that is written down call by call; what is committed stands in `stored`."""
+class HistoryBuilder:
+    """A history, built record by record; `stored` holds the turns in the store, by session."""
 
     def __init__(self) -> None:
-        self.history = History("valkey", 1, LEASE, calls=[])
-        self.history.takeovers, self.history.faults, self.history.ledger = [], [], []
-        self.history.finals, self.history.leftovers, self.history.letters = [], [], []
-        self.stored: dict[str, list[Entry]] = {}
+        self.history = History("valkey", 1, LEASE)
+        self.stored: dict[str, list[StoredTurn]] = {}
 
-    def call(
+    def invocation(
         self,
         op: str,
         start: float,
         end: float | None,
         *,
-        kind: str = "brief",
-        home: Home = "turns",
+        kind: str = "short-turn",
+        session_kind: SessionKind = "turns",
         session: str = "s",
         outcome: Outcome = "ok",
         error: str = "",
@@ -47,23 +45,36 @@ class Book:
         params: dict[str, Any] | None = None,
         worker: str = "w",
         **more: Any,
-    ) -> Call:
-        """One sending."""
-        named = f"t{op}" if home == "turns" and kind != "read" else None
-        call = Call(
-            len(self.history.calls), op, kind, home, session, named, worker, start, params or {}
+    ) -> Invocation:
+        """One invocation."""
+        turn_id = f"t{op}" if session_kind == "turns" and kind != "read" else None
+        invocation = Invocation(
+            id=len(self.history.invocations),
+            op=op,
+            kind=kind,
+            session_kind=session_kind,
+            session=session,
+            turn_id=turn_id,
+            worker=worker,
+            invoked=start,
+            params=params or {},
+            outcome=outcome,
+            completed=end,
+            error=error,
+            value=value or {},
         )
-        call.outcome, call.ended, call.error, call.value = outcome, end, error, value or {}
         for name, given in more.items():
-            setattr(call, name, given)
-        self.history.calls.append(call)
-        return call
+            setattr(invocation, name, given)
+        self.history.invocations.append(invocation)
+        return invocation
 
-    def turn(self, op: str, start: float, end: float, *, attempt: int = 1, **more: Any) -> Call:
-        """A turn that went well, and says what it saw."""
+    def turn(
+        self, op: str, start: float, end: float, *, attempt: int = 1, **more: Any
+    ) -> Invocation:
+        """A committed turn whose answer states what it saw."""
         text = self.store(op, session=more.get("session", "s"), attempt=attempt)
         value = {"text": text, "added": 2}
-        return self.call(op, start, end, value=value, attempt=attempt, granted=start, **more)
+        return self.invocation(op, start, end, value=value, attempt=attempt, granted=start, **more)
 
     def store(
         self,
@@ -74,35 +85,35 @@ class Book:
         middle: tuple[Any, ...] = (),
         attempt: int = 1,
     ) -> str:
-        """Let a turn stand in the store; what it says in the end."""
-        entries = self.stored.setdefault(session, [])
-        before = [item for entry in entries for item in entry.items]
+        """Store a turn; its answer."""
+        turns = self.stored.setdefault(session, [])
+        before = [item for turn in turns for item in turn.items]
         text = script.answer(op, before, attempt)
         items = [script.user(script.question(op, plan)), *middle, script.assistant(text)]
-        entries.append(Entry(f"t{op}", "turn", items, len(items)))
+        turns.append(StoredTurn(f"t{op}", "turn", items, len(items)))
         return text
 
-    def run(self, op: str, plan: str, outputs: dict[str, str], **more: Any) -> Call:
-        """A run with tools, whose outputs are given by call id, at second 1."""
+    def run(self, op: str, plan: str, outputs: dict[str, str], **more: Any) -> Invocation:
+        """A committed run with tools, at second 1; `outputs` by call id."""
         middle: list[Any] = []
         for number, letters in enumerate(plan.split("/")):
             ids = script.call_ids(op, number, letters)
             middle += [
-                {"type": "function_call", "name": name, "call_id": call} for name, call in ids
+                {"type": "function_call", "name": name, "call_id": call_id} for name, call_id in ids
             ]
             middle += [
-                {"type": "function_call_output", "call_id": call, "output": outputs[call]}
-                for _, call in ids
+                {"type": "function_call_output", "call_id": call_id, "output": outputs[call_id]}
+                for _, call_id in ids
             ]
         text = self.store(op, plan=plan, middle=tuple(middle), attempt=0)
         value = {"text": text, "added": 2 + len(middle)}
-        return self.call(
+        return self.invocation(
             op, 1.0, 9.0, kind="run", params={"plan": plan}, value=value, granted=1.0, **more
         )
 
-    def executed(
+    def execution(
         self,
-        call: Call,
+        invocation: Invocation,
         call_id: str,
         *,
         tool: str = "tool",
@@ -110,66 +121,67 @@ class Book:
         key: str = "",
         at: float = 2.0,
     ) -> None:
-        """A line of the ledger."""
-        self.history.ledger.append(
-            Execution(
-                call.call, call.op, call.turn_id or "", call_id, tool, attempt, key or call_id, at
-            )
+        """A line of the execution log: a tool ran."""
+        op, turn_id = invocation.op, invocation.turn_id or ""
+        self.history.executions.append(
+            Execution(invocation.id, op, turn_id, call_id, tool, attempt, key or call_id, at)
         )
 
-    def takeover(self, call: Call, attempt: int, at: float) -> None:
+    def takeover(self, invocation: Invocation, attempt: int, at: float) -> None:
         self.history.takeovers.append(
-            Takeover(call.call, call.session, call.turn_id or "", attempt, at)
+            Takeover(invocation.id, invocation.session, invocation.turn_id or "", attempt, at)
         )
 
     def fault(self, kind: str, start: float, end: float, *, lossy: bool = False) -> None:
         self.history.faults.append(Fault(kind, start, end, lossy))
 
     def plain(self, session: str, *names: str) -> None:
-        """What a session of plain changes holds in the end."""
+        """Store the final items of a session of plain operations."""
         items = [script.user(f"op {name}") for name in names]
-        self.stored[session] = [Entry("x", "append", items, len(items))]
+        self.stored[session] = [StoredTurn("x", "append", items, len(items))]
 
     def close(self) -> History:
-        """The history, with what is stored."""
-        sessions = {call.session for call in self.history.calls}
-        self.history.finals = [
-            Final(name, entries, sum(len(entry.items) for entry in entries))
+        """The history, with its final states."""
+        sessions = {one.session for one in self.history.invocations}
+        self.history.final_states = [
+            FinalState(name, turns, sum(len(turn.items) for turn in turns))
             for name in sorted(sessions)
-            for entries in [self.stored.get(name, [])]
+            for turns in [self.stored.get(name, [])]
         ]
         return self.history
 
-    def rules(self, least_ok: float = 0.0) -> list[str]:
-        """Which rules are broken."""
-        verdict = check(self.close(), least_ok=least_ok)
+    def rules(self, min_ok: float = 0.0) -> list[str]:
+        """The violated rules."""
+        verdict = check(self.close(), min_ok=min_ok)
         return [violation.rule for violation in verdict.violations]
 
     def excuses(self) -> list[str]:
-        """What is explained by faults, where nothing is broken."""
+        """The excuses of a history without violations."""
         verdict = check(self.close())
         assert verdict.violations == []
         return list(verdict.excused)
 
     def message(
         self, op: str, start: float, end: float, *, params: dict[str, Any] | None = None
-    ) -> Call:
-        """A message that was accepted."""
+    ) -> Invocation:
+        """An accepted message."""
         value = {"accepted": True}
         params = params or {"plan": ""}
-        return self.call(op, start, end, kind="submit", value=value, params=params)
+        return self.invocation(op, start, end, kind="submit", value=value, params=params)
 
-    def ended(self, op: str, kind: str, items: list[Any] | None = None, session: str = "s") -> None:
-        """A record that stands in the store, with what is left of its turn."""
+    def store_part(
+        self, op: str, kind: str, items: list[Any] | None = None, session: str = "s"
+    ) -> None:
+        """Store a record of this kind, with the items that are kept of its turn."""
         items = items or []
-        self.stored.setdefault(session, []).append(Entry(f"t{op}", kind, items, len(items)))
+        self.stored.setdefault(session, []).append(StoredTurn(f"t{op}", kind, items, len(items)))
 
-    def letter(self, op: str, attempts: int) -> None:
-        self.history.letters.append(DeadLetterEntry("s", f"t{op}", attempts, "Doomed: x"))
+    def dead_letter(self, op: str, attempts: int) -> None:
+        self.history.dead_letters.append(DeadLetter("s", f"t{op}", attempts, "RunFailed: x"))
 
     def attempt(self, op: str, number: int) -> None:
-        """A line of the ledger: the message was taken to be run."""
+        """A line of the execution log: an attempt of a message."""
         key = f"{op}-{number}"
-        self.history.ledger.append(
+        self.history.executions.append(
             Execution(-number, op, f"t{op}", key, ATTEMPT, number, key, float(number))
         )

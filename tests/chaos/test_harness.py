@@ -1,4 +1,4 @@
-"""The harness itself: what is recorded is kept, and every known bug can be planted."""
+"""The harness: histories are saved, elements parsed, and every known bug can be planted."""
 
 from __future__ import annotations
 
@@ -7,56 +7,56 @@ import subprocess
 import sys
 from pathlib import Path
 
-from chaos import script, stacks
+from chaos import script, task_stacks
 from chaos.checker import check
 from chaos.excerpt import excerpt
+from chaos.final_state import parse
 from chaos.history import History
 from chaos.mutants import MUTANTS
 from chaos.planted import PLANTED
-from chaos.remains import parsed
-from tests.chaos.histories import Book
+from tests.chaos.histories import HistoryBuilder
 from turnwise.codec import Codec
 from turnwise.codec.elements import marker, record
 
 ROOT = Path(__file__).parents[2]
 
 
-def _book() -> Book:
-    book = Book()
-    call = book.run("1", "n", {"1.00": script.output("1.00", 0)})
-    book.executed(call, "1.00")
-    book.fault("worker killed", 1, 2)
-    return book
+def _builder() -> HistoryBuilder:
+    builder = HistoryBuilder()
+    invocation = builder.run("1", "n", {"1.00": script.output("1.00", 0)})
+    builder.execution(invocation, "1.00")
+    builder.fault("worker killed", 1, 2)
+    return builder
 
 
-def test_a_history_is_kept(tmp_path: Path) -> None:
-    history = _book().close()
+def test_a_history_is_saved_and_loaded(tmp_path: Path) -> None:
+    history = _builder().close()
     history.save(tmp_path / "h.gz")
     assert History.load(tmp_path / "h.gz") == history
 
 
-def test_an_excerpt_shows_what_concerns_the_violation() -> None:
-    book = _book()
-    book.store("1", session="s")
-    history = book.close()
+def test_an_excerpt_shows_the_events_of_a_violation() -> None:
+    builder = _builder()
+    builder.store("1", session="s")
+    history = builder.close()
     lines = excerpt(history, check(history).violations[0])
     words = [line.split()[1] for line in lines]
-    assert words == ["invoke", "granted", "fault", "ledger", "ok", "entry", "entry"]
+    assert words == ["invoke", "granted", "fault", "execution", "ok", "turn", "turn"]
 
 
-def test_elements_become_turns() -> None:
+def test_elements_are_parsed_into_turns() -> None:
     item = Codec().encode(script.user("op 1 plan "))
     whole = [item, marker("t1"), record("c1", 5, 1, "turn", b""), marker("t2")]
-    final = parsed("s", whole[:3], 1)
-    assert [(entry.turn_id, entry.kind, len(entry.items)) for entry in final.entries] == [
+    state = parse("s", whole[:3], 1)
+    assert [(turn.turn_id, turn.kind, len(turn.items)) for turn in state.turns] == [
         ("t1", "turn", 1)
     ]
-    assert final.trouble == ""
-    assert "belong to no turn" in parsed("s", whole, 1).trouble
-    assert "out of place" in parsed("s", [whole[2]], 0).trouble
+    assert state.corruption == ""
+    assert "belong to no turn" in parse("s", whole, 1).corruption
+    assert "out of place" in parse("s", [whole[2]], 0).corruption
 
 
-async def test_a_task_shows_where_it_stands() -> None:
+async def test_the_frames_of_a_task() -> None:
     async def outer() -> None:
         await inner()
 
@@ -65,7 +65,7 @@ async def test_a_task_shows_where_it_stands() -> None:
 
     task = asyncio.create_task(outer())
     await asyncio.sleep(0)
-    names = [place.rpartition(".")[2] for place in stacks.places(task.get_coro())]
+    names = [frame.rpartition(".")[2] for frame in task_stacks.frames(task.get_coro())]
     task.cancel()
     assert names[:3] == ["outer", "inner", "wait"]
 

@@ -1,4 +1,4 @@
-"""What is in the store when everybody has gone: the histories, and what should not be there."""
+"""What the store holds after all workers have exited: the histories, and leftovers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-from chaos.history import DeadLetterEntry, Entry, Final, Leftover
+from chaos.history import DeadLetter, FinalState, Leftover, StoredTurn
 from chaos.topologies import PREFIX, Topology
 from turnwise.codec import Codec, DecodeError
 from turnwise.codec.elements import MARKER, RECORD, is_item, parse_record
@@ -16,97 +16,95 @@ from turnwise.stores.redis.keys import Keys
 from turnwise.stores.redis.store import RedisStore
 from turnwise.testing.servers import Node
 from turnwise.types import Duplicate
-from turnwise.types import History as Stored
+from turnwise.types import History as StoredHistory
 
 _codec = Codec()
-# Ours that asks; those of Sentinels; those over which other servers sent slots.
-_NO_CLIENTS = "cmd=client|list", " name=sentinel-", "cmd=restore", "cmd=asking"
-_AT_ONCE = 16
+# The one that asks; those of Sentinels; those over which other servers migrate slots.
+_NOT_CLIENTS = "cmd=client|list", " name=sentinel-", "cmd=restore", "cmd=asking"
+_CONCURRENCY = 16
 
 
-async def finals(session: Session, names: Iterable[str]) -> list[Final]:
-    """The content of each session, in its turns."""
-    return await _each(list(names), lambda name: _final(session, name))
+async def read_sessions(session: Session, names: Iterable[str]) -> list[FinalState]:
+    """The history of each session, parsed into turns."""
+    return await _for_each(list(names), lambda name: _read_session(session, name))
 
 
-async def open_ends(session: Session, names: Iterable[str]) -> list[Leftover]:
-    """Turns still open, callers still in line, journals without a turn."""
-    found = await _each(list(names), lambda name: _open_ends(session, name))
+async def leftover_turns(session: Session, names: Iterable[str]) -> list[Leftover]:
+    """Open turns, queue entries, journals without a turn."""
+    found = await _for_each(list(names), lambda name: _leftover_turns(session, name))
     return [leftover for some in found for leftover in some]
 
 
-async def dead_letters(session: Session) -> list[DeadLetterEntry]:
+async def read_dead_letters(session: Session) -> list[DeadLetter]:
     """All dead letters."""
-    found: list[DeadLetterEntry] = []
+    found: list[DeadLetter] = []
     after: str | None = None
     while page := await session.dead_letters(500, after):
-        found += [
-            DeadLetterEntry(one.session_id, one.turn_id, one.attempts, one.error) for one in page
-        ]
+        found += [DeadLetter(one.session_id, one.turn_id, one.attempts, one.error) for one in page]
         after = page[-1].id
     return found
 
 
-async def claims(session: Session, patience: float) -> list[Leftover]:
-    """What tells workers of messages that are finished, and is not acknowledged in good time.
+async def leftover_wakeups(session: Session, timeout: float) -> list[Leftover]:
+    """Wake-ups for finished messages that nobody acks within `timeout` seconds.
 
-    That a message will come may be said of one that never did; those go later by themselves.
+    A wake-up may precede a message that is never submitted; workers ack such ones later.
     """
     store = session.runtime.store
     if not isinstance(store, RedisStore):
         return []
-    give_up = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while True:
         found = [
             Leftover(f"a wake-up for {turn_id or 'some message'}", shard, session_id)
             for shard in Keys(PREFIX).ready
-            for session_id, turn_id in await _entries(store, shard)
+            for session_id, turn_id in await _wakeups(store, shard)
             if not turn_id or isinstance(await store.status(session_id, turn_id), Duplicate)
         ]
-        if not found or time.monotonic() > give_up:
+        if not found or time.monotonic() > deadline:
             return found + [
-                Leftover(f"{count} pending entries more than there are", shard)
+                Leftover(f"{count} more pending entries than entries", shard)
                 for shard in Keys(PREFIX).ready
-                if (count := await _unfounded(store, shard)) > 0
+                if (count := await _dangling_entries(store, shard)) > 0
             ]
         await asyncio.sleep(0.1)
 
 
-async def _entries(store: RedisStore, shard: str) -> list[tuple[str, str]]:
+async def _wakeups(store: RedisStore, shard: str) -> list[tuple[str, str]]:
     found: Any = await store.client.xrange(shard)
     return [(fields[b"s"].decode(), fields[b"t"].decode()) for _, fields in found]
 
 
-async def _unfounded(store: RedisStore, shard: str) -> int:
-    """How many entries are claimed that do not exist."""
+async def _dangling_entries(store: RedisStore, shard: str) -> int:
+    """The number of pending entries whose stream entry does not exist."""
     groups = await store.client.xinfo_groups(shard) if await store.client.exists(shard) else []
     return sum(int(group["pending"]) for group in groups) - int(await store.client.xlen(shard))
 
 
-async def _each(names: list[str], work: Any) -> list[Any]:
-    limit = asyncio.Semaphore(_AT_ONCE)
+async def _for_each(names: list[str], function: Any) -> list[Any]:
+    limit = asyncio.Semaphore(_CONCURRENCY)
 
     async def one(name: str) -> Any:
         async with limit:
-            return await work(name)
+            return await function(name)
 
     return list(await asyncio.gather(*map(one, names)))
 
 
-async def _final(session: Session, name: str) -> Final:
+async def _read_session(session: Session, name: str) -> FinalState:
     stored = await session.runtime.store.read(name)
-    if not isinstance(stored, Stored):
-        return Final(name, [], 0)
-    return parsed(name, stored.elements, stored.items)
+    if not isinstance(stored, StoredHistory):
+        return FinalState(name, [], 0)
+    return parse(name, stored.elements, stored.items)
 
 
-def parsed(name: str, elements: list[bytes], items: int) -> Final:
-    """Elements as the turns that they are."""
-    entries: list[Entry] = []
+def parse(name: str, elements: list[bytes], items: int) -> FinalState:
+    """Split the elements of a session into its turns."""
+    turns: list[StoredTurn] = []
     pending: list[dict[str, Any]] = []
     turn_id: str | None = None
-    trouble = ""
-    for place, element in enumerate(elements):
+    corruption = ""
+    for index, element in enumerate(elements):
         kind = element[:1]
         try:
             if is_item(element) and turn_id is None:
@@ -115,18 +113,18 @@ def parsed(name: str, elements: list[bytes], items: int) -> Final:
                 turn_id = element[1:].decode()
             elif kind == RECORD and turn_id is not None:
                 record = parse_record(element)
-                entries.append(Entry(turn_id, record.kind, pending, record.items))
+                turns.append(StoredTurn(turn_id, record.kind, pending, record.items))
                 pending, turn_id = [], None
             else:
-                trouble = trouble or f"element {place} is out of place: {element[:60]!r}"
+                corruption = corruption or f"element {index} is out of place: {element[:60]!r}"
         except (DecodeError, ValueError) as error:
-            trouble = trouble or f"element {place} cannot be read: {error}"
+            corruption = corruption or f"element {index} cannot be decoded: {error}"
     if pending or turn_id is not None:
-        trouble = trouble or f"{len(pending)} items at the end belong to no turn"
-    return Final(name, entries, items, trouble)
+        corruption = corruption or f"{len(pending)} items at the end belong to no turn"
+    return FinalState(name, turns, items, corruption)
 
 
-async def _open_ends(session: Session, name: str) -> list[Leftover]:
+async def _leftover_turns(session: Session, name: str) -> list[Leftover]:
     info = await session.info(name)
     if info is None:
         return []
@@ -142,15 +140,15 @@ async def _open_ends(session: Session, name: str) -> list[Leftover]:
     return found
 
 
-async def stray_keys(topology: Topology, names: Iterable[str]) -> list[Leftover]:
-    """Keys that are no session of ours and do not expire."""
+async def leftover_keys(topology: Topology, names: Iterable[str]) -> list[Leftover]:
+    """Keys without a TTL that are neither a session of the workload nor a key of the fleet."""
     known = {PREFIX + name for name in names} | set(Keys(PREFIX).fleet)
     found: list[Leftover] = []
     for node in topology.servers():
         if not await node.is_primary():
             continue
         found += [
-            Leftover(f"key {key} without expiry", f"port {node.port}")
+            Leftover(f"key {key} without a TTL", f"port {node.port}")
             async for key in _keys(node)
             if key not in known and await node.command("PTTL", key) == -1
         ]
@@ -167,8 +165,8 @@ async def _keys(node: Node) -> AsyncIterator[str]:
             return
 
 
-async def connections(topology: Topology) -> list[Leftover]:
-    """Connections of clients, once all workers have gone."""
+async def leftover_connections(topology: Topology) -> list[Leftover]:
+    """Client connections that are still open after all workers have exited."""
     for _ in range(50):
         found = [
             Leftover(f"connection {line}", f"port {node.port}")
@@ -184,4 +182,4 @@ async def connections(topology: Topology) -> list[Leftover]:
 async def _clients(node: Node) -> list[str]:
     listing = str(await node.command("CLIENT", "LIST", "TYPE", "normal"))
     listing += str(await node.command("CLIENT", "LIST", "TYPE", "pubsub"))
-    return [line for line in listing.splitlines() if not any(mark in line for mark in _NO_CLIENTS)]
+    return [line for line in listing.splitlines() if not any(mark in line for mark in _NOT_CLIENTS)]

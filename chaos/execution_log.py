@@ -1,4 +1,4 @@
-"""The world outside: a file to which every tool adds a line when it does its work."""
+"""The log of side effects: a file outside the store to which every tool appends when it runs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import msgspec
 from chaos.history import Execution
 
 
-class Ledger:
-    """Appended to by many processes: one write for each line, so that lines stay whole."""
+class ExecutionLog:
+    """Many processes append to it: one write per line, so that lines stay whole."""
 
     def __init__(self, path: str | Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
-    def write(self, execution: Execution) -> None:
+    def append(self, execution: Execution) -> None:
         os.write(self._file, msgspec.json.encode(execution) + b"\n")
 
     def close(self) -> None:
@@ -24,7 +24,7 @@ class Ledger:
 
 
 def read(path: Path) -> list[Execution]:
-    """All lines; there may be none."""
+    """All lines; none if no tool ran."""
     if not path.exists():
         return []
     decoder = msgspec.json.Decoder(Execution)
