@@ -10,13 +10,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import agents
 import pytest
-from pytest import MonkeyPatch
+from agents import Agent
 
 from tests.integration.approval_lab import Clerk, waiting
 from tests.integration.background_lab import QUICK, echo, output
 from tests.integration.stores import Sessions, new_sessions_of
-from tests.scripted import Script, agents, says
+from tests.scripted import Script, says
 from turnwise import Runner, hooks
 from turnwise.background import dead_letters, processor
 from turnwise.background.event_publisher import EventPublisher
@@ -52,7 +53,7 @@ def fails(*_: Any, **__: Any) -> Any:
 
 @contextmanager
 def broken(owner: Any, name: str) -> Iterator[None]:
-    with MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(owner, name, fails)
         yield
 
@@ -66,7 +67,7 @@ def broken_behind(session: Session, verb: str) -> Iterator[None]:
         await call(*args, **options)
         fails()
 
-    with MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session.runtime.store, verb, lost)
         yield
 
@@ -76,8 +77,8 @@ async def gets_in(session: Session) -> None:
         await turn.add_items([{"role": "user", "content": "next"}])
 
 
-def speaker() -> agents.Agent[Any]:
-    return agents.Agent(name="a", model=Script(says("done")))
+def speaker() -> Agent[Any]:
+    return Agent(name="a", model=Script(says("done")))
 
 
 async def run(session: Session) -> None:
@@ -160,7 +161,7 @@ async def test_in_an_operation(sessions: Sessions, name: str, step: str) -> None
         "clear_session": bound.clear_session,
     }[name]
     await other.bind("s").add_items([{"role": "user", "content": "x"}])
-    with MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         async with other.turn("s"):
             waits = asyncio.ensure_future(operation())
             await _queued(other)
@@ -291,7 +292,7 @@ async def test_a_message_that_meets_it_each_time_is_given_up(sessions: Sessions,
             fails()
         return pack(codec, text)
 
-    with MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         if step == "compressing":
             patch.setattr(Codec, "pack", only_letters)
             patch.setattr(EventPublisher, "note", lambda *_: None)
