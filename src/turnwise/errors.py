@@ -20,7 +20,8 @@
     │   ├── StoreRefused
     │   ├── NotASession
     │   ├── NewerFormat
-    │   └── UndecodableItem
+    │   ├── UndecodableItem
+    │   └── UndecodableJournal
     └── TurnError               a turn could not begin, or could not be committed
         ├── SessionBusy
         │   └── BusyTimeout
@@ -143,6 +144,17 @@ class UndecodableItem(StoreError):
     def __init__(self, message: str, *, session_id: str, position: int) -> None:
         super().__init__(message, session_id=session_id)
         self.position = position
+
+
+class UndecodableJournal(StoreError):
+    """What earlier attempts left in a turn's journal cannot be decoded by this process.
+
+    It stays where it is, for the version that wrote it. `turn_id` is the turn's.
+    """
+
+    def __init__(self, message: str, *, session_id: str, turn_id: str) -> None:
+        super().__init__(message, session_id=session_id)
+        self.turn_id = turn_id
 
 
 class TurnError(TurnwiseError):

@@ -12,9 +12,15 @@ from typing import Any, Literal
 from turnwise.background import message as messages
 from turnwise.background.enqueue import enqueue
 from turnwise.background.message import Message, Unreadable
-from turnwise.codec import DecodeError
+from turnwise.codec import Codec, DecodeError, EncodeError, read_parked
 from turnwise.durable.parked import ParkedTurn, parked_in, parked_now
-from turnwise.errors import NewerFormat, NoPendingApproval, NotASession, UsageError
+from turnwise.errors import (
+    NewerFormat,
+    NoPendingApproval,
+    NotASession,
+    UndecodableJournal,
+    UsageError,
+)
 from turnwise.turns import Runtime, mint, resend_if_cancelled, shielded
 from turnwise.types import DeadLetterEntry, Duplicate, Grant
 
@@ -56,10 +62,16 @@ def written(runtime: Runtime, content: bytes, attempts: int, told_as: int, error
     told: dict[str, Any] = {"v": 1, "attempts": attempts, "told": told_as}
     told["error"] = error
     try:
-        told["message"] = runtime.codec.decode(content)
-    except DecodeError:
-        told["raw"] = content.hex()
-    return runtime.codec.encode(told)
+        return runtime.codec.encode(told | {"message": runtime.codec.decode(content)})
+    except (DecodeError, EncodeError):  # or what cannot be put into anything else: too deep, say
+        return runtime.codec.encode(told | {"raw": content.hex()})
+
+
+def _message(codec: Codec, told: Mapping[str, Any]) -> Message:
+    """The message in a letter. Raises Unreadable."""
+    if "raw" in told:
+        return messages.unpacked(codec, bytes.fromhex(told["raw"]))
+    return messages.of_dict(told.get("message", {}))
 
 
 def described(error: BaseException) -> str:
@@ -72,9 +84,12 @@ def read(runtime: Runtime, letter: DeadLetterEntry) -> DeadLetter:
     """What a stored letter says; as much of it as can be read."""
     try:
         told = runtime.codec.decode(letter.content)
-        message = messages.of_dict(told.get("message", {}))
-    except (DecodeError, Unreadable):
-        told, message = {"error": "its message cannot be read"}, Message("", "")
+    except DecodeError:
+        told = {"error": "its message cannot be read"}
+    try:
+        message = _message(runtime.codec, told)
+    except Unreadable:
+        message = Message("", "")
     return DeadLetter(
         letter.id,
         letter.session_id,
@@ -123,7 +138,7 @@ async def stopped(runtime: Runtime, session_id: str) -> DeadLetter | None:
 async def all_stopped(runtime: Runtime) -> AsyncIterator[DeadLetter]:
     """Those of all sessions, which are looked through."""
     async for session_id in runtime.store.scan("*"):
-        with suppress(NotASession, NewerFormat, NoPendingApproval):
+        with suppress(NotASession, NewerFormat, NoPendingApproval, UndecodableJournal):
             letter = await stopped(runtime, session_id)
             if letter is not None:
                 yield letter
@@ -135,7 +150,7 @@ async def retry(runtime: Runtime, letter: DeadLetter | str) -> None:
     if letter.state == "stopped":
         letter = await _buried(runtime, letter)
     told = runtime.codec.decode(letter.content)
-    message = messages.of_dict(told.get("message", {}))
+    message = _message(runtime.codec, told)
     message = message.again(int(told.get("attempts", 0)), int(told.get("told", 0)))
     content = messages.packed(runtime.codec, message)
     if letter.state in ("dead", "unknown"):
@@ -168,9 +183,13 @@ async def _buried(runtime: Runtime, letter: DeadLetter) -> DeadLetter:
     grant = await resend_if_cancelled(begin)
     if not isinstance(grant, Grant):
         raise _not_stopped(letter)
-    if _at(parked_in(*names, runtime.codec.decode_many(grant.journal))) != _of(letter):
+    try:
+        entries = read_parked(runtime.codec, *names, grant.journal)
+        if _at(parked_in(*names, entries)) != _of(letter):
+            raise _not_stopped(letter)
+    except BaseException:
         await shielded(store.release(*names, token))  # it waits again for what it waited for
-        raise _not_stopped(letter)
+        raise
     await resend_if_cancelled(partial(store.dead_letter, *names, token, letter.content))
     status = await store.status(*names)
     runtime.reader.cache.drop(letter.session_id)

@@ -69,8 +69,8 @@ class EventPublisher:
         """Tell it soon, without waiting."""
         try:
             self._pending.append(self._runtime.codec.encode(event))
-        except EncodeError:  # a model of the application's own may tell what is not JSON
-            _log.warning("an event of type %s was not told: it is not JSON", event.get("type"))
+        except EncodeError as error:  # a model of the application's own may tell what is not JSON
+            _log.warning("an event of type %s was not told: %s", event.get("type"), error)
             return
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._soon(), name="turnwise-events")

@@ -37,7 +37,17 @@ from turnwise.errors import (
     TurnCancelled,
     UsageError,
 )
-from turnwise.turns import Backoff, MessageTurn, Parking, Runtime, Turn, end, next_turn, shielded
+from turnwise.turns import (
+    Backoff,
+    MessageTurn,
+    Parking,
+    Runtime,
+    Turn,
+    can_park,
+    end,
+    next_turn,
+    shielded,
+)
 from turnwise.types import Busy, Idle, Parked
 
 Agents = Mapping[str, Agent[Any]] | Iterable[Agent[Any]] | Agent[Any]
@@ -164,6 +174,16 @@ class Processor:
     async def _run(self, turn: MessageTurn) -> bool:
         """Run it to its end; False if another attempt is needed."""
         try:
+            return await self._told(turn)
+        except BaseException as error:
+            if not turn.ended:  # something went wrong that nobody foresaw
+                self._remember(turn, error)
+                failed = isinstance(error, Exception)
+                await turn.release(error, counted=failed, pause=self._pause(turn))
+            raise
+
+    async def _told(self, turn: MessageTurn) -> bool:
+        try:
             message = unpacked(self.runtime.codec, turn.message)
         except Unreadable as error:
             self.runtime.emit(turn.begun)
@@ -189,6 +209,8 @@ class Processor:
         try:
             if turn.failures >= self.policy.max_attempts:
                 return await self._give_up(turn, publisher, _died(turn))
+            if turn.open_error is not None:
+                raise turn.open_error
             await publisher.tell({"type": "turn.begun", "attempt": turn.attempt})
             await self._commit(turn, message, publisher)
         except BaseException as error:
@@ -301,8 +323,9 @@ class Processor:
         if isinstance(error, AttemptsDied):
             why = self._errors.pop((turn.session_id, turn.turn_id), why)
         letter = dead_letters.written(self.runtime, turn.message, attempts, publisher.place[0], why)
-        if self.policy.on_dead == "stop":
-            turn.parking = Parking(_stopped(letter), 0)
+        parking = Parking(_stopped(letter), 0)
+        if self.policy.on_dead == "stop" and can_park(turn, parking):
+            turn.parking = parking
             await end(turn, None, "rollback")
             await publisher.end({"type": "turn.stopped", "error": why})
             return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -11,8 +12,16 @@ from agents import Agent, RunResult
 
 from turnwise.background import dead_letters
 from turnwise.call_pairs import paired
+from turnwise.codec import read_parked
 from turnwise.durable import RebuiltRun
-from turnwise.errors import AlreadyCommitted, BusyTimeout, DeadLettered, SessionGone, TurnwiseError
+from turnwise.errors import (
+    AlreadyCommitted,
+    BusyTimeout,
+    DeadLettered,
+    SessionGone,
+    TurnwiseError,
+    UndecodableJournal,
+)
 from turnwise.turns import (
     POLL_INTERVAL,
     Backoff,
@@ -64,9 +73,10 @@ async def status_of(runtime: Runtime, session_id: str, turn_id: str) -> Status:
     answer = await runtime.store.status(session_id, turn_id)
     status = _status(session_id, turn_id, answer)
     if isinstance(answer, Parked):
-        entries = runtime.codec.decode_many(answer.journal)
-        if any("letter" in entry for entry in entries):
-            return replace(status, state="stopped")
+        with suppress(UndecodableJournal):  # then it waits, for who can decode it or cancels it
+            entries = read_parked(runtime.codec, session_id, turn_id, answer.journal)
+            if any("letter" in entry for entry in entries):
+                return replace(status, state="stopped")
     return status
 
 

@@ -10,13 +10,16 @@ from turnwise.background.busy import placed
 from turnwise.background.enqueue import enqueue
 from turnwise.background.message import Message, packed
 from turnwise.background.receipt import Receipt
-from turnwise.codec import EncodeError
+from turnwise.codec import MAX_TEXT, EncodedTooLarge, EncodeError
 from turnwise.durable import answer_differs
-from turnwise.errors import InvalidItem, TurnIdReused
+from turnwise.errors import InvalidItem, TurnIdReused, TurnTooLarge
 from turnwise.turns import BusyPolicy, Runtime, check_busy, check_turn_id, mint
 from turnwise.types import Accepted, Duplicate
 
 Input = str | list[Any]
+
+MAX_MESSAGE = MAX_TEXT - 64 * 1024
+"""How many bytes of JSON a message may take: its dead letter, which holds more, can be read too."""
 
 
 async def submit(
@@ -50,7 +53,16 @@ def checked(runtime: Runtime, session_id: str, message: Message) -> bytes:
         session_id, [{"role": "user", "content": said}] if isinstance(said, str) else said
     )
     try:
+        size = len(runtime.codec.text(message.as_dict()))
+        if size > MAX_MESSAGE:
+            raise EncodedTooLarge(size, MAX_MESSAGE)
         return packed(runtime.codec, message)
+    except EncodedTooLarge as error:
+        raise TurnTooLarge(
+            f"input and metadata of a message take {error.size} bytes as JSON, over {MAX_MESSAGE}; "
+            "nothing was submitted. Keep large content elsewhere and refer to it",
+            session_id=session_id,
+        ) from None
     except EncodeError as error:
         raise InvalidItem(
             f"input and metadata of a message are JSON: {error}", session_id=session_id

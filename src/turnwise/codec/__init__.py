@@ -1,6 +1,17 @@
 """Items to bytes and back, for stores that see bytes only."""
 
 from turnwise.codec.envelope import Codec
-from turnwise.codec.errors import DecodeError, EncodeError
+from turnwise.codec.errors import DecodeError, EncodedTooLarge, EncodeError
+from turnwise.codec.journals import read_journal, read_parked, undecodable_journal
+from turnwise.codec.zstd import MAX_TEXT
 
-__all__ = ["Codec", "DecodeError", "EncodeError"]
+__all__ = [
+    "MAX_TEXT",
+    "Codec",
+    "DecodeError",
+    "EncodeError",
+    "EncodedTooLarge",
+    "read_journal",
+    "read_parked",
+    "undecodable_journal",
+]

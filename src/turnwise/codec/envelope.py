@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from turnwise.codec.elements import FIRST_ITEM_BYTE
-from turnwise.codec.errors import DecodeError
+from turnwise.codec.errors import DecodeError, EncodedTooLarge
 from turnwise.codec.jsons import (
     BRACE,
     LOAD_FAULTS,
@@ -25,7 +25,15 @@ from turnwise.codec.jsons import (
     load_joined,
     load_plain,
 )
-from turnwise.codec.zstd import ALONE, DESCRIPTOR, ITEMS_1, SIZE_IN_4_BYTES, Zstd, ZstdError
+from turnwise.codec.zstd import (
+    ALONE,
+    DESCRIPTOR,
+    ITEMS_1,
+    MAX_TEXT,
+    SIZE_IN_4_BYTES,
+    Zstd,
+    ZstdError,
+)
 
 # Under this many elements, joining them costs more than it saves.
 _WORTH_JOINING = 8
@@ -49,8 +57,14 @@ class Codec:
         return self.pack(self.text(item))
 
     def text(self, item: Mapping[str, Any]) -> bytes:
-        """The element of `item` without compression, as `raw` gives it. Raises EncodeError."""
-        return dump(item)
+        """The element of `item` without compression, as `raw` gives it. Raises EncodeError.
+
+        EncodedTooLarge if it takes more than MAX_TEXT: no frame of that size would be opened again.
+        """
+        text = dump(item)
+        if len(text) > MAX_TEXT:
+            raise EncodedTooLarge(len(text), MAX_TEXT)
+        return text
 
     def pack(self, text: bytes) -> bytes:
         """The element to store for a `text`: compressed, where that is on and makes it shorter."""

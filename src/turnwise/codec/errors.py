@@ -7,6 +7,15 @@ class EncodeError(ValueError):
     """The item is not a JSON object. The message names the place, never the content."""
 
 
+class EncodedTooLarge(EncodeError):
+    """The JSON of the item takes `size` bytes, more than the `most` that can be read again."""
+
+    def __init__(self, size: int, most: int) -> None:
+        super().__init__(f"item takes {size} bytes as JSON, over {most}, the most that can be read")
+        self.size = size
+        self.most = most
+
+
 class DecodeError(ValueError):
     """The bytes are not an item. The message names the fault, never the content.
 

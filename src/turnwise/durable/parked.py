@@ -19,7 +19,7 @@ import msgspec
 from agents import Agent, RunResult, RunResultStreaming, RunState
 from agents.result import RunResultBase
 
-from turnwise.codec import Codec
+from turnwise.codec import Codec, read_parked, undecodable_journal
 from turnwise.contracts import Store
 from turnwise.durable import answer as answers
 from turnwise.durable.context import digest
@@ -133,6 +133,10 @@ class ParkedTurn:
             if entry.get("k") == "decided":
                 self.decided.approve |= set(entry["approve"])
                 self.decided.reject |= entry["reject"]
+
+    def check(self) -> None:
+        """Raise what reading it raises."""
+        _ = self.asks, self.began, self.entry["kept"], self.entry["items"], self.entry["state"]
 
     @property
     def asks(self) -> list[PendingApproval]:
@@ -270,7 +274,10 @@ class ParkedTurn:
 
 
 async def parked_now(store: Store, codec: Codec, session_id: str) -> ParkedTurn | None:
-    """What waits in a session now; None if nothing does. Changes nothing."""
+    """What waits in a session now; None if nothing does. Changes nothing.
+
+    Raises UndecodableJournal.
+    """
     info = await store.info(session_id)
     if not isinstance(info, Info) or info.open_turn is None:
         return None
@@ -278,15 +285,24 @@ async def parked_now(store: Store, codec: Codec, session_id: str) -> ParkedTurn 
     status = await store.status(session_id, turn_id)
     if not isinstance(status, Parked):
         return None
-    return parked_in(session_id, turn_id, codec.decode_many(status.journal))
+    return parked_in(session_id, turn_id, read_parked(codec, session_id, turn_id, status.journal))
 
 
 def parked_in(session_id: str, turn_id: str, entries: Sequence[Entry]) -> ParkedTurn:
-    """What waits by a turn's journal, from its last `park` on. Raises NoPendingApproval."""
+    """What waits by a turn's journal, from its last `park` on.
+
+    Raises NoPendingApproval, UndecodableJournal.
+    """
     places = [i for i, entry in enumerate(entries) if entry.get("k") == "park"]
     if not places:
         raise NoPendingApproval("nothing waits for an approval", session_id=session_id)
-    return ParkedTurn(session_id, turn_id, entries[places[-1] :])
+    try:
+        parked = ParkedTurn(session_id, turn_id, entries[places[-1] :])
+        parked.check()
+    except (KeyError, TypeError, ValueError, AttributeError, msgspec.MsgspecError):
+        reason = "its park entry is none that this version knows"
+        raise undecodable_journal(session_id, turn_id, reason) from None
+    return parked
 
 
 def calls_that_wait(state: RunState[Any, Any]) -> set[str]:

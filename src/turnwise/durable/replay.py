@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from turnwise.codec import undecodable_journal
 from turnwise.durable.agents_exceptions import as_agents_exception
 from turnwise.durable.progress import Progress
 from turnwise.durable.turn import DurableTurn, Path
@@ -31,6 +32,8 @@ Entry = Mapping[str, Any]
 Key = tuple[Path, Any]
 
 RESUMED = "resumed"
+_ELSEWHERE = ("decided",)
+"""Kinds of entries that others look at (see `parked`)."""
 _RUN = 3
 _SOON = 0.05
 _log = logging.getLogger("turnwise")
@@ -56,8 +59,13 @@ class Replay:
         self._waiting: list[Entry] = []
         self._timer: asyncio.TimerHandle | None = None
         self._sending: set[asyncio.Task[None]] = set()
-        for entry in turn.journal.entries:
-            self._absorb(entry)
+        for index, entry in enumerate(turn.journal.entries):
+            try:
+                self._absorb(entry)
+            except (KeyError, TypeError, ValueError, AttributeError):
+                reason = f"element {index} is no entry that this version knows"
+                names = turn.session_id, turn.turn_id
+                raise as_agents_exception(undecodable_journal(*names, reason)) from None
 
     # What earlier attempts left.
 
@@ -79,6 +87,8 @@ class Replay:
         elif kind == "park":
             self._drop(())
             self.parks += 1
+        elif kind not in _ELSEWHERE:
+            raise ValueError
 
     def _is_open_error(self, key: Key, end: Entry) -> bool:
         """Whether this call ended with an error that its run did not get beyond."""

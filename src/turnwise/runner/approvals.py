@@ -61,21 +61,21 @@ class Resumption:
             parked, state = await self.restored(turn, state_of)
             resumed_events = ResumedEvents(self.session.runtime, turn)
             await resumed_events.begin(parked.entry)
+            return streamed(
+                lambda held: agents.Runner.run_streamed(
+                    self.agent, state, session=held, **self.options
+                ),
+                self.session,
+                self.begin,
+                session_id=self.session_id,
+                on_error="rollback",
+                idle_timeout=idle_timeout,
+                run_attempt=self.run_attempt(turn, parked, resumed_events),
+                turn=turn,
+            )
         except BaseException as error:
             await end(turn, error, "rollback")
             raise
-        return streamed(
-            lambda held: agents.Runner.run_streamed(
-                self.agent, state, session=held, **self.options
-            ),
-            self.session,
-            self.begin,
-            session_id=self.session_id,
-            on_error="rollback",
-            idle_timeout=idle_timeout,
-            run_attempt=self.run_attempt(turn, parked, resumed_events),
-            turn=turn,
-        )
 
     async def begin(self) -> Turn:
         """Take the lease of the turn that waits. Raises NoPendingApproval, SessionBusy."""

@@ -18,6 +18,7 @@ from turnwise.turns.shielding import resend_if_cancelled, shielded
 from turnwise.turns.stopped import reason_in
 from turnwise.turns.turn import Turn
 from turnwise.turns.wait import POLL_INTERVAL, Backoff, TurnEndWaiter
+from turnwise.turns.waiting import can_park
 
 __all__ = [
     "GRACE",
@@ -36,6 +37,7 @@ __all__ = [
     "begin_turn",
     "begin_turn_if_free",
     "block",
+    "can_park",
     "cancel",
     "check_busy",
     "check_number",

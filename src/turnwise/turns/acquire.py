@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from typing import Literal, get_args
 
 from turnwise.cache import HistorySnapshot
-from turnwise.errors import AlreadyCommitted, BusyTimeout, TurnwiseError, UsageError
+from turnwise.errors import AlreadyCommitted, BusyTimeout, StoreError, TurnwiseError, UsageError
 from turnwise.hooks import TurnQueuedEvent
 from turnwise.turns import errors
 from turnwise.turns.cancel import make_way
@@ -103,8 +102,9 @@ class LeaseRequest:
                 answer = await self._ask()
             if busy != "reject" and isinstance(answer, Busy | Queued):
                 answer = await self._in_line(answer, busy, timeout)
-        except asyncio.CancelledError:
-            await shielded(self._give_up())
+        except BaseException as error:
+            if not isinstance(error, StoreError):  # to which it would answer the same
+                await shielded(self._give_up())
             raise
         if isinstance(answer, Grant):
             return answer
@@ -138,7 +138,6 @@ class LeaseRequest:
             while isinstance(latest, Busy | Queued):
                 left = last - self._runtime.now()
                 if left <= 0:
-                    await shielded(self._give_up())
                     raise self._timeout(latest, timeout)
                 latest = await self._ask(ticket=left)
                 if isinstance(latest, Queued) and self._is_our_message(latest):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,6 +16,8 @@ from turnwise.types import Base, Gone, Grant, Stale
 
 Lost = TurnError | StoreUnavailable
 Mark = tuple[int, list[bytes], int]
+
+_log = logging.getLogger("turnwise")
 
 _ENDING = 2
 """Elements that end a turn in the stored history: its marker and its record."""
@@ -139,8 +142,17 @@ class TurnBuffer(ABC):
     def _remember(self, tip: Base) -> None:
         """Unless the commit was answered late, and something before it had been taken away by then.
 
-        It then stands nearer to the beginning than where this turn's history ended.
+        It then stands nearer to the beginning than where this turn's history ended. The turn is
+        committed by now, so what goes wrong in the cache is nobody's error.
         """
+        try:
+            self._cache(tip)
+        except Exception as error:
+            names = self.session_id, errors.shown(error)
+            _log.warning("the history of session %r was not cached: %s", *names)
+            self._runtime.reader.cache.drop(self.session_id)
+
+    def _cache(self, tip: Base) -> None:
         if tip.position != self._grant.tip.position + len(self._added) + _ENDING:
             return
         past = self._past

@@ -17,9 +17,15 @@ from turnwise.errors import (
     TurnAbandoned,
     TurnCancelled,
     TurnError,
+    TurnwiseError,
 )
 from turnwise.turns.stopped import reason_in, running_tools
 from turnwise.types import Busy, Duplicate, Parked, Queued, Stale
+
+
+def shown(error: BaseException) -> str:
+    """What the log says of it: errors that are not ours may quote what nobody is to read there."""
+    return str(error) if isinstance(error, TurnwiseError) else type(error).__name__
 
 
 def busy(session_id: str, answer: Busy | Queued) -> SessionBusy:

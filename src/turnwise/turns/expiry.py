@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -9,11 +10,16 @@ from functools import partial
 from typing import Any
 
 from turnwise.call_pairs import open_calls, output_saying
+from turnwise.codec import Codec, DecodeError
+from turnwise.errors import StoreError
 from turnwise.hooks import TurnBegunEvent, TurnCommittedEvent, TurnLostEvent
+from turnwise.turns import errors
 from turnwise.turns.ids import mint
 from turnwise.turns.runtime import Runtime
 from turnwise.turns.shielding import resend_if_cancelled
 from turnwise.types import Done, Grant, Parked
+
+_log = logging.getLogger("turnwise")
 
 NOT_APPROVED = "This call was not approved in time, so it was not made."
 """What the model is told later of a call that nobody decided about."""
@@ -27,7 +33,7 @@ async def expired(runtime: Runtime, session_id: str, turn_id: str) -> bool:
     status = await runtime.store.status(session_id, turn_id)
     if not isinstance(status, Parked):
         return True
-    if _overdue(runtime.codec.decode_many(status.journal)) is None:
+    if _overdue(runtime.codec, status.journal) is None:
         return False
     token, began = mint(), runtime.now()
     lease = math.ceil(runtime.settings.lease * 1000)
@@ -38,7 +44,8 @@ async def expired(runtime: Runtime, session_id: str, turn_id: str) -> bool:
     )
     if isinstance(answer, Grant):
         runtime.emit(TurnBegunEvent.of(session_id, answer))
-        await resend_if_cancelled(partial(_end, runtime, session_id, token, answer, mint(), began))
+        end = partial(_end, runtime, session_id, token, answer, mint(), began)
+        return await resend_if_cancelled(end)
     return True
 
 
@@ -48,26 +55,39 @@ def is_over(entry: Mapping[str, Any]) -> bool:
     return until is not None and time.time() >= until
 
 
-def _overdue(entries: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The entry with which the turn waits in vain. None if it has time, or anything is decided."""
-    last = entries[-1] if entries else {}
-    return last if last.get("k") == "park" and is_over(last) else None
+def _overdue(codec: Codec, journal: Sequence[bytes]) -> dict[str, Any] | None:
+    """The entry with which the turn waits in vain. None if it has time, or anything is decided.
+
+    Or if it cannot be decoded: who resumes the turn is told of it, everybody else that it waits.
+    """
+    try:
+        last = codec.decode(journal[-1]) if journal else {}
+        return last if last.get("k") == "park" and is_over(last) else None
+    except (DecodeError, TypeError):
+        return None
 
 
 async def _end(
     runtime: Runtime, session_id: str, token: str, grant: Grant, commit_id: str, began: float
-) -> None:
+) -> bool:
+    """False if the turn cannot be ended so, whatever the reason: it waits again."""
     names = (session_id, grant.turn_id)
     try:
         committed = await _committed(runtime, session_id, token, grant, commit_id)
     except Exception as error:
         runtime.emit(TurnLostEvent(*names, type(error).__name__, runtime.now() - began))
-        raise
+        if isinstance(error, StoreError):
+            raise
+        told = *names, errors.shown(error)
+        _log.warning("session %r: turn %r waited too long, and cannot be ended: %s", *told)
+        await runtime.release(*names, token, counted=False)
+        return False
     seconds = runtime.now() - began
     if isinstance(committed, str):
         runtime.emit(TurnLostEvent(*names, committed, seconds))
     else:
         runtime.emit(TurnCommittedEvent(*names, len(committed), sum(map(len, committed)), seconds))
+    return True
 
 
 async def _committed(
@@ -75,7 +95,7 @@ async def _committed(
 ) -> list[bytes] | str:
     """What became history, or the name of what kept it from that."""
     names = (session_id, grant.turn_id)
-    entry = _overdue(runtime.codec.decode_many(grant.journal))
+    entry = _overdue(runtime.codec, grant.journal)
     if entry is None:  # somebody was quicker
         await runtime.store.release(*names, token)
         return "ApprovalPending"

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-from turnwise.codec import Codec
-from turnwise.errors import TurnwiseError
+from turnwise.codec import Codec, EncodeError
+from turnwise.errors import TurnTooLarge, TurnwiseError
 from turnwise.types import Done, Gone, Stale
 
 Entry = dict[str, Any]
@@ -17,21 +17,26 @@ Send = Callable[[int, Sequence[bytes]], Coroutine[Any, Any, Done | Stale | Gone]
 class Journal:
     """`entries` is what earlier attempts left: JSON objects, oldest first; empty in a first one.
 
+    `length` is how many elements the store has of it: more, if they could not be decoded.
+
     Tasks may write at the same time: what comes in while a call is under way goes with the next.
     """
 
     def __init__(
         self,
         codec: Codec,
-        stored: Sequence[bytes],
+        names: tuple[str, str],
+        entries: list[Entry],
+        length: int,
         send: Send,
         refused: Callable[[Stale | Gone], Awaitable[TurnwiseError]],
     ) -> None:
-        self.entries: list[Entry] = codec.decode_many(stored)
+        self.entries = entries
         self._codec = codec
+        self._names = names
         self._send = send
         self._refused = refused
-        self._length = len(stored)
+        self._length = length
         self._batch: list[bytes] = []
         self._lock = asyncio.Lock()
         self._doubtful: list[list[bytes]] = []
@@ -43,18 +48,31 @@ class Journal:
         return self._length > 0 or bool(self._doubtful)
 
     async def write(self, *entries: Mapping[str, Any]) -> None:
-        """Return when the entries are in the store. Raises LeaseLost, SessionGone, StoreError.
+        """Return when the entries are in the store.
 
-        After a failure it is not known what the store has, so every later write fails as well.
+        Raises LeaseLost, SessionGone, StoreError, TurnTooLarge. After a failure the store does not
+        have everything, or nobody knows, so every later write fails as well.
         """
         batch = self._batch
-        batch += [self._codec.encode(entry) for entry in entries]
+        batch += self._encoded(entries)
         async with self._lock:
             if batch is self._batch:
                 self._batch = []
                 await self._write(batch)
         if self._failure is not None:
             raise self._failure
+
+    def _encoded(self, entries: Sequence[Mapping[str, Any]]) -> list[bytes]:
+        try:
+            return [self._codec.encode(entry) for entry in entries]
+        except EncodeError as error:
+            session_id, turn_id = self._names
+            self._failure = TurnTooLarge(
+                f"a step of turn {turn_id!r} cannot be kept in its journal ({error}), so the turn "
+                "cannot go on. Let its models and tools return less, or refer to large content",
+                session_id=session_id,
+            )
+            raise self._failure from None
 
     async def _write(self, batch: list[bytes]) -> None:
         try:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 class Lease:
     """Calls `renew` every third of `length` seconds; it answers whether the lease still stands.
 
+    It does so from `keep` on: a turn that could not be made whole is not kept alive.
     The lease is counted from before the call that was granted or renewed it was sent, so it ends
     here no later than in the store. `ended` is called when a renewal was refused, or with the
     error when the store did not answer until the end, however long the call may still be tried.
@@ -29,7 +30,12 @@ class Lease:
         self._heartbeat: asyncio.Task[None] | None = None
         self._stopped = False
         self._in_a_hurry = False
-        self._timer = self.loop.call_at(start + length / 3, self._beat)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def keep(self) -> None:
+        """From now on it is renewed, until it is stopped or lost."""
+        if not self._stopped:
+            self._timer = self.loop.call_at(self._end - 2 * self._length / 3, self._beat)
 
     @property
     def overdue(self) -> bool:
@@ -50,7 +56,7 @@ class Lease:
             return
         beat = self._heartbeat
         if beat is None or beat.done():
-            self._timer.cancel()
+            self._cancel_timer()
             self._beat()
         else:  # which may have been answered before
             self._in_a_hurry = True
@@ -58,7 +64,7 @@ class Lease:
     def stop(self) -> None:
         """Renew it no more. A renewal on its way is called off."""
         self._stopped = True
-        self._timer.cancel()
+        self._cancel_timer()
         beat = self._heartbeat
         if beat is not None and beat is not asyncio.current_task():
             beat.cancel()
@@ -68,6 +74,10 @@ class Lease:
         beat = self._heartbeat
         if beat is not None and beat is not asyncio.current_task() and not beat.done():
             await asyncio.wait({beat})
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _beat(self) -> None:
         self._heartbeat = self.loop.create_task(self._try(), name="turnwise-heartbeat")

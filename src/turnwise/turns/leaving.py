@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from turnwise.errors import StoreRefused, StoreUnavailable
+from turnwise.errors import StoreRefused, StoreUnavailable, UndecodableJournal
 from turnwise.hooks import TurnRolledBackEvent
 from turnwise.turns.shielding import shielded
 from turnwise.turns.turn import Turn
@@ -13,12 +13,13 @@ from turnwise.turns.turn import Turn
 def may_go_on(turn: Turn, error: BaseException) -> bool:
     """Whether a retry of its turn_id is to go on where it has come to.
 
-    So it is if the turn did nothing wrong: its store failed it, or its sender was cancelled. Of a
-    turn with an id of our own nobody can send the like again, and without a journal there is
-    nothing to go on with.
+    So it is if the turn did nothing wrong: its store failed it, its sender was cancelled, or what
+    it had done before is for another version of Turnwise to read. Of a turn with an id of our own
+    nobody can send the like again, and without a journal there is nothing to go on with.
     """
-    outside = isinstance(error, asyncio.CancelledError | StoreUnavailable | StoreRefused)
-    return outside and turn.lost is None and not turn.is_one_shot and turn.journal.was_used
+    outside = asyncio.CancelledError, StoreUnavailable, StoreRefused, UndecodableJournal
+    is_outside = isinstance(error, outside)
+    return is_outside and turn.lost is None and not turn.is_one_shot and turn.journal.was_used
 
 
 async def leave(turn: Turn, reason: BaseException) -> None:

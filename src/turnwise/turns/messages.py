@@ -8,12 +8,14 @@ from functools import partial
 from typing import Any
 
 from turnwise.cache import HistorySnapshot
+from turnwise.codec import read_journal
 from turnwise.errors import StoreError, TurnwiseError, UndecodableItem
 from turnwise.hooks import TurnBegunEvent, TurnDeadLetteredEvent, TurnLostEvent, TurnRolledBackEvent
 from turnwise.turns import errors
 from turnwise.turns.cancel_listener import CancelListener
 from turnwise.turns.expiry import expired
 from turnwise.turns.ids import check_session_id, mint
+from turnwise.turns.journal import Entry
 from turnwise.turns.runtime import Runtime
 from turnwise.turns.shielding import resend_if_cancelled, shielded
 from turnwise.turns.turn import Turn
@@ -25,15 +27,25 @@ class MessageTurn(Turn):
 
     `message` is what was submitted. `failures` counts the attempts before this one that did not
     end in good order. `begun` is the event that tells of its begin; who runs it tells it.
+    `open_error` is what kept it from being opened whole, its journal undecodable, say: the attempt
+    is to fail by it, so that it is counted and the message given up in the end.
     """
 
     def __init__(
-        self, runtime: Runtime, session_id: str, token: str, grant: Grant, **known: Any
+        self,
+        runtime: Runtime,
+        session_id: str,
+        token: str,
+        grant: Grant,
+        *,
+        open_error: Exception | None,
+        **known: Any,
     ) -> None:
-        super().__init__(runtime, session_id, token, grant, one_shot=False, **known)
+        self.open_error = open_error
         self.message = grant.message or b""
         self.failures = grant.attempt - 1 - grant.released
         self.begun = TurnBegunEvent.of(session_id, grant)
+        super().__init__(runtime, session_id, token, grant, one_shot=False, **known)
 
     async def release(
         self, reason: BaseException | None, *, counted: bool, pause: float = 0.0
@@ -76,7 +88,7 @@ class MessageTurn(Turn):
     async def _release(self, counted: bool, pause: float) -> None:
         await self._lease.stopped()
         names, delay = (self.session_id, self.turn_id, self._token), math.ceil(pause * 1000)
-        with suppress(StoreError):  # it then goes to another worker when its lease has run out
+        with suppress(Exception):  # it then goes to another worker when its lease has run out
             await self._runtime.store.release(*names, counted=counted, delay=delay)
 
 
@@ -101,13 +113,38 @@ async def next_turn(runtime: Runtime, session_id: str) -> MessageTurn | Busy | P
         if not isinstance(answer, Grant):
             cancel_listener.close()
             return answer
-        past = _past(runtime, session_id, answer, cached)
+        return _opened(runtime, session_id, token, answer, cached, sent, cancel_listener)
     except BaseException:
         cancel_listener.close()
         await shielded(_give_back(runtime, session_id, token, call))
         raise
+
+
+def _opened(
+    runtime: Runtime,
+    session_id: str,
+    token: str,
+    grant: Grant,
+    cached: HistorySnapshot | None,
+    sent: float,
+    cancel_listener: CancelListener,
+) -> MessageTurn:
+    past, entries, open_error = None, list[Entry](), None
+    try:
+        past = _past(runtime, session_id, grant, cached)
+        entries = read_journal(runtime.codec, session_id, grant.turn_id, grant.journal)
+    except Exception as error:
+        open_error = error
     return MessageTurn(
-        runtime, session_id, token, answer, past=past, start=sent, cancel_listener=cancel_listener
+        runtime,
+        session_id,
+        token,
+        grant,
+        open_error=open_error,
+        past=past,
+        entries=entries,
+        start=sent,
+        cancel_listener=cancel_listener,
     )
 
 
@@ -130,7 +167,7 @@ def _past(
 
 async def _give_back(runtime: Runtime, session_id: str, token: str, call: Any) -> None:
     """Asked again under the same token, the store tells whether there is something to give back."""
-    with suppress(StoreError):
+    with suppress(Exception):  # it then goes to another worker when its lease has run out
         answer = await call()
         if isinstance(answer, Grant):
             await runtime.store.release(session_id, answer.turn_id, token, counted=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from turnwise.cache import HistorySnapshot
+from turnwise.codec import read_journal
 from turnwise.errors import ApprovalPending, SessionBusy
 from turnwise.hooks import TurnBegunEvent, TurnRefusedEvent
 from turnwise.turns.acquire import BusyPolicy, LeaseRequest
@@ -36,6 +37,7 @@ async def begin_turn(
         SessionBusy, BusyTimeout, ApprovalPending, QueueFull: the turn did not begin.
         AlreadyCommitted, TurnAbandoned, TurnCancelled: the turn_id is finished.
         NoPendingApproval: there is no parked turn to resume.
+        UndecodableItem, UndecodableJournal: the history, or what earlier attempts left of the turn.
         StoreError: the store did not answer, or refused.
     """
     turn = await _opened(runtime, session_id, turn_id, busy, timeout, resume=resume)
@@ -67,37 +69,46 @@ async def _opened(
     cached = runtime.reader.cache.get(session_id)
     request = LeaseRequest(runtime, session_id, turn_id, cached, one_shot=one_shot)
     request.resume = resume
+    grant: Grant | None = None
     try:
         grant = await request.granted(busy, timeout)
-        snapshot = await _snapshot(runtime, session_id, request.token, grant, cached)
+        return _turn(runtime, session_id, request, grant, cached, one_shot=one_shot)
     except BaseException as error:
         request.cancel_listener.close()
+        if grant is not None:
+            # What it has in its journal stays, and one that was parked is parked again.
+            names = session_id, grant.turn_id, request.token
+            await shielded(runtime.release(*names, counted=not resume))
         if or_none and isinstance(error, SessionBusy | ApprovalPending):
             return None
         reason = type(error).__name__
         runtime.emit(TurnRefusedEvent(session_id, turn_id, reason, request.waited))
         raise
+
+
+def _turn(
+    runtime: Runtime,
+    session_id: str,
+    request: LeaseRequest,
+    grant: Grant,
+    cached: HistorySnapshot | None,
+    *,
+    one_shot: bool,
+) -> Turn:
+    """The turn that was granted, its history and journal decoded before its heartbeat begins."""
+    history, past = grant.history, None
+    if history is not None:
+        past = runtime.reader.absorb(session_id, history, cached)
+    entries = read_journal(runtime.codec, session_id, grant.turn_id, grant.journal)
     runtime.emit(TurnBegunEvent.of(session_id, grant, request.waited))
     return Turn(
         runtime,
         session_id,
         request.token,
         grant,
-        past=snapshot,
+        past=past,
+        entries=entries,
         start=request.sent,
         one_shot=one_shot,
         cancel_listener=request.cancel_listener,
     )
-
-
-async def _snapshot(
-    runtime: Runtime, session_id: str, token: str, grant: Grant, cached: HistorySnapshot | None
-) -> HistorySnapshot | None:
-    """What the grant brought of the history, joined to what was cached of it."""
-    if grant.history is None:
-        return None
-    try:
-        return runtime.reader.absorb(session_id, grant.history, cached)
-    except BaseException:
-        await shielded(runtime.abort(session_id, grant.turn_id, token))
-        raise

@@ -11,9 +11,9 @@ from collections.abc import Awaitable
 from turnwise.cache import Cache
 from turnwise.codec import Codec
 from turnwise.contracts import Store
-from turnwise.errors import StoreError
 from turnwise.hooks import TurnEvent, emit
 from turnwise.process import process_name
+from turnwise.turns.errors import shown
 from turnwise.turns.ids import mint
 from turnwise.turns.reading import Reader
 from turnwise.turns.settings import Settings
@@ -58,13 +58,15 @@ class Runtime:
         """
         await self._leave(turn_id, self.store.abort(session_id, turn_id, token))
 
-    async def release(self, session_id: str, turn_id: str, token: str) -> None:
+    async def release(
+        self, session_id: str, turn_id: str, token: str, *, counted: bool = True
+    ) -> None:
         """The same, but what the turn has in its journal stays for who sends it again."""
-        await self._leave(turn_id, self.store.release(session_id, turn_id, token, counted=True))
+        await self._leave(turn_id, self.store.release(session_id, turn_id, token, counted=counted))
 
     async def _leave(self, turn_id: str, leaving: Awaitable[None]) -> None:
         try:
             async with asyncio.timeout(self.settings.lease):
                 await leaving
-        except (StoreError, TimeoutError) as error:
-            _log.warning("turn %r stays open until its lease runs out: %s", turn_id, error)
+        except Exception as error:  # whatever it is, nobody renews the lease any more
+            _log.warning("turn %r stays open until its lease runs out: %s", turn_id, shown(error))

@@ -15,7 +15,7 @@ _DAY = 24 * 60 * 60.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a worker runs turns. Times are seconds, sizes bytes as stored.
+    """How a worker runs turns. Times are seconds, sizes bytes of JSON before compression.
 
     `lease` is how long a session stays with a worker that no longer answers; it is renewed every
     third of it. `cache_bytes` limits the decoded history kept in this process. A turn that waits

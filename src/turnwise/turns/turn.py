@@ -32,7 +32,7 @@ from turnwise.turns import errors, stopped
 from turnwise.turns.buffer import Lost, TurnBuffer
 from turnwise.turns.cancel_listener import CancelListener
 from turnwise.turns.ids import mint
-from turnwise.turns.journal import Journal
+from turnwise.turns.journal import Entry, Journal
 from turnwise.turns.lease import Lease
 from turnwise.turns.parking import Parking
 from turnwise.turns.runtime import Runtime
@@ -64,6 +64,7 @@ class Turn(TurnBuffer):
         grant: Grant,
         *,
         past: HistorySnapshot | None,
+        entries: list[Entry],
         start: float,
         one_shot: bool,
         cancel_listener: CancelListener,
@@ -83,12 +84,15 @@ class Turn(TurnBuffer):
         self._begun = runtime.now()
         self._lease = Lease(runtime.settings.lease, start, self._renew, self._lease_ended)
         send = partial(runtime.store.journal, session_id, self.turn_id, token)
-        self.journal = Journal(runtime.codec, grant.journal, send, self._journal_refused)
+        names, length = (session_id, self.turn_id), len(grant.journal)
+        journal = runtime.codec, names, entries, length, send, self._journal_refused
+        self.journal = Journal(*journal)
         self._manner: CancelMode | None = None
         self._reason: str | None = None
         self._resisting: asyncio.TimerHandle | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._summons = cancel_listener
+        self._lease.keep()  # after all that can fail: nobody would stop it
         cancel_listener.to(self._lease.hurry)
         if grant.cancelled:
             self._stop(grant.cancelled, grant.note)
@@ -216,11 +220,11 @@ class Turn(TurnBuffer):
     async def _commit(self, commit_id: str) -> None:
         await self._lease.stopped()
         codec, grant = self._runtime.codec, self._grant
-        packed = [codec.pack(text) for text in self._added]
         keep = self._kept if self._kept < grant.items else None
-        if keep is not None:
-            self._runtime.reader.cache.drop(self.session_id)
         try:
+            packed = [codec.pack(text) for text in self._added]
+            if keep is not None:
+                self._runtime.reader.cache.drop(self.session_id)
             answer = await self._runtime.store.commit(
                 self.session_id,
                 self.turn_id,
@@ -237,6 +241,9 @@ class Turn(TurnBuffer):
             raise unknown from error
         except StoreError as error:
             raise await self._undone(error) from None
+        except Exception as error:
+            await self.gone_wrong(error)
+            raise
         if not isinstance(answer, Done):
             raise await self._refused(answer)
         if keep is None:
@@ -253,6 +260,12 @@ class Turn(TurnBuffer):
             await self._abort()
         self._emit(TurnLostEvent(*self._names, _name(error), self._seconds))
         return error
+
+    async def gone_wrong(self, error: Exception) -> None:
+        """Its end failed by an error that nobody foresaw: it is released, if it is open still."""
+        self._runtime.reader.cache.drop(self.session_id)
+        await self._runtime.release(*self._names, self._token)
+        self._emit(TurnLostEvent(*self._names, _name(error), self._seconds))
 
     async def _undone(self, error: TurnwiseError) -> TurnwiseError:
         """The store refused the commit: the session is given free."""
@@ -304,8 +317,8 @@ class Turn(TurnBuffer):
                 if isinstance(answer, Full):
                     _log.warning("%s is too large to keep what turn %r did", *self._names)
                     answer = await self._commit_stopped([])
-        except (StoreError, TimeoutError) as error:
-            _log.warning("turn %r was not ended as cancelled: %s", self.turn_id, error)
+        except Exception as error:
+            _log.warning("turn %r not ended as cancelled: %s", self.turn_id, errors.shown(error))
             answer = Stale()
         if not isinstance(answer, Done):
             self._runtime.reader.cache.drop(self.session_id)

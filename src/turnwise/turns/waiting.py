@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from functools import partial
 
+from turnwise.codec import EncodedTooLarge, EncodeError
 from turnwise.errors import (
+    InvalidItem,
     ReplayMismatch,
     StoreError,
     StoreUnavailable,
@@ -41,14 +43,41 @@ async def park(turn: Turn, parking: Parking) -> None:
 
 
 def _state(turn: Turn, parking: Parking) -> bytes:
-    state = turn.runtime.codec.encode(parking.entry)
-    if len(state) > (most := turn.runtime.settings.max_turn_bytes):
-        raise TurnTooLarge(
-            f"the state with which turn {turn.turn_id!r} is to wait for approvals takes "
-            f"{len(state)} bytes, over max_turn_bytes={most}; it was rolled back",
+    """The last entry of its journal. Raises TurnTooLarge, also for what nobody could read again."""
+    most = turn.runtime.settings.max_turn_bytes
+    try:
+        state = turn.runtime.codec.encode(parking.entry)
+    except EncodedTooLarge as error:
+        raise _too_large(
+            turn, f"{error.size} bytes, over {error.most}, the most that can be read"
+        ) from None
+    except EncodeError as error:
+        raise InvalidItem(
+            f"the state with which turn {turn.turn_id!r} is to wait for approvals is not JSON "
+            f"({error}); it was rolled back",
             session_id=turn.session_id,
-        )
+        ) from None
+    if len(state) > most:
+        raise _too_large(turn, f"{len(state)} bytes, over max_turn_bytes={most}")
     return state
+
+
+def can_park(turn: Turn, parking: Parking) -> bool:
+    """Whether what it is to wait by is small enough."""
+    try:
+        _state(turn, parking)
+    except TurnTooLarge as error:
+        _log.warning("%s", error)
+        return False
+    return True
+
+
+def _too_large(turn: Turn, what: str) -> TurnTooLarge:
+    return TurnTooLarge(
+        f"the state with which turn {turn.turn_id!r} is to wait for approvals takes {what}; it was "
+        "rolled back",
+        session_id=turn.session_id,
+    )
 
 
 async def _park(turn: Turn, state: bytes, pending: int) -> None:
@@ -61,6 +90,9 @@ async def _park(turn: Turn, state: bytes, pending: int) -> None:
         error.__cause__ = unavailable
     except StoreError as refused:
         raise await _undone(turn, refused) from None
+    except Exception as unforeseen:
+        await turn.gone_wrong(unforeseen)
+        raise
     else:
         if isinstance(answer, Done):
             turn.runtime.emit(
@@ -103,7 +135,8 @@ async def _hand_back(turn: Turn, pending: int) -> None:
     await turn.quiet()
     try:
         await turn.runtime.store.release(turn.session_id, turn.turn_id, turn.token)
-    except StoreError as error:
-        _log.warning("turn %r waits again when its lease runs out: %s", turn.turn_id, error)
+    except Exception as error:
+        name, why = turn.turn_id, errors.shown(error)
+        _log.warning("turn %r waits again when its lease runs out: %s", name, why)
     if turn.lost is None:
         turn.runtime.emit(TurnParkedEvent(turn.session_id, turn.turn_id, pending, 0, turn.seconds))

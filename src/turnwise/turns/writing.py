@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from turnwise.codec import Codec, EncodeError
+from turnwise.codec import Codec, EncodedTooLarge, EncodeError
 from turnwise.errors import InvalidItem, ItemTooLarge, TurnTooLarge
 from turnwise.turns.settings import Settings
 
@@ -37,15 +38,25 @@ class Writer:
     def _text(self, session_id: str, item: Mapping[str, Any]) -> bytes:
         try:
             text = self._codec.text(item)
+        except EncodedTooLarge as error:
+            raise self._too_large(session_id, error.size, error.most) from None
         except EncodeError as error:
             raise InvalidItem(
                 f"{error}; an item is a dict of JSON values. Nothing was added",
                 session_id=session_id,
             ) from None
-        if len(text) > (most := self._settings.max_item_bytes):
-            raise ItemTooLarge(
-                f"an item of {len(text)} bytes is over max_item_bytes={most}; nothing was added. "
-                "Keep large content elsewhere and refer to it, or raise the bound",
-                session_id=session_id,
-            )
+        if len(text) > self._settings.max_item_bytes:
+            raise self._too_large(session_id, len(text))
         return text
+
+    def _too_large(self, session_id: str, size: int, readable: float = math.inf) -> ItemTooLarge:
+        most = self._settings.max_item_bytes
+        if most < readable:
+            bound, advice = f"max_item_bytes={most}", ", or raise the bound"
+        else:
+            bound, advice = f"{readable}, the most that can be read again", ""
+        return ItemTooLarge(
+            f"an item of {size} bytes is over {bound}; nothing was added. "
+            f"Keep large content elsewhere and refer to it{advice}",
+            session_id=session_id,
+        )

@@ -1,0 +1,169 @@
+"""What is accepted can be read: at the largest size that reading allows, and one byte above it."""
+
+from __future__ import annotations
+
+import base64
+import random
+from typing import Any
+
+import pytest
+
+from tests.integration.approval_lab import Clerk, asks
+from tests.integration.background_lab import echo, output
+from tests.integration.stores import Sessions, new_sessions_of
+from turnwise import Runner
+from turnwise.background import Message, Policy
+from turnwise.background.submit import MAX_MESSAGE
+from turnwise.codec import MAX_TEXT, Codec, EncodedTooLarge
+from turnwise.errors import DeadLettered, InvalidItem, ItemTooLarge, TurnTooLarge
+from turnwise.session import Session
+from turnwise.turns import Parking, begin_turn, end
+
+GIBIBYTE = 1024**3
+RAISED = {"max_item_bytes": GIBIBYTE, "max_turn_bytes": GIBIBYTE, "lease": 60.0}
+"""Bounds far above what can be read."""
+
+sessions = new_sessions_of(["memory", "sqlite", "valkey"])
+
+
+def sized(size: int, **more: Any) -> Any:
+    """An item of so many bytes of JSON."""
+    item = {"role": "user", "content": "", **more}
+    item["content"] = "x" * (size - len(Codec().text(item)))
+    assert len(str(item["content"])) > size - 1000
+    return item
+
+
+@pytest.mark.parametrize("compression", [True, False])
+def test_the_codec(compression: bool) -> None:
+    codec = Codec(compression=compression)
+    largest = sized(MAX_TEXT)
+    assert codec.decode(codec.encode(largest)) == largest
+    with pytest.raises(EncodedTooLarge) as caught:
+        codec.encode(sized(MAX_TEXT + 1))
+    assert (caught.value.size, caught.value.most) == (MAX_TEXT + 1, MAX_TEXT)
+
+
+@pytest.mark.parametrize("in_turn", [False, True])
+async def test_an_item(sessions: Sessions, in_turn: bool) -> None:
+    ours = sessions.worker(**RAISED)
+
+    async def add(session: Session, item: Any) -> None:
+        if in_turn:
+            async with session.turn("s") as turn:
+                await turn.add_items([item])
+        else:
+            await session.bind("s").add_items([item])
+
+    largest = sized(MAX_TEXT)
+    await add(ours, largest)
+    with pytest.raises(ItemTooLarge, match=f"{MAX_TEXT}, the most that can be read"):
+        await add(ours, sized(MAX_TEXT + 1))
+    with pytest.raises(ItemTooLarge, match="max_item_bytes=10;"):
+        await add(sessions.worker(max_item_bytes=10), sized(MAX_TEXT + 1))
+    assert await sessions.worker(**RAISED).bind("s").get_items() == [largest]
+
+
+async def test_a_journal_entry(sessions: Sessions) -> None:
+    ours, other = sessions.worker(**RAISED), sessions.worker(**RAISED)
+    turn = await begin_turn(ours.runtime, "s", "t")
+    largest = sized(MAX_TEXT, k="decided")
+    await turn.journal.write(largest)
+    await ours.runtime.release("s", "t", turn.token)
+    turn.end_here()
+    turn = await begin_turn(other.runtime, "s", "t")
+    assert turn.journal.entries == [largest]
+    for entry in (sized(MAX_TEXT + 1), {"k": "decided"}):  # nor what comes behind it
+        with pytest.raises(TurnTooLarge, match=r"'t'.*journal"):
+            await turn.journal.write(entry)
+    await turn.roll_back(None)
+    async with ours.turn("s", timeout=30):
+        pass
+
+
+def waits(size: int) -> Parking:
+    asked = {"id": "1", "tool_name": "pay", "arguments": "", "agent_name": "a", "call_id": "c"}
+    entry = {"k": "park", "v": 1, "asks": [asked | {"turn_id": "t"}], "kept": 0, "items": []}
+    return Parking(sized(size, **entry, began=["a", ""], state={}), 1)
+
+
+async def test_a_parked_state(sessions: Sessions) -> None:
+    ours, other = sessions.worker(**RAISED), sessions.worker(**RAISED)
+    turn = await begin_turn(ours.runtime, "s", "t")
+    turn.parking = waits(MAX_TEXT + 1)
+    with pytest.raises(TurnTooLarge, match=f"over {MAX_TEXT}, the most that can be read"):
+        await end(turn, None, "rollback")
+    turn = await begin_turn(other.runtime, "s", "t")
+    turn.parking = waits(MAX_TEXT)
+    await end(turn, None, "rollback")
+    assert [asked.tool_name for asked in await ours.pending_approvals("s")] == ["pay"]
+    turn = await begin_turn(ours.runtime, "s", "t", resume=True)
+    assert turn.journal.entries == [waits(MAX_TEXT).entry]
+    await turn.roll_back(None)
+
+
+async def test_a_run_that_cannot_be_parked(sessions: Sessions) -> None:
+    """It fails, and the session is free."""
+    ours, clerk = sessions.worker(**RAISED), Clerk()
+    context = {"note": "x" * (MAX_TEXT + 1)}
+    with pytest.raises(TurnTooLarge, match="can be read"):
+        await Runner.run(
+            clerk.agent(asks("look"), asks("pay")), "go", session=ours.bind("s"), context=context
+        )
+    async with sessions.worker().turn("s", timeout=30):
+        pass
+
+
+def sized_message(size: int) -> str:
+    return "x" * (size - len(Codec().text(Message("echo", "").as_dict())))
+
+
+async def test_a_message_and_its_letter(sessions: Sessions) -> None:
+    """The largest one can be given up, stop its session, be read in its letter, and be retried."""
+    ours, other = sessions.worker(**RAISED), sessions.worker(**RAISED)
+    with pytest.raises(TurnTooLarge, match=f"over {MAX_MESSAGE}"):
+        await ours.submit("s", sized_message(MAX_MESSAGE + 1), agent="echo")
+    largest = sized_message(MAX_MESSAGE)
+    receipt = await ours.submit("s", largest, agent="echo")
+
+    async def fail(_: str) -> None:
+        raise RuntimeError("\0" * 1000)
+
+    await ours.drain("s", [echo(fail)], Policy(max_attempts=1))
+    with pytest.raises(DeadLettered):
+        await receipt.result(0)
+    (letter,) = await other.dead_letters()
+    assert letter.input == largest
+    await other.retry_dead_letter(letter)
+    assert (await receipt.status()).state == "queued"
+
+
+async def test_a_letter_that_a_session_cannot_be_stopped_by(sessions: Sessions) -> None:
+    """The session goes on, rather than trying its message for ever."""
+    ours = sessions.worker(**RAISED)
+    largest = base64.b64encode(random.Random(1).randbytes(MAX_MESSAGE * 3 // 4 - 1000)).decode()
+    one = await ours.submit("s", largest, agent="nobody")
+    two = await ours.submit("s", "two", agent="echo")
+    await ours.drain("s", [echo()], Policy(max_attempts=1, on_dead="stop"))
+    assert (await one.status()).state == "dead"
+    assert await output(two) == "re: two"
+
+
+async def test_a_message_nested_as_deeply_as_one_may_be(sessions: Sessions) -> None:
+    """Its letter would be nested deeper by one."""
+    ours = sessions.worker()
+    nested: Any = "x"
+    with pytest.raises(InvalidItem):
+        while True:
+            await ours.submit("other", "hi", agent="echo", metadata={"m": [nested]})
+            nested = [nested]
+    nested = nested[0]
+    one = await ours.submit("s", "hi", agent="nobody", metadata={"m": [nested]})
+    two = await ours.submit("s", "two", agent="echo")
+    await ours.drain("s", [echo()], Policy(max_attempts=1))
+    assert (await one.status()).state == "dead"
+    assert await output(two) == "re: two"
+    (letter,) = await ours.dead_letters()
+    assert (letter.input, letter.metadata) == ("hi", {"m": [nested]})
+    await ours.retry_dead_letter(letter)
+    assert (await one.status()).state == "queued"
