@@ -16,7 +16,7 @@ from turnwise.errors import ApprovalPending
 from turnwise.session import Session
 from turnwise.stores.embedded.store import EmbeddedStore
 from turnwise.testing.servers.waiting import until
-from turnwise.turns import begin
+from turnwise.turns import acquire
 from turnwise.types import Info
 
 NEVER, PATIENCE = 90.0, 30.0
@@ -26,7 +26,7 @@ sessions = new_sessions_of(KINDS)
 @pytest.fixture(autouse=True)
 def _nobody_asks_by_himself(monkeypatch: pytest.MonkeyPatch) -> None:
     """Callers in line ask again when they are woken, and not by the clock."""
-    monkeypatch.setattr(begin, "_ASK_AGAIN", NEVER)
+    monkeypatch.setattr(acquire, "_ASK_AGAIN", NEVER)
     monkeypatch.setattr(EmbeddedStore, "_longest_wait", NEVER)
 
 

@@ -11,7 +11,7 @@ from tests.integration.background_lab import echo
 from tests.integration.stores import Sessions, new_sessions_of
 from tests.scripted import says
 from turnwise import PendingApproval, Runner
-from turnwise.background import DeadLetter, Policy, letters
+from turnwise.background import DeadLetter, Policy, dead_letters
 from turnwise.errors import UsageError
 from turnwise.session import Session
 
@@ -75,7 +75,7 @@ async def test_a_turn_that_begins_to_wait_in_between_goes_on_waiting(
         return letter
 
     with monkeypatch.context() as earlier:
-        earlier.setattr(letters, "stopped", looked_before)
+        earlier.setattr(dead_letters, "stopped", looked_before)
         with pytest.raises(UsageError, match="not stopped at this letter"):
             await act(sessions.worker(), name, letter)
     assert await session.pending_approvals("s") == [asked]

@@ -10,12 +10,12 @@ from tests.integration.bad_days import LONG
 from tests.scripted import agent, says
 from turnwise import RedisSession, Runner
 from turnwise.testing.servers import ValkeyServer
-from turnwise.turns import begin
+from turnwise.turns import acquire
 
 
 def test_who_waits_is_woken_in_a_second_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """What listened in the first loop stands still with it."""
-    monkeypatch.setattr(begin, "_ASK_AGAIN", 10 * LONG)
+    monkeypatch.setattr(acquire, "_ASK_AGAIN", 10 * LONG)
     first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
     server = ValkeyServer()
     first.run_until_complete(server.__aenter__())

@@ -15,6 +15,7 @@ from turnwise.background.message import Message, Unreadable
 from turnwise.codec import DecodeError
 from turnwise.durable.parked import ParkedTurn, parked_in, parked_now
 from turnwise.errors import NewerFormat, NoPendingApproval, NotASession, UsageError
+from turnwise.journal_entries import decode_entries
 from turnwise.turns import Runtime, mint, resend_if_cancelled, shielded
 from turnwise.types import DeadLetterEntry, Duplicate, Grant
 
@@ -110,10 +111,10 @@ async def listed(runtime: Runtime, count: int, after: str | None) -> list[DeadLe
 async def stopped(runtime: Runtime, session_id: str) -> DeadLetter | None:
     """The letter at which this session was stopped; None if it was not."""
     parked = await parked_now(runtime.store, runtime.codec, session_id)
-    content = None if parked is None else parked.entry.get("letter")
+    content = None if parked is None else parked.entry.dead_letter
     if parked is None or content is None:
         return None
-    at = parked.entry.get("at", 0)
+    at = parked.entry.stopped_at or 0
     raw = DeadLetterEntry(
         STOPPED + session_id, session_id, parked.turn_id, at, bytes.fromhex(content), "dead"
     )
@@ -168,7 +169,7 @@ async def _buried(runtime: Runtime, letter: DeadLetter) -> DeadLetter:
     grant = await resend_if_cancelled(begin)
     if not isinstance(grant, Grant):
         raise _not_stopped(letter)
-    if _at(parked_in(*names, runtime.codec.decode_many(grant.journal))) != _of(letter):
+    if _at(parked_in(*names, decode_entries(runtime.codec, grant.journal))) != _of(letter):
         await shielded(store.release(*names, token))  # it waits again for what it waited for
         raise _not_stopped(letter)
     await resend_if_cancelled(partial(store.dead_letter, *names, token, letter.content))
@@ -181,7 +182,7 @@ async def _buried(runtime: Runtime, letter: DeadLetter) -> DeadLetter:
 
 def _at(parked: ParkedTurn) -> tuple[object, object]:
     """The letter by which a turn waits, and since when."""
-    return parked.entry.get("letter"), parked.entry.get("at")
+    return parked.entry.dead_letter, parked.entry.stopped_at
 
 
 def _of(letter: DeadLetter) -> tuple[object, object]:

@@ -13,6 +13,7 @@ from turnwise.background import dead_letters
 from turnwise.call_pairs import paired
 from turnwise.durable import RebuiltRun
 from turnwise.errors import AlreadyCommitted, BusyTimeout, DeadLettered, SessionGone, TurnwiseError
+from turnwise.journal_entries import ParkedEntry, decode_entries
 from turnwise.turns import (
     POLL_INTERVAL,
     Backoff,
@@ -64,8 +65,8 @@ async def status_of(runtime: Runtime, session_id: str, turn_id: str) -> Status:
     answer = await runtime.store.status(session_id, turn_id)
     status = _status(session_id, turn_id, answer)
     if isinstance(answer, Parked):
-        entries = runtime.codec.decode_many(answer.journal)
-        if any("letter" in entry for entry in entries):
+        entries = decode_entries(runtime.codec, answer.journal)
+        if any(isinstance(entry, ParkedEntry) and entry.dead_letter for entry in entries):
             return replace(status, state="stopped")
     return status
 

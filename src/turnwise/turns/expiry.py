@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from turnwise.call_pairs import open_calls, output_saying
 from turnwise.hooks import TurnBegunEvent, TurnCommittedEvent, TurnLostEvent
+from turnwise.journal_entries import Entry, ParkedEntry, decode_entries
 from turnwise.turns.ids import mint
 from turnwise.turns.runtime import Runtime
 from turnwise.turns.shielding import resend_if_cancelled
@@ -27,7 +28,7 @@ async def expired(runtime: Runtime, session_id: str, turn_id: str) -> bool:
     status = await runtime.store.status(session_id, turn_id)
     if not isinstance(status, Parked):
         return True
-    if _overdue(runtime.codec.decode_many(status.journal)) is None:
+    if _overdue(decode_entries(runtime.codec, status.journal)) is None:
         return False
     token, began = mint(), runtime.now()
     lease = math.ceil(runtime.settings.lease * 1000)
@@ -42,16 +43,15 @@ async def expired(runtime: Runtime, session_id: str, turn_id: str) -> bool:
     return True
 
 
-def is_over(entry: Mapping[str, Any]) -> bool:
+def is_over(entry: ParkedEntry) -> bool:
     """Whether what waits by this entry of a journal has waited too long."""
-    until = entry.get("until")
-    return until is not None and time.time() >= until
+    return entry.expires_at is not None and time.time() >= entry.expires_at
 
 
-def _overdue(entries: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+def _overdue(entries: Sequence[Entry]) -> ParkedEntry | None:
     """The entry with which the turn waits in vain. None if it has time, or anything is decided."""
-    last = entries[-1] if entries else {}
-    return last if last.get("k") == "park" and is_over(last) else None
+    last = entries[-1] if entries else None
+    return last if isinstance(last, ParkedEntry) and is_over(last) else None
 
 
 async def _end(
@@ -75,13 +75,13 @@ async def _committed(
 ) -> list[bytes] | str:
     """What became history, or the name of what kept it from that."""
     names = (session_id, grant.turn_id)
-    entry = _overdue(runtime.codec.decode_many(grant.journal))
+    entry = _overdue(decode_entries(runtime.codec, grant.journal))
     if entry is None:  # somebody was quicker
         await runtime.store.release(*names, token)
         return "ApprovalPending"
-    texts = runtime.writer.texts(session_id, _unapproved(entry["items"]))
+    texts = runtime.writer.texts(session_id, _unapproved(entry.items))
     packed = [runtime.codec.pack(text) for text in texts]
-    keep = entry["kept"] if entry["kept"] < grant.items else None
+    keep = entry.kept if entry.kept < grant.items else None
     runtime.reader.cache.drop(session_id)
     answer = await runtime.store.commit(*names, token, grant.tip, commit_id, packed, keep=keep)
     return packed if isinstance(answer, Done) else type(answer).__name__

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from turnwise.codec import Codec
 from turnwise.errors import TurnwiseError
+from turnwise.journal_entries import Entry, decode_entries, encode_entry
 from turnwise.types import Done, Gone, Stale
 
-Entry = dict[str, Any]
 Send = Callable[[int, Sequence[bytes]], Coroutine[Any, Any, Done | Stale | Gone]]
 
 
 class Journal:
-    """`entries` is what earlier attempts left: JSON objects, oldest first; empty in a first one.
+    """`entries` is what earlier attempts left, oldest first; empty in a first one.
 
     Tasks may write at the same time: what comes in while a call is under way goes with the next.
     """
@@ -27,7 +27,7 @@ class Journal:
         send: Send,
         refused: Callable[[Stale | Gone], Awaitable[TurnwiseError]],
     ) -> None:
-        self.entries: list[Entry] = codec.decode_many(stored)
+        self.entries = decode_entries(codec, stored)
         self._codec = codec
         self._send = send
         self._refused = refused
@@ -42,13 +42,13 @@ class Journal:
         """Whether there is something in it, or may be."""
         return self._length > 0 or bool(self._doubtful)
 
-    async def write(self, *entries: Mapping[str, Any]) -> None:
+    async def write(self, *entries: Entry) -> None:
         """Return when the entries are in the store. Raises LeaseLost, SessionGone, StoreError.
 
         After a failure it is not known what the store has, so every later write fails as well.
         """
         batch = self._batch
-        batch += [self._codec.encode(entry) for entry in entries]
+        batch += [encode_entry(self._codec, entry) for entry in entries]
         async with self._lock:
             if batch is self._batch:
                 self._batch = []

@@ -13,6 +13,7 @@ from turnwise.errors import (
     TurnwiseError,
 )
 from turnwise.hooks import TurnLostEvent, TurnParkedEvent
+from turnwise.journal_entries import encode_entry
 from turnwise.turns import errors
 from turnwise.turns.parking import Parking
 from turnwise.turns.shielding import resend_if_cancelled, shielded
@@ -41,7 +42,7 @@ async def park(turn: Turn, parking: Parking) -> None:
 
 
 def _state(turn: Turn, parking: Parking) -> bytes:
-    state = turn.runtime.codec.encode(parking.entry)
+    state = encode_entry(turn.runtime.codec, parking.entry)
     if len(state) > (most := turn.runtime.settings.max_turn_bytes):
         raise TurnTooLarge(
             f"the state with which turn {turn.turn_id!r} is to wait for approvals takes "
