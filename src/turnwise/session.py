@@ -198,7 +198,7 @@ class Session:
         async with block(begun, on_error):
             yield TurnSession(begun, self.session_settings, shared=shared, runs=runs)
             if (entry := runs.entry()) is not None:
-                begun.parking = Parking(entry, len(entry["asks"]))
+                begun.parking = Parking(entry, len(entry.approvals))
 
     # Background turns.
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from secrets import token_urlsafe
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 import agents
@@ -30,6 +30,13 @@ from turnwise.codec import Codec
 from turnwise.durable import replay
 from turnwise.durable.calls import UNKNOWN
 from turnwise.errors import StoreUnavailable
+from turnwise.journal_entries import (
+    Entry,
+    ResponseEntry,
+    ToolEndedEntry,
+    ToolStartedEntry,
+    decode_entries,
+)
 from turnwise.session import Session
 from turnwise.stores.embedded.memory import MemoryStore
 from turnwise.turns import Runtime, Settings
@@ -37,6 +44,7 @@ from turnwise.types import Grant
 
 agents.set_tracing_disabled(True)  # there is nobody to send traces to
 
+E = TypeVar("E")
 Output = Sequence[TResponseOutputItem]
 Reply = Output | Callable[[list[Any]], Output]
 LEASE = 15.0
@@ -161,11 +169,11 @@ class Mortal:
         self._acknowledged = acknowledged
         self.is_dead = False
         self.written = 0
-        self.entries: list[dict[str, Any]] = []
+        self.entries: list[Entry] = []
 
     def __getattr__(self, name: str) -> Any:
         verb = getattr(self._store, name)
-        if name in ("scan", "woken", "listen", "aclose"):
+        if name in ("scan", "waiter", "on_wakeup", "aclose"):
             return verb
         return lambda *args, **options: self._call(verb, *args, **options)
 
@@ -182,7 +190,7 @@ class Mortal:
         now = entries if self._left is None else entries[: self._left]
         answer = await self._store.journal(session_id, turn_id, token, index, now)
         self.written += len(now)
-        self.entries += Codec().decode_many(now)
+        self.entries += decode_entries(Codec(), now)
         if self._left is not None:
             self._left -= len(now)
             if self._left <= 0:
@@ -221,13 +229,13 @@ class Lab:
         """Let the lease of a dead worker run out."""
         self.now += int(LEASE * 1000) + 1
 
-    async def journal(self) -> list[dict[str, Any]]:
+    async def journal(self) -> list[Entry]:
         """What a dead worker left, as the next one is given it; its lease has run out."""
         lease = int(LEASE * 1000)
         grant = await self.store.begin("s", "t", token_urlsafe(12), lease, worker="reader")
         assert isinstance(grant, Grant)
         self.expire()
-        return Codec().decode_many(grant.journal)
+        return decode_entries(Codec(), grant.journal)
 
 
 Way = Callable[[Session, Agent[Any], Any, dict[str, Any]], Awaitable[tuple[Any, list[str], str]]]
@@ -297,33 +305,41 @@ class Takeover:
 
     ledger: Ledger
     outcome: Outcome
-    journal: list[dict[str, Any]]
+    journal: list[Entry]
     by_first: Ledger
     attempts: int = 1
 
-    def entries(self, kind: str) -> list[dict[str, Any]]:
-        return [entry for entry in self.journal if entry["k"] == kind]
+    def entries(self, kind: type[E]) -> list[E]:
+        return [entry for entry in self.journal if isinstance(entry, kind)]
 
     @property
     def unknown(self) -> list[str]:
         """The tools that had begun and not ended."""
-        return [entry["tool"] for entry in without_end(self.journal)]
+        return [entry.tool for entry in without_end(self.journal)]
 
     @property
     def unknown_calls(self) -> set[str]:
         """The ids of these calls."""
-        return {entry["c"].partition(".")[2] for entry in without_end(self.journal)}
+        return {entry.call.partition(".")[2] for entry in without_end(self.journal)}
 
     @property
     def ended(self) -> list[str]:
-        unknown = Counter(self.unknown)
-        return list((Counter(e["tool"] for e in self.entries("start")) - unknown).elements())
+        started = Counter(entry.tool for entry in self.entries(ToolStartedEntry))
+        return list((started - Counter(self.unknown)).elements())
 
 
-def without_end(journal: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def kinds_of(journal: Sequence[Entry]) -> list[type[Entry]]:
+    return [type(entry) for entry in journal]
+
+
+def without_end(journal: Sequence[Entry]) -> list[ToolStartedEntry]:
     """The starts of tools that did not end."""
-    ended = {(str(e["r"]), e["c"]) for e in journal if e["k"] == "end"}
-    return [e for e in journal if e["k"] == "start" and (str(e["r"]), e["c"]) not in ended]
+    ended = {(entry.run, entry.call) for entry in journal if isinstance(entry, ToolEndedEntry)}
+    return [
+        entry
+        for entry in journal
+        if isinstance(entry, ToolStartedEntry) and (entry.run, entry.call) not in ended
+    ]
 
 
 def usage(outcome: Outcome) -> Any:
@@ -379,7 +395,7 @@ def check(takeover: Takeover, calm: Outcome, ledger: Ledger) -> None:
     assert again == ledger.tools - done, (again, takeover.journal)
     if "three" in takeover.unknown and "inner 0" in ledger.models:
         return  # whose error would have ended its agent
-    left = ledger.models.total() - len(takeover.entries("response"))
+    left = ledger.models.total() - len(takeover.entries(ResponseEntry))
     assert total.models.total() == first.models.total() + left, (total.models, takeover.journal)
     assert len(takeover.outcome.history) == len(calm.history)
     for item, expected in zip(takeover.outcome.history, calm.history, strict=True):

@@ -126,7 +126,7 @@ async def test_the_sdk_s_own_way_of_resuming_is_told(sessions: Sessions) -> None
     helper = clerk.agent(says("paid"))
     parked = await parked_now(session.runtime.store, session.runtime.codec, "s")
     assert parked is not None
-    own: RunState[Any] = await RunState.from_json(helper, parked.entry["state"])
+    own: RunState[Any] = await RunState.from_json(helper, parked.entry.state)
     own.approve(own.get_interruptions()[0])
     result = Runner.run_streamed(helper, own, session=sessions.worker(session_id="s"))
     async for _ in result.stream_events():

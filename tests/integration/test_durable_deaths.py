@@ -337,7 +337,7 @@ async def test_a_turn_inside_a_tool_is_a_turn_of_its_own() -> None:
 
     agent = Agent(name="a", model=Sage(ledger, "m", calls("ask"), says("done")), tools=[ask])
     await Runner.run(agent, "go", session=outer.session(), turn_id="t")
-    assert {len(entry["r"]) for entry in store.entries} == {3}
+    assert {len(getattr(entry, "run", ())) for entry in store.entries} == {3}
 
 
 async def test_an_unknown_outcome_may_take_another_course() -> None:

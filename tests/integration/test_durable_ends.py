@@ -17,6 +17,7 @@ from tests.integration.durable_lab import (
     Sage,
     Scenario,
     calls,
+    kinds_of,
     read,
     says,
 )
@@ -25,6 +26,7 @@ from tests.integration.test_durable_deaths import tool
 from turnwise import Runner
 from turnwise.durable.calls import UNKNOWN
 from turnwise.errors import LeaseLost, SessionGone, TurnCancelled
+from turnwise.journal_entries import ResponseEntry
 from turnwise.turns import Turn
 from turnwise.types import Grant
 
@@ -196,10 +198,10 @@ async def test_a_closed_run_leaves_later_runs_alone() -> None:
     store = Mortal(lab.store, None, acknowledged=True)
     async with lab.session(store).turn(turn_id="t") as turn:
         await agents.Runner.run(agent, "go", session=turn)
-        before = [entry for entry in store.entries if entry["k"] != "response"]
+        before = [entry for entry in store.entries if not isinstance(entry, ResponseEntry)]
         go.set()
         assert (await tasks[0]).final_output == "late"
-        assert [entry for entry in store.entries if entry["k"] != "response"] == before
+        assert [entry for entry in store.entries if not isinstance(entry, ResponseEntry)] == before
 
 
 async def test_a_turn_without_tools_writes_no_journal() -> None:
@@ -224,4 +226,4 @@ async def test_a_last_response_is_not_left_unwritten_for_long() -> None:
     agent = Agent(name="a", model=Sage(Ledger(), "m", says("hello")))
     agent.output_guardrails = [OutputGuardrail(slow)]
     await Runner.run(agent, "go", session=lab.session(store), turn_id="t")
-    assert [entry["k"] for entry in store.entries] == ["response"]
+    assert kinds_of(store.entries) == [ResponseEntry]

@@ -11,10 +11,16 @@ import pytest
 from agents import Agent, GuardrailFunctionOutput, InputGuardrail, RunConfig
 from agents.run_config import CallModelData, ModelInputData
 
-from tests.integration.durable_lab import WAYS, Lab, Ledger, Mortal, Sage, calls, says
+from tests.integration.durable_lab import WAYS, Lab, Ledger, Mortal, Sage, calls, kinds_of, says
 from tests.integration.test_durable_deaths import tool
 from tests.scripted import outline
 from turnwise import ReplayMismatch, Runner, repeatable
+from turnwise.journal_entries import (
+    ResponseEntry,
+    RestartedEntry,
+    ToolEndedEntry,
+    ToolStartedEntry,
+)
 from turnwise.session import Session
 
 
@@ -110,11 +116,11 @@ async def test_a_second_death_after_a_new_start() -> None:
     lab, ledger = Lab(), Ledger()
     await die(lab, desk(ledger, marked=True), 4)
     await die(lab, desk(ledger, marked=True, also="three"), 4)
-    assert [entry["k"] for entry in await lab.journal()][4:] == [
-        "restart",
-        "response",
-        "start",
-        "end",
+    assert kinds_of(await lab.journal())[4:] == [
+        RestartedEntry,
+        ResponseEntry,
+        ToolStartedEntry,
+        ToolEndedEntry,
     ]
     agent = desk(ledger, marked=True, also="three")
     result = await Runner.run(agent, "go", session=lab.session(), turn_id="t")
@@ -179,5 +185,5 @@ async def test_several_runs_in_one_turn() -> None:
         before = ledger.models.total()
         journal = await lab.journal()
         assert await work(lab.session(), ledger) == ["done", "done"]
-        responses = sum(entry["k"] == "response" for entry in journal)
+        responses = kinds_of(journal).count(ResponseEntry)
         assert ledger.models.total() - before == calm.models.total() - responses

@@ -37,6 +37,7 @@ from tests.integration.stores import KINDS, Sessions, new_sessions_of
 from turnwise import Runner, repeatable
 from turnwise.durable.calls import UNKNOWN
 from turnwise.errors import TurnCancelled
+from turnwise.journal_entries import ResponseEntry
 
 PATCHES = {
     "create a": 1,
@@ -61,7 +62,7 @@ async def test_a_patch_is_made_once(way: str) -> None:
         for acknowledged in (False, True):
             over = await taken_over(scenario, WAYS[way], dies_at, acknowledged=acknowledged)
             assert over.ledger.tools <= Counter(PATCHES), (dies_at, over.journal)
-            assert over.by_first.models.total() >= len(over.entries("response"))
+            assert over.by_first.models.total() >= len(over.entries(ResponseEntry))
             assert len(over.outcome.history) == len(calm.history)
             for item, expected in zip(over.outcome.history, calm.history, strict=True):
                 if item.get("call_id") in over.unknown_calls and "output" in item:

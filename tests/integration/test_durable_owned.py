@@ -22,8 +22,9 @@ from agents.tool_context import ToolContext
 from openai.types.responses import ResponseApplyPatchToolCall, ResponseFunctionShellToolCall
 from openai.types.responses.response_output_item import LocalShellCall
 
-from tests.integration.durable_lab import Lab, Ledger, Mortal, Sage, calls, says
+from tests.integration.durable_lab import Lab, Ledger, Mortal, Sage, calls, kinds_of, says
 from turnwise import Runner
+from turnwise.journal_entries import ResponseEntry, ToolEndedEntry, ToolStartedEntry
 
 
 @dataclasses.dataclass
@@ -77,7 +78,7 @@ async def called(tool: Any, call: Any) -> None:
     store: Any = Mortal(lab.store, None, acknowledged=True)
     agent = Agent(name="a", model=Sage(Ledger(), "m", [call], says("done")), tools=[tool])
     await Runner.run(agent, "go", session=lab.session(store), turn_id="t")
-    assert [entry["k"] for entry in store.entries] == ["response", "start", "end"]
+    assert kinds_of(store.entries) == [ResponseEntry, ToolStartedEntry, ToolEndedEntry]
 
 
 async def test_an_editor_stays_of_its_kind_with_its_attributes() -> None:

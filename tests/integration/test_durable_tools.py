@@ -38,6 +38,7 @@ from tests.integration.durable_tools import (
 from turnwise import Runner, idempotency_key
 from turnwise.durable.calls import UNKNOWN
 from turnwise.errors import UsageError
+from turnwise.journal_entries import ResponseEntry
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -104,7 +105,7 @@ async def test_an_agent_inside_a_repeatable_tool_goes_on() -> None:
     assert len(ledger.keys["one"]) == 2
     for dies_at in range(1, entries + 1):
         takeover = await taken_over(scenario, WAYS["sdk"], dies_at, acknowledged=False)
-        responses = len(takeover.entries("response"))
+        responses = len(takeover.entries(ResponseEntry))
         live = takeover.ledger.models.total() - takeover.by_first.models.total()
         assert live == ledger.models.total() - responses
         ran = Counter(takeover.ended)["one"] + ("one" in takeover.unknown)

@@ -16,6 +16,7 @@ from tests.integration.cancel_lab import WAYS, Held, run, stopped
 from tests.scripted import agent, calls, outline, says
 from turnwise import MemorySession, Runner
 from turnwise.durable.replay import Replay
+from turnwise.journal_entries import Entry, Raised, ToolEndedEntry
 from turnwise.session import Session
 from turnwise.testing.servers.waiting import until
 from turnwise.turns.stopped import INTERRUPTED
@@ -172,8 +173,8 @@ async def test_an_error_that_ends_the_run_is_no_output(monkeypatch: pytest.Monke
 
     session, desk, write = MemorySession(), Desk(falls), Replay.write
 
-    async def held(replay: Replay, entry: Any) -> None:
-        if "error" in entry:
+    async def held(replay: Replay, entry: Entry) -> None:
+        if isinstance(entry, ToolEndedEntry) and isinstance(entry.outcome, Raised):
             desk.told.tools.add("falls")
             await asyncio.Event().wait()
         await write(replay, entry)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import random
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 
@@ -16,8 +17,10 @@ from turnwise.background import Message, Policy
 from turnwise.background.submit import MAX_MESSAGE
 from turnwise.codec import MAX_TEXT, Codec, EncodedTooLarge
 from turnwise.errors import DeadLettered, InvalidItem, ItemTooLarge, TurnTooLarge
+from turnwise.journal_entries import DecidedEntry, Entry, ParkedEntry, encode_entry
 from turnwise.session import Session
 from turnwise.turns import Parking, begin_turn, end
+from turnwise.types import PendingApproval
 
 GIBIBYTE = 1024**3
 RAISED = {"max_item_bytes": GIBIBYTE, "max_turn_bytes": GIBIBYTE, "lease": 60.0}
@@ -67,13 +70,13 @@ async def test_an_item(sessions: Sessions, in_turn: bool) -> None:
 async def test_a_journal_entry(sessions: Sessions) -> None:
     ours, other = sessions.worker(**RAISED), sessions.worker(**RAISED)
     turn = await begin_turn(ours.runtime, "s", "t")
-    largest = sized(MAX_TEXT, k="decided")
+    largest = decided(MAX_TEXT)
     await turn.journal.write(largest)
     await ours.runtime.release("s", "t", turn.token)
     turn.end_here()
     turn = await begin_turn(other.runtime, "s", "t")
     assert turn.journal.entries == [largest]
-    for entry in (sized(MAX_TEXT + 1), {"k": "decided"}):  # nor what comes behind it
+    for entry in (decided(MAX_TEXT + 1), decided(100)):  # nor what comes behind it
         with pytest.raises(TurnTooLarge, match=r"'t'.*journal"):
             await turn.journal.write(entry)
     await turn.roll_back(None)
@@ -81,10 +84,22 @@ async def test_a_journal_entry(sessions: Sessions) -> None:
         pass
 
 
+def entry_of(size: int, make: Callable[[str], Entry]) -> Entry:
+    """An entry that takes so many bytes of JSON."""
+    return make("x" * (size - len(encode_entry(Codec(compression=False), make("")))))
+
+
+def decided(size: int) -> Entry:
+    return entry_of(size, lambda text: DecidedEntry(approve=[text], reject={}))
+
+
 def waits(size: int) -> Parking:
-    asked = {"id": "1", "tool_name": "pay", "arguments": "", "agent_name": "a", "call_id": "c"}
-    entry = {"k": "park", "v": 1, "asks": [asked | {"turn_id": "t"}], "kept": 0, "items": []}
-    return Parking(sized(size, **entry, began=["a", ""], state={}), 1)
+    asked = PendingApproval("1", "pay", "", "a", "c", "t")
+
+    def parked(text: str) -> ParkedEntry:
+        return ParkedEntry(approvals=[asked], kept=0, items=[], began=("a", text), state={})
+
+    return Parking(cast(ParkedEntry, entry_of(size, parked)), 1)
 
 
 async def test_a_parked_state(sessions: Sessions) -> None:

@@ -21,6 +21,7 @@ from turnwise.errors import (
     UndecodableItem,
     UndecodableJournal,
 )
+from turnwise.journal_entries import ToolStartedEntry, encode_entry
 from turnwise.session import Session
 from turnwise.testing.servers.waiting import until
 from turnwise.types import Done, Grant, Info
@@ -30,7 +31,14 @@ DAMAGED = b"\x7fno item"
 LONG = 30.0
 UNDECODABLE = pytest.mark.parametrize(
     "entry",
-    [NEWER, DAMAGED, b"\x12cut off", b'{"k":"end"', b'{"k":"fork","r":[]}', b'{"k":"start"}'],
+    [
+        NEWER,
+        DAMAGED,
+        b"\x12cut off",
+        b'{"entry":"tool_ended"',
+        b'{"entry":"fork","run":[]}',
+        b'{"entry":"tool_started"}',
+    ],
     ids=["newer", "no entry", "cut off", "half", "another kind", "another shape"],
 )
 
@@ -170,7 +178,10 @@ async def test_a_parked_turn_waits_on(sessions: Sessions) -> None:
 
 async def test_a_damaged_history_parks_a_parked_turn_again(sessions: Sessions) -> None:
     ours = sessions.worker(lease=0.3)
-    store, state = ours.runtime.store, ours.runtime.codec.encode({"k": "park", "until": 0})
+    store, state = (
+        ours.runtime.store,
+        ours.runtime.codec.encode({"entry": "parked", "expires_at": 0}),
+    )
     assert isinstance(await store.append("s", "op", [DAMAGED]), Done)
     assert isinstance(await store.begin("s", "t", "dead", 9999, worker="dead"), Grant)
     assert isinstance(await store.park("s", "t", "dead", state), Done)
@@ -189,7 +200,7 @@ async def test_a_damaged_history_leaves_a_journal_to_who_comes_after_its_repair(
 ) -> None:
     ours = sessions.worker(lease=0.3)
     assert isinstance(await ours.runtime.store.append("s", "op", [DAMAGED]), Done)
-    entry = ours.runtime.codec.encode({"k": "start", "r": [], "c": "0.x", "tool": "x"})
+    entry = encode_entry(ours.runtime.codec, ToolStartedEntry(run=(), call="0.x", tool="x"))
     await begun(ours, "t", entry)
     with pytest.raises(UndecodableItem):
         await Runner.run(speaker(), "hi", session=ours, session_id="s", turn_id="t")

@@ -26,6 +26,7 @@ from turnwise.codec import Codec
 from turnwise.durable.parked import ParkedTurn
 from turnwise.errors import DeadLettered, TurnwiseError
 from turnwise.hooks import TurnBegunEvent
+from turnwise.journal_entries import AttemptFailedEntry, encode_entry
 from turnwise.session import Session
 from turnwise.turns import Parking
 from turnwise.turns.acquire import LeaseRequest
@@ -109,7 +110,7 @@ BEGIN: dict[str, tuple[Any, str]] = {
 async def died(session: Session) -> None:
     """A worker has died in turn t."""
     store = session.runtime.store
-    entry = session.runtime.codec.encode({"k": "failed"})
+    entry = encode_entry(session.runtime.codec, AttemptFailedEntry())
     assert isinstance(await store.append("s", "op", [b'{"role":"user","content":"x"}']), Done)
     assert isinstance(await store.begin("s", "t", "dead", 1, worker="dead"), Grant)
     assert isinstance(await store.journal("s", "t", "dead", 0, [entry]), Done)

@@ -37,12 +37,48 @@ from turnwise.durable.outputs import error_of, packed_error, packed_value, value
 from turnwise.durable.responses import packed_response, packed_usage, response_of, usage_of
 from turnwise.durable.stream_events import events_of
 from turnwise.errors import LeaseLost, ReplayMismatch, StoreUnavailable, TurnwiseError
+from turnwise.journal_entries import (
+    Entry,
+    Raised,
+    ResponseEntry,
+    Returned,
+    StoredResponse,
+    ToolEndedEntry,
+    ToolOutcome,
+    ToolOutput,
+    decode_entries,
+    encode_entry,
+)
 
 CODEC = Codec()
 
 
-def stored(entry: dict[str, Any]) -> dict[str, Any]:
-    return CODEC.decode(CODEC.encode(entry))
+def stored(output: ToolOutput) -> ToolOutput:
+    """What a tool returned, after a journal kept it."""
+    outcome = journaled(Returned(output=output))
+    assert isinstance(outcome, Returned)
+    return outcome.output
+
+
+def journaled(outcome: ToolOutcome) -> ToolOutcome:
+    entry = through_store(ToolEndedEntry(run=("a", "digest", 0), call="1.c", outcome=outcome))
+    assert isinstance(entry, ToolEndedEntry)
+    return entry.outcome
+
+
+def stored_response(response: StoredResponse) -> StoredResponse:
+    entry = through_store(
+        ResponseEntry(
+            run=("a", "digest", 0), number=0, agent="a", tools=[], input="shape", response=response
+        )
+    )
+    assert isinstance(entry, ResponseEntry)
+    return entry.response
+
+
+def through_store(entry: Entry) -> Entry:
+    (again,) = decode_entries(CODEC, [encode_entry(CODEC, entry)])
+    return again
 
 
 JSON = st.recursive(
@@ -108,7 +144,9 @@ def test_a_typed_output_is_the_json_that_the_model_saw() -> None:
 
 def test_errors_read_the_same() -> None:
     for error in (ValueError("no"), AgentsException("no")):
-        again = error_of(*stored(packed_error(error))["error"])
+        raised = journaled(packed_error(error))
+        assert isinstance(raised, Raised)
+        again = error_of(raised)
         assert (type(again).__name__, str(again)) == (type(error).__name__, "no")
         assert isinstance(again, AgentsException) == isinstance(error, AgentsException)
 
@@ -147,7 +185,7 @@ OUTPUTS: list[list[Any]] = [
 def test_responses_are_exact(output: list[Any]) -> None:
     usage = Usage(requests=1, input_tokens=2, output_tokens=3, total_tokens=5)
     response = ModelResponse(output, usage, "resp_1", "req_1", {"prompt_tokens": 2})
-    again = response_of(stored(packed_response(response)))
+    again = response_of(stored_response(packed_response(response)))
     assert again == response
     assert [type(item) for item in again.output] == [type(item) for item in output]
 
@@ -156,13 +194,15 @@ def test_output_that_is_no_object_of_the_sdk_stays_plain() -> None:
     item: Any = {"type": "tool_search_call", "id": "x", "unknown": {"y": [1]}}
     response = ModelResponse([], Usage(), None)
     response.output.append(item)
-    assert response_of(stored(packed_response(response))).output == [item]
+    assert response_of(stored_response(packed_response(response))).output == [item]
 
 
 def test_unknown_fields_of_responses_are_kept() -> None:
     item: Any = assistant_message("hello")
     item.added_later = {"x": 1}
-    (again,) = response_of(stored(packed_response(ModelResponse([item], Usage(), None)))).output
+    (again,) = response_of(
+        stored_response(packed_response(ModelResponse([item], Usage(), None)))
+    ).output
     assert again == item
 
 
@@ -170,7 +210,7 @@ def test_unknown_fields_of_responses_are_kept() -> None:
 def test_events_tell_the_whole_response(output: list[Any]) -> None:
     usage = Usage(requests=1, input_tokens=2, output_tokens=3, total_tokens=5)
     response = ModelResponse(output, usage, "resp_1", "req_1")
-    events: list[Any] = list(events_of(stored(packed_response(response))))
+    events: list[Any] = list(events_of(stored_response(packed_response(response))))
     assert [event.sequence_number for event in events] == list(range(len(events)))
     kinds = [event.type for event in events]
     assert kinds[:2] == ["response.created", "response.in_progress"]
@@ -208,7 +248,7 @@ def test_usage_is_exact(usage: Usage) -> None:
     total = Usage()
     total.add(usage)
     for used in (usage, total):
-        assert usage_of(stored(packed_usage(used))) == used
+        assert usage_of(CODEC.decode(CODEC.encode(packed_usage(used)))) == used
 
 
 @pytest.mark.parametrize(

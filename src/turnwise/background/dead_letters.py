@@ -12,7 +12,7 @@ from typing import Any, Literal
 from turnwise.background import message as messages
 from turnwise.background.enqueue import enqueue
 from turnwise.background.message import Message, Unreadable
-from turnwise.codec import Codec, DecodeError, EncodeError, read_parked
+from turnwise.codec import Codec, DecodeError, EncodeError
 from turnwise.durable.parked import ParkedTurn, parked_in, parked_now
 from turnwise.errors import (
     NewerFormat,
@@ -21,6 +21,7 @@ from turnwise.errors import (
     UndecodableJournal,
     UsageError,
 )
+from turnwise.journal_entries import read_parked
 from turnwise.turns import Runtime, mint, resend_if_cancelled, shielded
 from turnwise.types import DeadLetterEntry, Duplicate, Grant
 
@@ -125,10 +126,10 @@ async def listed(runtime: Runtime, count: int, after: str | None) -> list[DeadLe
 async def stopped(runtime: Runtime, session_id: str) -> DeadLetter | None:
     """The letter at which this session was stopped; None if it was not."""
     parked = await parked_now(runtime.store, runtime.codec, session_id)
-    content = None if parked is None else parked.entry.get("letter")
+    content = None if parked is None else parked.entry.dead_letter
     if parked is None or content is None:
         return None
-    at = parked.entry.get("at", 0)
+    at = parked.entry.stopped_at or 0
     raw = DeadLetterEntry(
         STOPPED + session_id, session_id, parked.turn_id, at, bytes.fromhex(content), "dead"
     )
@@ -200,7 +201,7 @@ async def _buried(runtime: Runtime, letter: DeadLetter) -> DeadLetter:
 
 def _at(parked: ParkedTurn) -> tuple[object, object]:
     """The letter by which a turn waits, and since when."""
-    return parked.entry.get("letter"), parked.entry.get("at")
+    return parked.entry.dead_letter, parked.entry.stopped_at
 
 
 def _of(letter: DeadLetter) -> tuple[object, object]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import agents as sdk
+import msgspec
 from agents import (
     Agent,
     InputGuardrailTripwireTriggered,
@@ -24,7 +25,6 @@ from turnwise import hooks
 from turnwise.background import dead_letters
 from turnwise.background.event_publisher import EventPublisher, of_stream
 from turnwise.background.message import Message, Unreadable, unpacked
-from turnwise.background.resumed_events import told_till
 from turnwise.durable import HoldsTurn, failure_of, install, packed_answer
 from turnwise.durable.parked import began_with, parked_entry
 from turnwise.durable.replay import Replay
@@ -37,6 +37,7 @@ from turnwise.errors import (
     TurnCancelled,
     UsageError,
 )
+from turnwise.journal_entries import ParkedEntry
 from turnwise.turns import (
     Backoff,
     MessageTurn,
@@ -69,8 +70,6 @@ So it is after the error of a tool that may not run again.
 """
 
 _REMEMBERED = 1000
-_STOPPED = {"k": "park", "v": 1, "asks": [], "kept": 0, "items": [], "began": ["", ""], "state": {}}
-"""What a session that was stopped at a dead message waits for: nobody's approval."""
 _NOT_OURS = (LeaseLost, SessionGone, StoreUnavailable)
 
 
@@ -241,14 +240,15 @@ class Processor:
         await self._streamed(turn, result, publisher)
         if result.interruptions:
             entry = self._parked(turn, result, agent, message)
-            turn.parking = Parking(entry | told_till(publisher), len(entry["asks"]))
+            entry = msgspec.structs.replace(entry, event=publisher.place)
+            turn.parking = Parking(entry, len(entry.approvals))
         else:
             turn.payload = packed_answer(result, agent, message.input, turn.added())
         await end(turn, None, "rollback")
 
     def _parked(
         self, turn: MessageTurn, result: RunResultStreaming, agent: Agent[Any], message: Message
-    ) -> dict[str, Any]:
+    ) -> ParkedEntry:
         return parked_entry(
             result,
             turn.turn_id,
@@ -341,9 +341,17 @@ class Processor:
             del self._errors[next(iter(self._errors))]
 
 
-def _stopped(letter: bytes) -> dict[str, Any]:
+def _stopped(letter: bytes) -> ParkedEntry:
     """What the session waits by: for somebody to retry, drop or cancel that message."""
-    return _STOPPED | {"letter": letter.hex(), "at": int(time.time() * 1000)}
+    return ParkedEntry(
+        approvals=[],
+        kept=0,
+        items=[],
+        began=("", ""),
+        state={},
+        dead_letter=letter.hex(),
+        stopped_at=int(time.time() * 1000),
+    )
 
 
 def by_name(agents: Agents) -> dict[str, Agent[Any]]:

@@ -12,7 +12,6 @@ from agents import Agent, RunResult
 
 from turnwise.background import dead_letters
 from turnwise.call_pairs import paired
-from turnwise.codec import read_parked
 from turnwise.durable import RebuiltRun
 from turnwise.errors import (
     AlreadyCommitted,
@@ -22,6 +21,7 @@ from turnwise.errors import (
     TurnwiseError,
     UndecodableJournal,
 )
+from turnwise.journal_entries import ParkedEntry, read_parked
 from turnwise.turns import (
     POLL_INTERVAL,
     Backoff,
@@ -75,7 +75,7 @@ async def status_of(runtime: Runtime, session_id: str, turn_id: str) -> Status:
     if isinstance(answer, Parked):
         with suppress(UndecodableJournal):  # then it waits, for who can decode it or cancels it
             entries = read_parked(runtime.codec, session_id, turn_id, answer.journal)
-            if any("letter" in entry for entry in entries):
+            if any(isinstance(entry, ParkedEntry) and entry.dead_letter for entry in entries):
                 return replace(status, state="stopped")
     return status
 

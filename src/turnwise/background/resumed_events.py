@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 from agents import RunItem, StreamEvent
 
 from turnwise.background.event_publisher import EventPublisher, Told, of_stream
 from turnwise.durable.sdk import put_events
 from turnwise.errors import LeaseLost, SessionGone, StoreError, StoreUnavailable, TurnCancelled
+from turnwise.journal_entries import ParkedEntry
 from turnwise.stores.event_log import event_id, parse
 from turnwise.turns import Runtime, Turn
 
 _NOT_OURS = (LeaseLost, SessionGone, StoreUnavailable)
-
-
-def told_till(publisher: EventPublisher) -> dict[str, Any]:
-    """For the entry by which a turn waits: where the event stands that says so, told right after.
-
-    Its attempt and number.
-    """
-    return {"told": list(publisher.place)}
 
 
 class ResumedEvents:
@@ -33,12 +25,12 @@ class ResumedEvents:
         self._turn = turn
         self._telling: EventPublisher | None = None
 
-    async def begin(self, entry: Mapping[str, Any]) -> None:
+    async def begin(self, entry: ParkedEntry) -> None:
         """It goes on from this entry, by which it waited."""
-        if "told" not in entry:
+        if entry.event is None:
             return
         names = self._turn.session_id, self._turn.turn_id
-        attempt, number = entry["told"]
+        attempt, number = entry.event
         number = await _following(self._runtime, *names, attempt, number)
         self._telling = EventPublisher(self._runtime, *names, attempt, number)
         self._telling.note({"type": "turn.resumed"})
@@ -53,9 +45,9 @@ class ResumedEvents:
         known = {id(item) for item in before}
         put_events([item for item in new if id(item) not in known], self)
 
-    def waiting(self) -> dict[str, Any]:
-        """What is joined to the entry if it is to wait again."""
-        return {} if self._telling is None else told_till(self._telling)
+    def next_event(self) -> tuple[int, int] | None:
+        """The attempt and number of its next event; None if it publishes none."""
+        return None if self._telling is None else self._telling.place
 
     @asynccontextmanager
     async def ending(self, error: BaseException | None = None) -> AsyncIterator[None]:

@@ -2,7 +2,6 @@
 
 from turnwise.codec.envelope import Codec
 from turnwise.codec.errors import DecodeError, EncodedTooLarge, EncodeError
-from turnwise.codec.journals import read_journal, read_parked, undecodable_journal
 from turnwise.codec.zstd import MAX_TEXT
 
 __all__ = [
@@ -11,7 +10,4 @@ __all__ = [
     "DecodeError",
     "EncodeError",
     "EncodedTooLarge",
-    "read_journal",
-    "read_parked",
-    "undecodable_journal",
 ]

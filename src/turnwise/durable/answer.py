@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from agents import Agent, ItemHelpers, RunItem
@@ -20,6 +20,7 @@ from turnwise.durable import sdk
 from turnwise.durable.context import digest
 from turnwise.durable.outputs import packed_value
 from turnwise.durable.responses import COUNTS, dumped, packed_usage
+from turnwise.journal_entries import ToolOutput
 
 
 class Told(msgspec.Struct, array_like=True):
@@ -55,7 +56,7 @@ class Answer(msgspec.Struct, array_like=True):
     new: list[Told]
     responses: list[Given]
     usage: dict[str, Any] | None
-    final: dict[str, Any]
+    final: ToolOutput | Literal["text", "typed_text"]
 
 
 VERSION = 1
@@ -159,13 +160,13 @@ class _Telling:
         same = all(sum(getattr(usage, n) for usage in known) == getattr(used, n) for n in COUNTS)
         return None if same else packed_usage(used)
 
-    def _final(self, shown: Sequence[RunItem]) -> dict[str, Any]:
+    def _final(self, shown: Sequence[RunItem]) -> ToolOutput | Literal["text", "typed_text"]:
         final = self._result.final_output
         said = last_text(shown)
         if isinstance(final, str) and final == said:
-            return {"said": True}
+            return "text"
         if said is not None and final == typed(self._result.last_agent, said):
-            return {"typed": True}
+            return "typed_text"
         return packed_value(final, None, None)
 
 

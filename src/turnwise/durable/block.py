@@ -9,6 +9,7 @@ from agents import Agent, RunResult, RunResultStreaming, RunState
 
 from turnwise.durable.parked import ParkedTurn, began_with, parked_entry
 from turnwise.errors import UsageError
+from turnwise.journal_entries import ParkedEntry
 
 Result = RunResult | RunResultStreaming
 
@@ -36,7 +37,7 @@ class BlockRuns:
         self._turn = turn
         self._timeout = timeout
         self._began: tuple[str, str] | None = None
-        self._entry: dict[str, Any] | None = None
+        self._entry: ParkedEntry | None = None
         self._last: tuple[tuple[str, str], Result] | None = None
 
     def begins(self, input: object) -> None:
@@ -45,8 +46,7 @@ class BlockRuns:
         if self._entry is not None:
             if not isinstance(input, RunState) or not self._fits(input):
                 raise self._refusal()
-            agent, input_digest = self._entry["began"]
-            self._began = agent, input_digest
+            self._began = self._entry.began
         self._entry = self._last = None
 
     def ends(self, agent: Agent[Any], input: object, result: Result) -> None:
@@ -65,7 +65,7 @@ class BlockRuns:
         if self._entry is not None:
             raise self._refusal()
 
-    def entry(self) -> dict[str, Any] | None:
+    def entry(self) -> ParkedEntry | None:
         """The journal's last entry if the turn waits at the end of the block; None if not."""
         self._settle(at_end=True)
         return self._entry
@@ -94,7 +94,7 @@ class BlockRuns:
 
     def _fits(self, state: RunState[Any]) -> bool:
         assert self._entry is not None
-        return ParkedTurn(self._turn.session_id, self._turn.turn_id, [self._entry]).fits(state)
+        return ParkedTurn(self._turn.session_id, self._turn.turn_id, self._entry).fits(state)
 
     def _refusal(self) -> UsageError:
         return UsageError(

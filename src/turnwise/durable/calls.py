@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,16 @@ from turnwise.durable.outputs import error_of, packed_error, packed_value, value
 from turnwise.durable.progress import End
 from turnwise.durable.responses import packed_usage, usage_of
 from turnwise.errors import TurnwiseError
+from turnwise.journal_entries import (
+    Cancelled,
+    Raised,
+    Returned,
+    TimedOut,
+    ToolEndedEntry,
+    ToolOutcome,
+    ToolOutput,
+    ToolStartedEntry,
+)
 
 UNKNOWN = (
     "The outcome of this call is unknown: the worker that ran it died before the call ended. It "
@@ -55,7 +65,7 @@ async def called(
     if ended is not None and not (key in replay.failed and this.may_repeat()):
         replay.turn.retold("tool", run.agent.name, tool.name)
         with this.standing():
-            return await this.again(ended)
+            return await this.again(ended.outcome)
     await replay.check()
     if sdk.is_agent_tool(tool):
         return await this.made_by_agent(inner)
@@ -101,8 +111,8 @@ class _ToolCall:
         self._place = Call(run, self.name, tool.name)
 
     def may_repeat(self) -> bool:
-        started = self._run.replay.started.get((self._run.path, self.name))
-        started = {"tool": self._tool.name} if started is None else started
+        run, name = self._run.path, self.name
+        started = self._run.replay.started.get((run, name)) or self._started()
         return is_repeatable(self._tool) or self._run.may_repeat([started])
 
     @contextmanager
@@ -117,15 +127,21 @@ class _ToolCall:
                 self._run.replay.standing.append(error)
             raise
 
-    async def start(self) -> None:
-        entry = {"k": "start", "r": self._run.path, "c": self.name, "tool": self._tool.name}
-        if is_repeatable(self._tool):
-            entry["repeatable"] = True
-        await self._run.replay.write(entry)
+    def _started(self) -> ToolStartedEntry:
+        return ToolStartedEntry(
+            run=self._run.path,
+            call=self.name,
+            tool=self._tool.name,
+            repeatable=is_repeatable(self._tool),
+        )
 
-    async def _end(self, **what: Any) -> None:
-        self._run.replay.note(what)
-        await self._run.replay.write({"k": "end", "r": self._run.path, "c": self.name, **what})
+    async def start(self) -> None:
+        await self._run.replay.write(self._started())
+
+    async def _end(self, outcome: ToolOutcome) -> None:
+        entry = ToolEndedEntry(run=self._run.path, call=self.name, outcome=outcome)
+        self._run.replay.note(entry)
+        await self._run.replay.write(entry)
 
     async def made(self, inner: Inner) -> Any:
         """Make the call, and journal its end."""
@@ -139,10 +155,10 @@ class _ToolCall:
             raise
         except Exception as error:
             self._raised(error)
-            await self._end(**packed_error(error))
+            await self._end(packed_error(error))
             raise
         self._ended(value)
-        await self._end(**self._packed(value))
+        await self._end(self._returned(value))
         return value
 
     def _ended(self, value: Any, *, formatted: bool = False) -> None:
@@ -167,14 +183,15 @@ class _ToolCall:
         await self._run.replay.check()  # the agent's failure may be a text for the model by now
         if not self._place.is_interrupted:
             self._ended(value)
-            await self._end(**self._packed(value), usage=packed_usage(self._place.usage))
+            await self._end(self._returned(value, usage=packed_usage(self._place.usage)))
         return value
 
-    def _packed(self, value: Any) -> dict[str, Any]:
-        packed = packed_value(value, self._tool, self._call)
-        if sdk.error_was_formatted(self._context):
-            packed["formatted"] = True
-        return packed
+    def _returned(self, value: Any, usage: dict[str, Any] | None = None) -> Returned:
+        return Returned(
+            output=packed_value(value, self._tool, self._call),
+            is_error_text=sdk.error_was_formatted(self._context),
+            usage=usage,
+        )
 
     async def _cancelled(self) -> None:
         """Of cancellations, the model is shown the tool's own and its timeout.
@@ -183,36 +200,41 @@ class _ToolCall:
         """
         task = asyncio.current_task()
         if task is None or not task.cancelling():
-            await self._end(cancelled=True)
+            await self._end(Cancelled())
         elif getattr(self._tool, "timeout_seconds", None) is not None and self._run.goes_on:
             await self._run.replay.check()
-            await self._end(timeout=True)
+            await self._end(TimedOut())
 
     async def unknown(self, value: Any) -> Any:
         self._ended(value, formatted=True)
-        await self._end(value=value, formatted=True)
+        await self._end(Returned(output=ToolOutput("json", value), is_error_text=True))
         sdk.mark_error_formatted(self._context)
         return value
 
-    async def again(self, ended: Mapping[str, Any]) -> Any:
+    async def again(self, outcome: ToolOutcome) -> Any:
         """What the call gave an earlier attempt."""
         if sdk.is_agent_tool(self._tool):
             sdk.forget_waiting(self._call, self._context)
-        if ended.get("cancelled"):
-            raise asyncio.CancelledError
-        if ended.get("timeout"):
-            return await self._timed_out()
-        if "error" in ended:
-            error = error_of(*ended["error"])
-            self._raised(error)
-            raise error
-        if ended.get("formatted"):
+        match outcome:
+            case Cancelled():
+                raise asyncio.CancelledError
+            case TimedOut():
+                return await self._timed_out()
+            case Raised():
+                error = error_of(outcome)
+                self._raised(error)
+                raise error
+            case Returned():
+                return self._returned_again(outcome)
+
+    def _returned_again(self, returned: Returned) -> Any:
+        if returned.is_error_text:
             sdk.mark_error_formatted(self._context)
-        if "usage" in ended and self._context is not None:
-            usage = usage_of(ended["usage"])
+        if returned.usage is not None and self._context is not None:
+            usage = usage_of(returned.usage)
             self._context.usage.add(usage)
             self._run.spend(usage)
-        value = value_of(ended)
+        value = value_of(returned.output)
         self._ended(value)
         return value
 

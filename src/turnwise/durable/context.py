@@ -18,10 +18,11 @@ from agents import Agent, AgentsException, RunState, Usage
 from pydantic import BaseModel
 
 from turnwise.durable.agents_exceptions import as_agents_exception
-from turnwise.durable.replay import RESUMED, Entry, Replay, replay_of
+from turnwise.durable.replay import RESUMED, Replay, replay_of
 from turnwise.durable.states import rejected
-from turnwise.durable.turn import DurableTurn, HoldsTurn, Path, Runs
+from turnwise.durable.turn import DurableTurn, HoldsTurn, Runs
 from turnwise.errors import TurnwiseError
+from turnwise.journal_entries import RunPath, ToolStartedEntry
 
 _SHAPES = 64
 
@@ -61,7 +62,7 @@ class Run:
         self.original: Any = None
         self.siblings: Runs | None = None
         self.failure: TurnwiseError | None = None
-        self.output: Sequence[Entry] = ()
+        self.output: Sequence[Any] = ()
         self.is_doubtful = False
         self._occurrences: Counter[str] = Counter()
         self.responses = 0
@@ -74,7 +75,7 @@ class Run:
         self._name = agent.name
         self._digest = digest(input)
         self._state = input if isinstance(input, RunState) else None
-        self._path: Path | None = None
+        self._path: RunPath | None = None
 
     @property
     def turn(self) -> DurableTurn | None:
@@ -110,7 +111,7 @@ class Run:
         return self.replay
 
     @property
-    def path(self) -> Path:
+    def path(self) -> RunPath:
         if self._path is None:
             parent = () if self.above is None else self.above.path
             self._path, self.is_known = self.replay.claim(parent, self._name, self._digest)
@@ -144,13 +145,13 @@ class Run:
         self._occurrences[name] += 1
         return count
 
-    def may_repeat(self, started: Iterable[Entry]) -> bool:
+    def may_repeat(self, started: Iterable[ToolStartedEntry]) -> bool:
         """Whether all these tools may run again."""
         assert self.turn is not None
         again = self.turn.repeatable_tools
-        return all(entry.get("repeatable") or entry["tool"] in again for entry in started)
+        return all(entry.repeatable or entry.tool in again for entry in started)
 
-    def count(self, output: Sequence[Entry], usage: Callable[[], Usage]) -> None:
+    def count(self, output: Sequence[Any], usage: Callable[[], Usage]) -> None:
         """One response more, at this cost."""
         self.responses += 1
         self.output = output
@@ -181,7 +182,7 @@ class Call:
     inside: list[Run] = field(default_factory=list)
 
     @property
-    def path(self) -> Path:
+    def path(self) -> RunPath:
         return (*self.run.path, self.name)
 
     @property
@@ -260,7 +261,7 @@ def shape(input: str | Sequence[Any]) -> str:
     return hashlib.blake2b(text, digest_size=6).hexdigest()
 
 
-def _kind(item: Entry | Any) -> list[Any]:
+def _kind(item: Mapping[str, Any] | Any) -> list[Any]:
     get = item.get if isinstance(item, Mapping) else lambda name: getattr(item, name, None)
     kind = get("type") or "message"
     return [kind, get("role"), str(get("call_id") or "")]

@@ -13,10 +13,10 @@ from openai.types.responses import ResponseCompletedEvent, ResponseOutputItemDon
 from turnwise.durable.context import Restart, Run, shape
 from turnwise.durable.progress import Response
 from turnwise.durable.proxy import ObjectProxy, make_proxy
-from turnwise.durable.replay import Entry
 from turnwise.durable.responses import packed_response, packed_stream, response_of, usage_of
 from turnwise.durable.stream_events import events_of
 from turnwise.durable.tools import make_durable
+from turnwise.journal_entries import ResponseEntry, StoredResponse
 
 
 class DurableProvider(ObjectProxy):
@@ -80,7 +80,7 @@ class DurableModel(ObjectProxy):
                     output.append(event.item)
                 elif isinstance(event, ResponseCompletedEvent):
                     packed = packed_stream(event.response, output)
-                    step.finished(packed, partial(usage_of, packed["usage"]))
+                    step.finished(packed, partial(usage_of, packed.usage))
                 yield event
         finally:
             close = getattr(stream, "aclose", None)
@@ -103,15 +103,13 @@ class Step:
 
     def __init__(self, run: Run, input: str | Sequence[Any], tools: Sequence[Tool]) -> None:
         self._run = run
-        self._place = {
-            "a": run.agent.name,
-            "t": [tool.name for tool in tools],
-            "i": shape(input),
-        }
+        self._agent = run.agent.name
+        self._tools = [tool.name for tool in tools]
+        self._input = shape(input)
         for tool in tools:
             make_durable(tool)
 
-    async def earlier(self) -> Entry | None:
+    async def earlier(self) -> StoredResponse | None:
         """The response of an earlier attempt; None if the model is to be called.
 
         Raises ReplayMismatch, Restart, and what ended the turn.
@@ -129,29 +127,36 @@ class Step:
         if entry is None:
             replay.send()
             return None
-        self._count(entry, partial(usage_of, entry["usage"]))
+        self._count(entry.response, partial(usage_of, entry.response.usage))
         replay.turn.retold("response", run.agent.name)
-        return entry
+        return entry.response
 
-    def finished(self, response: dict[str, Any], usage: Callable[[], Usage]) -> None:
+    def finished(self, response: StoredResponse, usage: Callable[[], Usage]) -> None:
         run = self._run
-        entry = {"k": "response", "r": run.path, "n": run.responses, **self._place, **response}
+        entry = ResponseEntry(
+            run=run.path,
+            number=run.responses,
+            agent=self._agent,
+            tools=self._tools,
+            input=self._input,
+            response=response,
+        )
         run.replay.write_later(entry)
-        self._count(entry, usage)
+        self._count(response, usage)
 
-    def _count(self, entry: Entry, usage: Callable[[], Usage]) -> None:
+    def _count(self, response: StoredResponse, usage: Callable[[], Usage]) -> None:
         run, replay = self._run, self._run.replay
-        run.count(entry["output"], usage)
+        run.count(response.output, usage)
         if run.above is None:
             place = run.path, run.responses
-            replay.progress.responded(Response(*place, entry, replay.turn.changes))
+            replay.progress.responded(Response(*place, response.output, replay.turn.changes))
 
-    def _difference(self, entry: Entry) -> str | None:
-        if entry["a"] != self._place["a"]:
-            return f"agent {entry['a']!r} was asked then, {self._place['a']!r} is now"
-        if entry["t"] != self._place["t"]:
-            return f"its tools were {entry['t']} then and are {self._place['t']} now"
-        if entry["i"] != self._place["i"]:
+    def _difference(self, entry: ResponseEntry) -> str | None:
+        if entry.agent != self._agent:
+            return f"agent {entry.agent!r} was asked then, {self._agent!r} is now"
+        if entry.tools != self._tools:
+            return f"its tools were {entry.tools} then and are {self._tools} now"
+        if entry.input != self._input:
             return "the model is given other items, or in another order, than then"
         return None
 

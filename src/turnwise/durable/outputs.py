@@ -16,45 +16,49 @@ from agents import (
 from agents.tool import ShellCallOutcome, ShellCommandOutput, ShellResult
 
 from turnwise.durable import sdk
+from turnwise.journal_entries import Raised, ToolOutput
 
-Packed = dict[str, Any]
 _STRUCTURED = {
     kind.__name__: kind for kind in (ToolOutputText, ToolOutputImage, ToolOutputFileContent)
 }
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
-def packed_value(value: Any, tool: object, call: Any) -> Packed:
+def packed_value(value: Any, tool: object, call: Any) -> ToolOutput:
     """`value` exactly if it is of JSON's types or a ToolOutput; else as the model sees it."""
     if _is_json(value):
-        return {"value": value}
+        return ToolOutput("json", value)
     if type(value) in (list, tuple) and value and all(map(_is_structured, value)):
-        return {"parts": [_structured(part) for part in value]}
+        return ToolOutput("structured_list", [_structured(part) for part in value])
     if _is_structured(value):
-        return {"part": _structured(value)}
+        return ToolOutput("structured", _structured(value))
     if isinstance(value, ShellResult) and _is_json(shell := _shell(value)):
-        return {"shell": shell}
-    return {"value": _seen(value, tool, call)}
+        return ToolOutput("shell", shell)
+    return ToolOutput("json", _seen(value, tool, call))
 
 
-def value_of(packed: Mapping[str, Any]) -> Any:
-    if "part" in packed:
-        return _part(*packed["part"])
-    if "parts" in packed:
-        return [_part(*part) for part in packed["parts"]]
-    if "shell" in packed:
-        return _shell_result(packed["shell"])
-    return packed.get("value")
+def value_of(packed: ToolOutput) -> Any:
+    if packed.kind == "structured":
+        return _part(*packed.value)
+    if packed.kind == "structured_list":
+        return [_part(*part) for part in packed.value]
+    if packed.kind == "shell":
+        return _shell_result(packed.value)
+    return packed.value
 
 
-def packed_error(error: Exception) -> Packed:
-    return {"error": [type(error).__name__, str(error), isinstance(error, AgentsException)]}
+def packed_error(error: Exception) -> Raised:
+    return Raised(
+        error=type(error).__name__,
+        message=str(error),
+        from_sdk=isinstance(error, AgentsException),
+    )
 
 
-def error_of(name: str, text: str, is_sdks: bool) -> Exception:
+def error_of(raised: Raised) -> Exception:
     """An error that reads like the one that the tool raised."""
-    kind: Any = type(name, (AgentsException if is_sdks else Exception,), {})
-    error: Exception = kind(text)
+    kind: Any = type(raised.error, (AgentsException if raised.from_sdk else Exception,), {})
+    error: Exception = kind(raised.message)
     return error
 
 

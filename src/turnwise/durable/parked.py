@@ -1,10 +1,4 @@
-"""A run that waits for approvals: what the journal keeps of it, and how it goes on from there.
-
-Two entries of the journal are about that, beside those of `replay`:
-
-    park        the run waits: its RunState, what the turn holds, and what it asks for
-    decided     what was approved and rejected, before anything is done about it
-"""
+"""A run that waits for approvals: what the journal keeps of it, and how it goes on from there."""
 
 from __future__ import annotations
 
@@ -19,16 +13,15 @@ import msgspec
 from agents import Agent, RunResult, RunResultStreaming, RunState
 from agents.result import RunResultBase
 
-from turnwise.codec import Codec, read_parked, undecodable_journal
+from turnwise.codec import Codec
 from turnwise.contracts import Store
 from turnwise.durable import answer as answers
 from turnwise.durable.context import digest
 from turnwise.durable.states import Asking, asking, context_of, decision_on
 from turnwise.errors import NoPendingApproval, NotResumable, UsageError
+from turnwise.journal_entries import DecidedEntry, Entry, ParkedEntry, read_parked
 from turnwise.types import Info, Parked, PendingApproval
 
-Entry = Mapping[str, Any]
-VERSION = 1
 _CALLS = ("function_call", "custom_tool_call")
 
 
@@ -59,8 +52,8 @@ class Decisions:
         """What is decided about this one: True, or the message of its rejection in a list."""
         return True if name in self.approve else [self.reject[name]]
 
-    def entry(self) -> Entry:
-        return {"k": "decided", "approve": sorted(self.approve), "reject": self.reject}
+    def entry(self) -> DecidedEntry:
+        return DecidedEntry(approve=sorted(self.approve), reject=self.reject)
 
 
 def parked_entry(
@@ -71,7 +64,7 @@ def parked_entry(
     items: Sequence[Any],
     began: tuple[str, str],
     timeout: float | None,
-) -> dict[str, Any]:
+) -> ParkedEntry:
     """The entry for a run that was interrupted.
 
     `kept` of the items before the turn it keeps, and it has added `items`; `began` is the name of
@@ -83,17 +76,15 @@ def parked_entry(
     needs = None if context is None or _is_json(context) else type(context).__qualname__
     if needs is not None and isinstance(context, Mapping):
         context_of(state).context = None
-    return {
-        "k": "park",
-        "v": VERSION,
-        "asks": [msgspec.to_builtins(_pending(turn_id, found)) for found in asking(state)],
-        "kept": kept,
-        "items": list(items),
-        "began": list(began),
-        "needs": needs,
-        "until": None if timeout is None else time.time() + timeout,
-        "state": state.to_json(context_serializer=lambda _: {}),
-    }
+    return ParkedEntry(
+        approvals=[_pending(turn_id, found) for found in asking(state)],
+        kept=kept,
+        items=list(items),
+        began=began,
+        state=state.to_json(context_serializer=lambda _: {}),
+        context_type=needs,
+        expires_at=None if timeout is None else time.time() + timeout,
+    )
 
 
 def _is_json(context: object) -> bool:
@@ -122,26 +113,24 @@ def began_with(agent: Agent[Any], input: object) -> tuple[str, str]:
 
 
 class ParkedTurn:
-    """What waits in a session: a `park` entry, and what was decided since."""
+    """What waits in a session: a parked entry, and what was decided since."""
 
-    def __init__(self, session_id: str, turn_id: str, entries: Sequence[Entry]) -> None:
+    def __init__(
+        self, session_id: str, turn_id: str, entry: ParkedEntry, since: Iterable[Entry] = ()
+    ) -> None:
         self.session_id = session_id
         self.turn_id = turn_id
-        self.entry = entries[0]
+        self.entry = entry
         self.decided = Decisions()
-        for entry in entries:
-            if entry.get("k") == "decided":
-                self.decided.approve |= set(entry["approve"])
-                self.decided.reject |= entry["reject"]
-
-    def check(self) -> None:
-        """Raise what reading it raises."""
-        _ = self.asks, self.began, self.entry["kept"], self.entry["items"], self.entry["state"]
+        for later in since:
+            if isinstance(later, DecidedEntry):
+                self.decided.approve |= set(later.approve)
+                self.decided.reject |= later.reject
 
     @property
     def asks(self) -> list[PendingApproval]:
         """All that the run asked for when it was parked."""
-        return [msgspec.convert(ask, PendingApproval) for ask in self.entry["asks"]]
+        return self.entry.approvals
 
     @property
     def pending(self) -> list[PendingApproval]:
@@ -150,8 +139,7 @@ class ParkedTurn:
 
     @property
     def began(self) -> tuple[str, str]:
-        agent, input_digest = self.entry["began"]
-        return agent, input_digest
+        return self.entry.began
 
     def add(self, new: Decisions) -> Decisions | None:
         """Join new decisions to earlier ones; those that are new, None if there are none.
@@ -190,11 +178,9 @@ class ParkedTurn:
     async def rebuilt(self, agent: Agent[Any], context: object) -> RunState[Any, Any]:
         """The run's state, with this agent, and with all that is decided. Raises NotResumable."""
         self._check_context(context)
-        if self.entry.get("v") != VERSION:
-            raise self._refusal("a newer version of Turnwise parked it")
         try:
             state = await RunState.from_json(
-                agent, dict(self.entry["state"]), context_deserializer=_plain
+                agent, dict(self.entry.state), context_deserializer=_plain
             )
         except Exception as error:
             raise self._refusal(f"the Agents SDK cannot restore it ({error})") from error
@@ -210,7 +196,7 @@ class ParkedTurn:
         return state
 
     def _check_context(self, context: object) -> None:
-        needs = self.entry.get("needs")
+        needs = self.entry.context_type
         if needs and context is None:
             raise UsageError(
                 f"its run had a context of the type {needs}, which is not kept: only a mapping of "
@@ -289,20 +275,12 @@ async def parked_now(store: Store, codec: Codec, session_id: str) -> ParkedTurn 
 
 
 def parked_in(session_id: str, turn_id: str, entries: Sequence[Entry]) -> ParkedTurn:
-    """What waits by a turn's journal, from its last `park` on.
-
-    Raises NoPendingApproval, UndecodableJournal.
-    """
-    places = [i for i, entry in enumerate(entries) if entry.get("k") == "park"]
-    if not places:
-        raise NoPendingApproval("nothing waits for an approval", session_id=session_id)
-    try:
-        parked = ParkedTurn(session_id, turn_id, entries[places[-1] :])
-        parked.check()
-    except (KeyError, TypeError, ValueError, AttributeError, msgspec.MsgspecError):
-        reason = "its park entry is none that this version knows"
-        raise undecodable_journal(session_id, turn_id, reason) from None
-    return parked
+    """What waits by a turn's journal, from its last parked entry on. Raises NoPendingApproval."""
+    for index in reversed(range(len(entries))):
+        entry = entries[index]
+        if isinstance(entry, ParkedEntry):
+            return ParkedTurn(session_id, turn_id, entry, entries[index + 1 :])
+    raise NoPendingApproval("nothing waits for an approval", session_id=session_id)
 
 
 def calls_that_wait(state: RunState[Any, Any]) -> set[str]:

@@ -14,18 +14,18 @@ from agents.tool import ShellResult
 from turnwise.call_pairs import open_calls, output_saying
 from turnwise.durable import sdk
 from turnwise.durable.outputs import shell_outputs
-from turnwise.durable.turn import Path
+from turnwise.journal_entries import RunPath
 
-Entry = Mapping[str, Any]
+Item = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
     """The last one of a run: the `number`th, given when the turn had been added to so often."""
 
-    path: Path
+    path: RunPath
     number: int
-    entry: Entry
+    output: Sequence[Any]
     changes: int
 
 
@@ -46,8 +46,8 @@ class Progress:
         self.response: Response | None = None
         self.exited = False
         """Whether something in a run called `sys.exit`, which ends this process."""
-        self._steps: list[tuple[Path, int]] = []
-        self._ends: dict[tuple[Path, str], End] = {}
+        self._steps: list[tuple[RunPath, int]] = []
+        self._ends: dict[tuple[RunPath, str], End] = {}
         self._running: dict[object, str] = {}
         self._quiet = asyncio.Event()
 
@@ -57,7 +57,7 @@ class Progress:
         self._steps = [(response.path, response.number)]
         self._ends.clear()
 
-    def resumed(self, path: Path, rejected: Mapping[str, str]) -> None:
+    def resumed(self, path: RunPath, rejected: Mapping[str, str]) -> None:
         """A run goes on with calls that waited for approvals, before it has a response.
 
         Of those that were `rejected`, what the model is told, by the calls' ids.
@@ -66,13 +66,13 @@ class Progress:
         for call_id, text in rejected.items():
             self.ended(path, f"0.{call_id}", End(None, text, formatted=True))
 
-    def ended(self, path: Path, name: str, end: End) -> None:
+    def ended(self, path: RunPath, name: str, end: End) -> None:
         self._ends[path, name] = end
 
-    def end(self, path: Path, name: str) -> End | None:
+    def end(self, path: RunPath, name: str) -> End | None:
         return self._ends.get((path, name))
 
-    def restarted(self, path: Path) -> None:
+    def restarted(self, path: RunPath) -> None:
         """What was done under this path is not any more."""
         size = len(path)
         if self.response is not None and self.response.path[:size] == path:
@@ -114,7 +114,7 @@ class Progress:
             except TimeoutError:
                 return
 
-    def unsaved(self, added: Sequence[Entry], changes: int) -> list[Any]:
+    def unsaved(self, added: Sequence[Item], changes: int) -> list[Any]:
         """What is finished of the last step and not among the items `added`.
 
         `changes` is how often the turn has been added to: the SDK adds what a response led to
@@ -122,11 +122,11 @@ class Progress:
         """
         response = self.response
         is_unsaved = response is not None and response.changes == changes
-        items = list(response.entry["output"]) if response is not None and is_unsaved else []
+        items = list(response.output) if response is not None and is_unsaved else []
         outputs = (self._output(call) for call in open_calls([*added, *items]))
         return [*items, *(output for output in outputs if output is not None)]
 
-    def _output(self, call: Entry) -> Any:
+    def _output(self, call: Item) -> Any:
         """The output of a call that has ended."""
         ends = (self.end(path, f"{number}.{call.get('call_id')}") for path, number in self._steps)
         end = next((end for end in ends if end is not None), None)
@@ -146,7 +146,7 @@ class Progress:
         return output
 
 
-def _patched(call: Entry, value: Any, *, failed: bool) -> Any:
+def _patched(call: Item, value: Any, *, failed: bool) -> Any:
     """The output of a patch; `value` is what its editor said of it."""
     said = value if isinstance(value, Mapping) else {"output": value}
     text, status = said.get("output"), said.get("status")

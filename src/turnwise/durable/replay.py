@@ -1,16 +1,6 @@
 """A turn's journal as its runs use it: what earlier attempts finished, and what this one does.
 
-An entry is a JSON object. `k` tells its kind, `r` the path of its run:
-
-    response    a model answered; `n` counts the responses of its run from 0
-    start       a tool began; `c` names the call
-    end         it ended: with a value, an error, or by its timeout
-    failed      an attempt failed: calls whose errors are before this may be made again
-    restart     all entries of this path before this one are void
-    park        the run waits for an approval; all entries before are in its state (see `parked`)
-
-A path is made of three elements for each run (agent, digest of its input, occurrence), with the
-call between them where a tool runs agents.
+See `journal_entries` for what an entry holds.
 """
 
 from __future__ import annotations
@@ -22,18 +12,25 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from turnwise.codec import undecodable_journal
 from turnwise.durable.agents_exceptions import as_agents_exception
 from turnwise.durable.progress import Progress
-from turnwise.durable.turn import DurableTurn, Path
+from turnwise.durable.turn import DurableTurn
 from turnwise.errors import ReplayMismatch, TurnwiseError
+from turnwise.journal_entries import (
+    AttemptFailedEntry,
+    Entry,
+    ParkedEntry,
+    ResponseEntry,
+    RestartedEntry,
+    RunPath,
+    ToolEndedEntry,
+    ToolStartedEntry,
+)
 
-Entry = Mapping[str, Any]
-Key = tuple[Path, Any]
+Item = Mapping[str, Any]
+CallKey = tuple[RunPath, str]
 
 RESUMED = "resumed"
-_ELSEWHERE = ("decided",)
-"""Kinds of entries that others look at (see `parked`)."""
 _RUN = 3
 _SOON = 0.05
 _log = logging.getLogger("turnwise")
@@ -44,60 +41,55 @@ class Replay:
 
     def __init__(self, turn: DurableTurn) -> None:
         self.turn = turn
-        self.responses: dict[Key, Entry] = {}
-        self.started: dict[Key, Entry] = {}
-        self.ended: dict[Key, Entry] = {}
-        self.failed: set[Key] = set()
+        self.responses: dict[tuple[RunPath, int], ResponseEntry] = {}
+        self.started: dict[CallKey, ToolStartedEntry] = {}
+        self.ended: dict[CallKey, ToolEndedEntry] = {}
+        self.failed: set[CallKey] = set()
         """Calls whose errors nobody has answered to, before an attempt failed."""
         self.standing: list[Exception] = []
         """What tools raised here that are not to run again: another attempt would raise it too."""
         self._has_errors = False
         self.parks = 0
         self.progress = Progress()
-        self._unclaimed: set[Path] = set()
-        self._occurrences: Counter[Path] = Counter()
+        self._unclaimed: set[RunPath] = set()
+        self._occurrences: Counter[RunPath] = Counter()
         self._waiting: list[Entry] = []
         self._timer: asyncio.TimerHandle | None = None
         self._sending: set[asyncio.Task[None]] = set()
-        for index, entry in enumerate(turn.journal.entries):
-            try:
-                self._absorb(entry)
-            except (KeyError, TypeError, ValueError, AttributeError):
-                reason = f"element {index} is no entry that this version knows"
-                names = turn.session_id, turn.turn_id
-                raise as_agents_exception(undecodable_journal(*names, reason)) from None
+        for entry in turn.journal.entries:
+            self._absorb(entry)
 
     # What earlier attempts left.
 
     def _absorb(self, entry: Entry) -> None:
-        kind, path = entry.get("k"), tuple(entry.get("r", ()))
-        if kind == "response":
-            self.responses[path, entry["n"]] = entry
-            self._unclaimed.add(path)
-        elif kind == "start":
-            self.started[path, entry["c"]] = entry
-        elif kind == "end":
-            self.ended[path, entry["c"]] = entry
-            self.failed.discard((path, entry["c"]))
-            self.note(entry)
-        elif kind == "failed":
-            self.failed = {key for key, end in self.ended.items() if self._is_open_error(key, end)}
-        elif kind == "restart":
-            self._drop(path)
-        elif kind == "park":
-            self._drop(())
-            self.parks += 1
-        elif kind not in _ELSEWHERE:
-            raise ValueError
+        match entry:
+            case ResponseEntry():
+                self.responses[entry.run, entry.number] = entry
+                self._unclaimed.add(entry.run)
+            case ToolStartedEntry():
+                self.started[entry.run, entry.call] = entry
+            case ToolEndedEntry():
+                self.ended[entry.run, entry.call] = entry
+                self.failed.discard((entry.run, entry.call))
+                self.note(entry)
+            case AttemptFailedEntry():
+                self.failed = {
+                    key for key, end in self.ended.items() if self._is_open_error(key, end)
+                }
+            case RestartedEntry():
+                self._drop(entry.run)
+            case ParkedEntry():
+                self._drop(())
+                self.parks += 1
 
-    def _is_open_error(self, key: Key, end: Entry) -> bool:
+    def _is_open_error(self, key: CallKey, end: ToolEndedEntry) -> bool:
         """Whether this call ended with an error that its run did not get beyond."""
         path, name = key
-        return _is_error(end) and (path, int(name.partition(".")[0])) not in self.responses
+        return end.failed and (path, int(name.partition(".")[0])) not in self.responses
 
-    def note(self, end: Entry) -> None:
+    def note(self, end: ToolEndedEntry) -> None:
         """A call has ended, here or in an earlier attempt."""
-        self._has_errors |= _is_error(end)
+        self._has_errors |= end.failed
 
     def ends_each_attempt(self, error: BaseException) -> bool:
         """Whether a run that ended by this would end by it again, as a tool does not run again."""
@@ -115,9 +107,9 @@ class Replay:
         """
         if self._has_errors:
             with suppress(TurnwiseError):
-                await self.write({"k": "failed"})
+                await self.write(AttemptFailedEntry())
 
-    def claim(self, parent: Path, agent: str, digest: str) -> tuple[Path, bool]:
+    def claim(self, parent: RunPath, agent: str, digest: str) -> tuple[RunPath, bool]:
         """The path of a run that begins now, and whether an earlier attempt had begun it."""
         again = str(self.parks) if digest == RESUMED and self.parks else ""
         name = (*parent, agent, digest + again)
@@ -127,7 +119,7 @@ class Replay:
         self._unclaimed.discard(path)
         return path, known
 
-    def strays(self, path: Path) -> list[Path]:
+    def strays(self, path: RunPath) -> list[RunPath]:
         """Runs that an earlier attempt made where `path` is now, and that nobody makes any more.
 
         At the top any other run is one; inside a run only one of the same agent, since what comes
@@ -140,7 +132,7 @@ class Replay:
             if other[:-_RUN] == parent and (not parent or other[-_RUN] == agent)
         ]
 
-    def ran(self, paths: Iterable[Path]) -> list[Entry]:
+    def ran(self, paths: Iterable[RunPath]) -> list[ToolStartedEntry]:
         """The starts of tools that earlier attempts made under these paths."""
         return [
             entry
@@ -148,17 +140,18 @@ class Replay:
             if any(path[: len(under)] == under for under in paths)
         ]
 
-    async def restart(self, path: Path) -> None:
+    async def restart(self, path: RunPath) -> None:
         """Forget what was done under a path; the run there starts again from its input."""
         self._drop(path)
         self.progress.restarted(path)
         for name in [name for name in self._occurrences if name[: len(path)] == path]:
             del self._occurrences[name]
-        await self.write({"k": "restart", "r": path})
+        await self.write(RestartedEntry(path))
 
-    def _drop(self, path: Path) -> None:
+    def _drop(self, path: RunPath) -> None:
         size = len(path)
-        for table in (self.responses, self.started, self.ended):
+        tables: tuple[dict[Any, Any], ...] = (self.responses, self.started, self.ended)
+        for table in tables:
             for key in [key for key in table if key[0][:size] == path]:
                 del table[key]
         self._unclaimed = {other for other in self._unclaimed if other[:size] != path}
@@ -216,7 +209,7 @@ class Replay:
 
     # When the turn is asked to stop.
 
-    def unsaved(self, added: Sequence[Entry]) -> list[Any]:
+    def unsaved(self, added: Sequence[Item]) -> list[Any]:
         """What is finished of the step at hand and not among the items `added`."""
         return self.progress.unsaved(added, self.turn.changes)
 
@@ -230,9 +223,9 @@ class Replay:
 
     # When it does not fit.
 
-    def mismatch(self, what: str, paths: Iterable[Path]) -> ReplayMismatch:
+    def mismatch(self, what: str, paths: Iterable[RunPath]) -> ReplayMismatch:
         """The error for a replay that cannot go on; from now on the turn cannot be committed."""
-        tools = sorted({entry["tool"] for entry in self.ran(paths)})
+        tools = sorted({entry.tool for entry in self.ran(paths)})
         before = "was resumed before" if self.parks else "was begun by a worker that died"
         advice = _advice_if_parked(tools) if self.parks else _advice(tools)
         error = ReplayMismatch(
@@ -243,10 +236,6 @@ class Replay:
         )
         self.turn.fail(as_agents_exception(error))
         return error
-
-
-def _is_error(end: Entry) -> bool:
-    return any(end.get(name) for name in ("error", "timeout", "cancelled"))
 
 
 def _advice(tools: list[str]) -> str:

@@ -11,12 +11,11 @@ from openai.types.responses import Response
 from pydantic import BaseModel
 
 from turnwise.durable import sdk
+from turnwise.journal_entries import StoredResponse
 
-Entry = Mapping[str, Any]
 
-
-def packed_response(response: ModelResponse) -> dict[str, Any]:
-    """What an entry keeps of a response; fields that it does not have are left out."""
+def packed_response(response: ModelResponse) -> StoredResponse:
+    """What an entry keeps of a response."""
     return _packed(
         response.output,
         response.usage,
@@ -27,7 +26,7 @@ def packed_response(response: ModelResponse) -> dict[str, Any]:
     )
 
 
-def packed_stream(response: Response, output: Sequence[Any]) -> dict[str, Any]:
+def packed_stream(response: Response, output: Sequence[Any]) -> StoredResponse:
     """The same of a streamed response; `output` is what came item by item.
 
     Some providers leave the output of the final event empty.
@@ -50,19 +49,17 @@ def _packed(
     raw_usage: dict[str, Any] | None,
     *,
     model: str | None,
-) -> dict[str, Any]:
-    packed: dict[str, Any] = {
-        "output": [dumped(item) for item in output],
-        "usage": packed_usage(usage),
-        "id": response_id,
-        "request": request_id,
-        "raw_usage": raw_usage,
-        "model": model,
-    }
+) -> StoredResponse:
     plain = [index for index, item in enumerate(output) if not isinstance(item, BaseModel)]
-    if plain:
-        packed["plain"] = plain
-    return {name: value for name, value in packed.items() if value is not None}
+    return StoredResponse(
+        output=[dumped(item) for item in output],
+        usage=packed_usage(usage),
+        plain=plain or None,
+        response_id=response_id,
+        request_id=request_id,
+        raw_usage=raw_usage,
+        model=model,
+    )
 
 
 def dumped(item: Any) -> Any:
@@ -72,23 +69,23 @@ def dumped(item: Any) -> Any:
     return item
 
 
-def output_of(entry: Entry) -> list[Any]:
-    plain = entry.get("plain", ())
+def output_of(stored: StoredResponse) -> list[Any]:
+    plain = stored.plain or ()
     return [
         item if index in plain else sdk.output_item(item)
-        for index, item in enumerate(entry["output"])
+        for index, item in enumerate(stored.output)
     ]
 
 
-def response_of(entry: Entry) -> ModelResponse:
+def response_of(stored: StoredResponse) -> ModelResponse:
     response = ModelResponse(
         output=[],
-        usage=usage_of(entry["usage"]),
-        response_id=entry.get("id"),
-        request_id=entry.get("request"),
-        raw_usage=entry.get("raw_usage"),
+        usage=usage_of(stored.usage),
+        response_id=stored.response_id,
+        request_id=stored.request_id,
+        raw_usage=stored.raw_usage,
     )
-    response.output = output_of(entry)  # the constructor would check what is not for us to check
+    response.output = output_of(stored)  # the constructor would check what is not for us to check
     return response
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from typing import Any, cast
 
+import msgspec
 from agents import (
     Agent,
     AgentUpdatedStreamEvent,
@@ -30,6 +31,7 @@ from turnwise.durable.outputs import value_of
 from turnwise.durable.responses import packed_response, usage_of
 from turnwise.durable.stream_events import events_of
 from turnwise.errors import AlreadyCommitted, TurnIdReused
+from turnwise.journal_entries import ToolOutput
 
 _KINDS: dict[str, Any] = {
     kind.type: kind
@@ -136,7 +138,9 @@ class RebuiltRun:
         kind = _KINDS[told.kind]
         if kind is ToolCallOutputItem:
             packed = told.more.get("output")
-            fields["output"] = value_of(packed) if packed else raw.get("output")
+            fields["output"] = (
+                value_of(msgspec.convert(packed, ToolOutput)) if packed else raw.get("output")
+            )
         if kind is HandoffOutputItem:
             fields["source_agent"] = self._agents[told.more["from"]]
             fields["target_agent"] = self._agents[told.more["to"]]
@@ -162,14 +166,12 @@ class RebuiltRun:
         return total
 
     def _final(self) -> Any:
-        final: Mapping[str, Any] = self._answer.final
-        said = last_text(self.new_items)
-        if final.get("said"):
-            return said
-        if final.get("typed") and said is not None:
-            found = typed(self.last_agent, said)
-            return said if found is None else found
-        return value_of(final)
+        final = self._answer.final
+        if isinstance(final, ToolOutput):
+            return value_of(final)
+        text = last_text(self.new_items)
+        found = None if final == "text" or text is None else typed(self.last_agent, text)
+        return text if found is None else found
 
 
 def _check(committed: AlreadyCommitted, answer: Answer, agent: Agent[Any], input: object) -> None:

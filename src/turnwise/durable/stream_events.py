@@ -37,13 +37,13 @@ from openai.types.responses import (
 from pydantic import BaseModel
 
 from turnwise.durable import sdk
-from turnwise.durable.replay import Entry
 from turnwise.durable.responses import output_of, usage_of
+from turnwise.journal_entries import StoredResponse
 
 
-def events_of(entry: Entry) -> Iterator[TResponseStreamEvent]:
+def events_of(stored: StoredResponse) -> Iterator[TResponseStreamEvent]:
     """The events of a response, in the order in which a provider sends them."""
-    response = _response(entry)
+    response = _response(stored)
     for number, (kind, fields) in enumerate(_fields(response)):
         # Not checked: an item may lack what its class asks for, as it came from the provider.
         event = kind.model_construct(sequence_number=number, **fields)
@@ -53,21 +53,21 @@ def events_of(entry: Entry) -> Iterator[TResponseStreamEvent]:
 Fields = tuple[type[BaseModel], dict[str, Any]]
 
 
-def _response(entry: Entry) -> Response:
+def _response(stored: StoredResponse) -> Response:
     response = Response.model_construct(
-        id=entry.get("id"),
+        id=stored.response_id,
         created_at=0,
-        model=entry.get("model", ""),
+        model=stored.model or "",
         object="response",
-        output=output_of(entry),
+        output=output_of(stored),
         parallel_tool_calls=True,
         status="completed",
         tool_choice="auto",
         tools=[],
     )
-    sdk.attach_usage(response, usage_of(entry["usage"]), entry.get("raw_usage"))
-    if "request" in entry:
-        response._request_id = entry["request"]
+    sdk.attach_usage(response, usage_of(stored.usage), stored.raw_usage)
+    if stored.request_id is not None:
+        response._request_id = stored.request_id
     return response
 
 

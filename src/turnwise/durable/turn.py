@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from agents import Agent
 
 from turnwise.errors import TurnError
-
-Path = tuple[Any, ...]
-"""Where in a turn a run is; see `replay`."""
+from turnwise.journal_entries import Entry
 
 
 class Journal(Protocol):
     """What earlier attempts left, oldest first, and the way to add to it."""
 
-    entries: list[dict[str, Any]]
+    entries: list[Entry]
 
-    async def write(self, *entries: Mapping[str, Any]) -> None:
+    async def write(self, *entries: Entry) -> None:
         """Return when the entries are in the store, in this order."""
 
 

@@ -114,8 +114,8 @@ class Resumption:
             turn.still_pending = 0
         state = await state_of(turn, parked)
         turn.still_pending = len(parked.pending)
-        turn.rewind((parked.entry["kept"], [], 0))
-        await turn.add(parked.entry["items"])
+        turn.rewind((parked.entry.kept, [], 0))
+        await turn.add(parked.entry.items)
         return parked, state
 
     async def is_of(self, state: RunState[Any, Any], turn_id: str | None) -> bool:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from agents import (
     Agent,
     RunConfig,
@@ -72,8 +73,9 @@ class RunAttempt:
             began=self.began or began_with(self.agent, self.input),
             timeout=self.session.runtime.settings.approval_timeout,
         )
-        told = {} if self.resumed_events is None else self.resumed_events.waiting()
-        return Parking(entry | told, len(entry["asks"]))
+        if self.resumed_events is not None:
+            entry = msgspec.structs.replace(entry, event=self.resumed_events.next_event())
+        return Parking(entry, len(entry.approvals))
 
     @asynccontextmanager
     async def ending(self, error: BaseException | None = None) -> AsyncIterator[None]:

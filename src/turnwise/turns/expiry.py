@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from turnwise.call_pairs import open_calls, output_saying
 from turnwise.codec import Codec, DecodeError
 from turnwise.errors import StoreError
 from turnwise.hooks import TurnBegunEvent, TurnCommittedEvent, TurnLostEvent
+from turnwise.journal_entries import ParkedEntry, decode_entries
 from turnwise.turns import errors
 from turnwise.turns.ids import mint
 from turnwise.turns.runtime import Runtime
@@ -49,22 +50,21 @@ async def expired(runtime: Runtime, session_id: str, turn_id: str) -> bool:
     return True
 
 
-def is_over(entry: Mapping[str, Any]) -> bool:
+def is_over(entry: ParkedEntry) -> bool:
     """Whether what waits by this entry of a journal has waited too long."""
-    until = entry.get("until")
-    return until is not None and time.time() >= until
+    return entry.expires_at is not None and time.time() >= entry.expires_at
 
 
-def _overdue(codec: Codec, journal: Sequence[bytes]) -> dict[str, Any] | None:
+def _overdue(codec: Codec, journal: Sequence[bytes]) -> ParkedEntry | None:
     """The entry with which the turn waits in vain. None if it has time, or anything is decided.
 
     Or if it cannot be decoded: who resumes the turn is told of it, everybody else that it waits.
     """
     try:
-        last = codec.decode(journal[-1]) if journal else {}
-        return last if last.get("k") == "park" and is_over(last) else None
-    except (DecodeError, TypeError):
+        (last,) = decode_entries(codec, journal[-1:])
+    except (DecodeError, ValueError):
         return None
+    return last if isinstance(last, ParkedEntry) and is_over(last) else None
 
 
 async def _end(
@@ -99,9 +99,9 @@ async def _committed(
     if entry is None:  # somebody was quicker
         await runtime.store.release(*names, token)
         return "ApprovalPending"
-    texts = runtime.writer.texts(session_id, _unapproved(entry["items"]))
+    texts = runtime.writer.texts(session_id, _unapproved(entry.items))
     packed = [runtime.codec.pack(text) for text in texts]
-    keep = entry["kept"] if entry["kept"] < grant.items else None
+    keep = entry.kept if entry.kept < grant.items else None
     runtime.reader.cache.drop(session_id)
     answer = await runtime.store.commit(*names, token, grant.tip, commit_id, packed, keep=keep)
     return packed if isinstance(answer, Done) else type(answer).__name__

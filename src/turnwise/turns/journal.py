@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from turnwise.codec import Codec, EncodeError
 from turnwise.errors import TurnTooLarge, TurnwiseError
+from turnwise.journal_entries import Entry, encode_entry
 from turnwise.types import Done, Gone, Stale
 
-Entry = dict[str, Any]
 Send = Callable[[int, Sequence[bytes]], Coroutine[Any, Any, Done | Stale | Gone]]
 
 
 class Journal:
-    """`entries` is what earlier attempts left: JSON objects, oldest first; empty in a first one.
+    """`entries` is what earlier attempts left, oldest first; empty in a first one.
 
     `length` is how many elements the store has of it: more, if they could not be decoded.
 
@@ -47,7 +47,7 @@ class Journal:
         """Whether there is something in it, or may be."""
         return self._length > 0 or bool(self._doubtful)
 
-    async def write(self, *entries: Mapping[str, Any]) -> None:
+    async def write(self, *entries: Entry) -> None:
         """Return when the entries are in the store.
 
         Raises LeaseLost, SessionGone, StoreError, TurnTooLarge. After a failure the store does not
@@ -62,9 +62,9 @@ class Journal:
         if self._failure is not None:
             raise self._failure
 
-    def _encoded(self, entries: Sequence[Mapping[str, Any]]) -> list[bytes]:
+    def _encoded(self, entries: Sequence[Entry]) -> list[bytes]:
         try:
-            return [self._codec.encode(entry) for entry in entries]
+            return [encode_entry(self._codec, entry) for entry in entries]
         except EncodeError as error:
             session_id, turn_id = self._names
             self._failure = TurnTooLarge(

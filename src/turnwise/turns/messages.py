@@ -8,14 +8,13 @@ from functools import partial
 from typing import Any
 
 from turnwise.cache import HistorySnapshot
-from turnwise.codec import read_journal
 from turnwise.errors import StoreError, TurnwiseError, UndecodableItem
 from turnwise.hooks import TurnBegunEvent, TurnDeadLetteredEvent, TurnLostEvent, TurnRolledBackEvent
+from turnwise.journal_entries import Entry, read_journal
 from turnwise.turns import errors
 from turnwise.turns.cancel_listener import CancelListener
 from turnwise.turns.expiry import expired
 from turnwise.turns.ids import check_session_id, mint
-from turnwise.turns.journal import Entry
 from turnwise.turns.runtime import Runtime
 from turnwise.turns.shielding import resend_if_cancelled, shielded
 from turnwise.turns.turn import Turn

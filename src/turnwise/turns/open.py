@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from turnwise.cache import HistorySnapshot
-from turnwise.codec import read_journal
 from turnwise.errors import ApprovalPending, SessionBusy
 from turnwise.hooks import TurnBegunEvent, TurnRefusedEvent
+from turnwise.journal_entries import read_journal
 from turnwise.turns.acquire import BusyPolicy, LeaseRequest
 from turnwise.turns.ids import check_session_id, check_turn_id, mint
 from turnwise.turns.runtime import Runtime

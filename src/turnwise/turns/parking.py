@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from turnwise.journal_entries import ParkedEntry
 
 
 @dataclass(frozen=True, slots=True)
 class Parking:
     """How a turn waits: `entry` is the journal's last, `pending` is for how many approvals."""
 
-    entry: Mapping[str, Any]
+    entry: ParkedEntry
     pending: int

@@ -27,12 +27,13 @@ from turnwise.hooks import (
     TurnLostEvent,
     TurnRolledBackEvent,
 )
+from turnwise.journal_entries import Entry
 from turnwise.process import check_loop
 from turnwise.turns import errors, stopped
 from turnwise.turns.buffer import Lost, TurnBuffer
 from turnwise.turns.cancel_listener import CancelListener
 from turnwise.turns.ids import mint
-from turnwise.turns.journal import Entry, Journal
+from turnwise.turns.journal import Journal
 from turnwise.turns.lease import Lease
 from turnwise.turns.parking import Parking
 from turnwise.turns.runtime import Runtime

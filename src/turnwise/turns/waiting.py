@@ -15,6 +15,7 @@ from turnwise.errors import (
     TurnwiseError,
 )
 from turnwise.hooks import TurnLostEvent, TurnParkedEvent
+from turnwise.journal_entries import encode_entry
 from turnwise.turns import errors
 from turnwise.turns.parking import Parking
 from turnwise.turns.shielding import resend_if_cancelled, shielded
@@ -46,7 +47,7 @@ def _state(turn: Turn, parking: Parking) -> bytes:
     """The last entry of its journal. Raises TurnTooLarge, also for what nobody could read again."""
     most = turn.runtime.settings.max_turn_bytes
     try:
-        state = turn.runtime.codec.encode(parking.entry)
+        state = encode_entry(turn.runtime.codec, parking.entry)
     except EncodedTooLarge as error:
         raise _too_large(
             turn, f"{error.size} bytes, over {error.most}, the most that can be read"
