@@ -165,7 +165,7 @@ class Mortal:
 
     def __getattr__(self, name: str) -> Any:
         verb = getattr(self._store, name)
-        if name in ("scan", "woken", "listen", "aclose"):
+        if name in ("scan", "waiter", "on_wakeup", "aclose"):
             return verb
         return lambda *args, **options: self._call(verb, *args, **options)
 
