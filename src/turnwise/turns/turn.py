@@ -85,9 +85,8 @@ class Turn(TurnBuffer):
         self._begun = runtime.now()
         self._lease = Lease(runtime.settings.lease, start, self._renew, self._lease_ended)
         send = partial(runtime.store.journal, session_id, self.turn_id, token)
-        names, length = (session_id, self.turn_id), len(grant.journal)
-        journal = runtime.codec, names, entries, length, send, self._journal_refused
-        self.journal = Journal(*journal)
+        kept = (session_id, self.turn_id), entries, len(grant.journal)
+        self.journal = Journal(runtime.codec, *kept, send, self._journal_refused)
         self._manner: CancelMode | None = None
         self._reason: str | None = None
         self._resisting: asyncio.TimerHandle | None = None
@@ -103,11 +102,9 @@ class Turn(TurnBuffer):
     async def commit(self) -> None:
         """Make it part of the history, also if the caller is cancelled meanwhile.
 
-        `payload` is kept beside the items.
-
-        A turn with an id of our own that changed nothing leaves no trace. Raises LeaseLost,
-        TurnCancelled, HistoryChanged, SessionGone, SessionTooLarge, OutcomeUnknown; the turn has
-        ended then too.
+        `payload` is kept beside the items. A turn with an id of our own that changed nothing leaves
+        no trace. Raises LeaseLost, TurnCancelled, HistoryChanged, SessionGone, SessionTooLarge,
+        OutcomeUnknown; the turn has ended then too.
         """
         if self.lost is not None:
             await self.roll_back(self.lost)
@@ -222,10 +219,10 @@ class Turn(TurnBuffer):
         await self._lease.stopped()
         codec, grant = self._runtime.codec, self._grant
         keep = self._kept if self._kept < grant.items else None
+        if keep is not None:
+            self._runtime.reader.cache.drop(self.session_id)
         try:
             packed = [codec.pack(text) for text in self._added]
-            if keep is not None:
-                self._runtime.reader.cache.drop(self.session_id)
             answer = await self._runtime.store.commit(
                 self.session_id,
                 self.turn_id,
@@ -276,10 +273,8 @@ class Turn(TurnBuffer):
 
     async def _abort(self) -> None:
         await self._lease.stopped()
-        if isinstance(
-            self.lost, LeaseLost | Cancelled | StoreUnavailable
-        ):  # nothing is held any more
-            return
+        if isinstance(self.lost, LeaseLost | Cancelled | StoreUnavailable):
+            return  # nothing is held any more
         await self._runtime.abort(self.session_id, self.turn_id, self._token)
 
     # Asked to stop.
