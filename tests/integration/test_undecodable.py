@@ -178,10 +178,8 @@ async def test_a_parked_turn_waits_on(sessions: Sessions) -> None:
 
 async def test_a_damaged_history_parks_a_parked_turn_again(sessions: Sessions) -> None:
     ours = sessions.worker(lease=0.3)
-    store, state = (
-        ours.runtime.store,
-        ours.runtime.codec.encode({"entry": "parked", "expires_at": 0}),
-    )
+    store = ours.runtime.store
+    state = ours.runtime.codec.encode({"entry": "parked", "expires_at": 0})
     assert isinstance(await store.append("s", "op", [DAMAGED]), Done)
     assert isinstance(await store.begin("s", "t", "dead", 9999, worker="dead"), Grant)
     assert isinstance(await store.park("s", "t", "dead", state), Done)
