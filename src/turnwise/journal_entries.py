@@ -207,7 +207,13 @@ def decode_entries(codec: Codec, stored: Sequence[bytes]) -> list[Entry]:
         DecodeError: an entry is damaged, or of a kind or shape that this version does not know.
             `index` says which.
     """
-    return [_entry(index, value) for index, value in enumerate(codec.decode_many(stored))]
+    entries: list[Entry] = []
+    for index, value in enumerate(codec.decode_many(stored)):
+        try:
+            entries.append(_entry(value))
+        except DecodeError as error:
+            raise DecodeError(str(error), index=index) from None
+    return entries
 
 
 def read_journal(
@@ -233,9 +239,8 @@ def read_parked(
     entries: list[Entry] = []
     for index in reversed(range(len(stored))):
         try:
-            entries[:0] = decode_entries(codec, stored[index : index + 1])
+            entries.insert(0, _entry(codec.decode(stored[index])))
         except DecodeError as error:
-            error.index = None
             raise _undecodable(session_id, turn_id, f"element {index}: {error}") from None
         if isinstance(entries[0], ParkedEntry):
             return entries
@@ -253,14 +258,13 @@ def _undecodable(session_id: str, turn_id: str, reason: object) -> UndecodableJo
     )
 
 
-def _entry(index: int, value: dict[str, Any]) -> Entry:
+def _entry(value: dict[str, Any]) -> Entry:
     try:
         entry: Entry = msgspec.convert(value, Entry)
     except msgspec.ValidationError as error:
         raise DecodeError(
             f"not a journal entry that this version knows ({error}); a newer version of Turnwise "
-            "may have written it",
-            index=index,
+            "may have written it"
         ) from None
     return entry
 

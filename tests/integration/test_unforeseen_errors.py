@@ -253,7 +253,7 @@ MESSAGES: dict[str, tuple[Any, str]] = {
     "its events": (EventPublisher, "__init__"),
     "telling": (EventPublisher, "tell"),
     "telling the end": (EventPublisher, "end"),
-    "what its answer is": (processor, "packed_answer"),
+    "what its answer is": (processor, "pack_record"),
     "compressing": (Codec, "pack"),
     "committing": (MessageTurn, "commit"),
     "the end of its lease": (Lease, "stopped"),

@@ -235,11 +235,9 @@ def test_calls_are_described_by_their_tools() -> None:
 
 
 def test_items_have_events() -> None:
-    queue: asyncio.Queue[Any] = asyncio.Queue()
     message: Any = assistant_message("hello")
     item = MessageOutputItem(agent=Agent(name="a"), raw_item=message)
-    sdk.put_events([item], queue)
-    event = queue.get_nowait()
+    event: Any = sdk.item_events([item])[0]
     assert (event.type, event.name) == ("run_item_stream_event", "message_output_created")
     assert event.item is item
 

@@ -32,10 +32,10 @@ from pydantic import BaseModel
 
 from turnwise.codec import Codec
 from turnwise.durable.agents_exceptions import as_agents_exception
-from turnwise.durable.context import digest, shape
-from turnwise.durable.outputs import error_of, packed_error, packed_value, value_of
+from turnwise.durable.digests import input_digest, input_shape
 from turnwise.durable.responses import packed_response, packed_usage, response_of, usage_of
 from turnwise.durable.stream_events import events_of
+from turnwise.durable.tool_outputs import error_of, packed_error, packed_value, value_of
 from turnwise.errors import LeaseLost, ReplayMismatch, StoreUnavailable, TurnwiseError
 from turnwise.journal_entries import (
     Entry,
@@ -273,15 +273,17 @@ def test_our_errors_pass_as_what_they_are(error: TurnwiseError) -> None:
 def test_a_shape_is_of_kinds_and_ids_only() -> None:
     call = {"type": "function_call", "call_id": "c", "name": "t", "arguments": "{}"}
     said = {"role": "user", "content": "a"}
-    assert shape([said, call]) == shape([{**said, "content": "b"}, {**call, "arguments": "[]"}])
-    assert shape([said, call]) != shape([call, said])
-    assert shape([call]) != shape([{**call, "call_id": "d"}])
-    assert shape([said]) != shape([{**said, "role": "system"}])
-    assert shape([said] * 100) != shape([said] * 101)
+    assert input_shape([said, call]) == input_shape(
+        [{**said, "content": "b"}, {**call, "arguments": "[]"}]
+    )
+    assert input_shape([said, call]) != input_shape([call, said])
+    assert input_shape([call]) != input_shape([{**call, "call_id": "d"}])
+    assert input_shape([said]) != input_shape([{**said, "role": "system"}])
+    assert input_shape([said] * 100) != input_shape([said] * 101)
 
 
 def test_digests_tell_inputs_apart() -> None:
-    assert digest("a") != digest("b")
-    assert digest([{"a": 1, "b": 2}]) == digest([{"b": 2, "a": 1}])
-    assert digest([{"content": "é\ud800"}]) == digest([{"content": "é\ud800"}])
-    assert digest("a") != digest([{"role": "user", "content": "a"}])
+    assert input_digest("a") != input_digest("b")
+    assert input_digest([{"a": 1, "b": 2}]) == input_digest([{"b": 2, "a": 1}])
+    assert input_digest([{"content": "é\ud800"}]) == input_digest([{"content": "é\ud800"}])
+    assert input_digest("a") != input_digest([{"role": "user", "content": "a"}])

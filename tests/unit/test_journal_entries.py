@@ -7,6 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from turnwise.codec import Codec, DecodeError, EncodeError
+from turnwise.errors import UndecodableJournal
 from turnwise.journal_entries import (
     AttemptFailedEntry,
     Cancelled,
@@ -24,6 +25,8 @@ from turnwise.journal_entries import (
     ToolStartedEntry,
     decode_entries,
     encode_entry,
+    read_journal,
+    read_parked,
 )
 from turnwise.types import PendingApproval
 
@@ -232,6 +235,25 @@ def test_a_damaged_entry_is_named() -> None:
     with pytest.raises(DecodeError) as caught:
         decode_entries(CODEC, [b'{"entry":"attempt_failed"}', b'{"entry":'])
     assert caught.value.index == 1
+
+
+def test_an_undecodable_journal_names_the_turn_and_the_element() -> None:
+    for stored in (b'{"entry":"rewound"}', b"\x13 of a newer version"):
+        for read in (read_journal, read_parked):
+            with pytest.raises(
+                UndecodableJournal, match=r"'t'.*\(element 1: (?!element)"
+            ) as caught:
+                read(CODEC, "s", "t", [b'{"entry":"attempt_failed"}', stored])
+            assert (caught.value.session_id, caught.value.turn_id) == ("s", "t")
+
+
+def test_entries_before_the_last_parked_one_are_not_decoded() -> None:
+    (parked, of_parked), *_ = [one for one in SNAPSHOTS if isinstance(one[0], ParkedEntry)]
+    decided, of_decided = SNAPSHOTS[-1]
+    stored = [of_parked, b"\x13 of a newer version", of_parked, of_decided]
+    assert read_parked(CODEC, "s", "t", stored) == [parked, decided]
+    assert read_parked(CODEC, "s", "t", [b'{"entry":"attempt_failed"}']) == []
+    assert read_parked(CODEC, "s", "t", []) == []
 
 
 def test_what_is_not_json_is_refused_when_it_is_written() -> None:

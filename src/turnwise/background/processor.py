@@ -25,8 +25,9 @@ from turnwise import hooks
 from turnwise.background import dead_letters
 from turnwise.background.event_publisher import EventPublisher, of_stream
 from turnwise.background.message import Message, Unreadable, unpacked
-from turnwise.durable import HoldsTurn, failure_of, install, packed_answer
-from turnwise.durable.parked import began_with, parked_entry
+from turnwise.durable import HoldsTurn, failure_of, install
+from turnwise.durable.digests import began_with
+from turnwise.durable.parked import parked_entry
 from turnwise.durable.replay import Replay
 from turnwise.errors import (
     LeaseLost,
@@ -38,6 +39,7 @@ from turnwise.errors import (
     UsageError,
 )
 from turnwise.journal_entries import ParkedEntry
+from turnwise.results import pack_record
 from turnwise.turns import (
     Backoff,
     MessageTurn,
@@ -243,7 +245,7 @@ class Processor:
             entry = msgspec.structs.replace(entry, event=publisher.place)
             turn.parking = Parking(entry, len(entry.approvals))
         else:
-            turn.payload = packed_answer(result, agent, message.input, turn.added())
+            turn.payload = pack_record(result, began_with(agent, message.input), turn.added())
         await end(turn, None, "rollback")
 
     def _parked(

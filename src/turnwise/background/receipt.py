@@ -12,7 +12,6 @@ from agents import Agent, RunResult
 
 from turnwise.background import dead_letters
 from turnwise.call_pairs import paired
-from turnwise.durable import RebuiltRun
 from turnwise.errors import (
     AlreadyCommitted,
     BusyTimeout,
@@ -22,6 +21,7 @@ from turnwise.errors import (
     UndecodableJournal,
 )
 from turnwise.journal_entries import ParkedEntry, read_parked
+from turnwise.results import RebuiltRun
 from turnwise.turns import (
     POLL_INTERVAL,
     Backoff,

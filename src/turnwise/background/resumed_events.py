@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from agents import RunItem, StreamEvent
 
 from turnwise.background.event_publisher import EventPublisher, Told, of_stream
-from turnwise.durable.sdk import put_events
+from turnwise.durable.sdk import item_events
 from turnwise.errors import LeaseLost, SessionGone, StoreError, StoreUnavailable, TurnCancelled
 from turnwise.journal_entries import ParkedEntry
 from turnwise.stores.event_log import event_id, parse
@@ -43,7 +43,8 @@ class ResumedEvents:
     def tell_items(self, new: Sequence[RunItem], before: Sequence[RunItem]) -> None:
         """Tell what a run without a stream has made, but for what it had made `before`."""
         known = {id(item) for item in before}
-        put_events([item for item in new if id(item) not in known], self)
+        for event in item_events([item for item in new if id(item) not in known]):
+            self.put_nowait(event)
 
     def next_event(self) -> tuple[int, int] | None:
         """The attempt and number of its next event; None if it publishes none."""

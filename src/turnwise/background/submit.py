@@ -11,8 +11,9 @@ from turnwise.background.enqueue import enqueue
 from turnwise.background.message import Message, packed
 from turnwise.background.receipt import Receipt
 from turnwise.codec import MAX_TEXT, EncodedTooLarge, EncodeError
-from turnwise.durable import answer_differs
+from turnwise.durable.digests import input_digest
 from turnwise.errors import InvalidItem, TurnIdReused, TurnTooLarge
+from turnwise.results import record_differs
 from turnwise.turns import BusyPolicy, Runtime, check_busy, check_turn_id, mint
 from turnwise.types import Accepted, Duplicate
 
@@ -89,10 +90,8 @@ def _check_same(answer: Duplicate, session_id: str, turn_id: str, message: Messa
     Of a committed turn agent and input are known, of one that was given up nothing.
     """
     if answer.record is not None:
-        payload = answer.record.payload
-        differs = answer.record.kind == "turn" and answer_differs(
-            payload, message.agent, message.input
-        )
+        began = message.agent, input_digest(message.input)
+        differs = answer.record.kind == "turn" and record_differs(answer.record.payload, began)
     else:
         # The trace is a part of the message, and another one each time: who sends again in
         # another trace is believed.

@@ -1,11 +1,9 @@
 """Durable runs: what a run finished before its worker died is not done again."""
 
 from turnwise.durable.agent_runner import install
-from turnwise.durable.answer import answer_differs, packed_answer
 from turnwise.durable.block import BlockRuns
 from turnwise.durable.keys import idempotency_key, repeatable
 from turnwise.durable.responses import dumped
-from turnwise.durable.retelling import RebuiltRun
 from turnwise.durable.sdk import failure_of
 from turnwise.durable.turn import DurableTurn, HoldsTurn
 
@@ -13,12 +11,9 @@ __all__ = [
     "BlockRuns",
     "DurableTurn",
     "HoldsTurn",
-    "RebuiltRun",
-    "answer_differs",
     "dumped",
     "failure_of",
     "idempotency_key",
     "install",
-    "packed_answer",
     "repeatable",
 ]

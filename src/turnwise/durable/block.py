@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from agents import Agent, RunResult, RunResultStreaming, RunState
 
-from turnwise.durable.parked import ParkedTurn, began_with, parked_entry
+from turnwise.durable.digests import began_with
+from turnwise.durable.parked import ParkedTurn, parked_entry
 from turnwise.errors import UsageError
 from turnwise.journal_entries import ParkedEntry
 

@@ -14,9 +14,9 @@ from agents.tool import default_tool_timeout_error_message
 from turnwise.durable import sdk
 from turnwise.durable.context import Call, Run, being_in
 from turnwise.durable.keys import is_repeatable
-from turnwise.durable.outputs import error_of, packed_error, packed_value, value_of
 from turnwise.durable.progress import End
 from turnwise.durable.responses import packed_usage, usage_of
+from turnwise.durable.tool_outputs import error_of, packed_error, packed_value, value_of
 from turnwise.errors import TurnwiseError
 from turnwise.journal_entries import (
     Cancelled,

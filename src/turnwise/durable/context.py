@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from threading import get_ident
 from typing import Any
 
-import msgspec
 from agents import Agent, AgentsException, RunState, Usage
-from pydantic import BaseModel
 
 from turnwise.durable.agents_exceptions import as_agents_exception
-from turnwise.durable.replay import RESUMED, Replay, replay_of
+from turnwise.durable.digests import input_digest
+from turnwise.durable.replay import Replay, replay_of
 from turnwise.durable.states import rejected
 from turnwise.durable.turn import DurableTurn, HoldsTurn, Runs
 from turnwise.errors import TurnwiseError
 from turnwise.journal_entries import RunPath, ToolStartedEntry
-
-_SHAPES = 64
 
 
 class Restart(AgentsException):
@@ -73,7 +68,7 @@ class Run:
         self.results: list[Any] = []
         self.models: dict[int, Any] = {}
         self._name = agent.name
-        self._digest = digest(input)
+        self._digest = input_digest(input)
         self._state = input if isinstance(input, RunState) else None
         self._path: RunPath | None = None
 
@@ -236,32 +231,3 @@ def being_in(place: Run | Call | UntrackedRun | None) -> Iterator[None]:
         yield
     finally:
         _here.reset(token)
-
-
-def digest(input: object) -> str:
-    """What tells apart runs of the same agent in the same place, and two runs of one turn_id."""
-    if isinstance(input, RunState):
-        return RESUMED
-    try:
-        text = msgspec.json.encode(input, enc_hook=_plain, order="deterministic")
-    except UnicodeEncodeError:  # a lone surrogate, which JSON proper has no form for
-        text = json.dumps(input, default=_plain, sort_keys=True).encode()
-    return hashlib.blake2b(text, digest_size=6).hexdigest()
-
-
-def _plain(value: object) -> object:
-    return value.model_dump(exclude_unset=True) if isinstance(value, BaseModel) else str(value)
-
-
-def shape(input: str | Sequence[Any]) -> str:
-    """How many items a model is given, and of what kind the last ones are; not what they say."""
-    items = [] if isinstance(input, str) else input
-    kinds = [_kind(item) for item in items[-_SHAPES:]]
-    text = msgspec.json.encode([len(items), kinds])
-    return hashlib.blake2b(text, digest_size=6).hexdigest()
-
-
-def _kind(item: Mapping[str, Any] | Any) -> list[Any]:
-    get = item.get if isinstance(item, Mapping) else lambda name: getattr(item, name, None)
-    kind = get("type") or "message"
-    return [kind, get("role"), str(get("call_id") or "")]

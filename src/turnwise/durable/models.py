@@ -10,7 +10,8 @@ from agents import Model, ModelProvider, ModelResponse, Tool, Usage
 from agents.items import TResponseStreamEvent
 from openai.types.responses import ResponseCompletedEvent, ResponseOutputItemDoneEvent
 
-from turnwise.durable.context import Restart, Run, shape
+from turnwise.durable.context import Restart, Run
+from turnwise.durable.digests import input_shape
 from turnwise.durable.progress import Response
 from turnwise.durable.proxy import ObjectProxy, make_proxy
 from turnwise.durable.responses import packed_response, packed_stream, response_of, usage_of
@@ -105,7 +106,7 @@ class Step:
         self._run = run
         self._agent = run.agent.name
         self._tools = [tool.name for tool in tools]
-        self._input = shape(input)
+        self._input = input_shape(input)
         for tool in tools:
             make_durable(tool)
 

@@ -11,12 +11,9 @@ from typing import Any
 
 import msgspec
 from agents import Agent, RunResult, RunResultStreaming, RunState
-from agents.result import RunResultBase
 
 from turnwise.codec import Codec
 from turnwise.contracts import Store
-from turnwise.durable import answer as answers
-from turnwise.durable.context import digest
 from turnwise.durable.states import Asking, asking, context_of, decision_on
 from turnwise.errors import NoPendingApproval, NotResumable, UsageError
 from turnwise.journal_entries import DecidedEntry, Entry, ParkedEntry, read_parked
@@ -105,11 +102,6 @@ def _pending(turn_id: str, found: Asking) -> PendingApproval:
         call_id=item.call_id or "",
         turn_id=turn_id,
     )
-
-
-def began_with(agent: Agent[Any], input: object) -> tuple[str, str]:
-    """What tells a turn from another one of the same turn_id."""
-    return agent.name, digest(input)
 
 
 class ParkedTurn:
@@ -287,18 +279,6 @@ def calls_that_wait(state: RunState[Any, Any]) -> set[str]:
     """The ids of the run's own calls that wait, or in which an agent waits."""
     found = [(*one.path, one.item.call_id)[0] for one in asking(state)]
     return {call_id for call_id in found if call_id is not None}
-
-
-def packed_resumed(
-    result: RunResultBase, began: tuple[str, str], agent: Agent[Any], items: Sequence[Any]
-) -> bytes:
-    """The payload of a run that was resumed: for whoever sends the turn's first input again."""
-    payload = answers.packed_answer(result, agent, "", items)
-    answer = answers.unpacked_answer(payload)
-    if answer is None:
-        return payload
-    answer.starting, answer.input = began
-    return msgspec.msgpack.encode(answer)
 
 
 def _plain(context: Mapping[str, Any]) -> dict[str, Any]:

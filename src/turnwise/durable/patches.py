@@ -13,7 +13,8 @@ from agents.editor import ApplyPatchOperation, ApplyPatchResult
 
 from turnwise.durable import sdk
 from turnwise.durable.calls import UNKNOWN, called
-from turnwise.durable.context import Run, digest, here
+from turnwise.durable.context import Run, here
+from turnwise.durable.digests import input_digest
 from turnwise.durable.proxy import ObjectProxy
 from turnwise.errors import TurnwiseError
 
@@ -56,7 +57,7 @@ class DurableEditor(ObjectProxy):
 def _name(run: Run, operation: ApplyPatchOperation) -> str:
     """The id of the call that asked for this operation, as an editor is not told it."""
     fields = [getattr(operation, field) for field in _FIELDS]
-    occurrence = run.occurrence(digest(fields))
+    occurrence = run.occurrence(input_digest(fields))
     ids = [
         item["call_id"]
         for item in run.output
@@ -64,7 +65,9 @@ def _name(run: Run, operation: ApplyPatchOperation) -> str:
     ]
     if occurrence < len(ids):
         return str(ids[occurrence])
-    return f"{digest(fields)}.{occurrence}"  # a run that was resumed, or a model of another kind
+    return (
+        f"{input_digest(fields)}.{occurrence}"  # a run that was resumed, or a model of another kind
+    )
 
 
 def _asks_for(item: Mapping[str, Any], fields: list[Any]) -> bool:

@@ -13,7 +13,7 @@ from agents.tool import ShellResult
 
 from turnwise.call_pairs import open_calls, output_saying
 from turnwise.durable import sdk
-from turnwise.durable.outputs import shell_outputs
+from turnwise.durable.tool_outputs import shell_outputs
 from turnwise.journal_entries import RunPath
 
 Item = Mapping[str, Any]

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from turnwise.durable.agents_exceptions import as_agents_exception
+from turnwise.durable.digests import RESUMED
 from turnwise.durable.progress import Progress
 from turnwise.durable.turn import DurableTurn
 from turnwise.errors import ReplayMismatch, TurnwiseError
@@ -30,7 +31,6 @@ from turnwise.journal_entries import (
 Item = Mapping[str, Any]
 CallKey = tuple[RunPath, str]
 
-RESUMED = "resumed"
 _RUN = 3
 _SOON = 0.05
 _log = logging.getLogger("turnwise")

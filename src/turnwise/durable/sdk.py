@@ -6,7 +6,7 @@ Everything else in this package uses the SDK's public names.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType, SimpleNamespace
 from typing import Any, cast, get_args
 
@@ -140,9 +140,11 @@ def described(agent: Agent[Any], call: Any) -> dict[str, Any]:
     return {}
 
 
-def put_events(items: list[RunItem], queue: Any) -> None:
-    """The events that a stream gives for new items; of the queue only `put_nowait` is used."""
-    stream_step_items_to_queue(items, queue)
+def item_events(items: Sequence[RunItem]) -> list[StreamEvent]:
+    """The events that a stream gives for new items."""
+    queue: asyncio.Queue[Any] = asyncio.Queue()
+    stream_step_items_to_queue(list(items), queue)
+    return [queue.get_nowait() for _ in range(queue.qsize())]
 
 
 def overhear(result: RunResultStreaming, told: Callable[[StreamEvent], object]) -> None:

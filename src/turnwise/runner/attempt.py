@@ -20,10 +20,11 @@ from agents import (
 
 from turnwise.background import ResumedEvents
 from turnwise.call_pairs import paired
-from turnwise.durable import RebuiltRun, packed_answer
-from turnwise.durable.parked import began_with, packed_resumed, parked_entry
+from turnwise.durable.digests import began_with
+from turnwise.durable.parked import parked_entry
 from turnwise.durable.sdk import overhear
 from turnwise.errors import AlreadyCommitted
+from turnwise.results import RebuiltRun, pack_record
 from turnwise.session import Session, effective_limit
 from turnwise.turns import Parking, Turn
 
@@ -50,10 +51,8 @@ class RunAttempt:
         """
         if result.interruptions:
             turn.parking = self._parking(turn, result)
-        elif self.began is not None:
-            turn.payload = packed_resumed(result, self.began, self.agent, turn.added())
-        elif self.turn_id is not None:
-            turn.payload = packed_answer(result, self.agent, self.input, turn.added())
+        elif self.began is not None or self.turn_id is not None:
+            turn.payload = pack_record(result, self._began(), turn.added())
 
     async def again(self, error: AlreadyCommitted) -> RebuiltRun:
         """What the committed turn answers. Raises TurnIdReused, or `error` if it has no answer."""
@@ -70,12 +69,15 @@ class RunAttempt:
             turn.turn_id,
             kept=turn.mark()[0],
             items=turn.added(),
-            began=self.began or began_with(self.agent, self.input),
+            began=self._began(),
             timeout=self.session.runtime.settings.approval_timeout,
         )
         if self.resumed_events is not None:
             entry = msgspec.structs.replace(entry, event=self.resumed_events.next_event())
         return Parking(entry, len(entry.approvals))
+
+    def _began(self) -> tuple[str, str]:
+        return self.began or began_with(self.agent, self.input)
 
     @asynccontextmanager
     async def ending(self, error: BaseException | None = None) -> AsyncIterator[None]:

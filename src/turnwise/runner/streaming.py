@@ -16,8 +16,9 @@ from typing import Any, Literal, cast
 
 from agents import RunResultStreaming, StreamEvent, TResponseInputItem
 
-from turnwise.durable import RebuiltRun, install
+from turnwise.durable import install
 from turnwise.errors import AlreadyCommitted, StreamIdle
+from turnwise.results import RebuiltRun
 from turnwise.runner.attempt import RunAttempt
 from turnwise.session import Items, Session, TurnSession
 from turnwise.turns import OnError, Turn, end

@@ -1,13 +1,11 @@
-"""A committed run, told again: the SDK's result from the turn's items and its record."""
+"""The SDK's result of a committed turn, rebuilt from the turn's items and its record."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from typing import Any, cast
 
-import msgspec
 from agents import (
     Agent,
     AgentUpdatedStreamEvent,
@@ -25,13 +23,20 @@ from agents import items as sdk_items
 from agents.items import HandoffOutputItem, ToolCallItem, ToolCallOutputItem
 
 from turnwise.durable import sdk
-from turnwise.durable.answer import Answer, Given, Told, last_text, typed, unpacked_answer
-from turnwise.durable.context import digest
-from turnwise.durable.outputs import value_of
+from turnwise.durable.digests import began_with
 from turnwise.durable.responses import packed_response, usage_of
 from turnwise.durable.stream_events import events_of
+from turnwise.durable.tool_outputs import value_of
 from turnwise.errors import AlreadyCommitted, TurnIdReused
 from turnwise.journal_entries import ToolOutput
+from turnwise.results.record import (
+    Record,
+    RecordedItem,
+    RecordedResponse,
+    last_text,
+    typed_text,
+    unpack_record,
+)
 
 _KINDS: dict[str, Any] = {
     kind.type: kind
@@ -41,10 +46,17 @@ _KINDS: dict[str, Any] = {
 
 
 class RebuiltRun:
-    """A run that is not run again. Raises TurnIdReused, or `committed` if it cannot be told.
+    """A run that was committed, and does not run again.
 
-    `before` is the history in front of the turn, as the run was given it. Without an `agent` its
-    agents are only names, and nothing is checked.
+    Args:
+        committed: what the store has of the turn.
+        agent: the starting agent. Without one, the result's agents have names only.
+        input: what the run was started with, compared with what the turn began with. None: not.
+        before: the history before the turn, as the run got it.
+
+    Raises:
+        TurnIdReused: the turn began with another agent or input.
+        AlreadyCommitted: `committed` itself, if its result cannot be rebuilt.
     """
 
     def __init__(
@@ -54,23 +66,23 @@ class RebuiltRun:
         input: object,
         before: Sequence[Any],
     ) -> None:
-        answer = unpacked_answer(committed.payload)
-        if answer is None or answer.items != len(committed.items):
+        record = unpack_record(committed.payload)
+        if record is None or record.items != len(committed.items):
             raise committed
         if agent is not None and input is not None:
-            _check(committed, answer, agent, input)
-        self._answer = answer
+            _check(committed, record, agent, input)
+        self._record = record
         self._items = committed.items
-        self._agents = _agents(agent, answer.agents)
-        self.new_items = [self._item(told) for told in answer.new]
-        self.responses = [self._response(given) for given in answer.responses]
-        self.last_agent = self._agents[answer.last]
+        self._agents = _agents(agent, record.agents)
+        self.new_items = [self._item(item) for item in record.new_items]
+        self.responses = [self._response(response) for response in record.responses]
+        self.last_agent = self._agents[record.last_agent]
         self.usage = self._usage()
-        self.final_output = self._final()
-        self.input = [*before, *committed.items[: self._first()]]
+        self.final_output = self._final_output()
+        self.input = [*before, *committed.items[: self._input_items()]]
 
     def result(self, context: Any) -> RunResult:
-        """The result as the run gave it, but for context, guardrail results and tracing."""
+        """The result that the run returned, except context, guardrail results and tracing."""
         return RunResult(
             input=self.input,
             new_items=self.new_items,
@@ -86,7 +98,7 @@ class RebuiltRun:
         )
 
     def fill(self, result: RunResultStreaming) -> None:
-        """Make the result of a stream that did not run the one that the run gave."""
+        """Give the result of a stream that did not run what the committed run gave."""
         result.input = self.input
         result.new_items = self.new_items
         result.raw_responses = self.responses
@@ -97,88 +109,89 @@ class RebuiltRun:
         result.context_wrapper.usage = self.usage
 
     def events(self) -> Iterator[StreamEvent]:
-        """The events of the run: each text and each call in one piece."""
+        """The events of the run. Each text and each call comes in one piece."""
         agent: Agent[Any] | None = None
         left = list(self.new_items)
         for response in self.responses:
-            answered = self._taken(left, response)
-            if answered and answered[0].agent is not agent:
-                agent = answered[0].agent
+            items = self._take_items(left, response)
+            if items and items[0].agent is not agent:
+                agent = items[0].agent
                 yield AgentUpdatedStreamEvent(new_agent=agent)
             for event in events_of(packed_response(response)):
                 yield RawResponsesStreamEvent(data=event)
-            yield from _of_items(answered)
-        yield from _of_items(left)
+            yield from sdk.item_events(items)
+        yield from sdk.item_events(left)
 
     @staticmethod
-    def _taken(left: list[RunItem], response: ModelResponse) -> list[RunItem]:
-        """The items from a response up to the next one's."""
+    def _take_items(left: list[RunItem], response: ModelResponse) -> list[RunItem]:
+        """Take from `left` the items of a response, with the outputs of its calls."""
         own = {id(output) for output in response.output}
-        count, was_own = 0, True
+        count = 0
         for item in left:
             is_output = isinstance(item, ToolCallOutputItem | HandoffOutputItem)
-            was_own = id(item.raw_item) in own or (was_own and is_output) or is_output
-            if not was_own:
+            if not is_output and id(item.raw_item) not in own:
                 break
             count += 1
         taken, left[:] = left[:count], left[count:]
         return taken
 
-    def _first(self) -> int:
-        """How many items the turn has before those of the run: its input."""
-        places = [told.place for told in self._answer.new if told.place >= 0]
-        return min(places, default=len(self._items))
+    def _input_items(self) -> int:
+        """How many of the turn's items are the run's input: those before the first run item."""
+        indexes = [item.index for item in self._record.new_items if item.index >= 0]
+        return min(indexes, default=len(self._items))
 
-    def _item(self, told: Told) -> RunItem:
-        agent = self._agents[told.agent]
-        raw = deepcopy(told.more["raw"] if told.place < 0 else self._items[told.place])
-        if "plain" not in told.more:
+    def _item(self, recorded: RecordedItem) -> RunItem:
+        agent, details = self._agents[recorded.agent], recorded.details
+        raw = deepcopy(details.raw if recorded.index < 0 else self._items[recorded.index])
+        if not details.is_dict:
             raw = sdk.output_item(raw)
         fields: dict[str, Any] = {"agent": agent, "raw_item": raw}
-        kind = _KINDS[told.kind]
+        kind = _KINDS[recorded.kind]
         if kind is ToolCallOutputItem:
-            packed = told.more.get("output")
-            fields["output"] = (
-                value_of(msgspec.convert(packed, ToolOutput)) if packed else raw.get("output")
-            )
+            output = details.output
+            fields["output"] = raw.get("output") if output is None else value_of(output)
         if kind is HandoffOutputItem:
-            fields["source_agent"] = self._agents[told.more["from"]]
-            fields["target_agent"] = self._agents[told.more["to"]]
+            fields["source_agent"] = self._agents[cast(int, details.source)]
+            fields["target_agent"] = self._agents[cast(int, details.target)]
         if kind is ToolCallItem:
             fields |= sdk.described(agent, raw)
         return cast(RunItem, kind(**fields))
 
-    def _response(self, given: Given) -> ModelResponse:
+    def _response(self, recorded: RecordedResponse) -> ModelResponse:
         output = [
             self.new_items[item].raw_item if isinstance(item, int) else sdk.output_item(item)
-            for item in given.output
+            for item in recorded.output
         ]
-        response = ModelResponse([], usage_of(given.usage), given.id, given.request)
+        usage = usage_of(recorded.usage)
+        response = ModelResponse([], usage, recorded.response_id, recorded.request_id)
         response.output = cast(Any, output)
         return response
 
     def _usage(self) -> Usage:
-        if self._answer.usage is not None:
-            return usage_of(self._answer.usage)
+        if self._record.usage is not None:
+            return usage_of(self._record.usage)
         total = Usage()
         for response in self.responses:
             total.add(response.usage)
         return total
 
-    def _final(self) -> Any:
-        final = self._answer.final
+    def _final_output(self) -> Any:
+        final = self._record.final_output
         if isinstance(final, ToolOutput):
             return value_of(final)
         text = last_text(self.new_items)
-        found = None if final == "text" or text is None else typed(self.last_agent, text)
-        return text if found is None else found
+        if final == "text" or text is None:
+            return text
+        typed = typed_text(self.last_agent, text)
+        return text if typed is None else typed
 
 
-def _check(committed: AlreadyCommitted, answer: Answer, agent: Agent[Any], input: object) -> None:
+def _check(committed: AlreadyCommitted, record: Record, agent: Agent[Any], input: object) -> None:
+    name, digest = began_with(agent, input)
     what = None
-    if answer.starting != agent.name:
-        what = f"began with agent {answer.starting!r}, not {agent.name!r}"
-    elif answer.input != digest(input):
+    if record.starting_agent != name:
+        what = f"began with agent {record.starting_agent!r}, not {name!r}"
+    elif record.input_digest != digest:
         what = "had another input"
     if what is not None:
         raise TurnIdReused(
@@ -189,16 +202,16 @@ def _check(committed: AlreadyCommitted, answer: Answer, agent: Agent[Any], input
 
 
 def _agents(starting: Agent[Any] | None, names: Sequence[str]) -> list[Agent[Any]]:
-    """The agents of these names that can be reached; one without content for any that is gone."""
+    """The agents of these names, as far as handoffs lead to them; else agents with names only."""
     known: dict[str, Agent[Any]] = {}
-    waiting: list[Any] = [starting]
-    while waiting:
-        agent = waiting.pop()
+    reached: list[Any] = [starting]
+    while reached:
+        agent = reached.pop()
         if isinstance(agent, Handoff):
             agent = sdk.target_of(agent)
         if isinstance(agent, Agent) and agent.name not in known:
             known[agent.name] = agent
-            waiting += agent.handoffs
+            reached += agent.handoffs
     return [known.get(name) or Agent(name=name) for name in names]
 
 
@@ -206,10 +219,3 @@ def _wrapper(context: Any, usage: Usage) -> RunContextWrapper[Any]:
     if isinstance(context, RunContextWrapper):
         context = context.context
     return RunContextWrapper(context=context, usage=usage)
-
-
-def _of_items(items: list[RunItem]) -> Iterator[StreamEvent]:
-    queue: asyncio.Queue[StreamEvent] = asyncio.Queue()
-    sdk.put_events(items, queue)
-    while not queue.empty():
-        yield queue.get_nowait()
