@@ -150,7 +150,7 @@ class Processor:
             elif isinstance(turn, Parked):
                 visit.state = "waiting"
             elif isinstance(turn, Busy):
-                visit.state, visit.pause = "busy", max(0, turn.remaining) / 1000
+                visit.state, visit.pause = "busy", max(0, turn.remaining_ms) / 1000
             elif await self._run(turn):
                 if turn.parking is None:
                     visit.finished.append(turn.turn_id)

@@ -122,7 +122,7 @@ class LeaseRequest:
             worker=self._runtime.name,
             one_shot=self._fresh,
             resume=self.resume,
-            ticket=None if ticket is None else math.ceil(min(ticket, _VERY_LONG) * 1000),
+            ticket_ms=None if ticket is None else math.ceil(min(ticket, _VERY_LONG) * 1000),
         )
 
     async def _in_line(self, answer: Busy | Queued, busy: BusyPolicy, timeout: float) -> Answer:
@@ -146,7 +146,7 @@ class LeaseRequest:
                     await self._end_turn(in_the_way, busy)
                     in_the_way = None
                 elif isinstance(latest, Queued):
-                    lease = max(_ASK_SOON, latest.remaining / 1000)
+                    lease = max(_ASK_SOON, latest.remaining_ms / 1000)
                     await wake.wait(min(left, lease, _ASK_AGAIN))
         return latest
 
@@ -211,7 +211,7 @@ async def finished_turn_error(
         session_id=session_id,
         turn_id=turn_id,
         items=await runtime.reader.added(session_id, answer),
-        committed_at=answer.record.at / 1000 if answer.record else 0.0,
+        committed_at=answer.record.at_ms / 1000 if answer.record else 0.0,
         payload=answer.record.payload if answer.record else b"",
         end=answer.end,
     )

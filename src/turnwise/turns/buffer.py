@@ -117,7 +117,9 @@ class TurnBuffer(ABC):
         if past is None:
             raise self._lose(errors.gone(self.session_id, self.turn_id))
         if past.tip != self._grant.tip:
-            stale = Stale(past.incarnation, moved=past.incarnation == self._grant.incarnation)
+            stale = Stale(
+                past.incarnation, history_changed=past.incarnation == self._grant.incarnation
+            )
             raise self._lose(self._not_ours(stale))
         self._past = past
 

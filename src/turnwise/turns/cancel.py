@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from turnwise.errors import UsageError
 from turnwise.hooks import TurnCancelledEvent
@@ -115,9 +116,9 @@ class _Canceller:
 
     async def _ask(self, turn_id: str | None, *, force: bool) -> Cancelled | Duplicate:
         store, session_id = self._runtime.store, self._session_id
-        how = {**self._how, "force": force}
+        how: Any = {**self._how, "force": force}
         return await resend_if_cancelled(
-            partial(store.cancel, session_id, turn_id, **how, note=self._note)
+            partial(store.cancel, session_id, turn_id, **how, reason=self._note)
         )
 
     async def _followed(self, asked: Cancelled, until: float) -> Cancellation | None:

@@ -44,7 +44,7 @@ def busy(session_id: str, answer: Busy | Queued) -> SessionBusy:
 def holder(answer: Busy | Queued) -> str:
     if not answer.worker:
         return f"turn {answer.turn_id!r} is a message that a worker has still to answer"
-    seconds = max(0, answer.remaining) / 1000
+    seconds = max(0, answer.remaining_ms) / 1000
     return (
         f"turn {answer.turn_id!r} of worker {answer.worker!r} holds it, with {seconds:.1f} s left "
         "of a lease that it may renew"
@@ -121,7 +121,7 @@ def cancelled(session_id: str, turn_id: str, *, kept: bool, reason: str | None) 
 
 def not_ours(session_id: str, turn_id: str, incarnation: str, answer: Stale) -> TurnError:
     """The error for a turn whose token, base or session is no longer the store's."""
-    if answer.moved:
+    if answer.history_changed:
         return HistoryChanged(
             f"its history changed while turn {turn_id!r} ran, so the turn was not committed. Run "
             "it again",

@@ -88,7 +88,7 @@ class MessageTurn(Turn):
         await self._lease.stopped()
         names, delay = (self.session_id, self.turn_id, self._token), math.ceil(pause * 1000)
         with suppress(Exception):  # it then goes to another worker when its lease has run out
-            await self._runtime.store.release(*names, counted=counted, delay=delay)
+            await self._runtime.store.release(*names, counted=counted, delay_ms=delay)
 
 
 async def next_turn(runtime: Runtime, session_id: str) -> MessageTurn | Busy | Parked | Idle:

@@ -94,8 +94,8 @@ class Turn(TurnBuffer):
         self._summons = cancel_listener
         self._lease.keep()  # after all that can fail: nobody would stop it
         cancel_listener.to(self._lease.hurry)
-        if grant.cancelled:
-            self._stop(grant.cancelled, grant.note)
+        if grant.cancel_mode:
+            self._stop(grant.cancel_mode, grant.cancel_reason)
 
     # How it ends.
 
@@ -202,9 +202,9 @@ class Turn(TurnBuffer):
     async def _renew(self) -> bool:
         answer = await self._runtime.store.renew(self.session_id, self.turn_id, self._token)
         if isinstance(answer, Renewed):
-            if answer.cancelled:
-                self._stop(answer.cancelled, answer.note)
-            return not answer.cancelled
+            if answer.cancel_mode:
+                self._stop(answer.cancel_mode, answer.cancel_reason)
+            return not answer.cancel_mode
         self._lose(await self.why_lost(answer))
         return False
 
