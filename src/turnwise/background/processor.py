@@ -25,10 +25,11 @@ from turnwise import hooks
 from turnwise.background import dead_letters
 from turnwise.background.event_publisher import EventPublisher, of_stream
 from turnwise.background.message import Message, Unreadable, unpacked
-from turnwise.durable import HoldsTurn, failure_of, install
+from turnwise.durable import HoldsTurn, install
 from turnwise.durable.digests import began_with
 from turnwise.durable.parked import parked_entry
 from turnwise.durable.replay import Replay
+from turnwise.durable.sdk import failure_of
 from turnwise.errors import (
     LeaseLost,
     LimitError,

@@ -4,7 +4,6 @@ from turnwise.durable.agent_runner import install
 from turnwise.durable.block import BlockRuns
 from turnwise.durable.keys import idempotency_key, repeatable
 from turnwise.durable.responses import dumped
-from turnwise.durable.sdk import failure_of
 from turnwise.durable.turn import DurableTurn, HoldsTurn
 
 __all__ = [
@@ -12,7 +11,6 @@ __all__ = [
     "DurableTurn",
     "HoldsTurn",
     "dumped",
-    "failure_of",
     "idempotency_key",
     "install",
     "repeatable",

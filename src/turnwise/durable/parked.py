@@ -14,7 +14,7 @@ from agents import Agent, RunResult, RunResultStreaming, RunState
 
 from turnwise.codec import Codec
 from turnwise.contracts import Store
-from turnwise.durable.states import Asking, asking, context_of, decision_on
+from turnwise.durable.sdk import PendingCall, context_of, decision_on, pending_calls
 from turnwise.errors import NoPendingApproval, NotResumable, UsageError
 from turnwise.journal_entries import DecidedEntry, Entry, ParkedEntry, read_parked
 from turnwise.types import Info, Parked, PendingApproval
@@ -74,7 +74,7 @@ def parked_entry(
     if needs is not None and isinstance(context, Mapping):
         context_of(state).context = None
     return ParkedEntry(
-        approvals=[_pending(turn_id, found) for found in asking(state)],
+        approvals=[_pending(turn_id, found) for found in pending_calls(state)],
         kept=kept,
         items=list(items),
         began=began,
@@ -91,7 +91,7 @@ def _is_json(context: object) -> bool:
         return False
 
 
-def _pending(turn_id: str, found: Asking) -> PendingApproval:
+def _pending(turn_id: str, found: PendingCall) -> PendingApproval:
     item = found.item
     named = [turn_id, *found.path, found.responses, item.agent.name, item.name, item.call_id]
     return PendingApproval(
@@ -176,7 +176,7 @@ class ParkedTurn:
             )
         except Exception as error:
             raise self._refusal(f"the Agents SDK cannot restore it ({error})") from error
-        found = {_pending(self.turn_id, one).id: one for one in asking(state)}
+        found = {_pending(self.turn_id, one).id: one for one in pending_calls(state)}
         if missing := [ask for ask in self.asks if ask.id not in found]:
             raise self._refusal(
                 "with this agent it does not ask for "
@@ -196,7 +196,7 @@ class ParkedTurn:
                 session_id=self.session_id,
             )
 
-    async def _check_tool(self, one: Asking, context: object) -> None:
+    async def _check_tool(self, one: PendingCall, context: object) -> None:
         raw = one.item.raw_item
         kind = raw.get("type") if isinstance(raw, dict) else getattr(raw, "type", None)
         if kind not in _CALLS:
@@ -214,7 +214,7 @@ class ParkedTurn:
         if one.item.name not in {tool.name for tool in tools}:
             raise self._refusal(f"agent {one.item.agent.name!r} has no tool {one.item.name!r}")
 
-    def _decide(self, found: Mapping[str, Asking]) -> None:
+    def _decide(self, found: Mapping[str, PendingCall]) -> None:
         for name in self.decided.approve & set(found):
             found[name].state.approve(found[name].item)
         for name, message in self.decided.reject.items():
@@ -227,7 +227,7 @@ class ParkedTurn:
         Those that are new, None if there are none. Raises NoPendingApproval for what was decided
         otherwise before.
         """
-        found = {_pending(self.turn_id, one).id: one for one in asking(state)}
+        found = {_pending(self.turn_id, one).id: one for one in pending_calls(state)}
         said = {name: decision_on(one) for name, one in found.items()}
         new = Decisions(
             {name for name, what in said.items() if what is True},
@@ -239,7 +239,7 @@ class ParkedTurn:
 
     def fits(self, state: RunState[Any, Any]) -> bool:
         """Whether this state, restored by the application itself, is of the run that waits."""
-        waiting = {_pending(self.turn_id, one).id for one in asking(state)}
+        waiting = {_pending(self.turn_id, one).id for one in pending_calls(state)}
         return waiting == {ask.id for ask in self.asks}
 
     def _refusal(self, why: str) -> NotResumable:
@@ -277,7 +277,7 @@ def parked_in(session_id: str, turn_id: str, entries: Sequence[Entry]) -> Parked
 
 def calls_that_wait(state: RunState[Any, Any]) -> set[str]:
     """The ids of the run's own calls that wait, or in which an agent waits."""
-    found = [(*one.path, one.item.call_id)[0] for one in asking(state)]
+    found = [(*one.path, one.item.call_id)[0] for one in pending_calls(state)]
     return {call_id for call_id in found if call_id is not None}
 
 

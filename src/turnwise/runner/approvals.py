@@ -13,7 +13,7 @@ from turnwise.background import ResumedEvents
 from turnwise.call_pairs import output_of
 from turnwise.durable import install
 from turnwise.durable.parked import Decisions, ParkedTurn, calls_that_wait, parked_in, parked_now
-from turnwise.durable.states import items_of
+from turnwise.durable.sdk import items_of
 from turnwise.errors import (
     AlreadyCommitted,
     NoPendingApproval,
