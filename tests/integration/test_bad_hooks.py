@@ -222,7 +222,7 @@ async def test_a_turn_asked_to_stop(told: Told) -> None:
         async with session.turn("user-1", turn_id="turn"):
             await session.runtime.store.cancel("user-1", "turn")
             await asyncio.Event().wait()
-    assert told.names == ["TurnBegunEvent", "TurnCancelled"]
+    assert told.names == ["TurnBegunEvent", "TurnCancelledEvent"]
 
 
 async def test_an_unknown_outcome(server: ValkeyServer, tmp_path: Path, told: Told) -> None:
