@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -20,8 +21,9 @@ from turnwise.errors import InvalidTTL, UnboundSession
 from turnwise.turns import (
     GRACE,
     BusyPolicy,
+    Commit,
     OnError,
-    Parking,
+    Park,
     Runtime,
     Turn,
     add_items,
@@ -31,7 +33,9 @@ from turnwise.turns import (
     check_on_error,
     check_session_id,
     clear_items,
-    is_over,
+    end,
+    failure,
+    is_expired,
     pop_item,
 )
 from turnwise.types import Absent, Cancellation, Info, PendingApproval
@@ -195,10 +199,10 @@ class Session:
         install()
         begun = await begin_turn(self.runtime, session_id, turn_id, busy=busy, timeout=timeout)
         runs = BlockRuns(begun, self.runtime.settings.approval_timeout)
-        async with block(begun, on_error):
+        async with block(begun, partial(failure, on_error=on_error)):
             yield TurnSession(begun, self.session_settings, shared=shared, runs=runs)
-            if (entry := runs.entry()) is not None:
-                begun.parking = Parking(entry, len(entry.approvals))
+            entry = runs.entry()
+            await end(begun, Commit() if entry is None else Park(entry))
 
     # Background turns.
 
@@ -290,7 +294,7 @@ class Session:
         """
         runtime = self.runtime
         parked = await parked_now(runtime.store, runtime.codec, self.named(session_id))
-        return [] if parked is None or is_over(parked.entry) else parked.pending
+        return [] if parked is None or is_expired(parked.entry) else parked.pending
 
     async def cancel(
         self,

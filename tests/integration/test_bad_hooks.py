@@ -176,7 +176,7 @@ async def test_a_takeover_and_who_lost_it(server: ValkeyServer, tmp_path: Path, 
         with pytest.raises(LeaseLost):
             async with session.turn("user-1", turn_id="turn") as dead:
                 await dead.add_items([message("never")])
-                dead.turn._lease.stop()
+                dead.turn.lease.stop()
                 async with session.turn("user-1", turn_id="turn", timeout=LONG) as turn:
                     await turn.add_items([message("one")])
     names = [
@@ -204,7 +204,7 @@ async def test_steps_that_are_answered_from_the_journal(told: Told) -> None:
         async with session.turn("user-1", turn_id="turn") as dead:
             await agents.Runner.run(desk(), "hi", session=dead)
             assert "StepReplayedEvent" not in told.names
-            dead.turn._lease.stop()
+            dead.turn.lease.stop()
             async with session.turn("user-1", turn_id="turn", timeout=LONG) as turn:
                 assert begun(told.events[-1]).taken_over
                 assert begun(told.events[-1]).journal >= 3  # a response, a call and its end
@@ -222,7 +222,7 @@ async def test_a_turn_asked_to_stop(told: Told) -> None:
         async with session.turn("user-1", turn_id="turn"):
             await session.runtime.store.cancel("user-1", "turn")
             await asyncio.Event().wait()
-    assert told.names == ["TurnBegunEvent", "TurnCancelled"]
+    assert told.names == ["TurnBegunEvent", "TurnCancelledEvent"]
 
 
 async def test_an_unknown_outcome(server: ValkeyServer, tmp_path: Path, told: Told) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -178,7 +177,7 @@ async def _buried(runtime: Runtime, letter: DeadLetter) -> DeadLetter:
     """
     if await stopped(runtime, letter.session_id) != letter:
         raise _not_stopped(letter)
-    token, lease = mint(), math.ceil(runtime.settings.lease * 1000)
+    token, lease = mint(), runtime.settings.lease_ms
     names, store = (letter.session_id, letter.turn_id), runtime.store
     begin = partial(store.begin, *names, token, lease, worker=runtime.name, resume=True)
     grant = await resend_if_cancelled(begin)

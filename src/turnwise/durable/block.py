@@ -20,9 +20,8 @@ class Holding(Protocol):
 
     session_id: str
     turn_id: str
-
-    def mark(self) -> Any:
-        """What it holds now: first, how many items of before it."""
+    kept: int
+    """How many items of before it the turn keeps."""
 
     def added(self) -> list[Any]:
         """The items that were added to it."""
@@ -86,7 +85,7 @@ class BlockRuns:
             self._entry = parked_entry(
                 result,
                 self._turn.turn_id,
-                kept=self._turn.mark()[0],
+                kept=self._turn.kept,
                 items=self._turn.added(),
                 began=began,
                 timeout=self._timeout,

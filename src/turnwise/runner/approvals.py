@@ -23,7 +23,17 @@ from turnwise.errors import (
 from turnwise.runner.attempt import RunAttempt
 from turnwise.runner.streaming import streamed
 from turnwise.session import Session, TurnSession
-from turnwise.turns import NOT_APPROVED, BusyPolicy, Turn, begin_turn, block, end, is_over
+from turnwise.turns import (
+    NOT_APPROVED,
+    BusyPolicy,
+    Savepoint,
+    StayParked,
+    Turn,
+    begin_turn,
+    block,
+    end,
+    is_expired,
+)
 from turnwise.types import Info
 
 GetState = Callable[[Turn, ParkedTurn], Awaitable[RunState[Any, Any]]]
@@ -39,19 +49,20 @@ class Resumption:
     busy: BusyPolicy
     timeout: float | None
     options: Mapping[str, Any]
+    parked: ParkedTurn | None = None
 
     async def run(self, state_of: GetState) -> RunResult:
         """Go on to the end, or to the next approval."""
         turn = await self.begin()
         resumed_events = ResumedEvents(self.session.runtime, turn)
-        async with resumed_events.ending(), block(turn, "rollback"):
+        async with resumed_events.ending(), block(turn, lambda *_: self.failure()):
             parked, state = await self.restored(turn, state_of)
             await resumed_events.begin(parked.entry)
             before = items_of(state)
             held = TurnSession(turn, self.session.session_settings, shared=False)
             result = await agents.Runner.run(self.agent, state, session=held, **self.options)
             resumed_events.tell_items(result.new_items, before)
-            self.run_attempt(turn, parked, resumed_events).keep(turn, result)
+            await end(turn, self.run_attempt(turn, parked, resumed_events).outcome(turn, result))
         return result
 
     async def stream(self, state_of: GetState, idle_timeout: float | None) -> RunResultStreaming:
@@ -73,9 +84,13 @@ class Resumption:
                 run_attempt=self.run_attempt(turn, parked, resumed_events),
                 turn=turn,
             )
-        except BaseException as error:
-            await end(turn, error, "rollback")
+        except BaseException:
+            await end(turn, self.failure())
             raise
+
+    def failure(self) -> StayParked:
+        """How the turn ends if the resumed run fails."""
+        return StayParked(0 if self.parked is None else len(self.parked.pending))
 
     async def begin(self) -> Turn:
         """Take the lease of the turn that waits. Raises NoPendingApproval, SessionBusy."""
@@ -95,26 +110,22 @@ class Resumption:
                 f"turn {turn_id!r} waits for no approval any more, it has ended",
                 session_id=self.session_id,
             ) from error
-        turn.still_pending = 0
         return turn
 
     async def restored(
         self, turn: Turn, state_of: GetState
     ) -> tuple[ParkedTurn, RunState[Any, Any]]:
         """The turn as it was when it was parked, and its run."""
-        parked = parked_in(turn.session_id, turn.turn_id, turn.journal.entries)
-        turn.still_pending = len(parked.pending)
-        if is_over(parked.entry) and not parked.decided.ids:
+        parked = self.parked = parked_in(turn.session_id, turn.turn_id, turn.journal.entries)
+        if is_expired(parked.entry) and not parked.decided.ids:
             raise NoPendingApproval(
                 "it was not approved in time: whoever begins a turn next ends it as that",
                 session_id=self.session_id,
             )
-        if is_over(parked.entry) and (late := parked.refuse_rest(NOT_APPROVED)) is not None:
+        if is_expired(parked.entry) and (late := parked.refuse_rest(NOT_APPROVED)) is not None:
             await turn.journal.write(late.entry())
-            turn.still_pending = 0
         state = await state_of(turn, parked)
-        turn.still_pending = len(parked.pending)
-        turn.rewind((parked.entry.kept, [], 0))
+        turn.restore(Savepoint(parked.entry.kept))
         await turn.add(parked.entry.items)
         return parked, state
 
@@ -131,10 +142,10 @@ class Resumption:
             parked, _ = await self.restored(turn, self.own(state))
             run_attempt.resumed_events = ResumedEvents(self.session.runtime, turn)
             await run_attempt.resumed_events.begin(parked.entry)
-        except BaseException as error:
-            await end(turn, error, "rollback")
+        except BaseException:
+            await end(turn, self.failure())
             raise
-        run_attempt.began = parked.began
+        run_attempt.began, run_attempt.parked = parked.began, parked
         return turn
 
     async def _open_turn(self) -> str:
@@ -156,6 +167,7 @@ class Resumption:
             self.options.get("run_config"),
             began=parked.began,
             resumed_events=resumed_events,
+            parked=parked,
         )
 
     def decided(self, new: Decisions) -> GetState:

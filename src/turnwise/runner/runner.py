@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, TypeVar, Unpack
 
 import agents
@@ -27,7 +28,17 @@ from turnwise.runner.sharing import TurnResult, keep_from_caller, may_share
 from turnwise.runner.streaming import STREAM_IDLE_TIMEOUT, streamed
 from turnwise.runner.sync import run_until_complete
 from turnwise.session import Session, TurnSession
-from turnwise.turns import BusyPolicy, OnError, Turn, begin_turn, block, check_on_error
+from turnwise.turns import (
+    BusyPolicy,
+    OnError,
+    RollBack,
+    Turn,
+    begin_turn,
+    block,
+    check_on_error,
+    end,
+    failure,
+)
 
 TContext = TypeVar("TContext")
 Input = str | list[TResponseInputItem] | RunState[TContext]
@@ -88,7 +99,8 @@ class Runner:
         shared = may_share(starting_agent, input, options)
         install()
         try:
-            async with block(await _begun(run_attempt, busy, timeout), on_error) as turn:
+            begun = await _begun(run_attempt, busy, timeout)
+            async with block(begun, partial(failure, on_error=on_error)) as turn:
                 await check_not_decided(turn, input)
                 held = TurnSession(turn, session.session_settings, shared=shared)
                 try:
@@ -96,7 +108,7 @@ class Runner:
                 except AgentsException as error:
                     keep_from_caller(error.run_data)
                     raise
-                run_attempt.keep(turn, result)
+                await end(turn, run_attempt.outcome(turn, result))
         except AlreadyCommitted as error:
             return (await run_attempt.again(error)).result(options.get("context"))
         if shared:
@@ -210,7 +222,7 @@ class Runner:
             try:
                 await check_not_decided(turn, input)
             except BaseException as error:
-                await turn.roll_back(error)
+                await end(turn, RollBack(error))
                 raise
             return turn
 
