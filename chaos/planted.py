@@ -18,8 +18,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from turnwise import session as sessions
+from turnwise.approvals import ParkedTurn
 from turnwise.durable import calls
-from turnwise.durable.parked import ParkedTurn
 from turnwise.errors import StoreUnavailable
 from turnwise.runner.attempt import RunAttempt
 from turnwise.stores.embedded.verbs import messages

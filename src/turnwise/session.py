@@ -14,16 +14,14 @@ from agents.items import TResponseInputItem
 from agents.memory.session_settings import SessionSettings, coerce_session_settings
 
 from turnwise import background
+from turnwise.approvals import BlockRuns, find_parked
 from turnwise.background import Agents, DeadLetter, Policy, Processor, Receipt, Status
-from turnwise.durable import BlockRuns, install
-from turnwise.durable.parked import parked_now
+from turnwise.durable import install
 from turnwise.errors import InvalidTTL, UnboundSession
 from turnwise.turns import (
     GRACE,
     BusyPolicy,
-    Commit,
     OnError,
-    Park,
     Runtime,
     Turn,
     add_items,
@@ -198,11 +196,10 @@ class Session:
         check_on_error(session_id, on_error)
         install()
         begun = await begin_turn(self.runtime, session_id, turn_id, busy=busy, timeout=timeout)
-        runs = BlockRuns(begun, self.runtime.settings.approval_timeout)
+        runs = BlockRuns(begun)
         async with block(begun, partial(failure, on_error=on_error)):
             yield TurnSession(begun, self.session_settings, shared=shared, runs=runs)
-            entry = runs.entry()
-            await end(begun, Commit() if entry is None else Park(entry))
+            await end(begun, runs.outcome())
 
     # Background turns.
 
@@ -292,8 +289,7 @@ class Session:
         Nor if their time (`approval_timeout`) is over: nobody can decide them any more.
         `Runner.resume` takes their ids, in any process.
         """
-        runtime = self.runtime
-        parked = await parked_now(runtime.store, runtime.codec, self.named(session_id))
+        parked = await find_parked(self.runtime, self.named(session_id))
         return [] if parked is None or is_expired(parked.entry) else parked.pending
 
     async def cancel(

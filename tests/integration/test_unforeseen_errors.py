@@ -19,11 +19,11 @@ from tests.integration.background_lab import QUICK, echo, output
 from tests.integration.stores import Sessions, new_sessions_of
 from tests.scripted import Script, says
 from turnwise import Runner, hooks
+from turnwise.approvals import ParkedTurn
 from turnwise.background import dead_letters, processor
 from turnwise.background.event_publisher import EventPublisher
 from turnwise.cache import HistorySnapshot
 from turnwise.codec import Codec
-from turnwise.durable.parked import ParkedTurn
 from turnwise.errors import DeadLettered, TurnwiseError
 from turnwise.hooks import TurnBegunEvent
 from turnwise.journal_entries import AttemptFailedEntry, encode_entry
@@ -228,7 +228,11 @@ async def test_in_resuming(sessions: Sessions, step: str, streamed: bool) -> Non
     await waiting(ours.bind("s"), clerk, "pay", turn_id="t")
     (asked,) = await ours.pending_approvals("s")
     name = "run_streamed" if streamed else "run"
-    faults = {"restoring": (ParkedTurn, "rebuilt"), "running": (agents.Runner, name), **BEGIN}
+    faults = {
+        "restoring": (ParkedTurn, "restored_state"),
+        "running": (agents.Runner, name),
+        **BEGIN,
+    }
     resume = Runner.resume_streamed if streamed else Runner.resume
     with broken(*faults[step]), pytest.raises(Unforeseen):
         await resume(clerk.agent(says("paid")), session=ours, session_id="s", approve=[asked.id])

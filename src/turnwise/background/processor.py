@@ -22,12 +22,12 @@ from agents import (
 )
 
 from turnwise import hooks
+from turnwise.approvals import parked_entry
 from turnwise.background import dead_letters
 from turnwise.background.event_publisher import EventPublisher, of_stream
 from turnwise.background.message import Message, Unreadable, unpacked
 from turnwise.durable import HoldsTurn, failure_of, install
 from turnwise.durable.digests import began_with
-from turnwise.durable.parked import parked_entry
 from turnwise.durable.replay import Replay
 from turnwise.errors import (
     LeaseLost,
@@ -241,24 +241,12 @@ class Processor:
         )
         await self._streamed(turn, result, publisher)
         if result.interruptions:
-            entry = self._parked(turn, result, agent, message)
+            entry = parked_entry(turn, result, began_with(agent, message.input))
             entry = msgspec.structs.replace(entry, event=publisher.place)
             await end(turn, Park(entry))
         else:
             payload = pack_record(result, began_with(agent, message.input), turn.added())
             await end(turn, Commit(payload))
-
-    def _parked(
-        self, turn: Turn, result: RunResultStreaming, agent: Agent[Any], message: Message
-    ) -> ParkedEntry:
-        return parked_entry(
-            result,
-            turn.turn_id,
-            kept=turn.kept,
-            items=turn.added(),
-            began=began_with(agent, message.input),
-            timeout=self.runtime.settings.approval_timeout,
-        )
 
     async def _streamed(
         self, turn: Turn, result: RunResultStreaming, publisher: EventPublisher

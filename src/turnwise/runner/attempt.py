@@ -18,15 +18,15 @@ from agents import (
     StreamEvent,
 )
 
+from turnwise.approvals import ResumedTurn, parked_entry
 from turnwise.background import ResumedEvents
 from turnwise.call_pairs import paired
 from turnwise.durable.digests import began_with
-from turnwise.durable.parked import ParkedTurn, parked_entry
 from turnwise.durable.sdk import overhear
 from turnwise.errors import AlreadyCommitted
 from turnwise.results import RebuiltRun, pack_record
 from turnwise.session import Session, effective_limit
-from turnwise.turns import Commit, OnError, Outcome, Park, RollBack, StayParked, Turn, failure
+from turnwise.turns import Commit, OnError, Outcome, Park, RollBack, Turn, failure
 
 
 @dataclass
@@ -39,12 +39,10 @@ class RunAttempt:
     agent: Agent[Any]
     input: object
     run_config: RunConfig | Mapping[str, Any] | None = None
-    began: tuple[str, str] | None = None
-    """What the turn began with, if that was another run, which was parked."""
     resumed_events: ResumedEvents | None = None
     """Whom a turn that was parked tells that it goes on."""
-    parked: ParkedTurn | None = None
-    """The parked turn, if the run resumes one."""
+    resumed: ResumedTurn | None = None
+    """The parked turn that the run resumes, if it does."""
 
     def outcome(self, turn: Turn, result: RunResult | RunResultStreaming) -> Outcome:
         """How the turn of this run ends: committed with its result, or parked.
@@ -53,7 +51,7 @@ class RunAttempt:
         """
         if result.interruptions:
             return self._park(turn, result)
-        if self.began is not None or self.turn_id is not None:
+        if self.resumed is not None or self.turn_id is not None:
             return Commit(pack_record(result, self._began(), turn.added()))
         return Commit()
 
@@ -61,8 +59,8 @@ class RunAttempt:
         self, turn: Turn, error: BaseException, on_error: OnError, *, given_up: bool
     ) -> Outcome:
         """How the turn ends if its run failed; `given_up`: by the caller's own `cancel()`."""
-        if self.parked is not None:
-            return StayParked(len(self.parked.pending))
+        if self.resumed is not None:
+            return self.resumed.failure()
         return RollBack(error) if given_up else failure(turn, error, on_error)
 
     async def again(self, error: AlreadyCommitted) -> RebuiltRun:
@@ -75,20 +73,15 @@ class RunAttempt:
         return RebuiltRun(error, self.agent, self.input, paired(before))
 
     def _park(self, turn: Turn, result: RunResult | RunResultStreaming) -> Park:
-        entry = parked_entry(
-            result,
-            turn.turn_id,
-            kept=turn.kept,
-            items=turn.added(),
-            began=self._began(),
-            timeout=self.session.runtime.settings.approval_timeout,
-        )
+        entry = parked_entry(turn, result, self._began())
         if self.resumed_events is not None:
             entry = msgspec.structs.replace(entry, event=self.resumed_events.next_event())
         return Park(entry)
 
     def _began(self) -> tuple[str, str]:
-        return self.began or began_with(self.agent, self.input)
+        if self.resumed is not None:
+            return self.resumed.parked.entry.began
+        return began_with(self.agent, self.input)
 
     @asynccontextmanager
     async def ending(self, error: BaseException | None = None) -> AsyncIterator[None]:

@@ -17,10 +17,10 @@ from agents import (
 )
 from agents.memory import Session as SDKSession
 
+from turnwise.approvals import Decisions, check_not_decided
 from turnwise.durable import install
-from turnwise.durable.parked import Decisions
 from turnwise.errors import AlreadyCommitted, UsageError
-from turnwise.runner.approvals import Resumption, check_not_decided
+from turnwise.runner.approvals import Resumption
 from turnwise.runner.attempt import RunAttempt
 from turnwise.runner.enqueue import begin_or_leave, check_can_be_left
 from turnwise.runner.options import RunOptions
@@ -143,7 +143,7 @@ class Runner:
         """
         resumption = _resumption(session, session_id, agent, busy, timeout, options)
         decisions = Decisions.of(resumption.session_id, approve, reject)
-        return await resumption.run(resumption.decided(decisions))
+        return await resumption.run(decisions)
 
     @classmethod
     async def resume_streamed(
@@ -162,7 +162,7 @@ class Runner:
         """Like `resume`, streamed; to be awaited: it returns when the turn is taken up."""
         resumption = _resumption(session, session_id, agent, busy, timeout, options)
         decisions = Decisions.of(resumption.session_id, approve, reject)
-        return await resumption.stream(resumption.decided(decisions), stream_idle_timeout)
+        return await resumption.stream(decisions, stream_idle_timeout)
 
     @classmethod
     def resume_sync(cls, agent: Agent[TContext], *, session: Session, **options: Any) -> RunResult:
@@ -277,7 +277,7 @@ async def _resumed(
     resumption = Resumption(session, session.named(session_id), agent, "reject", None, options)
     if not await resumption.is_of(state, turn_id):
         return None
-    return await resumption.run(resumption.own(state))
+    return await resumption.run(state)
 
 
 def _check_foreign(session: object, session_id: str | None, turn_id: str | None) -> None:
