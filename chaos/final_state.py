@@ -72,7 +72,7 @@ async def leftover_wakeups(session: Session, timeout: float) -> list[Leftover]:
 
 async def _wakeups(store: RedisStore, shard: str) -> list[tuple[str, str]]:
     found: Any = await store.client.xrange(shard)
-    return [(fields[b"s"].decode(), fields[b"t"].decode()) for _, fields in found]
+    return [(fields[b"session_id"].decode(), fields[b"turn_id"].decode()) for _, fields in found]
 
 
 async def _dangling_entries(store: RedisStore, shard: str) -> int:
@@ -131,12 +131,12 @@ async def _leftover_turns(session: Session, name: str) -> list[Leftover]:
     found = []
     if info.open_turn is not None:
         turn = info.open_turn
-        what = f"open turn {turn.turn_id} of {turn.worker}, {turn.remaining} ms left"
+        what = f"open turn {turn.turn_id} of {turn.worker}, {turn.lease_remaining:.1f} s left"
         found.append(Leftover(what, "session", name))
     if info.queued:
         found.append(Leftover(f"{info.queued} in the queue", "session", name))
-    if info.journal:
-        found.append(Leftover(f"a journal of {info.journal} entries", "session", name))
+    if info.journal_entries:
+        found.append(Leftover(f"a journal of {info.journal_entries} entries", "session", name))
     return found
 
 

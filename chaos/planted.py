@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from hashlib import sha1
 from importlib import import_module
 from secrets import token_urlsafe
 from types import SimpleNamespace
@@ -57,8 +56,7 @@ def lua(verb: str, old: str, new: str) -> Callable[[], None]:
             if verb not in ("", name):
                 return script
             text = script.text.replace(old, new)
-            digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
-            return scripts.Script(name, text, digest)
+            return scripts.Script.of(name, text)
 
         namespace["script"] = changed
 
@@ -89,7 +87,7 @@ async def _append_with_new_op_id(
     deadline = time.monotonic() + 3.0
     while True:
         try:
-            return await once._change("append", session_id, token_urlsafe(12), *items)
+            return await once._answer("append", session_id, token_urlsafe(12), *items)
         except StoreUnavailable:
             if time.monotonic() > deadline:
                 raise
@@ -181,14 +179,14 @@ def _dequeue_early() -> None:
     original = vars(messages)["open_turn"]
 
     def open_turn(s: Any, turn_id: str, *args: Any, background: bool = False, **rest: Any) -> Any:
-        s.state.queue = [entry for entry in s.state.queue if entry.turn_id != turn_id]
+        s.state.queue[:] = [entry for entry in s.state.queue if entry.turn_id != turn_id]
         return original(s, turn_id, *args, background=False, **rest)
 
     vars(messages)["open_turn"] = open_turn
     lua(
         "next",
-        "first.attempts + 1, true, first.released)",
-        "first.attempts + 1, false, first.released)\n    unqueue(h, 2 * h.q - 1)",
+        "lease_ms, attempt, true, first.released)",
+        "lease_ms, attempt, nil, first.released)\n  dequeue(header, 2 * header.queued - 1)",
     )()
 
 
@@ -233,41 +231,53 @@ def _always(self: Any, *args: Any) -> bool:
 
 
 PLANTED: dict[str, Callable[[], None]] = {
-    "base-without-commit-id": lua("", "valid = valid or h.c == commit_id", "valid = true"),
+    "base-without-commit-id": lua(
+        "", "valid = valid or header.commit_id == commit_id", "valid = true"
+    ),
     "stale-cache": lua(
         "",
         "valid = string.sub(record, 1, #commit_id + 2) == RECORD .. commit_id .. ' '",
         "valid = true",
     ),
     "commit-without-token": lua(
-        "commit", "local held = holds(h, turn_id, token)", "local held = h.t and h.t.id == turn_id"
+        "commit",
+        "local held = holds(header, turn_id, token)",
+        "local held = header.turn and header.turn.id == turn_id",
     ),
     "journal-without-token": lua(
-        "journal", "if not holds(h, ARGV[7], ARGV[8])", "if not (h.t and h.t.id == ARGV[7])"
+        "journal",
+        "if not holds(header, turn_id, token)",
+        "if not (header.turn and header.turn.id == turn_id)",
     ),
     "journal-not-awaited": method(RedisStore, "journal", _journal_in_background),
     "journal-not-read": lua(
-        "", "local length = journal_length(h)\n  local journal", "local length = 0\n  local journal"
+        "",
+        "local length = journal_length(header)\n  local journal",
+        "local length = 0\n  local journal",
     ),
     "clear-not-atomic": method(sessions, "clear_items", _clear_by_pops),
     "append-with-new-op-id": method(RedisStore, "append", _append_with_new_op_id),
     "append-not-deduplicated": lua(
-        "append", "local answer = repeated(h, op_id, op_id)", "local answer"
+        "append", "local answer = done_before(header, op_id, op_id)", "local answer"
     ),
-    "pop-without-base": lua("pop", "h.c ~= base", "false"),
-    "release-forgets-token": lua("release", "finish(h, token)\n", ""),
-    "cancel-without-effect": lua("cancel", "ending(h, MINT, 'cancelled', t.n or '')", "close(h)"),
+    "pop-without-base": lua("pop", "header.commit_id ~= base", "false"),
+    "release-forgets-token": lua("release", "finish_token(header, token)\n", ""),
+    "cancel-without-effect": lua(
+        "cancel", "end_turn(header, NEW_ID, 'cancelled', payload)", "save_and_wake(header)"
+    ),
     "client-clock": _client_clock,
-    "lease-ignored": lua("", "local left = remaining(t)", "local left = 0"),
+    "lease-ignored": lua("", "local left_ms = lease_left(turn)", "local left_ms = 0"),
     "record-without-count": lua(
         "",
-        "record(commit_id, items, kind, payload)\n  for",
-        "record(commit_id, 0, kind, payload)\n  for",
+        "make_record(commit_id, items, kind, payload)\n  for",
+        "make_record(commit_id, 0, kind, payload)\n  for",
     ),
     "turn-id-not-checked": lua(
-        "begin", "local p = not ours and find(h, turn_id, one_shot and RECENT)", "local p"
+        "begin",
+        "local finished = not is_open and find_turn(header, turn_id, one_shot and RECENT_ELEMENTS)",
+        "local finished",
     ),
-    "turn-id-forgotten": lua("", "if NOW - h.y <= RETENTION then return end", ""),
+    "turn-id-forgotten": lua("", "if age_ms <= RETENTION_MS then return end", ""),
     "commit-not-atomic": method(RedisStore, "commit", _commit_not_atomic),
     "result-not-committed": method(RunAttempt, "outcome", _commit_without_result),
     "tool-start-not-journaled": method(calls._ToolCall, "start", _do_nothing_async),
@@ -280,18 +290,22 @@ PLANTED: dict[str, Callable[[], None]] = {
     ),
     "wake-up-acked-when-idle": method(acks.Acks, "_is_settled", _always_ack),
     "wake-up-acked-early": method(queues.Worker, "_visit", _ack_first),
-    "attempts-not-counted": lua("next", "lease, t.a + 1, true", "lease, t.a, true"),
+    "attempts-not-counted": lua(
+        "next", "lease_ms, turn.attempt + 1, true", "lease_ms, turn.attempt, true"
+    ),
     "events-without-reset": lua(
-        "events/append", "redis.call('DEL', KEY) else top = tonumber(number) end", "end"
+        "events/append", "redis.call('DEL', KEY) else highest = tonumber(number) end", "end"
     ),
     "turn-resumed-twice": lua(
-        "begin", "approved = resume and waits(t)", "approved = resume and t.k ~= token"
+        "begin",
+        "takeover = resume and is_parked(turn)",
+        "takeover = resume and turn.token ~= token",
     ),
     "rejection-approves": method(ParkedTurn, "_decide", _approve_all),
     "parked-turn-dropped": lua(
         "",
-        "if waits(t) then return { 'waiting', t.id } end",
-        "if waits(t) then drop_turn(h) return nil end",
+        "if is_parked(turn) then return { 'parked', turn.id } end",
+        "if is_parked(turn) then close_turn(header) return nil end",
     ),
     "interrupt-unpaired": method(cancelled, "finished", _keep_unpaired),
     "cancel-flag-ignored": method(Turn, "_cancel", _do_nothing),

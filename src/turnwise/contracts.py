@@ -1,34 +1,36 @@
-"""What a store promises: the verbs of a session, once for all stores.
+"""What a store does: the verbs on a session, the same for all stores.
 
-A store keeps sessions: a history of opaque elements, a queue, at most one open turn with its
-journal. It sees bytes only. Every verb is atomic and is decided by the store's own clock.
+A store keeps sessions. A session has a history of elements, a queue, and at most one open turn with
+its journal. The store sees bytes only. Each verb is atomic, and goes by the store's own clock.
 
-**Sent twice, done once.** An effect happens at most once per turn_id, token or op_id, and a resend
-answers as the first call did, within the retention. So whoever gets an exception instead of an
-answer sends the same arguments again. Tokens, op ids and commit ids are one_shot by the caller,
-random, without white space, never reused. What a session knows of them goes with the session; of
-the tokens whose turn was not committed it knows the last eight, so a begin that comes later still
-opens a turn which nobody serves, until its lease runs out.
+**A verb can be sent again.** It takes effect at most once for a turn_id, token or op_id, and a
+resend gets the answer of the first call, within the retention. So a caller that gets an exception
+instead of an answer sends the same arguments again. Tokens, op_ids and commit_ids are random texts
+without white space that the caller never uses twice. Deleting a session deletes what it knows of
+them. Of the tokens whose turn was not committed, a session knows the last FINISHED_TOKENS; a
+delayed begin with an older one can open an orphaned turn until its lease expires.
 
-**Two guards.** The lease saves work: it keeps a second worker from paying for the same turn. The
-base saves history: a change names the history that it was made for, and is refused as *stale* if
-the last commit is another one. No verb relies on the lease alone.
+**Two guards.** The lease saves work: no two workers pay for the same turn. The base protects the
+history: a change names the history that it was made for, and is *stale* if that is not the last
+commit any more. No verb relies on the lease alone.
 
-**Elements.** An item's first byte is 0x10 or above, and so is a journal entry's; the bytes below
-mark what the store itself adds to a history: a turn is its items, then its marker (turn_id), then
-its record. A position counts elements, markers and records included.
+**Elements.** The first byte of an item or a journal entry is 0x10 or above. Lower bytes mark the
+elements that the store adds: a turn in the history is its items, then its marker (turn_id), then
+its record. A position counts all elements.
 
-**A turn that died** (its lease ran out) is forgotten by the next caller if its journal is empty.
-With a journal it keeps the session busy for one more lease, so that its sender can come back for
-it (unless it was *one_shot*); then it is *discarded*, which its own retry is told. A turn from the
-queue is never discarded: `next` takes it over.
+**A dead turn** is one whose lease has expired. If its journal is empty, the next caller's verb
+drops it. If not, it keeps the session busy for one more lease, so that its sender can come back for
+it; then it is *abandoned*, and a later begin with its turn_id is a *duplicate* that says so. A
+`one_shot` turn is abandoned at once. A message's turn is never abandoned: `next` takes it over.
 
-**A message** stays in the queue until its turn is finished: committed, cancelled, or *dead* when a
-worker gives it up. Workers are told of it at least once (`Ready`); attempts are counted first.
+**A message** is in the queue until its turn is finished: committed, cancelled or *dead*. Workers
+are notified of it at least once (`Ready`). An attempt is counted before it runs.
 
-Answers are values from `types`. Errors are for what no answer can say: the store cannot be reached
-(`StoreUnavailable`), refuses (`StoreRefused`), or holds something else (`NotASession`,
-`NewerFormat`).
+Answers are values from `types`. Errors are for what no answer can express: the store cannot be
+reached (`StoreUnavailable`), it refuses (`StoreRefused`), or it holds something else
+(`NotASession`, `NewerFormat`).
+
+Lengths of time end in `_ms`; how long the caller itself is ready to wait is a `timeout` in seconds.
 """
 
 from __future__ import annotations
@@ -64,10 +66,11 @@ from turnwise.types import (
 
 
 class Waiter(Protocol):
-    """Tells a waiting caller to ask again: a hint, which can come late, twice or never.
+    """Waits for the wake-up of a ticket.
 
-    It may be its turn; or the turn before it was left open (parked, say): all in line are told; or
-    the turn has ended that it sent again.
+    A wake-up means: ask again. The caller may be the head of the queue now; or the open turn was
+    parked or released, which concerns every caller in the queue; or the turn that the caller sent
+    again has ended. It is a hint, which can come late, twice or never.
     """
 
     async def wait(self, timeout: float) -> None:
@@ -80,10 +83,9 @@ class Store(Protocol):
     async def read(
         self, session_id: str, base: Base | None = None, limit: int | None = None
     ) -> History | Absent:
-        """The history: what is new since `base` if that is still right, else the whole.
+        """The history: what is new since `base` if that is still valid, else all of it.
 
-        With a `limit` no more than the last `limit` elements are asked for, where more would have
-        to be moved; the answer may hold more.
+        With a `limit`, only the last `limit` elements are wanted; the answer may have more.
         """
 
     async def begin(
@@ -91,39 +93,46 @@ class Store(Protocol):
         session_id: str,
         turn_id: str,
         token: str,
-        lease: int,
+        lease_ms: int,
         base: Base | None = None,
         *,
         worker: str,
         one_shot: bool = False,
         resume: bool = False,
-        ticket: int | None = None,
+        ticket_ms: int | None = None,
     ) -> Grant | Busy | Queued | Parked | Duplicate | Stale | Full | Absent:
-        """Open a turn under a lease of `lease` ms, and read what is new since `base`.
+        """Open a turn under a lease, and read what is new since `base`.
 
-        A session that does not exist is created, and goes away by itself after two leases unless
-        it gets a commit (once it has a journal, after the ttl or the retention). The same token is
-        granted the same turn again; a finished token is *stale*. A turn_id that is finished is a
-        *duplicate*. The turn of this turn_id whose worker died is taken over: attempt + 1, and its
-        journal.
+        A session that does not exist is created. Until its first commit it expires after two
+        leases; with a journal, after the ttl or the retention.
 
-        `one_shot` promises that nobody but this very call can use this turn_id: nobody comes back
-        for it, and a search is shortened. `resume` takes a turn that waits for an approval
-        (*absent* if none of this id is open); without it the answer is *waiting*. A turn whose
-        worker died after that waits again.
-        `ticket` asks for a place in the queue, for at most that many ms, instead of *busy*: the
-        answer is then *queued*, and the same call is to be sent again when woken. Callers in the
-        queue go first, in their order.
+        The same token is granted the same turn again; a finished token is *stale*. A finished
+        turn_id is a *duplicate*. A dead turn with this turn_id is taken over, with its journal.
+
+        Args:
+            session_id: the session.
+            turn_id: names the turn, over all its attempts.
+            token: names this attempt. Whoever knows it holds the turn.
+            lease_ms: for how long the turn is this worker's, unless it is renewed.
+            base: the history that the caller has already.
+            worker: the worker's name, for others to see and for wake-ups.
+            one_shot: nobody else will ever send this turn_id, so nobody comes back for the turn if
+                it dies, and an earlier commit need not be searched far.
+            resume: open the parked turn of this turn_id; *absent* if it is not open. Without it,
+                the answer for a parked turn is *parked*. A resumed turn that dies is parked again.
+            ticket_ms: wait in the queue for at most that long, instead of *busy*. The answer is
+                *queued*; send the same call again when woken. Callers in the queue are served
+                first, in their order.
         """
 
     async def next(
-        self, session_id: str, token: str, lease: int, base: Base | None = None, *, worker: str
+        self, session_id: str, token: str, lease_ms: int, base: Base | None = None, *, worker: str
     ) -> Grant | Busy | Parked | Idle | Stale:
-        """Open the oldest queued message as a turn, or take that turn over from a dead worker.
+        """Open the oldest message as a turn, or take that turn over from a dead worker.
 
-        *Idle* if there is none; a dead turn that is no message's is left as it is then.
-        The attempt is counted before the turn runs: a worker that finds too many (`attempt` less
-        `released`) can `dead_letter` the message.
+        *Idle* if there is no message; then a dead turn that is no message's stays as it is. The
+        attempt is counted before it runs, so a worker that finds too many (`attempt` less
+        `released`) can `dead_letter` the message. The arguments are those of `begin`.
         """
 
     async def journal(
@@ -131,11 +140,11 @@ class Store(Protocol):
     ) -> Done | Stale | Gone:
         """Append to the open turn's journal, at exactly `index`.
 
-        *Done* as well if those very entries stand there already; otherwise *stale*.
+        *Done* as well if these very entries are there already; otherwise *stale*.
         """
 
     async def renew(self, session_id: str, turn_id: str, token: str) -> Renewed | Stale | Gone:
-        """Let the lease run for its full length again, also if it had run out unnoticed."""
+        """Start the lease again, for its full length, even if it had run out unnoticed."""
 
     async def commit(
         self,
@@ -150,12 +159,20 @@ class Store(Protocol):
         payload: bytes = b"",
         kind: Literal["turn", "cancelled"] = "turn",
     ) -> Done | Stale | Gone | Full:
-        """Make the open turn part of the history, and release the session to the next in line.
+        """Make the open turn part of the history, and free the session.
 
-        With `keep`, only the first `keep` items of the history before the turn stay. *Stale*
-        unless token and turn_id are the open turn's and the last commit is `base`; the turn is
-        open still after *full*. A worker that was asked to stop commits with the kind *cancelled*:
-        what is to be kept, or no items. A retry of the turn_id is told so.
+        *Stale* unless token and turn_id are the open turn's and the last commit is `base`. After
+        *full* the turn is still open.
+
+        Args:
+            session_id, turn_id, token: of the open turn.
+            base: the history that the turn was made for.
+            commit_id: a new one, for this commit.
+            items: what the turn adds.
+            keep: keep only the first `keep` items of the history before the turn.
+            payload: stored in the record.
+            kind: "cancelled" if the turn was asked to end; `items` are then what it keeps, if
+                anything.
         """
 
     async def park(
@@ -163,27 +180,35 @@ class Store(Protocol):
     ) -> Done | Stale | Gone:
         """Keep the turn open without a lease; `state` becomes the last entry of its journal.
 
-        A session kept waiting is kept like one with a commit; the attempt counts as `released`. A
-        resend is answered alike until the turn ends or is parked with another state.
+        The attempt counts as released. The session does not expire any sooner than one with a
+        commit. A resend is *done* until the turn ends or is parked with another state.
         """
 
     async def abort(self, session_id: str, turn_id: str, token: str) -> None:
-        """Give up what the token holds: the open turn and its journal, or a place in the queue.
+        """Remove what the token holds: the open turn with its journal, or a ticket.
 
-        A begin with this token that comes later is *stale*. A session that never had a commit and
-        has nothing queued is deleted with it. A parked turn is not its token's any more. The
-        message of an aborted turn stays first in the queue, its attempt counted.
+        A delayed begin with this token is then *stale*. A session without a commit and with an
+        empty queue is deleted. The message of an aborted turn stays the head of the queue, with its
+        attempt counted. A parked turn is no longer its token's, and stays.
         """
 
     async def release(
-        self, session_id: str, turn_id: str, token: str, *, counted: bool = False, delay: int = 0
+        self,
+        session_id: str,
+        turn_id: str,
+        token: str,
+        *,
+        counted: bool = False,
+        delay_ms: int = 0,
     ) -> None:
-        """Give the open turn back with its journal, for another worker to take over at once.
+        """End the lease of the open turn now, and leave its journal for the next attempt.
 
-        Its lease has run out from now on. `Grant.released` counts it as ended in good order, unless
-        it is `counted`: it failed, and the next attempt goes on with what it finished. At a message
-        none begins for `delay` ms: `next` answers *busy*. A direct turn without a journal ends, as
-        by `abort`.
+        A direct turn without a journal is removed, as by `abort`.
+
+        Args:
+            session_id, turn_id, token: of the open turn.
+            counted: the attempt failed. Otherwise `Grant.released` counts it as no failure.
+            delay_ms: the next attempt at a message begins no sooner; until then `next` is *busy*.
         """
 
     async def append(
@@ -197,38 +222,44 @@ class Store(Protocol):
         """Remove the last item, which the caller has read, if `base` is still the last commit."""
 
     async def clear(self, session_id: str, op_id: str) -> Done | Busy | Parked | Absent:
-        """Remove all items; turn_ids younger than the retention stay known."""
+        """Remove all items. turn_ids younger than the retention stay known."""
 
     async def replace(
         self, session_id: str, op_id: str, base: Base, keep: int, items: Sequence[bytes]
     ) -> Done | Busy | Parked | Stale | Full | Absent:
-        """Put `items` in the place of all but the first `keep`, if `base` is the last commit."""
+        """Replace all but the first `keep` items, if `base` is still the last commit."""
 
     async def submit(
         self,
         session_id: str,
         turn_id: str,
         message: bytes,
-        intent: int | None = None,
+        announced_at: int | None = None,
         *,
-        again: str | None = None,
+        retry_of: str | None = None,
     ) -> Accepted | Duplicate | Busy | Full | Late:
-        """Put a message into the queue. *Late* if `intent` (the store's time) is too long ago.
+        """Put a message into the queue.
 
-        A finished turn_id is a *duplicate*, unless it is *dead* by the letter that `again` names:
-        that message is tried anew, with no attempt counted, once for each letter. A turn_id that is
-        open, but is no message's, is *busy*.
+        A finished turn_id is a *duplicate*. *Busy* if the turn_id is open, but is no message's.
+
+        Args:
+            session_id: the session.
+            turn_id: names the turn that will answer the message.
+            message: opaque.
+            announced_at: what `Ready.announce` returned; *late* if that is too long ago.
+            retry_of: the id of the dead letter by which the turn is dead. The message is then
+                tried again, once for each letter, with no attempt counted.
         """
 
     async def status(
         self, session_id: str, turn_id: str
     ) -> Queued | Running | Parked | Duplicate | Absent:
-        """What became of one turn so far: a question that changes nothing.
+        """The state of one turn. It changes nothing.
 
-        *Queued*: its message waits. *Running*: it is open. *Parked*: for an approval, with at
-        most `READ` entries of its journal from its state on. A *duplicate* is finished: see its
-        record. *Absent*: nothing is known of it (never begun, rolled back, only waiting in line as
-        a caller, or longer ago than the retention).
+        *Queued*: its message waits. *Running*: it is open. *Parked*: with at most READ_LIMIT
+        entries of its journal, from its state on. *Duplicate*: it is finished. *Absent*: it was
+        never begun, was rolled back, is only a caller's ticket, or ended longer ago than the
+        retention.
         """
 
     async def cancel(
@@ -239,130 +270,142 @@ class Store(Protocol):
         keep: bool = False,
         force: bool = False,
         open_only: bool = False,
-        note: str = "",
+        reason: str = "",
     ) -> Cancelled | Duplicate:
-        """Ask this turn to stop; drop it where nobody runs it (dead, parked or still queued).
+        """Ask a turn to end; finish it as cancelled if nobody runs it.
 
-        Without a turn_id the open turn is meant; `Cancelled.turn_id` names it, for whoever has to
-        send this again. Its worker is woken, and told to `keep` what is finished or to drop it;
-        who asked for dropping wins. So is one that takes the turn over. The first `note` not empty
-        stays: both get it, or a dropped turn's record. To `keep` a parked turn is to leave it.
-        `force` drops it though its lease stands: its commit is *stale*, its journal gone. Of a
-        finished turn its record is told; if it was stopped and kept no item, *dropped* again. With
-        `open_only` a message that only waits stays: *absent*.
+        The worker of a running turn is woken; so is one that takes the turn over. A turn that is
+        dead, parked or queued is *dropped* at once. A finished turn is a *duplicate*, or *dropped*
+        if it was cancelled and kept no item.
+
+        Args:
+            session_id: the session.
+            turn_id: the turn; None for the open one. `Cancelled.turn_id` names it, for a resend.
+            keep: the worker may commit what is finished. If anybody asked to drop it, it is
+                dropped. A parked turn is left as it is: *absent*.
+            force: drop the turn although its lease stands. Its commit is then *stale*.
+            open_only: leave a queued message: *absent*.
+            reason: why. The first one that is not empty goes to the worker, or into the record of
+                a dropped turn.
         """
 
     async def dead_letter(
         self, session_id: str, turn_id: str, token: str, letter: bytes
     ) -> Done | Stale | Gone:
-        """Give the open turn's message up: write a dead letter, then finish the turn as *dead*.
+        """Store a dead letter, then finish the open turn as *dead*.
 
-        The record's payload is the letter's id. A worker that dies between the two leaves a letter
-        whose message still waits. To stop the session at it, park the turn instead.
+        The record's payload is the letter's id. If a worker dies between the two steps, the letter
+        is there and the message still in the queue.
         """
 
     async def dead_letters(
         self, count: int = 100, after: str | None = None
     ) -> list[DeadLetterEntry]:
-        """Dead letters of all sessions, the oldest first, each turn's last one only.
+        """Dead letters of all sessions, the oldest first; of each turn only the last one.
 
-        At most `count`, those behind the letter whose id is `after`; none behind the last.
+        At most `count`, and only those behind the letter whose id is `after`. Empty at the end.
         """
 
     async def delete_dead_letter(self, dead_letter_id: str) -> None:
-        """Remove a dead letter, if it is there. To retry its message, `submit` it before that."""
+        """Remove a dead letter, if it exists. To retry its message, `submit` it first."""
 
     async def delete(self, session_id: str) -> bool:
-        """Remove the session with everything in it; False if there was none.
+        """Remove the session with everything in it; False if it does not exist.
 
-        The worker of its open turn is woken. A resend spares a session that was made anew
-        meanwhile.
+        The worker of its open turn is woken. A resend spares a session that was created since.
         """
 
-    async def expire(self, session_id: str, ttl: int | None) -> bool:
-        """Let the session expire in `ttl` ms, or never; False if there is none."""
+    async def expire(self, session_id: str, ttl_ms: int | None) -> bool:
+        """Let the session expire after `ttl_ms`, or never; False if it does not exist."""
 
     async def info(self, session_id: str) -> Info | Absent:
-        """What there is to know about a session without its content."""
+        """What an operator can know of the session without its content."""
 
     def scan(self, match: str = "*") -> AsyncIterator[str]:
         """The ids of all sessions that match a glob (`* ? [ab] [!ab]`), in no order.
 
-        One may come twice while others change.
+        An id may come twice if others change meanwhile.
         """
 
     def waiter(self, token: str) -> AbstractAsyncContextManager[Waiter]:
-        """Listen for the wake-up of a ticket; entered before the ticket is asked for."""
+        """Listen for the wake-up of a ticket. Enter it before you ask for the ticket."""
 
     def on_wakeup(self, token: str, callback: Callable[[], None]) -> AbstractContextManager[None]:
-        """Call `callback` in this event loop when the token is woken: its turn shall stop.
+        """Call `callback` in this event loop when the token's turn is asked to end.
 
-        Without waiting, and without a command where others listen already. A hint, like `Waiter`.
+        It does not wait, and sends no command if others listen already. A hint, as in `Waiter`.
         """
 
     @property
     def ready(self) -> Ready:
-        """Who has work, for background workers."""
+        """Which sessions have messages, for background workers."""
 
     @property
     def events(self) -> EventLog:
-        """What running turns tell."""
+        """The events of running turns."""
 
     async def ping(self) -> None:
         """Return if the store answers; raise `StoreUnavailable` if not."""
 
     async def aclose(self) -> None:
-        """Let go of what this object opened; it opens anew if it is used again."""
+        """Close what this object has opened. It opens again if it is used again."""
 
 
 class Ready(Protocol):
-    """Tells background workers which sessions have messages.
+    """The ready stream: announcements of messages, for background workers.
 
-    Submit: `announce` (the intent), then `Store.submit` with the answer as its `intent`. Worker:
-    `claim` → `next` → run → `commit` → `next` until *idle* → `settle`. A wake-up is a hint; session
-    and lease are the truth. A message that is tried again is announced once more behind its
-    `submit`, as its turn was finished before. Nothing is lost as long as a wake-up is acknowledged
-    only when
+    To submit: `announce`, then `Store.submit` with its answer as `announced_at`. A worker: `claim`,
+    then `next`, run, `commit`, and again `next` until *idle*; then `ack`.
 
-    - the turn that it names is finished,
-    - its session was found *idle* when it was `SETTLE_MS` old, or when it names no turn,
-    - its session waits for an approval: who takes that turn up announces the session after it.
+    An announcement is a hint; session and lease are the truth. A message that is tried again is
+    announced once more after its `submit`, as the first announcement may have been acked. No
+    message is lost as long as a claim is acked only if
 
-    Until then it is put off with `later`: its message may be on its way, or the session is busy.
+    - the turn that it names is finished; or
+    - its session is *idle*, and the claim is ACK_IDLE_AFTER_MS old or names no turn; or
+    - its session is *parked*: whoever resumes that turn announces the session afterwards.
+
+    Otherwise it is requeued: its message may still come, or the session is busy.
     """
 
     async def announce(self, session_id: str, turn_id: str | None) -> int:
-        """Tell that this message will come (None: some wait). The store's time, for `submit`."""
+        """Announce a message before it is submitted; without a turn_id, that some are queued.
 
-    async def claim(self, worker: str, count: int, wait: float) -> list[Claim]:
-        """At most `count` wake-ups that nobody else has.
+        Returns the store's time, for `submit`.
+        """
 
-        If there are none, wait for some, at most `wait` seconds. They are this worker's for
-        `Limits.claim` ms, and longer if it holds them; then they are told to others.
+    async def claim(self, worker: str, count: int, timeout: float) -> list[Claim]:
+        """At most `count` announcements that no other worker has claimed.
+
+        If there are none, wait for some, at most `timeout` seconds. The claims are hidden from
+        other workers for `Limits.visibility_timeout_ms`, and longer if they are extended.
         """
 
     async def extend(self, worker: str) -> None:
-        """What this worker has claimed stays its own for `Limits.claim` ms: call it in time."""
+        """Hide all of this worker's claims for `Limits.visibility_timeout_ms` from now on."""
 
-    async def requeue(self, worker: str, claims: Sequence[Claim], delay: float) -> None:
-        """Put them off for `delay` seconds, at most `Limits.claim`; by 0 they are given back."""
+    async def requeue(self, worker: str, claims: Sequence[Claim], delay_ms: int) -> None:
+        """Give claims back: any worker can claim them again in `delay_ms`, or soon for 0.
+
+        The longest delay is `Limits.visibility_timeout_ms`.
+        """
 
     async def ack(self, worker: str, claims: Sequence[Claim]) -> None:
-        """They are dealt with."""
+        """Remove the announcements: they need no more work."""
 
     async def sweep(self, *, force: bool = False) -> int:
-        """Look for sessions with messages, and announce each: how many. To be called often.
+        """Find sessions with messages and announce them; return how many.
 
-        It is done every `SWEEP_MS` for all workers together, after a failover (which may lose
-        announcements), and by `force`.
+        Call it often: it works only every SWEEP_INTERVAL_MS, once for all workers; and after a
+        failover, which may lose announcements; and with `force`.
         """
 
 
 class EventLog(Protocol):
-    """What running turns tell, for readers in any process. Each batch is one round trip.
+    """The events of running turns, for readers in any process. Each batch is one round trip.
 
-    Events are numbered from 0 in each attempt; a later attempt's replace those of the one before.
-    They outlive their session for `Limits.events_ttl`. After the `last` nothing will follow.
+    Events are numbered from 0 in each attempt; those of a later attempt replace the earlier ones.
+    They outlive their session, for `Limits.events_ttl_ms`. Nothing follows the `last` one.
     """
 
     async def append(
@@ -375,9 +418,9 @@ class EventLog(Protocol):
         *,
         last: bool = False,
     ) -> bool:
-        """Add events from number `index` on, none twice. False if a later attempt has begun."""
+        """Append events from number `index` on, none twice. False if a later attempt has begun."""
 
     async def read(
-        self, session_id: str, turn_id: str, after: str | None = None, wait: float = 0
+        self, session_id: str, turn_id: str, after: str | None = None, timeout: float = 0
     ) -> Events:
-        """Those after the one whose id is `after`, or all; waits for some, at most `wait` s."""
+        """The events after the cursor `after`, or all. Wait for some, at most `timeout` seconds."""

@@ -1,7 +1,9 @@
-"""Frozen values that cross the layers: what a store is told and what it answers.
+"""Frozen values that cross the layers: what a store answers, and what callers are shown.
 
-Positions count elements of the stored history from 0, markers and records included.
-Times are the store's, in milliseconds since the epoch; lengths of time are milliseconds too.
+A *position* counts elements of the stored history from 0, markers and records included. What only
+stores and their callers inside Turnwise see counts in milliseconds, and its name ends in `_ms`;
+points in time are the store's, since the epoch. What applications see (Info, OpenTurn) is in
+seconds.
 """
 
 from __future__ import annotations
@@ -11,12 +13,12 @@ from typing import Literal
 
 RecordKind = Literal["turn", "append", "pop", "clear", "replace", "abandoned", "cancelled", "dead"]
 CancelMode = Literal["keep", "drop"]
-"""What a turn that is asked to stop shall do with what it has finished."""
+"""What a cancelled turn does with what it has finished: commit it, or drop it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A history, named exactly: how many elements it has, and the commit that ended it.
+    """An exact name for a history: its length in elements, and the commit that it ends with.
 
     A session without a commit is named by position 0 and its incarnation.
     """
@@ -27,14 +29,18 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is known of a finished turn: the element that ends it in the stored history.
+    """How a turn ended: the element behind its marker in the stored history.
 
-    `items` counts the items that the turn added, `at` is when it was committed, `payload` is
-    what the committer wanted kept beside the items (opaque to the store).
+    Attributes:
+        commit_id: of the commit that ended it.
+        at_ms: when it was committed.
+        items: how many items the turn added.
+        kind: "turn" for a committed one.
+        payload: what the committer stored beside the items; opaque to the store.
     """
 
     commit_id: str
-    at: int
+    at_ms: int
     items: int
     kind: RecordKind
     payload: bytes = b""
@@ -44,9 +50,14 @@ class Record:
 class History:
     """A consistent view of a session's history.
 
-    `elements` are those from position `start` up to `tip.position`, markers and records
-    included. `follows` says that they follow the caller's base, which was still right; otherwise
-    `start` is 0, or later if only a tail was asked for. `items` counts all of the history.
+    Attributes:
+        incarnation: a random id of the session, from its creation to its deletion.
+        tip: names this history.
+        items: how many items the whole history has.
+        start: the position of the first of `elements`.
+        elements: the elements from `start` to the end, markers and records included.
+        follows: whether the caller's base is still right, and `elements` are what is new since.
+            If not, `start` is 0, or later if only a tail was asked for.
     """
 
     incarnation: str
@@ -59,19 +70,27 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """There is no such session."""
+    """There is no such session, or no such turn in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The turn is this worker's, for the length of the lease.
+    """The turn is this worker's, for the length of its lease.
 
-    `attempt` counts from 1; above 1 it is a takeover, and `journal` is what earlier attempts
-    finished. `released` of them ended in good order, and count against no bound. `history` is what
-    is new since the caller's base; None says *reload*: too much is new for one answer, so `read` it
-    (`tip` and `items` name what to expect). `message` is the queued message that this turn answers,
-    if it came from the queue; of such a turn `attempt` counts each time that the message was taken.
-    `cancelled`: it was asked to stop; `note` is what the first said who asked.
+    Attributes:
+        incarnation: see History.
+        turn_id: the turn's.
+        attempt: 1 for the first; above 1 this is a takeover. A message's turn counts each time that
+            the message was taken.
+        tip: names the history that the turn starts from.
+        items: how many items that history has.
+        history: what is new since the caller's base. None if that is too much for one answer: then
+            `read` it.
+        journal: what earlier attempts have finished.
+        cancel_mode: set if the turn was asked to end.
+        message: the submitted message that this turn answers; None for a direct turn.
+        released: how many attempts were released, and count as no failure.
+        cancel_reason: the first reason that was given for a cancel.
     """
 
     incarnation: str
@@ -81,58 +100,63 @@ class Grant:
     items: int
     history: History | None
     journal: list[bytes]
-    cancelled: CancelMode | None = None
+    cancel_mode: CancelMode | None = None
     message: bytes | None = None
     released: int = 0
-    note: str = ""
+    cancel_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """Another turn holds the session, or is next in line, for about `remaining` ms more."""
+    """Turn `turn_id` has the session, or is next in its queue, for about `remaining_ms` more."""
 
     worker: str
     turn_id: str
-    remaining: int
+    remaining_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """The turn waits in the session's queue: the caller's ticket, or a submitted message.
+    """The turn waits in the session's queue, as a caller's ticket or as a submitted message.
 
-    To a caller that waits, `worker`, `turn_id` and `remaining` tell for whom, as in `Busy`. To one
-    who asks for a message's status, `turn_id` is its own, `position` counts what is before it, and
-    `attempts` how often it was taken, those not counted that ended in good order.
+    Attributes:
+        worker, turn_id, remaining_ms: for a ticket, whom it waits for, as in Busy. For a message,
+            `turn_id` is its own and `worker` is "".
+        position: how many entries are before the message.
+        attempts: how many attempts at the message failed.
     """
 
     worker: str
     turn_id: str
-    remaining: int
+    remaining_ms: int
     position: int = 0
     attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The turn is open: `worker` runs it, for `remaining` ms of its lease; below 0 it is dead.
+    """The turn is open, and `worker` runs it.
 
-    `cancelled`: it was asked to stop. `background`: it came from the queue, so another worker takes
-    it over when it is dead.
+    Attributes:
+        turn_id, worker, attempt: as in Grant.
+        remaining_ms: what is left of its lease; 0 or below, it is dead.
+        cancel_mode: set if it was asked to end.
+        background: whether it is a message's turn, so that another worker takes it over.
     """
 
     turn_id: str
     worker: str
     attempt: int
-    remaining: int
-    cancelled: CancelMode | None
+    remaining_ms: int
+    cancel_mode: CancelMode | None
     background: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """The session's open turn, `turn_id`, is parked until it is approved.
+    """The session's open turn `turn_id` is parked: it waits for approvals.
 
-    To whoever asks for its status, `journal` is what its journal holds from its state on.
+    `journal` is filled by `status` only: its journal from the parked state on.
     """
 
     turn_id: str
@@ -141,10 +165,15 @@ class Parked:
 
 @dataclass(frozen=True, slots=True)
 class PendingApproval:
-    """One call of a tool that waits for an approval.
+    """One tool call that asks to be approved.
 
-    `id` is Turnwise's own, and names this very call: a model's `call_id` can come twice.
-    `arguments` is the text that the model gave.
+    Attributes:
+        id: names this very call; a model's `call_id` can repeat.
+        tool_name: the tool.
+        arguments: the text that the model gave.
+        agent_name: the agent that calls.
+        call_id: the model's id of the call.
+        turn_id: the parked turn.
     """
 
     id: str
@@ -157,10 +186,13 @@ class PendingApproval:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """A turn with this id is finished, or (without a record) a queued message with other content.
+    """The turn is finished; or, without a record, a message of this id with other content waits.
 
-    `elements` is what it added and the history still has, at most 256, the last ones; `end` is
-    the position behind them.
+    Attributes:
+        record: how it ended.
+        elements: the items that it added, as far as the history still has them; the last
+            READ_LIMIT of them at most.
+        end: the position behind `elements`.
     """
 
     record: Record | None
@@ -170,7 +202,7 @@ class Duplicate:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """Nothing waits in the session's queue."""
+    """No message waits in the session's queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,60 +214,65 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Renewed:
-    """The lease runs from now on for its full length again. `cancelled`: please stop.
+    """The lease runs for its full length again.
 
-    *keep* asks for a commit of what is finished, *drop* for one without items. `note` is what the
-    first said who asked.
+    If `cancel_mode` is set, the turn should end: "keep" asks for a commit of what is finished,
+    "drop" for one without items. `cancel_reason` is the first reason that was given.
     """
 
-    cancelled: CancelMode | None
-    note: str = ""
+    cancel_mode: CancelMode | None
+    cancel_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Stale:
     """The caller's token, turn or base is no longer the session's; nothing was written.
 
-    `incarnation` is the session's present one: if it is another than the caller's, the session
-    was deleted and made anew. `moved` says that token and turn fit, but the history changed.
+    Attributes:
+        incarnation: the session's. If it is not the caller's, the session was deleted and created
+            again.
+        history_changed: token and turn are right, but the history is not the turn's base any more.
     """
 
     incarnation: str = ""
-    moved: bool = False
+    history_changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """The session no longer exists: deleted, expired or evicted."""
+    """The session no longer exists: it was deleted, expired or evicted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Full:
-    """A bound was hit (`limit`); nothing was written."""
+    """A limit was reached; nothing was written."""
 
     limit: int
 
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """The message arrived too long after its intent was announced; announce it again."""
+    """The message was submitted too long after its announcement. Announce it again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The message waits in the session's queue, `position` messages and callers before it."""
+    """The message is in the session's queue, with `position` entries before it."""
 
     position: int
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """What became of a turn that was asked to stop.
+    """What a request to cancel did.
 
-    `flagged`: its worker is told, by a wake-up and at its next renewal. `dropped`: it is finished
-    as cancelled, because nobody ran it (dead, parked or still queued) or by force. `absent`: no
-    such turn is open. `turn_id` is the turn's, `worker` who ran it, as far as that is known.
-    `payload` is that of a dropped turn's record.
+    Attributes:
+        outcome: "flagged": the turn's worker is asked to end it, by a wake-up and at its next
+            renewal. "dropped": the turn is finished as cancelled; nobody ran it, or it was forced.
+            "absent": there is no such turn.
+        turn_id: the turn's.
+        worker: who runs or ran it; "" if unknown.
+        payload: of a dropped turn's record.
     """
 
     outcome: Literal["flagged", "dropped", "absent"]
@@ -246,19 +283,25 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """What became of a turn that a caller wanted to end.
+    """How a turn ended that a caller wanted to end.
 
-    cancelled   its worker has ended it; `items` of it were kept
-    forced      its worker did not do so in time, and can commit nothing any more
-    dropped     nobody ran it: it was queued, parked or dead, or cancelled before
-    committed   it was part of the history already
-    ended       it has ended in another way: rolled back, given up, or deleted with its session
-    absent      there is no such turn
+    Attributes:
+        outcome: what happened:
 
-    `turn_id` is the turn's, `worker` who ran it, as far as that is known. `running_tools` names
-    tools that went on all the same, or may have: async ones that resist, and those in threads.
-    Their results are discarded. None where nobody can tell. `reason` is the one that stands in the
-    turn's record, which is the first caller's; where the turn ended otherwise, this caller's.
+            - "cancelled": its worker ended it, and kept `items` items
+            - "forced": its worker did not end it in time, and can no longer commit it
+            - "dropped": nobody ran it: it was queued, parked, dead, or cancelled before
+            - "committed": it had been committed already
+            - "ended": it ended otherwise: rolled back, abandoned, or deleted with its session
+            - "absent": there is no such turn
+
+        turn_id: the turn's.
+        worker: who ran it; "" if unknown.
+        items: how many of its items were kept.
+        running_tools: names of tools that did not stop, or may not have: async ones that resist
+            cancellation, and those in threads. Their results are dropped. None if unknown.
+        reason: why it was cancelled: the first reason that was given. If the turn ended otherwise,
+            this caller's.
     """
 
     outcome: Literal["cancelled", "forced", "dropped", "committed", "ended", "absent"]
@@ -271,51 +314,70 @@ class Cancellation:
 
 @dataclass(frozen=True, slots=True)
 class OpenTurn:
-    """The turn that a session is busy with. `remaining` ms of its lease, below 0 when dead."""
+    """The turn that occupies a session.
+
+    Attributes:
+        turn_id: its id.
+        attempt: 1 for the first.
+        worker: who runs it, or ran it last.
+        state: "running" or "parked".
+        lease_remaining: what is left of its lease, in seconds; 0 or below if it is dead.
+        cancel_mode: set if it was asked to end.
+        background: whether it answers a submitted message.
+    """
 
     turn_id: str
     attempt: int
     worker: str
-    state: Literal["running", "waiting"]
-    remaining: int
-    cancelled: CancelMode | None
+    state: Literal["running", "parked"]
+    lease_remaining: float
+    cancel_mode: CancelMode | None
     background: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A worker's claim on the news that a session has a message.
+    """A worker's claim on a ready-stream entry: an announcement that a session has a message.
 
-    `turn_id` is the announced message's; None says that a message was found waiting already. `age`
-    is how old (ms) the news was when it was claimed. `id` is the store's own name for it.
+    Attributes:
+        session_id: the session.
+        turn_id: the announced message's; None if the message was found in its queue.
+        age_ms: how old the announcement was when it was claimed.
+        id: the store's id of the entry.
     """
 
     session_id: str
     turn_id: str | None
-    age: int
+    age_ms: int
     id: str
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterEntry:
-    """A dead letter: a message that no worker is to try again, and why (`content`, opaque).
+    """A dead letter as it is stored.
 
-    `dead`: its turn is finished as dead. `waiting`: it is not, because its worker died between
-    letter and record, or because the message was submitted again. `finished`: it was submitted
-    again and is done. `unknown`: the session knows nothing of it any more.
+    Attributes:
+        id: names it.
+        session_id, turn_id: whose message it is.
+        at_ms: when it was written.
+        content: opaque to the store.
+        state: "dead": its turn is finished as dead. "queued": it is not; the message was submitted
+            again, or the worker that wrote the letter died before it could end the turn.
+            "finished": it was submitted again and is done. "unknown": the session does not know the
+            turn any more.
     """
 
     id: str
     session_id: str
     turn_id: str
-    at: int
+    at_ms: int
     content: bytes
-    state: Literal["dead", "waiting", "finished", "unknown"]
+    state: Literal["dead", "queued", "finished", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that a running turn told; `id` names its place (text, opaque, of one turn)."""
+    """One event of a turn's event log. `id` is its cursor: opaque, and of this turn only."""
 
     id: str
     content: bytes
@@ -323,10 +385,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """What a turn told after the event that a reader named.
+    """The events after a reader's cursor.
 
-    `reset`: that place is gone, or a later attempt began. What the reader has is void then, and
-    `events` are all there are. `ended`: nothing comes after these.
+    Attributes:
+        events: in order.
+        reset: the cursor's event is gone, or a later attempt began. What was read before is void,
+            and `events` starts from the beginning.
+        ended: no event follows these.
     """
 
     events: list[Event]
@@ -336,9 +401,19 @@ class Events:
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What an operator wants to know of one session, without its content.
+    """What an operator can know of a session without its content.
 
-    `bytes` counts stored history elements as they are stored; `ttl` is ms until it expires.
+    Attributes:
+        session_id: its id.
+        incarnation: a random id of it, from its creation to its deletion.
+        items: how many items its history has.
+        turns: how many commits there were.
+        bytes: the size of the history as it is stored.
+        queued: how many messages and callers wait in its queue.
+        journal_entries: how many entries the open turn's journal has.
+        created_at, updated_at: POSIX seconds, the store's time.
+        expires_in: seconds until it expires; None if it does not.
+        open_turn: the turn that occupies it, if any.
     """
 
     session_id: str
@@ -347,8 +422,8 @@ class Info:
     turns: int
     bytes: int
     queued: int
-    journal: int
-    created: int
-    updated: int
-    ttl: int | None
+    journal_entries: int
+    created_at: float
+    updated_at: float
+    expires_in: float | None
     open_turn: OpenTurn | None

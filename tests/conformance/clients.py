@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from turnwise.limits import SETTLE_MS
+from turnwise.limits import ACK_IDLE_AFTER_MS
 from turnwise.testing.conformance.lab import item
 from turnwise.testing.conformance.model import Call
 from turnwise.types import (
@@ -29,16 +29,17 @@ New = Callable[[str], str]
 """Makes a name that was not used before."""
 End = Literal["commit", "cut", "cancelled", "park", "abort", "release", "fail", "dead_letter"]
 BACKOFF = 1000
-"""How long (ms) nobody tries again what failed."""
+"""The delay (ms) after a failed attempt."""
 PATIENCE = 3
-"""How often a client that waits in line asks before it goes."""
+"""How often a client that waits in the queue, or takes messages, asks before it stops."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What becomes of a turn once it is open.
+    """What a client does with an open turn.
 
-    No answer stops it, as if all were on their way already: the store must refuse what is too late.
+    No answer stops it, as if all its calls were on their way already: the store must refuse those
+    that come too late.
     """
 
     entries: int = 1
@@ -64,7 +65,7 @@ class Work:
             return "abort", ids
         if self.end in ("release", "fail"):
             failed = self.end == "fail"
-            return "release", {**ids, "counted": failed, "delay": BACKOFF if failed else 0}
+            return "release", {**ids, "counted": failed, "delay_ms": BACKOFF if failed else 0}
         if self.end == "dead_letter":
             return "dead_letter", {**ids, "letter": b"letter"}
         items = [item(new("item")) for _ in range(self.items)]
@@ -85,7 +86,7 @@ class Turn:
     def run(self, new: New) -> Operation:
         read: History = yield "read", {}
         token = new("token")
-        begin = "begin", {"turn_id": self.turn_id, "token": token, "ticket": self.waits}
+        begin = "begin", {"turn_id": self.turn_id, "token": token, "ticket_ms": self.waits}
         for _ in range(PATIENCE if self.waits else 1):
             answer = yield begin
             if isinstance(answer, Grant):
@@ -99,7 +100,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Resume:
-    """Take up a turn that waits for an approval."""
+    """Resume a parked turn."""
 
     turn_id: str
     work: Work
@@ -140,14 +141,14 @@ class Submit:
     def run(self, new: New) -> Operation:
         answer: object = Late()
         while isinstance(answer, Late):
-            intent = yield "announce", {"turn_id": self.turn_id}
+            announced_at = yield "announce", {"turn_id": self.turn_id}
             message = {"turn_id": self.turn_id, "message": self.message}
-            answer = yield "submit", {**message, "intent": intent}
+            answer = yield "submit", {**message, "announced_at": announced_at}
 
 
 @dataclass(frozen=True)
 class Worker:
-    """claim → next → … → commit → next until idle → settle."""
+    """claim → next → … → commit → next until idle → ack."""
 
     work: Work
 
@@ -164,12 +165,14 @@ class Worker:
             if not isinstance(answer, Grant):
                 break
             yield from self.work.on(new, token, answer, answer.tip)
-        done = yield from self._is_dealt_with(claim, answer)
-        yield "settle" if done else "later", {"worker": name, "claims": [claim]}
+        can_ack = yield from self._can_ack(claim, answer)
+        yield "ack" if can_ack else "requeue", {"worker": name, "claims": [claim]}
 
-    def _is_dealt_with(self, claim: Claim, answer: object) -> Generator[Call, Any, bool]:
-        """Cases in which the contract allows to settle; a session that waits is looked at again."""
-        if isinstance(answer, Idle) and (claim.turn_id is None or claim.age >= SETTLE_MS):
+    def _can_ack(self, claim: Claim, answer: object) -> Generator[Call, Any, bool]:
+        """Whether the contract allows an ack here. The claim of a parked session is requeued."""
+        if isinstance(answer, Idle) and (
+            claim.turn_id is None or claim.age_ms >= ACK_IDLE_AFTER_MS
+        ):
             return True
         if claim.turn_id is None:
             return False
@@ -179,7 +182,7 @@ class Worker:
 
 @dataclass(frozen=True)
 class Cancel:
-    """Ask a turn to stop."""
+    """Cancel a turn."""
 
     turn_id: str
     keep: bool = False
@@ -187,19 +190,19 @@ class Cancel:
     open_only: bool = False
 
     def run(self, new: New) -> Operation:
-        how = {"keep": self.keep, "force": self.force, "open_only": self.open_only}
-        yield "cancel", {"turn_id": self.turn_id, **how}
+        options = {"keep": self.keep, "force": self.force, "open_only": self.open_only}
+        yield "cancel", {"turn_id": self.turn_id, **options}
 
 
 @dataclass(frozen=True)
 class Operate:
     """What an operator does to the whole session."""
 
-    verb: Literal["touch", "delete"]
-    ttl: int | None = None
+    verb: Literal["expire", "delete"]
+    ttl_ms: int | None = None
 
     def run(self, new: New) -> Operation:
-        yield self.verb, ({"ttl": self.ttl} if self.verb == "touch" else {})
+        yield self.verb, ({"ttl_ms": self.ttl_ms} if self.verb == "expire" else {})
 
 
 Task = Turn | Resume | Change | Submit | Worker | Cancel | Operate

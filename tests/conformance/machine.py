@@ -20,10 +20,10 @@ from tests.conformance import clients
 from tests.conformance.clients import Operation, Task
 from turnwise.codec.elements import MARKER, is_item, parse_record
 from turnwise.contracts import Store
-from turnwise.limits import LATE_MS, SETTLE_MS, Limits
+from turnwise.limits import ACK_IDLE_AFTER_MS, LATE_MS, Limits
 from turnwise.testing.conformance.lab import Lab, expect
 from turnwise.testing.conformance.model import Call, Model
-from turnwise.testing.conformance.places import Parked
+from turnwise.testing.conformance.model_state import Waiting
 from turnwise.types import Base, History, Info, Late, Renewed
 
 LEASE = 5_000
@@ -34,14 +34,14 @@ SESSION = "s"
 ROUNDS = 5
 """How often the last worker looks for messages; each time, all that can run out has run out."""
 
-APART: dict[str, Callable[[Store, dict[str, Any]], Awaitable[Any]]] = {
+UNMODELED: dict[str, Callable[[Store, dict[str, Any]], Awaitable[Any]]] = {
     "read": lambda store, a: store.read(SESSION),
     "status": lambda store, a: store.status(SESSION, **a),
-    "touch": lambda store, a: store.expire(SESSION, **a),
+    "expire": lambda store, a: store.expire(SESSION, **a),
     "announce": lambda store, a: store.ready.announce(SESSION, **a),
     "claim": lambda store, a: store.ready.claim(a["worker"], 10, 0),
-    "settle": lambda store, a: store.ready.ack(**a),
-    "later": lambda store, a: store.ready.requeue(delay=0, **a),
+    "ack": lambda store, a: store.ready.ack(**a),
+    "requeue": lambda store, a: store.ready.requeue(delay_ms=0, **a),
 }
 """The calls that the model does not know."""
 
@@ -92,25 +92,25 @@ class World:
 
     async def _ask(self, store: Store, call: Call) -> Any:
         verb, args = call
-        if verb in APART:
-            return await APART[verb](store, args)
+        if verb in UNMODELED:
+            return await UNMODELED[verb](store, args)
         options = dict(args)
         if verb in ("begin", "next"):
-            options |= {"lease": LEASE, "worker": "w"}
-            if options.pop("ticket", False):
-                options["ticket"] = 4 * LEASE
+            options |= {"lease_ms": LEASE, "worker": "w"}
+            if options.pop("ticket_ms", False):
+                options["ticket_ms"] = 4 * LEASE
         return await getattr(store, verb)(SESSION, **options)
 
     async def _judge(self, store: Store, call: Call, answer: Any) -> None:
         verb, args = call
-        if verb == "touch":
+        if verb == "expire":
             assert answer is True
         elif verb == "delete":
             await self._made_anew(store)
         elif isinstance(answer, Late):
-            assert await self.lab.now() - args["intent"] > LATE_MS
-        elif verb not in APART:
-            known = {name: value for name, value in args.items() if name != "intent"}
+            assert await self.lab.now() - args["announced_at"] > LATE_MS
+        elif verb not in UNMODELED:
+            known = {name: value for name, value in args.items() if name != "announced_at"}
             if verb in ("begin", "next"):
                 known["mortal"] = False
             self.model.accept((verb, known), answer)
@@ -148,7 +148,7 @@ class World:
         if not self.tips or self.tips[-1][0] != history.tip:
             self.tips.append((history.tip, list(model.items), model.cuts))
 
-    def waiting(self) -> list[Parked]:
+    def waiting(self) -> list[Waiting]:
         """The messages in the queue."""
         return [entry for entry in self.model.queue if not entry.token]
 
@@ -162,7 +162,7 @@ class World:
         await self.lab.passed(ms)
         if self.model.open is not None and not self.model.open.parked:
             self.model.open.mortal = True
-            self.model.open.put_off = False
+            self.model.open.delayed = False
 
 
 def _check_turns(history: History) -> None:
@@ -210,9 +210,9 @@ submits = st.builds(clients.Submit, st.sampled_from(MESSAGES), st.sampled_from([
 workers = st.builds(clients.Worker, queued)
 operators = st.sampled_from(
     [
-        clients.Operate("touch"),
-        clients.Operate("touch", 10**9),
-        clients.Operate("touch", 10**9),
+        clients.Operate("expire"),
+        clients.Operate("expire", 10**9),
+        clients.Operate("expire", 10**9),
         clients.Operate("delete"),
     ]
 )
@@ -369,9 +369,9 @@ class StoreMachine(RuleBasedStateMachine):
     async def _at_last(self) -> None:
         """All clients are dead; who comes after them finds everything, and leaves it tidy."""
         world = self.world
-        store = world.lab.store(Limits(claim=0))
+        store = world.lab.store(Limits(visibility_timeout_ms=0))
         for _ in range(ROUNDS):
-            await world.pass_time(SETTLE_MS + 3 * LEASE)
+            await world.pass_time(ACK_IDLE_AFTER_MS + 3 * LEASE)
             await self._free(store)
             if world.deleted:
                 await store.ready.sweep(force=True)

@@ -120,7 +120,7 @@ async def test_a_session_begun_before_a_migration_is_kept_by_its_first_commit(
         await store.renew(*turn.ids)
         await cluster.migrate(slot, source)
         assert isinstance(await turn.commit(*items(1)), Done)
-        assert expect(Info, await store.info(session_id)).ttl is None
+        assert expect(Info, await store.info(session_id)).expires_in is None
 
 
 async def test_new_sessions_are_made_while_their_slot_moves(cluster: ValkeyCluster) -> None:

@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.conformance.labs import PREFIX, RedisLab
-from turnwise.limits import SWEEP_MS, Limits
+from turnwise.limits import SWEEP_INTERVAL_MS, Limits
 from turnwise.stores.redis import RedisStore, standalone_client
 from turnwise.stores.redis import ready as ready_module
 from turnwise.stores.redis.keys import Keys
@@ -66,7 +66,7 @@ async def _left(client: Redis) -> list[int]:
 
 @pytest.mark.parametrize("steps", range(6))
 async def test_what_a_dead_worker_left_is_done_and_nothing_stays(lab: RedisLab, steps: int) -> None:
-    limits = Limits(claim=lab.lease)
+    limits = Limits(visibility_timeout_ms=lab.lease)
     store, second = lab.redis_store(limits), lab.redis_store(limits)
     assert isinstance(lab.client, Redis)
     await sent(store, "s", "t")
@@ -78,7 +78,7 @@ async def test_what_a_dead_worker_left_is_done_and_nothing_stays(lab: RedisLab, 
             if isinstance(await second.status("s", "t"), Duplicate):
                 await second.ready.ack("w2", [claim])
             else:
-                await second.ready.requeue("w2", [claim], 0.05)
+                await second.ready.requeue("w2", [claim], 50)
         assert isinstance(lab.client, Redis)
         finished = isinstance(await second.status("s", "t"), Duplicate)
         return finished and await _left(lab.client) == [0, 0]
@@ -99,11 +99,11 @@ async def test_a_submitter_that_died_after_its_announcement_costs_one_look(
 
 
 async def test_claims_whose_reply_was_lost_come_back(valkey: ValkeyServer, lab: RedisLab) -> None:
-    store = lab.redis_store(Limits(claim=lab.lease))
+    store = lab.redis_store(Limits(visibility_timeout_ms=lab.lease))
     await sent(store, "s", "t")
     async with FaultProxy.before(valkey.url) as proxy:
         proxy.faults = lose_next("EVALSHA")
-        limits = Limits(claim=lab.lease)
+        limits = Limits(visibility_timeout_ms=lab.lease)
         lossy = RedisStore(
             standalone_client(proxy.url), key_prefix=PREFIX, limits=limits, owned=True
         )
@@ -139,12 +139,12 @@ async def test_streams_and_groups_are_made_anew(
 
 async def test_after_a_failover_messages_are_looked_for(store: RedisStore, client: Redis) -> None:
     await store.submit("s", "t", b"one")
-    await asked(store, "in line", ticket=LONG)
+    await asked(store, "in line", ticket_ms=LONG)
     await added(store, "idle", 1)
     assert await store.ready.sweep() == 1
-    assert 0 < await client.pttl(KEYS.swept) <= SWEEP_MS
+    assert 0 < await client.pttl(KEYS.swept) <= SWEEP_INTERVAL_MS
     assert await store.ready.sweep() == 0
-    await client.set(KEYS.swept, "another server's id", px=SWEEP_MS)
+    await client.set(KEYS.swept, "another server's id", px=SWEEP_INTERVAL_MS)
     for stream in KEYS.ready:
         await client.delete(stream)
     assert await store.ready.sweep() == 1
@@ -154,7 +154,7 @@ async def test_after_a_failover_messages_are_looked_for(store: RedisStore, clien
 
 async def test_a_sweep_passes_over_other_people_s_lists(store: RedisStore, client: Redis) -> None:
     await client.rpush(PREFIX + "foreign", "one")
-    await client.rpush(PREFIX + "newer", '{"v": 2}')
+    await client.rpush(PREFIX + "newer", '{"format": 2}')
     await store.submit("s", "t", b"one")
     assert await store.ready.sweep(force=True) == 1
 
@@ -162,7 +162,7 @@ async def test_a_sweep_passes_over_other_people_s_lists(store: RedisStore, clien
 async def test_workers_that_are_gone_are_forgotten(
     store: RedisStore, client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ready_module, "_FORGET_MS", -1)
+    monkeypatch.setattr(ready_module, "_IDLE_WORKER_MS", -1)
     await sent(store, "s", "t")
     claims = await store.ready.claim("busy", 1, 0)
     for number in range(len(KEYS.ready) * 4):
@@ -186,15 +186,15 @@ async def test_a_letter_whose_message_still_waits_is_told_apart(
 ) -> None:
     await store.submit("s", "t", b"one")
     turn = await taken(store, "s", lease=lab.lease)
-    await store._letters.write(*turn.ids, b"first")  # and then its worker died
+    await store._dead_letters.write(*turn.ids, b"first")  # and then its worker died
     (letter,) = await store.dead_letters()
-    assert (letter.content, letter.state) == (b"first", "waiting")
+    assert (letter.content, letter.state) == (b"first", "queued")
     await lab.dead("s")
     second = await taken(store, "s")
     assert isinstance(await store.dead_letter(*second.ids, b"second"), Done)
     (letter,) = await store.dead_letters()
     assert (letter.content, letter.state) == (b"second", "dead")
-    assert await client.xlen(KEYS.dead) == 1
+    assert await client.xlen(KEYS.dead_letters) == 1
 
 
 async def test_a_letter_that_came_too_late_is_taken_back(store: RedisStore, client: Redis) -> None:
@@ -202,7 +202,7 @@ async def test_a_letter_that_came_too_late_is_taken_back(store: RedisStore, clie
     turn = await taken(store, "s")
     await turn.commit(*items(1))
     assert not isinstance(await store.dead_letter(*turn.ids, b"why"), Done)
-    assert await client.xlen(KEYS.dead) == 0
+    assert await client.xlen(KEYS.dead_letters) == 0
 
 
 async def test_a_session_that_cannot_be_read_hides_no_letter(
@@ -243,7 +243,7 @@ async def test_one_connection_hears_everything(valkey: ValkeyServer, store: Redi
     told = asyncio.Event()
     with store.on_wakeup(turn.token, told.set):
         async with store.waiter(token):
-            assert isinstance(await asked(store, "s", token=token, ticket=LONG), Queued)
+            assert isinstance(await asked(store, "s", token=token, ticket_ms=LONG), Queued)
             await sent(store, "m", "t")
             await store.events.append("s", "t", 1, 0, [b"one"])
             assert names(await claiming) == ["m"]

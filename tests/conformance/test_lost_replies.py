@@ -49,7 +49,7 @@ async def _begin(_: Store, store: Store, s: str) -> object:
 
 async def _begin_in_line(ready: Store, store: Store, s: str) -> object:
     await begun(ready, s)
-    return await asked(store, s, ticket=LONG)
+    return await asked(store, s, ticket_ms=LONG)
 
 
 async def _next(ready: Store, store: Store, s: str) -> object:
@@ -171,7 +171,7 @@ async def _submit_again(ready: Store, store: Store, s: str) -> object:
     await ready.submit(s, "t", b"one")
     await ready.dead_letter(*(await taken(ready, s)).ids, b"why")
     (letter,) = [letter for letter in await ready.dead_letters() if letter.session_id == s]
-    return await store.submit(s, "t", b"one", again=letter.id)
+    return await store.submit(s, "t", b"one", retry_of=letter.id)
 
 
 async def _delete_dead_letter(ready: Store, store: Store, s: str) -> object:
@@ -289,9 +289,17 @@ async def _state(store: Store, session_id: str) -> object:
     if not isinstance(info, Info):
         return info
     opened = info.open_turn
-    turn = opened and (opened.attempt, opened.state, opened.cancelled)
+    turn = opened and (opened.attempt, opened.state, opened.cancel_mode)
     held = await contents(store, session_id)
-    return info.items, info.turns, info.queued, info.journal, info.ttl is None, turn, held
+    return (
+        info.items,
+        info.turns,
+        info.queued,
+        info.journal_entries,
+        info.expires_in is None,
+        turn,
+        held,
+    )
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -82,7 +82,7 @@ async def test_a_ghost_that_commits_for_its_successor_is_seen() -> None:
     model, store = Model(), lab.store()
     for token in ("ghost", "heir"):
         begin: dict[str, Any] = {"turn_id": "t", "token": token}
-        answer = await store.begin("s", **begin, lease=LEASE, worker="w")
+        answer = await store.begin("s", **begin, lease_ms=LEASE, worker="w")
         model.accept(("begin", {**begin, "mortal": True}), answer)
         if token == "ghost":
             entry: dict[str, Any] = {**begin, "index": 0, "entries": [item("entry")]}

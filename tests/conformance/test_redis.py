@@ -59,7 +59,7 @@ def client(lab: RedisLab, store: Store) -> Redis:
 async def test_a_session_is_one_key_without_an_expiry(store: Store, client: Redis) -> None:
     await added(store, "s", 1)
     turn = await begun(store, "s")
-    await asked(store, "s", ticket=LONG)
+    await asked(store, "s", ticket_ms=LONG)
     await store.submit("s", "m", b"one")
     await store.journal(*turn.ids, 0, items("done"))
     assert [key async for key in client.scan_iter("*")] == [KEY.encode()]
@@ -101,8 +101,8 @@ FOREIGN: list[tuple[str, ...]] = [
     ("HSET", KEY, "field", "value"),
     ("RPUSH", KEY, "one", "two"),
     ("RPUSH", KEY, '{"role": "user"}'),
-    ("RPUSH", KEY, '{"v": "1", "i": "x"}'),
-    ("RPUSH", KEY, '{"v": 1}'),
+    ("RPUSH", KEY, '{"format": "1", "incarnation": "x"}'),
+    ("RPUSH", KEY, '{"format": 1}'),
     ("RPUSH", KEY, "[]"),
     ("RPUSH", KEY, ""),
 ]
@@ -123,7 +123,7 @@ async def test_another_application_s_key_is_left_as_it_is(
 
 
 async def test_a_newer_version_s_session_is_left_as_it_is(store: Store, client: Redis) -> None:
-    await client.rpush(KEY, '{"v": 2, "incarnation": []}', "?")
+    await client.rpush(KEY, '{"format": 2, "incarnation": []}', "?")
     before = await _dump(client)
     async for call in _everything(store):
         with pytest.raises(NewerFormat, match="format 2"):
@@ -180,11 +180,11 @@ async def test_an_evicted_session_is_gone(store: Store, client: Redis) -> None:
 # The server's clock.
 
 
-async def _set_header(client: Redis, **changes: Any) -> None:
+async def _set_turn(client: Redis, **changes: Any) -> None:
     raw = await client.lindex(KEY, 0)
     assert raw is not None
     header = json.loads(raw)
-    header["t"] |= changes
+    header["turn"] |= changes
     await client.lset(KEY, 0, json.dumps(header))
 
 
@@ -193,9 +193,9 @@ async def test_a_clock_that_was_set_back_stretches_no_lease(
 ) -> None:
     await added(store, "s", 1)
     await begun(store, "s", lease=lab.lease)
-    await _set_header(client, d=await lab.now() + 3_600_000)
+    await _set_turn(client, deadline=await lab.now() + 3_600_000)
     busy = expect(Busy, await asked(store, "s"))
-    assert busy.remaining <= lab.lease
+    assert busy.remaining_ms <= lab.lease
     await lab.dead("s")
     await begun(store, "s")
 
@@ -206,9 +206,9 @@ async def test_a_clock_that_was_set_back_does_not_keep_a_message_from_other_work
     await added(store, "s", 1)
     await store.submit("s", "t", b"one")
     await taken(store, "s", lease=lab.lease)
-    await _set_header(client, d=await lab.now() + 3_600_000)
+    await _set_turn(client, deadline=await lab.now() + 3_600_000)
     busy = expect(Busy, await store.next("s", mint(), lab.lease, worker="other"))
-    assert busy.remaining <= lab.lease
+    assert busy.remaining_ms <= lab.lease
     await lab.dead("s")
     await taken(store, "s")
 
@@ -239,7 +239,7 @@ async def test_after_lost_writes_the_turn_is_refused_and_the_loss_is_seen(
     assert not history.follows
     again = await begun(store, "s", turn.grant.turn_id, token=turn.token)
     assert again.grant.tip == other
-    assert expect(Stale, await turn.commit(*items(3))).moved
+    assert expect(Stale, await turn.commit(*items(3))).history_changed
     assert isinstance(await again.commit(*items(3)), Done)
 
 
@@ -252,7 +252,7 @@ async def test_a_long_read_is_one_history(
     for first in range(0, 5000, 1000):
         await added(store, "s", *range(first, first + 1000))
     turn, token = await begun(store, "s"), mint()
-    await asked(store, "s", "waits", token=token, ticket=LONG)
+    await asked(store, "s", "waits", token=token, ticket_ms=LONG)
     execute: Any = client.execute_command
     reads = 0
 
@@ -326,7 +326,7 @@ async def test_a_process_has_one_subscription_and_leaves_none(
     turn, tokens = await begun(store, "s"), [mint() for _ in range(3)]
     async with store.waiter(tokens[0]), store.waiter(tokens[1]), store.waiter(tokens[2]):
         for token in tokens:
-            queued = await asked(store, "s", token=token, ticket=LONG, worker="worker-0")
+            queued = await asked(store, "s", token=token, ticket_ms=LONG, worker="worker-0")
             assert isinstance(queued, Queued)
         channels = await valkey.command("PUBSUB", "CHANNELS", "*")
         assert channels == ["{" + PREFIX + "wake}:worker-0"]

@@ -111,7 +111,7 @@ def other_tasks() -> set[str]:
     The one that hears wake-ups may stay until `aclose`.
     """
     tasks = {repr(task) for task in asyncio.all_tasks() - {asyncio.current_task()}}
-    return {task for task in tasks if "turnwise-wake" not in task and "/proxy/" not in task}
+    return {task for task in tasks if "turnwise-pubsub" not in task and "/proxy/" not in task}
 
 
 class Told:

@@ -73,7 +73,7 @@ async def take_turn(store: SQLiteStore, session_id: str, turn_id: str, token: st
     async with store.waiter(token) as wake:
         while True:
             answer = await store.begin(
-                session_id, turn_id, token, LEASE, worker=turn_id, ticket=60_000
+                session_id, turn_id, token, LEASE, worker=turn_id, ticket_ms=60_000
             )
             if isinstance(answer, Grant):
                 return answer

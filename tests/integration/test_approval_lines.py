@@ -27,7 +27,7 @@ sessions = new_sessions_of(KINDS)
 def _nobody_asks_by_himself(monkeypatch: pytest.MonkeyPatch) -> None:
     """Callers in line ask again when they are woken, and not by the clock."""
     monkeypatch.setattr(acquire, "_POLL_INTERVAL", NEVER)
-    monkeypatch.setattr(EmbeddedStore, "_longest_wait", NEVER)
+    monkeypatch.setattr(EmbeddedStore, "_max_wait", NEVER)
 
 
 class Desk:

@@ -12,6 +12,7 @@ from turnwise.session import Session
 from turnwise.turns import Commit, RollBack, Turn, begin_turn, end
 
 LONG, SOONER = 15.0, 10.0
+LONG_MS = 15_000
 End = Callable[[Session, Turn], Coroutine[Any, Any, object]]
 
 
@@ -39,7 +40,7 @@ async def test_the_end_of_a_direct_turn_is_told_to_who_put_its_session_off(
     await sender.submit("s", "hello", agent="echo", turn_id="t")
     claims = await ready.claim("w", 10, SOONER)
     assert [claim.session_id for claim in claims] == ["s"]
-    await ready.requeue("w", claims, LONG)
+    await ready.requeue("w", claims, LONG_MS)
     assert await ready.claim("w", 10, 0) == []
     await end_turn(sender, turn)
     (again,) = await ready.claim("w", 10, SOONER)

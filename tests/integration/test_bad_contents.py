@@ -89,8 +89,8 @@ FOREIGN: dict[str, list[str]] = {
     "queue of jobs": ["RPUSH", "KEY", "job-1", "job-2"],
     "empty texts": ["RPUSH", "KEY", "", ""],
     "items as the SDK keeps them": ["RPUSH", "KEY", '{"role":"user","content":"Hi"}', "{}"],
-    "with a version of its own": ["RPUSH", "KEY", '{"v":1,"data":[]}'],
-    "with a version in words": ["RPUSH", "KEY", '{"v":"2.0"}'],
+    "with a version of its own": ["RPUSH", "KEY", '{"format":1,"data":[]}'],
+    "with a version in words": ["RPUSH", "KEY", '{"format":"2.0"}'],
     "numbers": ["RPUSH", "KEY", "1", "2"],
     "an array": ["RPUSH", "KEY", "[]"],
 }
@@ -125,13 +125,13 @@ async def test_a_header_from_a_newer_version(
     key = redis_session.key("user-1")
     async with raw(server) as client:
         header = msgspec.json.decode(cast(bytes, await client.lindex(key, 0)))
-        newer = {**header, "v": 2} if shape == "ours" else {"v": 99, "shape": [1]}
+        newer = {**header, "format": 2} if shape == "ours" else {"format": 99, "shape": [1]}
         await client.lset(key, 0, msgspec.json.encode(newer).decode())
         before = await client.dump(key)
         with pytest.raises(NewerFormat, match=r"Upgrade this worker") as caught:
             await OPERATIONS[operation](redis_session, "user-1")
         assert caught.value.session_id == "user-1"
-        assert f"format {newer['v']}" in str(caught.value)
+        assert f"format {newer['format']}" in str(caught.value)
         assert await client.dump(key) == before
 
 
@@ -142,7 +142,7 @@ async def test_a_newer_session_in_a_file(tmp_path: Path, operation: str) -> None
         await session.bind("user-1").add_items([message("one")])
         with closing(sqlite3.connect(path, isolation_level=None)) as database:
             (packed,) = database.execute("SELECT header FROM sessions").fetchone()
-            newer = msgspec.msgpack.encode({**msgspec.msgpack.decode(packed), "version": 2})
+            newer = msgspec.json.encode({**msgspec.json.decode(packed), "format": 2})
             database.execute("UPDATE sessions SET header = ?", [newer])
             with pytest.raises(NewerFormat) as caught:
                 await OPERATIONS[operation](session, "user-1")

@@ -161,7 +161,7 @@ async def test_the_first_reason_stays(sessions: Sessions, told: Told) -> None:
             async with sessions.worker().turn(name, turn_id=turn_id) as turn:
                 turn.turn._let_lease_go()
                 for reason in reasons[:2]:
-                    await other.runtime.store.cancel(name, note=request_payload(reason or None))
+                    await other.runtime.store.cancel(name, reason=request_payload(reason or None))
                 await other.cancel(name, timeout=0.0, reason=reasons[2])
         stays = reasons[1] or None
         assert caught.value.reason == stays

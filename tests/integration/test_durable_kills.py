@@ -85,7 +85,7 @@ async def test_a_killed_worker_loses_nothing_it_had_finished(
     await noted(ledger, held, first)
     if held == "two":  # its neighbour is to end first
         async with connect(url, session_id="s") as session:
-            while (info := await session.info()) is None or info.journal < 4:
+            while (info := await session.info()) is None or info.journal_entries < 4:
                 await asyncio.sleep(0.01)
     first.send_signal(signal.SIGKILL)
     await first.wait()

@@ -158,7 +158,7 @@ async def test_nobody_waits_for_a_sender_who_cannot_come_again(sessions: Session
     sending.cancel()
     await asyncio.wait({sending})
     assert isinstance(info := await session.info(), Info)
-    assert (info.open_turn, info.journal) == (None, 0)
+    assert (info.open_turn, info.journal_entries) == (None, 0)
     async with asyncio.timeout(30):
         with pytest.raises(asyncio.CancelledError):
             async with session.turn(turn_id="t") as turn:

@@ -240,7 +240,7 @@ async def test_what_tools_of_every_kind_gave_is_kept_as_the_sdk_keeps_it() -> No
 
     async def four_have_ended() -> bool:
         info = await session.info("s")
-        return info is not None and info.journal == 1 + 5 + 4
+        return info is not None and info.journal_entries == 1 + 5 + 4
 
     await until(four_have_ended, LONG, "four tools had ended")
     async with session.turn("s", busy="interrupt") as turn:

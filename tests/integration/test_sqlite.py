@@ -162,15 +162,15 @@ def drained(pipe: Connection) -> list[str]:
 async def test_a_waiter_is_woken_from_another_process(path: Path, store: SQLiteStore) -> None:
     # Two stores are two connections, as two processes have; neither knows of the other.
     other = SQLiteStore(path)
-    other._longest_wait = 1000  # the wake-up itself must come: the test would time out
+    other._max_wait = 1000  # the wake-up itself must come: the test would time out
     grant = await store.begin("s", "t1", "k1", LEASE, worker="w1")
     assert isinstance(grant, Grant)
     async with other.waiter("k2") as wake:
-        queued = await other.begin("s", "t2", "k2", LEASE, worker="w2", ticket=60_000)
+        queued = await other.begin("s", "t2", "k2", LEASE, worker="w2", ticket_ms=60_000)
         assert isinstance(queued, Queued)
         assert isinstance(await store.commit("s", "t1", "k1", grant.tip, "c1", [b"{"]), Done)
         await wake.wait(1000)
-        granted = await other.begin("s", "t2", "k2", LEASE, worker="w2", ticket=60_000)
+        granted = await other.begin("s", "t2", "k2", LEASE, worker="w2", ticket_ms=60_000)
         assert isinstance(granted, Grant)
     await other.aclose()
 

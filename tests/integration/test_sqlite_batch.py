@@ -17,7 +17,7 @@ from turnwise.codec.elements import is_item
 from turnwise.errors import NewerFormat, StoreRefused, StoreUnavailable
 from turnwise.stores.embedded.verbs import Verbs
 from turnwise.stores.sqlite import SQLiteStore
-from turnwise.stores.sqlite.batch import MOST
+from turnwise.stores.sqlite.batch import BATCH_LIMIT
 from turnwise.types import Done, History
 
 
@@ -68,24 +68,24 @@ async def test_what_waits_together_is_committed_together(store: SQLiteStore) -> 
     statements: list[str] = []
     await store._connections.run(lambda database: database.set_trace_callback(statements.append))
     async with held_up(store):
-        tasks = appends(store, MOST)
+        tasks = appends(store, BATCH_LIMIT)
     assert all(isinstance(answer, Done) for answer in await outcomes(tasks))
     await store._connections.run(lambda database: database.set_trace_callback(None))
     assert statements.count("COMMIT") == 1
-    for number in range(MOST):
+    for number in range(BATCH_LIMIT):
         assert await items(store, f"s{number}") == [b"{%d" % number]
 
 
 async def test_more_than_go_together(store: SQLiteStore) -> None:
-    tasks = appends(store, 3 * MOST)
+    tasks = appends(store, 3 * BATCH_LIMIT)
     assert all(isinstance(answer, Done) for answer in await outcomes(tasks))
-    assert len([s async for s in store.scan("s*")]) == 3 * MOST
+    assert len([s async for s in store.scan("s*")]) == 3 * BATCH_LIMIT
 
 
 async def test_one_that_fails_takes_nobody_with_it(path: Path, store: SQLiteStore) -> None:
     await store.append("s5", "before", [b"{"])
     with closing(sqlite3.connect(path, isolation_level=None)) as newer:
-        raw = msgspec.msgpack.encode({"version": 2})
+        raw = msgspec.json.encode({"format": 2})
         newer.execute("UPDATE sessions SET header = ? WHERE session_id = 's5'", (raw,))
     async with held_up(store):
         tasks = appends(store, 10)

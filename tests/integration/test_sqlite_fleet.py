@@ -13,8 +13,9 @@ import pytest_asyncio
 
 from turnwise.limits import Limits
 from turnwise.stores.sqlite import SQLiteStore
+from turnwise.stores.sqlite import database as database_module
 from turnwise.stores.sqlite.database import SCHEMA
-from turnwise.stores.sqlite.store import SWEEP_MS
+from turnwise.stores.sqlite.store import SWEEP_INTERVAL_MS
 from turnwise.types import Cancelled, Claim, Done, Events, Grant
 
 LEASE = 30_000
@@ -52,26 +53,20 @@ async def begun(store: SQLiteStore, turn_id: str, token: str) -> Grant:
     return grant
 
 
-def as_of_schema_1(path: Path) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        for table in ("ready", "dead-letters", "logs", "events"):
-            database.execute(f"DROP TABLE {table}")
-        database.execute("PRAGMA user_version = 1")
-
-
-async def test_a_file_of_the_first_schema_is_brought_up(
-    path: Path, store: SQLiteStore, other: SQLiteStore
+async def test_an_older_file_is_upgraded_once(
+    path: Path, store: SQLiteStore, other: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await store.submit("s", "t", b"one")
-    await store.append("idle", "o", [b"{"])
     await store.aclose()
-    as_of_schema_1(path)
+    # As the next version will: its statements would fail if they ran a second time.
+    monkeypatch.setattr(database_module, "SCHEMA", SCHEMA + 1)
+    monkeypatch.setattr(database_module, "schema", {SCHEMA + 1: ["CREATE TABLE more (x)"]}.get)
     first, second = await asyncio.gather(store.info("s"), other.info("s"))
     assert first == second
+    assert rows(path, "more") == [0]
     with closing(sqlite3.connect(path)) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
+        assert database.execute("PRAGMA user_version").fetchone() == (SCHEMA + 1,)
     assert await store.ready.claim("w", 5, 0) == [Claim("s", None, 0, "s")]
-    assert await other.events.append("s", "t", 1, 0, [b"one"])
 
 
 async def test_another_process_asks_a_turn_to_stop(store: SQLiteStore, other: SQLiteStore) -> None:
@@ -104,12 +99,12 @@ async def test_an_idle_worker_writes_nothing(store: SQLiteStore) -> None:
 
 async def test_a_session_of_callers_alone_wakes_no_worker(path: Path, store: SQLiteStore) -> None:
     await begun(store, "t", "k")
-    await store.begin("s", "u", "l", LEASE, worker="w", ticket=60_000)
+    await store.begin("s", "u", "l", LEASE, worker="w", ticket_ms=60_000)
     assert rows(path, "ready") == [0]
     await store.submit("s", "m", b"one")
     assert rows(path, "ready") == [1]
     await store.abort("s", "t", "k")
-    grant = await store.begin("s", "u", "l", LEASE, worker="w", ticket=60_000)
+    grant = await store.begin("s", "u", "l", LEASE, worker="w", ticket_ms=60_000)
     assert isinstance(grant, Grant)
     assert await store.ready.claim("w", 5, 0) == []
     assert isinstance(await store.commit("s", "u", "l", grant.tip, "c", [b"{"]), Done)
@@ -120,14 +115,14 @@ async def test_a_session_of_callers_alone_wakes_no_worker(path: Path, store: SQL
 
 async def test_old_events_are_swept_away(path: Path) -> None:
     time = 1_000_000
-    store = SQLiteStore(path, limits=Limits(events_ttl=1000), clock=lambda: time)
+    store = SQLiteStore(path, limits=Limits(events_ttl_ms=1000), clock=lambda: time)
     for number in range(15):
         await store.events.append("s", f"t{number}", 1, 0, [b"one", b"two"])
-    assert rows(path, "logs", "events") == [15, 30]
-    time += SWEEP_MS + 1000
+    assert rows(path, "event_logs", "events") == [15, 30]
+    time += SWEEP_INTERVAL_MS + 1000
     assert await store.events.read("s", "t1") == Events([])
     await store.append("s", "o1", [b"{"])
-    assert rows(path, "logs", "events") == [5, 10]  # one verb does not pay for all
+    assert rows(path, "event_logs", "events") == [5, 10]  # one verb does not pay for all
     await store.append("s", "o2", [b"{"])
-    assert rows(path, "logs", "events") == [0, 0]
+    assert rows(path, "event_logs", "events") == [0, 0]
     await store.aclose()

@@ -18,7 +18,7 @@ from turnwise.limits import Limits
 from turnwise.stores.sqlite import SQLiteStore
 from turnwise.stores.sqlite.database import transaction
 from turnwise.stores.sqlite.queries import queries
-from turnwise.stores.sqlite.store import SWEEP_MS
+from turnwise.stores.sqlite.store import SWEEP_INTERVAL_MS
 from turnwise.types import Absent, Done, Grant, History, Queued
 
 LEASE = 30_000
@@ -99,11 +99,11 @@ async def test_a_cancelled_call_leaves_no_transaction(store: SQLiteStore, clock:
 
 
 async def test_a_cancelled_commit_still_wakes_who_is_next(store: SQLiteStore, clock: Clock) -> None:
-    store._longest_wait = 1000  # the wake-up itself must come: the test would time out
+    store._max_wait = 1000  # the wake-up itself must come: the test would time out
     grant = await store.begin("s", "t1", "k1", LEASE, worker="w")
     assert isinstance(grant, Grant)
     async with store.waiter("k2") as wake:
-        queued = await store.begin("s", "t2", "k2", LEASE, worker="w", ticket=60_000)
+        queued = await store.begin("s", "t2", "k2", LEASE, worker="w", ticket_ms=60_000)
         assert isinstance(queued, Queued)
         clock.reached.clear()
         clock.go_on.clear()
@@ -116,7 +116,7 @@ async def test_a_cancelled_commit_still_wakes_who_is_next(store: SQLiteStore, cl
 
         await cancelled_in_its_transaction(clock, asyncio.create_task(call()))
         await wake.wait(1000)
-        assert isinstance(await store.begin("s", "t2", "k2", LEASE, worker="w", ticket=1), Grant)
+        assert isinstance(await store.begin("s", "t2", "k2", LEASE, worker="w", ticket_ms=1), Grant)
 
 
 async def test_an_error_in_a_verb_leaves_no_transaction(store: SQLiteStore) -> None:
@@ -160,18 +160,18 @@ async def test_closing_lets_earlier_calls_finish(path: Path, store: SQLiteStore)
 
 async def test_two_event_loops_share_one_store(path: Path) -> None:
     store = SQLiteStore(path)
-    store._longest_wait = 1000
+    store._max_wait = 1000
     grant = await store.begin("s", "t1", "k1", LEASE, worker="w")
     assert isinstance(grant, Grant)
     waits = threading.Event()
 
     async def wait_for_turn() -> bytes:
         async with store.waiter("k2") as wake:
-            queued = await store.begin("s", "t2", "k2", LEASE, worker="w", ticket=60_000)
+            queued = await store.begin("s", "t2", "k2", LEASE, worker="w", ticket_ms=60_000)
             assert isinstance(queued, Queued)
             waits.set()
             await wake.wait(1000)
-            granted = await store.begin("s", "t2", "k2", LEASE, worker="w", ticket=60_000)
+            granted = await store.begin("s", "t2", "k2", LEASE, worker="w", ticket_ms=60_000)
         assert isinstance(granted, Grant)
         assert granted.history is not None
         return granted.history.elements[0]
@@ -228,7 +228,7 @@ async def test_an_expired_session_is_absent_and_begins_anew(
     assert not isinstance(before, Absent)
     assert not isinstance(after, Absent)
     assert after.incarnation != before.incarnation
-    assert (after.queued, after.journal, after.ttl) == (0, 0, None)
+    assert (after.queued, after.journal_entries, after.expires_in) == (0, 0, None)
 
 
 async def test_scan_leaves_expired_sessions_out_and_removes_them(
@@ -247,7 +247,7 @@ async def test_writing_sweeps_what_nobody_asks_for(
 ) -> None:
     for number in range(13):
         await fill(store, f"dying {number}", 1_000)
-    clock.now += SWEEP_MS + 1_000
+    clock.now += SWEEP_INTERVAL_MS + 1_000
     await append(store, "stays")
     assert rows(path)["sessions"] == 4  # one verb does not pay for all
     await append(store, "stays too")
@@ -304,18 +304,18 @@ async def test_ids_of_any_text(store: SQLiteStore) -> None:
 
 
 async def test_bounds_reach_the_verbs(path: Path, clock: Clock) -> None:
-    store = SQLiteStore(path, limits=Limits(ttl=7_000), clock=clock)
+    store = SQLiteStore(path, limits=Limits(ttl_ms=7_000), clock=clock)
     await append(store, "o")
     info = await store.info("s")
     assert not isinstance(info, Absent)
-    assert info.ttl == 7_000
+    assert info.expires_in == 7
     await store.aclose()
 
 
 async def test_every_statement_is_good_and_uses_an_index(store: SQLiteStore) -> None:
     def plans(database: sqlite3.Connection) -> dict[str, str]:
         names = ("session", "session_id", "first", "last", "marker", "length", "header", "queued")
-        more = ("expires", "after", "now", "count", "token", "kept", "seen")
+        more = ("expires", "after", "now", "count", "token", "kept_ms", "seen")
         named = dict.fromkeys((*names, *more), 0)
         return {
             name: " ".join(
@@ -328,5 +328,5 @@ async def test_every_statement_is_good_and_uses_an_index(store: SQLiteStore) -> 
         }
 
     for name, plan in (await store._connections.run(plans)).items():
-        if name != "delete_wakes":  # a table of a few rows
+        if name != "delete_wake_ups":  # a table of a few rows
             assert "SCAN" not in plan, f"{name}: {plan}"

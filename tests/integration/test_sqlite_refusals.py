@@ -25,7 +25,7 @@ from turnwise.stores.sqlite import SQLiteStore, database, files
 from turnwise.stores.sqlite.database import APPLICATION, wal_is_safe
 from turnwise.types import Done, History
 
-NEWER = {"version": 2, "shape": ["another"]}
+NEWER = {"format": 2, "shape": ["another"]}
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ async def test_a_session_in_a_newer_format(
     path: Path, store: SQLiteStore, header: dict[str, object]
 ) -> None:
     assert await works(store)
-    raw = msgspec.msgpack.encode(header)
+    raw = msgspec.json.encode(header)
     with opened(path) as newer:
         newer.execute("UPDATE sessions SET header = ?", (raw,))
     for call in (store.read("s"), store.append("s", "op2", [b"{"]), store.info("s")):

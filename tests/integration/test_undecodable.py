@@ -72,7 +72,7 @@ async def not_held(session: Session) -> Info:
         info = await session.info("s")
         assert info is not None
         found[:] = [info]
-        return info.open_turn is None or info.open_turn.remaining <= 0
+        return info.open_turn is None or info.open_turn.lease_remaining <= 0
 
     await until(free, LONG, "no lease is live")
     return found[0]
@@ -93,7 +93,7 @@ async def test_a_direct_turn_that_is_taken_over(sessions: Sessions, entry: bytes
         await run
     assert (caught.value.session_id, caught.value.turn_id) == ("s", "t")
     assert isinstance(caught.value, TurnwiseError)
-    assert (await not_held(other)).journal == 1
+    assert (await not_held(other)).journal_entries == 1
     await gets_in(other)
     with pytest.raises(TurnAbandoned):
         await Runner.run(speaker(), "hi", session=ours, session_id="s", turn_id="t")
@@ -202,7 +202,7 @@ async def test_a_damaged_history_leaves_a_journal_to_who_comes_after_its_repair(
     await begun(ours, "t", entry)
     with pytest.raises(UndecodableItem):
         await Runner.run(speaker(), "hi", session=ours, session_id="s", turn_id="t")
-    assert (await not_held(ours)).journal == 1
+    assert (await not_held(ours)).journal_entries == 1
 
 
 async def test_no_heartbeat_begins(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,7 +123,7 @@ async def test_in_begin(sessions: Sessions, way: str, step: str) -> None:
         await WAYS[way](ours)
     info = await other.info("s")
     assert info is not None
-    assert info.journal == 1
+    assert info.journal_entries == 1
     await gets_in(other)
 
 

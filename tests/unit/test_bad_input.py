@@ -228,7 +228,7 @@ class TestSettings:
             await session.expire("user-1", ttl)
         info = await session.info("user-1")
         assert info is not None
-        assert info.ttl is None
+        assert info.expires_in is None
 
     @pytest.mark.parametrize("prefix", ["{app}:", "app{", "}", "{", None, 7, b"app:", "\ud800"])
     def test_no_key_prefix(self, prefix: Any) -> None:

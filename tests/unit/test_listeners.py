@@ -11,7 +11,7 @@ from turnwise.stores.listeners import EventWaiter
 
 @pytest.mark.parametrize("ticks", range(6))
 async def test_a_cancellation_that_meets_a_wake_up_is_not_swallowed(ticks: int) -> None:
-    wake = EventWaiter(longest=60.0)
+    wake = EventWaiter(max_wait=60.0)
 
     async def wait_for_ever() -> None:
         while True:

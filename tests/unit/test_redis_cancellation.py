@@ -45,7 +45,7 @@ async def test_a_cancellation_that_the_client_swallows_goes_on(
 ) -> None:
     client = _Swallowing(failure)
     calls = Transport(_always(client), patience)
-    call = asyncio.create_task(calls.run("s", script("info"), "s", ()))
+    call = asyncio.create_task(calls.run(script("info"), "s", (), "s"))
     await client.called.wait()
     call.cancel()
     await asyncio.wait({call}, timeout=30)
@@ -57,9 +57,9 @@ async def test_a_timeout_around_a_call_is_not_lost(failure: Exception | None) ->
     calls = Transport(_always(_Swallowing(failure)), patience=60.0)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
-            await calls.run("s", script("info"), "s", ())
+            await calls.run(script("info"), "s", (), "s")
 
 
 async def test_a_timeout_of_ours_is_no_cancellation_of_the_caller() -> None:
     calls = Transport(_always(_Swallowing(None)), patience=60.0, timeout=0.01)
-    assert await calls.run("s", script("info"), "s", ()) == [b"ok"]
+    assert await calls.run(script("info"), "s", (), "s") == [b"ok"]

@@ -34,7 +34,7 @@ def _transport(*answers: Any) -> Transport:
 
 
 async def _append(calls: Transport) -> Any:
-    return await calls.run("s", script("append"), "s", ())
+    return await calls.run(script("append"), "s", (), "s")
 
 
 async def test_a_first_sending_that_is_refused() -> None:

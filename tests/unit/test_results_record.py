@@ -1,4 +1,4 @@
-"""The record of a committed turn: its stored form is frozen, and what cannot be read is no record."""
+"""The record of a committed turn: its stored form is frozen; what cannot be read is no record."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ async def test_one_object_serves_many_sessions() -> None:
     assert await session.expire("a", 60)
     info = await session.info("a")
     assert info is not None
-    assert 0 < (info.ttl or 0) <= 60_000
+    assert 0 < (info.expires_in or 0) <= 60_000
     assert await session.expire("a", None)
     assert not await session.expire("b", 60)
 

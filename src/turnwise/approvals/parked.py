@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from agents import Agent, RunResult, RunResultStreaming, RunState
 
-from turnwise.durable.states import Asking, asking, context_of, decision_on
+from turnwise.durable.sdk import PendingCall, context_of, decision_on, pending_calls
 from turnwise.errors import NoPendingApproval, NotResumable, UsageError
 from turnwise.journal_entries import DecidedEntry, Entry, ParkedEntry, read_parked
 from turnwise.turns import Runtime, Turn
@@ -75,7 +75,7 @@ def parked_entry(
         context_of(state).context = None
     timeout = turn.runtime.settings.approval_timeout
     return ParkedEntry(
-        approvals=[_approval(turn.turn_id, call) for call in asking(state)],
+        approvals=[_approval(turn.turn_id, call) for call in pending_calls(state)],
         kept=turn.kept,
         items=turn.added(),
         began=began,
@@ -92,7 +92,7 @@ def _is_json(context: object) -> bool:
         return False
 
 
-def _approval(turn_id: str, call: Asking) -> PendingApproval:
+def _approval(turn_id: str, call: PendingCall) -> PendingApproval:
     item = call.item
     named = [turn_id, *call.path, call.responses, item.agent.name, item.name, item.call_id]
     return PendingApproval(
@@ -227,16 +227,16 @@ class ParkedTurn:
         self._decide(calls)
         return state
 
-    def _calls(self, state: RunState[Any, Any]) -> dict[str, Asking]:
+    def _calls(self, state: RunState[Any, Any]) -> dict[str, PendingCall]:
         """The calls that need approvals, by the ids of these."""
-        return {_approval(self.turn_id, call).id: call for call in asking(state)}
+        return {_approval(self.turn_id, call).id: call for call in pending_calls(state)}
 
     def _add(self, new: Decisions) -> Decisions | None:
         self.decided.approve |= new.approve
         self.decided.reject |= new.reject
         return new if new.ids else None
 
-    def _decide(self, calls: Mapping[str, Asking]) -> None:
+    def _decide(self, calls: Mapping[str, PendingCall]) -> None:
         for approval_id in self.decided.approve & set(calls):
             calls[approval_id].state.approve(calls[approval_id].item)
         for approval_id, message in self.decided.reject.items():
@@ -252,7 +252,7 @@ class ParkedTurn:
                 session_id=self.session_id,
             )
 
-    async def _check_tool(self, call: Asking, context: object) -> None:
+    async def _check_tool(self, call: PendingCall, context: object) -> None:
         raw = call.item.raw_item
         kind = raw.get("type") if isinstance(raw, dict) else getattr(raw, "type", None)
         if kind not in _CALLS:

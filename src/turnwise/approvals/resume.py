@@ -8,7 +8,7 @@ from agents import Agent, RunState
 
 from turnwise.approvals.parked import Decisions, ParkedTurn
 from turnwise.call_pairs import output_of
-from turnwise.durable.states import asking
+from turnwise.durable.sdk import pending_calls
 from turnwise.errors import AlreadyCommitted, NoPendingApproval, TurnAbandoned, TurnCancelled
 from turnwise.turns import (
     NOT_APPROVED,
@@ -121,7 +121,7 @@ async def check_not_decided(turn: Turn, input: object) -> None:
     """
     if not isinstance(input, RunState):
         return
-    calls = {(*call.path, call.item.call_id)[0] for call in asking(input)}
+    calls = {(*call.path, call.item.call_id)[0] for call in pending_calls(input)}
     outputs = {output_of(item) for item in await turn.items()} if calls else set()
     if done := calls & outputs - {None}:
         raise NoPendingApproval(

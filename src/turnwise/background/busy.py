@@ -78,6 +78,6 @@ async def _in_the_way(runtime: Runtime, session_id: str, turn_id: str) -> OpenTu
         return None
     found = await runtime.store.info(session_id)
     turn = found.open_turn if isinstance(found, Info) else None
-    if turn is not None and turn.state == "waiting":
+    if turn is not None and turn.state == "parked":
         raise approval_pending(session_id, Parked(turn.turn_id))
     return turn

@@ -47,7 +47,7 @@ class DeadLetter:
     agent: str
     attempts: int
     error: str
-    state: Literal["dead", "waiting", "finished", "unknown", "stopped"]
+    state: Literal["dead", "queued", "finished", "unknown", "stopped"]
     input: Any = field(repr=False)
     metadata: Mapping[str, Any] = field(repr=False)
     content: bytes = field(repr=False, compare=False)
@@ -94,7 +94,7 @@ def read(runtime: Runtime, letter: DeadLetterEntry) -> DeadLetter:
         letter.id,
         letter.session_id,
         letter.turn_id,
-        letter.at / 1000,
+        letter.at_ms / 1000,
         message.agent,
         message.earlier + int(told.get("attempts", 0)),
         str(told.get("error", "")),

@@ -17,7 +17,7 @@ async def enqueue(
     while True:
         try:
             intent = await store.ready.announce(session_id, turn_id)
-            send = partial(store.submit, session_id, turn_id, content, intent, again=again)
+            send = partial(store.submit, session_id, turn_id, content, intent, retry_of=again)
             answer = await resend_if_cancelled(send)
         except StoreUnavailable as error:
             raise OutcomeUnknown(

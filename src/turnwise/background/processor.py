@@ -26,9 +26,10 @@ from turnwise.approvals import parked_entry
 from turnwise.background import dead_letters
 from turnwise.background.event_publisher import EventPublisher, of_stream
 from turnwise.background.message import Message, Unreadable, unpacked
-from turnwise.durable import HoldsTurn, failure_of, install
+from turnwise.durable import HoldsTurn, install
 from turnwise.durable.digests import began_with
 from turnwise.durable.replay import Replay
+from turnwise.durable.sdk import failure_of
 from turnwise.errors import (
     LeaseLost,
     LimitError,
@@ -153,7 +154,7 @@ class Processor:
             elif isinstance(turn, Parked):
                 visit.state = "waiting"
             elif isinstance(turn, Busy):
-                visit.state, visit.pause = "busy", max(0, turn.remaining) / 1000
+                visit.state, visit.pause = "busy", max(0, turn.remaining_ms) / 1000
             elif await self._run(turn):
                 if not isinstance(turn.outcome, Park):
                     visit.finished.append(turn.turn_id)

@@ -84,14 +84,14 @@ def _status(session_id: str, turn_id: str, answer: Any) -> Status:
     if isinstance(answer, Queued):
         return Status(session_id, turn_id, "queued", answer.position, answer.attempts)
     if isinstance(answer, Open):
-        attempts, alive = answer.attempt, answer.remaining > 0
+        attempts, alive = answer.attempt, answer.remaining_ms > 0
         return Status(
             session_id, turn_id, "running", None, attempts, worker=answer.worker, alive=alive
         )
     if isinstance(answer, Parked):
         return Status(session_id, turn_id, "waiting")
     if isinstance(answer, Duplicate) and answer.record is not None:
-        kind, at = answer.record.kind, answer.record.at / 1000
+        kind, at = answer.record.kind, answer.record.at_ms / 1000
         reason = reason_in(answer.record.payload) if kind == "cancelled" else None
         return Status(session_id, turn_id, _kind(kind), finished_at=at, reason=reason)
     return Status(session_id, turn_id, "unknown")

@@ -11,7 +11,7 @@ from turnwise.background.event_publisher import EventPublisher, Told, of_stream
 from turnwise.durable.sdk import item_events
 from turnwise.errors import LeaseLost, SessionGone, StoreError, StoreUnavailable, TurnCancelled
 from turnwise.journal_entries import ParkedEntry
-from turnwise.stores.event_log import event_id, parse
+from turnwise.stores.event_log import event_id, parse_event_id
 from turnwise.turns import Park, Runtime, Turn
 
 _NOT_OURS = (LeaseLost, SessionGone, StoreUnavailable)
@@ -93,6 +93,6 @@ async def _following(
     with suppress(StoreError):
         while (told := await runtime.store.events.read(session_id, turn_id, place)).events:
             place = told.events[-1].id
-            if parse(place)[0] == attempt:
-                following = parse(place)[1] + 1
+            if parse_event_id(place)[0] == attempt:
+                following = parse_event_id(place)[1] + 1
     return following

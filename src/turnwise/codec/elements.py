@@ -1,4 +1,9 @@
-"""The elements that a store adds to a history: markers, and records that say how a turn ended."""
+"""The elements of a stored session, told apart by their first byte.
+
+Items and journal entries come from the codec, with a first byte of FIRST_ITEM_BYTE or above. The
+bytes below are the store's own: in a history, a turn's marker and its record; in a queue, the
+entries.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +11,13 @@ from typing import cast
 
 from turnwise.types import Record, RecordKind
 
+TOMBSTONE = b"\x00"
+RECORD = b"\x01"
+MARKER = b"\x02"
+TICKET = b"\x03"
+MESSAGE = b"\x04"
+CANCELLED_MESSAGE = b"\x05"
 FIRST_ITEM_BYTE = 0x10
-RECORD, MARKER, TICKET, MESSAGE, CALLED_OFF = b"\x01", b"\x02", b"\x03", b"\x04", b"\x05"
 _FIRST_ITEM = bytes([FIRST_ITEM_BYTE])
 
 
@@ -19,10 +29,11 @@ def marker(turn_id: str) -> bytes:
     return MARKER + turn_id.encode()
 
 
-def record(commit_id: str, at: int, items: int, kind: RecordKind, payload: bytes) -> bytes:
-    return b"%b%b %d %d %b %b" % (RECORD, commit_id.encode(), at, items, kind.encode(), payload)
+def record(commit_id: str, at_ms: int, items: int, kind: RecordKind, payload: bytes) -> bytes:
+    return b"%b%b %d %d %b %b" % (RECORD, commit_id.encode(), at_ms, items, kind.encode(), payload)
 
 
 def parse_record(element: bytes) -> Record:
-    commit_id, at, items, kind, payload = element[1:].split(b" ", 4)
-    return Record(commit_id.decode(), int(at), int(items), cast(RecordKind, kind.decode()), payload)
+    commit_id, at_ms, items, kind, payload = element[1:].split(b" ", 4)
+    known_kind = cast(RecordKind, kind.decode())
+    return Record(commit_id.decode(), int(at_ms), int(items), known_kind, payload)

@@ -67,7 +67,7 @@ def settings(options: Options) -> Settings:
 def limits(options: Options, ttl: float | None) -> Limits:
     """What a store is told. Raises InvalidTTL, and UsageError for a bound that is none."""
     known = Limits()
-    retention = options.get("retention", known.retention / 1000)
+    retention = options.get("retention", known.retention_ms / 1000)
     max_bytes = options.get("max_session_bytes", known.max_bytes)
     max_queue = options.get("max_queue", known.max_queue)
     lease = options.get("lease", Settings().lease)
@@ -76,11 +76,12 @@ def limits(options: Options, ttl: float | None) -> Limits:
     check_number("max_session_bytes", max_bytes, least=1)
     check_number("max_queue", max_queue)
     return Limits(
-        ttl=ttl_ms(ttl),
-        retention=round(retention * 1000),
+        ttl_ms=ttl_ms(ttl),
+        retention_ms=round(retention * 1000),
         max_bytes=max_bytes,
         max_queue=max_queue,
-        claim=round(lease * 1000),  # a worker that died is noticed at its turns and wake-ups alike
+        # As long as a lease: a dead worker loses its turns and its claims at the same time.
+        visibility_timeout_ms=round(lease * 1000),
     )
 
 

@@ -138,7 +138,7 @@ class Prepared:
         given = options.get("run_config")
         if isinstance(given, RunConfig) and "_turnwise_original" in vars(given):
             given = vars(given)["_turnwise_original"]
-        config, self._owns_provider = sdk.normalized(given)
+        config, self._owns_provider = sdk.normalize_config(given)
         run.original = config
         self._provider: ModelProvider = config.model_provider
         self._run = run

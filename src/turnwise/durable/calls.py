@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from agents import FunctionTool, ToolTimeoutError
+from agents import ApplyPatchTool, CustomTool, FunctionTool, ShellTool, ToolTimeoutError
 from agents.tool import default_tool_timeout_error_message
 
 from turnwise.durable import sdk
@@ -35,6 +35,9 @@ UNKNOWN = (
     "did before you repeat it."
 )
 """What the model is told of a call that had begun when its worker died."""
+
+_RETURNS_ERRORS = (ApplyPatchTool, CustomTool, ShellTool)
+"""Tools whose exceptions the model gets as output. Any other tool's exception ends the run."""
 
 Inner = Callable[[], Awaitable[Any]]
 
@@ -163,13 +166,11 @@ class _ToolCall:
 
     def _ended(self, value: Any, *, formatted: bool = False) -> None:
         """An interruption keeps this, though the SDK has not added it yet."""
-        end = End(
-            self._tool, value, self._call, formatted or sdk.error_was_formatted(self._context)
-        )
+        end = End(self._tool, value, self._call, formatted or sdk.is_error_text(self._context))
         self._run.replay.progress.ended(self._run.path, self.name, end)
 
     def _raised(self, error: Exception) -> None:
-        if sdk.tells_errors(self._tool):
+        if isinstance(self._tool, _RETURNS_ERRORS):
             self._ended(str(error) or type(error).__name__, formatted=True)
 
     async def made_by_agent(self, inner: Inner) -> Any:
@@ -189,7 +190,7 @@ class _ToolCall:
     def _returned(self, value: Any, usage: dict[str, Any] | None = None) -> Returned:
         return Returned(
             output=packed_value(value, self._tool, self._call),
-            is_error_text=sdk.error_was_formatted(self._context),
+            is_error_text=sdk.is_error_text(self._context),
             usage=usage,
         )
 
@@ -208,13 +209,13 @@ class _ToolCall:
     async def unknown(self, value: Any) -> Any:
         self._ended(value, formatted=True)
         await self._end(Returned(output=ToolOutput("json", value), is_error_text=True))
-        sdk.mark_error_formatted(self._context)
+        sdk.mark_error_text(self._context)
         return value
 
     async def again(self, outcome: ToolOutcome) -> Any:
         """What the call gave an earlier attempt."""
         if sdk.is_agent_tool(self._tool):
-            sdk.forget_waiting(self._call, self._context)
+            sdk.forget_interrupted_run(self._call, self._context)
         match outcome:
             case Cancelled():
                 raise asyncio.CancelledError
@@ -229,7 +230,7 @@ class _ToolCall:
 
     def _returned_again(self, returned: Returned) -> Any:
         if returned.is_error_text:
-            sdk.mark_error_formatted(self._context)
+            sdk.mark_error_text(self._context)
         if returned.usage is not None and self._context is not None:
             usage = usage_of(returned.usage)
             self._context.usage.add(usage)
@@ -246,7 +247,7 @@ class _ToolCall:
         if tool.timeout_behavior == "raise_exception":
             raise error
         if tool.timeout_error_function is None:
-            sdk.mark_error_formatted(self._context)
+            sdk.mark_error_text(self._context)
             return default_tool_timeout_error_message(tool_name=tool.name, timeout_seconds=seconds)
         text = tool.timeout_error_function(self._context, error)
         return await text if inspect.isawaitable(text) else text

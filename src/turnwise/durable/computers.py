@@ -53,7 +53,7 @@ def _durable_method(original: Callable[..., Any]) -> Callable[..., Any]:
     def method(computer: Any, *args: Any, **options: Any) -> Any:
         place = here()
         do = partial(original, computer, *args, **options)
-        if isinstance(place, Run) and sdk.carries_out(sys._getframe(1)):
+        if isinstance(place, Run) and sdk.is_tool_execution(sys._getframe(1)):
             return _done(place, original.__name__, do)
         return do()
 

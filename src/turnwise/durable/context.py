@@ -16,7 +16,7 @@ from agents import Agent, AgentsException, RunState, Usage
 from turnwise.durable.agents_exceptions import as_agents_exception
 from turnwise.durable.digests import input_digest
 from turnwise.durable.replay import Replay, replay_of
-from turnwise.durable.states import rejected
+from turnwise.durable.sdk import rejection_texts
 from turnwise.durable.turn import DurableTurn, HoldsTurn, Runs
 from turnwise.errors import TurnwiseError
 from turnwise.journal_entries import RunPath, ToolStartedEntry
@@ -127,7 +127,7 @@ class Run:
 
     def _tell_resumed(self) -> None:
         if self._state is not None and self.above is None:
-            self.replay.progress.resumed(self.path, rejected(self._state))
+            self.replay.progress.resumed(self.path, rejection_texts(self._state))
 
     def check(self) -> None:
         """Raise what ended the turn if the SDK kept that from being raised."""

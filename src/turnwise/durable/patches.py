@@ -37,7 +37,7 @@ class DurableEditor(ObjectProxy):
 
     def _edited(self, edit: Any, operation: ApplyPatchOperation, caller: FrameType) -> Any:
         place = here()
-        if not isinstance(place, Run) or not sdk.carries_out(caller):
+        if not isinstance(place, Run) or not sdk.is_tool_execution(caller):
             return edit(operation)
         return self._called(place, _name(place, operation), partial(edit, operation))
 
@@ -65,9 +65,8 @@ def _name(run: Run, operation: ApplyPatchOperation) -> str:
     ]
     if occurrence < len(ids):
         return str(ids[occurrence])
-    return (
-        f"{input_digest(fields)}.{occurrence}"  # a run that was resumed, or a model of another kind
-    )
+    # The run was resumed, or its model gives calls in another form.
+    return f"{input_digest(fields)}.{occurrence}"
 
 
 def _asks_for(item: Mapping[str, Any], fields: list[Any]) -> bool:

@@ -33,10 +33,10 @@ def packed_stream(response: Response, output: Sequence[Any]) -> StoredResponse:
     """
     return _packed(
         response.output or output,
-        sdk.usage_of(response),
+        sdk.usage_in(response),
         response.id,
-        getattr(response, "_request_id", None),
-        sdk.raw_usage_of(response),
+        sdk.request_id_in(response),
+        sdk.raw_usage_in(response),
         model=response.model,
     )
 

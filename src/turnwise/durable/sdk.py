@@ -1,38 +1,48 @@
-"""What the Agents SDK does not promise to keep, all in one place; each has a canary test.
+"""Every name that Turnwise uses of the Agents SDK and the SDK does not promise to keep.
 
-Everything else in this package uses the SDK's public names.
+All other modules use public names only. Each name here has a canary test: after an upgrade of the
+SDK, the test that fails says which one has changed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType, SimpleNamespace
-from typing import Any, cast, get_args
+from typing import Any, NamedTuple, cast, get_args
 
 from agents import (
     Agent,
-    ApplyPatchTool,
-    CustomTool,
     FunctionTool,
     Handoff,
+    ModelResponse,
     RunConfig,
+    RunContextWrapper,
     RunItem,
+    RunResult,
     RunResultStreaming,
     RunState,
-    ShellTool,
     StreamEvent,
     Usage,
 )
 from agents.agent_output import AgentOutputSchemaBase
-from agents.agent_tool_state import drop_agent_tool_run_result, get_agent_tool_state_scope
+from agents.agent_tool_state import (
+    drop_agent_tool_run_result,
+    get_agent_tool_state_scope,
+    peek_agent_tool_run_result,
+)
+from agents.items import ToolApprovalItem
 from agents.models.interface import ModelProvider
 from agents.run import AgentRunner, get_default_agent_runner, set_default_agent_runner
 from agents.run_internal import tool_actions
+from agents.run_internal.items import REJECTION_MESSAGE
 from agents.run_internal.model_provider_lifecycle import (
     _close_runner_owned_model_provider,
     _normalize_run_config_for_runner,
 )
+from agents.run_internal.run_steps import NextStepInterruption
 from agents.run_internal.streaming import stream_step_items_to_queue
 from agents.run_internal.turn_preparation import get_output_schema
 from agents.tool import (
@@ -53,36 +63,16 @@ from agents.usage import (
 from openai._models import construct_type
 from openai.types.responses import Response, ResponseOutputItem, ResponseUsage
 
-__all__ = [
-    "AgentRunner",
-    "FunctionToolInvoker",
-    "attach_usage",
-    "carries_out",
-    "close_provider",
-    "close_when_over",
-    "current_agent",
-    "error_was_formatted",
-    "get_default_agent_runner",
-    "is_agent_tool",
-    "mark_error_formatted",
-    "narrowed",
-    "normalized",
-    "output_item",
-    "output_schema",
-    "overhear",
-    "raw_usage_of",
-    "runs_in_thread",
-    "set_default_agent_runner",
-    "tool_of",
-    "usage_of",
-]
+__all__ = ["AgentRunner", "get_default_agent_runner", "set_default_agent_runner"]
+"""The names that other modules use as they are."""
 
-FunctionToolInvoker = _FailureHandlingFunctionToolInvoker
-"""What the SDK makes of a decorated function, an agent as a tool, and a tool of an MCP server."""
+State = RunState[Any, Any]
+
+# Runs.
 
 
-def normalized(config: RunConfig | dict[str, Any] | None) -> tuple[RunConfig, bool]:
-    """The run config that was meant, and whether its model provider is the run's to close."""
+def normalize_config(config: RunConfig | dict[str, Any] | None) -> tuple[RunConfig, bool]:
+    """The run config as the SDK completes it, and whether the run must close its model provider."""
     return _normalize_run_config_for_runner(config)
 
 
@@ -91,33 +81,77 @@ async def close_provider(provider: ModelProvider) -> None:
 
 
 def close_when_over(result: RunResultStreaming, provider: ModelProvider) -> None:
-    """Close the provider when the streamed run is over."""
+    """Close the provider at the end of the streamed run."""
     result._ensure_model_provider_cleanup_on_completion(lambda: close_provider(provider))
 
 
-def current_agent(state: RunState[Any]) -> Agent[Any] | None:
-    """The agent that a resumed run goes on with."""
+def current_agent(state: State) -> Agent[Any] | None:
+    """The agent with which a resumed run continues."""
     return state._current_agent
 
 
-def is_agent_tool(tool: object) -> bool:
-    """Whether the tool is an agent, as `Agent.as_tool` makes it."""
-    return isinstance(tool, FunctionTool) and tool._is_agent_tool
+def completed_result(
+    *,
+    input: list[Any],
+    new_items: list[RunItem],
+    raw_responses: list[ModelResponse],
+    final_output: Any,
+    context_wrapper: RunContextWrapper[Any],
+    last_agent: Agent[Any],
+) -> RunResult:
+    """A result of a run that is over; its guardrail results are empty."""
+    return RunResult(
+        input=input,
+        new_items=new_items,
+        raw_responses=raw_responses,
+        final_output=final_output,
+        input_guardrail_results=[],
+        output_guardrail_results=[],
+        tool_input_guardrail_results=[],
+        tool_output_guardrail_results=[],
+        context_wrapper=context_wrapper,
+        _last_agent=last_agent,
+        _current_turn=len(raw_responses),
+    )
 
 
-def tells_errors(tool: object) -> bool:
-    """Whether the model is told what this tool raises. What another one raises ends the run."""
-    return isinstance(tool, ApplyPatchTool | CustomTool | ShellTool)
+# Streamed runs.
 
 
-def forget_waiting(call: Any, context: object) -> None:
-    """The run inside this call of an agent as a tool does not wait for approvals any more."""
-    if call is not None:
-        drop_agent_tool_run_result(call, scope_id=get_agent_tool_state_scope(context))
+async def failure_of(result: RunResultStreaming) -> BaseException | None:
+    """What the run ended with. Its loop is over; guardrails that are still at work are awaited."""
+    if result._input_guardrails_task is not None:
+        await asyncio.wait({result._input_guardrails_task})
+    result._check_errors()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
+    return result._stored_exception
+
+
+def reader_is_cancelled(result: RunResultStreaming) -> bool:
+    """Whether the SDK cancels the run because the task that reads its stream was cancelled."""
+    return result._waiting_on_event_queue and isinstance(sys.exc_info()[1], asyncio.CancelledError)
+
+
+def tap_events(result: RunResultStreaming, tap: Callable[[StreamEvent], object]) -> None:
+    """Call `tap` with each event when the run makes it, read or not. Call before the run starts."""
+    result._event_queue = _TappedQueue(tap)
+
+
+class _TappedQueue(asyncio.Queue[Any]):
+    def __init__(self, tap: Callable[[StreamEvent], object]) -> None:
+        super().__init__()
+        self._tap = tap
+
+    def put_nowait(self, item: Any) -> None:
+        if isinstance(item, get_args(StreamEvent)):
+            self._tap(item)
+        super().put_nowait(item)
+
+
+# Agents and their tools.
 
 
 def target_of(handoff: Handoff[Any, Any]) -> Agent[Any] | None:
-    """The agent that a handoff leads to, where the SDK knows it beforehand."""
+    """The agent to which a handoff leads; None if only the handoff itself knows."""
     reference = handoff._agent_ref
     agent = None if reference is None else reference()
     return agent if isinstance(agent, Agent) else None
@@ -128,7 +162,7 @@ def output_schema_of(agent: Agent[Any]) -> AgentOutputSchemaBase | None:
 
 
 def described(agent: Agent[Any], call: Any) -> dict[str, Any]:
-    """What the SDK notes beside a call of one of the agent's tools."""
+    """What a ToolCallItem has beside the call, by the agent's tools."""
     for tool in agent.tools:
         if isinstance(tool, FunctionTool) and tool.name == getattr(call, "name", None):
             origin = get_function_tool_origin(tool)
@@ -140,31 +174,34 @@ def described(agent: Agent[Any], call: Any) -> dict[str, Any]:
     return {}
 
 
-def item_events(items: Sequence[RunItem]) -> list[StreamEvent]:
-    """The events that a stream gives for new items."""
-    queue: asyncio.Queue[Any] = asyncio.Queue()
-    stream_step_items_to_queue(list(items), queue)
-    return [queue.get_nowait() for _ in range(queue.qsize())]
+FunctionToolInvoker = _FailureHandlingFunctionToolInvoker
+"""The invoker of a decorated function, of an agent as a tool, and of an MCP server's tool."""
 
 
-def overhear(result: RunResultStreaming, told: Callable[[StreamEvent], object]) -> None:
-    """Have each event told as the run makes it, read or not. To be called before the run starts."""
-    result._event_queue = _Overheard(told)
+class RebindingInvoker(ABC):
+    """An invoker that the SDK asks for another one when it copies the tool."""
+
+    @abstractmethod
+    def bound_to(self, tool: FunctionTool) -> Any:
+        """The invoker of the copy `tool`."""
+
+    def __agents_bind_function_tool__(self, tool: FunctionTool) -> Any:
+        return self.bound_to(tool)
 
 
-class _Overheard(asyncio.Queue[Any]):
-    def __init__(self, told: Callable[[StreamEvent], object]) -> None:
-        super().__init__()
-        self._told = told
+def is_agent_tool(tool: object) -> bool:
+    """Whether the tool is an agent, as `Agent.as_tool` makes it."""
+    return isinstance(tool, FunctionTool) and tool._is_agent_tool
 
-    def put_nowait(self, item: Any) -> None:
-        if isinstance(item, get_args(StreamEvent)):
-            self._told(item)
-        super().put_nowait(item)
+
+def forget_interrupted_run(call: Any, context: object) -> None:
+    """Drop the interrupted run that the SDK keeps for this call of an agent as a tool."""
+    if call is not None:
+        drop_agent_tool_run_result(call, scope_id=get_agent_tool_state_scope(context))
 
 
 def output_schema(tool: FunctionTool) -> dict[str, Any]:
-    """How the tool's output becomes the text that the model sees, if it has a type."""
+    """The tool's output type, if it has one: how its output becomes the text for the model."""
     return {
         "output_json_schema": tool.output_json_schema,
         "output_type_adapter": tool._output_type_adapter,
@@ -172,7 +209,7 @@ def output_schema(tool: FunctionTool) -> dict[str, Any]:
 
 
 def runs_in_thread(tool: object) -> bool:
-    """Whether it is made of a function that is not async: it cannot be cancelled."""
+    """Whether the tool is a function that is not async. A call of it cannot be cancelled."""
     invoker = getattr(tool, "on_invoke_tool", None)
     return bool(getattr(invoker, _SYNC_FUNCTION_TOOL_MARKER, False))
 
@@ -184,31 +221,54 @@ def tool_of(invoker: _FailureHandlingFunctionToolInvoker) -> FunctionTool:
     return tool
 
 
-def narrowed(invoker: Callable[..., Any], context: ToolContext[Any]) -> Any:
-    """The context in the form that a hand-written invoker asks for by its annotation."""
+def invoke_context(invoker: Callable[..., Any], context: ToolContext[Any]) -> Any:
+    """The context in the class that a hand-written invoker's annotation asks for."""
     return _get_function_tool_invoke_context(
         cast(FunctionTool, SimpleNamespace(on_invoke_tool=invoker)), context
     )
 
 
-def error_was_formatted(context: object) -> bool:
-    """Whether the tool's output is the SDK's own text about an error: no schema applies to it."""
+def is_error_text(context: object) -> bool:
+    """Whether the tool's output is the SDK's text about an error: no output type applies to it."""
     return bool(getattr(context, _DEFAULT_FAILURE_HANDLED_ATTR, False))
 
 
-def mark_error_formatted(context: object) -> None:
+def mark_error_text(context: object) -> None:
     if context is not None:
         setattr(context, _DEFAULT_FAILURE_HANDLED_ATTR, True)
 
 
-def usage_of(response: Response) -> Usage:
+def is_tool_execution(caller: FrameType) -> bool:
+    """Whether the caller is the SDK as it executes a model's call; not a hook, say."""
+    return caller.f_globals.get("__name__") == tool_actions.__name__
+
+
+# Responses and items.
+
+
+def item_events(items: Sequence[RunItem]) -> list[StreamEvent]:
+    """The events that a stream gives for new items."""
+    queue: asyncio.Queue[Any] = asyncio.Queue()
+    stream_step_items_to_queue(list(items), queue)
+    return [queue.get_nowait() for _ in range(queue.qsize())]
+
+
+def output_item(value: Mapping[str, Any]) -> ResponseOutputItem:
+    """An output item of a model from its JSON, of the type that its `type` names, unchecked."""
+    return cast(
+        ResponseOutputItem,
+        construct_type(value=dict(value), type_=cast("type[object]", ResponseOutputItem)),
+    )
+
+
+def usage_in(response: Response) -> Usage:
     """The usage of a streamed response, as the SDK's run loop counts it."""
     if response.usage:
         return _response_usage_to_usage(response.usage)
     return Usage(requests=_requests_for_response_without_usage(response))
 
 
-def raw_usage_of(response: Response) -> dict[str, Any] | None:
+def raw_usage_in(response: Response) -> dict[str, Any] | None:
     return _extract_raw_usage_snapshot(response)
 
 
@@ -233,22 +293,102 @@ def _details(details: Any) -> dict[str, Any]:
     return {"cached_tokens": 0, "cache_write_tokens": 0, "reasoning_tokens": 0} | given
 
 
-def output_item(value: Mapping[str, Any]) -> ResponseOutputItem:
-    """An output item of a model from its JSON, of the type that its `type` names, unchecked."""
-    return cast(
-        ResponseOutputItem,
-        construct_type(value=dict(value), type_=cast("type[object]", ResponseOutputItem)),
-    )
+def request_id_in(response: Response) -> str | None:
+    return getattr(response, "_request_id", None)
 
 
-def carries_out(caller: FrameType) -> bool:
-    """Whether this is the SDK at work on a call that a model made; not a hook, say."""
-    return caller.f_globals.get("__name__") == tool_actions.__name__
+def set_request_id(response: Response, request_id: str) -> None:
+    response._request_id = request_id
 
 
-async def failure_of(result: RunResultStreaming) -> BaseException | None:
-    """What a streamed run whose loop is over ended with, guardrails still at work included."""
-    if result._input_guardrails_task is not None:
-        await asyncio.wait({result._input_guardrails_task})
-    result._check_errors()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
-    return result._stored_exception
+# States of interrupted runs.
+
+
+class PendingCall(NamedTuple):
+    """A tool call that needs an approval.
+
+    `state` is the state of the run that made the call, `path` the ids of the calls around that run
+    (of agents as tools), `responses` how many responses that run has.
+    """
+
+    state: State
+    item: ToolApprovalItem
+    path: tuple[str, ...]
+    responses: int
+
+
+def pending_calls(state: State, path: tuple[str, ...] = ()) -> list[PendingCall]:
+    """The calls that need approvals, in a run and in the agents that it called as tools, in order.
+
+    The SDK lists the calls of inner runs with the outer run's too. Here each comes once, with its
+    own run: call ids repeat in agents that run in parallel.
+    """
+    inside = [
+        found
+        for call_id, inner in _inner_states(state)
+        for found in pending_calls(inner, (*path, call_id))
+    ]
+    theirs = [_name(found.item) for found in inside]
+    own = []
+    for item in _interruptions(state):
+        name = _name(item)
+        if name in theirs:
+            theirs.remove(name)
+        else:
+            own.append(PendingCall(state, item, path, len(state._model_responses)))
+    return own + inside
+
+
+def rejection_texts(state: State) -> dict[str, str]:
+    """The output that the model gets for each rejected call of the run itself, by call id."""
+    context: Any = state._context
+    texts: dict[str, str] = {}
+    for item in (one.item for one in pending_calls(state) if not one.path):
+        name, call_id = item.name or "", item.call_id or ""
+        if context.get_approval_status(name, call_id, existing_pending=item) is False:
+            text = context.get_rejection_message(name, call_id, existing_pending=item)
+            texts[call_id] = REJECTION_MESSAGE if text is None else text
+    return texts
+
+
+def context_of(state: State) -> Any:
+    """The run's context wrapper."""
+    return state._context
+
+
+def decision_on(one: PendingCall) -> bool | list[str | None] | None:
+    """The decision in the state: True, or a list of the rejection's message; None if undecided."""
+    name, call_id, item = one.item.name or "", one.item.call_id or "", one.item
+    context = one.state._context
+    if context is None or not call_id:
+        return None
+    said = context.get_approval_status(name, call_id, existing_pending=item)
+    if said is not False:
+        return said
+    return [context.get_rejection_message(name, call_id, existing_pending=item)]
+
+
+def items_of(state: State) -> list[RunItem]:
+    """The run's items so far: the same objects with which its result will begin."""
+    return list(state._session_items)
+
+
+def _interruptions(state: State) -> list[ToolApprovalItem]:
+    step = state._current_step
+    return list(step.interruptions) if isinstance(step, NextStepInterruption) else []
+
+
+def _inner_states(state: State) -> list[tuple[str, State]]:
+    response = state._last_processed_response
+    found = []
+    for run in response.functions if response is not None else ():
+        result = peek_agent_tool_run_result(
+            run.tool_call, scope_id=state._agent_tool_state_scope_id
+        )
+        if result is not None and result.interruptions:
+            found.append((run.tool_call.call_id, result.to_state()))
+    return found
+
+
+def _name(item: ToolApprovalItem) -> tuple[str, str | None, str | None]:
+    return item.agent.name, item.name, item.call_id

@@ -67,7 +67,7 @@ def _response(stored: StoredResponse) -> Response:
     )
     sdk.attach_usage(response, usage_of(stored.usage), stored.raw_usage)
     if stored.request_id is not None:
-        response._request_id = stored.request_id
+        sdk.set_request_id(response, stored.request_id)
     return response
 
 

@@ -107,17 +107,16 @@ class _Around:
         return await _outcome(self._inner(*args))
 
 
-class Invoked(_Around):
+class Invoked(_Around, sdk.RebindingInvoker):
     """What a hand-written function tool is called by."""
 
     async def __call__(self, ctx: ToolContext[Any], input: str) -> Any:
         return await _invoked(self._tool, self._narrowed, ctx, input)
 
     async def _narrowed(self, context: ToolContext[Any], text: str) -> Any:
-        return await self._outcome(sdk.narrowed(self._inner, context), text)
+        return await self._outcome(sdk.invoke_context(self._inner, context), text)
 
-    def __agents_bind_function_tool__(self, tool: FunctionTool) -> Invoked:  # the SDK's name for it
-        """The SDK copies a tool: the copy gets an invoker of its own."""
+    def bound_to(self, tool: FunctionTool) -> Invoked:
         if tool is self._tool:
             return self
         inner: Any = self._inner

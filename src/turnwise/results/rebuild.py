@@ -83,18 +83,13 @@ class RebuiltRun:
 
     def result(self, context: Any) -> RunResult:
         """The result that the run returned, except context, guardrail results and tracing."""
-        return RunResult(
+        return sdk.completed_result(
             input=self.input,
             new_items=self.new_items,
             raw_responses=self.responses,
             final_output=self.final_output,
-            input_guardrail_results=[],
-            output_guardrail_results=[],
-            tool_input_guardrail_results=[],
-            tool_output_guardrail_results=[],
             context_wrapper=_wrapper(context, self.usage),
-            _last_agent=self.last_agent,
-            _current_turn=len(self.responses),
+            last_agent=self.last_agent,
         )
 
     def fill(self, result: RunResultStreaming) -> None:

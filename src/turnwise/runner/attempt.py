@@ -22,7 +22,7 @@ from turnwise.approvals import ResumedTurn, parked_entry
 from turnwise.background import ResumedEvents
 from turnwise.call_pairs import paired
 from turnwise.durable.digests import began_with
-from turnwise.durable.sdk import overhear
+from turnwise.durable.sdk import tap_events
 from turnwise.errors import AlreadyCommitted
 from turnwise.results import RebuiltRun, pack_record
 from turnwise.session import Session, effective_limit
@@ -94,7 +94,7 @@ class RunAttempt:
     def overhear(self, result: RunResultStreaming) -> None:
         """Tell what a run that goes on streams, if its turn is one that tells."""
         if self.resumed_events is not None or isinstance(self.input, RunState):
-            overhear(result, self._tell)
+            tap_events(result, self._tell)
 
     def _tell(self, event: StreamEvent) -> None:
         if self.resumed_events is not None:

@@ -1,14 +1,12 @@
 """A streamed run as one turn: begun by the run's first look at its session, ended when it is over.
 
-The result stays the SDK's own object; it only learns to end its turn. The private names of the
-SDK that this needs are all in `_failure` and `_reader_is_cancelled`.
+The result stays the SDK's own object; it only learns to end its turn.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from asyncio import CancelledError
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
@@ -17,6 +15,7 @@ from typing import Any, Literal, cast
 from agents import RunResultStreaming, StreamEvent, TResponseInputItem
 
 from turnwise.durable import install
+from turnwise.durable.sdk import failure_of, reader_is_cancelled
 from turnwise.errors import AlreadyCommitted, StreamIdle
 from turnwise.results import RebuiltRun
 from turnwise.runner.attempt import RunAttempt
@@ -200,10 +199,7 @@ class TurnEnd:
         run = result.run_loop_task
         if self.cancelled or (run is not None and run.cancelled()):
             return CancelledError()
-        if result._input_guardrails_task is not None:
-            await asyncio.wait({result._input_guardrails_task})
-        result._check_errors()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
-        return result._stored_exception
+        return await failure_of(result)
 
     def told_again(self) -> Iterator[StreamEvent]:
         """The events of a run that was committed before, if this is one; once."""
@@ -244,10 +240,5 @@ class TurnResultStreaming(RunResultStreaming):
         """As the SDK's; "immediate" rolls the turn back, "after_turn" commits what is finished."""
         if mode == "immediate" and not self._turn_end.run_is_over:
             self._turn_end.cancelled = True
-            self._turn_end.given_up = not self._reader_is_cancelled
+            self._turn_end.given_up = not reader_is_cancelled(self)
         super().cancel(mode)
-
-    @property
-    def _reader_is_cancelled(self) -> bool:
-        """Whether it is the SDK that cancels, as the task that reads its stream was cancelled."""
-        return self._waiting_on_event_queue and isinstance(sys.exc_info()[1], CancelledError)

@@ -1,18 +1,20 @@
-"""The ids of a turn's events, and what a reader who names one of them is answered."""
+"""What the event logs of all stores have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from turnwise.contracts import Waiter
 from turnwise.types import Event, Events
 
 PAGE = 256
 """The most events in one answer."""
 
 
-def token(session_id: str, turn_id: str) -> str:
-    """What wakes those who wait for events of this turn."""
+def wake_token(session_id: str, turn_id: str) -> str:
+    """What wakes the readers of this turn's events in an embedded store."""
     return f"events {session_id}\0{turn_id}"
 
 
@@ -20,9 +22,9 @@ def event_id(attempt: int, number: int) -> str:
     return f"{attempt}-{number}"
 
 
-def parse(event: str) -> tuple[int, int]:
-    """Attempt and number of an event. What is no id of ours is before all."""
-    attempt, _, number = event.partition("-")
+def parse_event_id(text: str) -> tuple[int, int]:
+    """Attempt and number. A text that is no event id counts as one before all."""
+    attempt, _, number = text.partition("-")
     if not (attempt.isdigit() and number.isdigit()):
         return 0, 0
     return int(attempt), int(number)
@@ -30,7 +32,10 @@ def parse(event: str) -> tuple[int, int]:
 
 @dataclass(slots=True)
 class Log:
-    """The events of one turn that are kept: numbers `first` to (without) `next`, of one attempt."""
+    """One turn's events: numbers `first` up to, and without, `next`, of one attempt.
+
+    `expires` is when they are removed, in ms.
+    """
 
     attempt: int
     first: int
@@ -39,11 +44,13 @@ class Log:
     expires: int = 0
 
 
-def after(log: Log | None, place: str | None, load: Callable[[int, int], list[bytes]]) -> Events:
-    """The answer to a reader whose last event is `place`; `load` gives events by numbers."""
+def events_after(
+    log: Log | None, cursor: str | None, load: Callable[[int, int], list[bytes]]
+) -> Events:
+    """The answer to a reader. `load` gives the events from a number up to, and without, another."""
     if log is None:
-        return Events([], reset=place is not None)
-    attempt, number = (log.attempt, log.first - 1) if place is None else parse(place)
+        return Events([], reset=cursor is not None)
+    attempt, number = (log.attempt, log.first - 1) if cursor is None else parse_event_id(cursor)
     reset = attempt != log.attempt or not log.first - 1 <= number < log.next
     start = log.first if reset else number + 1
     end = min(start + PAGE, log.next)
@@ -52,3 +59,16 @@ def after(log: Log | None, place: str | None, load: Callable[[int, int], list[by
         for number, content in enumerate(load(start, end), start)
     ]
     return Events(events, reset, log.ended and end == log.next)
+
+
+async def wait_for_events(
+    read: Callable[[], Awaitable[Events]], waiter: Waiter, timeout: float
+) -> Events:
+    """Read until there is something to answer, or `timeout` seconds are over."""
+    deadline = time.monotonic() + timeout
+    while True:
+        answer = await read()
+        left = deadline - time.monotonic()
+        if answer.events or answer.reset or answer.ended or left <= 0:
+            return answer
+        await waiter.wait(left)

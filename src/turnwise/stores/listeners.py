@@ -1,4 +1,4 @@
-"""Who in this process wants to be called when a token is woken."""
+"""Callbacks of this process by the token that calls them."""
 
 from __future__ import annotations
 
@@ -26,69 +26,73 @@ class Listeners(ProcessBound):
 
     @contextmanager
     def listening(self, token: str, callback: Callback) -> Iterator[None]:
+        """Call `callback` when the token is woken, as long as the block lasts."""
         listener = _Listener(callback)
         with LOCK:
             self._by_token.setdefault(token, []).append(listener)
         try:
             yield
         finally:
-            listener.gone = True
+            listener.removed = True
             self._remove(token, listener)
 
     def _remove(self, token: str, listener: _Listener) -> None:
         with LOCK:
-            listening = self._by_token.get(token, [])
-            if listener in listening:  # not in a child, which has none of its parent's
-                listening.remove(listener)
-            if not listening:
+            known = self._by_token.get(token, [])
+            if listener in known:  # a forked child has none of its parent's
+                known.remove(listener)
+            if not known:
                 self._by_token.pop(token, None)
 
     def forked(self) -> None:
         put_aside(self._by_token)
         self._by_token = {}
 
-    def call(self, token: str) -> None:
-        """From any thread."""
+    def wake(self, token: str) -> None:
+        """Call the token's callbacks soon. Safe from any thread."""
         for listener in tuple(self._by_token.get(token, ())):
             listener.call_soon()
 
-    def call_all(self) -> None:
+    def wake_all(self) -> None:
         for token in tuple(self._by_token):
-            self.call(token)
+            self.wake(token)
 
 
 class _Listener:
     def __init__(self, callback: Callback) -> None:
-        self.gone = False
+        self.removed = False
         self._callback = callback
         self._loop = asyncio.get_running_loop()
 
     def call_soon(self) -> None:
-        with suppress(RuntimeError):  # its loop is closed: nobody listens any more
+        with suppress(RuntimeError):  # its loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(self._call)
 
     def _call(self) -> None:
-        if not self.gone:
+        if not self.removed:
             self._callback()
 
 
 class EventWaiter:
-    """The wake-ups of one token, waited for. `longest` limits a wait, in seconds."""
+    """Waits for the wake-ups of one token, each time no longer than `max_wait` seconds."""
 
-    def __init__(self, longest: float) -> None:
+    def __init__(self, max_wait: float) -> None:
         self.event = asyncio.Event()
-        self._longest = longest
+        self._max_wait = max_wait
 
     async def wait(self, timeout: float) -> None:
         # Not by wait_for: before Python 3.12 it swallows a cancellation that meets the event.
         with suppress(TimeoutError):
-            async with asyncio.timeout(min(timeout, self._longest)):
+            async with asyncio.timeout(min(timeout, self._max_wait)):
                 await self.event.wait()
         self.event.clear()
 
 
 @asynccontextmanager
-async def waiter(listeners: Listeners, token: str, longest: float) -> AsyncIterator[EventWaiter]:
-    wake = EventWaiter(longest)
-    with listeners.listening(token, wake.event.set):
-        yield wake
+async def event_waiter(
+    listeners: Listeners, token: str, max_wait: float
+) -> AsyncIterator[EventWaiter]:
+    """A waiter that the token wakes, as long as the block lasts."""
+    waiter = EventWaiter(max_wait)
+    with listeners.listening(token, waiter.event.set):
+        yield waiter

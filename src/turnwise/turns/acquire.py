@@ -127,7 +127,7 @@ class LeaseRequest:
             worker=self._runtime.name,
             one_shot=self._one_shot,
             resume=self._resume,
-            ticket=None if ticket is None else math.ceil(min(ticket, _MAX_TICKET) * 1000),
+            ticket_ms=None if ticket is None else math.ceil(min(ticket, _MAX_TICKET) * 1000),
         )
 
     async def _wait_in_queue(
@@ -157,7 +157,7 @@ class LeaseRequest:
                         await make_way(self._runtime, self._session_id, to_end, busy, by)
                     to_end = None
                 else:
-                    lease = max(_MIN_POLL_INTERVAL, latest.remaining / 1000)
+                    lease = max(_MIN_POLL_INTERVAL, latest.remaining_ms / 1000)
                     await waiter.wait(min(left, lease, _POLL_INTERVAL))
         return latest
 
@@ -204,7 +204,7 @@ async def finished_turn_error(
         session_id=session_id,
         turn_id=turn_id,
         items=await runtime.reader.added(session_id, answer),
-        committed_at=answer.record.at / 1000 if answer.record else 0.0,
+        committed_at=answer.record.at_ms / 1000 if answer.record else 0.0,
         payload=answer.record.payload if answer.record else b"",
         end=answer.end,
     )

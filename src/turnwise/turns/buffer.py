@@ -167,8 +167,9 @@ class TurnBuffer(ABC):
         if snapshot is None:
             raise self._lose(errors.gone(*self.names))
         if snapshot.tip != self.grant.tip:
-            moved = snapshot.incarnation == self.grant.incarnation
-            raise self._lose(self._lost_by(Stale(snapshot.incarnation, moved=moved)))
+            changed = snapshot.incarnation == self.grant.incarnation
+            stale = Stale(snapshot.incarnation, history_changed=changed)
+            raise self._lose(self._lost_by(stale))
         self._snapshot = snapshot
 
     def _before(self, last: int, shared: bool) -> list[Item]:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from turnwise.errors import UsageError
 from turnwise.hooks import TurnCancelledEvent
@@ -128,9 +129,10 @@ class _Canceller:
         return Cancellation("absent", answer.turn_id or turn_id or "")
 
     async def _ask(self, turn_id: str | None, *, force: bool) -> Cancelled | Duplicate:
-        store, how = self._runtime.store, {**self._how, "force": force}
+        store = self._runtime.store
+        how: Any = {**self._how, "force": force}
         return await resend_if_cancelled(
-            partial(store.cancel, self._session_id, turn_id, **how, note=self._payload)
+            partial(store.cancel, self._session_id, turn_id, **how, reason=self._payload)
         )
 
     async def _worker_ended(self, flagged: Cancelled, deadline: float) -> Cancellation | None:

@@ -48,7 +48,7 @@ def holder(answer: Busy | Queued) -> str:
     """Who holds a busy session."""
     if not answer.worker:
         return f"message {answer.turn_id!r} waits for a worker"
-    seconds = max(0, answer.remaining) / 1000
+    seconds = max(0, answer.remaining_ms) / 1000
     return (
         f"turn {answer.turn_id!r} runs on worker {answer.worker!r}; its lease expires in "
         f"{seconds:.1f} s unless renewed"
@@ -119,7 +119,7 @@ def cancelled(session_id: str, turn_id: str, *, kept: bool, reason: str | None) 
 
 def lost(session_id: str, turn_id: str, incarnation: str, answer: Stale) -> TurnError:
     """The error for a turn whose token, base or session is no longer the store's."""
-    if answer.moved:
+    if answer.history_changed:
         return HistoryChanged(
             f"its history changed while turn {turn_id!r} ran, so the turn was not committed. Run "
             "it again",

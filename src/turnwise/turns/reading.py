@@ -11,7 +11,7 @@ from turnwise.codec import Codec, DecodeError
 from turnwise.codec.elements import MARKER, RECORD, is_item
 from turnwise.contracts import Store
 from turnwise.errors import UndecodableItem
-from turnwise.limits import READ
+from turnwise.limits import READ_LIMIT
 from turnwise.types import Absent, Duplicate, History
 
 
@@ -90,7 +90,7 @@ class Reader:
     async def added(self, session_id: str, duplicate: Duplicate) -> list[Item]:
         """The items that a committed turn added and the history still has."""
         elements: Sequence[bytes] = duplicate.elements
-        if len(elements) >= READ:
+        if len(elements) >= READ_LIMIT:
             history = await self._store.read(session_id)
             before = history.elements[: duplicate.end] if isinstance(history, History) else []
             first = len(before)

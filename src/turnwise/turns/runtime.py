@@ -135,7 +135,7 @@ class Runtime:
             delay: seconds before the next attempt at a message may begin.
         """
         delay_ms = math.ceil(delay * 1000)
-        call = self.store.release(session_id, turn_id, token, counted=counted, delay=delay_ms)
+        call = self.store.release(session_id, turn_id, token, counted=counted, delay_ms=delay_ms)
         await self._try(turn_id, call)
 
     async def _try(self, turn_id: str, call: Awaitable[None]) -> None:

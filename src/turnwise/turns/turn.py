@@ -89,8 +89,8 @@ class Turn(TurnBuffer):
         self._cancelling: asyncio.Task[None] | None = None
         self.lease.keep()  # after all that can fail: nobody would stop it
         cancel_listener.call(self.lease.renew_soon)
-        if grant.cancelled:
-            self._cancel(grant.cancelled, grant.note)
+        if grant.cancel_mode:
+            self._cancel(grant.cancel_mode, grant.cancel_reason)
 
     # While it is open.
 
@@ -183,9 +183,9 @@ class Turn(TurnBuffer):
     async def _renew(self) -> bool:
         answer = await self.runtime.store.renew(*self.names, self.token)
         if isinstance(answer, Renewed):
-            if answer.cancelled:
-                self._cancel(answer.cancelled, answer.note)
-            return not answer.cancelled
+            if answer.cancel_mode:
+                self._cancel(answer.cancel_mode, answer.cancel_reason)
+            return not answer.cancel_mode
         self._lose(await self.why_lost(answer))
         return False
 

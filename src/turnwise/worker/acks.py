@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import OrderedDict
 
 from turnwise.background import Visit
-from turnwise.limits import SETTLE_MS
+from turnwise.limits import ACK_IDLE_AFTER_MS
 from turnwise.turns import Runtime
 from turnwise.types import Claim, Duplicate
 
@@ -78,10 +79,10 @@ class Acks:
             if claim not in settled:
                 # Its message is on its way, or its sender has died: looked at again and again,
                 # each time after as long as it has been waited for already.
-                await self._later([claim], max(_BUSY[0], claim.age / 1000))
+                await self._later([claim], max(_BUSY[0], claim.age_ms / 1000))
 
     async def _is_settled(self, claim: Claim) -> bool:
-        if claim.turn_id is None or claim.age >= SETTLE_MS:
+        if claim.turn_id is None or claim.age_ms >= ACK_IDLE_AFTER_MS:
             return True
         if (claim.session_id, claim.turn_id) in self._finished:
             return True
@@ -89,4 +90,4 @@ class Acks:
         return isinstance(status, Duplicate) and status.record is not None
 
     async def _later(self, claims: list[Claim], delay: float) -> None:
-        await self._store.ready.requeue(self._runtime.name, claims, delay)
+        await self._store.ready.requeue(self._runtime.name, claims, math.ceil(delay * 1000))

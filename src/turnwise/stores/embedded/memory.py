@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from turnwise.limits import Limits
 from turnwise.process import LOCK
 from turnwise.stores.embedded.ready import EmbeddedReady
-from turnwise.stores.embedded.state import Entry, Header
+from turnwise.stores.embedded.state import EmbeddedHeader, Entry
 from turnwise.stores.embedded.store import Clock, EmbeddedStore, system_clock
 from turnwise.stores.embedded.verbs import Verbs
 from turnwise.stores.embedded.verbs.session import NewDeadLetter
-from turnwise.stores.event_log import Log, after, token
+from turnwise.stores.event_log import Log, events_after, wait_for_events, wake_token
 from turnwise.stores.listeners import Listeners
 from turnwise.types import Events
 
@@ -25,7 +24,7 @@ class MemoryState:
     """One session as plain lists."""
 
     def __init__(self) -> None:
-        self.header: Header | None = None
+        self.header: EmbeddedHeader | None = None
         self.queue: list[Entry] = []
         self._history: list[bytes] = []
         self._journal: list[bytes] = []
@@ -49,34 +48,36 @@ class MemoryState:
     def extend_journal(self, entries: list[bytes]) -> None:
         self._journal += entries
 
-    def trim_journal(self) -> None:
+    def clear_journal(self) -> None:
         self._journal.clear()
 
-    def expired(self, now: int) -> bool:
+    def is_expired(self, now: int) -> bool:
         expires = self.header.expires if self.header else None
         return expires is not None and expires <= now
 
     def is_ready(self, now: int) -> bool:
-        """Whether a message waits and no worker, nor an approval, is in its way."""
+        """Whether a message waits, and no open turn blocks it."""
         turn = self.header.turn if self.header else None
-        free = turn is None or (turn.parked == 0 and turn.kept_until <= now)
-        return free and any(entry.kind == "message" for entry in self.queue)
+        is_free = turn is None or (not turn.was_parked and turn.next_attempt_at <= now)
+        return is_free and any(entry.kind == "message" for entry in self.queue)
 
 
 class Memory:
-    """What all stores on one memory share."""
+    """What all stores on one memory share.
+
+    `claims` has the worker and the end of the claim on each session, the latest claim last.
+    """
 
     def __init__(self) -> None:
         self.sessions: dict[str, MemoryState] = {}
         self.claims: dict[str, tuple[str, int]] = {}
-        """Worker and end of a claim by session, the one served last at the end."""
-        self.letters: dict[tuple[str, str], NewDeadLetter] = {}
+        self.dead_letters: dict[tuple[str, str], NewDeadLetter] = {}
         self.logs: dict[tuple[str, str], tuple[Log, list[bytes]]] = {}
         self.listeners = Listeners()
 
 
 class MemoryStore(EmbeddedStore):
-    """The contract in one process. A verb awaits nothing and has the lock, so it runs alone.
+    """The contract in one process. A verb holds the lock and awaits nothing, so it runs alone.
 
     Stores with the same `memory` have the same sessions. A forked child has a copy of them.
     """
@@ -97,12 +98,12 @@ class MemoryStore(EmbeddedStore):
     async def _run(self, session_id: str, verb: Callable[[Verbs], T], *, reads: bool = False) -> T:
         await asyncio.sleep(0)  # callers may rely on every verb giving way to other tasks
         with LOCK:
-            return self._alone(session_id, verb)
+            return self._run_alone(session_id, verb)
 
-    def _alone(self, session_id: str, verb: Callable[[Verbs], T]) -> T:
+    def _run_alone(self, session_id: str, verb: Callable[[Verbs], T]) -> T:
         sessions = self.memory.sessions
         state = sessions.get(session_id)
-        if state is None or state.expired(self.clock()):
+        if state is None or state.is_expired(self.clock()):
             state = MemoryState()
         verbs = self._verbs(state)
         answer = verb(verbs)
@@ -111,27 +112,27 @@ class MemoryStore(EmbeddedStore):
         else:
             sessions[session_id] = state
         for letter in verbs.dead_letters:
-            self.memory.letters.pop((session_id, letter.turn_id), None)
-            self.memory.letters[session_id, letter.turn_id] = letter
-        self._notify(verbs.wake)
+            self.memory.dead_letters.pop((session_id, letter.turn_id), None)
+            self.memory.dead_letters[session_id, letter.turn_id] = letter
+        self._notify(verbs.wake_ups)
         return answer
 
     async def _session_ids(self) -> Iterable[str]:
         now, sessions = self.clock(), self.memory.sessions
         with LOCK:
-            for session_id in [s for s, state in sessions.items() if state.expired(now)]:
+            for session_id in [s for s, state in sessions.items() if state.is_expired(now)]:
                 del sessions[session_id]
             return list(sessions)
 
     async def _dead_letters(self, count: int, after: str) -> list[tuple[str, NewDeadLetter]]:
         with LOCK:
-            letters = [(s, letter) for (s, _), letter in self.memory.letters.items()]
+            letters = [(s, letter) for (s, _), letter in self.memory.dead_letters.items()]
         behind = [pair for pair in letters if pair[1].id > after]
         return sorted(behind, key=lambda pair: pair[1].id)[:count]
 
     async def delete_dead_letter(self, dead_letter_id: str) -> None:
         with LOCK:
-            letters = self.memory.letters
+            letters = self.memory.dead_letters
             for turn in [turn for turn, letter in letters.items() if letter.id == dead_letter_id]:
                 del letters[turn]
 
@@ -143,7 +144,7 @@ class MemoryStore(EmbeddedStore):
 
 
 class MemoryReady(EmbeddedReady):
-    """A look at every session."""
+    """Looks at every session."""
 
     def __init__(self, store: MemoryStore) -> None:
         super().__init__(store)
@@ -152,19 +153,19 @@ class MemoryReady(EmbeddedReady):
     async def _take(self, worker: str, count: int, now: int, until: int) -> list[str]:
         await asyncio.sleep(0)
         with LOCK:
-            return self._taken(worker, count, now, until)
+            return self._take_now(worker, count, now, until)
 
-    def _taken(self, worker: str, count: int, now: int, until: int) -> list[str]:
+    def _take_now(self, worker: str, count: int, now: int, until: int) -> list[str]:
         memory = self._memory_store.memory
-        order = {session_id: place for place, session_id in enumerate(memory.claims)}
+        last_claimed = {session_id: index for index, session_id in enumerate(memory.claims)}
         free = [
             session_id
             for session_id, state in memory.sessions.items()
             if state.is_ready(now)
-            and not state.expired(now)
+            and not state.is_expired(now)
             and memory.claims.get(session_id, ("", 0))[1] <= now
         ]
-        taken = sorted(free, key=lambda session_id: order.get(session_id, -1))[:count]
+        taken = sorted(free, key=lambda session_id: last_claimed.get(session_id, -1))[:count]
         for session_id in taken:
             memory.claims.pop(session_id, None)
             memory.claims[session_id] = (worker, until)
@@ -182,7 +183,7 @@ class MemoryReady(EmbeddedReady):
 
 
 class MemoryEvents:
-    """Events as plain lists."""
+    """The event log as plain lists."""
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
@@ -199,12 +200,12 @@ class MemoryEvents:
     ) -> bool:
         await asyncio.sleep(0)
         with LOCK:
-            added = self._add(session_id, turn_id, attempt, index, events, last=last)
+            added = self._append(session_id, turn_id, attempt, index, events, last=last)
         if added:
-            self._store._notify([("", token(session_id, turn_id))])
+            self._store._notify([("", wake_token(session_id, turn_id))])
         return added
 
-    def _add(
+    def _append(
         self,
         session_id: str,
         turn_id: str,
@@ -227,27 +228,24 @@ class MemoryEvents:
         log.first = max(log.first, log.next - limits.max_events)
         del kept[: len(kept) - (log.next - log.first)]
         log.ended = log.ended or last
-        log.expires = self._store.clock() + limits.events_ttl
+        log.expires = self._store.clock() + limits.events_ttl_ms
         return True
 
     async def read(
-        self, session_id: str, turn_id: str, after: str | None = None, wait: float = 0
+        self, session_id: str, turn_id: str, after: str | None = None, timeout: float = 0
     ) -> Events:
-        give_up = time.monotonic() + wait
-        async with self._store.waiter(token(session_id, turn_id)) as wake:
-            while True:
-                answer = self._read(session_id, turn_id, after)
-                left = give_up - time.monotonic()
-                if answer.events or answer.reset or answer.ended or left <= 0:
-                    return answer
-                await wake.wait(left)
+        async def read() -> Events:
+            return self._read(session_id, turn_id, after)
 
-    def _read(self, session_id: str, turn_id: str, place: str | None) -> Events:
+        async with self._store.waiter(wake_token(session_id, turn_id)) as waiter:
+            return await wait_for_events(read, waiter, timeout)
+
+    def _read(self, session_id: str, turn_id: str, cursor: str | None) -> Events:
         with LOCK:
             self._expire()
             log, kept = self._store.memory.logs.get((session_id, turn_id), (None, []))
             first = 0 if log is None else log.first
-            return after(log, place, lambda start, end: kept[start - first : end - first])
+            return events_after(log, cursor, lambda start, end: kept[start - first : end - first])
 
     def _expire(self) -> None:
         now, logs = self._store.clock(), self._store.memory.logs

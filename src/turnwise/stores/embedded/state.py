@@ -1,4 +1,4 @@
-"""What the embedded stores keep of a session: the parts that Redis has, under their long names."""
+"""What the embedded stores keep of a session: a header, a queue, a history and a journal."""
 
 from __future__ import annotations
 
@@ -6,108 +6,86 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from turnwise.types import CancelMode
-
-VERSION = 1
+from turnwise.stores.header import FORMAT, Header
 
 
-class Turn(msgspec.Struct):
-    """The open turn. `deadline` is when its lease of `lease` ms runs out.
+class EmbeddedHeader(Header, kw_only=True):
+    """A header that also holds the session's expiry, which Redis keeps beside it.
 
-    `stop` is how it was asked to stop, `note` what the first said who asked; `released` of its
-    attempts ended in good order. `parked` is the length of its journal up to its last state; 0 if
-    it was never parked. `delay` is how many ms after its deadline no other attempt begins before.
-    `one_shot`: nobody can send it again.
+    Attributes:
+        expires: when the session expires.
     """
 
-    id: str
-    token: str
-    worker: str
-    attempt: int
-    deadline: int
-    lease: int
-    state: Literal["running", "waiting"] = "running"
-    background: bool = False
-    stop: CancelMode | None = None
-    released: int = 0
-    parked: int = 0
-    note: str = ""
-    delay: int = 0
-    one_shot: bool = False
-
-    @property
-    def kept_until(self) -> int:
-        """When a turn from the queue may be taken over."""
-        return self.deadline + self.delay
+    expires: int | None = None
 
 
-class Entry(msgspec.Struct):
-    """One place in the queue: a message, a message that was called off, or a caller's ticket.
+def new_header(incarnation: str, now: int) -> EmbeddedHeader:
+    """The header of a session that is about to be created."""
+    return EmbeddedHeader(
+        format=FORMAT,
+        incarnation=incarnation,
+        commit_id=incarnation,
+        created=now,
+        updated=now,
+        search_rolled=now,
+    )
 
-    Of a message that was called off, `message` is the commit id that its record will carry, and
-    `note` the payload.
+
+class Entry(msgspec.Struct, omit_defaults=True):
+    """One entry of the queue: a message, a cancelled message, or a caller's ticket.
+
+    Attributes:
+        turn_id, kind: of any entry.
+        message: what was submitted.
+        attempts: how often the message was taken.
+        released: how many of these attempts count as no failure.
+        commit_id, reason: what the record of a cancelled message will carry.
+        token, worker: the ticket's caller.
+        deadline: until when the caller waits.
+        wait_ms: for how long it wanted to wait.
     """
 
     turn_id: str
-    kind: Literal["message", "called off", "ticket"]
+    kind: Literal["message", "cancelled", "ticket"]
     message: bytes = b""
     attempts: int = 0
+    released: int = 0
+    commit_id: str = ""
+    reason: str = ""
     token: str = ""
     worker: str = ""
     deadline: int = 0
-    wait: int = 0
-    released: int = 0
-    note: str = ""
-
-
-class Header(msgspec.Struct):
-    """A session without its elements.
-
-    `marks` bound the search for a turn_id: it starts at the first; the second was the history's
-    end at the time `marked`. `provisional` is the expiry set on a session without a commit.
-    `claim_by` is when the queue's head loses its place.
-    """
-
-    incarnation: str
-    commit_id: str
-    created: int
-    updated: int
-    marked: int
-    version: int = VERSION
-    elements: int = 0
-    items: int = 0
-    bytes: int = 0
-    commits: int = 0
-    marks: tuple[int, int] = (0, 0)
-    finished: list[str] = []
-    turn: Turn | None = None
-    expires: int | None = None
-    provisional: int | None = None
-    claim_by: int | None = None
+    wait_ms: int = 0
 
 
 class State(Protocol):
-    """One session inside one transaction; positions count history elements from 0."""
+    """One session inside one transaction. Positions count history elements from 0."""
 
-    header: Header | None
+    header: EmbeddedHeader | None
 
     @property
     def queue(self) -> list[Entry]:
         """Oldest first."""
         ...
 
-    def history(self, first: int, last: int) -> list[bytes]: ...
+    def history(self, first: int, last: int) -> list[bytes]:
+        """The elements from position `first` up to, and without, `last`."""
+        ...
 
-    def extend(self, elements: list[bytes]) -> None: ...
+    def extend(self, elements: list[bytes]) -> None:
+        """Append to the history."""
+        ...
 
-    def truncate(self, length: int) -> None: ...
+    def truncate(self, length: int) -> None:
+        """Cut the history to its first elements."""
+        ...
 
     def find(self, marker: bytes, first: int) -> int | None:
-        """The last position from `first` on where `marker` stands."""
+        """The last position of `marker`, from `first` on."""
         ...
 
     def journal(self) -> list[bytes]: ...
 
     def extend_journal(self, entries: list[bytes]) -> None: ...
 
-    def trim_journal(self) -> None: ...
+    def clear_journal(self) -> None: ...

@@ -1,4 +1,4 @@
-"""What the memory and the SQLite store have in common: the contract, said through `Verbs`."""
+"""What the memory and the SQLite store have in common: the contract, by `Verbs` on a session."""
 
 from __future__ import annotations
 
@@ -6,46 +6,40 @@ import fnmatch
 import secrets
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Literal, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from turnwise.contracts import EventLog, Ready, Waiter
 from turnwise.limits import Limits
-from turnwise.stores.dead_letters import state
+from turnwise.stores.dead_letters import state_of
 from turnwise.stores.embedded.state import State
 from turnwise.stores.embedded.verbs import Verbs
-from turnwise.stores.embedded.verbs.session import NewDeadLetter
-from turnwise.stores.listeners import Callback, Listeners, waiter
-from turnwise.types import (
-    Absent,
-    Accepted,
-    Base,
-    Busy,
-    Cancelled,
-    DeadLetterEntry,
-    Done,
-    Duplicate,
-    Full,
-    Gone,
-    Grant,
-    History,
-    Idle,
-    Info,
-    Late,
-    Parked,
-    Queued,
-    Renewed,
-    Running,
-    Stale,
-)
+from turnwise.stores.embedded.verbs.session import NewDeadLetter, WakeUp
+from turnwise.stores.listeners import Callback, Listeners, event_waiter
+from turnwise.types import Absent, DeadLetterEntry, Info
 
+P = ParamSpec("P")
 T = TypeVar("T")
 Clock = Callable[[], int]
 
 
 def system_clock() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _verb(
+    method: Callable[Concatenate[Verbs, P], T], *, reads: bool = False
+) -> Callable[Concatenate[EmbeddedStore, str, P], Coroutine[Any, Any, T]]:
+    """The store's verb: the method of `Verbs`, on the session that the first argument names."""
+
+    async def run(store: EmbeddedStore, session_id: str, *args: P.args, **options: P.kwargs) -> T:
+        return await store._run(
+            session_id, lambda verbs: method(verbs, *args, **options), reads=reads
+        )
+
+    run.__doc__, run.__name__ = method.__doc__, method.__name__
+    return run  # type: ignore[return-value]  # Concatenate cannot say that session_id has a name
 
 
 class EmbeddedStore(ABC):
@@ -56,7 +50,8 @@ class EmbeddedStore(ABC):
 
     ready: Ready
     events: EventLog
-    _longest_wait = 5.0
+    _max_wait = 5.0
+    """The longest wait for a wake-up, in seconds."""
 
     def __init__(self, *, limits: Limits | None = None, clock: Clock = system_clock) -> None:
         self.limits = limits or Limits()
@@ -72,7 +67,7 @@ class EmbeddedStore(ABC):
 
     @abstractmethod
     async def _dead_letters(self, count: int, after: str) -> list[tuple[str, NewDeadLetter]]:
-        """Session id and letter, in the order of their ids; no turn twice."""
+        """Session ids and letters, in the order of the letters' ids; one a turn."""
 
     @abstractmethod
     async def delete_dead_letter(self, dead_letter_id: str) -> None: ...
@@ -83,177 +78,54 @@ class EmbeddedStore(ABC):
     @abstractmethod
     async def aclose(self) -> None: ...
 
-    def _verbs(self, state: State) -> Verbs:
-        return Verbs(state, self.limits, self.clock(), secrets.token_urlsafe(12))
+    read = _verb(Verbs.read, reads=True)
+    begin = _verb(Verbs.begin)
+    next = _verb(Verbs.next)
+    journal = _verb(Verbs.journal)
+    renew = _verb(Verbs.renew)
+    commit = _verb(Verbs.commit)
+    park = _verb(Verbs.park)
+    abort = _verb(Verbs.abort)
+    release = _verb(Verbs.release)
+    append = _verb(Verbs.append)
+    pop = _verb(Verbs.pop)
+    clear = _verb(Verbs.clear)
+    replace = _verb(Verbs.replace)
+    submit = _verb(Verbs.submit)
+    status = _verb(Verbs.status, reads=True)
+    cancel = _verb(Verbs.cancel)
+    dead_letter = _verb(Verbs.dead_letter)
+    delete = _verb(Verbs.delete)
+    expire = _verb(Verbs.expire)
 
-    def _notify(self, wake: list[tuple[str, str]]) -> None:
-        for _, token in wake:
-            self._listeners.call(token)
-
-    def waiter(self, token: str) -> AbstractAsyncContextManager[Waiter]:
-        return waiter(self._listeners, token, self._longest_wait)
-
-    def on_wakeup(self, token: str, callback: Callback) -> AbstractContextManager[None]:
-        return self._listeners.listening(token, callback)
-
-    async def read(
-        self, session_id: str, base: Base | None = None, limit: int | None = None
-    ) -> History | Absent:
-        return await self._run(session_id, lambda v: v.read(base, limit), reads=True)
-
-    async def begin(
-        self,
-        session_id: str,
-        turn_id: str,
-        token: str,
-        lease: int,
-        base: Base | None = None,
-        *,
-        worker: str,
-        one_shot: bool = False,
-        resume: bool = False,
-        ticket: int | None = None,
-    ) -> Grant | Busy | Queued | Parked | Duplicate | Stale | Full | Absent:
-        return await self._run(
-            session_id,
-            lambda v: v.begin(
-                turn_id,
-                token,
-                lease,
-                base,
-                worker=worker,
-                one_shot=one_shot,
-                resume=resume,
-                ticket=ticket,
-            ),
-        )
-
-    async def next(
-        self, session_id: str, token: str, lease: int, base: Base | None = None, *, worker: str
-    ) -> Grant | Busy | Parked | Idle | Stale:
-        return await self._run(session_id, lambda v: v.next(token, lease, base, worker=worker))
-
-    async def journal(
-        self, session_id: str, turn_id: str, token: str, index: int, entries: Sequence[bytes]
-    ) -> Done | Stale | Gone:
-        return await self._run(session_id, lambda v: v.journal(turn_id, token, index, entries))
-
-    async def renew(self, session_id: str, turn_id: str, token: str) -> Renewed | Stale | Gone:
-        return await self._run(session_id, lambda v: v.renew(turn_id, token))
-
-    async def commit(
-        self,
-        session_id: str,
-        turn_id: str,
-        token: str,
-        base: Base,
-        commit_id: str,
-        items: Sequence[bytes],
-        *,
-        keep: int | None = None,
-        payload: bytes = b"",
-        kind: Literal["turn", "cancelled"] = "turn",
-    ) -> Done | Stale | Gone | Full:
-        return await self._run(
-            session_id,
-            lambda v: v.commit(
-                turn_id, token, base, commit_id, items, keep=keep, payload=payload, kind=kind
-            ),
-        )
-
-    async def park(
-        self, session_id: str, turn_id: str, token: str, state: bytes
-    ) -> Done | Stale | Gone:
-        return await self._run(session_id, lambda v: v.park(turn_id, token, state))
-
-    async def abort(self, session_id: str, turn_id: str, token: str) -> None:
-        await self._run(session_id, lambda v: v.abort(turn_id, token))
-
-    async def release(
-        self, session_id: str, turn_id: str, token: str, *, counted: bool = False, delay: int = 0
-    ) -> None:
-        await self._run(
-            session_id, lambda v: v.release(turn_id, token, counted=counted, delay=delay)
-        )
-
-    async def append(
-        self, session_id: str, op_id: str, items: Sequence[bytes]
-    ) -> Done | Busy | Parked | Full:
-        return await self._run(session_id, lambda v: v.append(op_id, items))
-
-    async def pop(
-        self, session_id: str, op_id: str, base: Base
-    ) -> Done | Busy | Parked | Stale | Absent:
-        return await self._run(session_id, lambda v: v.pop(op_id, base))
-
-    async def clear(self, session_id: str, op_id: str) -> Done | Busy | Parked | Absent:
-        return await self._run(session_id, lambda v: v.clear(op_id))
-
-    async def replace(
-        self, session_id: str, op_id: str, base: Base, keep: int, items: Sequence[bytes]
-    ) -> Done | Busy | Parked | Stale | Full | Absent:
-        return await self._run(session_id, lambda v: v.replace(op_id, base, keep, items))
-
-    async def submit(
-        self,
-        session_id: str,
-        turn_id: str,
-        message: bytes,
-        intent: int | None = None,
-        *,
-        again: str | None = None,
-    ) -> Accepted | Duplicate | Busy | Full | Late:
-        return await self._run(session_id, lambda v: v.submit(turn_id, message, intent, again))
-
-    async def status(
-        self, session_id: str, turn_id: str
-    ) -> Queued | Running | Parked | Duplicate | Absent:
-        return await self._run(session_id, lambda v: v.status(turn_id), reads=True)
-
-    async def cancel(
-        self,
-        session_id: str,
-        turn_id: str | None = None,
-        *,
-        keep: bool = False,
-        force: bool = False,
-        open_only: bool = False,
-        note: str = "",
-    ) -> Cancelled | Duplicate:
-        return await self._run(
-            session_id,
-            lambda v: v.cancel(turn_id, keep=keep, force=force, open_only=open_only, note=note),
-        )
-
-    async def dead_letter(
-        self, session_id: str, turn_id: str, token: str, letter: bytes
-    ) -> Done | Stale | Gone:
-        return await self._run(session_id, lambda v: v.dead_letter(turn_id, token, letter))
+    async def info(self, session_id: str) -> Info | Absent:
+        return await self._run(session_id, lambda verbs: verbs.info(session_id), reads=True)
 
     async def dead_letters(
         self, count: int = 100, after: str | None = None
     ) -> list[DeadLetterEntry]:
-        found = []
+        entries = []
         for session_id, letter in await self._dead_letters(count, after or ""):
-            told = state(letter.id, await self.status(session_id, letter.turn_id))
-            assert told is not None, "a turn has one letter"
-            found.append(
-                DeadLetterEntry(
-                    letter.id, session_id, letter.turn_id, letter.at, letter.content, told
-                )
-            )
-        return found
-
-    async def delete(self, session_id: str) -> bool:
-        return await self._run(session_id, lambda v: v.delete())
-
-    async def expire(self, session_id: str, ttl: int | None) -> bool:
-        return await self._run(session_id, lambda v: v.expire(ttl))
-
-    async def info(self, session_id: str) -> Info | Absent:
-        return await self._run(session_id, lambda v: v.info(session_id), reads=True)
+            state = state_of(letter.id, await self.status(session_id, letter.turn_id))
+            assert state is not None, "a turn has one letter"
+            turn = session_id, letter.turn_id
+            entries.append(DeadLetterEntry(letter.id, *turn, letter.at_ms, letter.content, state))
+        return entries
 
     async def scan(self, match: str = "*") -> AsyncIterator[str]:
         for session_id in await self._session_ids():
             if fnmatch.fnmatchcase(session_id, match):
                 yield session_id
+
+    def waiter(self, token: str) -> AbstractAsyncContextManager[Waiter]:
+        return event_waiter(self._listeners, token, self._max_wait)
+
+    def on_wakeup(self, token: str, callback: Callback) -> AbstractContextManager[None]:
+        return self._listeners.listening(token, callback)
+
+    def _verbs(self, state: State) -> Verbs:
+        return Verbs(state, self.limits, self.clock(), secrets.token_urlsafe(12))
+
+    def _notify(self, wake_ups: Iterable[WakeUp]) -> None:
+        for _, token in wake_ups:
+            self._listeners.wake(token)

@@ -1,6 +1,6 @@
-"""Clients of our own making. They never resend by themselves: the store does, knowing what is safe.
+"""Clients that Turnwise makes. They never resend by themselves: the store does.
 
-A client that the application brings keeps whatever retries it has; every verb is safe to repeat.
+A client that the application brings keeps its own retries: every verb is safe to send again.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ TIMEOUT = 5.0
 _OPTIONS: dict[str, Any] = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
 
 
-class _QuickConnection(Connection):
-    """Commands are packed by hiredis: for a call of twenty arguments a tenth of the time."""
+class _FastConnection(Connection):
+    """Packs commands by hiredis: a call of twenty arguments takes a tenth of the time."""
 
     def pack_command(self, *args: Any) -> list[bytes]:
         if " " in args[0]:
@@ -35,31 +35,31 @@ class _QuickConnection(Connection):
         return [pack_command(args)]
 
 
-def _once() -> Retry:
+def _no_retries() -> Retry:
     return Retry(NoBackoff(), 0)
 
 
 def standalone_client(url: str) -> Redis:
     """A client for one server; `rediss://` checks certificate and host name.
 
-    It has no timeout for answers: whoever calls sees to that, since redis-py's takes a task a call.
+    It has no timeout for answers, since redis-py spends a task a call on it: Transport has one.
     """
     options = {**_OPTIONS, "socket_timeout": None}
-    return Redis.from_url(url, connection_class=_QuickConnection, retry=_once(), **options)
+    return Redis.from_url(url, connection_class=_FastConnection, retry=_no_retries(), **options)
 
 
 def cluster_client(url: str) -> RedisCluster:
     """A client for a cluster that the server at `url` belongs to."""
-    return RedisCluster.from_url(url, retry=_once(), **_OPTIONS)
+    return RedisCluster.from_url(url, retry=_no_retries(), **_OPTIONS)
 
 
 def sentinel_client(
     hosts: Sequence[tuple[str, int]], master: str, url: str, *, sentinel_login: dict[str, str]
 ) -> Redis:
-    """A client for whichever server the sentinels call the primary at the time.
+    """A client for whichever server the sentinels name as the primary.
 
     `url` gives login, TLS, database and options of the servers; its host is not used. Sentinels
-    are spoken to with the same TLS options and a login of their own.
+    get the same TLS options and a login of their own.
     """
     options = {**_OPTIONS, **parse_url(url)}
     secure = issubclass(options.pop("connection_class", Connection), SSLConnection)
@@ -69,7 +69,7 @@ def sentinel_client(
     sentinel_options = {**_OPTIONS, **tls, "ssl": secure, **sentinel_login}
     # redis-py leaves its constructor untyped
     sentinel = Sentinel(hosts, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]
-    client: Redis = sentinel.master_for(master, retry=_once(), ssl=secure, **options)
+    client: Redis = sentinel.master_for(master, retry=_no_retries(), ssl=secure, **options)
     return client
 
 
@@ -141,7 +141,7 @@ def hang_up(client: Client) -> None:
 
 
 async def close(client: Client) -> None:
-    """Close it, and its connections to the sentinels, which redis-py leaves open."""
+    """Close the client, and its connections to sentinels, which redis-py leaves open."""
     await client.aclose()
     pool = None if isinstance(client, RedisCluster) else client.connection_pool
     if isinstance(pool, SentinelConnectionPool):

@@ -1,20 +1,20 @@
-"""What running turns tell: a stream for each turn, which expires by itself."""
+"""The event log: a stream for each turn, which expires by itself."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
 from turnwise.limits import Limits
-from turnwise.stores.event_log import PAGE, parse
+from turnwise.stores.event_log import PAGE, parse_event_id, wait_for_events
 from turnwise.stores.redis.keys import Keys
-from turnwise.stores.redis.pubsub import Subscriptions, TokenWaiter
+from turnwise.stores.redis.pubsub import Subscriptions
 from turnwise.stores.redis.scripts import script
 from turnwise.stores.redis.transport import Transport
 from turnwise.types import Event, Events
 
 _NO_ATTEMPT = 2**40
+"""An attempt that no turn has: every reader whose cursor is of it is reset."""
 
 
 class RedisEvents:
@@ -26,7 +26,7 @@ class RedisEvents:
         self._transport = transport
         self._keys = keys
         self._subscriptions = subscriptions
-        self._bounds = limits
+        self._limits = limits
 
     async def append(
         self,
@@ -38,40 +38,35 @@ class RedisEvents:
         *,
         last: bool = False,
     ) -> bool:
-        key, limits = self._keys.events(session_id, turn_id), self._bounds
-        args = attempt, index, int(last), limits.events_ttl, limits.max_events, key, *events
-        (word,) = await self._transport.run(session_id, script("events/append"), key, args)
+        key, limits = self._keys.events(session_id, turn_id), self._limits
+        kept = limits.events_ttl_ms, limits.max_events
+        args = attempt, index, int(last), *kept, key, *events
+        (word,) = await self._transport.run(script("events/append"), key, args, session_id)
         return bool(word == b"ok")
 
     async def read(
-        self, session_id: str, turn_id: str, after: str | None = None, wait: float = 0
+        self, session_id: str, turn_id: str, after: str | None = None, timeout: float = 0
     ) -> Events:
-        if wait <= 0:
-            return await self._read(session_id, turn_id, after)
-        key, give_up = self._keys.events(session_id, turn_id), time.monotonic() + wait
-        wake = TokenWaiter()
-        with self._subscriptions.here().listen("", wake.event.set, key) as wake.channel:
-            while True:
-                answer = await self._read(session_id, turn_id, after)
-                left = give_up - time.monotonic()
-                if answer.events or answer.reset or answer.ended or left <= 0:
-                    return answer
-                await wake.wait(left)
+        read = partial(self._read, session_id, turn_id, after)
+        if timeout <= 0:
+            return await read()
+        channel = self._keys.events(session_id, turn_id)
+        with self._subscriptions.here().channel_waiter(channel) as waiter:
+            return await wait_for_events(read, waiter, timeout)
 
     async def _read(self, session_id: str, turn_id: str, after: str | None) -> Events:
         key = self._keys.events(session_id, turn_id)
-        # What is no id of ours is before all, in an attempt that no turn has.
-        attempt, number = (0, 0) if after is None else parse(after)
-        attempt = _NO_ATTEMPT if after is not None and attempt == 0 else attempt
+        attempt, number = (0, 0) if after is None else parse_event_id(after)
+        if after is not None and attempt == 0:  # which would ask for all events
+            attempt = _NO_ATTEMPT
         args = attempt, number, PAGE
-        reply = await self._transport.run(session_id, script("events/read"), key, args)
+        reply = await self._transport.run(script("events/read"), key, args, session_id)
         if reply[0] == b"absent":
             return Events([], reset=after is not None)
         _, reset, entries = reply
-        events = [Event(entry.decode(), content[1]) for entry, content in _told(entries)]
-        return Events(events, bool(reset), len(events) < len(entries))
-
-
-def _told(entries: list[Any]) -> list[Any]:
-    """Without the entry that says that nothing follows."""
-    return [entry for entry in entries if entry[1][0] == b"e"]
+        events = [
+            Event(entry.decode(), content)
+            for entry, (field, content) in entries
+            if field == b"event"
+        ]
+        return Events(events, bool(reset), ended=len(events) < len(entries))

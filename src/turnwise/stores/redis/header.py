@@ -1,46 +1,31 @@
-"""The header of a stored session as Python sees it; `lua/shared/session.lua` owns it."""
+"""The header as element 0 of a session's list."""
 
 from __future__ import annotations
 
 import msgspec
 
-from turnwise.errors import NewerFormat, NotASession
-
-VERSION = 1
-
-
-class HeaderTurn(msgspec.Struct, rename={"token": "k", "worker": "w", "attempt": "a"}):
-    """The open turn."""
-
-    id: str
-    token: str
-    worker: str
-    attempt: int
-    deadline: int = msgspec.field(name="d")
-    lease: int = msgspec.field(name="p")
-    state: str = msgspec.field(name="s")
-    cancelled: int = msgspec.field(name="x", default=0)
-    background: int = msgspec.field(name="b", default=0)
+from turnwise.errors import NotASession
+from turnwise.stores import header
 
 
-class Header(msgspec.Struct):
-    """Element 0 of the list."""
+class ListHeader(header.Header, kw_only=True):
+    """A header that also counts the queue, which stands between it and the history.
 
-    version: int = msgspec.field(name="v")
-    incarnation: str = msgspec.field(name="i")
-    queued: int = msgspec.field(name="q")
-    queue_changes: int = msgspec.field(name="g")
-    elements: int = msgspec.field(name="e")
-    items: int = msgspec.field(name="n")
-    bytes: int = msgspec.field(name="z")
-    commits: int = msgspec.field(name="s")
-    commit_id: str = msgspec.field(name="c")
-    created: int = msgspec.field(name="a")
-    updated: int = msgspec.field(name="u")
-    turn: HeaderTurn | None = msgspec.field(name="t", default=None)
+    Attributes:
+        queued: how many entries the queue has.
+        queue_changes: how often one was added or removed.
+    """
 
-    def same_place(self, other: Header) -> bool:
-        """Whether every history position stands where it stood in `other`."""
+    queued: int
+    queue_changes: int
+
+    @property
+    def start(self) -> int:
+        """The list index at which the history begins."""
+        return 1 + 2 * self.queued
+
+    def same_positions(self, other: ListHeader) -> bool:
+        """Whether each history position is at the list index where it was in `other`."""
         return (self.incarnation, self.commit_id, self.queue_changes) == (
             other.incarnation,
             other.commit_id,
@@ -48,7 +33,12 @@ class Header(msgspec.Struct):
         )
 
 
-_decoder = msgspec.json.Decoder(Header)
+_decoder = msgspec.json.Decoder(ListHeader)
+
+
+def parse(session_id: str, key: str, raw: bytes) -> ListHeader:
+    """Raises NotASession, NewerFormat."""
+    return header.parse(raw, _decoder, session_id, lambda: foreign(session_id, key))
 
 
 def foreign(session_id: str, key: str) -> NotASession:
@@ -57,30 +47,3 @@ def foreign(session_id: str, key: str) -> NotASession:
         "Choose another key_prefix or session id",
         session_id=session_id,
     )
-
-
-def newer(session_id: str, version: object) -> NewerFormat:
-    return NewerFormat(
-        f"it was written in format {version} by a newer version of Turnwise; it was left as it "
-        "is. Upgrade this worker",
-        session_id=session_id,
-    )
-
-
-def parse(session_id: str, key: str, raw: bytes) -> Header:
-    try:
-        header = _decoder.decode(raw)
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        raise _unreadable(session_id, key, raw) from None
-    if header.version > VERSION:
-        raise newer(session_id, header.version)
-    return header
-
-
-def _unreadable(session_id: str, key: str, raw: bytes) -> NotASession | NewerFormat:
-    """A newer header may have another shape altogether; its version is still called `v`."""
-    try:
-        version = msgspec.json.decode(raw)["v"]
-        return newer(session_id, version) if version > VERSION else foreign(session_id, key)
-    except (msgspec.DecodeError, KeyError, TypeError):
-        return foreign(session_id, key)

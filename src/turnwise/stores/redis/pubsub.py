@@ -1,10 +1,8 @@
-"""Waiter-ups: one subscription for each event loop of a process.
+"""Wake-ups over pub/sub: one connection for each event loop, opened by its first listener.
 
-It is opened by whoever listens first, and closed after the last.
-
-A release publishes the token of whoever is next to that worker's channel, a cancellation the token
-of whoever is to stop. A lost wake-up costs time, never a turn: waiters ask again by themselves,
-sooner while the subscription does not stand.
+Whoever releases a session publishes the token of the head of its queue to that worker's channel; a
+cancel publishes the token of the turn. A lost wake-up costs time, never a turn: waiters also ask by
+themselves, and more often while there is no subscription.
 """
 
 from __future__ import annotations
@@ -25,85 +23,99 @@ from turnwise.stores.listeners import Callback, EventWaiter, Listeners
 from turnwise.stores.redis.clients import Client, hang_up
 
 _LINGER = 5.0
-_UNRELIABLE = 0.25
-_AGAIN, _RARELY = 1.0, 60.0
+"""Seconds for which a channel stays subscribed after its last listener."""
+_WAIT_UNSUBSCRIBED = 0.25
+"""The longest wait, in seconds, of a waiter whose channel is not subscribed."""
+_WAIT_FOR_SUBSCRIPTION = 1.0
+_RETRY, _RETRY_REFUSED_MAX = 1.0, 60.0
 _log = logging.getLogger("turnwise")
 
 
 class Channel:
-    """What this process hears on one channel. It stands once the server said so."""
+    """One channel, and who in this event loop listens to it."""
 
     def __init__(self) -> None:
         self.listeners = Listeners()
-        self.standing = False
-        self.used = time.monotonic()
+        self.subscribed = False
+        self.last_used = time.monotonic()
         self._tried = asyncio.Event()
 
-    def stand(self) -> None:
-        """What was published before is not heard: whoever listens is to look once."""
-        self.standing = True
+    def on_subscribed(self) -> None:
+        """Wake all listeners: what was published before was missed."""
+        self.subscribed = True
         self._tried.set()
-        self.listeners.call_all()
+        self.listeners.wake_all()
 
-    def fall(self) -> None:
-        self.standing = False
+    def on_lost(self) -> None:
+        self.subscribed = False
         self._tried.set()
 
     async def tried(self) -> None:
-        """Wait until it stands or is known not to."""
+        """Wait until it is subscribed, or that failed, or a second is over."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(_WAIT_FOR_SUBSCRIPTION):
                 await self._tried.wait()
 
     @property
-    def is_wanted(self) -> bool:
+    def in_use(self) -> bool:
         """Whether anybody listens, or did a moment ago."""
-        return bool(self.listeners) or time.monotonic() - self.used < _LINGER
+        return bool(self.listeners) or time.monotonic() - self.last_used < _LINGER
 
 
 class Subscription:
-    """The channels that one event loop of this process hears, on one connection.
+    """The channels that one event loop listens to, on one connection.
 
-    `channel` is the worker's own, on which tokens are published.
+    `own_channel` is the worker's, to which tokens are published.
     """
 
-    def __init__(self, client: Client, channel: str) -> None:
+    def __init__(self, client: Client, own_channel: str) -> None:
         self._client = client
-        self._own = channel
+        self._own_channel = own_channel
         self._channels: dict[str, Channel] = {}
         self._reader: asyncio.Task[None] | None = None
         self._pubsub: PubSub | None = None
-        self._connected: Redis | None = None
-        self._joining: set[asyncio.Task[None]] = set()
-        self._no_right = 0.0
+        self._dedicated_client: Redis | None = None
+        self._subscribing: set[asyncio.Task[None]] = set()
+        self._refused_pause = 0.0
 
     @contextmanager
     def listen(self, token: str, callback: Callback, channel: str = "") -> Iterator[Channel]:
-        """Call `callback` when this is published, once more when the subscription stands."""
-        name = channel or self._own
-        heard = self._channels.get(name)
-        if heard is None:
-            heard = self._channels[name] = Channel()
-            self._join(name)
+        """Call `callback` when the token is published, and once when the subscription begins.
+
+        `channel` is the worker's own by default.
+        """
+        name = channel or self._own_channel
+        known = self._channels.get(name)
+        if known is None:
+            known = self._channels[name] = Channel()
+            self._subscribe_soon(name)
         try:
-            with heard.listeners.listening(token, callback):
-                self._start()
-                yield heard
+            with known.listeners.listening(token, callback):
+                self._start_reader()
+                yield known
         finally:
-            heard.used = time.monotonic()
+            known.last_used = time.monotonic()
 
     @asynccontextmanager
-    async def waiter(self, token: str, channel: str = "") -> AsyncIterator[TokenWaiter]:
-        wake = TokenWaiter()
-        with self.listen(token, wake.event.set, channel) as heard:
-            wake.channel = heard
-            await heard.tried()
-            wake.event.clear()
-            yield wake
+    async def waiter(self, token: str) -> AsyncIterator[ChannelWaiter]:
+        """A waiter for a token, subscribed before the block begins, if that works."""
+        waiter = ChannelWaiter()
+        with self.listen(token, waiter.event.set) as waiter.channel:
+            await waiter.channel.tried()
+            waiter.event.clear()
+            yield waiter
+
+    @contextmanager
+    def channel_waiter(self, channel: str) -> Iterator[ChannelWaiter]:
+        """A waiter for the empty token on another channel, subscribed while the block runs."""
+        waiter = ChannelWaiter()
+        with self.listen("", waiter.event.set, channel) as waiter.channel:
+            yield waiter
 
     async def aclose(self) -> None:
+        """End the connection. The next listener opens another one."""
         reader, self._reader = self._reader, None
-        tasks = {task for task in (reader, *self._joining) if task is not None and not task.done()}
+        tasks = {task for task in (reader, *self._subscribing) if task and not task.done()}
         while tasks:  # a connection that is being made may swallow a cancellation
             for task in tasks:
                 task.cancel()
@@ -111,102 +123,103 @@ class Subscription:
         self._channels = {name: c for name, c in self._channels.items() if c.listeners}
 
     def hang_up(self) -> None:
-        """Its event loop does not run any more."""
-        if self._connected is not None:
-            hang_up(self._connected)
+        """End the connection without its event loop, which does not run any more."""
+        if self._dedicated_client is not None:
+            hang_up(self._dedicated_client)
 
-    def _start(self) -> None:
+    def _start_reader(self) -> None:
         if self._reader is None or self._reader.done():
-            self._reader = asyncio.create_task(self._listen(), name="turnwise-wake")
+            self._reader = asyncio.create_task(self._read(), name="turnwise-pubsub")
 
-    def _join(self, name: str) -> None:
-        """Hear one channel more on the connection that stands."""
+    def _subscribe_soon(self, name: str) -> None:
+        """Subscribe to one more channel on the connection, if there is one."""
         if self._pubsub is not None:
-            task = asyncio.create_task(self._subscribe(self._pubsub, name), name="turnwise-join")
-            self._joining.add(task)
-            task.add_done_callback(self._joining.discard)
+            subscribing = self._subscribe(self._pubsub, name)
+            task = asyncio.create_task(subscribing, name="turnwise-pubsub-subscribe")
+            self._subscribing.add(task)
+            task.add_done_callback(self._subscribing.discard)
 
     async def _subscribe(self, pubsub: PubSub, name: str) -> None:
-        with suppress(Exception):  # the reader meets the same error, and begins anew
+        with suppress(Exception):  # the reader gets the same error, and connects again
             await pubsub.subscribe(name)
 
-    async def _listen(self) -> None:
+    async def _read(self) -> None:
         while self._channels:
             try:
-                await self._listen_once()
+                await self._read_connection()
             except Exception as error:
-                # No right to the channel, or no connection: the waiters ask by themselves.
+                # No permission for the channel, or no connection: waiters ask by themselves.
                 refused = isinstance(error, NoPermissionError)
-                await asyncio.sleep(self._refused() if refused else _AGAIN)
-                self._drop_unwanted()
+                await asyncio.sleep(self._pause_refused() if refused else _RETRY)
+                self._drop_unused()
 
-    def _refused(self) -> float:
-        """There is no right to a channel: say it once, and try again later and later."""
-        if not self._no_right:
+    def _pause_refused(self) -> float:
+        """Log a missing permission once, and try again less and less often."""
+        if not self._refused_pause:
             _log.warning(
-                "no right to subscribe to the channels of Turnwise, so wake-ups are not heard and "
-                "waiting takes longer: give the user &%s* and +subscribe",
-                self._own.partition("}")[0].removesuffix("wake"),
+                "no permission to subscribe to Turnwise's channels: waiting callers ask the "
+                "server by themselves, which takes longer. Give the user &%s* and +subscribe",
+                self._own_channel.partition("}")[0].removesuffix("wake"),
             )
-        self._no_right = min(_RARELY, max(_AGAIN, 2 * self._no_right))
-        return self._no_right
+        self._refused_pause = min(_RETRY_REFUSED_MAX, max(_RETRY, 2 * self._refused_pause))
+        return self._refused_pause
 
-    async def _listen_once(self) -> None:
-        client = self._connected = await _own_client(self._client)
+    async def _read_connection(self) -> None:
+        client = self._dedicated_client = await _dedicated_client(self._client)
         pubsub = client.pubsub()
         try:
             known = tuple(self._channels)
             await pubsub.subscribe(*known)
             self._pubsub = pubsub
-            if missed := [name for name in self._channels if name not in known]:
-                await pubsub.subscribe(*missed)
-            looked = time.monotonic()
+            if added := [name for name in self._channels if name not in known]:
+                await pubsub.subscribe(*added)
+            checked = time.monotonic()
             while self._channels:
                 message = await pubsub.get_message(timeout=_LINGER)
                 if message is not None:
-                    self._hear(message)
-                if time.monotonic() - looked >= _LINGER:
-                    looked = time.monotonic()
-                    if dropped := self._drop_unwanted():
+                    self._handle(message)
+                if time.monotonic() - checked >= _LINGER:
+                    checked = time.monotonic()
+                    if dropped := self._drop_unused():
                         await pubsub.unsubscribe(*dropped)
         finally:
             self._pubsub = None
             for channel in self._channels.values():
-                channel.fall()
+                channel.on_lost()
             await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
             await client.aclose()
 
-    def _drop_unwanted(self) -> list[str]:
-        dropped = [name for name, channel in self._channels.items() if not channel.is_wanted]
+    def _drop_unused(self) -> list[str]:
+        dropped = [name for name, channel in self._channels.items() if not channel.in_use]
         for name in dropped:
             del self._channels[name]
         return dropped
 
-    def _hear(self, message: dict[str, Any]) -> None:
+    def _handle(self, message: dict[str, Any]) -> None:
         channel = self._channels.get(_text(message["channel"]))
         if channel is None:
             return
         if message["type"] == "subscribe":
-            self._no_right = 0.0
-            channel.stand()
+            self._refused_pause = 0.0
+            channel.on_subscribed()
         elif message["type"] == "message":
-            channel.listeners.call(_text(message["data"]))
+            channel.listeners.wake(_text(message["data"]))
 
 
 Subscriptions = PerLoop[Subscription]
 
 
-class TokenWaiter(EventWaiter):
-    """The wake-ups of one token; a wait is short while they may be missed."""
+class ChannelWaiter(EventWaiter):
+    """Waits for wake-ups from a channel; only briefly while they may be missed."""
 
     channel: Channel
 
     def __init__(self) -> None:
-        super().__init__(longest=float("inf"))
+        super().__init__(max_wait=float("inf"))
 
     async def wait(self, timeout: float) -> None:
-        if not self.channel.standing:
-            timeout = min(timeout, _UNRELIABLE)
+        if not self.channel.subscribed:
+            timeout = min(timeout, _WAIT_UNSUBSCRIBED)
         await super().wait(timeout)
 
 
@@ -214,10 +227,10 @@ def _text(value: bytes | str) -> str:
     return value if isinstance(value, str) else value.decode()
 
 
-async def _own_client(client: Client) -> Redis:
-    """Where to subscribe: with the client's settings, on a connection that its pool does not count.
+async def _dedicated_client(client: Client) -> Redis:
+    """A client with the same settings, on a connection that the given client's pool does not count.
 
-    A cluster passes messages on to every node, so any one will do.
+    A cluster passes published messages on to every node, so any node will do.
     """
     pool: Any
     if isinstance(client, RedisCluster):

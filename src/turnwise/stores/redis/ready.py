@@ -1,14 +1,14 @@
-"""Waiter-ups of background workers: a few streams for the whole fleet, each with one group.
+"""The ready streams: announcements that sessions have messages, a few streams with a group each.
 
-The server keeps what a worker has claimed (its pending entries). What is put off belongs to nobody
-in particular, and looks as old as it takes to be claimed in time.
+The server knows which entries a worker has claimed: they are pending. A requeued entry is pending
+for nobody, with an idle time that makes it claimable after the delay.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +16,7 @@ from typing import Any
 from zlib import crc32
 
 from turnwise.errors import NewerFormat, NotASession, StoreRefused
-from turnwise.limits import SWEEP_MS, Limits
+from turnwise.limits import SWEEP_INTERVAL_MS, Limits
 from turnwise.process import PerLoop
 from turnwise.stores.redis.header import parse
 from turnwise.stores.redis.keys import Keys
@@ -28,10 +28,11 @@ from turnwise.types import Claim
 
 GROUP = "workers"
 NOBODY = "-"
-_LOOK, _UNRELIABLE = 1.0, 0.25
-_AT_ONCE = 50
-_SWEEPING_MS = 60_000
-_FORGET_MS = 3_600_000
+_LOOK_INTERVAL, _LOOK_INTERVAL_UNSUBSCRIBED = 1.0, 0.25
+_SWEEP_CONCURRENCY = 50
+_SWEEP_TIMEOUT_MS = 60_000
+"""After how long another worker sweeps, if the one that sweeps has died."""
+_IDLE_WORKER_MS = 3_600_000
 
 
 class RedisReady:
@@ -42,68 +43,68 @@ class RedisReady:
     ) -> None:
         self._transport = transport
         self._keys = keys
-        self._bounds = limits
+        self._timeout_ms = limits.visibility_timeout_ms
         self._scan = Scan(transport)
-        self._all_news = PerLoop(lambda: _News(subscriptions.here(), keys))
-        self._held: dict[str, set[str]] = {}
+        self._schedules = PerLoop(lambda: _Schedule(subscriptions.here(), keys))
+        self._claimed: dict[str, set[str]] = {}
         self._cursors = ["0-0"] * len(keys.ready)
 
     async def announce(self, session_id: str, turn_id: str | None) -> int:
         shard = crc32(session_id.encode()) % len(self._keys.ready)
-        told = session_id, turn_id or "", self._keys.ready_channel, shard
-        _, now = await self._run("announce", shard, *told)
+        args = session_id, turn_id or "", self._keys.ready_channel, shard
+        _, now = await self._run("announce", shard, *args)
         return int(now)
 
-    async def claim(self, worker: str, count: int, wait: float) -> list[Claim]:
-        give_up = time.monotonic() + wait
+    async def claim(self, worker: str, count: int, timeout: float) -> list[Claim]:
+        deadline = time.monotonic() + timeout
         while True:
-            found: list[Claim] = []
-            last = time.monotonic() >= give_up
-            await self._hurry(self._news.freed())
-            for shard in self._news.take(everything=last):
-                found += await self._claim(shard, worker, count - len(found))
-            if found or last:
+            claims: list[Claim] = []
+            is_last = time.monotonic() >= deadline
+            await self._make_claimable(self._schedule.take_freed())
+            for shard in self._schedule.take_shards(all_of_them=is_last):
+                claims += await self._claim(shard, worker, count - len(claims))
+            if claims or is_last:
                 break
-            await self._news.wait(give_up - time.monotonic())
-        self._held.setdefault(worker, set()).update([claim.id for claim in found])
-        return found
+            await self._schedule.wait(deadline - time.monotonic())
+        self._claimed.setdefault(worker, set()).update([claim.id for claim in claims])
+        return claims
 
     async def _claim(self, shard: int, worker: str, count: int) -> list[Claim]:
         if count <= 0:
-            self._news.add(shard)
+            self._schedule.add(shard)
             return []
-        cursor = self._cursors[shard]
-        reply = await self._run("claim", shard, GROUP, worker, count, self._bounds.claim, cursor)
-        _, now, cursor, entries = reply
+        args = GROUP, worker, count, self._timeout_ms, self._cursors[shard]
+        _, now, cursor, entries = await self._run("claim", shard, *args)
         self._cursors[shard] = cursor.decode()
         if len(entries) >= count or self._cursors[shard] != "0-0":
-            self._news.add(shard)
-        return [_wakeup(shard, entry, now) for entry in entries]
+            self._schedule.add(shard)
+        return [_parse_claim(shard, entry, now) for entry in entries]
 
     async def extend(self, worker: str) -> None:
-        await self._move(worker, worker, 0, list(self._held.get(worker, ())))
+        await self._move(worker, worker, 0, list(self._claimed.get(worker, ())))
 
-    async def requeue(self, worker: str, claims: Sequence[Claim], delay: float) -> None:
-        put_off = min(max(0, int(delay * 1000)), self._bounds.claim)
+    async def requeue(self, worker: str, claims: Sequence[Claim], delay_ms: int) -> None:
+        delay_ms = min(max(0, delay_ms), self._timeout_ms)
         ids = self._forget(worker, claims)
-        channel = "" if put_off else self._keys.ready_channel
-        await self._move(worker, NOBODY, self._bounds.claim - put_off, ids, channel)
+        channel = "" if delay_ms else self._keys.ready_channel
+        await self._move(worker, NOBODY, self._timeout_ms - delay_ms, ids, channel)
         for shard in _by_shard(ids):
-            self._news.expect(shard, delay)
-        for claim in claims if put_off else ():
-            self._news.put_off(self._keys.session(claim.session_id), claim.id, delay)
+            self._schedule.add_later(shard, delay_ms / 1000)
+        for claim in claims if delay_ms else ():
+            key = self._keys.session(claim.session_id)
+            self._schedule.requeued(key, claim.id, delay_ms / 1000)
 
-    async def _hurry(self, ids: Sequence[str]) -> None:
-        """What was put off, and nobody has taken since, is due now: its session is free."""
-        await self._move(NOBODY, NOBODY, self._bounds.claim, ids)
+    async def _make_claimable(self, ids: Sequence[str]) -> None:
+        """End the delay of requeued entries that nobody has claimed since."""
+        await self._move(NOBODY, NOBODY, self._timeout_ms, ids)
         for shard in _by_shard(ids):
-            self._news.add(shard)
+            self._schedule.add(shard)
 
     async def _move(
-        self, worker: str, to: str, idle: int, ids: Iterable[str], channel: str = ""
+        self, worker: str, to: str, idle_ms: int, ids: Iterable[str], channel: str = ""
     ) -> None:
         for shard, entries in _by_shard(ids).items():
-            await self._run("move", shard, GROUP, worker, to, idle, channel, shard, *entries)
+            await self._run("move", shard, GROUP, worker, to, idle_ms, channel, shard, *entries)
 
     async def ack(self, worker: str, claims: Sequence[Claim]) -> None:
         for shard, entries in _by_shard(self._forget(worker, claims)).items():
@@ -111,133 +112,134 @@ class RedisReady:
 
     def _forget(self, worker: str, claims: Sequence[Claim]) -> list[str]:
         ids = [claim.id for claim in claims]
-        self._held.get(worker, set()).difference_update(ids)
+        self._claimed.get(worker, set()).difference_update(ids)
         return ids
 
     async def sweep(self, *, force: bool = False) -> int:
-        servers = await self._servers()
-        if not await self._is_due(servers, force, _SWEEPING_MS):
+        primaries = await self._primaries()
+        if not await self._is_sweep_due(primaries, force, _SWEEP_TIMEOUT_MS):
             return 0
         count = 0
         async for keys in self._scan.pages(self._keys.pattern("*")):
-            for start in range(0, len(keys), _AT_ONCE):
-                waits = await asyncio.gather(*map(self._has_queue, keys[start : start + _AT_ONCE]))
-                for session_id in filter(None, waits):
+            for start in range(0, len(keys), _SWEEP_CONCURRENCY):
+                some = keys[start : start + _SWEEP_CONCURRENCY]
+                queued = await asyncio.gather(*map(self._session_with_queue, some))
+                for session_id in filter(None, queued):
                     await self.announce(session_id, None)
                     count += 1
         for shard in range(len(self._keys.ready)):
-            await self._run("tidy", shard, GROUP, _FORGET_MS)
-        await self._is_due(servers, True, SWEEP_MS)
+            await self._run("remove_idle_workers", shard, GROUP, _IDLE_WORKER_MS)
+        await self._is_sweep_due(primaries, True, SWEEP_INTERVAL_MS)
         return count
 
-    async def _is_due(self, servers: str, force: bool, time: int) -> bool:
-        args = servers, int(force), time
-        word, *_ = await self._transport.run(None, script("ready/due"), self._keys.swept, args)
+    async def _is_sweep_due(self, primaries: str, force: bool, ttl_ms: int) -> bool:
+        """Whether to sweep now. If so, it is not due again for `ttl_ms`."""
+        args = primaries, int(force), ttl_ms
+        word, *_ = await self._transport.run(script("ready/sweep_due"), self._keys.swept, args)
         return bool(word == b"due")
 
-    async def _servers(self) -> str:
-        """What changes with a failover: the replication ids of all primaries."""
-        return " ".join(sorted([await self._server(node) for node in await self._scan.nodes()]))
+    async def _primaries(self) -> str:
+        """The replication ids of all primaries: a failover changes one."""
+        return " ".join(sorted([await self._primary(node) for node in await self._scan.nodes()]))
 
-    async def _server(self, node: Any) -> str:
+    async def _primary(self, node: Any) -> str:
         client, options = self._transport.client, {} if node is None else {"target_nodes": node}
         try:
-            told = await self._transport.settle(lambda: client.info("replication", **options))
-        except StoreRefused:  # no right to ask: a failover is then noticed with the next sweep
+            info = await self._transport.call(lambda: client.info("replication", **options))
+        except StoreRefused:  # no permission: then a failover has to wait for the next sweep
             return ""
-        return str(told.get("master_replid", ""))
+        return str(info.get("master_replid", ""))
 
-    async def _has_queue(self, key: Any) -> str | None:
+    async def _session_with_queue(self, key: Any) -> str | None:
+        """The key's session id, if anything waits in its queue."""
         session_id = self._keys.session_id(key)
         key = self._keys.session(session_id)
-        raw = await self._transport.plain(session_id, key, "LINDEX", key, 0)
+        raw = await self._transport.command(session_id, "LINDEX", key, 0)
         try:
-            waits = raw is not None and parse(session_id, key, raw).queued > 0
+            queued = raw is not None and parse(session_id, key, raw).queued > 0
         except (NotASession, NewerFormat):
             return None
-        return session_id if waits else None
+        return session_id if queued else None
 
     async def _run(self, name: str, shard: int, *args: Any) -> Any:
-        return await self._transport.run(
-            None, script(f"ready/{name}"), self._keys.ready[shard], args
-        )
+        return await self._transport.run(script(f"ready/{name}"), self._keys.ready[shard], args)
 
     def close(self) -> None:
-        """Listen no more in this event loop; the next claim does again."""
-        if (news := self._all_news.pop(asyncio.get_running_loop())) is not None:
-            news.close()
+        """Stop listening in this event loop; the next claim starts again."""
+        if (schedule := self._schedules.pop(asyncio.get_running_loop())) is not None:
+            schedule.close()
 
     @property
-    def _news(self) -> _News:
-        return self._all_news.here()
+    def _schedule(self) -> _Schedule:
+        return self._schedules.here()
 
 
-class _News:
-    """Which streams are worth a look: told by their channel, or because time has passed."""
+class _Schedule:
+    """Which streams to look at next: those that were published, and each one every second."""
 
     def __init__(self, subscription: Subscription, keys: Keys) -> None:
         self._subscription = subscription
-        self._channel = keys.ready_channel
+        self._channel_name = keys.ready_channel
         self._all = set(range(len(keys.ready)))
-        self._told: set[int] = set()
-        self._expected: list[tuple[float, int]] = []
-        self._put_off: dict[str, _PutOff] = {}
+        self._now: set[int] = set()
+        self._later: list[tuple[float, int]] = []
+        self._requeued: dict[str, _Requeued] = {}
         self._freed: list[str] = []
         self._event = asyncio.Event()
-        self._looked = 0.0
+        self._looked_at_all = 0.0
         self._listening = ExitStack()
-        self._heard: Channel | None = None
+        self._channel: Channel | None = None
 
     def add(self, shard: int) -> None:
-        self._told.add(shard)
+        self._now.add(shard)
         self._event.set()
 
-    def expect(self, shard: int, delay: float) -> None:
-        self._expected.append((time.monotonic() + delay, shard))
+    def add_later(self, shard: int, delay: float) -> None:
+        self._later.append((time.monotonic() + delay, shard))
 
-    def put_off(self, key: str, wakeup_id: str, delay: float) -> None:
-        """Until then, listen for the session's coming free."""
-        if self._heard is None:
+    def requeued(self, key: str, entry_id: str, delay: float) -> None:
+        """While an entry is delayed, listen for the release of its session."""
+        if self._channel is None:
             return
-        known = self._put_off.get(key)
-        if known is None:
-            known = self._put_off[key] = _PutOff()
-            known.listening.enter_context(
-                self._heard.listeners.listening(key, partial(self._free, key))
-            )
-        known.due = max(known.due, time.monotonic() + delay)
-        known.ids.append(wakeup_id)
+        requeued = self._requeued.get(key)
+        if requeued is None:
+            requeued = self._requeued[key] = _Requeued()
+            listening = self._channel.listeners.listening(key, partial(self._on_free, key))
+            requeued.listening.enter_context(listening)
+        requeued.due = max(requeued.due, time.monotonic() + delay)
+        requeued.ids.append(entry_id)
 
-    def _free(self, key: str) -> None:
-        known = self._put_off.pop(key)
-        known.listening.close()
-        self._freed += known.ids
+    def _on_free(self, key: str) -> None:
+        requeued = self._requeued.pop(key)
+        requeued.listening.close()
+        self._freed += requeued.ids
         self._event.set()
 
-    def freed(self) -> list[str]:
-        """The wake-ups that were put off, of sessions that are free since; each once."""
+    def take_freed(self) -> list[str]:
+        """The ids of the delayed entries whose session was released since; each once."""
         now = time.monotonic()
-        for key in [key for key, known in self._put_off.items() if known.due <= now]:
-            self._put_off.pop(key).listening.close()
+        for key in [key for key, requeued in self._requeued.items() if requeued.due <= now]:
+            self._requeued.pop(key).listening.close()
         freed, self._freed = self._freed, []
         return freed
 
-    def take(self, *, everything: bool) -> list[int]:
+    def take_shards(self, *, all_of_them: bool) -> list[int]:
+        """The streams to look at now."""
         self._listen()
         now = time.monotonic()
-        if everything or now - self._looked >= self._interval:
-            self._looked = now
-            self._told |= self._all
-        self._told |= {shard for due, shard in self._expected if due <= now}
-        self._expected = [(due, shard) for due, shard in self._expected if due > now]
-        told, self._told = self._told, set()
+        if all_of_them or now - self._looked_at_all >= self._interval:
+            self._looked_at_all = now
+            self._now |= self._all
+        self._now |= {shard for due, shard in self._later if due <= now}
+        self._later = [(due, shard) for due, shard in self._later if due > now]
+        shards, self._now = self._now, set()
         self._event.clear()
-        return list(told)
+        return list(shards)
 
     async def wait(self, timeout: float) -> None:
         now = time.monotonic()
-        dues = [due - now for due, _ in self._expected]
-        timeout = min(timeout, self._looked + self._interval - now, *dues)
+        dues = [due - now for due, _ in self._later]
+        timeout = min(timeout, self._looked_at_all + self._interval - now, *dues)
         try:
             async with asyncio.timeout(max(0.001, timeout)):
                 await self._event.wait()
@@ -246,26 +248,28 @@ class _News:
 
     @property
     def _interval(self) -> float:
-        return _LOOK if self._heard is not None and self._heard.standing else _UNRELIABLE
+        subscribed = self._channel is not None and self._channel.subscribed
+        return _LOOK_INTERVAL if subscribed else _LOOK_INTERVAL_UNSUBSCRIBED
 
     def _listen(self) -> None:
-        if self._heard is None:
+        if self._channel is None:
             for shard in self._all:
-                tell: Callable[[], None] = partial(self.add, shard)
-                heard = self._subscription.listen(str(shard), tell, self._channel)
-                self._heard = self._listening.enter_context(heard)
+                listening = self._subscription.listen(
+                    str(shard), partial(self.add, shard), self._channel_name
+                )
+                self._channel = self._listening.enter_context(listening)
 
     def close(self) -> None:
-        self._heard = None
-        for known in self._put_off.values():
-            known.listening.close()
-        self._put_off.clear()
+        self._channel = None
+        for requeued in self._requeued.values():
+            requeued.listening.close()
+        self._requeued.clear()
         self._listening.close()
 
 
 @dataclass
-class _PutOff:
-    """A session's wake-ups that are due later, and until when its coming free is listened for."""
+class _Requeued:
+    """The delayed entries of one session, and until when its release is listened for."""
 
     due: float = 0.0
     ids: list[str] = field(default_factory=list)
@@ -274,14 +278,13 @@ class _PutOff:
 
 def _by_shard(ids: Iterable[str]) -> dict[int, list[str]]:
     shards: dict[int, list[str]] = {}
-    for claim in ids:
-        shard, _, entry = claim.partition(":")
+    for claim_id in ids:
+        shard, _, entry = claim_id.partition(":")
         shards.setdefault(int(shard), []).append(entry)
     return shards
 
 
-def _wakeup(shard: int, entry: Any, now: int) -> Claim:
-    number, fields = entry
-    found = {name: value.decode() for name, value in zip(fields[::2], fields[1::2], strict=True)}
-    age = now - int(found[b"a"])
-    return Claim(found[b"s"], found[b"t"] or None, age, f"{shard}:{number.decode()}")
+def _parse_claim(shard: int, entry: Any, now: int) -> Claim:
+    entry_id, (_, session_id, _, turn_id, _, announced_at) = entry
+    age_ms, claim_id = now - int(announced_at), f"{shard}:{entry_id.decode()}"
+    return Claim(session_id.decode(), turn_id.decode() or None, age_ms, claim_id)

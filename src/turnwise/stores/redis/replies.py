@@ -1,4 +1,4 @@
-"""From the words of a script to the values of `turnwise.types`."""
+"""From a script's reply to the value of `turnwise.types` that its first word names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from turnwise.types import (
     Base,
     Busy,
     Cancelled,
-    CancelMode,
     Done,
     Duplicate,
     Full,
@@ -29,11 +28,14 @@ from turnwise.types import (
 
 Reply = list[Any]
 
-CANCEL_MODES: tuple[CancelMode | None, ...] = (None, "drop", "keep")
+
+def answer(reply: Reply) -> Any:
+    """The answer of any verb whose replies need nothing but themselves."""
+    return _BY_WORD[reply[0]](reply)
 
 
 def history(reply: Reply) -> History | None:
-    """None says that the script found it too long for one answer."""
+    """None if it is too long for one reply."""
     _, incarnation, position, commit_id, items, start, elements, follows = reply
     if start < 0:
         return None
@@ -41,79 +43,64 @@ def history(reply: Reply) -> History | None:
     return History(incarnation.decode(), tip, items, start, elements, bool(follows))
 
 
-def grant(reply: Reply) -> Grant:
-    _, incarnation, turn_id, attempt, cancelled, position, commit_id, items, *rest = reply
-    start, elements, _, journal, message, released, note = rest
-    tip = Base(position, commit_id.decode())
+def _grant(reply: Reply) -> Grant:
+    _, incarnation, turn_id, attempt, cancel_mode, position, commit_id, items, *rest = reply
+    start, elements, _, journal, message, released, cancel_reason = rest
+    tip, incarnation = Base(position, commit_id.decode()), incarnation.decode()
+    new = History(incarnation, tip, items, start, elements, follows=start > 0)
     return Grant(
-        incarnation.decode(),
+        incarnation,
         turn_id.decode(),
         attempt,
         tip,
         items,
-        None
-        if start < 0
-        else History(incarnation.decode(), tip, items, start, elements, start > 0),
+        new if start >= 0 else None,
         journal,
-        CANCEL_MODES[cancelled],
+        cancel_mode.decode() or None,
         message,
         released,
-        note.decode(),
+        cancel_reason.decode(),
     )
 
 
-def busy(reply: Reply) -> Busy:
+def _busy(reply: Reply) -> Busy:
     return Busy(reply[1].decode(), reply[2].decode(), reply[3])
 
 
-def queued(reply: Reply) -> Queued:
+def _queued(reply: Reply) -> Queued:
     return Queued(reply[1].decode(), reply[2].decode(), *reply[3:])
 
 
-def running(reply: Reply) -> Running:
-    _, turn_id, worker, attempt, remaining, cancelled, background = reply
-    return Running(
-        turn_id.decode(),
-        worker.decode(),
-        attempt,
-        remaining,
-        CANCEL_MODES[cancelled],
-        bool(background),
-    )
+def _running(reply: Reply) -> Running:
+    _, turn_id, worker, attempt, remaining_ms, cancel_mode, background = reply
+    mode = cancel_mode.decode() or None
+    return Running(turn_id.decode(), worker.decode(), attempt, remaining_ms, mode, bool(background))
 
 
-def waiting(reply: Reply) -> Parked:
+def _parked(reply: Reply) -> Parked:
     return Parked(reply[1].decode(), *reply[2:])
 
 
-def duplicate(reply: Reply) -> Duplicate:
+def _duplicate(reply: Reply) -> Duplicate:
     _, record, end, elements = reply
     return Duplicate(parse_record(record) if record else None, elements, end)
 
 
-def stale(reply: Reply) -> Stale:
-    return Stale(reply[1].decode(), moved=len(reply) > 2)
+def _stale(reply: Reply) -> Stale:
+    return Stale(reply[1].decode(), history_changed=len(reply) > 2)
 
 
-def done(reply: Reply) -> Done:
+def _done(reply: Reply) -> Done:
     return Done(Base(reply[1], reply[2].decode()))
 
 
-def renewed(reply: Reply) -> Renewed:
-    return Renewed(CANCEL_MODES[reply[1]], reply[2].decode())
-
-
-def accepted(reply: Reply) -> Accepted:
-    return Accepted(reply[1])
-
-
-def full(reply: Reply) -> Full:
-    return Full(reply[1])
+def _renewed(reply: Reply) -> Renewed:
+    return Renewed(reply[1].decode() or None, reply[2].decode())
 
 
 def cancelled(reply: Reply, turn_id: str) -> Cancelled | Duplicate:
     if reply[0] == b"duplicate":
-        return duplicate(reply)
+        return _duplicate(reply)
     if reply[0] == b"absent":
         return Cancelled("absent", turn_id)
     worker = reply[1].decode()
@@ -122,18 +109,20 @@ def cancelled(reply: Reply, turn_id: str) -> Cancelled | Duplicate:
     return Cancelled("dropped", turn_id, worker, reply[2])
 
 
-PLAIN: dict[bytes, Any] = {
+_BY_WORD: dict[bytes, Any] = {
     b"absent": lambda _: Absent(),
-    b"busy": busy,
-    b"duplicate": duplicate,
-    b"full": full,
+    b"accepted": lambda reply: Accepted(reply[1]),
+    b"busy": _busy,
+    b"done": _done,
+    b"duplicate": _duplicate,
+    b"full": lambda reply: Full(reply[1]),
     b"gone": lambda _: Gone(),
-    b"granted": grant,
+    b"granted": _grant,
     b"idle": lambda _: Idle(),
     b"late": lambda _: Late(),
-    b"queued": queued,
-    b"running": running,
-    b"stale": stale,
-    b"waiting": waiting,
+    b"parked": _parked,
+    b"queued": _queued,
+    b"renewed": _renewed,
+    b"running": _running,
+    b"stale": _stale,
 }
-"""What each word means; a verb adds what its own `ok` means."""

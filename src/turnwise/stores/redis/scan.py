@@ -1,4 +1,4 @@
-"""Walking over the keys of all sessions, on every node of a cluster."""
+"""SCAN over the keys of all sessions, on every primary of a cluster."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _COUNT = 500
 
 
 class Scan:
-    """Pages of keys that hold lists and match a pattern; one may come twice."""
+    """Pages of the keys that hold lists and match a pattern. A key may come twice."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -32,7 +32,7 @@ class Scan:
         """The primaries of a cluster, or None for the one server."""
         client = self._transport.client
         if isinstance(client, RedisCluster):
-            await self._transport.settle(client.initialize)  # it knows no nodes before
+            await self._transport.call(client.initialize)  # it knows no nodes before
             return list(client.get_primaries())
         return [None]
 
@@ -47,5 +47,5 @@ class Scan:
             by_node, keys = await client.scan(cursor, target_nodes=node, **options)
             return next(iter(by_node.values())), keys
 
-        cursor, keys = await self._transport.settle(send)
+        cursor, keys = await self._transport.call(send)
         return cursor, keys

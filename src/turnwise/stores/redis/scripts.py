@@ -1,6 +1,7 @@
-"""The verbs as Lua: one file per verb. In front of a session's verb is the part that they share.
+"""The verbs as Lua scripts: one file per verb.
 
-What is no session has verbs of its own, in folders.
+A session's verb is preceded by the constants that Lua shares with Python and by what these verbs
+share. The scripts in folders work on other keys, and stand alone.
 """
 
 from __future__ import annotations
@@ -10,8 +11,28 @@ from functools import cache
 from hashlib import sha1
 from pathlib import Path
 
+from turnwise import limits
+from turnwise.codec import elements
+from turnwise.stores.header import FORMAT
+
 _LUA = Path(__file__).parent / "lua"
 _SHARED = ("session", "history", "queue", "lease")
+_CONSTANTS: dict[str, int | bytes] = {
+    "FORMAT": FORMAT,
+    "TOMBSTONE": elements.TOMBSTONE,
+    "RECORD": elements.RECORD,
+    "MARKER": elements.MARKER,
+    "TICKET": elements.TICKET,
+    "MESSAGE": elements.MESSAGE,
+    "CANCELLED_MESSAGE": elements.CANCELLED_MESSAGE,
+    "FIRST_ITEM_BYTE": elements.FIRST_ITEM_BYTE,
+    "READ_LIMIT": limits.READ_LIMIT,
+    "RECENT_ELEMENTS": limits.RECENT_ELEMENTS,
+    "PUSH_LIMIT": limits.PUSH_LIMIT,
+    "FINISHED_TOKENS": limits.FINISHED_TOKENS,
+    "HEAD_TIMEOUT_MS": limits.HEAD_TIMEOUT_MS,
+    "LATE_MS": limits.LATE_MS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +43,31 @@ class Script:
     text: str
     digest: str
 
+    @classmethod
+    def of(cls, name: str, text: str) -> Script:
+        return cls(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
 
 @cache
 def script(name: str) -> Script:
-    text = (_LUA / f"{name}.lua").read_text()
+    """The script of a verb, or of `folder/verb`."""
+    text = _read(name)
     if "/" not in name:
         shebang, body = text.split("\n", 1)
-        shared = "\n".join((_LUA / "shared" / f"{part}.lua").read_text() for part in _SHARED)
-        text = f"{shebang}\n{shared}\n{body}"
-    return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+        shared = "\n".join(_read(f"shared/{part}") for part in _SHARED)
+        text = f"{shebang}\n{_constants()}\n{shared}\n{body}"
+    return Script.of(name, text)
+
+
+def _read(name: str) -> str:
+    return (_LUA / f"{name}.lua").read_text(encoding="utf-8")
+
+
+def _constants() -> str:
+    return "\n".join(f"local {name} = {_literal(value)}" for name, value in _CONSTANTS.items())
+
+
+def _literal(value: int | bytes) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return "'" + "".join(f"\\{byte:03d}" for byte in value) + "'"

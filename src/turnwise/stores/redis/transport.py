@@ -1,7 +1,7 @@
-"""Sending one command until it is answered, and turning refusals into our errors.
+"""One command, sent until it is answered; errors of the client library become Turnwise's.
 
-An exception from the client library says nothing about what the server did: the command may have
-run. Each call here is safe to send again, so it is, until `patience` seconds have passed.
+An exception says nothing about what the server did: the command may have run. Each command here is
+safe to send again, so it is sent again until `patience` seconds have passed.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from turnwise.stores.redis.clients import Client
 from turnwise.stores.redis.header import foreign
 from turnwise.stores.redis.scripts import Script
 
-# The server, or the cluster, is not ready for the command just now; it ran nothing of it.
-_PASSING = frozenset(
+# The server, or the cluster, cannot run the command just now, and ran nothing of it.
+_TEMPORARY = frozenset(
     {"BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "NOREPLICAS", "READONLY", "TRYAGAIN"}
 )
 _RAW = {NEVER_DECODE: True}
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
+_FIRST_PAUSE, _MAX_PAUSE = 0.02, 0.5
 
 ADVICE = {
     "NOPERM": "give the user the commands and key patterns that the documentation lists",
@@ -40,12 +40,14 @@ ADVICE = {
     "MISCONF": "the server cannot write its persistence file: see its log",
 }
 
+Send = Callable[[], Awaitable[Any]]
+
 
 class Transport:
-    """The way to one server or cluster, by the client that `clients` answers for this event loop.
+    """Sends commands to one server or cluster, by the client that `clients` gives this event loop.
 
-    A call is sent again for `patience` seconds; each sending may take `timeout` seconds, if the
-    client has no timeout of its own.
+    A command is sent again for `patience` seconds. Each time, the answer is waited for at most
+    `timeout` seconds; None leaves that to the client's own timeout.
     """
 
     def __init__(
@@ -61,9 +63,9 @@ class Transport:
         return self._clients()
 
     async def run(
-        self, session_id: str | None, script: Script, key: str, args: tuple[Any, ...]
+        self, script: Script, key: str, args: tuple[Any, ...], session_id: str | None = None
     ) -> Any:
-        """Run a verb; its answer as a list whose first element is a word."""
+        """Run a script on one key. Its reply is a list that begins with a word."""
 
         async def send() -> Any:
             execute = self.client.execute_command
@@ -72,42 +74,40 @@ class Transport:
             except NoScriptError:
                 return await execute("EVAL", script.text, 1, key, *args, **_RAW)
 
-        return await self._settle(send, session_id, key)
+        return await self.call(send, session_id, key)
 
-    async def plain(self, session_id: str, key: str, *command: Any) -> Any:
+    async def command(self, session_id: str, name: str, key: str, *args: Any) -> Any:
         """Run a plain command on a session's key."""
 
         async def send() -> Any:
-            return await self.client.execute_command(*command, **_RAW)
+            return await self.client.execute_command(name, key, *args, **_RAW)
 
-        return await self._settle(send, session_id, key)
+        return await self.call(send, session_id, key)
 
-    async def settle(self, send: Callable[[], Awaitable[Any]]) -> Any:
-        """Run what concerns no particular session."""
-        return await self._settle(send, None, "")
+    async def call(self, send: Send, session_id: str | None = None, key: str = "") -> Any:
+        """What `send` returns, once it succeeds.
 
-    async def _settle(
-        self, send: Callable[[], Awaitable[Any]], session_id: str | None, key: str
-    ) -> Any:
-        give_up, pause = time.monotonic() + self.patience, _FIRST_PAUSE
-        in_doubt, cancelled = False, _cancellations()
+        Raises NotASession, StoreRefused, StoreUnavailable.
+        """
+        deadline, pause = time.monotonic() + self.patience, _FIRST_PAUSE
+        in_doubt, cancellations = False, _cancellations()
         while True:
             try:
                 async with asyncio.timeout(self._timeout):
                     answer = await send()
-                _pass_on(cancelled)
+                _raise_if_cancelled(cancellations)
                 return answer
             except Exception as error:
-                _pass_on(cancelled)
+                _raise_if_cancelled(cancellations)
                 refusal = _refusal(error, session_id, key)
                 # A refusal says nothing of an earlier sending, which may have run.
                 if refusal is not None and not (in_doubt and isinstance(refusal, StoreRefused)):
                     raise refusal from None
                 in_doubt = in_doubt or not isinstance(error, ResponseError)
-                if time.monotonic() + pause > give_up:
+                if time.monotonic() + pause > deadline:
                     raise unavailable(error, session_id) from None
             await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            pause = min(2 * pause, _MAX_PAUSE)
 
 
 def _cancellations() -> int:
@@ -115,11 +115,11 @@ def _cancellations() -> int:
     return 0 if task is None else task.cancelling()
 
 
-def _pass_on(before: int) -> None:
+def _raise_if_cancelled(before: int) -> None:
     """Raise a cancellation that came during a call and was swallowed.
 
-    redis-py sends by `asyncio.wait_for` where it has a timeout, which may do that before Python
-    3.12: a caller's own timeout would be lost with it.
+    Where redis-py has a timeout it sends by `asyncio.wait_for`, which may swallow one before Python
+    3.12. The caller's own timeout would be lost with it.
     """
     if _cancellations() > before:
         raise asyncio.CancelledError
@@ -135,28 +135,28 @@ def unavailable(error: Exception, session_id: str | None) -> StoreUnavailable:
 
 
 def _refusal(error: Exception, session_id: str | None, key: str) -> TurnwiseError | None:
-    """The error for an answer that says no; None where nothing is known and a resend may help."""
+    """The error to raise at once; None if a resend may succeed."""
     if isinstance(error, TurnwiseError):
         return error
     if not isinstance(error, ResponseError | AuthenticationError):
         return None
-    word = _word(error)
-    if word in _PASSING or isinstance(error, AskError | ClusterError):
+    code = _code(error)
+    if code in _TEMPORARY or isinstance(error, AskError | ClusterError):
         return None
-    if word == "WRONGTYPE" and session_id is not None:
+    if code == "WRONGTYPE" and session_id is not None:
         return foreign(session_id, key)
     return StoreRefused(
-        f"the Redis server refused ({_text(error, word)}); "
-        f"{ADVICE.get(word, 'nothing was written')}",
+        f"the Redis server refused ({_text(error, code)}); "
+        f"{ADVICE.get(code, 'nothing was written')}",
         session_id=session_id,
     )
 
 
-def _word(error: Exception) -> str:
-    """The error's code; the client library cuts off the codes that it knows."""
+def _code(error: Exception) -> str:
+    """The error's first word; the client library cuts off the ones that it knows."""
     return str(getattr(error, "status_code", None) or str(error).split(" ", 1)[0])
 
 
-def _text(error: Exception, word: str) -> str:
+def _text(error: Exception, code: str) -> str:
     text = str(error)
-    return text if text.startswith(word) else f"{word} {text}"
+    return text if text.startswith(code) else f"{code} {text}"

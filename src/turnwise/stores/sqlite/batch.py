@@ -1,4 +1,4 @@
-"""Verbs that wait for the file together share one transaction: one wait for the disk for all.
+"""Verbs that wait for the file at the same time share one transaction, and so one sync to disk.
 
 Each verb still takes effect wholly or not at all, and none is answered before the commit.
 """
@@ -19,19 +19,19 @@ T = TypeVar("T")
 Apply = Callable[[sqlite3.Connection], Any]
 """One verb inside a transaction. It may be called again after a rollback."""
 
-MOST = 32
-"""Verbs in one transaction."""
-_POLL_S = 0.001
-# SQLite itself sleeps for ever longer while it waits, so that a process that writes all the time
-# keeps the others out for seconds. So waits are short here, and a writer lets others go first.
-_REST_S = 0.002
+BATCH_LIMIT = 32
+"""The most verbs in one transaction."""
+# SQLite's own busy handler sleeps longer and longer, so a process that writes all the time keeps
+# the others out for seconds. Here the pauses stay short, and a writer lets the others go first.
+_RETRY_PAUSE = 0.001
+_REST = 0.002
 
 
 @dataclass(slots=True)
 class Call:
-    """A verb on its way, on `session_id` or on none.
+    """A verb that waits for its transaction, on `session_id` or on none.
 
-    `then` makes the answer of what `apply` returned, once that stands.
+    `then` makes the answer from what `apply` returned, after the commit.
     """
 
     apply: Apply
@@ -41,36 +41,36 @@ class Call:
     future: Future[Any] = field(default_factory=Future)
 
 
-class Turnstile:
-    """How one process takes its turn at a file; `patience` is how many seconds it waits."""
+class Batches:
+    """Runs the transactions of one process. `patience` is how many seconds it waits for a lock."""
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
-        self._version: int | None = None
+        self._data_version: int | None = None
         self._others_write = False
         self._rest_until = 0.0
 
-    def patiently(self, attempt: Callable[[], T]) -> T:
-        """What `attempt` returns, once no other process is in its way."""
-        give_up = time.monotonic() + self._patience
+    def retry_locked(self, attempt: Callable[[], T]) -> T:
+        """What `attempt` returns, as soon as no other process has the file locked."""
+        deadline = time.monotonic() + self._patience
         while True:
             try:
                 return attempt()
             except sqlite3.OperationalError as error:
-                if not is_lock(error) or time.monotonic() >= give_up:
+                if not is_lock(error) or time.monotonic() >= deadline:
                     raise
-            time.sleep(random.uniform(_POLL_S / 2, _POLL_S * 2))
+            time.sleep(random.uniform(_RETRY_PAUSE / 2, _RETRY_PAUSE * 2))
 
     def run(self, database: sqlite3.Connection, calls: Sequence[Call]) -> list[Any]:
-        """The answers of `calls`, committed; an exception in the place of an answer, for one."""
+        """Commit the calls together; their answers, or Failed for one that raised."""
         if not any(call.writes for call in calls):
-            return self.patiently(lambda: self._attempt(database, calls, "BEGIN"))
+            return self.retry_locked(lambda: self._attempt(database, calls, "BEGIN"))
         if self._others_write:
             time.sleep(max(0.0, self._rest_until - time.monotonic()))
         try:
             return self._attempt(database, calls, "BEGIN IMMEDIATE")
         finally:
-            self._rest_until = time.monotonic() + _REST_S
+            self._rest_until = time.monotonic() + _REST
 
     def _attempt(
         self, database: sqlite3.Connection, calls: Sequence[Call], begin: str
@@ -78,22 +78,22 @@ class Turnstile:
         if begin == "BEGIN":
             database.execute(begin)
         else:
-            self.patiently(lambda: database.execute(begin))
+            self.retry_locked(lambda: database.execute(begin))
         try:
             answers = _answers(database, calls)
             if begin != "BEGIN":
-                self._look_for_others(database)
-            self.patiently(lambda: database.execute("COMMIT"))
+                self._detect_other_writers(database)
+            self.retry_locked(lambda: database.execute("COMMIT"))
         except BaseException:
             if database.in_transaction:
                 database.execute("ROLLBACK")
             raise
         return answers
 
-    def _look_for_others(self, database: sqlite3.Connection) -> None:
+    def _detect_other_writers(self, database: sqlite3.Connection) -> None:
         (version,) = database.execute("PRAGMA data_version").fetchone()
-        self._others_write = version != self._version
-        self._version = version
+        self._others_write = version != self._data_version
+        self._data_version = version
 
 
 def _answers(database: sqlite3.Connection, calls: Sequence[Call]) -> list[Any]:
@@ -103,7 +103,7 @@ def _answers(database: sqlite3.Connection, calls: Sequence[Call]) -> list[Any]:
 
 
 def _answer(database: sqlite3.Connection, call: Call) -> Any:
-    """An error that is not SQLite's undoes this verb alone."""
+    """An error that is not SQLite's rolls back this verb alone."""
     database.execute("SAVEPOINT verb")
     try:
         answer = call.apply(database)

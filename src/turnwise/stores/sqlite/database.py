@@ -1,4 +1,4 @@
-"""One connection: opened, looked at and set up, so that a verb can start."""
+"""Opens a connection: checks whose file it is, and sets it up."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from turnwise.stores.sqlite.files import refuse_network
 from turnwise.stores.sqlite.queries import schema
 
 APPLICATION = 0x5475726E  # "Turn"
-SCHEMA = 2
+SCHEMA = 1
 _Version = tuple[int, ...]
 _STATEMENTS = 64
 
 
 def open_database(path: str) -> sqlite3.Connection:
-    """A connection to the file, which is made if absent. It never waits for a lock by itself.
+    """A connection to the file, which is created if absent. It never waits for a lock by itself.
 
-    Raises NotASession or NewerFormat for somebody else's file, StoreRefused for a place or a
+    Raises NotASession or NewerFormat for a file that is not ours, StoreRefused for a file system or
     journal mode in which the data would not be safe, and whatever SQLite raises.
     """
     refuse_network(path)
@@ -34,7 +34,7 @@ def open_database(path: str) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(database: sqlite3.Connection, *, writes: bool) -> Iterator[None]:
-    """All or nothing. A writer takes its lock at the start, so that nothing it read can change."""
+    """A transaction. A writer takes its lock at the start, so what it has read cannot change."""
     database.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
     try:
         yield
@@ -48,27 +48,27 @@ def transaction(database: sqlite3.Connection, *, writes: bool) -> Iterator[None]
 def wal_is_safe(version: _Version) -> bool:
     """Whether this SQLite lacks the WAL-reset bug, which damages a file used by two connections.
 
-    It was in 3.7.0 to 3.51.2, except the repaired 3.44.6 and 3.50.7.
+    3.7.0 to 3.51.2 have it, except 3.44.6 and 3.50.7 with their fixes.
     """
-    repaired = ((3, 44, 6), (3, 50, 7))
+    fixed_in = ((3, 44, 6), (3, 50, 7))
     return version >= (3, 51, 3) or any(
-        version[:2] == good[:2] and version >= good for good in repaired
+        version[:2] == fixed[:2] and version >= fixed for fixed in fixed_in
     )
 
 
 def _set_up(database: sqlite3.Connection, path: str) -> None:
     database.execute("PRAGMA trusted_schema = OFF")
     with transaction(database, writes=False):
-        known = _schema_of(database, path)
-    _choose_journal(database, path, fresh=known == 0)
+        version = _schema_of(database, path)
+    _choose_journal(database, path, is_new=version == 0)
     database.execute("PRAGMA synchronous = FULL")
-    if known < SCHEMA:
+    if version < SCHEMA:
         with transaction(database, writes=True):
-            _bring_up(database, _schema_of(database, path))  # somebody else may have been quicker
+            _upgrade(database, _schema_of(database, path))  # another process may have done it
 
 
 def _schema_of(database: sqlite3.Connection, path: str) -> int:
-    """Of an empty file 0. Raises if it is not ours, or newer than we know."""
+    """The schema version; 0 for an empty file. Raises if the file is not ours, or newer."""
     application, version = _number(database, "application_id"), _number(database, "user_version")
     (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if (application, version, tables) == (0, 0, 0):
@@ -85,19 +85,19 @@ def _schema_of(database: sqlite3.Connection, path: str) -> int:
     return version
 
 
-def _bring_up(database: sqlite3.Connection, known: int) -> None:
-    for version in range(known + 1, SCHEMA + 1):
+def _upgrade(database: sqlite3.Connection, before: int) -> None:
+    for version in range(before + 1, SCHEMA + 1):
         for statement in schema(version):
             database.execute(statement)
     database.execute(f"PRAGMA application_id = {APPLICATION}")
     database.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
-def _choose_journal(database: sqlite3.Connection, path: str, *, fresh: bool) -> None:
-    """Whoever makes the file decides, for all processes; only the unsafe is undone."""
+def _choose_journal(database: sqlite3.Connection, path: str, *, is_new: bool) -> None:
+    """Whoever creates the file decides for all processes. Only an unsafe mode is changed."""
     (mode,) = database.execute("PRAGMA journal_mode").fetchone()
     if wal_is_safe(sqlite3.sqlite_version_info):
-        if (fresh or mode == "wal") and _set_journal(database, "WAL") == "wal":
+        if (is_new or mode == "wal") and _set_journal(database, "WAL") == "wal":
             return
     elif mode == "wal" and _set_journal(database, "TRUNCATE") == "wal":
         raise StoreRefused(
@@ -110,7 +110,7 @@ def _choose_journal(database: sqlite3.Connection, path: str, *, fresh: bool) -> 
 
 
 def _set_journal(database: sqlite3.Connection, mode: str) -> str:
-    """The mode that the file is in after the attempt: somebody else may be using it."""
+    """Try to set the mode; the mode that the file then has. Another process may be using it."""
     try:
         (now,) = database.execute(f"PRAGMA journal_mode = {mode}").fetchone()
     except sqlite3.OperationalError as error:

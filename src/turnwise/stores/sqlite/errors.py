@@ -1,7 +1,7 @@
-"""From what SQLite says to the errors of `turnwise.errors`.
+"""SQLite's errors as those of `turnwise.errors`.
 
-Whatever the error, the transaction was rolled back or (after an unclear end) will be found either
-whole or absent; every verb can be sent again.
+Whatever the error, the transaction took effect wholly or not at all, so every verb can be sent
+again.
 """
 
 from __future__ import annotations
@@ -26,23 +26,21 @@ _REFUSED = {
     sqlite3.SQLITE_TOOBIG: "an element is larger than SQLite allows: lower max_item_bytes",
 }
 _MOVED = sqlite3.SQLITE_READONLY_DBMOVED
-
-
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def is_lock(error: sqlite3.Error) -> bool:
-    """Whether another connection was in the way; the same may succeed a moment later."""
+    """Whether another connection had the file locked: a retry may succeed."""
     return _code(error) in _LOCKED
 
 
-def is_lasting(error: sqlite3.Error) -> bool:
-    """Whether the connection may be at fault, so that a new one should be tried."""
+def needs_new_connection(error: sqlite3.Error) -> bool:
+    """Whether the connection may be at fault."""
     return _code(error) not in (*_LOCKED, sqlite3.SQLITE_FULL)
 
 
 def refusal(error: sqlite3.Error, path: str, session_id: str | None, patience: float) -> StoreError:
-    """Our error for SQLite's. `patience` is how many seconds a lock was waited for."""
+    """Our error for SQLite's. `patience` is how many seconds the call waited for a lock."""
     code = _code(error)
     if code in _LOCKED:
         return StoreUnavailable(

@@ -1,18 +1,19 @@
-"""What running turns tell, in two tables."""
+"""The event log, in two tables."""
 
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Sequence
 
-from turnwise.stores.event_log import Log, after, token
-from turnwise.stores.sqlite.host import Host, Wakes
+from turnwise.stores.embedded.verbs.session import WakeUp
+from turnwise.stores.event_log import Log, events_after, wait_for_events, wake_token
+from turnwise.stores.sqlite.host import Host
 from turnwise.stores.sqlite.queries import query
 from turnwise.types import Events
 
 _SWEPT_AT_ONCE = 10
-_ALL = 2**62
+_END = 2**62
+"""A number above that of any event."""
 
 
 class SQLiteEvents:
@@ -31,79 +32,76 @@ class SQLiteEvents:
         *,
         last: bool = False,
     ) -> bool:
-        limits, wakes = self._host.limits, [("", token(session_id, turn_id))]
+        limits, wake_ups = self._host.limits, [("", wake_token(session_id, turn_id))]
 
-        def add(database: sqlite3.Connection) -> tuple[bool, Wakes]:
+        def add(database: sqlite3.Connection) -> tuple[bool, list[WakeUp]]:
             now = self._host.clock()
-            number, log = _load(database, session_id, turn_id, now)
+            row, log = _load(database, session_id, turn_id, now)
             if log is not None and log.attempt > attempt:
                 return False, []
             if log is None or log.attempt < attempt:
-                if number is not None:
-                    database.execute(query("drop_events"), (number, _ALL))
+                if row is not None:
+                    database.execute(query("delete_events"), (row, _END))
                 log = Log(attempt, index, index)
             start = log.next
             new = events[max(0, start - index) :]
             log.next += len(new)
             log.first = max(log.first, log.next - limits.max_events)
             log.ended = log.ended or last
-            log.expires = now + limits.events_ttl
-            number = _save(database, session_id, turn_id, log)
-            rows = [(number, place, content) for place, content in enumerate(new, start)]
+            log.expires = now + limits.events_ttl_ms
+            row = _save(database, session_id, turn_id, log)
+            rows = [(row, number, content) for number, content in enumerate(new, start)]
             database.executemany(query("add_event"), rows)
-            database.execute(query("drop_events"), (number, log.first))
-            self._host.leave_wakes(database, wakes, now)
-            return True, wakes
+            database.execute(query("delete_events"), (row, log.first))
+            self._host.leave_wake_ups(database, wake_ups, now)
+            return True, wake_ups
 
         return await self._host.call(add)
 
     async def read(
-        self, session_id: str, turn_id: str, after: str | None = None, wait: float = 0
+        self, session_id: str, turn_id: str, after: str | None = None, timeout: float = 0
     ) -> Events:
-        give_up = time.monotonic() + wait
-        async with self._host.waiter(token(session_id, turn_id)) as wake:
-            while True:
-                answer = await self._read(session_id, turn_id, after)
-                left = give_up - time.monotonic()
-                if answer.events or answer.reset or answer.ended or left <= 0:
-                    return answer
-                await wake.wait(left)
+        async def read() -> Events:
+            return await self._read(session_id, turn_id, after)
 
-    async def _read(self, session_id: str, turn_id: str, place: str | None) -> Events:
-        def look(database: sqlite3.Connection) -> tuple[Events, Wakes]:
-            number, log = _load(database, session_id, turn_id, self._host.clock())
+        async with self._host.waiter(wake_token(session_id, turn_id)) as waiter:
+            return await wait_for_events(read, waiter, timeout)
+
+    async def _read(self, session_id: str, turn_id: str, cursor: str | None) -> Events:
+        def look(database: sqlite3.Connection) -> tuple[Events, list[WakeUp]]:
+            row, log = _load(database, session_id, turn_id, self._host.clock())
 
             def load(start: int, end: int) -> list[bytes]:
-                rows = database.execute(query("load_events"), (number, start, end))
+                rows = database.execute(query("load_events"), (row, start, end))
                 return [content for (content,) in rows]
 
-            return after(log, place, load), []
+            return events_after(log, cursor, load), []
 
         return await self._host.call(look, writes=False)
 
 
 def remove_expired_events(database: sqlite3.Connection, now: int) -> bool:
-    """Whether there may be more of them: one verb does not remove all."""
-    logs = database.execute(query("expired_logs"), (now, _SWEPT_AT_ONCE)).fetchall()
-    for (number,) in logs:
-        database.execute(query("drop_events"), (number, _ALL))
-        database.execute(query("delete_log"), (number,))
+    """Remove some; whether there may be more. One verb does not remove them all."""
+    logs = database.execute(query("expired_event_logs"), (now, _SWEPT_AT_ONCE)).fetchall()
+    for (row,) in logs:
+        database.execute(query("delete_events"), (row, _END))
+        database.execute(query("delete_event_log"), (row,))
     return len(logs) == _SWEPT_AT_ONCE
 
 
 def _load(
     database: sqlite3.Connection, session_id: str, turn_id: str, now: int
 ) -> tuple[int | None, Log | None]:
-    """The log's number, and what it holds unless its time is over."""
-    found = database.execute(query("load_log"), (session_id, turn_id)).fetchone()
+    """The row of the log, and the log unless it has expired."""
+    found = database.execute(query("load_event_log"), (session_id, turn_id)).fetchone()
     if found is None:
         return None, None
-    number, attempt, first, following, ended, expires = found
-    log = Log(attempt, first, following, bool(ended), expires)
-    return number, log if expires > now else None
+    row, attempt, first, next_number, ended, expires = found
+    log = Log(attempt, first, next_number, bool(ended), expires)
+    return row, log if expires > now else None
 
 
 def _save(database: sqlite3.Connection, session_id: str, turn_id: str, log: Log) -> int:
     values = session_id, turn_id, log.attempt, log.first, log.next, log.ended, log.expires
-    (number,) = database.execute(query("save_log"), values).fetchone()
-    return int(number)
+    (row,) = database.execute(query("save_event_log"), values).fetchone()
+    return int(row)

@@ -1,4 +1,4 @@
-"""Where a database file may lie."""
+"""Where a database file may be."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from turnwise.errors import StoreRefused, UsageError
 
 MOUNTS = Path("/proc/self/mountinfo")
-# Their locks do not hold between machines, or not at all. What is not listed here is trusted.
+# Their locks do not work between machines, or not at all. Others are trusted.
 _NETWORK = frozenset(
     {
         *("afs", "beegfs", "ceph", "cifs", "coda", "davfs", "gfs2", "glusterfs", "gpfs", "lustre"),
@@ -23,7 +23,7 @@ _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 def absolute(path: str | os.PathLike[str]) -> str:
-    """The full path, so that a later change of directory does not matter."""
+    """The full path: a later change of directory does not matter."""
     text = os.fspath(path)
     if text in ("", ":memory:"):
         raise UsageError(
@@ -36,7 +36,7 @@ def absolute(path: str | os.PathLike[str]) -> str:
 
 
 def refuse_network(path: str) -> None:
-    """Raise StoreRefused if the file would lie on another machine, where that can be told."""
+    """Raise StoreRefused if the file would be on another machine, as far as Linux says so."""
     try:
         mounts = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:  # not Linux
@@ -50,9 +50,9 @@ def refuse_network(path: str) -> None:
 
 
 def file_system(directory: str, mounts: str) -> str:
-    """The kind of file system that `directory` (without links) is on, or an empty text.
+    """The type of the file system that `directory` (without links) is on; "" if unknown.
 
-    `mounts` is what Linux says in /proc/self/mountinfo.
+    `mounts` is the content of /proc/self/mountinfo.
     """
     best, kind = "", ""
     for line in mounts.splitlines():
@@ -62,13 +62,13 @@ def file_system(directory: str, mounts: str) -> str:
             continue
         point = _ESCAPED.sub(lambda match: chr(int(match[1], 8)), fields[4])
         inside = directory == point or directory.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):  # of two at one place, the later one is on top
+        if inside and len(point) >= len(best):  # of two at one mount point, the later one is on top
             best, kind = point, after.split(" ")[0]
     return kind
 
 
 def advice(path: str) -> str:
-    """Why a file cannot be opened, as far as a look at it tells, and what to do."""
+    """Why a file cannot be opened, as far as it can be seen, and what to do."""
     parent = os.path.dirname(path)
     try:
         os.stat(parent)

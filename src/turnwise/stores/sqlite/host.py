@@ -1,4 +1,4 @@
-"""What the smaller parts of a SQLite store ask of it."""
+"""What the ready table and the event log need of the SQLite store."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Protocol, TypeVar
 
 from turnwise.contracts import Waiter
 from turnwise.limits import Limits
+from turnwise.stores.embedded.verbs.session import WakeUp
 
 T = TypeVar("T")
-Wakes = list[tuple[str, str]]
 
 
 class Host(Protocol):
@@ -22,15 +22,17 @@ class Host(Protocol):
 
     async def call(
         self,
-        apply: Callable[[sqlite3.Connection], tuple[T, Wakes]],
+        apply: Callable[[sqlite3.Connection], tuple[T, list[WakeUp]]],
         session_id: str | None = None,
         *,
         writes: bool = True,
     ) -> T:
-        """Do something in a transaction of the connection's thread, then wake whom it tells."""
+        """Run `apply` in a transaction; return its answer, and wake whom it names."""
 
-    def leave_wakes(self, database: sqlite3.Connection, wake: Wakes, now: int) -> None:
-        """Leave wake-ups for other processes, in a transaction."""
+    def leave_wake_ups(
+        self, database: sqlite3.Connection, wake_ups: list[WakeUp], now: int
+    ) -> None:
+        """Store wake-ups for other processes, inside a transaction."""
 
     def waiter(self, token: str) -> AbstractAsyncContextManager[Waiter]:
         """As in the contract."""

@@ -12,7 +12,7 @@ _COMMENT = re.compile(r"^--.*$", re.MULTILINE)
 
 
 def schema(version: int) -> list[str]:
-    """The statements that make a file of the version before into one of this version."""
+    """The statements that upgrade a file to this version from the one before."""
     file = _HERE / f"schema-{version}.sql"
     text = _COMMENT.sub("", file.read_text(encoding="utf-8"))
     return [statement.strip() for statement in text.split(";") if statement.strip()]

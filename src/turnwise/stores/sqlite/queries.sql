@@ -1,11 +1,11 @@
--- Every statement by its name. What stands between name and statement describes it.
+-- Every statement under its name, with a description.
 
 -- load_session --
 -- A session's row, by its id.
 SELECT session, header, queued FROM sessions WHERE session_id = :session_id;
 
 -- add_session --
--- A new row; its number names the session in the other tables.
+-- A new row. `session` refers to it in the other tables.
 INSERT INTO sessions (session_id, header, queued) VALUES (:session_id, x'', 0);
 
 -- save_session --
@@ -14,19 +14,19 @@ UPDATE sessions SET header = :header, queued = :queued, expires = :expires
 WHERE session = :session;
 
 -- delete_session --
--- The row only; see the three that follow.
+-- The row only; the next three remove the rest.
 DELETE FROM sessions WHERE session = :session;
 
 -- truncate_history --
 -- Cut the history to its first `length` elements.
 DELETE FROM elements WHERE session = :session AND position >= :length;
 
--- trim_journal --
--- Drop the whole journal.
+-- clear_journal --
+-- Remove the whole journal.
 DELETE FROM journal WHERE session = :session;
 
--- empty_queue --
--- Drop the whole queue.
+-- clear_queue --
+-- Remove the whole queue.
 DELETE FROM queue WHERE session = :session;
 
 -- load_history --
@@ -40,8 +40,8 @@ ORDER BY position;
 INSERT INTO elements (session, position, element) VALUES (?, ?, ?);
 
 -- find_marker --
--- The last position from `first` on where `marker` stands. The last two conditions say no more
--- than that it is a marker, which lets SQLite use the index.
+-- The last position of `marker`, from `first` on. The last two conditions are true of any marker;
+-- they let SQLite use the index.
 SELECT max(position) FROM elements INDEXED BY markers
 WHERE session = :session AND element = :marker AND position >= :first
     AND element >= x'02' AND element < x'03';
@@ -56,16 +56,16 @@ INSERT INTO journal (session, position, entry) VALUES (?, ?, ?);
 
 -- load_queue --
 -- All entries, the oldest first.
-SELECT place, entry FROM queue WHERE session = :session ORDER BY place;
+SELECT number, entry FROM queue WHERE session = :session ORDER BY number;
 
 -- save_entry --
 -- A new or changed entry.
-INSERT INTO queue (session, place, entry) VALUES (?, ?, ?)
-ON CONFLICT (session, place) DO UPDATE SET entry = excluded.entry;
+INSERT INTO queue (session, number, entry) VALUES (?, ?, ?)
+ON CONFLICT (session, number) DO UPDATE SET entry = excluded.entry;
 
 -- delete_entry --
 -- An entry that left the queue.
-DELETE FROM queue WHERE session = ? AND place = ?;
+DELETE FROM queue WHERE session = ? AND number = ?;
 
 -- session_ids --
 -- A page of the ids of sessions that have not expired, in order.
@@ -74,24 +74,24 @@ WHERE session_id > :after AND (expires IS NULL OR expires > :now)
 ORDER BY session_id LIMIT :count;
 
 -- expired_sessions --
--- Some of the sessions whose time is over.
+-- Some of the sessions that have expired.
 SELECT session FROM sessions WHERE expires <= :now LIMIT :count;
 
--- add_wake --
--- Tell a process, whichever waits for `token`.
-INSERT INTO wakes (token, at) VALUES (:token, :now);
+-- add_wake_up --
+-- Wake a listener of `token` in another process.
+INSERT INTO wake_ups (token, at) VALUES (:token, :now);
 
--- delete_wakes --
--- Those that everybody has had time to see (and those from before the clock was set back).
-DELETE FROM wakes WHERE at < :now - :kept OR at > :now + :kept;
+-- delete_wake_ups --
+-- Those that every process has had time to see (and those from before the clock was set back).
+DELETE FROM wake_ups WHERE at < :now - :kept_ms OR at > :now + :kept_ms;
 
--- new_wakes --
--- Those after the one seen last.
-SELECT wake, token FROM wakes WHERE wake > :seen ORDER BY wake;
+-- new_wake_ups --
+-- Those after the last one that was seen.
+SELECT id, token FROM wake_ups WHERE id > :seen ORDER BY id;
 
 -- mark_ready --
--- A session has messages: from `due` on a worker may take them. A claim stays as it is; one that
--- is free already keeps its place in the line.
+-- A session has messages: from `due` on a worker may claim it. A claim stays as it is. A session
+-- that could be claimed already keeps its `due`, and so its position in the order of claims.
 INSERT INTO ready (session, due) VALUES (?, ?)
 ON CONFLICT (session) DO UPDATE SET due = CASE
     WHEN worker <> '' THEN due
@@ -100,8 +100,8 @@ ON CONFLICT (session) DO UPDATE SET due = CASE
 END;
 
 -- move_ready --
--- The same for a session of which it is not known whether it has messages; the second value is
--- the first one, or 0 where the session is free.
+-- The same for a session that may have no messages, and so no row. The second value is `due` again,
+-- or 0 if that has passed.
 UPDATE ready SET due = min(?, max(due, ?)) WHERE session = ? AND worker = '';
 
 -- unmark_ready --
@@ -109,47 +109,48 @@ UPDATE ready SET due = min(?, max(due, ?)) WHERE session = ? AND worker = '';
 DELETE FROM ready WHERE session = ?;
 
 -- ready_sessions --
--- Those that a worker may take by now, the longest waiting first.
+-- Those that a worker may claim now, the longest due first.
 SELECT ready.session, sessions.session_id FROM ready INDEXED BY ready_due
 JOIN sessions USING (session)
 WHERE ready.due <= ? AND (sessions.expires IS NULL OR sessions.expires > ?)
 ORDER BY ready.due LIMIT ?;
 
 -- claim_ready --
--- A session is a worker's until `due`.
+-- The session is hidden from other workers until `due`.
 UPDATE ready SET worker = ?, due = ? WHERE session = ?;
 
 -- free_claim --
--- A worker has dealt with a session; from `due` on it may be taken again.
+-- A worker's claim ends; from `due` on the session may be claimed again.
 UPDATE ready SET worker = '', due = ? WHERE session = ? AND worker = ?;
 
 -- move_claim --
--- What one worker has becomes another's, or nobody's, until `due`.
+-- A worker's claim becomes another worker's, or nobody's, until `due`.
 UPDATE ready SET worker = ?, due = ?
 WHERE worker = ? AND session = (SELECT session FROM sessions WHERE session_id = ?);
 
--- add_letter --
--- The last letter of a turn takes the place of one before.
-INSERT INTO letters (letter, session_id, turn_id, at, content) VALUES (?, ?, ?, ?, ?)
+-- add_dead_letter --
+-- A turn's letter replaces its earlier one.
+INSERT INTO dead_letters (id, session_id, turn_id, at, content) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (session_id, turn_id) DO UPDATE
-SET letter = excluded.letter, at = excluded.at, content = excluded.content;
+SET id = excluded.id, at = excluded.at, content = excluded.content;
 
--- letters_after --
+-- dead_letters_after --
 -- A page of letters, in the order of their ids.
-SELECT session_id, letter, turn_id, at, content FROM letters WHERE letter > ?
-ORDER BY letter LIMIT ?;
+SELECT session_id, id, turn_id, at, content FROM dead_letters WHERE id > ?
+ORDER BY id LIMIT ?;
 
--- delete_letter --
--- A letter that was dealt with.
-DELETE FROM letters WHERE letter = ?;
+-- delete_dead_letter --
+-- A letter by its id.
+DELETE FROM dead_letters WHERE id = ?;
 
--- load_log --
--- What is kept of a turn's events.
-SELECT log, attempt, first, next, ended, expires FROM logs WHERE session_id = ? AND turn_id = ?;
+-- load_event_log --
+-- Which events of a turn are kept.
+SELECT log, attempt, first, next, ended, expires FROM event_logs
+WHERE session_id = ? AND turn_id = ?;
 
--- save_log --
+-- save_event_log --
 -- The same after new events.
-INSERT INTO logs (session_id, turn_id, attempt, first, next, ended, expires)
+INSERT INTO event_logs (session_id, turn_id, attempt, first, next, ended, expires)
 VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (session_id, turn_id) DO UPDATE SET attempt = excluded.attempt,
     first = excluded.first, next = excluded.next, ended = excluded.ended,
@@ -164,14 +165,14 @@ INSERT INTO events (log, number, content) VALUES (?, ?, ?);
 -- The events from number `first` up to, and without, `next`.
 SELECT content FROM events WHERE log = ? AND number >= ? AND number < ? ORDER BY number;
 
--- drop_events --
+-- delete_events --
 -- Those before a number.
 DELETE FROM events WHERE log = ? AND number < ?;
 
--- expired_logs --
--- Some of those whose time is over.
-SELECT log FROM logs WHERE expires <= ? LIMIT ?;
+-- expired_event_logs --
+-- Some of those that have expired.
+SELECT log FROM event_logs WHERE expires <= ? LIMIT ?;
 
--- delete_log --
--- A log; its events are dropped with `drop_events`.
-DELETE FROM logs WHERE log = ?;
+-- delete_event_log --
+-- The row only; `delete_events` removes its events.
+DELETE FROM event_logs WHERE log = ?;

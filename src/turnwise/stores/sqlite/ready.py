@@ -1,4 +1,4 @@
-"""Which sessions have messages, by the table that every verb keeps up to date."""
+"""Which sessions have messages, by a table that every verb keeps up to date."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import sqlite3
 
 from turnwise.stores.embedded.ready import EmbeddedReady
 from turnwise.stores.embedded.store import EmbeddedStore
-from turnwise.stores.sqlite.host import Host, Wakes
+from turnwise.stores.embedded.verbs.session import WakeUp
+from turnwise.stores.sqlite.host import Host
 from turnwise.stores.sqlite.queries import query
 from turnwise.stores.sqlite.state import SQLiteState
 
@@ -19,18 +20,18 @@ class SQLiteReady(EmbeddedReady):
         self._host = host
 
     async def _take(self, worker: str, count: int, now: int, until: int) -> list[str]:
-        def take(database: sqlite3.Connection) -> tuple[list[str], Wakes]:
+        def take(database: sqlite3.Connection) -> tuple[list[str], list[WakeUp]]:
             rows = database.execute(query("ready_sessions"), (now, now, count)).fetchall()
             for row, _ in rows:
                 database.execute(query("claim_ready"), (worker, until, row))
             return [session_id for _, session_id in rows], []
 
-        # An idle worker writes nothing, and takes no lock for it: a transaction that only reads,
-        # until something is found. Is the file somebody else's then, it is done again.
+        # It begins as a reading transaction, so an idle worker takes no write lock. If another
+        # process writes before the claim does, SQLite refuses the claim, and all is done again.
         return await self._host.call(take, writes=False)
 
     async def _move(self, worker: str, sessions: list[str], to: str, until: int) -> None:
-        def move(database: sqlite3.Connection) -> tuple[None, Wakes]:
+        def move(database: sqlite3.Connection) -> tuple[None, list[WakeUp]]:
             rows = [(to, until, worker, session_id) for session_id in sessions]
             database.executemany(query("move_claim"), rows)
             return None, []
@@ -39,10 +40,10 @@ class SQLiteReady(EmbeddedReady):
             await self._host.call(move)
 
     async def _free(self, worker: str, sessions: list[str]) -> None:
-        def free(database: sqlite3.Connection) -> tuple[None, Wakes]:
+        def free(database: sqlite3.Connection) -> tuple[None, list[WakeUp]]:
             now = self._host.clock()
             for session_id in sessions:
-                SQLiteState(database, session_id, now).free(worker)
+                SQLiteState(database, session_id, now).free_claim(worker)
             return None, []
 
         if sessions:

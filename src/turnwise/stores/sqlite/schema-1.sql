@@ -1,7 +1,8 @@
 -- One file, all sessions. `PRAGMA application_id` says whose file it is, `user_version` which schema.
+-- Times are ms since the epoch.
 
--- A session's header (a msgpack map, see turnwise.stores.embedded.state.Header). `queued` counts its rows in
--- `queue`; `expires` repeats what the header says, in ms since the epoch, for the sweep.
+-- A session's header (JSON, see turnwise.stores.header). `queued` counts its rows in `queue`; `expires`
+-- repeats what the header says, for the sweep.
 CREATE TABLE sessions (
     session    INTEGER PRIMARY KEY,
     session_id TEXT NOT NULL UNIQUE,
@@ -20,7 +21,7 @@ CREATE TABLE elements (
     PRIMARY KEY (session, position)
 ) WITHOUT ROWID;
 
--- Finds a turn_id without a look at the items: the markers, which begin with 0x02.
+-- Finds a turn_id without looking at the items: the markers, which begin with 0x02.
 CREATE INDEX markers ON elements (session, element, position)
     WHERE element >= x'02' AND element < x'03';
 
@@ -32,18 +33,62 @@ CREATE TABLE journal (
     PRIMARY KEY (session, position)
 ) WITHOUT ROWID;
 
--- Waiting messages and callers, the oldest at the smallest place (turnwise.stores.embedded.state.Entry).
+-- Waiting messages and callers (turnwise.stores.embedded.state.Entry), the oldest with the lowest
+-- number.
 CREATE TABLE queue (
     session INTEGER NOT NULL,
-    place   INTEGER NOT NULL,
+    number  INTEGER NOT NULL,
     entry   BLOB NOT NULL,
-    PRIMARY KEY (session, place)
+    PRIMARY KEY (session, number)
 ) WITHOUT ROWID;
 
--- Waiter-ups for callers in other processes, which look for rows beyond the last one they saw. A row
--- is of no use after some seconds. Numbers are never used twice.
-CREATE TABLE wakes (
-    wake  INTEGER PRIMARY KEY AUTOINCREMENT,
+-- Wake-ups for other processes, each of which looks for rows after the last one that it saw. After
+-- some seconds a row is of no use. Ids are never used twice.
+CREATE TABLE wake_ups (
+    id    INTEGER PRIMARY KEY AUTOINCREMENT,
     token TEXT NOT NULL,
     at    INTEGER NOT NULL
 );
+
+-- Sessions that have messages. From `due` on a worker may claim one: at once when it is free, else
+-- when the open turn's lease or another worker's claim ends.
+CREATE TABLE ready (
+    session INTEGER PRIMARY KEY,
+    due     INTEGER NOT NULL,
+    worker  TEXT NOT NULL DEFAULT ''
+);
+
+CREATE INDEX ready_due ON ready (due);
+
+-- Dead letters, one a turn. Their ids are in the order of time.
+CREATE TABLE dead_letters (
+    id         TEXT PRIMARY KEY,
+    session_id TEXT NOT NULL,
+    turn_id    TEXT NOT NULL,
+    at         INTEGER NOT NULL,
+    content    BLOB NOT NULL,
+    UNIQUE (session_id, turn_id)
+) WITHOUT ROWID;
+
+-- The event logs of turns: events number `first` up to, and without, `next`, of the last attempt.
+-- They outlive their session until `expires`.
+CREATE TABLE event_logs (
+    log        INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL,
+    turn_id    TEXT NOT NULL,
+    attempt    INTEGER NOT NULL,
+    first      INTEGER NOT NULL,
+    next       INTEGER NOT NULL,
+    ended      INTEGER NOT NULL,
+    expires    INTEGER NOT NULL,
+    UNIQUE (session_id, turn_id)
+);
+
+CREATE INDEX expiring_logs ON event_logs (expires);
+
+CREATE TABLE events (
+    log     INTEGER NOT NULL,
+    number  INTEGER NOT NULL,
+    content BLOB NOT NULL,
+    PRIMARY KEY (log, number)
+) WITHOUT ROWID;

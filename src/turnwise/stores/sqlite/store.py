@@ -1,4 +1,4 @@
-"""Sessions in a SQLite file. Each verb is done in a transaction, in the connection's own thread."""
+"""Sessions in a SQLite file. Each verb is a transaction, in the connection's own thread."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from turnwise.limits import Limits
 from turnwise.process import PerProcess
 from turnwise.stores.embedded.store import Clock, EmbeddedStore, system_clock
 from turnwise.stores.embedded.verbs import Verbs
-from turnwise.stores.embedded.verbs.session import NewDeadLetter
-from turnwise.stores.listeners import Callback, EventWaiter
+from turnwise.stores.embedded.verbs.session import NewDeadLetter, WakeUp
+from turnwise.stores.listeners import Callback, EventWaiter, event_waiter
 from turnwise.stores.sqlite.batch import Call
 from turnwise.stores.sqlite.events import SQLiteEvents, remove_expired_events
 from turnwise.stores.sqlite.files import absolute
-from turnwise.stores.sqlite.host import Wakes
-from turnwise.stores.sqlite.notifications import Lookout, Watch
+from turnwise.stores.sqlite.notifications import FileWatch, WakeUpTable
 from turnwise.stores.sqlite.queries import query
 from turnwise.stores.sqlite.ready import SQLiteReady
 from turnwise.stores.sqlite.state import SQLiteState, delete
@@ -28,8 +27,8 @@ from turnwise.stores.sqlite.thread import Connections
 
 T = TypeVar("T")
 
-SWEEP_MS = 60_000
-"""How often a writing process removes sessions that expired without anybody asking for them."""
+SWEEP_INTERVAL_MS = 60_000
+"""How often a writing process removes expired sessions that no call asks for."""
 _SWEPT_AT_ONCE = 10
 _PAGE = 1000
 
@@ -37,8 +36,8 @@ _PAGE = 1000
 class SQLiteStore(EmbeddedStore):
     """The contract of `turnwise.contracts.Store` in one file, for the processes of one machine.
 
-    The file is made with the first call, its directory is not. A call waits `busy_timeout`
-    seconds for other processes to let go of the file, then raises `StoreUnavailable`.
+    The first call creates the file, but not its directory. A call waits `busy_timeout` seconds for
+    other processes that have locked the file, then raises `StoreUnavailable`.
     """
 
     def __init__(
@@ -52,37 +51,37 @@ class SQLiteStore(EmbeddedStore):
         super().__init__(limits=limits, clock=clock)
         self.path = absolute(path)
         self._connections = Connections(self.path, busy_timeout)
-        self._lookouts = PerProcess(Lookout)
-        self._watch = Watch(self.path, self._look)
+        self._wake_up_table = PerProcess(WakeUpTable)
+        self._watch = FileWatch(self.path, self._look)
         self._looks: PerProcess[list[Future[None]]] = PerProcess(list)
         self._swept = 0
         self.ready = SQLiteReady(self, self)
         self.events = SQLiteEvents(self)
 
     async def ping(self) -> None:
-        await self._connections.run(_ask)
+        await self._connections.run(_ping)
 
     async def aclose(self) -> None:
         await self._connections.aclose()
 
     async def _run(self, session_id: str, verb: Callable[[Verbs], T], *, reads: bool = False) -> T:
-        def apply(database: sqlite3.Connection) -> tuple[T, Wakes]:
+        def apply(database: sqlite3.Connection) -> tuple[T, list[WakeUp]]:
             return self._apply(database, session_id, verb, reads=reads)
 
         return await self.call(apply, session_id, writes=not reads)
 
     async def call(
         self,
-        apply: Callable[[sqlite3.Connection], tuple[T, Wakes]],
+        apply: Callable[[sqlite3.Connection], tuple[T, list[WakeUp]]],
         session_id: str | None = None,
         *,
         writes: bool = True,
     ) -> T:
-        """Do something in a transaction of the connection's thread, then wake whom it tells."""
+        """Run `apply` in a transaction; return its answer, and wake whom it names."""
 
-        def then(applied: tuple[T, Wakes]) -> T:
-            answer, wake = applied
-            self._notify(wake)
+        def then(applied: tuple[T, list[WakeUp]]) -> T:
+            answer, wake_ups = applied
+            self._notify(wake_ups)
             return answer
 
         answer: T = await self._connections.call(Call(apply, writes, session_id, then))
@@ -95,7 +94,7 @@ class SQLiteStore(EmbeddedStore):
         verb: Callable[[Verbs], T],
         *,
         reads: bool,
-    ) -> tuple[T, Wakes]:
+    ) -> tuple[T, list[WakeUp]]:
         now = self.clock()
         state = SQLiteState(database, session_id, now)
         verbs = self._verbs(state)
@@ -103,47 +102,45 @@ class SQLiteStore(EmbeddedStore):
         if not reads:
             state.save()
             for letter in verbs.dead_letters:
-                values = letter.id, session_id, letter.turn_id, letter.at, letter.content
-                database.execute(query("add_letter"), values)
-            self.leave_wakes(database, verbs.wake, now)
+                values = letter.id, session_id, letter.turn_id, letter.at_ms, letter.content
+                database.execute(query("add_dead_letter"), values)
+            self.leave_wake_ups(database, verbs.wake_ups, now)
             self._sweep(database, now)
-        return answer, verbs.wake
+        return answer, verbs.wake_ups
 
-    @property
-    def _lookout(self) -> Lookout:
-        return self._lookouts.get()
+    def leave_wake_ups(
+        self, database: sqlite3.Connection, wake_ups: list[WakeUp], now: int
+    ) -> None:
+        """Store wake-ups for other processes: those for any worker, and tokens unknown here.
 
-    def leave_wakes(self, database: sqlite3.Connection, wake: Wakes, now: int) -> None:
-        """For other processes: what is nobody's in particular, and tokens that are not known here.
-
-        Those of this process are woken in the connection's thread, so that no cancelled task can
-        lose a wake-up.
+        This process's own are woken in the connection's thread, so that a cancelled task cannot
+        lose them.
         """
-        elsewhere = [token for worker, token in wake if not worker or token not in self._listeners]
-        if elsewhere:
-            self._lookout.add(database, elsewhere, now)
-
-    def _look_at(self, database: sqlite3.Connection) -> None:
-        self._notify([("", token) for token in self._lookout.look(database)])
+        others = [token for worker, token in wake_ups if not worker or token not in self._listeners]
+        if others:
+            self._wake_up_table.get().add(database, others, now)
 
     def _look(self) -> bool:
-        """Wake whom other processes want woken, soon; whether it begins now.
+        """Start to look for wake-ups from other processes; False if a look is under way.
 
-        A wake-up is a hint, so nobody is told of errors: the verb that follows will tell.
+        Errors are ignored: wake-ups are hints, and the verb that follows raises.
         """
         looks = self._looks.get()
         if looks and not looks[0].done():
             return False
-        looks[:] = [self._connections.tell(self._look_at)]
+        looks[:] = [self._connections.start(self._wake)]
         return True
 
+    def _wake(self, database: sqlite3.Connection) -> None:
+        self._notify([("", token) for token in self._wake_up_table.get().new_tokens(database)])
+
     def _sweep(self, database: sqlite3.Connection, now: int) -> None:
-        if abs(now - self._swept) >= SWEEP_MS:
+        if abs(now - self._swept) >= SWEEP_INTERVAL_MS:
             more = _remove_expired(database, now) or remove_expired_events(database, now)
             self._swept = 0 if more else now
 
     async def _session_ids(self) -> Iterable[str]:
-        with suppress(StoreRefused):  # what cannot be removed, as on a read-only disk, is skipped
+        with suppress(StoreRefused):  # a read-only disk, say: then the expired are skipped below
             while await self._connections.run(lambda database: _expired(database, self.clock())):
                 await self._connections.call(Call(self._remove_expired, writes=True))
         after, session_ids = "", list[str]()
@@ -156,47 +153,49 @@ class SQLiteStore(EmbeddedStore):
         return _remove_expired(database, self.clock())
 
     def _page_of_ids(self, after: str) -> Callable[[sqlite3.Connection], list[str]]:
-        place = {"after": after, "now": self.clock(), "count": _PAGE}
-        return lambda database: [row[0] for row in database.execute(query("session_ids"), place)]
+        arguments = {"after": after, "now": self.clock(), "count": _PAGE}
+        return lambda database: [
+            session_id for (session_id,) in database.execute(query("session_ids"), arguments)
+        ]
 
     async def _dead_letters(self, count: int, after: str) -> list[tuple[str, NewDeadLetter]]:
         def load(database: sqlite3.Connection) -> list[tuple[str, NewDeadLetter]]:
-            rows = database.execute(query("letters_after"), (after, count))
+            rows = database.execute(query("dead_letters_after"), (after, count))
             return [(session_id, NewDeadLetter(*letter)) for session_id, *letter in rows]
 
         return await self._connections.run(load)
 
     async def delete_dead_letter(self, dead_letter_id: str) -> None:
-        def remove(database: sqlite3.Connection) -> tuple[None, Wakes]:
-            database.execute(query("delete_letter"), (dead_letter_id,))
+        def remove(database: sqlite3.Connection) -> tuple[None, list[WakeUp]]:
+            database.execute(query("delete_dead_letter"), (dead_letter_id,))
             return None, []
 
         await self.call(remove)
 
     @asynccontextmanager
     async def waiter(self, token: str) -> AsyncIterator[EventWaiter]:
-        wake = EventWaiter(self._longest_wait)
-        with self._listeners.listening(token, wake.event.set), self._watch.kept():
-            yield wake
+        async with event_waiter(self._listeners, token, self._max_wait) as waiter:
+            with self._watch.active():
+                yield waiter
 
     @contextmanager
     def on_wakeup(self, token: str, callback: Callback) -> Iterator[None]:
-        with self._listeners.listening(token, callback), self._watch.kept():
+        with self._listeners.listening(token, callback), self._watch.active():
             yield
 
 
 def _expired(database: sqlite3.Connection, now: int) -> list[int]:
-    place = {"now": now, "count": _SWEPT_AT_ONCE}
-    return [row for (row,) in database.execute(query("expired_sessions"), place)]
+    arguments = {"now": now, "count": _SWEPT_AT_ONCE}
+    return [row for (row,) in database.execute(query("expired_sessions"), arguments)]
 
 
 def _remove_expired(database: sqlite3.Connection, now: int) -> bool:
-    """Whether there may be more of them: one verb does not remove all."""
+    """Remove some; whether there may be more. One verb does not remove them all."""
     rows = _expired(database, now)
     for row in rows:
         delete(database, row)
     return len(rows) == _SWEPT_AT_ONCE
 
 
-def _ask(database: sqlite3.Connection) -> None:
+def _ping(database: sqlite3.Connection) -> None:
     database.execute("SELECT count(*) FROM sqlite_master").fetchone()

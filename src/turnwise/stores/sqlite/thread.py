@@ -1,4 +1,4 @@
-"""The one thread that a connection lives in, and everything that is done on it."""
+"""The thread that owns a connection, and runs everything on it."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from typing import Any, TypeVar
 
 from turnwise.errors import StoreError
 from turnwise.process import ProcessBound, put_aside
-from turnwise.stores.sqlite.batch import MOST, Call, Failed, Turnstile
+from turnwise.stores.sqlite.batch import BATCH_LIMIT, Batches, Call, Failed
 from turnwise.stores.sqlite.database import open_database
-from turnwise.stores.sqlite.errors import is_lasting, is_lock, refusal
+from turnwise.stores.sqlite.errors import is_lock, needs_new_connection, refusal
 
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], T]
 
 
 class ConnectionThread:
-    """Opens the connection with its first job, in its own thread; closes it there too.
+    """Opens the connection for its first job, in its own thread, and closes it there.
 
-    What has started runs to its end, whether or not its caller was cancelled.
+    A job that has started runs to its end, also if its caller was cancelled.
     """
 
     def __init__(self, path: str, patience: float) -> None:
         self._path = path
         self._patience = patience
         self._database: sqlite3.Connection | None = None
-        self._turnstile = Turnstile(patience)
+        self._batches = Batches(patience)
         self._calls: deque[Call] = deque()
         name = f"turnwise-sqlite-{os.path.basename(path)}"
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
     def start(self, job: Job[T]) -> Future[T]:
-        """Do `job`, outside of any transaction."""
+        """Run `job`, outside any transaction."""
         return self._executor.submit(self._do, job)
 
     def call(self, call: Call) -> None:
-        """Do `call` in a transaction, together with others that wait."""
+        """Run `call` in a transaction, together with others that wait."""
         self._calls.append(call)
         self._executor.submit(self._drain)
 
     def close(self) -> Future[None]:
-        """Close the connection after the jobs before; the thread ends with it."""
+        """Close the connection after all earlier jobs; then the thread ends."""
         closing = self._executor.submit(self._close)
         self._executor.shutdown(wait=False)
         return closing
@@ -57,47 +57,47 @@ class ConnectionThread:
     def _do(self, job: Job[T]) -> T:
         try:
             database = self._open()
-            return self._turnstile.patiently(lambda: job(database))
+            return self._batches.retry_locked(lambda: job(database))
         except sqlite3.Error as error:
             raise self._refused(error, None) from error
 
     def _drain(self) -> None:
-        waiting = [self._calls.popleft() for _ in range(min(MOST, len(self._calls)))]
-        calls = [call for call in waiting if call.future.set_running_or_notify_cancel()]
-        if len(calls) > 1 and self._done_together(calls):
+        pending = [self._calls.popleft() for _ in range(min(BATCH_LIMIT, len(self._calls)))]
+        calls = [call for call in pending if call.future.set_running_or_notify_cancel()]
+        if len(calls) > 1 and self._run_together(calls):
             return
         for call in calls:
-            self._done_alone(call)
+            self._run_alone(call)
 
-    def _done_together(self, calls: Sequence[Call]) -> bool:
-        """False if something that concerns one of them may have stopped them all."""
+    def _run_together(self, calls: Sequence[Call]) -> bool:
+        """False if a fault of one of them may have stopped them all: then each is to run alone."""
         try:
-            answers = self._turnstile.run(self._open(), calls)
+            answers = self._batches.run(self._open(), calls)
         except Exception as error:
             if not isinstance(error, sqlite3.Error) or not is_lock(error):
                 return False
             answers = [Failed(self._refused(error, call.session_id)) for call in calls]
         for call, answer in zip(calls, answers, strict=True):
-            _settle(call, answer)
+            _resolve(call, answer)
         return True
 
-    def _done_alone(self, call: Call) -> None:
+    def _run_alone(self, call: Call) -> None:
         try:
-            (answer,) = self._turnstile.run(self._open(), [call])
+            (answer,) = self._batches.run(self._open(), [call])
         except sqlite3.Error as error:
             answer = Failed(self._refused(error, call.session_id))
             answer.error.__cause__ = error
         except BaseException as error:
             answer = Failed(error)
-        _settle(call, answer)
+        _resolve(call, answer)
 
     def _open(self) -> sqlite3.Connection:
         if self._database is None:
-            self._database = self._turnstile.patiently(lambda: open_database(self._path))
+            self._database = self._batches.retry_locked(lambda: open_database(self._path))
         return self._database
 
     def _refused(self, error: sqlite3.Error, session_id: str | None) -> StoreError:
-        if is_lasting(error):
+        if needs_new_connection(error):
             self._close()
         return refusal(error, self._path, session_id, self._patience)
 
@@ -107,7 +107,7 @@ class ConnectionThread:
             database.close()
 
 
-def _settle(call: Call, answer: Any) -> None:
+def _resolve(call: Call, answer: Any) -> None:
     if isinstance(answer, Failed):
         call.future.set_exception(answer.error)
         return
@@ -115,7 +115,7 @@ def _settle(call: Call, answer: Any) -> None:
 
 
 class Connections(ProcessBound):
-    """The thread in use: made when needed, and made anew after `aclose` or a fork."""
+    """The thread in use: started when needed, and again after `aclose` or a fork."""
 
     def __init__(self, path: str, patience: float) -> None:
         super().__init__()
@@ -126,13 +126,13 @@ class Connections(ProcessBound):
 
     async def run(self, job: Job[T]) -> T:
         """The result of `job` on the connection, awaited from any event loop."""
-        loop = asyncio.get_running_loop()  # none: the job of a parent's task is not done in a child
+        loop = asyncio.get_running_loop()  # none: a child does not run the job of a parent's task
         with self._lock:
             future = self._current().start(job)
         return await asyncio.wrap_future(future, loop=loop)
 
-    def tell(self, job: Job[T]) -> Future[T]:
-        """Have `job` done on the connection; nobody waits for it."""
+    def start(self, job: Job[T]) -> Future[T]:
+        """Run `job` on the connection; nobody awaits it."""
         with self._lock:
             return self._current().start(job)
 

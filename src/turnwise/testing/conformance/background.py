@@ -55,7 +55,7 @@ class BackgroundConformance(Suite):
         (claim,) = await ready.claim("w1", 10, 0)
         assert claim.session_id == "s"
         assert claim.turn_id in ("t", None)
-        assert 0 <= claim.age < LONG
+        assert 0 <= claim.age_ms < LONG
         assert await ready.claim("w1", 10, 0) == await ready.claim("w2", 10, 0) == []
         assert await work(store, "w1", claim) == ["t"]
         await ready.ack("w1", [claim])
@@ -87,7 +87,7 @@ class BackgroundConformance(Suite):
         assert await ready.claim("w", 1, 0.01) == []
 
     async def test_the_claims_of_a_dead_worker_go_to_others(self, lab: Lab) -> None:
-        limits = Limits(claim=lab.lease)
+        limits = Limits(visibility_timeout_ms=lab.lease)
         store, other = lab.store(limits), lab.store(limits)
         await sent(store, "s", "t")
         (claim,) = await store.ready.claim("w1", 1, 0)
@@ -104,7 +104,7 @@ class BackgroundConformance(Suite):
         await other.ready.ack("w2", found)
 
     async def test_what_is_held_stays_with_its_worker(self, lab: Lab) -> None:
-        limits, in_time = Limits(claim=4 * lab.lease), True
+        limits, in_time = Limits(visibility_timeout_ms=4 * lab.lease), True
         store, other = lab.store(limits), lab.store(limits)
         await sent(store, "s", "t")
         before = await lab.now()
@@ -113,12 +113,12 @@ class BackgroundConformance(Suite):
             await lab.passed(lab.lease)
             await store.ready.extend("w1")
             before, gap = await lab.now(), await lab.now() - before
-            in_time = in_time and gap < limits.claim
+            in_time = in_time and gap < limits.visibility_timeout_ms
         told = await other.ready.claim("w2", 1, 0)
         assert told == [] or not in_time  # a stalled machine loses its claims like anybody
 
     async def test_what_another_worker_took_over_is_not_held_any_more(self, lab: Lab) -> None:
-        limits = Limits(claim=lab.lease)
+        limits = Limits(visibility_timeout_ms=lab.lease)
         store, other = lab.store(limits), lab.store(limits)
         await sent(store, "s", "t")
         claims = await store.ready.claim("w1", 1, 0)
@@ -136,7 +136,7 @@ class BackgroundConformance(Suite):
         await sent(store, "s", "t")
         claims = await store.ready.claim("w1", 1, 0)
         before = await lab.now()
-        await store.ready.requeue("w1", claims, lab.lease / 1000)
+        await store.ready.requeue("w1", claims, lab.lease)
         told = await store.ready.claim("w1", 1, 0)
         if await lab.now() - before < lab.lease:
             assert told == []
@@ -157,7 +157,7 @@ class BackgroundConformance(Suite):
         assert names(await claim) == ["s"]
 
     async def test_what_is_settled_is_told_no_more(self, lab: Lab) -> None:
-        store = lab.store(Limits(claim=lab.lease))
+        store = lab.store(Limits(visibility_timeout_ms=lab.lease))
         await sent(store, "s", "t")
         claims = await store.ready.claim("w", 1, 0)
         await work(store, "w", claims[0])
@@ -187,7 +187,7 @@ class BackgroundConformance(Suite):
         intent = await store.ready.announce("s", "t")
         for claim in await store.ready.claim("w", 1, 0):
             assert await store.next("s", mint(), LONG, worker="w") == Idle()
-            await store.ready.requeue("w", [claim], 0.05)
+            await store.ready.requeue("w", [claim], 50)
         await store.submit("s", "t", b"one", intent)
 
         async def told() -> bool:
@@ -251,7 +251,7 @@ class BackgroundConformance(Suite):
     async def test_a_worker_that_dies_between_two_steps_loses_nothing(
         self, lab: Lab, steps: int
     ) -> None:
-        limits = Limits(claim=lab.lease)
+        limits = Limits(visibility_timeout_ms=lab.lease)
         store, second = lab.store(limits), lab.store(limits)
         await sent(store, "s", "t")
         await die_after(steps, store, lab.lease)
@@ -263,7 +263,7 @@ class BackgroundConformance(Suite):
                 if over:
                     await second.ready.ack("w2", [claim])
                 else:
-                    await second.ready.requeue("w2", [claim], 0.05)
+                    await second.ready.requeue("w2", [claim], 50)
             return isinstance(await second.status("s", "t"), Duplicate)
 
         await lab.until(finished)

@@ -48,7 +48,7 @@ class CancelConformance(Suite):
         asked_for = Cancelled("flagged", "t", "worker")
         assert await store.cancel("s", "t", keep=True) == asked_for
         assert await store.renew(*turn.ids) == Renewed("keep")
-        assert expect(Grant, await asked(store, "s", "t", token=turn.token)).cancelled == "keep"
+        assert expect(Grant, await asked(store, "s", "t", token=turn.token)).cancel_mode == "keep"
 
     @pytest.mark.parametrize("order", [(True, False), (False, True)])
     async def test_who_wants_it_dropped_wins(self, store: Store, order: tuple[bool, bool]) -> None:
@@ -58,14 +58,14 @@ class CancelConformance(Suite):
         assert await store.renew(*turn.ids) == Renewed("drop")
         opened = expect(Info, await store.info("s")).open_turn
         assert opened is not None
-        assert opened.cancelled == "drop"
+        assert opened.cancel_mode == "drop"
 
     async def test_a_takeover_is_told_as_well(self, lab: Lab) -> None:
         store = lab.store()
         await store.submit("s", "t", b"one")
         await store.cancel("s", (await taken(store, "s", lease=lab.lease)).grant.turn_id, keep=True)
         await lab.dead("s")
-        assert (await taken(store, "s")).grant.cancelled == "keep"
+        assert (await taken(store, "s")).grant.cancel_mode == "keep"
 
     async def test_the_open_turn_is_meant_where_none_is_named(self, store: Store) -> None:
         assert await store.cancel("s") == Cancelled("absent")
@@ -80,7 +80,7 @@ class CancelConformance(Suite):
         await added(store, "s", 0)
         turn, token = await begun(store, "s", "t"), mint()
         await store.journal(*turn.ids, 0, items("done"))
-        await asked(store, "s", "next", token=token, ticket=LONG)
+        await asked(store, "s", "next", token=token, ticket_ms=LONG)
         assert await store.cancel("s", "t", force=True) == Cancelled("dropped", "t", "worker")
         assert await store.cancel("s", "t", force=True) == Cancelled("dropped", "t")
         assert isinstance(await store.renew(*turn.ids), Stale)
@@ -88,7 +88,7 @@ class CancelConformance(Suite):
         record = expect(Duplicate, await asked(store, "s", "t")).record
         assert record is not None
         assert (record.kind, record.items) == ("cancelled", 0)
-        following = await asked(store, "s", "next", token=token, ticket=LONG)
+        following = await asked(store, "s", "next", token=token, ticket_ms=LONG)
         assert expect(Grant, following).journal == []
         assert await store.cancel("s", "t", force=True) == Cancelled("dropped", "t")
         assert isinstance(await store.renew("s", "next", token), Renewed)
@@ -118,9 +118,13 @@ class CancelConformance(Suite):
             assert await outcome(store, "s", "t", open_only=True, force=force) == "absent"
         turn = await taken(store, "s")
         await store.abort(*turn.ids)
-        assert await outcome(store, "s", "t", open_only=True, note="why") == "absent"
+        assert await outcome(store, "s", "t", open_only=True, reason="why") == "absent"
         turn = await taken(store, "s")
-        assert (turn.grant.message, turn.grant.cancelled, turn.grant.note) == (b"one", None, "")
+        assert (turn.grant.message, turn.grant.cancel_mode, turn.grant.cancel_reason) == (
+            b"one",
+            None,
+            "",
+        )
         assert await outcome(store, "s", "t", open_only=True) == "flagged"
         for _ in range(2):
             assert await outcome(store, "s", "t", open_only=True, force=True) == "dropped"
@@ -186,10 +190,10 @@ class CancelConformance(Suite):
     async def test_a_turn_given_back_with_nothing_done_is_gone(self, store: Store) -> None:
         await added(store, "s", 0)
         turn, token = await begun(store, "s", "t"), mint()
-        await asked(store, "s", "next", token=token, ticket=LONG)
+        await asked(store, "s", "next", token=token, ticket_ms=LONG)
         await store.release(*turn.ids, counted=True)
         assert expect(Info, await store.info("s")).open_turn is None
-        assert isinstance(await asked(store, "s", "next", token=token, ticket=LONG), Grant)
+        assert isinstance(await asked(store, "s", "next", token=token, ticket_ms=LONG), Grant)
 
     async def test_a_message_given_back_is_not_counted(self, store: Store) -> None:
         await store.submit("s", "t", b"one")
@@ -221,10 +225,10 @@ class CancelConformance(Suite):
 
     async def test_a_place_in_line_is_given_back(self, store: Store) -> None:
         turn, token = await begun(store, "s"), mint()
-        await asked(store, "s", "t", token=token, ticket=LONG)
+        await asked(store, "s", "t", token=token, ticket_ms=LONG)
         await store.release("s", "t", token)
         assert expect(Info, await store.info("s")).queued == 0
-        assert isinstance(await asked(store, "s", "t", token=token, ticket=LONG), Stale)
+        assert isinstance(await asked(store, "s", "t", token=token, ticket_ms=LONG), Stale)
         await turn.commit()
         await store.release("no", "t", mint())
         assert await store.info("no") == Absent()
@@ -241,8 +245,8 @@ class CancelConformance(Suite):
         await store.cancel("s", "t1", keep=True)
         running = expect(Running, await store.status("s", "t1"))
         assert (running.turn_id, running.worker, running.attempt) == ("t1", "worker", 1)
-        assert 0 < running.remaining <= LONG
-        assert (running.cancelled, running.background) == ("keep", True)
+        assert 0 < running.remaining_ms <= LONG
+        assert (running.cancel_mode, running.background) == ("keep", True)
         await turn.commit(*items(1), payload=b"kept")
         finished = expect(Duplicate, await store.status("s", "t1"))
         assert finished.record is not None
@@ -256,11 +260,11 @@ class CancelConformance(Suite):
     async def test_the_status_of_a_turn_that_waits_died_or_never_was(self, lab: Lab) -> None:
         store = lab.store()
         turn = await begun(store, "s", "t", lease=lab.lease)
-        await asked(store, "s", "in line", ticket=LONG)
+        await asked(store, "s", "in line", ticket_ms=LONG)
         assert await store.status("s", "in line") == Absent()
         await lab.dead("s")
         running = expect(Running, await store.status("s", "t"))
-        assert running.remaining <= 0
+        assert running.remaining_ms <= 0
         assert not running.background
         await store.renew(*turn.ids)
         await store.park(*turn.ids, b"{state}")
@@ -275,7 +279,7 @@ class CancelConformance(Suite):
         for force in (False, True):
             answer = await store.cancel("s", "t", keep=True, force=force)
             assert answer == Cancelled("absent", "t")
-        assert expect(Grant, await asked(store, "s", "t", resume=True)).cancelled is None
+        assert expect(Grant, await asked(store, "s", "t", resume=True)).cancel_mode is None
         await store.cancel("s", "t", force=True)
         assert isinstance(await store.status("s", "t"), Duplicate)
 
@@ -287,7 +291,7 @@ class CancelConformance(Suite):
         await store.status("s", "t")
         await store.status("s", "u")
         after = expect(Info, await store.info("s"))
-        assert (after.turns, after.updated, after.queued) == (before.turns, before.updated, 0)
+        assert (after.turns, after.updated_at, after.queued) == (before.turns, before.updated_at, 0)
         assert after.open_turn is not None
 
     # dead letters
@@ -343,13 +347,13 @@ class CancelConformance(Suite):
         await store.submit("s", "t", b"one")
         await store.dead_letter(*(await taken(store, "s")).ids, b"first")
         (first,) = await store.dead_letters()
-        assert isinstance(await store.submit("s", "t", b"one", again="other"), Duplicate)
+        assert isinstance(await store.submit("s", "t", b"one", retry_of="other"), Duplicate)
         for _ in range(2):
-            await store.submit("s", "t", b"one", again=first.id)
+            await store.submit("s", "t", b"one", retry_of=first.id)
         assert expect(Info, await store.info("s")).queued == 1
         assert isinstance(await asked(store, "s", "t"), Queued)
         (waits,) = await store.dead_letters()
-        assert (waits.id, waits.state) == (first.id, "waiting")
+        assert (waits.id, waits.state) == (first.id, "queued")
         turn = await taken(store, "s")
         assert turn.grant.attempt == 1
         assert isinstance(await store.status("s", "t"), Running)
@@ -357,12 +361,12 @@ class CancelConformance(Suite):
         await store.dead_letter(*turn.ids, b"second")
         (second,) = await store.dead_letters()
         assert (second.content, second.state) == (b"second", "dead")
-        assert isinstance(await store.submit("s", "t", b"one", again=first.id), Duplicate)
-        await store.submit("s", "t", b"one", again=second.id)
+        assert isinstance(await store.submit("s", "t", b"one", retry_of=first.id), Duplicate)
+        await store.submit("s", "t", b"one", retry_of=second.id)
         await (await taken(store, "s")).commit(*items(1))
         (done,) = await store.dead_letters()
         assert (done.id, done.state) == (second.id, "finished")
-        assert isinstance(await store.submit("s", "t", b"one", again=second.id), Duplicate)
+        assert isinstance(await store.submit("s", "t", b"one", retry_of=second.id), Duplicate)
         assert await contents(store, "s") == items(1)
 
     async def test_a_letter_outlives_its_session(self, store: Store) -> None:

@@ -12,7 +12,7 @@ from turnwise.codec.elements import MARKER, is_item, parse_record
 from turnwise.contracts import Store
 from turnwise.testing.conformance.lab import LONG, Lab, Suite, expect, item
 from turnwise.testing.conformance.model import Call, Model
-from turnwise.testing.conformance.places import NOBODY
+from turnwise.testing.conformance.model_state import NOBODY
 from turnwise.types import Base, Grant, History, Info
 
 CALLS = int(os.environ.get("TURNWISE_CALLS", "400"))
@@ -91,10 +91,10 @@ class Run:
         verb, args = call
         options = dict(args)
         if verb in ("begin", "next"):
-            options["lease"] = SHORT if options.pop("mortal") else LONG
+            options["lease_ms"] = SHORT if options.pop("mortal") else LONG
             options["worker"] = "w"
-            if options.pop("ticket", False):
-                options["ticket"] = LONG
+            if options.pop("ticket_ms", False):
+                options["ticket_ms"] = LONG
         return await getattr(store, verb)("s", **options)
 
     async def _look(self, store: Store) -> None:
@@ -168,7 +168,7 @@ class Run:
 
     def _begin(self) -> Call:
         args = {"turn_id": self._turn_id(), "token": self._new("token"), "mortal": self._mortal()}
-        return "begin", {**args, "ticket": self.rng.random() < 0.3}
+        return "begin", {**args, "ticket_ms": self.rng.random() < 0.3}
 
     def _resume(self) -> Call:
         turn_id = self._turn()["turn_id"]
@@ -199,7 +199,7 @@ class Run:
 
     def _release(self) -> Call:
         delay = LONG if self.rng.random() < 0.1 else 0
-        return "release", {**self._turn(), "counted": self.rng.random() < 0.5, "delay": delay}
+        return "release", {**self._turn(), "counted": self.rng.random() < 0.5, "delay_ms": delay}
 
     def _dead_letter(self) -> Call:
         return "dead_letter", {**self._turn(), "letter": b"letter"}
@@ -223,7 +223,7 @@ class Run:
 
     def _cancel(self) -> Call:
         turn_id = self._turn_id() if self.rng.random() < 0.5 else self._turn()["turn_id"]
-        how = {"keep": self.rng.random() < 0.5, "force": self.rng.random() < 0.2}
-        note = self._new('a "note" \u2713') if self.rng.random() < 0.7 else ""
-        how["open_only"] = self.rng.random() < 0.3
-        return "cancel", {"turn_id": turn_id, **how, "note": note}
+        options = {"keep": self.rng.random() < 0.5, "force": self.rng.random() < 0.2}
+        options["open_only"] = self.rng.random() < 0.3
+        reason = self._new('a "reason" \u2713') if self.rng.random() < 0.7 else ""
+        return "cancel", {"turn_id": turn_id, **options, "reason": reason}

@@ -115,7 +115,7 @@ class EventsConformance(Suite):
         assert await follow(log) == (all_of_them, 0)
 
     async def test_events_go_away_by_themselves(self, lab: Lab) -> None:
-        log = lab.store(Limits(events_ttl=lab.lease)).events
+        log = lab.store(Limits(events_ttl_ms=lab.lease)).events
         await log.append("s", "t", 1, 0, [b"one"])
         place = (await log.read("s", "t")).events[0].id
 

@@ -22,8 +22,10 @@ DAY = 24 * 60 * 60 * 1000
 
 
 class ExpiryConformance(Suite):
-    async def _ttl(self, store: Store) -> int | None:
-        return expect(Info, await store.info("s")).ttl
+    async def _ttl(self, store: Store) -> float | None:
+        """In ms."""
+        seconds = expect(Info, await store.info("s")).expires_in
+        return None if seconds is None else 1000 * seconds
 
     async def test_without_a_ttl_a_session_stays(self, store: Store) -> None:
         await added(store, "s", 1)
@@ -50,7 +52,7 @@ class ExpiryConformance(Suite):
         assert isinstance(await asked(store, "s"), Grant)
 
     async def test_what_a_first_turn_has_finished_waits_for_its_retry(self, lab: Lab) -> None:
-        store = lab.store(Limits(retention=DAY))
+        store = lab.store(Limits(retention_ms=DAY))
         turn = await begun(store, "s", lease=lab.lease)
         await store.journal(*turn.ids, 0, items(1))
         await store.renew(*turn.ids)
@@ -122,7 +124,7 @@ class ExpiryConformance(Suite):
         assert await self._ttl(store) is None
 
     async def test_with_a_ttl_every_change_refreshes_it(self, lab: Lab) -> None:
-        store = lab.store(Limits(ttl=DAY))
+        store = lab.store(Limits(ttl_ms=DAY))
         for change in (
             store.append("s", mint(), items(1)),
             store.submit("s", "t", b"one"),
@@ -135,7 +137,7 @@ class ExpiryConformance(Suite):
             await store.expire("s", LONG)
 
     async def test_with_a_ttl_a_lease_is_outlived(self, lab: Lab) -> None:
-        store = lab.store(Limits(ttl=1000))
+        store = lab.store(Limits(ttl_ms=1000))
         await added(store, "s", 1)
         turn = await begun(store, "s", lease=LONG)
         ttl = await self._ttl(store)

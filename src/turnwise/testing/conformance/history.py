@@ -6,7 +6,7 @@ import pytest
 
 from turnwise.codec.elements import is_item, marker, parse_record
 from turnwise.contracts import Store
-from turnwise.limits import READ, Limits
+from turnwise.limits import READ_LIMIT, Limits
 from turnwise.testing.conformance.lab import (
     Lab,
     Suite,
@@ -144,17 +144,17 @@ class HistoryConformance(Suite):
         assert [e for e in history.elements if is_item(e)] == expected
         assert history.start == (0 if limit is None else 5010 - limit)
 
-    @pytest.mark.parametrize("new", [READ - 2, READ - 1])
+    @pytest.mark.parametrize("new", [READ_LIMIT - 2, READ_LIMIT - 1])
     async def test_begin_brings_what_is_new_or_says_reload(self, store: Store, new: int) -> None:
         base = await added(store, "s", 0)
         tip = await added(store, "s", *range(new))
         grant = (await begun(store, "s", base=base)).grant
         assert (grant.tip, grant.items) == (tip, new + 1)
-        if new + 2 > READ:
+        if new + 2 > READ_LIMIT:
             assert grant.history is None
         else:
             history = expect(History, grant.history)
-            assert (history.follows, len(history.elements)) == (True, READ)
+            assert (history.follows, len(history.elements)) == (True, READ_LIMIT)
 
     # pop, clear, replace
 
@@ -192,7 +192,7 @@ class HistoryConformance(Suite):
         assert again.tip.commit_id == expect(Done, done).tip.commit_id
 
     async def test_clear_forgets_turn_ids_older_than_the_retention(self, lab: Lab) -> None:
-        store = lab.store(Limits(retention=lab.lease))
+        store = lab.store(Limits(retention_ms=lab.lease))
         old = mint()
         await (await begun(store, "s", old)).commit(*items(1))
         await lab.passed(2 * lab.lease + 100)
@@ -206,7 +206,7 @@ class HistoryConformance(Suite):
         assert isinstance(await asked(store, "s", old), Grant)
 
     async def test_a_turn_id_is_known_for_the_retention(self, lab: Lab) -> None:
-        store = lab.store(Limits(retention=4 * lab.lease))
+        store = lab.store(Limits(retention_ms=4 * lab.lease))
         start, turn_id, changes = await lab.now(), mint(), 0
         await (await begun(store, "s", turn_id)).commit(*items(1))
         while True:
@@ -220,7 +220,7 @@ class HistoryConformance(Suite):
         assert changes or not lab.steps
 
     async def test_a_turn_id_older_than_the_retention_may_be_used_again(self, lab: Lab) -> None:
-        store = lab.store(Limits(retention=lab.lease))
+        store = lab.store(Limits(retention_ms=lab.lease))
         turn_id = mint()
         await (await begun(store, "s", turn_id)).commit(*items(1))
         for _ in range(2):
@@ -269,12 +269,12 @@ class HistoryConformance(Suite):
 
     async def test_what_a_long_duplicate_added_is_told_from_its_end(self, store: Store) -> None:
         turn_id = mint()
-        await (await begun(store, "s", turn_id)).commit(*items(*range(READ + 5)))
+        await (await begun(store, "s", turn_id)).commit(*items(*range(READ_LIMIT + 5)))
         answer = expect(Duplicate, await asked(store, "s", turn_id))
-        assert answer.elements == items(*range(5, READ + 5))
+        assert answer.elements == items(*range(5, READ_LIMIT + 5))
 
     async def test_a_replacement_added_only_what_it_brought(self, lab: Lab) -> None:
-        store = lab.store(Limits(retention=lab.lease))
+        store = lab.store(Limits(retention_ms=lab.lease))
         await added(store, "s", 1, 2)
         await lab.passed(2 * lab.lease + 100)
         tip = await added(store, "s", 3)

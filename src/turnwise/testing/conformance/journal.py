@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from turnwise.contracts import Store
-from turnwise.limits import READ
+from turnwise.limits import READ_LIMIT
 from turnwise.testing.conformance.lab import (
     Held,
     Lab,
@@ -46,12 +46,12 @@ class JournalConformance(Suite):
         assert await store.journal(*turn.ids, 0, items("done")) == Done(tip)
         assert await contents(store, "s") == items(1)
         info = expect(Info, await store.info("s"))
-        assert (info.items, info.journal) == (1, 1)
+        assert (info.items, info.journal_entries) == (1, 1)
         await turn.commit(*items(2))
-        assert expect(Info, await store.info("s")).journal == 0
+        assert expect(Info, await store.info("s")).journal_entries == 0
 
     async def test_a_takeover_is_given_a_long_journal_as_well(self, lab: Lab) -> None:
-        store, long = lab.store(), [b"{%d" % number for number in range(3 * READ)]
+        store, long = lab.store(), [b"{%d" % number for number in range(3 * READ_LIMIT)]
         await added(store, "s", 1)
         turn = await begun(store, "s", "t", lease=lab.lease)
         await store.journal(*turn.ids, 0, long)
@@ -78,7 +78,7 @@ class JournalConformance(Suite):
         for answer in (
             await asked(store, "s"),
             await asked(store, "s", "t"),
-            await asked(store, "s", ticket=1000),
+            await asked(store, "s", ticket_ms=1000),
             await store.append("s", mint(), items(2)),
             await store.pop("s", mint(), tip),
             await store.clear("s", mint()),
@@ -94,9 +94,9 @@ class JournalConformance(Suite):
         await lab.passed(3 * lab.lease)
         assert await asked(store, "s") == Parked("t")
         info = expect(Info, await store.info("s"))
-        assert info.ttl is None
+        assert info.expires_in is None
         assert info.open_turn is not None
-        assert info.open_turn.state == "waiting"
+        assert info.open_turn.state == "parked"
 
     async def test_a_parked_turn_is_not_its_token_s_any_more(self, store: Store) -> None:
         turn = await self._parked(store)

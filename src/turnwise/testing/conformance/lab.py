@@ -48,9 +48,9 @@ class Lab(ABC):
 
     async def until(self, condition: Callable[[], Awaitable[bool]], limit: int = 30_000) -> None:
         """Let time pass until `condition` holds; fail after `limit` ms of it."""
-        give_up = await self.now() + limit
+        deadline = await self.now() + limit
         while not await condition():
-            assert await self.now() < give_up, "the condition never held"
+            assert await self.now() < deadline, "the condition never held"
             await self.tick()
 
     async def passed(self, ms: int) -> None:
@@ -68,7 +68,7 @@ class Lab(ABC):
 
         async def over() -> bool:
             info = expect(Info, await store.info(session_id))
-            return info.open_turn is None or info.open_turn.remaining <= -beyond
+            return info.open_turn is None or 1000 * info.open_turn.lease_remaining <= -beyond
 
         await self.until(over)
 

@@ -40,7 +40,7 @@ class LeaseConformance(Suite):
         grant = (await begun(store, "s", "t")).grant
         assert (grant.turn_id, grant.attempt, grant.items) == ("t", 1, 0)
         assert grant.tip == Base(0, grant.incarnation)
-        assert (grant.journal, grant.message, grant.cancelled) == ([], None, None)
+        assert (grant.journal, grant.message, grant.cancel_mode) == ([], None, None)
         history = expect(History, grant.history)
         assert (history.elements, history.tip) == ([], grant.tip)
 
@@ -59,7 +59,7 @@ class LeaseConformance(Suite):
         await begun(store, "s", "t", worker="me")
         busy = expect(Busy, await asked(store, "s", turn_id))
         assert (busy.worker, busy.turn_id) == ("me", "t")
-        assert 0 < busy.remaining <= LONG
+        assert 0 < busy.remaining_ms <= LONG
 
     async def test_while_a_turn_is_open_no_change_is_mixed_in(self, store: Store) -> None:
         tip = await added(store, "s", 1)
@@ -85,7 +85,7 @@ class LeaseConformance(Suite):
         assert (record.commit_id, record.items, record.kind) == ("c", 2, "turn")
         assert (record.payload, history.tip) == (b"\x00 kept ", done.tip)
         info = expect(Info, await store.info("s"))
-        assert (info.open_turn, info.journal) == (None, 0)
+        assert (info.open_turn, info.journal_entries) == (None, 0)
         await begun(store, "s")
 
     async def test_a_commit_sent_again_is_answered_as_before(self, store: Store) -> None:
@@ -107,7 +107,7 @@ class LeaseConformance(Suite):
         tip = await added(store, "s", 1)
         turn = await begun(store, "s")
         wrong = Base(tip.position, mint())
-        assert expect(Stale, await turn.commit(*items(2), base=wrong)).moved
+        assert expect(Stale, await turn.commit(*items(2), base=wrong)).history_changed
         assert isinstance(await turn.commit(*items(2)), Done)
 
     @pytest.mark.parametrize("keep", range(4))
@@ -215,7 +215,7 @@ class LeaseConformance(Suite):
         assert await store.renew(*turn.ids) == Renewed(None)
         info = expect(Info, await store.info("s"))
         assert info.open_turn is not None
-        assert 0 < info.open_turn.remaining <= lab.lease
+        assert 0 < info.open_turn.lease_remaining <= lab.lease / 1000
         assert isinstance(await turn.commit(*items(1)), Done)
 
     async def test_only_its_holder_can_use_the_lease(self, store: Store) -> None:
@@ -253,10 +253,10 @@ class LeaseConformance(Suite):
         await lab.dead("s")
         second = await begun(store, "s", "t")
         info = expect(Info, await store.info("s"))
-        assert info.ttl is not None
-        assert info.ttl > LONG
+        assert info.expires_in is not None
+        assert info.expires_in > LONG / 1000
         assert isinstance(await second.commit(*items(1)), Done)
-        assert expect(Info, await store.info("s")).ttl is None
+        assert expect(Info, await store.info("s")).expires_in is None
 
     async def test_a_dead_turn_that_did_nothing_is_forgotten(self, lab: Lab) -> None:
         store = lab.store()
@@ -327,7 +327,7 @@ class LeaseConformance(Suite):
         assert await outcome(store, "s", "t") == "flagged"
         assert await outcome(store, "s", "t") == "flagged"
         assert await store.renew(*turn.ids) == Renewed("drop")
-        assert expect(Grant, await asked(store, "s", "t", token=turn.token)).cancelled
+        assert expect(Grant, await asked(store, "s", "t", token=turn.token)).cancel_mode
         assert await outcome(store, "s", "u") == "absent"
 
     async def test_a_takeover_is_asked_to_stop_as_well(self, lab: Lab) -> None:
@@ -338,7 +338,7 @@ class LeaseConformance(Suite):
         await store.cancel("s", "t")
         if await outcome(store, "s", "t") == "flagged":
             await lab.dead("s")
-            assert (await begun(store, "s", "t")).grant.cancelled
+            assert (await begun(store, "s", "t")).grant.cancel_mode
 
     async def test_a_dead_turn_is_dropped(self, lab: Lab) -> None:
         store = lab.store()
@@ -368,7 +368,7 @@ class LeaseConformance(Suite):
         await added(store, "s", 1)
         await begun(store, "s", lease=lab.lease)
         lab.step(-3_600_000)
-        assert expect(Busy, await asked(store, "s")).remaining <= lab.lease
+        assert expect(Busy, await asked(store, "s")).remaining_ms <= lab.lease
         await lab.passed(lab.lease + 1)
         await begun(store, "s")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from turnwise import types as t
-from turnwise.testing.conformance.places import NOBODY, Open, Parked
+from turnwise.testing.conformance.model_state import NOBODY, Open, Waiting
 
 KNOWN, REMEMBERED = 8, 4
 """Of finished tokens without a commit, these many must be known still; a store knows eight."""
@@ -24,7 +24,7 @@ class Model:
     def __init__(self) -> None:
         self.items: list[bytes] = []
         self.open: Open | None = None
-        self.queue: list[Parked] = []
+        self.queue: list[Waiting] = []
         self.finished: dict[str, str] = {}
         """Commit id or kind by turn_id."""
         self.cancelled: dict[str, bytes] = {}
@@ -47,9 +47,12 @@ class Model:
         turn = self.open
         assert turn is not None
         assert (opened.turn_id, opened.attempt) == (turn.turn_id, turn.attempt)
-        assert (opened.state == "waiting") == turn.parked
-        assert (opened.background, info.journal) == (turn.background, len(turn.journal))
-        assert opened.cancelled == turn.stop
+        if opened.state == "parked":
+            assert turn.parked or (turn.resumed and turn.mortal)
+        else:
+            assert not turn.parked
+        assert (opened.background, info.journal_entries) == (turn.background, len(turn.journal))
+        assert opened.cancel_mode == turn.cancel_mode
         assert info.queued >= len([e for e in self.queue if not e.token])
 
     def look(self, turn_id: str, status: object) -> None:
@@ -159,7 +162,7 @@ class Model:
         token: str,
         mortal: bool,
         resume: bool = False,
-        ticket: bool = False,
+        ticket_ms: bool = False,
         **_: Any,
     ) -> None:
         if isinstance(answer, t.Grant):
@@ -175,7 +178,7 @@ class Model:
             assert any(e.turn_id == turn_id for e in self.queue if not e.token)
             self._leave(token)
         else:
-            self._waits(answer, turn_id, token, ticket)
+            self._waits(answer, turn_id, token, ticket_ms)
         if turn_id in self.finished:
             assert isinstance(answer, t.Duplicate | t.Stale)
         if token in self.ended[-REMEMBERED:] and not isinstance(answer, t.Duplicate):
@@ -194,8 +197,8 @@ class Model:
                 turn.resumed, turn.parked = turn.resumed or turn.parked, False
                 self._leave(token)
             assert (grant.attempt, grant.journal) == (turn.attempt, turn.journal)
-            assert (grant.released, grant.cancelled) == (turn.released, turn.stop)
-            assert grant.note == turn.note
+            assert (grant.released, grant.cancel_mode) == (turn.released, turn.cancel_mode)
+            assert grant.cancel_reason == turn.cancel_reason
         else:
             self._free()
             assert all(e.token == token or e.token for e in self._before(token))
@@ -204,7 +207,7 @@ class Model:
             self.open = Open(turn_id, token, 1, mortal)
         assert grant.items == len(self.items)
 
-    def _before(self, token: str) -> list[Parked]:
+    def _before(self, token: str) -> list[Waiting]:
         """Who stands before this caller in the queue; callers among them may be passed over."""
         places = [i for i, e in enumerate(self.queue) if e.token == token]
         return self.queue[: places[0]] if places else self.queue
@@ -219,7 +222,7 @@ class Model:
         if not blocks:
             assert answer.turn_id in [e.turn_id for e in self.queue]
         if isinstance(answer, t.Queued) and not any(e.token == token for e in self.queue):
-            self.queue.append(Parked(turn_id, token))
+            self.queue.append(Waiting(turn_id, token))
 
     def _next(self, answer: object, token: str, mortal: bool) -> None:
         turn = self.open
@@ -233,12 +236,12 @@ class Model:
                 self._blocked(answer)
         elif turn is not None and turn.background:
             if turn.token != token:
-                assert (turn.mortal, turn.put_off) == (True, False)
+                assert (turn.mortal, turn.delayed) == (True, False)
                 self._forget(turn.token)
                 turn.token, turn.attempt, turn.mortal = token, turn.attempt + 1, mortal
             assert (answer.attempt, answer.journal) == (turn.attempt, turn.journal)
-            assert (answer.released, answer.cancelled) == (turn.released, turn.stop)
-            assert answer.note == turn.note
+            assert (answer.released, answer.cancel_mode) == (turn.released, turn.cancel_mode)
+            assert answer.cancel_reason == turn.cancel_reason
             assert answer.message == turn.message
         else:
             self._free()
@@ -266,7 +269,7 @@ class Model:
 
     def _renew(self, answer: object, turn_id: str, token: str) -> None:
         turn = self._held(turn_id, token)
-        right = None if turn is None else t.Renewed(turn.stop, turn.note)
+        right = None if turn is None else t.Renewed(turn.cancel_mode, turn.cancel_reason)
         assert isinstance(answer, t.Stale) if turn is None else answer == right
 
     def _park(self, answer: object, turn_id: str, token: str, state: bytes) -> None:
@@ -279,7 +282,7 @@ class Model:
         assert isinstance(answer, t.Done)
         turn.journal.append(state)
         turn.state, turn.parked, turn.mortal = state, True, False
-        turn.stop = None if turn.stop == "keep" else turn.stop
+        turn.cancel_mode = None if turn.cancel_mode == "keep" else turn.cancel_mode
         turn.released += 1
 
     def _abort(self, answer: None, turn_id: str, token: str) -> None:
@@ -291,7 +294,7 @@ class Model:
         self._leave(token)
 
     def _release(
-        self, answer: None, turn_id: str, token: str, counted: bool, delay: int = 0
+        self, answer: None, turn_id: str, token: str, counted: bool, delay_ms: int = 0
     ) -> None:
         turn = self._held(turn_id, token)
         self._abort(None, "", token)
@@ -300,7 +303,7 @@ class Model:
         elif turn is not None:
             turn.token, turn.mortal = NOBODY, True
             turn.released += not counted
-            turn.put_off = delay > 0 and turn.background and not turn.resumed
+            turn.delayed = delay_ms > 0 and turn.background and not turn.resumed
 
     def _dead_letter(self, answer: object, turn_id: str, token: str, letter: bytes) -> None:
         held, commit_id = self._held(turn_id, token), f"dead-{token}"
@@ -354,7 +357,7 @@ class Model:
         if isinstance(answer, t.Accepted):
             assert turn_id not in self.finished
             if waits is None:
-                self.queue.append(Parked(turn_id, "", message))
+                self.queue.append(Waiting(turn_id, "", message))
             else:
                 assert waits.message == message
         elif isinstance(answer, t.Busy):
@@ -365,7 +368,13 @@ class Model:
             assert turn_id in self.finished or (waits and waits.message != message)
 
     def _cancel(
-        self, answer: object, turn_id: str, keep: bool, force: bool, open_only: bool, note: str = ""
+        self,
+        answer: object,
+        turn_id: str,
+        keep: bool,
+        force: bool,
+        open_only: bool,
+        reason: str = "",
     ) -> None:
         turn = self.open
         is_open = turn is not None and turn.turn_id == turn_id
@@ -377,19 +386,19 @@ class Model:
             assert turn is not None
             assert is_open
             assert not force
-            turn.stop = "keep" if keep and turn.stop != "drop" else "drop"
-            turn.note = turn.note or note
+            turn.cancel_mode = "keep" if keep and turn.cancel_mode != "drop" else "drop"
+            turn.cancel_reason = turn.cancel_reason or reason
         elif isinstance(answer, t.Cancelled) and answer.outcome == "dropped":
             stays = open_only or not queued
             assert is_open or not stays or turn_id in self.cancelled.keys() - self.kept
             if turn is not None and is_open:
                 assert turn.mortal or turn.parked or force
                 assert not (keep and turn.parked)
-                note = turn.note or note
+                reason = turn.cancel_reason or reason
                 self._end()
             self.queue = [e for e in self.queue if e.token or e.turn_id != turn_id]
             self.finished.setdefault(turn_id, "cancelled")
-            assert answer.payload == self.cancelled.setdefault(turn_id, note.encode())
+            assert answer.payload == self.cancelled.setdefault(turn_id, reason.encode())
         else:
             assert answer == t.Cancelled("absent", turn_id)
             if keep and turn is not None and (turn.parked or (turn.resumed and turn.mortal)):

@@ -40,22 +40,27 @@ class OperatorsConformance(Suite):
         await added(store, "s", 1, 2)
         turn = await begun(store, "s", "t", worker="me")
         await store.journal(*turn.ids, 0, items("done"))
-        assert isinstance(await asked(store, "s", ticket=LONG), Queued)
+        assert isinstance(await asked(store, "s", ticket_ms=LONG), Queued)
         await store.submit("s", "m", b"one")
         info = expect(Info, await store.info("s"))
         assert (info.session_id, info.incarnation) == ("s", turn.grant.incarnation)
-        assert (info.items, info.turns, info.queued, info.journal) == (2, 1, 2, 1)
-        assert before - 1 <= info.created <= info.updated <= await lab.now()
+        assert (info.items, info.turns, info.queued, info.journal_entries) == (2, 1, 2, 1)
+        assert (before - 1) / 1000 <= info.created_at <= info.updated_at <= await lab.now() / 1000
         opened = info.open_turn
         assert opened is not None
         assert (opened.turn_id, opened.attempt, opened.worker) == ("t", 1, "me")
-        assert (opened.state, opened.cancelled, opened.background) == ("running", None, False)
-        assert 0 < opened.remaining <= LONG
+        assert (opened.state, opened.cancel_mode, opened.background) == ("running", None, False)
+        assert 0 < opened.lease_remaining <= LONG / 1000
 
     async def test_info_of_an_idle_session(self, store: Store) -> None:
         await added(store, "s", 1)
         info = expect(Info, await store.info("s"))
-        assert (info.open_turn, info.queued, info.journal, info.ttl) == (None, 0, 0, None)
+        assert (info.open_turn, info.queued, info.journal_entries, info.expires_in) == (
+            None,
+            0,
+            0,
+            None,
+        )
 
     async def test_a_deleted_session_leaves_nothing(self, store: Store) -> None:
         await added(store, "s", 1)

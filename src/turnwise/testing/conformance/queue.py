@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from turnwise.contracts import Store
-from turnwise.limits import CLAIM_MS, LATE_MS, Limits
+from turnwise.limits import HEAD_TIMEOUT_MS, LATE_MS, Limits
 from turnwise.testing.conformance.lab import (
     LONG,
     Held,
@@ -79,7 +79,7 @@ class QueueConformance(Suite):
         turn = await begun(store, "s", "direct")
         busy = expect(Busy, await store.submit("s", "direct", b"one"))
         assert (busy.worker, busy.turn_id) == ("worker", "direct")
-        assert 0 < busy.remaining <= LONG
+        assert 0 < busy.remaining_ms <= LONG
         await store.park(*turn.ids, b"{state}")
         assert expect(Busy, await store.submit("s", "direct", b"one")).turn_id == "direct"
         assert expect(Info, await store.info("s")).queued == 0
@@ -112,7 +112,7 @@ class QueueConformance(Suite):
         turn = await begun(store, "s", "t", lease=lab.lease)
         await store.journal(*turn.ids, 0, items("done"))
         if behind == "a caller":
-            assert isinstance(await asked(store, "s", ticket=LONG), Queued)
+            assert isinstance(await asked(store, "s", ticket_ms=LONG), Queued)
         elif behind != "nobody":
             await store.submit("s", "m", b"one")
             assert await outcome(store, "s", "m") == "dropped"
@@ -169,9 +169,9 @@ class QueueConformance(Suite):
         store = lab.store(Limits(max_queue=2))
         await begun(store, "s")
         await store.submit("s", "t1", b"one")
-        assert isinstance(await asked(store, "s", ticket=LONG), Queued)
+        assert isinstance(await asked(store, "s", ticket_ms=LONG), Queued)
         assert await store.submit("s", "t2", b"two") == Full(2)
-        assert await asked(store, "s", ticket=LONG) == Full(2)
+        assert await asked(store, "s", ticket_ms=LONG) == Full(2)
         assert await store.submit("s", "t1", b"one") == Accepted(0)
         assert expect(Info, await store.info("s")).queued == 2
 
@@ -225,7 +225,7 @@ class QueueConformance(Suite):
         turn = await begun(store, "s", worker="me")
         tokens = [mint(), mint()]
         for number, token in enumerate(tokens):
-            queued = await asked(store, "s", f"t{number}", token=token, ticket=LONG)
+            queued = await asked(store, "s", f"t{number}", token=token, ticket_ms=LONG)
             assert expect(Queued, queued).worker == "me"
         await self._ask(store, "t0", tokens[0])
         assert expect(Info, await store.info("s")).queued == 2
@@ -241,38 +241,38 @@ class QueueConformance(Suite):
         assert await contents(store, "s") == items(0, 1, 2, 3)
 
     async def _ask(self, store: Store, turn_id: str, token: str) -> object:
-        return await asked(store, "s", turn_id, token=token, ticket=LONG)
+        return await asked(store, "s", turn_id, token=token, ticket_ms=LONG)
 
     async def test_nobody_passes_the_caller_whose_turn_it_is(self, lab: Lab) -> None:
         store = lab.store()
         for session_id in map(str, range(10)):
             turn = await begun(store, session_id)
-            await asked(store, session_id, "next", ticket=LONG, worker="first")
+            await asked(store, session_id, "next", ticket_ms=LONG, worker="first")
             released = await lab.now()
             await turn.commit(*items(1))
             answers = [
                 await asked(store, session_id),
-                await asked(store, session_id, ticket=LONG),
+                await asked(store, session_id, ticket_ms=LONG),
                 await store.next(session_id, mint(), LONG, worker="w"),
             ]
-            if await lab.now() - released < CLAIM_MS:
+            if await lab.now() - released < HEAD_TIMEOUT_MS:
                 break
         else:
             raise AssertionError("the store is too slow for this test")
         for answer in answers:
             assert isinstance(answer, Busy | Queued)
             assert (answer.worker, answer.turn_id) == ("first", "next")
-            assert 0 <= answer.remaining <= CLAIM_MS
+            assert 0 <= answer.remaining_ms <= HEAD_TIMEOUT_MS
 
     async def test_a_caller_that_does_not_come_is_passed_over(self, lab: Lab) -> None:
         store, token = lab.store(), mint()
         turn = await begun(store, "s")
-        await asked(store, "s", "gone", ticket=LONG)
-        await asked(store, "s", "next", token=token, ticket=LONG)
+        await asked(store, "s", "gone", ticket_ms=LONG)
+        await asked(store, "s", "next", token=token, ticket_ms=LONG)
         await turn.commit(*items(1))
 
         async def granted() -> bool:
-            return isinstance(await asked(store, "s", "next", token=token, ticket=LONG), Grant)
+            return isinstance(await asked(store, "s", "next", token=token, ticket_ms=LONG), Grant)
 
         await lab.until(granted)
         assert expect(Info, await store.info("s")).queued == 0
@@ -281,7 +281,7 @@ class QueueConformance(Suite):
         store, token = lab.store(), mint()
         await added(store, "s", 0)
         await begun(store, "s", "t", lease=lab.lease)
-        queued = await asked(store, "s", "t", token=token, ticket=LONG)
+        queued = await asked(store, "s", "t", token=token, ticket_ms=LONG)
         assert isinstance(queued, Queued)
         await lab.dead("s")
         assert isinstance(await self._ask(store, "t", token), Grant)
@@ -292,14 +292,14 @@ class QueueConformance(Suite):
             pytest.skip("only exact with a clock that the test sets")
         store = lab.store()
         turn = await begun(store, "s")
-        await asked(store, "s", "first", ticket=LONG)
-        await asked(store, "s", "second", ticket=LONG)
+        await asked(store, "s", "first", ticket_ms=LONG)
+        await asked(store, "s", "second", ticket_ms=LONG)
         await turn.commit(*items(1))
-        lab.step(CLAIM_MS - 1)
+        lab.step(HEAD_TIMEOUT_MS - 1)
         assert expect(Busy, await asked(store, "s")).turn_id == "first"
         lab.step(1)
-        assert expect(Busy, await asked(store, "s")) == Busy("other", "second", CLAIM_MS)
-        lab.step(CLAIM_MS)
+        assert expect(Busy, await asked(store, "s")) == Busy("other", "second", HEAD_TIMEOUT_MS)
+        lab.step(HEAD_TIMEOUT_MS)
         await begun(store, "s")
 
     async def test_a_clock_set_back_stretches_no_caller_s_moment(self, lab: Lab) -> None:
@@ -307,24 +307,24 @@ class QueueConformance(Suite):
             pytest.skip("the clock of this store cannot be set")
         store = lab.store()
         turn = await begun(store, "s")
-        await asked(store, "s", "first", ticket=LONG)
+        await asked(store, "s", "first", ticket_ms=LONG)
         await turn.commit(*items(1))
         lab.step(-3_600_000)
-        assert expect(Busy, await asked(store, "s")).remaining <= CLAIM_MS
-        lab.step(CLAIM_MS)
+        assert expect(Busy, await asked(store, "s")).remaining_ms <= HEAD_TIMEOUT_MS
+        lab.step(HEAD_TIMEOUT_MS)
         await begun(store, "s")
 
     async def test_a_ticket_ends_with_its_time(self, lab: Lab) -> None:
         store = lab.store()
         turn = await begun(store, "s")
-        await asked(store, "s", "impatient", ticket=lab.lease)
+        await asked(store, "s", "impatient", ticket_ms=lab.lease)
         await lab.passed(lab.lease + 1)
         await turn.commit(*items(1))
         await begun(store, "s")
 
     async def test_a_caller_that_gives_up_leaves_the_line(self, store: Store) -> None:
         turn, token = await begun(store, "s"), mint()
-        await asked(store, "s", "t", token=token, ticket=LONG)
+        await asked(store, "s", "t", token=token, ticket_ms=LONG)
         await store.abort("s", "t", token)
         assert expect(Info, await store.info("s")).queued == 0
         assert isinstance(await self._ask(store, "t", token), Stale)
@@ -335,7 +335,7 @@ class QueueConformance(Suite):
         self, store: Store
     ) -> None:
         turn, token = await begun(store, "s", "t"), mint()
-        await asked(store, "s", "t", token=token, ticket=LONG)
+        await asked(store, "s", "t", token=token, ticket_ms=LONG)
         await turn.commit(*items(1))
         assert isinstance(await self._ask(store, "t", token), Duplicate)
         assert expect(Info, await store.info("s")).queued == 0
@@ -344,7 +344,7 @@ class QueueConformance(Suite):
     async def test_messages_and_callers_stand_in_one_line(self, store: Store) -> None:
         turn, token = await begun(store, "s"), mint()
         await store.submit("s", "m1", b"one")
-        await asked(store, "s", "t", token=token, ticket=LONG)
+        await asked(store, "s", "t", token=token, ticket_ms=LONG)
         await store.submit("s", "m2", b"two")
         await turn.commit(*items(0))
         assert expect(Queued, await self._ask(store, "t", token)).turn_id == "m1"
@@ -361,8 +361,8 @@ class QueueConformance(Suite):
     ) -> None:
         store, token = lab.store(), mint()
         await store.submit("s", "m", b"one")
-        await asked(store, "s", "gone", ticket=LONG)
-        await asked(store, "s", "t", token=token, ticket=LONG)
+        await asked(store, "s", "gone", ticket_ms=LONG)
+        await asked(store, "s", "t", token=token, ticket_ms=LONG)
         await store.cancel("s", "m")
         assert expect(Info, await store.info("s")).queued == 2
 
@@ -375,7 +375,7 @@ class QueueConformance(Suite):
         turn, token = await begun(store, "s"), mint()
         worker = getattr(store, "worker", "")
         async with store.waiter(token) as wake:
-            await asked(store, "s", "t", token=token, ticket=LONG, worker=worker)
+            await asked(store, "s", "t", token=token, ticket_ms=LONG, worker=worker)
             woken = asyncio.create_task(wake.wait(30))
             await turn.commit(*items(1))
             while not isinstance(await self._ask(store, "t", token), Grant):

@@ -28,7 +28,7 @@ async def failed(store: Store, delay: int, lease: int = LONG) -> Held:
     await store.submit("s", "t", b"one")
     turn = await taken(store, "s", lease)
     await store.journal(*turn.ids, 0, items("done"))
-    await store.release(*turn.ids, counted=True, delay=delay)
+    await store.release(*turn.ids, counted=True, delay_ms=delay)
     return turn
 
 
@@ -39,8 +39,8 @@ class RetriesConformance(Suite):
         for _ in range(2):
             busy = expect(Busy, await store.next("s", mint(), LONG, worker="other"))
             assert (busy.worker, busy.turn_id) == ("worker", "t")
-            assert 0 < busy.remaining <= LONG
-        assert expect(Running, await store.status("s", "t")).remaining <= 0
+            assert 0 < busy.remaining_ms <= LONG
+        assert expect(Running, await store.status("s", "t")).remaining_ms <= 0
 
     async def test_the_next_attempt_begins_when_the_pause_is_over(self, lab: Lab) -> None:
         store, token = lab.store(), mint()
@@ -65,13 +65,13 @@ class RetriesConformance(Suite):
         await store.submit("s", "behind", b"two")
         answers = [
             await asked(store, "s"),
-            await asked(store, "s", ticket=LONG),
+            await asked(store, "s", ticket_ms=LONG),
             await store.append("s", mint(), items(1)),
         ]
         for answer in answers:
             assert isinstance(answer, Busy | Queued)
             assert answer.turn_id == "t"
-            assert 0 < answer.remaining <= LONG
+            assert 0 < answer.remaining_ms <= LONG
 
     async def test_what_failed_is_dropped_without_its_pause(self, store: Store) -> None:
         await failed(store, LONG)
@@ -84,22 +84,22 @@ class RetriesConformance(Suite):
         await store.submit("s", "t", b"one")
         await store.park(*(await taken(store, "s")).ids, b"{state}")
         turn = await begun(store, "s", "t", resume=True)
-        await store.release(*turn.ids, counted=True, delay=LONG)
+        await store.release(*turn.ids, counted=True, delay_ms=LONG)
         assert await store.next("s", mint(), LONG, worker="w") == Parked("t")
         await begun(store, "s", "t", resume=True)
 
     async def test_a_direct_turn_has_no_pause(self, store: Store) -> None:
         turn = await begun(store, "s", "t")
         await store.journal(*turn.ids, 0, items("done"))
-        await store.release(*turn.ids, counted=True, delay=LONG)
+        await store.release(*turn.ids, counted=True, delay_ms=LONG)
         assert (await begun(store, "s", "t")).grant.journal == items("done")
 
     async def test_a_session_does_not_expire_in_the_pause(self, lab: Lab) -> None:
-        store = lab.store(Limits(ttl=lab.lease))
+        store = lab.store(Limits(ttl_ms=lab.lease))
         await failed(store, LONG, lab.lease)
-        ttl = expect(Info, await store.info("s")).ttl
+        ttl = expect(Info, await store.info("s")).expires_in
         assert ttl is not None
-        assert ttl > LONG
+        assert ttl > LONG / 1000
 
     async def test_workers_are_told_again_when_the_pause_is_over(self, lab: Lab) -> None:
         store, other = lab.store(), lab.store()
@@ -107,15 +107,15 @@ class RetriesConformance(Suite):
         claims = await store.ready.claim("w1", 5, 0)
         assert names(claims) == ["s"]
         await failed(store, lab.lease)
-        await store.ready.requeue("w1", claims, lab.lease / 1000)
+        await store.ready.requeue("w1", claims, lab.lease)
 
         async def taken_over() -> bool:
             for claim in await other.ready.claim("w2", 5, 0):
                 answer = await other.next("s", mint(), LONG, worker="w2")
                 if isinstance(answer, Grant):
                     return True
-                left = expect(Busy, answer).remaining
-                await other.ready.requeue("w2", [claim], left / 1000)
+                left = expect(Busy, answer).remaining_ms
+                await other.ready.requeue("w2", [claim], left)
             return False
 
         await lab.until(taken_over)
@@ -127,4 +127,4 @@ class RetriesConformance(Suite):
         await failed(store, lab.lease)
         lab.step(-3_600_000)
         busy = expect(Busy, await store.next("s", mint(), LONG, worker="w"))
-        assert busy.remaining <= LONG + lab.lease
+        assert busy.remaining_ms <= LONG + lab.lease

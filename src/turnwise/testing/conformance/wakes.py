@@ -146,7 +146,7 @@ class _Line:
         assert isinstance(await self.ask(turn_id, resume=resume), Queued)
 
     async def ask(self, turn_id: str, *, resume: bool = False) -> object:
-        options = {"token": self._tokens[turn_id], "ticket": LONG, "worker": self._worker}
+        options = {"token": self._tokens[turn_id], "ticket_ms": LONG, "worker": self._worker}
         return await asked(self._store, "s", turn_id, resume=resume, **options)
 
     async def waiter(self, *turn_ids: str) -> None:

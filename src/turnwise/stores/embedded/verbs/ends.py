@@ -1,130 +1,177 @@
-"""How an open turn ends, other than by its commit."""
+"""How an open turn ends."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
-from turnwise.limits import Limits
-from turnwise.stores.embedded.state import State, Turn
 from turnwise.stores.embedded.verbs.history import (
     Cut,
     done,
+    done_before,
     duplicate,
-    find,
-    record_at,
-    repeated,
+    find_turn,
+    plan_cut,
+    record_of,
     stale,
-    write,
+    stale_base,
+    too_large,
+    write_turn,
 )
 from turnwise.stores.embedded.verbs.lease import (
-    drop_turn,
-    excuse,
-    finish,
-    held,
-    leave,
-    remaining,
-    waits,
+    close_turn,
+    count_released,
+    finish_token,
+    held_turn,
+    lease_left,
+    leave_queue,
 )
-from turnwise.stores.embedded.verbs.queue import hand_over, queued, tell_line, tell_senders
-from turnwise.stores.embedded.verbs.session import READY, NewDeadLetter, Session
-from turnwise.types import Cancelled, Done, Duplicate, Gone, RecordKind, Stale
+from turnwise.stores.embedded.verbs.queue import (
+    find_message,
+    offer_to_head,
+    wake_all,
+    wake_senders,
+)
+from turnwise.stores.embedded.verbs.session import READY, NewDeadLetter, SessionVerbs
+from turnwise.stores.header import StoredTurn
+from turnwise.types import Base, Cancelled, Done, Duplicate, Full, Gone, RecordKind, Stale
 
 
-class EndVerbs:
-    """One verb on one session: its state, the store's time (ms), a random id to spend."""
+class EndVerbs(SessionVerbs):
+    """The verbs that end an open turn, or its attempt."""
 
-    def __init__(self, state: State, limits: Limits, now: int, mint: str) -> None:
-        self._s = Session(state, limits, now, mint)
+    def commit(
+        self,
+        turn_id: str,
+        token: str,
+        base: Base,
+        commit_id: str,
+        items: Sequence[bytes],
+        *,
+        keep: int | None = None,
+        payload: bytes = b"",
+        kind: Literal["turn", "cancelled"] = "turn",
+    ) -> Done | Stale | Gone | Full:
+        s = self._s
+        if not s.exists:
+            return Gone()
+        turn = held_turn(s, turn_id, token)
+        if turn is None or stale_base(s, base):
+            before = done_before(s, turn_id, commit_id)
+            return before or Stale(s.header.incarnation, history_changed=turn is not None)
+        cut = None if keep is None else plan_cut(s, keep)
+        if too_large(s, items, cut):
+            return Full(s.limits.max_bytes)
+        return self._end_turn(turn, commit_id, kind, items, payload=payload, cut=cut)
 
-    @property
-    def now(self) -> int:
-        """The store's time at which this verb runs, in ms."""
-        return self._s.now
+    def park(self, turn_id: str, token: str, state: bytes) -> Done | Stale | Gone:
+        s = self._s
+        if not s.exists:
+            return Gone()
+        turn = held_turn(s, turn_id, token)
+        if turn is None:
+            return done(s) if self._parked_state(turn_id) == state else stale(s)
+        turn.state, turn.parked_index = "parked", len(s.state.journal())
+        s.state.extend_journal([state])
+        if turn.cancel_mode == "keep":
+            turn.cancel_mode = None
+        count_released(s, turn)
+        s.refresh_expiry()
+        wake_all(s)
+        return done(s)
 
-    @property
-    def wake(self) -> list[tuple[str, str]]:
-        """The (worker, token) pairs to wake once the verb has taken effect."""
-        return [*self._s.told, *self._s.wake]
-
-    @property
-    def dead_letters(self) -> list[NewDeadLetter]:
-        """The dead letters to be kept together with what the verb did."""
-        return self._s.letters
+    def _parked_state(self, turn_id: str) -> bytes | None:
+        """What the open turn, if it is this one, was parked with last."""
+        turn = self._s.header.turn
+        if turn is None or turn.id != turn_id or turn.parked_index is None:
+            return None
+        return self._s.state.journal()[turn.parked_index]
 
     def abort(self, turn_id: str, token: str) -> None:
         s = self._s
         if not s.exists:
             return
-        if (turn := held(s, turn_id, token)) is not None:
-            drop_turn(s, turn)
-            hand_over(s)
-        self._forgo(turn_id, token)
+        if (turn := held_turn(s, turn_id, token)) is not None:
+            close_turn(s, turn)
+            offer_to_head(s)
+        self._finish(turn_id, token)
 
-    def release(self, turn_id: str, token: str, *, counted: bool, delay: int) -> None:
+    def release(
+        self, turn_id: str, token: str, *, counted: bool = False, delay_ms: int = 0
+    ) -> None:
         s = self._s
         if not s.exists:
             return
-        turn = held(s, turn_id, token)
-        if turn and not (turn.background or turn.parked or s.state.journal()):
-            drop_turn(s, turn)
-            hand_over(s)
+        turn = held_turn(s, turn_id, token)
+        if turn and not (turn.background or turn.was_parked or s.state.journal()):
+            close_turn(s, turn)
+            offer_to_head(s)
         elif turn:
-            turn.token, turn.deadline = s.mint, s.now
+            turn.token, turn.deadline = s.new_id, s.now
             if not counted:
-                excuse(s, turn)
-            if turn.parked or not turn.background:
-                tell_line(s)
-            elif delay > 0:
-                turn.delay = delay
-                s.outlive(delay)
+                count_released(s, turn)
+            if turn.was_parked or not turn.background:
+                wake_all(s)
+            elif delay_ms > 0:
+                turn.delay_ms = delay_ms
+                s.outlive(delay_ms)
             else:
-                s.wake.append(("", READY))
-        self._forgo(turn_id, token)
+                s.next_up.append(("", READY))
+        self._finish(turn_id, token)
 
-    def _forgo(self, turn_id: str, token: str) -> None:
-        """The token holds nothing more, and will not: its begin may still be on the way."""
+    def _finish(self, turn_id: str, token: str) -> None:
+        """The token holds nothing any more, and its begin, if still on the way, is refused.
+
+        A session with nothing to keep is deleted.
+        """
         s = self._s
-        leave(s, turn_id, token)
-        finish(s.header, token)
+        leave_queue(s, turn_id, token)
+        finish_token(s.header, token)
         if s.header.commits == 0 and not s.state.queue and s.header.turn is None:
             s.state.header = None
 
     def cancel(
-        self, turn_id: str | None, *, keep: bool, force: bool, open_only: bool, note: str
+        self,
+        turn_id: str | None = None,
+        *,
+        keep: bool = False,
+        force: bool = False,
+        open_only: bool = False,
+        reason: str = "",
     ) -> Cancelled | Duplicate:
         s, turn = self._s, self._s.header.turn
         if turn_id is None:
             turn_id = "" if turn is None else turn.id
         if turn is not None and turn.id == turn_id:
-            return self._cancel_open(turn, keep=keep, force=force, note=note)
-        if (entry := queued(s, turn_id)) is not None:
+            return self._cancel_open(turn, keep=keep, force=force, reason=reason)
+        if (entry := find_message(s, turn_id)) is not None:
             if entry.kind == "message":
                 if open_only:
                     return Cancelled("absent", turn_id)
-                entry.kind, entry.message, entry.note = "called off", s.mint.encode(), note
-                tell_senders(s, turn_id)
+                entry.kind, entry.commit_id, entry.reason = "cancelled", s.new_id, reason
+                wake_senders(s, turn_id)
                 if turn is None:
-                    hand_over(s)
-            return Cancelled("dropped", turn_id, payload=entry.note.encode())
-        if (position := find(s, turn_id)) is None:
+                    offer_to_head(s)
+            return Cancelled("dropped", turn_id, payload=entry.reason.encode())
+        if (position := find_turn(s, turn_id)) is None:
             return Cancelled("absent", turn_id)
-        record = record_at(s, position)
+        record = record_of(s, position)
         if record.kind == "cancelled" and not record.items:
             return Cancelled("dropped", turn_id, payload=record.payload)
         return duplicate(s, position)
 
-    def _cancel_open(self, turn: Turn, *, keep: bool, force: bool, note: str) -> Cancelled:
+    def _cancel_open(self, turn: StoredTurn, *, keep: bool, force: bool, reason: str) -> Cancelled:
         s = self._s
-        if keep and waits(s, turn):
+        if keep and turn.is_parked(s.now):
             return Cancelled("absent", turn.id)
-        turn.note = turn.note or note
-        if turn.state == "running" and remaining(s, turn) > 0:
-            s.told.append((turn.worker, turn.token))
+        turn.cancel_reason = turn.cancel_reason or reason
+        if turn.state == "running" and lease_left(s, turn) > 0:
+            s.to_wake.append((turn.worker, turn.token))
             if not force:
-                turn.stop = "keep" if keep and turn.stop != "drop" else "drop"
+                turn.cancel_mode = "keep" if keep and turn.cancel_mode != "drop" else "drop"
                 return Cancelled("flagged", turn.id, turn.worker)
-        payload = turn.note.encode()
-        self._end(turn, s.mint, "cancelled", payload=payload)
+        payload = turn.cancel_reason.encode()
+        self._end_turn(turn, s.new_id, "cancelled", payload=payload)
         return Cancelled("dropped", turn.id, turn.worker, payload)
 
     def dead_letter(self, turn_id: str, token: str, letter: bytes) -> Done | Stale | Gone:
@@ -132,31 +179,31 @@ class EndVerbs:
         if not s.exists:
             return Gone()
         commit_id = f"dead-{token}"
-        turn = held(s, turn_id, token)
+        turn = held_turn(s, turn_id, token)
         if turn is None:
-            return repeated(s, turn_id, commit_id) or stale(s)
-        dead_letter_id = f"{s.now:013d}-{s.mint}"
-        s.letters.append(NewDeadLetter(dead_letter_id, turn_id, s.now, letter))
-        return self._end(turn, commit_id, "dead", payload=dead_letter_id.encode())
+            return done_before(s, turn_id, commit_id) or stale(s)
+        dead_letter_id = f"{s.now:013d}-{s.new_id}"
+        s.dead_letters.append(NewDeadLetter(dead_letter_id, turn_id, s.now, letter))
+        return self._end_turn(turn, commit_id, "dead", payload=dead_letter_id.encode())
 
-    def _end(
+    def _end_turn(
         self,
-        turn: Turn,
+        turn: StoredTurn,
         commit_id: str,
         kind: RecordKind,
         items: Sequence[bytes] = (),
         *,
         payload: bytes = b"",
-        plan: Cut | None = None,
+        cut: Cut | None = None,
     ) -> Done:
-        """The open turn becomes history, its message leaves the queue, the next is woken."""
+        """The open turn becomes history, its message leaves the queue, and the next is woken."""
         s = self._s
-        drop_turn(s, turn)
-        write(s, turn.id, commit_id, kind, items, payload=payload, plan=plan)
-        if turn.background and (message := queued(s, turn.id)) is not None:
+        close_turn(s, turn)
+        write_turn(s, turn.id, commit_id, kind, items, payload=payload, cut=cut)
+        if turn.background and (message := find_message(s, turn.id)) is not None:
             s.state.queue.remove(message)
         s.refresh_expiry()
         answer = done(s)
-        tell_senders(s, turn.id)
-        hand_over(s)
+        wake_senders(s, turn.id)
+        offer_to_head(s)
         return answer

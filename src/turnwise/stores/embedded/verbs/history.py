@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from turnwise.codec.elements import is_item, marker, parse_record, record
-from turnwise.limits import READ
+from turnwise.codec.elements import RECORD, is_item, marker, parse_record, record
+from turnwise.limits import READ_LIMIT
 from turnwise.stores.embedded.verbs.session import Session
 from turnwise.types import Base, Done, Duplicate, History, Record, RecordKind, Stale
 
@@ -23,17 +23,18 @@ def stale(s: Session) -> Stale:
     return Stale(s.header.incarnation)
 
 
-def moved(s: Session, base: Base) -> Stale | None:
+def stale_base(s: Session, base: Base) -> Stale | None:
+    """The answer if the base is not the last commit."""
     return None if s.header.commit_id == base.commit_id else stale(s)
 
 
-def valid(s: Session, base: Base | None) -> int:
-    """The base's position if the record there still carries its commit id, else 0."""
+def valid_position(s: Session, base: Base | None) -> int:
+    """The base's position if the record there still has its commit id, else 0."""
     if base is None or not 0 < base.position <= s.header.elements:
         return 0
     element = s.state.history(base.position - 1, base.position)[0]
-    right = not is_item(element) and element.startswith(b"\x01%b " % base.commit_id.encode())
-    return base.position if right else 0
+    valid = element.startswith(RECORD + base.commit_id.encode() + b" ")
+    return base.position if valid else 0
 
 
 def history(s: Session, start: int, *, follows: bool = False) -> History:
@@ -42,103 +43,113 @@ def history(s: Session, start: int, *, follows: bool = False) -> History:
     return History(header.incarnation, tip(s), header.items, start, elements, follows)
 
 
-def find(s: Session, turn_id: str, most: int | None = None) -> int | None:
+def find_turn(s: Session, turn_id: str, most: int | None = None) -> int | None:
     """A turn's marker among what is younger than the retention, or the last `most` elements."""
     first = 0 if most is None else s.header.elements - most
-    return s.state.find(marker(turn_id), max(s.header.marks[0], first))
+    return s.state.find(marker(turn_id), max(s.header.search_start, first))
 
 
-def record_at(s: Session, position: int) -> Record:
-    """The record of the turn whose marker is at `position`."""
+def record_of(s: Session, position: int) -> Record:
+    """The record of the turn whose marker is at this position."""
     return parse_record(s.state.history(position + 1, position + 2)[0])
 
 
 def duplicate(s: Session, position: int) -> Duplicate:
-    ending = record_at(s, position)
-    chunk = s.state.history(max(0, position - min(ending.items, READ)), position)
-    first = next((i for i in range(len(chunk), 0, -1) if not is_item(chunk[i - 1])), 0)
-    return Duplicate(ending, chunk[first:], position)
+    """The answer for a finished turn: its record, and those of its items that are still there."""
+    known = record_of(s, position)
+    before = s.state.history(max(0, position - min(known.items, READ_LIMIT)), position)
+    first = next((i for i in range(len(before), 0, -1) if not is_item(before[i - 1])), 0)
+    return Duplicate(known, before[first:], position)
 
 
-def repeated(s: Session, turn_id: str, commit_id: str) -> Done | None:
-    """The answer to a change that took effect before: the history it left, as far as it stands."""
+def done_before(s: Session, turn_id: str, commit_id: str) -> Done | None:
+    """The answer to a change that took effect before: the history that it left."""
     if s.header.commit_id == commit_id:
         return done(s)
-    position = find(s, turn_id)
-    if position is None or record_at(s, position).commit_id != commit_id:
+    position = find_turn(s, turn_id)
+    if position is None or record_of(s, position).commit_id != commit_id:
         return None
     return Done(Base(position + 2, commit_id))
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The history without its last items: `stays` is what remains from position `first` on."""
+    """The history without its last items.
 
-    first: int
+    `remaining` is what stays from position `start` on; the rest are the header's values after it.
+    """
+
+    start: int
+    remaining: list[bytes]
     items: int
-    stays: list[bytes]
     bytes: int
-    marks: tuple[int, int]
+    search_start: int
+    next_search_start: int
 
 
-def cutting(s: Session, keep: int) -> Cut | None:
-    """What stays when every item after the first `keep` goes: markers younger than the retention.
+def plan_cut(s: Session, keep: int) -> Cut | None:
+    """What remains when every item after the first `keep` goes: markers younger than the retention.
 
-    None when there is nothing to drop.
+    None if there is nothing to drop.
     """
     header = s.header
     if keep >= header.items:
         return None
-    first = _position_after(s, keep)
-    dropped = s.state.history(first, header.elements)
-    search_from, second = header.marks
-    stays = [
+    start = _position_after(s, keep)
+    dropped = s.state.history(start, header.elements)
+    remaining = [
         (position, element)
-        for position, element in enumerate(dropped, first)
-        if not is_item(element) and position >= search_from
+        for position, element in enumerate(dropped, start)
+        if not is_item(element) and position >= header.search_start
     ]
-    elements = [element for _, element in stays]
-    younger = sum(position < second for position, _ in stays)
-    size = header.bytes - sum(map(len, dropped)) + sum(map(len, elements))
-    marks = min(search_from, first), min(second, first) + younger
-    return Cut(first, keep, elements, size, marks)
+    elements = [element for _, element in remaining]
+    younger = sum(position < header.next_search_start for position, _ in remaining)
+    return Cut(
+        start=start,
+        remaining=elements,
+        items=keep,
+        bytes=header.bytes - sum(map(len, dropped)) + sum(map(len, elements)),
+        search_start=min(header.search_start, start),
+        next_search_start=min(header.next_search_start, start) + younger,
+    )
 
 
 def _position_after(s: Session, keep: int) -> int:
-    """Where the first item that is to go stands."""
+    """The position of the first item that goes."""
     if keep == 0:
         return 0
-    drop, position, size = s.header.items - keep, s.header.elements, 16
+    drop, position, page = s.header.items - keep, s.header.elements, 16
     while True:
-        first = max(0, position - size)
+        first = max(0, position - page)
         for element in reversed(s.state.history(first, position)):
             position -= 1
             drop -= is_item(element)
             if drop == 0:
                 return position
-        size *= 2
+        page *= 2
 
 
-def _cut(s: Session, plan: Cut) -> None:
+def _apply_cut(s: Session, cut: Cut) -> None:
     header = s.header
-    s.state.truncate(plan.first)
-    s.state.extend(plan.stays)
-    header.marks, header.items, header.bytes = plan.marks, plan.items, plan.bytes
-    header.elements = plan.first + len(plan.stays)
+    s.state.truncate(cut.start)
+    s.state.extend(cut.remaining)
+    header.search_start, header.next_search_start = cut.search_start, cut.next_search_start
+    header.items, header.bytes = cut.items, cut.bytes
+    header.elements = cut.start + len(cut.remaining)
 
 
-def _roll_marks(s: Session) -> None:
-    header, retention = s.header, s.limits.retention
-    header.marked = min(header.marked, s.now)
-    age = s.now - header.marked
-    if age <= retention:
+def _roll_search_start(s: Session) -> None:
+    header, retention_ms = s.header, s.limits.retention_ms
+    header.search_rolled = min(header.search_rolled, s.now)
+    age_ms = s.now - header.search_rolled
+    if age_ms <= retention_ms:
         return
     end = header.elements
-    header.marks = (end if age > 2 * retention else header.marks[1], end)
-    header.marked = s.now
+    header.search_start = end if age_ms > 2 * retention_ms else header.next_search_start
+    header.next_search_start, header.search_rolled = end, s.now
 
 
-def write(
+def write_turn(
     s: Session,
     turn_id: str,
     commit_id: str,
@@ -146,16 +157,15 @@ def write(
     items: Sequence[bytes] = (),
     *,
     payload: bytes = b"",
-    plan: Cut | None = None,
+    cut: Cut | None = None,
 ) -> None:
     """One turn becomes history: its items, its marker, its record."""
-    s.keep()
-    if plan is not None:
-        _cut(s, plan)
-    _roll_marks(s)
+    s.save()
+    if cut is not None:
+        _apply_cut(s, cut)
+    _roll_search_start(s)
     header = s.header
-    ending = record(commit_id, s.now, len(items), kind, payload)
-    elements = [*items, marker(turn_id), ending]
+    elements = [*items, marker(turn_id), record(commit_id, s.now, len(items), kind, payload)]
     s.state.extend(elements)
     header.elements += len(elements)
     header.items += len(items)
@@ -164,7 +174,7 @@ def write(
     header.commit_id, header.updated = commit_id, s.now
 
 
-def too_large(s: Session, items: Sequence[bytes], plan: Cut | None = None) -> bool:
-    """Whether these items make the history outgrow its bound."""
-    size = (s.header.bytes if plan is None else plan.bytes) + sum(map(len, items))
+def too_large(s: Session, items: Sequence[bytes], cut: Cut | None = None) -> bool:
+    """Whether these items would make the history larger than it may be."""
+    size = (s.header.bytes if cut is None else cut.bytes) + sum(map(len, items))
     return size > max(s.limits.max_bytes, s.header.bytes)

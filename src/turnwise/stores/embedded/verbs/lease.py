@@ -2,108 +2,111 @@
 
 from __future__ import annotations
 
-from turnwise.limits import READ
-from turnwise.stores.embedded.state import Header, Turn
-from turnwise.stores.embedded.verbs.history import history, tip, valid, write
-from turnwise.stores.embedded.verbs.queue import hand_over, queued, tell_senders, ticket_of
+from turnwise.limits import FINISHED_TOKENS, READ_LIMIT
+from turnwise.stores.embedded.verbs.history import history, tip, valid_position, write_turn
+from turnwise.stores.embedded.verbs.queue import (
+    find_message,
+    find_ticket,
+    offer_to_head,
+    wake_senders,
+)
 from turnwise.stores.embedded.verbs.session import Session
+from turnwise.stores.header import Header, StoredTurn
 from turnwise.types import Base, Busy, Grant, Parked
 
-TOKENS = 8
+
+def is_finished(header: Header, token: str) -> bool:
+    return token in header.finished_tokens.split()
 
 
-def finish(header: Header, token: str) -> None:
-    if token not in header.finished:
-        header.finished = [*header.finished, token][-TOKENS:]
+def finish_token(header: Header, token: str) -> None:
+    if not is_finished(header, token):
+        tokens = [*header.finished_tokens.split(), token]
+        header.finished_tokens = " ".join(tokens[-FINISHED_TOKENS:])
 
 
-def remaining(s: Session, turn: Turn) -> int:
-    """What is left of the lease; a deadline further off than it is long: the clock was set."""
-    turn.deadline = min(turn.deadline, s.now + turn.lease)
+def lease_left(s: Session, turn: StoredTurn) -> int:
+    """What is left of the lease, in ms. The deadline is set right if the clock was set."""
+    turn.deadline = s.now + turn.lease_left(s.now)
     return turn.deadline - s.now
 
 
-def kept_for(s: Session, turn: Turn) -> int:
-    """How long the queue's turn is not taken over: its lease, and the pause after a failure."""
-    return remaining(s, turn) + turn.delay
+def next_attempt_in(s: Session, turn: StoredTurn) -> int:
+    """How long until another attempt at a message may begin, in ms."""
+    return lease_left(s, turn) + turn.delay_ms
 
 
-def held(s: Session, turn_id: str, token: str) -> Turn | None:
-    """The open turn if it runs, is this one and this token's."""
+def held_turn(s: Session, turn_id: str, token: str) -> StoredTurn | None:
+    """The open turn, if it runs, is this one and this token's."""
     turn = s.header.turn
     if turn is None or turn.state != "running" or (turn.id, turn.token) != (turn_id, token):
         return None
     return turn
 
 
-def may_take_over(s: Session, turn: Turn, token: str, resume: bool) -> bool:
-    """Whether a begin of the same turn_id goes on with this turn."""
-    if turn.state == "waiting":
-        return resume and turn.token != token  # with its own token, it comes late
-    if turn.parked:
-        return resume and waits(s, turn)
-    return not turn.background and remaining(s, turn) <= 0
+def can_take_over(s: Session, turn: StoredTurn, token: str, resume: bool) -> bool:
+    """Whether a begin with the turn's turn_id opens another attempt at it."""
+    if turn.state == "parked":
+        return resume and turn.token != token  # with the token that parked it, it comes late
+    if turn.was_parked:
+        return resume and turn.is_parked(s.now)
+    return not turn.background and lease_left(s, turn) <= 0
 
 
-def waits(s: Session, turn: Turn) -> bool:
-    """Whether it waits for an approval, or does so again: who took it up died."""
-    return turn.state == "waiting" or (turn.parked > 0 and remaining(s, turn) <= 0)
-
-
-def excuse(s: Session, turn: Turn) -> None:
-    """The open turn's attempt ends in good order, and counts against no bound."""
-    turn.released += 1
-    recount(s, turn)
-
-
-def recount(s: Session, turn: Turn) -> None:
-    """The message of the open turn, if it has one, is told the turn's attempts."""
-    if turn.background and (message := queued(s, turn.id)) is not None:
+def count_attempts(s: Session, turn: StoredTurn) -> None:
+    """Copy the open turn's attempts into its message, if it has one."""
+    if turn.background and (message := find_message(s, turn.id)) is not None:
         message.attempts, message.released = turn.attempt, turn.released
 
 
-def drop_turn(s: Session, turn: Turn) -> None:
-    """Take the open turn away, and its journal with it."""
-    s.state.trim_journal()
-    finish(s.header, turn.token)
+def count_released(s: Session, turn: StoredTurn) -> None:
+    """The open turn's attempt does not count as a failed one."""
+    turn.released += 1
+    count_attempts(s, turn)
+
+
+def close_turn(s: Session, turn: StoredTurn) -> None:
+    """Remove the open turn and its journal."""
+    s.state.clear_journal()
+    finish_token(s.header, turn.token)
     s.header.turn = None
 
 
-def leave(s: Session, turn_id: str, token: str) -> bool:
-    """Take a ticket out of the queue."""
-    place = ticket_of(s, turn_id, token)
-    if place is None:
-        return False
-    was_head = s.state.queue[0] is place
-    s.state.queue.remove(place)
+def leave_queue(s: Session, turn_id: str, token: str) -> None:
+    """Remove a ticket from the queue, if there is one."""
+    ticket = find_ticket(s, turn_id, token)
+    if ticket is None:
+        return
+    was_head = s.state.queue[0] is ticket
+    s.state.queue.remove(ticket)
     if was_head and s.header.turn is None:
-        hand_over(s)
-    return True
+        offer_to_head(s)
 
 
 def blocked(s: Session) -> Busy | Parked | None:
-    """What the open turn means for somebody else; None when nothing stands in the way any more.
+    """The answer to whoever wants the session while a turn is open; None if nothing blocks it.
 
-    A turn that died with nothing done is forgotten, one with a journal is discarded after a grace
-    of one lease, unless nobody can send it again; one from the queue is taken over from there only.
+    A dead turn with an empty journal is dropped. One with a journal blocks for one more lease,
+    unless nobody can send it again; then it is abandoned. A message's turn is only taken over, by
+    `next`.
     """
     turn = s.header.turn
     if turn is None:
         return None
-    if waits(s, turn):
+    if turn.is_parked(s.now):
         return Parked(turn.id)
-    left = remaining(s, turn)
-    if left > 0 or turn.background:
-        return Busy(turn.worker, turn.id, max(0, kept_for(s, turn)))
-    half_done = bool(s.state.journal())
-    if half_done and not turn.one_shot and left + turn.lease > 0:
-        return Busy(turn.worker, turn.id, left + turn.lease)
-    drop_turn(s, turn)
-    if half_done:
-        tell_senders(s, turn.id)
-        write(s, turn.id, s.mint, "abandoned")
+    left_ms = lease_left(s, turn)
+    if left_ms > 0 or turn.background:
+        return Busy(turn.worker, turn.id, max(0, next_attempt_in(s, turn)))
+    has_journal, grace_left_ms = bool(s.state.journal()), left_ms + turn.lease_ms
+    if has_journal and not turn.one_shot and grace_left_ms > 0:
+        return Busy(turn.worker, turn.id, grace_left_ms)
+    close_turn(s, turn)
+    if has_journal:
+        wake_senders(s, turn.id)
+        write_turn(s, turn.id, s.new_id, "abandoned")
         s.refresh_expiry()
-    hand_over(s)
+    offer_to_head(s)
     return None
 
 
@@ -112,55 +115,56 @@ def open_turn(
     turn_id: str,
     token: str,
     worker: str,
-    lease: int,
+    lease_ms: int,
     attempt: int = 1,
     *,
     background: bool = False,
     released: int = 0,
     one_shot: bool = False,
 ) -> None:
-    """Give the session to a worker. A takeover is still asked to stop if the turn before was."""
+    """Give the session to a worker.
+
+    A takeover inherits the request to cancel, and where it was parked.
+    """
     header, before = s.header, s.header.turn
-    stop, parked, note = None, 0, ""
-    if before is not None:
-        finish(header, before.token)
-        stop, parked, note = before.stop, before.parked, before.note
-    header.turn = Turn(
+    turn = header.turn = StoredTurn(
         turn_id,
         token,
         worker,
         attempt,
-        s.now + lease,
-        lease,
+        s.now + lease_ms,
+        lease_ms,
+        "running",
         background=background,
-        stop=stop,
         released=released,
-        parked=parked,
-        note=note,
         one_shot=one_shot,
     )
-    recount(s, header.turn)
-    header.claim_by = None
-    s.wake.clear()
-    s.outlive(lease)
-    s.keep()
+    if before is not None:
+        finish_token(header, before.token)
+        turn.cancel_mode, turn.cancel_reason = before.cancel_mode, before.cancel_reason
+        turn.parked_index = before.parked_index
+    count_attempts(s, turn)
+    header.head_deadline = None
+    s.next_up.clear()
+    s.outlive(lease_ms)
+    s.save()
 
 
 def granted(s: Session, base: Base | None, message: bytes | None = None) -> Grant:
     turn = s.header.turn
     assert turn is not None
-    start = valid(s, base)
-    short = s.header.elements - start <= READ
+    start = valid_position(s, base)
+    is_short = s.header.elements - start <= READ_LIMIT
     return Grant(
         incarnation=s.header.incarnation,
         turn_id=turn.id,
         attempt=turn.attempt,
         tip=tip(s),
         items=s.header.items,
-        history=history(s, start, follows=start > 0) if short else None,
+        history=history(s, start, follows=start > 0) if is_short else None,
         journal=s.state.journal(),
-        cancelled=turn.stop,
+        cancel_mode=turn.cancel_mode,
         message=message,
         released=turn.released,
-        note=turn.note,
+        cancel_reason=turn.cancel_reason,
     )

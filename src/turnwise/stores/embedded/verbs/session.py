@@ -1,79 +1,114 @@
-"""What the verbs share: the session they run on, and when it expires."""
+"""What all verbs share: the session that they run on, and when it expires."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from turnwise.limits import Limits
-from turnwise.stores.embedded.state import Header, State
+from turnwise.stores.embedded.state import EmbeddedHeader, State, new_header
 
 READY = "ready"
 """The token that wakes those who wait for any session to have a message."""
+WakeUp = tuple[str, str]
+"""A worker ("" for any) and the token that wakes one of its listeners."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewDeadLetter:
-    """A dead letter to be kept; ids are in the order of time."""
+    """A dead letter to be stored. Ids are in the order of time."""
 
     id: str
     turn_id: str
-    at: int
+    at_ms: int
     content: bytes
 
 
 @dataclass(slots=True)
 class Session:
-    """One session while a verb runs on it; `header` is a new one where there is none yet.
+    """One session while a verb runs on it.
 
-    `now` is the store's time (ms), `mint` a random id to spend. `wake` collects the (worker,
-    token) pairs to wake once the verb has taken effect (as it is their turn, unless somebody has
-    taken it by then; `told`: in any case), `letters` what is to be kept with it.
+    Attributes:
+        state: what is stored of it.
+        limits: the store's.
+        now: the store's time, in ms.
+        new_id: a random id that the verb may use.
+        next_up: the wake-ups of the queue's head.
+        to_wake: wake-ups of others.
+        dead_letters: to be stored together with what the verb did.
+        header: the stored one, or a new one.
     """
 
     state: State
     limits: Limits
     now: int
-    mint: str
-    wake: list[tuple[str, str]] = field(default_factory=list)
-    told: list[tuple[str, str]] = field(default_factory=list)
-    letters: list[NewDeadLetter] = field(default_factory=list)
-    header: Header = field(init=False)
+    new_id: str
+    next_up: list[WakeUp] = field(default_factory=list)
+    to_wake: list[WakeUp] = field(default_factory=list)
+    dead_letters: list[NewDeadLetter] = field(default_factory=list)
+    header: EmbeddedHeader = field(init=False)
 
     def __post_init__(self) -> None:
-        self.header = self.state.header or Header(
-            self.mint, self.mint, self.now, self.now, self.now
-        )
+        self.header = self.state.header or new_header(self.new_id, self.now)
 
     @property
     def exists(self) -> bool:
         return self.state.header is not None
 
-    def keep(self) -> None:
-        """From the first write on there is such a session."""
+    def save(self) -> None:
+        """Create the session, if it does not exist yet."""
         self.state.header = self.header
 
-    def is_provisional(self) -> bool:
+    def has_provisional_expiry(self) -> bool:
         """Whether its expiry is still the one that a session without a commit is given."""
-        header = self.header
-        return header.provisional is not None and header.expires == header.provisional
+        provisional = self.header.provisional_expiry
+        return provisional is not None and provisional == self.header.expires
 
-    def outlive(self, lease: int) -> None:
-        """The expiry must not fall into a lease that begins now."""
-        header, least = self.header, self.now + 2 * lease
-        if not self.exists or self.is_provisional():
-            # What a dead turn had finished waits for its retry.
-            wait = self.limits.ttl or self.limits.retention if self.state.journal() else 0
-            header.provisional = header.expires = max(least, self.now + wait)
+    def outlive(self, lease_ms: int) -> None:
+        """Keep the session from expiring during a lease that begins now."""
+        header, least = self.header, self.now + 2 * lease_ms
+        ttl_ms = self.limits.ttl_ms
+        if not self.exists or self.has_provisional_expiry():
+            # The journal of a dead turn is kept until the turn is sent again.
+            kept_ms = (ttl_ms or self.limits.retention_ms) if self.state.journal() else 0
+            header.provisional_expiry = header.expires = max(least, self.now + kept_ms)
             return
-        header.provisional = None
-        if self.limits.ttl is not None and header.expires is not None and header.expires < least:
-            header.expires = max(self.now + self.limits.ttl, least)
+        header.provisional_expiry = None
+        if ttl_ms is not None and header.expires is not None and header.expires < least:
+            header.expires = max(self.now + ttl_ms, least)
 
     def refresh_expiry(self) -> None:
-        """The session has something to keep."""
+        """It has something to keep: its provisional expiry goes, its ttl starts again."""
         header = self.header
-        if self.is_provisional():
+        if self.has_provisional_expiry():
             header.expires = None
-        header.provisional = None
-        if self.limits.ttl is not None:
-            header.expires = self.now + self.limits.ttl
+        header.provisional_expiry = None
+        if self.limits.ttl_ms is not None:
+            header.expires = self.now + self.limits.ttl_ms
+
+
+class SessionVerbs:
+    """A group of verbs on one session, of which one is called, once.
+
+    Args:
+        state: what is stored of the session.
+        limits: the store's.
+        now: the store's time, in ms.
+        new_id: a random id that the verb may use.
+    """
+
+    def __init__(self, state: State, limits: Limits, now: int, new_id: str) -> None:
+        self._s = Session(state, limits, now, new_id)
+
+    @property
+    def now(self) -> int:
+        return self._s.now
+
+    @property
+    def wake_ups(self) -> list[WakeUp]:
+        """Whom to wake once the verb has taken effect."""
+        return [*self._s.to_wake, *self._s.next_up]
+
+    @property
+    def dead_letters(self) -> list[NewDeadLetter]:
+        """The dead letters to store together with what the verb did."""
+        return self._s.dead_letters

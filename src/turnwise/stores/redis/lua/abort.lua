@@ -2,14 +2,15 @@
 -- abort(turn_id, token) -> ok
 -- A token that holds nothing is finished all the same: its begin may still be on the way.
 local turn_id, token = ARGV[7], ARGV[8]
-local h, refusal = load()
+
+local header, refusal = load()
 if refusal then return refusal end
-if not h then return { 'ok' } end
-if holds(h, turn_id, token) then
-  drop_turn(h)
-  hand_over(h)
+if not header then return { 'ok' } end
+if holds(header, turn_id, token) then
+  close_turn(header)
+  offer_to_head(header)
 else
-  leave(h, turn_id, token)
-  finish(h, token)
+  leave_queue(header, turn_id, token)
+  finish_token(header, token)
 end
-return leave_all(h)
+return save_or_delete(header)

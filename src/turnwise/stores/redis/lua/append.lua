@@ -1,17 +1,18 @@
 #!lua
--- append(op_id, item...) -> ok | busy | waiting | full
-local op_id = ARGV[7]
-local h, refusal = load()
+-- append(op_id, item...) -> done | busy | parked | full
+local op_id, ITEMS = ARGV[7], 8
+
+local header, refusal = load()
 if refusal then return refusal end
-h = h or create()
-local answer = repeated(h, op_id, op_id)
+header = header or create()
+local answer = done_before(header, op_id, op_id)
 if answer then return answer end
-if too_large(h, 8) then return { 'full', MAX_BYTES } end
-answer = blocked(h)
+if too_large(header, ITEMS) then return { 'full', MAX_BYTES } end
+answer = blocked(header)
 if not answer then
-  write(h, op_id, op_id, 'append', '', 8)
-  refresh_expiry(h)
-  answer = done(h)
+  write_turn(header, op_id, op_id, 'append', '', ITEMS)
+  refresh_expiry(header)
+  answer = done(header)
 end
-close(h)
+save_and_wake(header)
 return answer

@@ -1,72 +1,75 @@
 #!lua
--- begin(turn_id, token, lease, position, commit_id, worker, one_shot, resume, ticket)
---   -> granted | busy | queued | waiting | duplicate | stale | full | absent
--- one_shot: nobody can have sent this turn_id before, but for a resend of this very call.
--- ticket: ms to wait in the queue, 0 to not wait.
-local turn_id, token, lease = ARGV[7], ARGV[8], tonumber(ARGV[9])
+-- begin(turn_id, token, lease_ms, position, commit_id, worker, one_shot, resume, ticket_ms)
+--   -> granted | busy | queued | parked | duplicate | stale | full | absent
+-- one_shot: nobody can have sent this turn_id before, except for a resend of this very call.
+-- ticket_ms: how long to wait in the queue; 0 to not wait.
+local turn_id, token, lease_ms = ARGV[7], ARGV[8], tonumber(ARGV[9])
 local position, commit_id, worker = tonumber(ARGV[10]), ARGV[11], ARGV[12]
-local one_shot, resume, ticket = ARGV[13] == '1', ARGV[14] == '1', tonumber(ARGV[15])
+local one_shot, resume, ticket_ms = ARGV[13] == '1', ARGV[14] == '1', tonumber(ARGV[15])
 
-local h, refusal = load()
+local header, refusal = load()
 if refusal then return refusal end
-h = h or create()
-if is_finished(h, token) then return stale(h) end
-if holds(h, turn_id, token) then return granted(h, position, commit_id) end
+header = header or create()
+if is_finished(header, token) then return stale(header) end
+if holds(header, turn_id, token) then return granted(header, position, commit_id) end
 
-local t = h.t
-local ours = t and t.id == turn_id
-local p = not ours and find(h, turn_id, one_shot and RECENT)
-local index, entry
-if not ours and not one_shot then index, entry = find_queued(h, turn_id) end
-if p or index then
+local turn = header.turn
+local is_open = turn and turn.id == turn_id
+local finished = not is_open and find_turn(header, turn_id, one_shot and RECENT_ELEMENTS)
+local message, entry
+if not is_open and not one_shot then message, entry = find_message(header, turn_id) end
+if finished or message then
   local answer
-  if not index then -- one that waits may be one that was dead and is tried again
-    answer = duplicate(h, p)
+  if not message then -- a message in the queue may be a dead turn's that is tried again
+    answer = duplicate(header, finished)
   else
-    answer = is_message(entry) and { 'queued', '', turn_id, 0 } or called_off(entry)
+    answer = is_message(entry) and { 'queued', '', turn_id, 0 } or cancelled_duplicate(entry)
   end
-  if leave(h, turn_id, token) then close(h) end
+  if leave_queue(header, turn_id, token) then save_and_wake(header) end
   return answer
 end
-if resume and not ours then return { 'absent' } end
+if resume and not is_open then return { 'absent' } end
 
-local approved = ours and t.s == 'waiting' and resume and t.k ~= token -- its own begin comes late
-if ours and t.s == 'running' and t.y then approved = resume and waits(t) end
-local takeover = approved or ours and t.s == 'running' and not t.b and not t.y and remaining(t) <= 0
-local place = find_queued(h, turn_id, token)
+local takeover = false
+if is_open and turn.state == 'parked' then
+  takeover = resume and turn.token ~= token -- with the token that parked it, this begin comes late
+elseif is_open and turn.parked_index then
+  takeover = resume and is_parked(turn)
+elseif is_open then
+  takeover = not turn.background and lease_left(turn) <= 0
+end
+local ticket = find_ticket(header, turn_id, token)
 if takeover then
-  if place then unqueue(h, place) end
-  open(h, turn_id, token, worker, lease, t.a + 1, t.b, t.r)
-  recount(h)
-  close(h)
-  return granted(h, position, commit_id)
+  if ticket then dequeue(header, ticket) end
+  open_turn(header, turn_id, token, worker, lease_ms, turn.attempt + 1, turn.background, turn.released)
+  count_attempts(header)
+  save_and_wake(header)
+  return granted(header, position, commit_id)
 end
 
-local answer = blocked(h)
-local first = not answer and head(h)
-if first then answer = busy({ w = first.w, id = first.turn_id }, claim_left(h)) end
+local answer = blocked(header)
+local first = not answer and head(header)
+if first then answer = busy(first.worker, first.turn_id, head_time_left(header)) end
 
-if place then place = find_queued(h, turn_id, token) end -- it may have been passed over
-if first and place and first.k == token then
-  unqueue(h, place)
+if ticket then ticket = find_ticket(header, turn_id, token) end -- it may have been passed over
+if first and ticket and first.token == token then
+  dequeue(header, ticket)
   answer = nil
 end
 
 if not answer then
-  open(h, turn_id, token, worker, lease, 1, nil, 0, one_shot)
-  close(h)
-  return granted(h, position, commit_id)
+  open_turn(header, turn_id, token, worker, lease_ms, 1, nil, 0, one_shot)
+  save_and_wake(header)
+  return granted(header, position, commit_id)
 end
 
-if answer[1] == 'busy' and ticket > 0 then
-  if not place and h.q >= MAX_QUEUE then
+if answer[1] == 'busy' and ticket_ms > 0 then
+  if not ticket and header.queued >= MAX_QUEUE then
     answer = { 'full', MAX_QUEUE }
   else
-    if not place then
-      enqueue(h, turn_id, TICKET .. cjson.encode({ k = token, w = worker, d = NOW + ticket, p = ticket }))
-    end
+    if not ticket then enqueue(header, turn_id, make_ticket(token, worker, ticket_ms)) end
     answer[1] = 'queued'
   end
 end
-close(h)
+save_and_wake(header)
 return answer

@@ -1,42 +1,45 @@
 #!lua flags=allow-oom
--- cancel(turn_id, keep, force, open_only, note)
+-- cancel(turn_id, keep, force, open_only, reason)
 --   -> flagged, worker | dropped, worker, payload | absent | duplicate
-local turn_id, keep, force, open_only, note = ARGV[7], ARGV[8] == '1', ARGV[9] == '1', ARGV[10] == '1', ARGV[11]
-local h, refusal = load()
-if refusal then return refusal end
-if not h then return { 'absent' } end
+local turn_id, keep, force = ARGV[7], ARGV[8] == '1', ARGV[9] == '1'
+local open_only, reason = ARGV[10] == '1', ARGV[11]
 
-local t = h.t
-if t and t.id == turn_id then
-  if keep and waits(t) then return { 'absent' } end
-  if not t.n and note ~= '' then t.n = note end
-  if t.s == 'running' and remaining(t) > 0 then
-    told = { { k = t.k, w = t.w } }
+local header, refusal = load()
+if refusal then return refusal end
+if not header then return { 'absent' } end
+
+local turn = header.turn
+if turn and turn.id == turn_id then
+  if keep and is_parked(turn) then return { 'absent' } end
+  if not turn.cancel_reason and reason ~= '' then turn.cancel_reason = reason end
+  if turn.state == 'running' and lease_left(turn) > 0 then
+    tickets_to_wake = { { token = turn.token, worker = turn.worker } }
     if not force then
-      t.x, changed = keep and t.x ~= 1 and 2 or 1, true
-      close(h)
-      return { 'flagged', t.w }
+      turn.cancel_mode, changed = keep and turn.cancel_mode ~= 'drop' and 'keep' or 'drop', true
+      save_and_wake(header)
+      return { 'flagged', turn.worker }
     end
   end
-  ending(h, MINT, 'cancelled', t.n or '')
-  return { 'dropped', t.w, t.n or '' }
+  local payload = turn.cancel_reason or ''
+  end_turn(header, NEW_ID, 'cancelled', payload)
+  return { 'dropped', turn.worker, payload }
 end
 
-local index, entry = find_queued(h, turn_id)
-if index then
+local message, entry = find_message(header, turn_id)
+if message then
   if is_message(entry) then
     if open_only then return { 'absent' } end
-    entry = CALLED_OFF .. MINT .. (note ~= '' and ' ' .. note or '')
-    redis.call('LSET', KEY, index + 1, entry)
-    if not h.t then wake = true end
-    tell_senders(h, turn_id)
-    close(h)
+    entry = CANCELLED_MESSAGE .. NEW_ID .. (reason ~= '' and ' ' .. reason or '')
+    redis.call('LSET', KEY, message + 1, entry)
+    if not header.turn then next_up = true end
+    wake_senders(header, turn_id)
+    save_and_wake(header)
   end
-  local _, first_note = parse_called_off(entry)
-  return { 'dropped', '', first_note }
+  local _, payload = parse_cancelled(entry)
+  return { 'dropped', '', payload }
 end
 
-local p = find(h, turn_id)
-if not p then return { 'absent' } end
-local items, kind, payload = string.match(record_at(h, p), '^%S+ %d+ (%d+) (%S+) (.*)$')
-return kind == 'cancelled' and items == '0' and { 'dropped', '', payload } or duplicate(h, p)
+local finished = find_turn(header, turn_id)
+if not finished then return { 'absent' } end
+local _, items, kind, payload = parse_record(record_of(header, finished))
+return kind == 'cancelled' and items == 0 and { 'dropped', '', payload } or duplicate(header, finished)

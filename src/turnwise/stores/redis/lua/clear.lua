@@ -1,16 +1,17 @@
 #!lua flags=allow-oom
--- clear(op_id) -> ok | busy | waiting | absent
+-- clear(op_id) -> done | busy | parked | absent
 local op_id = ARGV[7]
-local h, refusal = load()
+
+local header, refusal = load()
 if refusal then return refusal end
-if not h then return { 'absent' } end
-local answer = repeated(h, op_id, op_id)
+if not header then return { 'absent' } end
+local answer = done_before(header, op_id, op_id)
 if answer then return answer end
-answer = blocked(h)
+answer = blocked(header)
 if not answer then
-  write(h, op_id, op_id, 'clear', '', nil, cutting(h, 0))
-  refresh_expiry(h)
-  answer = done(h)
+  write_turn(header, op_id, op_id, 'clear', '', nil, plan_cut(header, 0))
+  refresh_expiry(header)
+  answer = done(header)
 end
-close(h)
+save_and_wake(header)
 return answer

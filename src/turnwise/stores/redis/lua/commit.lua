@@ -1,18 +1,18 @@
 #!lua flags=allow-oom
--- commit(turn_id, token, base, commit_id, keep, payload, kind, item...) -> ok | stale | gone | full
+-- commit(turn_id, token, base, commit_id, keep, payload, kind, item...) -> done | stale | gone | full
 -- keep: how many items of the history before this turn stay; -1 for all.
 local turn_id, token, base, commit_id = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
-local keep, payload, kind = tonumber(ARGV[11]), ARGV[12], ARGV[13]
+local keep, payload, kind, ITEMS = tonumber(ARGV[11]), ARGV[12], ARGV[13], 14
 
-local h, refusal = load()
+local header, refusal = load()
 if refusal then return refusal end
-if not h then return { 'gone' } end
-if h.c == commit_id then return done(h) end
-local held = holds(h, turn_id, token)
-if not held or h.c ~= base then
-  local before = repeated(h, turn_id, commit_id)
-  return before or held and { 'stale', h.i, 'moved' } or stale(h)
+if not header then return { 'gone' } end
+if header.commit_id == commit_id then return done(header) end
+local held = holds(header, turn_id, token)
+if not held or header.commit_id ~= base then
+  local before = done_before(header, turn_id, commit_id)
+  return before or held and { 'stale', header.incarnation, 'history changed' } or stale(header)
 end
-local plan = keep >= 0 and cutting(h, keep) or nil
-if too_large(h, 14, plan) then return { 'full', MAX_BYTES } end
-return ending(h, commit_id, kind, payload, 14, plan)
+local cut = keep >= 0 and plan_cut(header, keep) or nil
+if too_large(header, ITEMS, cut) then return { 'full', MAX_BYTES } end
+return end_turn(header, commit_id, kind, payload, ITEMS, cut)

@@ -1,9 +1,12 @@
 #!lua flags=allow-oom
 -- delete(incarnation) -> ok | absent
--- Only the session that was meant: one that was made anew meanwhile stays.
-local h, refusal = load()
+-- Only the session that was meant: one that was created again since then stays.
+local incarnation = ARGV[7]
+
+local header, refusal = load()
 if refusal then return refusal end
-if not h or h.i ~= ARGV[7] then return { 'absent' } end
+if not header or header.incarnation ~= incarnation then return { 'absent' } end
 redis.call('UNLINK', KEY)
-if h.t then redis.pcall('PUBLISH', CHANNEL .. h.t.w, h.t.k) end
+local turn = header.turn
+if turn then redis.pcall('PUBLISH', WAKE_CHANNEL .. turn.worker, turn.token) end
 return { 'ok' }

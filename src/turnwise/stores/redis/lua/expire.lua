@@ -1,12 +1,13 @@
 #!lua flags=allow-oom
--- expire(ttl in ms, -1 for none) -> ok | absent
-local ttl = tonumber(ARGV[7])
-local h, refusal = load()
+-- expire(ttl_ms, -1 for never) -> ok | absent
+local ttl_ms = tonumber(ARGV[7])
+
+local header, refusal = load()
 if refusal then return refusal end
-if not h then return { 'absent' } end
-if h.x then
-  h.x = nil
-  save(h)
+if not header then return { 'absent' } end
+if header.provisional_expiry then
+  header.provisional_expiry = nil
+  save(header)
 end
-if ttl >= 0 then redis.call('PEXPIRE', KEY, ttl) else redis.call('PERSIST', KEY) end
+if ttl_ms >= 0 then redis.call('PEXPIRE', KEY, ttl_ms) else redis.call('PERSIST', KEY) end
 return { 'ok' }

@@ -1,21 +1,22 @@
 #!lua
--- journal(turn_id, token, index, entry...) -> ok | stale | gone
-local h, refusal = load()
+-- journal(turn_id, token, index, entry...) -> done | stale | gone
+local turn_id, token, index, ENTRIES = ARGV[7], ARGV[8], tonumber(ARGV[9]), 10
+
+local header, refusal = load()
 if refusal then return refusal end
-if not h then return { 'gone' } end
-local index, count = tonumber(ARGV[9]), #ARGV - 9
-if not holds(h, ARGV[7], ARGV[8]) then return stale(h) end
-local length = journal_length(h)
+if not header then return { 'gone' } end
+if not holds(header, turn_id, token) then return stale(header) end
+local length = journal_length(header)
 if index == length then
-  push(ARGV, 10)
-  if index == 0 and is_provisional(h) then
-    outlive(h, h.t.p)
-    save(h)
+  push(ARGV, ENTRIES)
+  if index == 0 and has_provisional_expiry(header) then
+    outlive(header, header.turn.lease_ms)
+    save(header)
   end
-  return done(h)
+  return done(header)
 end
-if index + count > length then return stale(h) end
-for i = 1, count do
-  if redis.call('LINDEX', KEY, at(h, h.e) + index + i - 1) ~= ARGV[9 + i] then return stale(h) end
+if index + #ARGV - ENTRIES + 1 > length then return stale(header) end
+for i = ENTRIES, #ARGV do
+  if journal_entry(header, index + i - ENTRIES) ~= ARGV[i] then return stale(header) end
 end
-return done(h)
+return done(header)

@@ -1,40 +1,42 @@
 #!lua
--- next(token, lease, position, commit_id, worker) -> granted | busy | waiting | idle | stale
--- The oldest message is opened as a turn. It stays in the queue until its commit.
-local token, lease = ARGV[7], tonumber(ARGV[8])
+-- next(token, lease_ms, position, commit_id, worker) -> granted | busy | parked | idle | stale
+-- Opens the oldest message as a turn. It stays in the queue until its commit.
+local token, lease_ms = ARGV[7], tonumber(ARGV[8])
 local position, commit_id, worker = tonumber(ARGV[9]), ARGV[10], ARGV[11]
 
-local h, refusal = load()
+local header, refusal = load()
 if refusal then return refusal end
-if not h then return { 'idle' } end
-if is_finished(h, token) then return stale(h) end
+if not header then return { 'idle' } end
+if is_finished(header, token) then return stale(header) end
 
-local t = h.t
-if t and t.b and not waits(t) then
-  local index, entry = find_queued(h, t.id)
+local turn = header.turn
+if turn and turn.background and not is_parked(turn) then
+  local message, entry = find_message(header, turn.id)
   local _, content, released = parse_message(entry)
-  if t.k == token then return granted(h, position, commit_id, content) end
-  if kept_for(t) > 0 then
-    close(h) -- the clock may have been set
-    return busy(t, kept_for(t))
+  if turn.token == token then return granted(header, position, commit_id, content) end
+  local left_ms = next_attempt_in(turn)
+  if left_ms > 0 then
+    save_and_wake(header) -- the clock may have been set
+    return busy(turn.worker, turn.id, left_ms)
   end
-  redis.call('LSET', KEY, index + 1, message(t.a + 1, content, released))
-  open(h, t.id, token, worker, lease, t.a + 1, true, released)
-  close(h)
-  return granted(h, position, commit_id, content)
+  redis.call('LSET', KEY, message + 1, make_message(turn.attempt + 1, content, released))
+  open_turn(header, turn.id, token, worker, lease_ms, turn.attempt + 1, true, released)
+  save_and_wake(header)
+  return granted(header, position, commit_id, content)
 end
 
--- A dead turn with no message behind it is nobody's business here, and may be gone on with.
-if t and not waits(t) and remaining(t) <= 0 and not has_message(h) then return { 'idle' } end
+-- A dead direct turn stays as it is while no message waits behind it: its sender may come back.
+if turn and not is_parked(turn) and lease_left(turn) <= 0 and not has_message(header) then return { 'idle' } end
 
-local answer = blocked(h)
-local first = not answer and head(h)
-if first and not first.message then answer = busy({ w = first.w, id = first.turn_id }, claim_left(h)) end
+local answer = blocked(header)
+local first = not answer and head(header)
+if first and not first.message then answer = busy(first.worker, first.turn_id, head_time_left(header)) end
 if not answer and first then
-  redis.call('LSET', KEY, 2 * h.q, message(first.attempts + 1, first.message, first.released))
-  open(h, first.turn_id, token, worker, lease, first.attempts + 1, true, first.released)
-  close(h)
-  return granted(h, position, commit_id, first.message)
+  local attempt = first.attempts + 1
+  redis.call('LSET', KEY, 2 * header.queued, make_message(attempt, first.message, first.released))
+  open_turn(header, first.turn_id, token, worker, lease_ms, attempt, true, first.released)
+  save_and_wake(header)
+  return granted(header, position, commit_id, first.message)
 end
-close(h)
+save_and_wake(header)
 return answer or { 'idle' }

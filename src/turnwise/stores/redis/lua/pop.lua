@@ -1,18 +1,19 @@
 #!lua flags=allow-oom
--- pop(op_id, base) -> ok | busy | waiting | stale | absent
+-- pop(op_id, base) -> done | busy | parked | stale | absent
 local op_id, base = ARGV[7], ARGV[8]
-local h, refusal = load()
+
+local header, refusal = load()
 if refusal then return refusal end
-if not h then return { 'absent' } end
-local answer = repeated(h, op_id, op_id)
+if not header then return { 'absent' } end
+local answer = done_before(header, op_id, op_id)
 if answer then return answer end
-if h.c ~= base then return stale(h) end
-answer = blocked(h)
-if not answer and h.c ~= base then answer = stale(h) end
+if header.commit_id ~= base then return stale(header) end
+answer = blocked(header)
+if not answer and header.commit_id ~= base then answer = stale(header) end
 if not answer then
-  write(h, op_id, op_id, 'pop', '', nil, cutting(h, math.max(0, h.n - 1)))
-  refresh_expiry(h)
-  answer = done(h)
+  write_turn(header, op_id, op_id, 'pop', '', nil, plan_cut(header, math.max(0, header.items - 1)))
+  refresh_expiry(header)
+  answer = done(header)
 end
-close(h)
+save_and_wake(header)
 return answer

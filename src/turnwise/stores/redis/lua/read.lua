@@ -1,14 +1,17 @@
 #!lua flags=no-writes
 -- read(position, commit_id, limit) -> history | absent
--- A limit of 0 or more asks for no more than that many elements at the end, up to 256.
-local h, refusal = load()
-if refusal then return refusal end
-if not h then return { 'absent' } end
+-- A limit of 0 or more asks for at most that many elements from the end, up to READ_LIMIT.
 local position, commit_id, limit = tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9])
-local start, elements = since(h, position, commit_id)
+
+local header, refusal = load()
+if refusal then return refusal end
+if not header then return { 'absent' } end
+local start, elements = history_since(header, position, commit_id)
 local follows = start > 0 and 1 or 0
 if start < 0 and limit >= 0 then
-  start = math.max(0, h.e - math.min(limit, READ))
-  elements = history(h, start, h.e)
+  start = math.max(0, header.elements - math.min(limit, READ_LIMIT))
+  elements = history(header, start, header.elements)
 end
-return { 'history', h.i, h.e, h.c, h.n, start, elements, follows }
+return {
+  'history', header.incarnation, header.elements, header.commit_id, header.items, start, elements, follows,
+}

@@ -1,28 +1,29 @@
 #!lua flags=allow-oom
--- release(turn_id, token, counted, delay) -> ok
--- The turn stays open with its journal, and its lease has run out. A direct turn with none is gone.
--- delay: ms before which no other attempt at a message begins.
-local turn_id, token, counted, delay = ARGV[7], ARGV[8], ARGV[9] == '1', tonumber(ARGV[10])
-local h, refusal = load()
+-- release(turn_id, token, counted, delay_ms) -> ok
+-- The turn stays open with its journal, its lease is over. A direct turn without a journal is removed.
+-- delay_ms: how long no other attempt at a message begins.
+local turn_id, token, counted, delay_ms = ARGV[7], ARGV[8], ARGV[9] == '1', tonumber(ARGV[10])
+
+local header, refusal = load()
 if refusal then return refusal end
-if not h then return { 'ok' } end
-if holds(h, turn_id, token) then
-  local t = h.t
-  if not t.b and not t.y and journal_length(h) <= 0 then -- below 0 where somebody cut the list
-    drop_turn(h)
-    hand_over(h)
+if not header then return { 'ok' } end
+if holds(header, turn_id, token) then
+  local turn = header.turn
+  if not turn.background and not turn.parked_index and journal_length(header) <= 0 then -- below 0 if somebody cut the list
+    close_turn(header)
+    offer_to_head(header)
   else
-    t.k, t.d, changed = MINT, NOW, true
-    if not counted then excuse(h) end
-    if not t.b or t.y then
-      tell_line(h)
-    elseif delay > 0 then
-      t.l = delay
-      outlive(h, delay)
+    turn.token, turn.deadline, changed = NEW_ID, NOW, true
+    if not counted then count_released(header) end
+    if not turn.background or turn.parked_index then
+      wake_all(header)
+    elseif delay_ms > 0 then
+      turn.delay_ms = delay_ms
+      outlive(header, delay_ms)
     end
   end
 else
-  leave(h, turn_id, token)
+  leave_queue(header, turn_id, token)
 end
-finish(h, token)
-return leave_all(h)
+finish_token(header, token)
+return save_or_delete(header)

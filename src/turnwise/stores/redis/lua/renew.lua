@@ -1,10 +1,13 @@
 #!lua flags=allow-oom
--- renew(turn_id, token) -> ok, cancelled, note | stale | gone
-local h, refusal = load()
+-- renew(turn_id, token) -> renewed, cancel_mode, cancel_reason | stale | gone
+local turn_id, token = ARGV[7], ARGV[8]
+
+local header, refusal = load()
 if refusal then return refusal end
-if not h then return { 'gone' } end
-if not holds(h, ARGV[7], ARGV[8]) then return stale(h) end
-h.t.d = NOW + h.t.p
-outlive(h, h.t.p)
-save(h)
-return { 'ok', h.t.x or 0, h.t.n or '' }
+if not header then return { 'gone' } end
+if not holds(header, turn_id, token) then return stale(header) end
+local turn = header.turn
+turn.deadline = NOW + turn.lease_ms
+outlive(header, turn.lease_ms)
+save(header)
+return { 'renewed', turn.cancel_mode or '', turn.cancel_reason or '' }

@@ -1,23 +1,24 @@
 #!lua
--- replace(op_id, base, keep, item...) -> ok | busy | waiting | stale | full | absent
-local op_id, base, keep = ARGV[7], ARGV[8], tonumber(ARGV[9])
-local h, refusal = load()
+-- replace(op_id, base, keep, item...) -> done | busy | parked | stale | full | absent
+local op_id, base, keep, ITEMS = ARGV[7], ARGV[8], tonumber(ARGV[9]), 10
+
+local header, refusal = load()
 if refusal then return refusal end
-if not h then return { 'absent' } end
-local answer = repeated(h, op_id, op_id)
+if not header then return { 'absent' } end
+local answer = done_before(header, op_id, op_id)
 if answer then return answer end
-if h.c ~= base then return stale(h) end
-answer = blocked(h)
-if not answer and h.c ~= base then answer = stale(h) end
+if header.commit_id ~= base then return stale(header) end
+answer = blocked(header)
+if not answer and header.commit_id ~= base then answer = stale(header) end
 if not answer then
-  local plan = cutting(h, keep)
-  if too_large(h, 10, plan) then
+  local cut = plan_cut(header, keep)
+  if too_large(header, ITEMS, cut) then
     answer = { 'full', MAX_BYTES }
   else
-    write(h, op_id, op_id, 'replace', '', 10, plan)
-    refresh_expiry(h)
-    answer = done(h)
+    write_turn(header, op_id, op_id, 'replace', '', ITEMS, cut)
+    refresh_expiry(header)
+    answer = done(header)
   end
 end
-close(h)
+save_and_wake(header)
 return answer

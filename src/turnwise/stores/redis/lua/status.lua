@@ -1,24 +1,25 @@
 #!lua flags=no-writes
--- status(turn_id) -> running, worker, attempt, remaining, cancelled, background
---   | waiting | queued | duplicate | absent
+-- status(turn_id) -> running, turn_id, worker, attempt, remaining_ms, cancel_mode, background
+--   | parked, turn_id, journal | queued | duplicate | absent
 local turn_id = ARGV[7]
-local h, refusal = load()
+
+local header, refusal = load()
 if refusal then return refusal end
-if not h then return { 'absent' } end
-local t = h.t
-if t and t.id == turn_id then
-  if waits(t) then
-    local first = at(h, h.e) + (t.y or journal_length(h)) - 1
-    return { 'waiting', turn_id, redis.call('LRANGE', KEY, first, first + READ - 1) }
+if not header then return { 'absent' } end
+local turn = header.turn
+if turn and turn.id == turn_id then
+  if is_parked(turn) then
+    local first = index_of(header, header.elements) + turn.parked_index
+    return { 'parked', turn_id, redis.call('LRANGE', KEY, first, first + READ_LIMIT - 1) }
   end
-  return { 'running', turn_id, t.w, t.a, remaining(t), t.x or 0, t.b or 0 }
+  local background = turn.background and 1 or 0
+  return { 'running', turn_id, turn.worker, turn.attempt, lease_left(turn), turn.cancel_mode or '', background }
 end
-local index, entry = find_queued(h, turn_id)
+local index, entry = find_message(header, turn_id)
 if index then
-  if not is_message(entry) then return called_off(entry) end
+  if not is_message(entry) then return cancelled_duplicate(entry) end
   local attempts, _, released = parse_message(entry)
-  return { 'queued', '', turn_id, 0, h.q - (index + 1) / 2, attempts - released }
+  return { 'queued', '', turn_id, 0, header.queued - (index + 1) / 2, attempts - released }
 end
-local p = find(h, turn_id)
-if not p then return { 'absent' } end
-return duplicate(h, p)
+local finished = find_turn(header, turn_id)
+return finished and duplicate(header, finished) or { 'absent' }

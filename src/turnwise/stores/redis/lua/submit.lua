@@ -1,26 +1,28 @@
 #!lua
--- submit(turn_id, message, intent, again) -> ok, position | duplicate | busy | full | late
--- intent: when the ready stream was told (ms, server time), 0 where there is none.
--- again: the letter by which the turn is dead that is to be tried anew.
-local turn_id, content, intent, again = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10]
-local h, refusal = load()
+-- submit(turn_id, message, announced_at, retry_of) -> accepted, position | duplicate | busy | full | late
+-- announced_at: when the message was announced to workers (ms, server time); 0 if it was not.
+-- retry_of: the id of the dead letter by which the turn is dead that is to be tried again.
+local turn_id, content, announced_at, retry_of = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10]
+
+local header, refusal = load()
 if refusal then return refusal end
-h = h or create()
-local index, entry = find_queued(h, turn_id)
+header = header or create()
+local index, entry = find_message(header, turn_id)
 if index then
-  if not is_message(entry) then return called_off(entry) end
-  local _, queued = parse_message(entry)
-  return queued == content and { 'ok', h.q - (index + 1) / 2 } or { 'duplicate', '', 0, {} }
+  if not is_message(entry) then return cancelled_duplicate(entry) end
+  local _, known = parse_message(entry)
+  return known == content and { 'accepted', header.queued - (index + 1) / 2 } or { 'duplicate', '', 0, {} }
 end
-local p = find(h, turn_id)
-if p then
-  local kind, letter = string.match(record_at(h, p), '^%S+ %d+ %d+ (%S+) (.*)$')
-  if kind ~= 'dead' or letter ~= again then return duplicate(h, p) end
+local finished = find_turn(header, turn_id)
+if finished then
+  local _, _, kind, dead_letter_id = parse_record(record_of(header, finished))
+  if kind ~= 'dead' or dead_letter_id ~= retry_of then return duplicate(header, finished) end
 end
-if h.t and h.t.id == turn_id then return busy(h.t, remaining(h.t)) end
-if intent > 0 and NOW - intent > 10000 then return { 'late' } end
-if h.q >= MAX_QUEUE then return { 'full', MAX_QUEUE } end
-enqueue(h, turn_id, message(0, content))
-refresh_expiry(h)
-close(h)
-return { 'ok', h.q - 1 }
+local turn = header.turn
+if turn and turn.id == turn_id then return busy(turn.worker, turn.id, lease_left(turn)) end
+if announced_at > 0 and NOW - announced_at > LATE_MS then return { 'late' } end
+if header.queued >= MAX_QUEUE then return { 'full', MAX_QUEUE } end
+enqueue(header, turn_id, make_message(0, content))
+refresh_expiry(header)
+save_and_wake(header)
+return { 'accepted', header.queued - 1 }

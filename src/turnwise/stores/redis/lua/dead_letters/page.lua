@@ -1,3 +1,3 @@
 #!lua flags=no-writes
--- page(after, count) -> ok, {{id, fields}...}
+-- page(start, count) -> ok, {{id, fields}...}
 return { 'ok', redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2]) }

@@ -1,17 +1,17 @@
 #!lua flags=no-writes
 -- read(attempt, number, count) -> events, reset, {{id, fields}...} | absent
--- attempt: 0 to read from the start.
+-- The events after this one. attempt: 0 to read from the start.
 local KEY, attempt, number = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
 
-local function place(entry)
-  local a, n = string.match(entry[1], '^(%d+)-(%d+)$')
-  return tonumber(a), tonumber(n)
+local function parse_id(entry)
+  local entry_attempt, entry_number = string.match(entry[1], '^(%d+)-(%d+)$')
+  return tonumber(entry_attempt), tonumber(entry_number)
 end
 
 local oldest = redis.call('XRANGE', KEY, '-', '+', 'COUNT', 1)[1]
 if not oldest then return { 'absent' } end
-local now, first = place(oldest)
-local _, last = place(redis.call('XREVRANGE', KEY, '+', '-', 'COUNT', 1)[1])
-local reset = attempt > 0 and (attempt ~= now or number < first - 1 or number > last)
+local current, first = parse_id(oldest)
+local _, last = parse_id(redis.call('XREVRANGE', KEY, '+', '-', 'COUNT', 1)[1])
+local reset = attempt > 0 and (attempt ~= current or number < first - 1 or number > last)
 local start = (attempt == 0 or reset) and '-' or '(' .. attempt .. '-' .. number
 return { 'events', reset and 1 or 0, redis.call('XRANGE', KEY, start, '+', 'COUNT', ARGV[3]) }

@@ -1,16 +1,16 @@
 #!lua
--- claim(group, worker, count, idle, cursor) -> ok, time, cursor, {{id, fields}...}
--- First what was put off or whose worker died (idle for so many ms), then what is new.
+-- claim(group, worker, count, idle_ms, cursor) -> ok, now, cursor, {{id, fields}...}
+-- First the entries that were requeued or whose worker died (idle for that long), then new ones.
 local KEY, GROUP, WORKER = KEYS[1], ARGV[1], ARGV[2]
-local count, idle, cursor = tonumber(ARGV[3]), ARGV[4], ARGV[5]
-local ROUNDS = 10
+local count, IDLE_MS, cursor = tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local MAX_ROUNDS = 10
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local entries = {}
 
 local function autoclaim()
-  local reply = redis.pcall('XAUTOCLAIM', KEY, GROUP, WORKER, idle, cursor, 'COUNT', count - #entries)
+  local reply = redis.pcall('XAUTOCLAIM', KEY, GROUP, WORKER, IDLE_MS, cursor, 'COUNT', count - #entries)
   if reply.err then return reply end
   cursor = reply[1]
   for _, entry in ipairs(reply[2]) do entries[#entries + 1] = entry end
@@ -23,7 +23,7 @@ if failed then
   redis.call('XGROUP', 'CREATE', KEY, GROUP, '0')
   autoclaim()
 end
-for _ = 2, ROUNDS do
+for _ = 2, MAX_ROUNDS do
   if #entries >= count or cursor == '0-0' then break end
   autoclaim()
 end

@@ -1,130 +1,144 @@
 -- Reading and writing the history, and the journal behind it.
-local function push(list, first)
-  for i = first, #list, PUSH do
-    redis.call('RPUSH', KEY, unpack(list, i, math.min(i + PUSH - 1, #list)))
+local function push(values, first)
+  for i = first, #values, PUSH_LIMIT do
+    redis.call('RPUSH', KEY, unpack(values, i, math.min(i + PUSH_LIMIT - 1, #values)))
   end
 end
 
 -- An element that was damaged to nothing is no item.
 local function is_item(element) return (string.byte(element) or 0) >= FIRST_ITEM_BYTE end
 
--- The list index of history position p; the history ends before at(h, h.e).
-local function at(h, p) return 1 + 2 * h.q + p end
+-- The list index of a history position. The history ends before index_of(header, header.elements).
+local function index_of(header, position) return 1 + 2 * header.queued + position end
 
-local function history(h, first, last)
+-- The elements from position `first` up to, and without, `last`.
+local function history(header, first, last)
   if last <= first then return {} end
-  return redis.call('LRANGE', KEY, at(h, first), at(h, last) - 1)
+  return redis.call('LRANGE', KEY, index_of(header, first), index_of(header, last) - 1)
 end
 
-local function journal_length(h) return redis.call('LLEN', KEY) - at(h, h.e) end
+local function journal_length(header) return redis.call('LLEN', KEY) - index_of(header, header.elements) end
 
-local function trim_journal(h) redis.call('LTRIM', KEY, 0, at(h, h.e) - 1) end
+local function journal_entry(header, index)
+  return redis.call('LINDEX', KEY, index_of(header, header.elements) + index)
+end
 
--- What is new since a base: its position and the elements after it; -1 where that is too much.
-local function since(h, position, commit_id)
+local function clear_journal(header) redis.call('LTRIM', KEY, 0, index_of(header, header.elements) - 1) end
+
+-- What is new since a base: its start and the elements from there; start -1 if they are too many.
+local function history_since(header, position, commit_id)
   local valid = position == 0
-  if position == h.e then
-    valid = valid or h.c == commit_id
-  elseif position > 0 and position < h.e then
-    local record = redis.call('LINDEX', KEY, at(h, position - 1))
+  if position == header.elements then
+    valid = valid or header.commit_id == commit_id
+  elseif position > 0 and position < header.elements then
+    local record = redis.call('LINDEX', KEY, index_of(header, position - 1))
     valid = string.sub(record, 1, #commit_id + 2) == RECORD .. commit_id .. ' '
   end
   local start = valid and position or 0
-  if h.e - start > READ then return -1, {} end
-  return start, history(h, start, h.e)
+  if header.elements - start > READ_LIMIT then return -1, {} end
+  return start, history(header, start, header.elements)
 end
 
 -- The history position of a turn's marker among what is younger than the retention, or among the
 -- last `most` elements.
-local function find(h, turn_id, most)
-  local reach = redis.call('LLEN', KEY) - at(h, h.m)
+local function find_turn(header, turn_id, most)
+  local reach = redis.call('LLEN', KEY) - index_of(header, header.search_start)
   if most and most < reach then reach = most end
   if reach <= 0 then return nil end -- MAXLEN 0 would mean no limit
   local index = redis.call('LPOS', KEY, MARKER .. turn_id, 'RANK', -1, 'MAXLEN', reach)
-  return index and index - at(h, 0)
+  return index and index - index_of(header, 0)
 end
 
--- The record of the turn whose marker is at position p.
-local function record_at(h, p) return redis.call('LINDEX', KEY, at(h, p + 1)) end
+-- The record of the turn whose marker is at this position.
+local function record_of(header, position) return redis.call('LINDEX', KEY, index_of(header, position + 1)) end
 
-local function duplicate(h, p)
-  local record = record_at(h, p)
-  local added = tonumber(string.match(record, '^%S+ %d+ (%d+)'))
-  local chunk = history(h, math.max(0, p - math.min(added, READ)), p)
-  local first = #chunk + 1
-  while first > 1 and is_item(chunk[first - 1]) do first = first - 1 end
-  return { 'duplicate', record, p, { unpack(chunk, first) } }
+-- Commit id, number of items, kind and payload.
+local function parse_record(record)
+  local commit_id, items, kind, payload = string.match(record, '^.(%S+) %d+ (%d+) (%S+) (.*)$')
+  return commit_id, tonumber(items), kind, payload
 end
 
--- What stays when every item after the first `keep` goes: markers and records younger than the
--- retention do. Only reads; nil when there is nothing to drop.
-local function cutting(h, keep)
-  local drop, from, size, young = h.n - keep, h.e, 16, 0
-  if drop <= 0 then return nil end
-  local floor = keep == 0 and h.m or 0
-  local z, newest_first = h.z, {}
-  while from > floor and (drop > 0 or keep == 0) do
-    local chunk = history(h, math.max(from - size, floor), from)
-    for i = #chunk, 1, -1 do
-      local element = chunk[i]
-      from, z = from - 1, z - #element
-      if is_item(element) then
-        drop = drop - 1
-        if drop == 0 and keep > 0 then break end
-      elseif from >= h.m then
-        newest_first[#newest_first + 1] = element
-        if from < h.l then young = young + 1 end
-      end
-    end
-    size = math.min(size * 2, READ)
-  end
-  if keep == 0 then from, z = 0, 0 end
-  local stays = {}
-  for i = #newest_first, 1, -1 do
-    stays[#stays + 1] = newest_first[i]
-    z = z + #newest_first[i]
-  end
-  return { from = from, keep = keep, stays = stays, z = z, young = young }
-end
-
-local function cut(h, plan)
-  redis.call('LTRIM', KEY, 0, at(h, plan.from) - 1)
-  push(plan.stays, 1)
-  h.l = math.min(h.l, plan.from) + plan.young
-  h.m = math.min(h.m, plan.from)
-  h.n, h.e, h.z = plan.keep, plan.from + #plan.stays, plan.z
-end
-
-local function roll_marks(h)
-  if NOW < h.y then h.y = NOW end
-  if NOW - h.y <= RETENTION then return end
-  h.m = NOW - h.y > 2 * RETENTION and h.e or h.l
-  h.l, h.y = h.e, NOW
-end
-
-local function record(commit_id, items, kind, payload)
+local function make_record(commit_id, items, kind, payload)
   return RECORD .. commit_id .. ' ' .. string.format('%.0f', NOW) .. ' ' .. items .. ' ' .. kind .. ' ' .. payload
 end
 
+-- The answer for a finished turn: its record, and the items that the history still has of it.
+local function duplicate(header, position)
+  local record = record_of(header, position)
+  local _, items = parse_record(record)
+  local before = history(header, math.max(0, position - math.min(items, READ_LIMIT)), position)
+  local first = #before + 1
+  while first > 1 and is_item(before[first - 1]) do first = first - 1 end
+  return { 'duplicate', record, position, { unpack(before, first) } }
+end
+
+-- What remains when every item after the first `keep` goes: markers and records younger than the
+-- retention stay. Only reads; nil if there is nothing to drop.
+local function plan_cut(header, keep)
+  local drop, from, page, younger = header.items - keep, header.elements, 16, 0
+  if drop <= 0 then return nil end
+  local floor = keep == 0 and header.search_start or 0
+  local bytes, newest_first = header.bytes, {}
+  while from > floor and (drop > 0 or keep == 0) do
+    local chunk = history(header, math.max(from - page, floor), from)
+    for i = #chunk, 1, -1 do
+      local element = chunk[i]
+      from, bytes = from - 1, bytes - #element
+      if is_item(element) then
+        drop = drop - 1
+        if drop == 0 and keep > 0 then break end
+      elseif from >= header.search_start then
+        newest_first[#newest_first + 1] = element
+        if from < header.next_search_start then younger = younger + 1 end
+      end
+    end
+    page = math.min(page * 2, READ_LIMIT)
+  end
+  if keep == 0 then from, bytes = 0, 0 end
+  local remaining = {}
+  for i = #newest_first, 1, -1 do
+    remaining[#remaining + 1] = newest_first[i]
+    bytes = bytes + #newest_first[i]
+  end
+  return { from = from, items = keep, remaining = remaining, bytes = bytes, younger = younger }
+end
+
+local function apply_cut(header, cut)
+  redis.call('LTRIM', KEY, 0, index_of(header, cut.from) - 1)
+  push(cut.remaining, 1)
+  header.next_search_start = math.min(header.next_search_start, cut.from) + cut.younger
+  header.search_start = math.min(header.search_start, cut.from)
+  header.items, header.elements, header.bytes = cut.items, cut.from + #cut.remaining, cut.bytes
+end
+
+local function roll_search_start(header)
+  if NOW < header.search_rolled then header.search_rolled = NOW end
+  local age_ms = NOW - header.search_rolled
+  if age_ms <= RETENTION_MS then return end
+  header.search_start = age_ms > 2 * RETENTION_MS and header.elements or header.next_search_start
+  header.next_search_start, header.search_rolled = header.elements, NOW
+end
+
 -- One turn becomes history: its items (ARGV from `first` on, if given), its marker, its record.
-local function write(h, turn_id, commit_id, kind, payload, first, plan)
-  if unsaved then save(h) end
-  if plan then cut(h, plan) end
-  roll_marks(h)
+local function write_turn(header, turn_id, commit_id, kind, payload, first, cut)
+  if is_new then save(header) end
+  if cut then apply_cut(header, cut) end
+  roll_search_start(header)
   local elements = {}
   for i = first or #ARGV + 1, #ARGV do elements[#elements + 1] = ARGV[i] end
   local items = #elements
   elements[items + 1] = MARKER .. turn_id
-  elements[items + 2] = record(commit_id, items, kind, payload)
-  for i = 1, #elements do h.z = h.z + #elements[i] end
+  elements[items + 2] = make_record(commit_id, items, kind, payload)
+  for i = 1, #elements do header.bytes = header.bytes + #elements[i] end
   push(elements, 1)
-  h.e, h.n, h.s, h.c, h.u = h.e + #elements, h.n + items, h.s + 1, commit_id, NOW
+  header.elements, header.items = header.elements + #elements, header.items + items
+  header.commits, header.commit_id, header.updated = header.commits + 1, commit_id, NOW
   changed = true
 end
 
--- Whether the items in ARGV from `first` on make the history outgrow its bound.
-local function too_large(h, first, plan)
-  local size = plan and plan.z or h.z
-  for i = first, #ARGV do size = size + #ARGV[i] end
-  return size > MAX_BYTES and size > h.z
+-- Whether the items in ARGV from `first` on would make the history larger than it may be.
+local function too_large(header, first, cut)
+  local bytes = cut and cut.bytes or header.bytes
+  for i = first, #ARGV do bytes = bytes + #ARGV[i] end
+  return bytes > MAX_BYTES and bytes > header.bytes
 end

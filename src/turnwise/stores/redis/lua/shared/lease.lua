@@ -1,146 +1,150 @@
 -- The open turn: who holds it, and what it means for everybody else.
-local function is_finished(h, token) return string.find(' ' .. h.f .. ' ', ' ' .. token .. ' ', 1, true) ~= nil end
+local function is_finished(header, token)
+  return string.find(' ' .. header.finished_tokens .. ' ', ' ' .. token .. ' ', 1, true) ~= nil
+end
 
-local function finish(h, token)
-  if is_finished(h, token) then return end
+local function finish_token(header, token)
+  if is_finished(header, token) then return end
   local tokens = {}
-  for t in string.gmatch(h.f, '%S+') do tokens[#tokens + 1] = t end
+  for known in string.gmatch(header.finished_tokens, '%S+') do tokens[#tokens + 1] = known end
   tokens[#tokens + 1] = token
-  h.f, changed = table.concat(tokens, ' ', math.max(1, #tokens - TOKENS + 1)), true
+  header.finished_tokens = table.concat(tokens, ' ', math.max(1, #tokens - FINISHED_TOKENS + 1))
+  changed = true
 end
 
--- How long its lease still runs. A deadline further off than the lease is long: the clock was set.
-local function remaining(t)
-  if t.d - NOW > t.p then t.d, changed = NOW + t.p, true end
-  return t.d - NOW
+-- What is left of the lease, in ms. A deadline further off than the lease is long: the clock was set.
+local function lease_left(turn)
+  if turn.deadline - NOW > turn.lease_ms then turn.deadline, changed = NOW + turn.lease_ms, true end
+  return turn.deadline - NOW
 end
 
--- How long the queue's turn is not taken over: for its lease, and the pause after a failed attempt.
-local function kept_for(t) return remaining(t) + (t.l or 0) end
+-- How long until another attempt at a message may begin, in ms: the lease, and the pause after it.
+local function next_attempt_in(turn) return lease_left(turn) + (turn.delay_ms or 0) end
 
--- Whether it waits for an approval, or does so again: who took it up died.
-local function waits(t) return t.s == 'waiting' or t.y and remaining(t) <= 0 end
+-- Whether the turn is parked. It is parked again if the worker that resumed it died.
+local function is_parked(turn) return turn.state == 'parked' or turn.parked_index and lease_left(turn) <= 0 end
 
-local function holds(h, turn_id, token)
-  local t = h.t
-  return t and t.s == 'running' and t.k == token and t.id == turn_id
+local function holds(header, turn_id, token)
+  local turn = header.turn
+  return turn and turn.state == 'running' and turn.token == token and turn.id == turn_id
 end
 
-local function busy(t, left) return { 'busy', t.w or '', t.id, math.max(0, left) } end
+local function busy(worker, turn_id, left_ms) return { 'busy', worker or '', turn_id, math.max(0, left_ms) } end
 
--- The message of the open turn, if it has one, is told the turn's attempts.
-local function recount(h)
-  local t = h.t
-  if not t.b then return end
-  local index, entry = find_queued(h, t.id)
+-- Copies the attempts of the open turn into its message, if it has one.
+local function count_attempts(header)
+  local turn = header.turn
+  if not turn.background then return end
+  local index, entry = find_message(header, turn.id)
   local _, content = parse_message(entry)
-  redis.call('LSET', KEY, index + 1, message(t.a, content, t.r))
+  redis.call('LSET', KEY, index + 1, make_message(turn.attempt, content, turn.released))
 end
 
--- The open turn's attempt ends in good order, and counts against no bound.
-local function excuse(h)
-  local t = h.t
-  t.r, changed = (t.r or 0) + 1, true
-  recount(h)
+-- The open turn's attempt does not count as a failed one.
+local function count_released(header)
+  header.turn.released, changed = (header.turn.released or 0) + 1, true
+  count_attempts(header)
 end
 
--- Takes the open turn away, and its journal with it.
-local function drop_turn(h)
-  trim_journal(h)
-  finish(h, h.t.k)
-  h.t, changed = nil, true
+-- Removes the open turn and its journal.
+local function close_turn(header)
+  clear_journal(header)
+  finish_token(header, header.turn.token)
+  header.turn, changed = nil, true
 end
 
--- Takes a ticket out of the queue.
-local function leave(h, turn_id, token)
-  local place = find_queued(h, turn_id, token)
-  if not place then return false end
-  local was_head = place == 2 * h.q - 1
-  unqueue(h, place)
-  if was_head and not h.t then hand_over(h) end
+-- Removes a ticket from the queue, if there is one.
+local function leave_queue(header, turn_id, token)
+  local index = find_ticket(header, turn_id, token)
+  if not index then return false end
+  local was_head = index == 2 * header.queued - 1
+  dequeue(header, index)
+  if was_head and not header.turn then offer_to_head(header) end
   return true
 end
 
--- The answer to whoever wants the session while a turn is open; nil when nothing stands in the way
--- (any more: a turn that died with nothing done is forgotten, one with a journal is discarded after
--- a grace of one lease, unless nobody can send it again; one from the queue is taken over from there
--- only).
-local function blocked(h)
-  local t = h.t
-  if not t then return nil end
-  if waits(t) then return { 'waiting', t.id } end
-  local left = remaining(t)
-  if left > 0 or t.b then return busy(t, kept_for(t)) end
-  local half_done = journal_length(h) > 0
-  if half_done and not t.f and left + t.p > 0 then return busy(t, left + t.p) end
-  drop_turn(h)
-  if half_done then
-    tell_senders(h, t.id)
-    write(h, t.id, MINT, 'abandoned', '')
-    refresh_expiry(h)
+-- The answer to whoever wants the session while a turn is open; nil if nothing blocks it any more.
+-- A dead turn with an empty journal is dropped. One with a journal blocks for one more lease, unless
+-- nobody can send it again; then it is abandoned. A message's turn is only taken over, by `next`.
+local function blocked(header)
+  local turn = header.turn
+  if not turn then return nil end
+  if is_parked(turn) then return { 'parked', turn.id } end
+  local left_ms = lease_left(turn)
+  if left_ms > 0 or turn.background then return busy(turn.worker, turn.id, next_attempt_in(turn)) end
+  local has_journal = journal_length(header) > 0
+  local grace_left_ms = left_ms + turn.lease_ms
+  if has_journal and not turn.one_shot and grace_left_ms > 0 then return busy(turn.worker, turn.id, grace_left_ms) end
+  close_turn(header)
+  if has_journal then
+    wake_senders(header, turn.id)
+    write_turn(header, turn.id, NEW_ID, 'abandoned', '')
+    refresh_expiry(header)
   end
-  h.h, wake = NOW + CLAIM, true
+  header.head_deadline, next_up = NOW + HEAD_TIMEOUT_MS, true
   return nil
 end
 
-local function stale(h) return { 'stale', h.i } end
+local function stale(header) return { 'stale', header.incarnation } end
 
-local function done(h) return { 'ok', h.e, h.c } end
+local function done(header) return { 'done', header.elements, header.commit_id } end
 
--- The answer to a change that took effect before: the history it left, as far as it still stands.
-local function repeated(h, turn_id, commit_id)
-  if h.c == commit_id then return done(h) end
-  local p = find(h, turn_id)
-  if not p then return nil end
-  if string.sub(record_at(h, p), 2, #commit_id + 2) ~= commit_id .. ' ' then return nil end
-  return { 'ok', p + 2, commit_id }
+-- The answer to a change that took effect before: the history that it left, as far as it still stands.
+local function done_before(header, turn_id, commit_id)
+  if header.commit_id == commit_id then return done(header) end
+  local position = find_turn(header, turn_id)
+  if not position or parse_record(record_of(header, position)) ~= commit_id then return nil end
+  return { 'done', position + 2, commit_id }
 end
 
--- The open turn becomes history, its message leaves the queue, the next in line is woken.
-local function ending(h, commit_id, kind, payload, first, plan)
-  local t = h.t
-  local place = t.b and find_queued(h, t.id)
-  tell_senders(h, t.id)
-  goes_on = t.b and not t.y and t.s == 'running' and remaining(t) > 0
-  drop_turn(h)
-  write(h, t.id, commit_id, kind, payload, first, plan)
-  if place then unqueue(h, place) end
-  refresh_expiry(h)
-  local answer = done(h)
-  hand_over(h)
-  close(h)
+-- The open turn becomes history, its message leaves the queue, and whoever is next is woken.
+local function end_turn(header, commit_id, kind, payload, first, cut)
+  local turn = header.turn
+  local message = turn.background and find_message(header, turn.id)
+  wake_senders(header, turn.id)
+  worker_continues = turn.background and not turn.parked_index and turn.state == 'running' and lease_left(turn) > 0
+  close_turn(header)
+  write_turn(header, turn.id, commit_id, kind, payload, first, cut)
+  if message then dequeue(header, message) end
+  refresh_expiry(header)
+  local answer = done(header)
+  offer_to_head(header)
+  save_and_wake(header)
   return answer
 end
 
--- The end of a call whose token holds nothing more. A session with nothing to keep goes with it.
-local function leave_all(h)
-  if h.s == 0 and h.q == 0 and not h.t then
+-- The end of a verb after which its token holds nothing. A session with nothing to keep is deleted.
+local function save_or_delete(header)
+  if header.commits == 0 and header.queued == 0 and not header.turn then
     redis.call('DEL', KEY)
   else
-    close(h)
+    save_and_wake(header)
   end
   return { 'ok' }
 end
 
--- Gives the session to a worker. A takeover is still asked to stop if the turn before it was.
-local function open(h, turn_id, token, worker, lease, attempt, background, released, one_shot)
-  local before = h.t or {}
-  if h.t then finish(h, h.t.k) end
-  h.t = { id = turn_id, k = token, w = worker, a = attempt, d = NOW + lease, p = lease, s = 'running' }
-  h.t.x, h.t.n, h.t.y = before.x, before.n, before.y
-  if background then h.t.b = 1 end
-  if one_shot then h.t.f = 1 end
-  if (released or 0) > 0 then h.t.r = released end
-  h.h, changed, wake = nil, true, nil
-  outlive(h, lease)
+-- Gives the session to a worker. A takeover inherits the request to cancel, and where it was parked.
+local function open_turn(header, turn_id, token, worker, lease_ms, attempt, background, released, one_shot)
+  local before = header.turn or {}
+  if header.turn then finish_token(header, before.token) end
+  header.turn = {
+    id = turn_id, token = token, worker = worker, attempt = attempt, deadline = NOW + lease_ms,
+    lease_ms = lease_ms, state = 'running', background = background or nil, one_shot = one_shot or nil,
+    released = (released or 0) > 0 and released or nil, cancel_mode = before.cancel_mode,
+    cancel_reason = before.cancel_reason, parked_index = before.parked_index,
+  }
+  header.head_deadline, changed, next_up = nil, true, nil
+  outlive(header, lease_ms)
 end
 
-local function granted(h, position, commit_id, message)
-  local start, elements = since(h, position, commit_id)
-  local length = journal_length(h)
-  local journal = length > 0 and length <= READ and redis.call('LRANGE', KEY, -length, -1) or {}
+local function granted(header, position, commit_id, message)
+  local turn = header.turn
+  local start, elements = history_since(header, position, commit_id)
+  local length = journal_length(header)
+  local journal = length > 0 and length <= READ_LIMIT and redis.call('LRANGE', KEY, -length, -1) or {}
   return {
-    'granted', h.i, h.t.id, h.t.a, h.t.x or 0, h.e, h.c, h.n, start, elements, length, journal, message or false,
-    h.t.r or 0, h.t.n or '',
+    'granted', header.incarnation, turn.id, turn.attempt, turn.cancel_mode or '', header.elements,
+    header.commit_id, header.items, start, elements, length, journal, message or false,
+    turn.released or 0, turn.cancel_reason or '',
   }
 end

@@ -1,84 +1,85 @@
--- What the verbs share: the session at KEYS[1], and the ways to read and change it. One list:
---   0: header | the queue, newest first, two elements an entry | history | the open turn's journal
+-- What all verbs share: the session at KEYS[1], and the ways to read and change it. It is one list:
+--   0: header | the queue, newest first, two elements per entry | history | the open turn's journal
 -- Check everything, then write: a Lua error does not undo what the script wrote before it.
+-- ARGV[1] to ARGV[6] are the same for every verb; a verb's own arguments start at ARGV[7].
 local KEY = KEYS[1]
-local CHANNEL, MINT = ARGV[1], ARGV[2]
-local TTL, RETENTION = tonumber(ARGV[3]), tonumber(ARGV[4])
+local WAKE_CHANNEL, NEW_ID = ARGV[1], ARGV[2]
+local TTL_MS, RETENTION_MS = tonumber(ARGV[3]), tonumber(ARGV[4])
 local MAX_BYTES, MAX_QUEUE = tonumber(ARGV[5]), tonumber(ARGV[6])
-
-local RECORD, MARKER, TICKET, MESSAGE, CALLED_OFF, TOMBSTONE = '\1', '\2', '\3', '\4', '\5', '\0'
-local FIRST_ITEM_BYTE, VERSION, READ, PUSH, TOKENS, CLAIM = 16, 1, 256, 4000, 8, 250
-local RECENT, SLACK = 64, 1000
+local READY_CHANNEL = string.gsub(WAKE_CHANNEL, 'wake}:$', 'ready}')
+local EXPIRY_SLACK_MS = 1000
 
 local clock = redis.call('TIME')
 local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local unsaved, changed, wake, told = false, false, nil, {}
--- Workers of messages listen here. goes_on: one of them is at the session, and goes on by itself.
-local READY, goes_on = string.gsub(CHANNEL, 'wake}:$', 'ready}'), false
 
+-- is_new: the session is not stored yet. changed: the header must be saved.
+local is_new, changed = false, false
+-- tickets_to_wake: woken in any case. next_up: true, or the queue's head that is to be woken.
+-- worker_continues: a worker of messages has the session and will ask for the next one by itself.
+local tickets_to_wake, next_up, worker_continues = {}, nil, false
+
+-- turnwise/stores/header.py describes each field.
 local function create()
-  unsaved = true
+  is_new = true
   return {
-    v = VERSION, i = MINT,      -- format version, incarnation
-    q = 0, g = 0,               -- queue entries; how often the queue changed
-    e = 0, n = 0, z = 0,        -- history elements, items among them, their bytes
-    s = 0, c = MINT,            -- number and id of the last commit
-    a = NOW, u = NOW,           -- created, updated
-    f = '',                     -- the last finished tokens
-    m = 0, l = 0, y = NOW,      -- day marks: a turn_id is searched from m on; l was the end at y
-    -- t: the open turn {id, k token, w worker, a attempt, d deadline, p lease, s state,
-    --    b from the queue, x asked to stop (1 drop, 2 keep), n note of who asked first, r attempts that ended in good order,
-    --    y length of its journal up to its last state, once it was parked,
-    --    l ms after its deadline before which no other attempt begins, f nobody can send it again}
-    -- x: the expiry we set on a session without a commit; h: when the queue's head loses its place
+    format = FORMAT, incarnation = NEW_ID,
+    queued = 0, queue_changes = 0,
+    elements = 0, items = 0, bytes = 0,
+    commits = 0, commit_id = NEW_ID,
+    created = NOW, updated = NOW,
+    finished_tokens = '',
+    search_start = 0, next_search_start = 0, search_rolled = NOW,
   }
 end
 
 local function load()
   local raw = redis.call('LINDEX', KEY, 0)
   if not raw then return nil end
-  local ok, h = pcall(cjson.decode, raw)
-  if not ok or type(h) ~= 'table' or type(h.v) ~= 'number' then return nil, { 'foreign' } end
-  if h.v > VERSION then return nil, { 'newer', h.v } end
-  if type(h.i) ~= 'string' or type(h.q) ~= 'number' then return nil, { 'foreign' } end
-  return h
+  local ok, header = pcall(cjson.decode, raw)
+  if not ok or type(header) ~= 'table' or type(header.format) ~= 'number' then return nil, { 'foreign' } end
+  if header.format > FORMAT then return nil, { 'newer', header.format } end
+  if type(header.incarnation) ~= 'string' or type(header.queued) ~= 'number' then return nil, { 'foreign' } end
+  return header
 end
 
-local function save(h)
-  if unsaved then
-    redis.call('RPUSH', KEY, cjson.encode(h))
+local function save(header)
+  if is_new then
+    redis.call('RPUSH', KEY, cjson.encode(header))
   else
-    redis.call('LSET', KEY, 0, cjson.encode(h))
+    redis.call('LSET', KEY, 0, cjson.encode(header))
   end
-  unsaved, changed = false, false
+  is_new, changed = false, false
 end
 
--- Whether the expiry is still the one that we gave a session without a commit. MIGRATE carries an
--- expiry over as the time that is left, so it moves a little; taking ours for a user's loses data.
-local function is_provisional(h)
-  return h.x and math.abs(redis.call('PEXPIRETIME', KEY) - h.x) <= SLACK
+-- Whether the expiry is still the one that a session without a commit is given. MIGRATE carries an
+-- expiry over as the time left, so it moves a little; taking ours for a user's would lose data.
+local function has_provisional_expiry(header)
+  local ours = header.provisional_expiry
+  return ours and math.abs(redis.call('PEXPIRETIME', KEY) - ours) <= EXPIRY_SLACK_MS
 end
 
--- The expiry must not fall into a lease that begins now.
-local function outlive(h, lease)
-  if unsaved or is_provisional(h) then
-    -- What a dead turn had finished waits for its retry.
-    local half_done = redis.call('LLEN', KEY) > 1 + 2 * h.q + h.e
-    local wait = half_done and (TTL > 0 and TTL or RETENTION) or 0
-    h.x, changed = NOW + math.max(2 * lease, wait), true
-    if unsaved then save(h) end
-    redis.call('PEXPIREAT', KEY, h.x)
+-- Keeps the session from expiring during a lease that begins now.
+local function outlive(header, lease_ms)
+  if is_new or has_provisional_expiry(header) then
+    -- The journal of a dead turn is kept until the turn is sent again.
+    local has_journal = redis.call('LLEN', KEY) > 1 + 2 * header.queued + header.elements
+    local kept_ms = has_journal and (TTL_MS > 0 and TTL_MS or RETENTION_MS) or 0
+    header.provisional_expiry, changed = NOW + math.max(2 * lease_ms, kept_ms), true
+    if is_new then save(header) end
+    redis.call('PEXPIREAT', KEY, header.provisional_expiry)
     return
   end
-  h.x = nil
-  if TTL == 0 then return end
-  local left = redis.call('PTTL', KEY)
-  if left >= 0 and left < 2 * lease then redis.call('PEXPIRE', KEY, math.max(TTL, 2 * lease)) end
+  header.provisional_expiry = nil
+  if TTL_MS == 0 then return end
+  local left_ms = redis.call('PTTL', KEY)
+  if left_ms >= 0 and left_ms < 2 * lease_ms then
+    redis.call('PEXPIRE', KEY, math.max(TTL_MS, 2 * lease_ms))
+  end
 end
 
--- The session has something to keep.
-local function refresh_expiry(h)
-  if is_provisional(h) then redis.call('PERSIST', KEY) end
-  if h.x then h.x, changed = nil, true end
-  if TTL > 0 then redis.call('PEXPIRE', KEY, TTL) end
+-- The session has something to keep: its provisional expiry goes, its ttl starts again.
+local function refresh_expiry(header)
+  if has_provisional_expiry(header) then redis.call('PERSIST', KEY) end
+  if header.provisional_expiry then header.provisional_expiry, changed = nil, true end
+  if TTL_MS > 0 then redis.call('PEXPIRE', KEY, TTL_MS) end
 end

@@ -1,12 +1,10 @@
-"""The private names of the Agents SDK that durable runs lean on: one canary each.
+"""Canaries for the private names of the SDK's agents, tools, responses and items.
 
-When one of these fails after an upgrade, the SDK has changed; `turnwise/durable/sdk.py` is where
-to follow it.
+One that fails after an upgrade of the SDK says what has changed: see `turnwise/durable/sdk.py`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import sys
 from types import SimpleNamespace
@@ -18,10 +16,7 @@ from agents import (
     Agent,
     ApplyPatchTool,
     FunctionTool,
-    ModelProvider,
-    RunConfig,
     RunContextWrapper,
-    RunState,
     Usage,
     agent_tool_state,
     function_tool,
@@ -29,7 +24,6 @@ from agents import (
 )
 from agents.agent_output import AgentOutputSchema
 from agents.items import MessageOutputItem
-from agents.run import AgentRunner, get_default_agent_runner, set_default_agent_runner
 from agents.run_internal.tool_actions import ApplyPatchAction, ComputerAction
 from agents.testing import assistant_message, function_call
 from agents.tool import ToolOrigin, ToolOriginType
@@ -41,7 +35,7 @@ from openai.types.responses import (
     ResponseUsage,
 )
 
-from tests.scripted import Script, calls, says
+from tests.scripted import Script, says
 from turnwise.durable import sdk
 
 
@@ -53,66 +47,6 @@ def weather(city: str = "Oslo") -> str:
 
 def context(tool_name: str = "weather") -> ToolContext[Any]:
     return ToolContext(None, tool_name=tool_name, tool_call_id="c", tool_arguments="{}")
-
-
-async def test_the_default_runner_runs_all_runs() -> None:
-    """Also those inside others: of agents as tools."""
-    seen: list[str] = []
-
-    class Own(AgentRunner):
-        async def run(self, starting_agent: Any, input: Any, **options: Any) -> Any:
-            seen.append(starting_agent.name)
-            return await super().run(starting_agent, input, **options)
-
-    inner = Agent(name="inner", model=Script(says("inner")))
-    model = Script(calls("ask", arguments='{"input": "x"}'), says("done"))
-    outer = Agent(name="outer", model=model, tools=[inner.as_tool("ask", "")])
-    before = get_default_agent_runner()
-    set_default_agent_runner(Own())
-    try:
-        await agents.Runner.run(outer, "go")
-    finally:
-        set_default_agent_runner(before)
-    assert seen == ["outer", "inner"]
-
-
-def test_a_run_owns_the_provider_that_nobody_gave_it() -> None:
-    class Provider(ModelProvider):
-        def get_model(self, model_name: str | None) -> Script:
-            return Script(says("done"))
-
-    own = RunConfig(model_provider=Provider())
-    assert sdk.normalized(own) == (own, False)
-    assert sdk.normalized({"model_provider": own.model_provider})[1] is False
-    assert sdk.normalized(None)[1] is True
-    assert sdk.normalized({"workflow_name": "x"})[1] is True
-
-
-async def test_providers_are_closed() -> None:
-    closed: list[str] = []
-
-    class Provider(ModelProvider):
-        def get_model(self, model_name: str | None) -> Script:
-            return Script(says("done"))
-
-        async def aclose(self) -> None:
-            closed.append("closed")
-
-    provider = Provider()
-    await sdk.close_provider(provider)
-    config = RunConfig(model_provider=provider)
-    result = agents.Runner.run_streamed(Agent(name="a"), "go", run_config=config)
-    sdk.close_when_over(result, provider)
-    async for _ in result.stream_events():
-        pass
-    while len(closed) < 2:
-        await asyncio.sleep(0)
-
-
-def test_a_resumed_run_knows_its_agent() -> None:
-    agent = Agent(name="a")
-    state = RunState(RunContextWrapper(None), "go", agent)
-    assert sdk.current_agent(state) is agent
 
 
 def test_agents_as_tools_are_known() -> None:
@@ -147,6 +81,24 @@ async def test_an_invokers_class_may_be_replaced_by_one_of_its_kind() -> None:
     assert not prepared.unchanged
 
 
+def test_a_copied_tool_gets_an_invoker_of_its_own() -> None:
+    class Own(sdk.RebindingInvoker):
+        def __init__(self, tool: FunctionTool | None = None) -> None:
+            self.tool = tool
+
+        async def __call__(self, ctx: Any, input: str) -> str:
+            return ""
+
+        def bound_to(self, tool: FunctionTool) -> Own:
+            return Own(tool)
+
+    tool = FunctionTool("t", "", {}, Own())
+    copied = copy.copy(tool)
+    assert isinstance(copied.on_invoke_tool, Own)
+    assert copied.on_invoke_tool is not tool.on_invoke_tool
+    assert copied.on_invoke_tool.tool is copied
+
+
 def test_the_context_is_narrowed_by_annotation() -> None:
     async def plain(context: RunContextWrapper[Any], text: str) -> str:
         return ""
@@ -155,8 +107,8 @@ def test_the_context_is_narrowed_by_annotation() -> None:
         return ""
 
     given = context()
-    assert type(sdk.narrowed(plain, given)) is RunContextWrapper
-    assert sdk.narrowed(rich, given) is given
+    assert type(sdk.invoke_context(plain, given)) is RunContextWrapper
+    assert sdk.invoke_context(rich, given) is given
 
 
 async def test_the_sdk_marks_its_own_error_texts() -> None:
@@ -166,12 +118,12 @@ async def test_the_sdk_marks_its_own_error_texts() -> None:
 
     given = context("fails")
     await fails.on_invoke_tool(given, "{}")
-    assert sdk.error_was_formatted(given)
-    assert not sdk.error_was_formatted(context())
+    assert sdk.is_error_text(given)
+    assert not sdk.is_error_text(context())
     other = context()
-    sdk.mark_error_formatted(other)
-    assert sdk.error_was_formatted(other)
-    sdk.mark_error_formatted(None)
+    sdk.mark_error_text(other)
+    assert sdk.is_error_text(other)
+    sdk.mark_error_text(None)
 
 
 def response() -> Response:
@@ -191,15 +143,38 @@ def test_usage_goes_into_a_response_and_comes_out_the_same() -> None:
     usage = Usage(requests=2, input_tokens=3, output_tokens=4, total_tokens=7)
     given = response()
     sdk.attach_usage(given, usage, {"prompt_tokens": 3})
-    assert sdk.usage_of(given) == usage
-    assert sdk.raw_usage_of(given) == {"prompt_tokens": 3}
+    assert sdk.usage_in(given) == usage
+    assert sdk.raw_usage_in(given) == {"prompt_tokens": 3}
     assert isinstance(given.usage, ResponseUsage)
     assert given.usage.total_tokens == 7
 
 
 def test_a_response_may_have_no_usage() -> None:
-    assert sdk.usage_of(response()) == Usage(requests=0)
-    assert sdk.raw_usage_of(response()) is None
+    assert sdk.usage_in(response()) == Usage(requests=0)
+    assert sdk.raw_usage_in(response()) is None
+
+
+def test_a_response_has_the_id_of_its_request() -> None:
+    given = response()
+    assert sdk.request_id_in(given) is None
+    sdk.set_request_id(given, "req_1")
+    assert sdk.request_id_in(given) == "req_1"
+
+
+async def test_the_run_loop_takes_the_id_of_a_streamed_request() -> None:
+    """It reads it where it is set here."""
+
+    class Streaming(Script):
+        async def stream_response(self, *args: Any, **options: Any) -> Any:
+            async for event in super().stream_response(*args, **options):
+                if event.type == "response.completed":
+                    sdk.set_request_id(event.response, "req_1")
+                yield event
+
+    result = agents.Runner.run_streamed(Agent(name="a", model=Streaming(says("done"))), "go")
+    async for _ in result.stream_events():
+        pass
+    assert [response.request_id for response in result.raw_responses] == ["req_1"]
 
 
 @pytest.mark.parametrize("extra", [{}, {"added_later": 1}], ids=["known", "with a new field"])
@@ -268,9 +243,9 @@ def test_the_run_inside_an_agent_tool_waits_no_more() -> None:
         state.set_agent_tool_state_scope(context, scope)
         state.record_agent_tool_run_result(call, cast("Any", object()), scope_id=scope)
         assert state.peek_agent_tool_run_result(call, scope_id=scope) is not None
-        sdk.forget_waiting(call, context)
+        sdk.forget_interrupted_run(call, context)
         assert state.peek_agent_tool_run_result(call, scope_id=scope) is None
-    sdk.forget_waiting(None, context)
+    sdk.forget_interrupted_run(None, context)
 
 
 async def test_patches_are_carried_out_by_what_is_known_as_that() -> None:
@@ -279,7 +254,7 @@ async def test_patches_are_carried_out_by_what_is_known_as_that() -> None:
 
     class Watched:
         def create_file(self, operation: Any) -> None:
-            seen.append(sdk.carries_out(sys._getframe(1)))
+            seen.append(sdk.is_tool_execution(sys._getframe(1)))
 
     operation = {"type": "create_file", "path": "a", "diff": "+x"}
     call = ResponseApplyPatchToolCall.model_validate(

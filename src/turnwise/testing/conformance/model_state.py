@@ -1,4 +1,4 @@
-"""Who has a session, and who waits for it, as the model of the contract sees it."""
+"""The open turn and the queue, as the model of the contract sees them."""
 
 from __future__ import annotations
 
@@ -7,26 +7,30 @@ from dataclasses import dataclass, field
 from turnwise.types import CancelMode
 
 NOBODY = ""
-"""The token of a turn that was given back."""
+"""The token of a released turn."""
 
 
 @dataclass(slots=True)
 class Open:
-    """The open turn. `mortal`: its lease may have run out. `state`: what it was parked with.
+    """The open turn.
 
-    `put_off`: its attempt failed, and the time has not come for another.
+    Attributes:
+        mortal: its lease may have run out.
+        delayed: its attempt failed, and the next may not begin yet.
+        resumed: it was parked before.
+        state: what it was parked with last.
     """
 
     turn_id: str
     token: str
     attempt: int
     mortal: bool
-    put_off: bool = False
+    delayed: bool = False
     background: bool = False
     parked: bool = False
     released: int = 0
-    stop: CancelMode | None = None
-    note: str = ""
+    cancel_mode: CancelMode | None = None
+    cancel_reason: str = ""
     resumed: bool = False
     state: bytes | None = None
     journal: list[bytes] = field(default_factory=list)
@@ -34,8 +38,8 @@ class Open:
 
 
 @dataclass(slots=True)
-class Parked:
-    """A place in the queue; of a caller if it has a token."""
+class Waiting:
+    """An entry of the queue: a caller's if it has a token, else a message."""
 
     turn_id: str
     token: str = ""

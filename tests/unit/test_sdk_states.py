@@ -1,4 +1,7 @@
-"""What approvals use of the SDK's RunState without being promised it."""
+"""Canaries for what the SDK does not promise about the RunState of an interrupted run.
+
+One that fails after an upgrade of the SDK says what has changed: see `turnwise/durable/sdk.py`.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,13 @@ from agents import function_tool
 from agents.testing import function_call
 
 from tests.scripted import agent, calls, says
-from turnwise.durable.sdk import overhear
-from turnwise.durable.states import asking, context_of, decision_on, items_of
+from turnwise.durable.sdk import (
+    context_of,
+    decision_on,
+    items_of,
+    pending_calls,
+    rejection_texts,
+)
 
 
 @function_tool(needs_approval=True)
@@ -28,7 +36,7 @@ async def test_a_state_tells_what_waits_inside_and_outside_once() -> None:
     live = result.to_state()
     restored = await agents.RunState.from_json(boss, live.to_json())
     for state in (live, restored):
-        found = asking(state)
+        found = pending_calls(state)
         assert [one.path for one in found] == [(), ("ask_a",), ("ask_b",)]
         assert [(one.item.name, one.item.call_id) for one in found] == [("pay", "same")] * 3
         assert [one.responses for one in found] == [1, 1, 1]
@@ -46,15 +54,15 @@ async def test_a_state_says_what_is_decided_for_each_that_waits() -> None:
     result = await agents.Runner.run(boss, "go")
     live = result.to_state()
     for state in (live, await agents.RunState.from_json(boss, live.to_json())):
-        assert list(map(decision_on, asking(state))) == [None] * 3
-        outer, first, second = asking(state)
+        assert list(map(decision_on, pending_calls(state))) == [None] * 3
+        outer, first, second = pending_calls(state)
         outer.state.approve(outer.item)
         first.state.reject(first.item, rejection_message="no")
-        assert list(map(decision_on, asking(state))) == [True, ["no"], None]
+        assert list(map(decision_on, pending_calls(state))) == [True, ["no"], None]
         second.state.reject(second.item)
-        assert list(map(decision_on, asking(state))) == [True, ["no"], [None]]
+        assert list(map(decision_on, pending_calls(state))) == [True, ["no"], [None]]
         again = await agents.RunState.from_json(boss, state.to_json())
-        assert list(map(decision_on, asking(again))) == [True, ["no"], [None]]
+        assert list(map(decision_on, pending_calls(again))) == [True, ["no"], [None]]
 
 
 async def test_a_result_begins_with_the_items_of_the_state_that_it_went_on_from() -> None:
@@ -72,13 +80,19 @@ async def test_a_result_begins_with_the_items_of_the_state_that_it_went_on_from(
     ]
 
 
-async def test_a_run_s_events_can_be_overheard() -> None:
-    told: list[str] = []
-    result = agents.Runner.run_streamed(agent(says("hello")), "hi")
-    overhear(result, lambda event: told.append(event.type))
-    assert told == []
-    assert [event.type async for event in result.stream_events()] == told
-    assert told
+async def test_a_rejected_call_has_a_text_for_the_model() -> None:
+    all_three = [*calls("pay", "a"), *calls("pay", "b"), *calls("pay", "c")]
+    cashier = agent(all_three, says("sorry"), tools=[pay])
+    state = (await agents.Runner.run(cashier, "go")).to_state()
+    first, second, third = state.get_interruptions()
+    state.reject(first, rejection_message="no")
+    state.reject(second)
+    state.approve(third)
+    texts = rejection_texts(state)
+    assert (texts["a"], set(texts)) == ("no", {"a", "b"})
+    result = await agents.Runner.run(cashier, state)
+    outputs = [item.output for item in result.new_items if item.type == "tool_call_output_item"]
+    assert outputs[:2] == [texts["a"], texts["b"]]
 
 
 async def test_a_state_has_a_context_of_its_own() -> None:

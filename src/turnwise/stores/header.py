@@ -1,0 +1,180 @@
+"""The header of a stored session: all that a store keeps of it besides its elements.
+
+It is stored as JSON, under the names below, in Redis and in SQLite. On Redis, the scripts read and
+write it (`redis/lua/shared/session.lua`): there, absent fields are nil. Times are ms since the
+epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from turnwise.errors import NewerFormat, NotASession
+from turnwise.types import CancelMode, Info, OpenTurn
+
+FORMAT = 1
+"""The format that this version writes; it reads no newer one."""
+
+
+class StoredTurn(msgspec.Struct, omit_defaults=True):
+    """The open turn.
+
+    Attributes:
+        id: its turn_id.
+        token: what its holder proves to be the holder with.
+        worker: the worker that runs it, or did.
+        attempt: 1 for the first.
+        deadline: when its lease ends.
+        lease_ms: the length of the lease.
+        state: a parked turn has no lease.
+        background: whether it came from the queue.
+        cancel_mode: how it was asked to end.
+        cancel_reason: the first reason that was given for it.
+        released: how many attempts were released, and count as no failure.
+        parked_index: the journal index of the state that it was parked with last.
+        delay_ms: how long after the deadline the next attempt may begin.
+        one_shot: whether nobody can send this turn_id again.
+    """
+
+    id: str
+    token: str
+    worker: str
+    attempt: int
+    deadline: int
+    lease_ms: int
+    state: Literal["running", "parked"]
+    background: bool = False
+    cancel_mode: CancelMode | None = None
+    cancel_reason: str = ""
+    released: int = 0
+    parked_index: int | None = None
+    delay_ms: int = 0
+    one_shot: bool = False
+
+    @property
+    def next_attempt_at(self) -> int:
+        """When another attempt at a message may begin."""
+        return self.deadline + self.delay_ms
+
+    @property
+    def was_parked(self) -> bool:
+        """Whether it is parked, or was and is parked again when its lease ends."""
+        return self.parked_index is not None
+
+    def lease_left(self, now: int) -> int:
+        """In ms; 0 or below for a dead turn. At most a whole lease: the clock may have been set."""
+        return min(self.deadline - now, self.lease_ms)
+
+    def is_parked(self, now: int) -> bool:
+        """Whether it is parked. It is parked again if the worker that resumed it died."""
+        return self.state == "parked" or (self.was_parked and self.lease_left(now) <= 0)
+
+
+class Header(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """The header, in any store.
+
+    Attributes:
+        format: see FORMAT.
+        incarnation: a random id of this session, from its creation to its deletion.
+        elements, items, bytes: of the history. Elements include markers and records.
+        commits: how many there were.
+        commit_id: of the last commit; the incarnation, if there was none.
+        created, updated: times.
+        finished_tokens: the last FINISHED_TOKENS of them, the oldest first, with spaces between.
+        search_start: the position from which on a turn_id is searched.
+        next_search_start: the position that it moves to when the retention has passed.
+        search_rolled: when it was moved last.
+        turn: the open turn.
+        provisional_expiry: the expiry that this session was given while it had no commit.
+        head_deadline: until when a free session is reserved for the head of its queue.
+    """
+
+    format: int
+    incarnation: str
+    commit_id: str
+    created: int
+    updated: int
+    elements: int = 0
+    items: int = 0
+    bytes: int = 0
+    commits: int = 0
+    finished_tokens: str = ""
+    search_start: int = 0
+    next_search_start: int = 0
+    search_rolled: int
+    turn: StoredTurn | None = None
+    provisional_expiry: int | None = None
+    head_deadline: int | None = None
+
+    def info(
+        self, session_id: str, now: int, *, queued: int, journal_entries: int, ttl_ms: int | None
+    ) -> Info:
+        """What an operator is shown."""
+        return Info(
+            session_id=session_id,
+            incarnation=self.incarnation,
+            items=self.items,
+            turns=self.commits,
+            bytes=self.bytes,
+            queued=queued,
+            journal_entries=journal_entries,
+            created_at=self.created / 1000,
+            updated_at=self.updated / 1000,
+            expires_in=None if ttl_ms is None else ttl_ms / 1000,
+            open_turn=None if self.turn is None else _open_turn(self.turn, now),
+        )
+
+
+def _open_turn(turn: StoredTurn, now: int) -> OpenTurn:
+    return OpenTurn(
+        turn_id=turn.id,
+        attempt=turn.attempt,
+        worker=turn.worker,
+        state="parked" if turn.is_parked(now) else "running",
+        lease_remaining=turn.lease_left(now) / 1000,
+        cancel_mode=turn.cancel_mode,
+        background=turn.background,
+    )
+
+
+H = TypeVar("H", bound=Header)
+
+
+def parse(
+    raw: bytes,
+    decoder: msgspec.json.Decoder[H],
+    session_id: str,
+    foreign: Callable[[], NotASession],
+) -> H:
+    """The stored header. Raises NewerFormat, or the error that `foreign` makes."""
+    try:
+        header = decoder.decode(raw)
+    except msgspec.MsgspecError:
+        # A newer header may differ in everything but its `format`.
+        if (version := _format_of(raw)) > FORMAT:
+            raise newer(session_id, version) from None
+        raise foreign() from None
+    if header.format > FORMAT:
+        raise newer(session_id, header.format)
+    return header
+
+
+def newer(session_id: str, version: object) -> NewerFormat:
+    return NewerFormat(
+        f"it was written in format {version} by a newer version of Turnwise; it was left as it "
+        "is. Upgrade this worker",
+        session_id=session_id,
+    )
+
+
+def _format_of(raw: bytes) -> int:
+    """0 if it says none."""
+    try:
+        content: Any = msgspec.json.decode(raw)
+        version = content["format"]
+    except (msgspec.MsgspecError, KeyError, TypeError):
+        return 0
+    return version if isinstance(version, int) else 0
