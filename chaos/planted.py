@@ -17,15 +17,15 @@ from types import SimpleNamespace
 from typing import Any
 
 from turnwise import session as sessions
+from turnwise.approvals import ParkedTurn
 from turnwise.durable import calls
-from turnwise.durable.parked import ParkedTurn
 from turnwise.errors import StoreUnavailable
 from turnwise.runner.attempt import RunAttempt
 from turnwise.stores.embedded.verbs import messages
 from turnwise.stores.redis import events, scripts, store
 from turnwise.stores.redis.store import RedisStore
 from turnwise.stores.redis.transport import Transport
-from turnwise.turns import stopped
+from turnwise.turns import Commit, cancelled
 from turnwise.turns.operations import pop_item
 from turnwise.turns.runtime import Runtime
 from turnwise.turns.turn import Turn
@@ -192,7 +192,7 @@ def _dequeue_early() -> None:
 
 def _keep_unpaired(added: Sequence[Any], work: object) -> list[Any]:
     """An interrupted turn keeps open calls as they are."""
-    return [*added, *(work.unsaved(added) if isinstance(work, stopped.Work) else ())]
+    return [*added, *(work.unsaved(added) if isinstance(work, cancelled.Work) else ())]
 
 
 def _approve_all(self: ParkedTurn, found: Mapping[str, Any]) -> None:
@@ -219,6 +219,11 @@ async def _do_nothing_async(self: Any, *args: Any, **options: Any) -> None:
 
 def _do_nothing(self: Any, *args: Any, **options: Any) -> None:
     """Replaces a method that keeps something."""
+
+
+def _commit_without_result(self: Any, *args: Any) -> Commit:
+    """The run's result is not recorded with its turn."""
+    return Commit()
 
 
 def _always(self: Any, *args: Any) -> bool:
@@ -274,7 +279,7 @@ PLANTED: dict[str, Callable[[], None]] = {
     ),
     "turn-id-forgotten": lua("", "if age_ms <= RETENTION_MS then return end", ""),
     "commit-not-atomic": method(RedisStore, "commit", _commit_not_atomic),
-    "result-not-committed": method(RunAttempt, "keep", _do_nothing),
+    "result-not-committed": method(RunAttempt, "outcome", _commit_without_result),
     "tool-start-not-journaled": method(calls._ToolCall, "start", _do_nothing_async),
     "tool-end-not-journaled": method(calls._ToolCall, "_end", _do_nothing_async),
     "every-tool-repeatable": method(calls._ToolCall, "may_repeat", _always),
@@ -302,6 +307,6 @@ PLANTED: dict[str, Callable[[], None]] = {
         "if is_parked(turn) then return { 'parked', turn.id } end",
         "if is_parked(turn) then close_turn(header) return nil end",
     ),
-    "interrupt-unpaired": method(stopped, "kept", _keep_unpaired),
-    "cancel-flag-ignored": method(Turn, "_stop", _do_nothing),
+    "interrupt-unpaired": method(cancelled, "finished", _keep_unpaired),
+    "cancel-flag-ignored": method(Turn, "_cancel", _do_nothing),
 }

@@ -9,7 +9,7 @@ from chaos import script
 from chaos.checker.findings import Findings, op_of_turn
 from chaos.history import ATTEMPT, StoredTurn
 from turnwise.durable.calls import UNKNOWN
-from turnwise.turns.stopped import INTERRUPTED
+from turnwise.turns.cancelled import INTERRUPTED
 
 _CALL, _OUTPUT = "function_call", "function_call_output"
 

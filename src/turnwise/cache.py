@@ -1,6 +1,6 @@
-"""The decoded history of recent sessions, so that a turn moves and decodes only what is new.
+"""The decoded histories of recent sessions, so that a turn moves and decodes only what is new.
 
-A `HistorySnapshot` is a session's items as of one commit. It never changes. Snapshots of one
+A `HistorySnapshot` is a session's items as of one commit. It never changes. The snapshots of one
 session share their storage: the next one is the same list, longer. The cache is bounded in bytes
 and does no I/O. Threads may share it, and the snapshots in it.
 """
@@ -20,11 +20,11 @@ Item = dict[str, Any]
 _DECODED = 4
 """About how many bytes a decoded item takes for each byte of its JSON."""
 _OVERHEAD = 48
-"""How many bytes Python adds to a text of its own."""
+"""How many bytes Python adds to each bytes object."""
 
 
 class _Storage:
-    """The items of one session as JSON, and decoded as far as somebody wanted them so."""
+    """The items of one session, raw, and decoded as far as somebody needed them."""
 
     __slots__ = ("bytes", "decoded", "raw")
 
@@ -39,7 +39,7 @@ def _bytes(raw: list[bytes]) -> int:
 
 
 class HistorySnapshot:
-    """A session's items as of `tip`, complete, or only the last ones if not `complete`."""
+    """A session's items as of `tip`: all of them, or only the last ones if not `complete`."""
 
     __slots__ = ("_codec", "_length", "_storage", "_whole", "complete", "incarnation", "tip")
 
@@ -65,32 +65,32 @@ class HistorySnapshot:
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes."""
+        """About how many bytes it takes in memory."""
         factor = 1 + _DECODED * bool(self._storage.decoded)
         return self._storage.bytes * factor
 
     def items(self) -> list[Item]:
-        """The decoded items themselves, shared with everybody: whoever gets them only reads."""
+        """The cached items themselves, to be read only: everybody gets the same objects."""
         decoded, raw = self._storage.decoded, self._storage.raw
         if (known := len(decoded)) < self._length:
             more = self._codec.decode_many(raw[known : self._length])
-            with LOCK:  # another thread may have been quicker, and its items are in use
+            with LOCK:  # another thread may have been faster, and its items are in use
                 decoded += more[len(decoded) - known :]
         return decoded[: self._length]
 
     def copies(self, last: int | None = None) -> list[Item]:
-        """Items of the caller's own: all, or the last ones."""
+        """The caller's own copies: of all items, or of the last ones."""
         first = 0 if last is None else max(0, self._length - last)
         return self._codec.decode_many(self._storage.raw[first : self._length])
 
     def is_whole(self, items: Sequence[Item]) -> bool:
-        """Whether `items`, which are all of this past, hold no half of a pair."""
+        """Whether `items`, which are all of this snapshot, hold no half of a pair."""
         if self._whole is None:
             self._whole = is_whole(items)
         return self._whole
 
     def extended(self, tip: Base, raw: list[bytes]) -> HistorySnapshot:
-        """This past and what came after it."""
+        """The next snapshot: this one, and the raw items that were added up to `tip`."""
         later = HistorySnapshot.__new__(HistorySnapshot)
         later._codec, later.incarnation, later.tip = self._codec, self.incarnation, tip
         later.complete = self.complete
@@ -102,13 +102,13 @@ class HistorySnapshot:
     def _are_whole(self, raw: list[bytes]) -> bool:
         try:
             return is_whole(self._codec.decode_many(raw))
-        except DecodeError:  # told to whoever asks for the items
+        except DecodeError:  # raised to whoever asks for the items
             return False
 
     def _grow(self, raw: list[bytes]) -> _Storage:
         with LOCK:
             storage = self._storage
-            if len(storage.raw) != self._length:  # somebody else's past went on from here already
+            if len(storage.raw) != self._length:  # another snapshot has extended this one already
                 storage = _Storage(storage.raw[: self._length])
             storage.raw += raw
             storage.bytes += _bytes(raw)
@@ -116,36 +116,40 @@ class HistorySnapshot:
 
 
 class Cache(ProcessBound):
-    """The pasts of the sessions used last, together no larger than `max_bytes`."""
+    """The snapshots of the sessions used last, together no larger than `max_bytes`."""
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__()
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._pasts: OrderedDict[str, tuple[HistorySnapshot, int]] = OrderedDict()
+        self._snapshots: OrderedDict[str, tuple[HistorySnapshot, int]] = OrderedDict()
 
     def get(self, session_id: str) -> HistorySnapshot | None:
+        """The session's snapshot, if it is cached."""
         with LOCK:
-            past, _ = self._pasts.get(session_id, (None, 0))
-            if past is not None:
-                self.put(session_id, past)  # counted anew: it may have been decoded meanwhile
-            return past
+            snapshot, _ = self._snapshots.get(session_id, (None, 0))
+            if snapshot is not None:
+                self.put(session_id, snapshot)  # its size counts anew: it may have been decoded
+            return snapshot
 
-    def put(self, session_id: str, past: HistorySnapshot) -> None:
+    def put(self, session_id: str, snapshot: HistorySnapshot) -> None:
+        """Cache a snapshot as the one used last; drop those used longest ago if it gets full."""
         with LOCK:
             self.drop(session_id)
-            size = past.size
-            self._pasts[session_id] = past, size
+            size = snapshot.size
+            self._snapshots[session_id] = snapshot, size
             self._bytes += size
             while self._bytes > self._max_bytes:
-                _, (_, size) = self._pasts.popitem(last=False)
+                _, (_, size) = self._snapshots.popitem(last=False)
                 self._bytes -= size
 
     def drop(self, session_id: str) -> None:
+        """Forget the session's snapshot, if it is cached."""
         with LOCK:
-            _, size = self._pasts.pop(session_id, (None, 0))
+            _, size = self._snapshots.pop(session_id, (None, 0))
             self._bytes -= size
 
     def forked(self) -> None:
-        put_aside(self._pasts)
-        self._pasts, self._bytes = OrderedDict(), 0
+        """A child begins with an empty cache."""
+        put_aside(self._snapshots)
+        self._snapshots, self._bytes = OrderedDict(), 0

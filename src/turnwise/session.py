@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -13,15 +14,14 @@ from agents.items import TResponseInputItem
 from agents.memory.session_settings import SessionSettings, coerce_session_settings
 
 from turnwise import background
+from turnwise.approvals import BlockRuns, find_parked
 from turnwise.background import Agents, DeadLetter, Policy, Processor, Receipt, Status
-from turnwise.durable import BlockRuns, install
-from turnwise.durable.parked import parked_now
+from turnwise.durable import install
 from turnwise.errors import InvalidTTL, UnboundSession
 from turnwise.turns import (
     GRACE,
     BusyPolicy,
     OnError,
-    Parking,
     Runtime,
     Turn,
     add_items,
@@ -31,7 +31,9 @@ from turnwise.turns import (
     check_on_error,
     check_session_id,
     clear_items,
-    is_over,
+    end,
+    failure,
+    is_expired,
     pop_item,
 )
 from turnwise.types import Absent, Cancellation, Info, PendingApproval
@@ -194,11 +196,10 @@ class Session:
         check_on_error(session_id, on_error)
         install()
         begun = await begin_turn(self.runtime, session_id, turn_id, busy=busy, timeout=timeout)
-        runs = BlockRuns(begun, self.runtime.settings.approval_timeout)
-        async with block(begun, on_error):
+        runs = BlockRuns(begun)
+        async with block(begun, partial(failure, on_error=on_error)):
             yield TurnSession(begun, self.session_settings, shared=shared, runs=runs)
-            if (entry := runs.entry()) is not None:
-                begun.parking = Parking(entry, len(entry.approvals))
+            await end(begun, runs.outcome())
 
     # Background turns.
 
@@ -288,9 +289,8 @@ class Session:
         Nor if their time (`approval_timeout`) is over: nobody can decide them any more.
         `Runner.resume` takes their ids, in any process.
         """
-        runtime = self.runtime
-        parked = await parked_now(runtime.store, runtime.codec, self.named(session_id))
-        return [] if parked is None or is_over(parked.entry) else parked.pending
+        parked = await find_parked(self.runtime, self.named(session_id))
+        return [] if parked is None or is_expired(parked.entry) else parked.pending
 
     async def cancel(
         self,

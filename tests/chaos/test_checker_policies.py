@@ -8,7 +8,7 @@ import pytest
 
 from chaos import script
 from tests.chaos.histories import HistoryBuilder
-from turnwise.turns.stopped import INTERRUPTED
+from turnwise.turns.cancelled import INTERRUPTED
 
 _CALL = {"type": "function_call", "name": "charge", "call_id": "1.00"}
 _OUTPUT = {"type": "function_call_output", "call_id": "1.00"}

@@ -293,7 +293,7 @@ STATES: dict[str, Callable[[], None]] = {
 
 def main() -> None:
     EmbeddedStore._max_wait = VERY_LONG
-    acquire._ASK_AGAIN = VERY_LONG
+    acquire._POLL_INTERVAL = VERY_LONG
     # The start methods import this module anew, under its own name; here it is `__main__`.
     from tests.integration import shared_by_forks
 

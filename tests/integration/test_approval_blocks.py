@@ -124,16 +124,16 @@ async def test_nothing_is_mixed_into_a_block_that_will_wait(
     async with session.turn(turn_id="t") as turn:
         helper = clerk.agent(asks("pay"))
         other = (await run(streamed, clerk.agent(asks("send")), "go", turn)).to_state()
-        with pytest.raises(UsageError, match="waits for approvals"):
+        with pytest.raises(UsageError, match="asks for approvals"):
             await turn.add_items([{"role": "user", "content": "more"}])
-        with pytest.raises(UsageError, match="waits for approvals"):
+        with pytest.raises(UsageError, match="asks for approvals"):
             await turn.pop_item()
-        with pytest.raises(UsageError, match="waits for approvals"):
+        with pytest.raises(UsageError, match="asks for approvals"):
             await turn.clear_session()
-        with pytest.raises(UsageError, match="waits for approvals"):
+        with pytest.raises(UsageError, match="asks for approvals"):
             await run(streamed, helper, "more", turn)
         foreign = (await agents.Runner.run(helper, "go")).to_state()
-        with pytest.raises(UsageError, match="waits for approvals"):
+        with pytest.raises(UsageError, match="asks for approvals"):
             await run(streamed, helper, foreign, turn)
         other.approve(other.get_interruptions()[0])  # and not run: nobody has decided anything
     assert await names(session) == ["send"]

@@ -44,7 +44,7 @@ async def test_everybody_gets_a_clear_answer_until_the_next_resume(
         with pytest.raises(SessionBusy):  # its lease stands
             await Runner.run(agent_of(Book(ledger)), "go", session=session, busy="reject")
         for turn_id, said in (("t", "go"), ("other", "else")):
-            with pytest.raises(ApprovalPending, match=r"Runner\.resume goes on with it"):
+            with pytest.raises(ApprovalPending, match=r"Runner\.resume takes the decisions"):
                 await Runner.run(agent_of(Book(ledger)), said, session=session, turn_id=turn_id)
         assert await session.pending_approvals() == []  # all is decided
         before = ran(ledger)

@@ -26,7 +26,7 @@ sessions = new_sessions_of(KINDS)
 @pytest.fixture(autouse=True)
 def _nobody_asks_by_himself(monkeypatch: pytest.MonkeyPatch) -> None:
     """Callers in line ask again when they are woken, and not by the clock."""
-    monkeypatch.setattr(acquire, "_ASK_AGAIN", NEVER)
+    monkeypatch.setattr(acquire, "_POLL_INTERVAL", NEVER)
     monkeypatch.setattr(EmbeddedStore, "_max_wait", NEVER)
 
 

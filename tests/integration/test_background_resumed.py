@@ -13,8 +13,8 @@ from tests.integration.background_lab import state
 from tests.integration.stores import Sessions, new_sessions_of
 from tests.scripted import says
 from turnwise import Runner
+from turnwise.approvals import find_parked
 from turnwise.background import Receipt
-from turnwise.durable.parked import parked_now
 from turnwise.errors import TurnCancelled
 from turnwise.session import Session
 
@@ -124,7 +124,7 @@ async def test_the_sdk_s_own_way_of_resuming_is_told(sessions: Sessions) -> None
     clerk = Clerk()
     session, follower, _ = await waiting(sessions, clerk, "pay")
     helper = clerk.agent(says("paid"))
-    parked = await parked_now(session.runtime.store, session.runtime.codec, "s")
+    parked = await find_parked(session.runtime, "s")
     assert parked is not None
     own: RunState[Any] = await RunState.from_json(helper, parked.entry.state)
     own.approve(own.get_interruptions()[0])

@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.stores import Sessions, new_sessions_of
 from turnwise.session import Session
-from turnwise.turns import Turn, begin_turn
+from turnwise.turns import Commit, RollBack, Turn, begin_turn, end
 
 LONG, SOONER = 15.0, 10.0
 LONG_MS = 15_000
@@ -20,20 +20,20 @@ sessions = new_sessions_of(["valkey", "redis"])
 
 
 async def commit(session: Session, turn: Turn) -> None:
-    await turn.commit()
+    await end(turn, Commit())
 
 
 async def roll_back(session: Session, turn: Turn) -> None:
-    await turn.roll_back(None)
+    await end(turn, RollBack())
 
 
 async def cancel(session: Session, turn: Turn) -> None:
     await session.runtime.store.cancel("s", turn.turn_id, force=True)
 
 
-@pytest.mark.parametrize("end", [commit, roll_back, cancel])
+@pytest.mark.parametrize("end_turn", [commit, roll_back, cancel])
 async def test_the_end_of_a_direct_turn_is_told_to_who_put_its_session_off(
-    sessions: Sessions, end: End
+    sessions: Sessions, end_turn: End
 ) -> None:
     sender, ready = sessions.worker(), sessions.worker().runtime.store.ready
     turn = await begin_turn(sender.runtime, "s")
@@ -42,7 +42,7 @@ async def test_the_end_of_a_direct_turn_is_told_to_who_put_its_session_off(
     assert [claim.session_id for claim in claims] == ["s"]
     await ready.requeue("w", claims, LONG_MS)
     assert await ready.claim("w", 10, 0) == []
-    await end(sender, turn)
+    await end_turn(sender, turn)
     (again,) = await ready.claim("w", 10, SOONER)
     assert again.session_id == "s"
-    await turn.roll_back(None)
+    await end(turn, RollBack())

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def test_waiting_too_long(session: AnySession, another: AnySession) -> None:
     async with session.turn("user-1", turn_id="long") as turn:
         await turn.add_items([message("one")])
-        pattern = r"session 'user-1': after 0.1 s of waiting turn 'long' of worker 'one' holds it"
+        pattern = r"session 'user-1': still busy after 0.1 s: turn 'long' runs on worker 'one'"
         with pytest.raises(BusyTimeout, match=pattern) as caught:
             await another.turn("user-1", turn_id="next", timeout=0.1).__aenter__()
         assert isinstance(caught.value, TimeoutError)
@@ -67,7 +67,7 @@ async def test_waiting_with_a_pool_of_one_connection(server: ValkeyServer, tmp_p
 
 async def test_not_waiting(session: AnySession, another: AnySession) -> None:
     async with session.turn("user-1", turn_id="long"):
-        pattern = re.escape("turn 'long' of worker 'one' holds it, with 1")
+        pattern = re.escape("turn 'long' runs on worker 'one'; its lease expires in 1")
         with pytest.raises(SessionBusy, match=pattern) as caught:
             await another.turn("user-1", busy="reject").__aenter__()
         assert not isinstance(caught.value, BusyTimeout)
@@ -101,7 +101,7 @@ async def test_a_full_queue(server: ValkeyServer, tmp_path: Path, kind: str) -> 
             await turn.add_items([message("first")])
             waiting = asyncio.create_task(wait())
             await until_queued(crowded, "user-1")
-            with pytest.raises(QueueFull, match=r"session 'user-1': 1 messages and callers wait"):
+            with pytest.raises(QueueFull, match=r"session 'user-1': its queue is full: 1 messages"):
                 await crowded.turn("user-1").__aenter__()
             await until_queued(crowded, "user-1")
         await waiting

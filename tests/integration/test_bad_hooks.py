@@ -176,7 +176,7 @@ async def test_a_takeover_and_who_lost_it(server: ValkeyServer, tmp_path: Path, 
         with pytest.raises(LeaseLost):
             async with session.turn("user-1", turn_id="turn") as dead:
                 await dead.add_items([message("never")])
-                dead.turn._lease.stop()
+                dead.turn.lease.stop()
                 async with session.turn("user-1", turn_id="turn", timeout=LONG) as turn:
                     await turn.add_items([message("one")])
     names = [
@@ -204,7 +204,7 @@ async def test_steps_that_are_answered_from_the_journal(told: Told) -> None:
         async with session.turn("user-1", turn_id="turn") as dead:
             await agents.Runner.run(desk(), "hi", session=dead)
             assert "StepReplayedEvent" not in told.names
-            dead.turn._lease.stop()
+            dead.turn.lease.stop()
             async with session.turn("user-1", turn_id="turn", timeout=LONG) as turn:
                 assert begun(told.events[-1]).taken_over
                 assert begun(told.events[-1]).journal >= 3  # a response, a call and its end

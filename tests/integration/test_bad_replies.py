@@ -83,7 +83,7 @@ async def warm(session: RedisSession) -> None:
     await bound.add_items(SEED)
     await bound.pop_item()
     async with session.turn("warm") as turn:
-        await session.runtime.store.renew("warm", turn.turn_id, turn.turn._token)
+        await session.runtime.store.renew("warm", turn.turn_id, turn.turn.token)
         await turn.add_items(SEED)
     with pytest.raises(ZeroDivisionError):
         async with session.turn("warm"):
@@ -103,7 +103,7 @@ async def test_a_turn(session: RedisSession, proxy: FaultProxy, name: str, fault
     async with session.turn("user-1", turn_id="turn") as turn:
         assert turn.attempt == 1
         assert await turn.get_items() == SEED
-        await turn.turn._lease.renew()
+        await turn.turn.lease.renew()
         await turn.add_items([message("three")])
     assert len(proxy.injected) == 1
     assert await session.bind("user-1").get_items() == [*SEED, message("three")]

@@ -144,7 +144,7 @@ async def test_killed_and_rolled_back(server: ValkeyServer, session: RedisSessio
 
 async def test_killed_during_the_work(server: ValkeyServer, session: RedisSession) -> None:
     """The block is interrupted when the lease is over."""
-    with pytest.raises(StoreUnavailable, match=r"lease of turn 'turn' ran out") as caught:
+    with pytest.raises(StoreUnavailable, match=r"lease of turn 'turn' expired") as caught:
         async with session.turn("user-1", turn_id="turn"):
             await server.kill()
             await asyncio.Event().wait()
@@ -156,7 +156,7 @@ async def test_killed_during_a_heartbeat(server: ValkeyServer, session: RedisSes
     async def beats() -> bool:
         return any(task.get_name() == "turnwise-heartbeat" for task in asyncio.all_tasks())
 
-    with pytest.raises(StoreUnavailable, match=r"lease of turn 'turn' ran out") as caught:
+    with pytest.raises(StoreUnavailable, match=r"lease of turn 'turn' expired") as caught:
         async with session.turn("user-1", turn_id="turn") as turn:
             await turn.add_items([message("one")])
             server.pause()
@@ -187,7 +187,7 @@ async def test_killed_while_somebody_waits(server: ValkeyServer, session: RedisS
 
 async def test_standing_still(server: ValkeyServer, session: RedisSession) -> None:
     await session.bind("user-1").add_items([message("one")])
-    with pytest.raises(StoreUnavailable, match=r"did not answer for its length") as caught:
+    with pytest.raises(StoreUnavailable, match=r"did not answer in time") as caught:
         async with session.turn("user-1", turn_id="turn") as turn:
             await turn.add_items([message("two")])
             server.pause()

@@ -206,7 +206,7 @@ async def test_a_worker_that_died(hasty: AnySession, kind: str) -> None:
     with pytest.raises(LeaseLost, match=r"session 'user-1'.*turn 'dead'.*same turn_id") as caught:
         async with hasty.turn("user-1", turn_id="dead") as dead:
             await dead.add_items([message("never")])
-            dead.turn._lease.stop()
+            dead.turn.lease.stop()
             async with hasty.turn("user-1", turn_id="next", timeout=LONG) as turn:
                 await turn.add_items([message("next")])
     assert caught.value.session_id == "user-1"
@@ -218,7 +218,7 @@ async def test_the_same_turn_is_taken_over(hasty: AnySession) -> None:
     with pytest.raises(LeaseLost):
         async with hasty.turn("user-1", turn_id="turn") as dead:
             await dead.add_items([message("never")])
-            dead.turn._lease.stop()
+            dead.turn.lease.stop()
             async with hasty.turn("user-1", turn_id="turn", timeout=LONG) as turn:
                 assert (dead.attempt, turn.attempt) == (1, 2)
                 await turn.add_items([message("once")])

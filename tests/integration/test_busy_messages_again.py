@@ -76,9 +76,9 @@ async def test_a_message_that_waits_is_waited_for_without_a_place_in_line(
 ) -> None:
     name = sessions.new_id()
     await sender.submit(name, "Hi", agent="echo", turn_id="t")
-    with pytest.raises(SessionBusy, match="as a submitted message already"):
+    with pytest.raises(SessionBusy, match="in its queue already"):
         await until_told(other, name, "reject")
-    with pytest.raises(BusyTimeout, match="turn 't' is a message that a worker has still"):
+    with pytest.raises(BusyTimeout, match="message 't' waits for a worker"):
         async with other.turn(name, turn_id="t", timeout=0.1):
             pass
     info = await sender.info(name)
@@ -94,13 +94,13 @@ async def test_who_waits_for_a_message_is_told_though_others_stand_behind_it(
     sessions: Sessions, sender: Session, other: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the end of its events, not by looking every now and then."""
-    name, waits, told = sessions.new_id(), asyncio.Event(), TurnEndWaiter.told
+    name, waits, wait = sessions.new_id(), asyncio.Event(), TurnEndWaiter.wait
 
     async def watched(self: TurnEndWaiter, _: float = 0.0) -> None:
         waits.set()
-        await told(self, LONG)
+        await wait(self, LONG)
 
-    monkeypatch.setattr(TurnEndWaiter, "told", watched)
+    monkeypatch.setattr(TurnEndWaiter, "wait", watched)
     await sender.submit(name, "Hi", agent="echo", turn_id="t")
     await sender.submit(name, "Ho", agent="echo")
     asked = asyncio.create_task(until_told(other, name, "enqueue"))

@@ -19,7 +19,7 @@ from turnwise import Runner, connect
 from turnwise.errors import BusyTimeout, SessionBusy, TurnCancelled
 from turnwise.session import Session
 from turnwise.testing.servers.waiting import until
-from turnwise.turns.stopped import INTERRUPTED
+from turnwise.turns.cancelled import INTERRUPTED
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -25,7 +25,7 @@ from tests.scripted import agent, calls, says
 from turnwise.errors import AlreadyCommitted, ApprovalPending, TurnCancelled, UsageError
 from turnwise.hooks import TurnCancelledEvent as Ended
 from turnwise.session import Session
-from turnwise.turns.stopped import note
+from turnwise.turns.cancelled import request_payload
 from turnwise.types import Cancellation
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -46,7 +46,7 @@ async def test_a_run_is_cancelled(
     assert (found.running_tools, found.reason) == ((), "asked for")
     error = await stopped(task)
     assert (error.kept, error.running_tools, error.reason) == (False, (), "asked for")
-    assert "cancelled on request (asked for); history" in str(error)
+    assert "cancelled on request (asked for)" in str(error)
     assert held.cancelled
     assert await other.bind(name).get_items() == [message("before")]
     ended = [event for event in told.events if event.turn_id == "t"][-1]
@@ -143,7 +143,7 @@ async def test_an_owner_that_does_not_answer(
     with pytest.raises(TurnCancelled) as caught:
         async with owner.turn(name, turn_id="t") as turn:
             await turn.add_items([message("one")])
-            turn.turn._hold_no_more()
+            turn.turn._let_lease_go()
             found = await other.cancel(name, timeout=0.05, reason="too slow")
             forced = Cancellation("forced", "t", owner.runtime.name, 0, None, "too slow")
             assert found == forced
@@ -159,9 +159,9 @@ async def test_the_first_reason_stays(sessions: Sessions, told: Told) -> None:
     for turn_id, reasons in (("t", ["", "first", "second"]), ("u", [None, "", None])):
         with pytest.raises(TurnCancelled) as caught:
             async with sessions.worker().turn(name, turn_id=turn_id) as turn:
-                turn.turn._hold_no_more()
+                turn.turn._let_lease_go()
                 for reason in reasons[:2]:
-                    await other.runtime.store.cancel(name, reason=note(reason or None))
+                    await other.runtime.store.cancel(name, reason=request_payload(reason or None))
                 await other.cancel(name, timeout=0.0, reason=reasons[2])
         stays = reasons[1] or None
         assert caught.value.reason == stays

@@ -15,7 +15,7 @@ from turnwise.turns import acquire
 
 def test_who_waits_is_woken_in_a_second_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """What listened in the first loop stands still with it."""
-    monkeypatch.setattr(acquire, "_ASK_AGAIN", 10 * LONG)
+    monkeypatch.setattr(acquire, "_POLL_INTERVAL", 10 * LONG)
     first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
     server = ValkeyServer()
     first.run_until_complete(server.__aenter__())

@@ -29,7 +29,7 @@ from turnwise.errors import BusyTimeout
 from turnwise.hooks import TurnCancelledEvent as Ended
 from turnwise.session import Session
 from turnwise.testing.servers.waiting import until
-from turnwise.turns.stopped import INTERRUPTED
+from turnwise.turns.cancelled import INTERRUPTED
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -19,7 +19,7 @@ from turnwise.durable.replay import Replay
 from turnwise.journal_entries import Entry, Raised, ToolEndedEntry
 from turnwise.session import Session
 from turnwise.testing.servers.waiting import until
-from turnwise.turns.stopped import INTERRUPTED
+from turnwise.turns.cancelled import INTERRUPTED
 
 
 class Told(RunHooks[Any]):

@@ -15,11 +15,11 @@ from tests.integration.stores import Sessions, new_sessions_of
 from turnwise import Runner
 from turnwise.background import Message, Policy
 from turnwise.background.submit import MAX_MESSAGE
-from turnwise.codec import MAX_TEXT, Codec, EncodedTooLarge
+from turnwise.codec import MAX_RAW, Codec, EncodedTooLarge
 from turnwise.errors import DeadLettered, InvalidItem, ItemTooLarge, TurnTooLarge
 from turnwise.journal_entries import DecidedEntry, Entry, ParkedEntry, encode_entry
 from turnwise.session import Session
-from turnwise.turns import Parking, begin_turn, end
+from turnwise.turns import Park, RollBack, begin_turn, end
 from turnwise.types import PendingApproval
 
 GIBIBYTE = 1024**3
@@ -32,7 +32,7 @@ sessions = new_sessions_of(["memory", "sqlite", "valkey"])
 def sized(size: int, **more: Any) -> Any:
     """An item of so many bytes of JSON."""
     item = {"role": "user", "content": "", **more}
-    item["content"] = "x" * (size - len(Codec().text(item)))
+    item["content"] = "x" * (size - len(Codec().dump(item)))
     assert len(str(item["content"])) > size - 1000
     return item
 
@@ -40,11 +40,11 @@ def sized(size: int, **more: Any) -> Any:
 @pytest.mark.parametrize("compression", [True, False])
 def test_the_codec(compression: bool) -> None:
     codec = Codec(compression=compression)
-    largest = sized(MAX_TEXT)
+    largest = sized(MAX_RAW)
     assert codec.decode(codec.encode(largest)) == largest
     with pytest.raises(EncodedTooLarge) as caught:
-        codec.encode(sized(MAX_TEXT + 1))
-    assert (caught.value.size, caught.value.most) == (MAX_TEXT + 1, MAX_TEXT)
+        codec.encode(sized(MAX_RAW + 1))
+    assert (caught.value.size, caught.value.limit) == (MAX_RAW + 1, MAX_RAW)
 
 
 @pytest.mark.parametrize("in_turn", [False, True])
@@ -58,28 +58,28 @@ async def test_an_item(sessions: Sessions, in_turn: bool) -> None:
         else:
             await session.bind("s").add_items([item])
 
-    largest = sized(MAX_TEXT)
+    largest = sized(MAX_RAW)
     await add(ours, largest)
-    with pytest.raises(ItemTooLarge, match=f"{MAX_TEXT}, the most that can be read"):
-        await add(ours, sized(MAX_TEXT + 1))
+    with pytest.raises(ItemTooLarge, match=f"{MAX_RAW}, the most that is readable"):
+        await add(ours, sized(MAX_RAW + 1))
     with pytest.raises(ItemTooLarge, match="max_item_bytes=10;"):
-        await add(sessions.worker(max_item_bytes=10), sized(MAX_TEXT + 1))
+        await add(sessions.worker(max_item_bytes=10), sized(MAX_RAW + 1))
     assert await sessions.worker(**RAISED).bind("s").get_items() == [largest]
 
 
 async def test_a_journal_entry(sessions: Sessions) -> None:
     ours, other = sessions.worker(**RAISED), sessions.worker(**RAISED)
     turn = await begin_turn(ours.runtime, "s", "t")
-    largest = decided(MAX_TEXT)
+    largest = decided(MAX_RAW)
     await turn.journal.write(largest)
     await ours.runtime.release("s", "t", turn.token)
-    turn.end_here()
+    turn.close()
     turn = await begin_turn(other.runtime, "s", "t")
     assert turn.journal.entries == [largest]
-    for entry in (decided(MAX_TEXT + 1), decided(100)):  # nor what comes behind it
+    for entry in (decided(MAX_RAW + 1), decided(100)):  # nor what comes behind it
         with pytest.raises(TurnTooLarge, match=r"'t'.*journal"):
             await turn.journal.write(entry)
-    await turn.roll_back(None)
+    await end(turn, RollBack())
     async with ours.turn("s", timeout=30):
         pass
 
@@ -93,35 +93,33 @@ def decided(size: int) -> Entry:
     return entry_of(size, lambda text: DecidedEntry(approve=[text], reject={}))
 
 
-def waits(size: int) -> Parking:
+def waits(size: int) -> Park:
     asked = PendingApproval("1", "pay", "", "a", "c", "t")
 
     def parked(text: str) -> ParkedEntry:
         return ParkedEntry(approvals=[asked], kept=0, items=[], began=("a", text), state={})
 
-    return Parking(cast(ParkedEntry, entry_of(size, parked)), 1)
+    return Park(cast(ParkedEntry, entry_of(size, parked)))
 
 
 async def test_a_parked_state(sessions: Sessions) -> None:
     ours, other = sessions.worker(**RAISED), sessions.worker(**RAISED)
     turn = await begin_turn(ours.runtime, "s", "t")
-    turn.parking = waits(MAX_TEXT + 1)
-    with pytest.raises(TurnTooLarge, match=f"over {MAX_TEXT}, the most that can be read"):
-        await end(turn, None, "rollback")
+    with pytest.raises(TurnTooLarge, match=f"over {MAX_RAW}, the most that is readable"):
+        await end(turn, waits(MAX_RAW + 1))
     turn = await begin_turn(other.runtime, "s", "t")
-    turn.parking = waits(MAX_TEXT)
-    await end(turn, None, "rollback")
+    await end(turn, waits(MAX_RAW))
     assert [asked.tool_name for asked in await ours.pending_approvals("s")] == ["pay"]
     turn = await begin_turn(ours.runtime, "s", "t", resume=True)
-    assert turn.journal.entries == [waits(MAX_TEXT).entry]
-    await turn.roll_back(None)
+    assert turn.journal.entries == [waits(MAX_RAW).entry]
+    await end(turn, RollBack())
 
 
 async def test_a_run_that_cannot_be_parked(sessions: Sessions) -> None:
     """It fails, and the session is free."""
     ours, clerk = sessions.worker(**RAISED), Clerk()
-    context = {"note": "x" * (MAX_TEXT + 1)}
-    with pytest.raises(TurnTooLarge, match="can be read"):
+    context = {"note": "x" * (MAX_RAW + 1)}
+    with pytest.raises(TurnTooLarge, match="is readable"):
         await Runner.run(
             clerk.agent(asks("look"), asks("pay")), "go", session=ours.bind("s"), context=context
         )
@@ -130,7 +128,7 @@ async def test_a_run_that_cannot_be_parked(sessions: Sessions) -> None:
 
 
 def sized_message(size: int) -> str:
-    return "x" * (size - len(Codec().text(Message("echo", "").as_dict())))
+    return "x" * (size - len(Codec().dump(Message("echo", "").as_dict())))
 
 
 async def test_a_message_and_its_letter(sessions: Sessions) -> None:

@@ -19,23 +19,20 @@ from tests.integration.background_lab import QUICK, echo, output
 from tests.integration.stores import Sessions, new_sessions_of
 from tests.scripted import Script, says
 from turnwise import Runner, hooks
+from turnwise.approvals import ParkedTurn
 from turnwise.background import dead_letters, processor
 from turnwise.background.event_publisher import EventPublisher
 from turnwise.cache import HistorySnapshot
 from turnwise.codec import Codec
-from turnwise.durable.parked import ParkedTurn
 from turnwise.errors import DeadLettered, TurnwiseError
 from turnwise.hooks import TurnBegunEvent
 from turnwise.journal_entries import AttemptFailedEntry, encode_entry
 from turnwise.session import Session
-from turnwise.turns import Parking
+from turnwise.turns import Park, ends
 from turnwise.turns.acquire import LeaseRequest
-from turnwise.turns.cancel_listener import CancelListener
 from turnwise.turns.journal import Journal
-from turnwise.turns.lease import Lease
-from turnwise.turns.messages import MessageTurn
+from turnwise.turns.lease import CancelListener, Lease
 from turnwise.turns.reading import Reader
-from turnwise.turns.turn import Turn
 from turnwise.types import Done, Grant
 
 LONG = 30.0
@@ -103,7 +100,7 @@ BEGIN: dict[str, tuple[Any, str]] = {
     "the journal": (Journal, "__init__"),
     "the lease": (Lease, "__init__"),
     "its timer": (Lease, "keep"),
-    "listening": (CancelListener, "to"),
+    "listening": (CancelListener, "call"),
 }
 
 
@@ -142,7 +139,7 @@ async def test_in_line(sessions: Sessions) -> None:
     """Its place goes to who comes behind."""
     ours, other = sessions.worker(lease=LEASE), sessions.worker(lease=LEASE)
     async with other.turn("s"):
-        with broken(LeaseRequest, "_is_our_message"), pytest.raises(Unforeseen):
+        with broken(LeaseRequest, "_is_own_message"), pytest.raises(Unforeseen):
             await run(ours)
         info = await other.info("s")
         assert info is not None
@@ -211,7 +208,7 @@ async def test_in_the_cache(sessions: Sessions, way: str) -> None:
 async def test_in_parking(sessions: Sessions, step: str) -> None:
     ours, other, clerk = sessions.worker(lease=LEASE), sessions.worker(lease=LEASE), Clerk()
     faults = {
-        "its state": lambda: broken(Parking, "__init__"),
+        "its state": lambda: broken(Park, "__init__"),
         "asking": lambda: broken(ours.runtime.store, "park"),
         "the answer": lambda: broken_behind(ours, "park"),
     }
@@ -231,7 +228,11 @@ async def test_in_resuming(sessions: Sessions, step: str, streamed: bool) -> Non
     await waiting(ours.bind("s"), clerk, "pay", turn_id="t")
     (asked,) = await ours.pending_approvals("s")
     name = "run_streamed" if streamed else "run"
-    faults = {"restoring": (ParkedTurn, "rebuilt"), "running": (agents.Runner, name), **BEGIN}
+    faults = {
+        "restoring": (ParkedTurn, "restored_state"),
+        "running": (agents.Runner, name),
+        **BEGIN,
+    }
     resume = Runner.resume_streamed if streamed else Runner.resume
     with broken(*faults[step]), pytest.raises(Unforeseen):
         await resume(clerk.agent(says("paid")), session=ours, session_id="s", approve=[asked.id])
@@ -255,7 +256,7 @@ MESSAGES: dict[str, tuple[Any, str]] = {
     "telling the end": (EventPublisher, "end"),
     "what its answer is": (processor, "pack_record"),
     "compressing": (Codec, "pack"),
-    "committing": (MessageTurn, "commit"),
+    "committing": (ends, "_commit"),
     "the end of its lease": (Lease, "stopped"),
 }
 
@@ -288,10 +289,10 @@ async def test_a_message_that_meets_it_each_time_is_given_up(sessions: Sessions,
     two = await ours.submit("s", "two", agent="echo")
     pack = Codec.pack
 
-    def only_letters(codec: Codec, text: bytes) -> bytes:
-        if b"re: one" in text:
+    def only_letters(codec: Codec, raw: bytes) -> bytes:
+        if b"re: one" in raw:
             fails()
-        return pack(codec, text)
+        return pack(codec, raw)
 
     with pytest.MonkeyPatch.context() as patch:
         if step == "compressing":
@@ -329,7 +330,7 @@ async def test_in_giving_it_up(sessions: Sessions) -> None:
 async def test_a_turn_that_is_asked_to_stop(sessions: Sessions) -> None:
     """Its end cannot be written; it is cancelled by force."""
     ours, other = sessions.worker(lease=LEASE), sessions.worker(lease=LEASE)
-    with broken(Turn, "_commit_stopped"), pytest.raises(TurnwiseError):
+    with broken(ends, "_commit_cancelled"), pytest.raises(TurnwiseError):
         async with ours.turn("s", turn_id="t"):
             assert (await other.cancel("s", "t")).outcome == "forced"
             await asyncio.sleep(LONG)

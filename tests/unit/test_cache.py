@@ -20,7 +20,7 @@ codec = Codec()
 
 
 def text(number: int, size: int = 0) -> bytes:
-    return codec.text({"role": "user", "content": [{"n": number}], "more": "x" * size})
+    return codec.dump({"role": "user", "content": [{"n": number}], "more": "x" * size})
 
 
 def past(*numbers: int, size: int = 0) -> HistorySnapshot:
@@ -229,9 +229,9 @@ OUTPUT: Item = {"type": "function_call_output", "call_id": "c1", "output": ""}
 def test_whole_is_found_out_once_and_again_after_a_half() -> None:
     start = past(1)
     assert start.is_whole(start.items())
-    half = start.extended(Base(2, "c"), [codec.text(CALL)])
+    half = start.extended(Base(2, "c"), [codec.dump(CALL)])
     assert not half.is_whole(half.items())
-    both = half.extended(Base(3, "d"), [codec.text(OUTPUT)])
+    both = half.extended(Base(3, "d"), [codec.dump(OUTPUT)])
     assert both.is_whole(both.items())
-    pair = start.extended(Base(3, "e"), [codec.text(CALL), codec.text(OUTPUT)])
+    pair = start.extended(Base(3, "e"), [codec.dump(CALL), codec.dump(OUTPUT)])
     assert pair.is_whole(pair.items())

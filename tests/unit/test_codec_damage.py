@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bench.item_shapes import Shapes
 from tests.unit.codec_items import Item
 from turnwise.codec import Codec, DecodeError
-from turnwise.codec.zstd import MAX_TEXT
+from turnwise.codec.zstd import MAX_RAW
 
 codec = Codec()
 SECRET = "top secret content"
@@ -146,7 +146,7 @@ def frame(text: bytes) -> bytes:
 
 def test_a_frame_with_the_wrong_dictionary() -> None:
     refused(b"\x11" + COMPRESSED[1:])
-    other = zstandard.train_dictionary(4096, [Codec().text(i) for i in Shapes(9).items(500)])
+    other = zstandard.train_dictionary(4096, [Codec().dump(i) for i in Shapes(9).items(500)])
     compress = zstandard.ZstdCompressor(dict_data=other, write_dict_id=False).compress
     element = b"\x12" + compress(PLAIN)
     for decode in (codec.decode, lambda e: codec.decode_many([e] * 9)):
@@ -155,7 +155,7 @@ def test_a_frame_with_the_wrong_dictionary() -> None:
 
 
 def test_a_frame_that_declares_too_much() -> None:
-    bomb = frame(b"{" + b" " * (MAX_TEXT + 1))
+    bomb = frame(b"{" + b" " * (MAX_RAW + 1))
     assert len(bomb) < 20_000
     assert "more than" in str(refused(bomb))
 

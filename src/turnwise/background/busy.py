@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 
 from turnwise.turns import (
     BusyPolicy,
     Runtime,
+    approval_pending,
     make_way,
     mint,
     session_busy,
-    session_waiting,
     shielded,
 )
 from turnwise.types import Absent, Busy, Duplicate, Grant, Info, OpenTurn, Parked, Queued
@@ -57,7 +56,7 @@ async def _held_free(runtime: Runtime, session_id: str) -> AsyncIterator[None]:
             session_id, turn_id, token, _hold(runtime), worker=runtime.name, one_shot=True
         )
         if isinstance(answer, Parked):
-            raise session_waiting(session_id, answer)
+            raise approval_pending(session_id, answer)
         if isinstance(answer, Busy | Queued):
             raise session_busy(session_id, answer)
         yield
@@ -67,7 +66,7 @@ async def _held_free(runtime: Runtime, session_id: str) -> AsyncIterator[None]:
 
 
 def _hold(runtime: Runtime) -> int:
-    return min(_BRIEF_MS, math.ceil(runtime.settings.lease * 1000))
+    return min(_BRIEF_MS, runtime.settings.lease_ms)
 
 
 async def _in_the_way(runtime: Runtime, session_id: str, turn_id: str) -> OpenTurn | None:
@@ -80,5 +79,5 @@ async def _in_the_way(runtime: Runtime, session_id: str, turn_id: str) -> OpenTu
     found = await runtime.store.info(session_id)
     turn = found.open_turn if isinstance(found, Info) else None
     if turn is not None and turn.state == "parked":
-        raise session_waiting(session_id, Parked(turn.turn_id))
+        raise approval_pending(session_id, Parked(turn.turn_id))
     return turn

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
+from turnwise.approvals import ParkedTurn, find_parked
 from turnwise.background import message as messages
 from turnwise.background.enqueue import enqueue
 from turnwise.background.message import Message, Unreadable
 from turnwise.codec import Codec, DecodeError, EncodeError
-from turnwise.durable.parked import ParkedTurn, parked_in, parked_now
 from turnwise.errors import (
     NewerFormat,
     NoPendingApproval,
@@ -125,7 +124,7 @@ async def listed(runtime: Runtime, count: int, after: str | None) -> list[DeadLe
 
 async def stopped(runtime: Runtime, session_id: str) -> DeadLetter | None:
     """The letter at which this session was stopped; None if it was not."""
-    parked = await parked_now(runtime.store, runtime.codec, session_id)
+    parked = await find_parked(runtime, session_id)
     content = None if parked is None else parked.entry.dead_letter
     if parked is None or content is None:
         return None
@@ -178,7 +177,7 @@ async def _buried(runtime: Runtime, letter: DeadLetter) -> DeadLetter:
     """
     if await stopped(runtime, letter.session_id) != letter:
         raise _not_stopped(letter)
-    token, lease = mint(), math.ceil(runtime.settings.lease * 1000)
+    token, lease = mint(), runtime.settings.lease_ms
     names, store = (letter.session_id, letter.turn_id), runtime.store
     begin = partial(store.begin, *names, token, lease, worker=runtime.name, resume=True)
     grant = await resend_if_cancelled(begin)
@@ -186,7 +185,7 @@ async def _buried(runtime: Runtime, letter: DeadLetter) -> DeadLetter:
         raise _not_stopped(letter)
     try:
         entries = read_parked(runtime.codec, *names, grant.journal)
-        if _at(parked_in(*names, entries)) != _of(letter):
+        if _at(ParkedTurn.in_journal(*names, entries)) != _of(letter):
             raise _not_stopped(letter)
     except BaseException:
         await shielded(store.release(*names, token))  # it waits again for what it waited for

@@ -22,12 +22,12 @@ from agents import (
 )
 
 from turnwise import hooks
+from turnwise.approvals import parked_entry
 from turnwise.background import dead_letters
 from turnwise.background.event_publisher import EventPublisher, of_stream
 from turnwise.background.message import Message, Unreadable, unpacked
 from turnwise.durable import HoldsTurn, install
 from turnwise.durable.digests import began_with
-from turnwise.durable.parked import parked_entry
 from turnwise.durable.replay import Replay
 from turnwise.durable.sdk import failure_of
 from turnwise.errors import (
@@ -43,8 +43,11 @@ from turnwise.journal_entries import ParkedEntry
 from turnwise.results import pack_record
 from turnwise.turns import (
     Backoff,
-    MessageTurn,
-    Parking,
+    Commit,
+    DeadLetter,
+    Park,
+    Release,
+    RollBack,
     Runtime,
     Turn,
     can_park,
@@ -153,7 +156,7 @@ class Processor:
             elif isinstance(turn, Busy):
                 visit.state, visit.pause = "busy", max(0, turn.remaining_ms) / 1000
             elif await self._run(turn):
-                if turn.parking is None:
+                if not isinstance(turn.outcome, Park):
                     visit.finished.append(turn.turn_id)
                 continue
             else:
@@ -169,11 +172,11 @@ class Processor:
             if visit.state == "busy":
                 await pauses.pause(visit.pause)
             else:
-                pauses.start_anew()
+                pauses.reset()
                 await asyncio.sleep(visit.pause)
         return count + len(visit.finished)
 
-    async def _run(self, turn: MessageTurn) -> bool:
+    async def _run(self, turn: Turn) -> bool:
         """Run it to its end; False if another attempt is needed."""
         try:
             return await self._told(turn)
@@ -181,33 +184,29 @@ class Processor:
             if not turn.ended:  # something went wrong that nobody foresaw
                 self._remember(turn, error)
                 failed = isinstance(error, Exception)
-                await turn.release(error, counted=failed, pause=self._pause(turn))
+                await end(turn, Release(error, counted=failed, delay=self._pause(turn)))
             raise
 
-    async def _told(self, turn: MessageTurn) -> bool:
+    async def _told(self, turn: Turn) -> bool:
         try:
-            message = unpacked(self.runtime.codec, turn.message)
+            message = unpacked(self.runtime.codec, turn.message or b"")
         except Unreadable as error:
-            self.runtime.emit(turn.begun)
+            self.runtime.emit(hooks.TurnBegunEvent.of(turn.session_id, turn.grant))
             publisher = EventPublisher(self.runtime, turn.session_id, turn.turn_id, turn.attempt)
             return await self._failed(turn, publisher, error)
         with hooks.carried(self.runtime.settings.hooks, message.trace):
-            self.runtime.emit(turn.begun)
+            self.runtime.emit(hooks.TurnBegunEvent.of(turn.session_id, turn.grant))
             number = message.told + turn.attempt
             publisher = EventPublisher(self.runtime, turn.session_id, turn.turn_id, number)
             return await self._attempt(turn, message, publisher)
 
-    async def _attempt(
-        self, turn: MessageTurn, message: Message, publisher: EventPublisher
-    ) -> bool:
+    async def _attempt(self, turn: Turn, message: Message, publisher: EventPublisher) -> bool:
         try:
             return await self._attempted(turn, message, publisher)
         finally:
             await publisher.stop()  # also where the store kept the turn from being ended
 
-    async def _attempted(
-        self, turn: MessageTurn, message: Message, publisher: EventPublisher
-    ) -> bool:
+    async def _attempted(self, turn: Turn, message: Message, publisher: EventPublisher) -> bool:
         try:
             if turn.failures >= self.policy.max_attempts:
                 return await self._give_up(turn, publisher, _died(turn))
@@ -219,17 +218,18 @@ class Processor:
             if not _is_told_to_end(error):  # a run may also raise what is no Exception
                 return await self._failed(turn, publisher, turn.lost or error)
             exited = _exited(turn)
-            await turn.release(None, counted=exited, pause=self._pause(turn) if exited else 0)
+            delay = self._pause(turn) if exited else 0
+            await end(turn, Release(counted=exited, delay=delay))
             await publisher.end()
             raise
         self._errors.pop((turn.session_id, turn.turn_id), None)
-        if turn.parking is not None:
+        if isinstance(turn.outcome, Park):
             await publisher.end({"type": "turn.waiting"})
         else:
             await publisher.end({"type": "turn.finished", "state": "committed"}, last=True)
         return True
 
-    async def _commit(self, turn: MessageTurn, message: Message, publisher: EventPublisher) -> None:
+    async def _commit(self, turn: Turn, message: Message, publisher: EventPublisher) -> None:
         agent = self._agent(message.agent)
         context = self.policy.context(message) if self.policy.context is not None else None
         session: HoldsTurn = self._opened(turn)
@@ -242,30 +242,18 @@ class Processor:
         )
         await self._streamed(turn, result, publisher)
         if result.interruptions:
-            entry = self._parked(turn, result, agent, message)
+            entry = parked_entry(turn, result, began_with(agent, message.input))
             entry = msgspec.structs.replace(entry, event=publisher.place)
-            turn.parking = Parking(entry, len(entry.approvals))
+            await end(turn, Park(entry))
         else:
-            turn.payload = pack_record(result, began_with(agent, message.input), turn.added())
-        await end(turn, None, "rollback")
-
-    def _parked(
-        self, turn: MessageTurn, result: RunResultStreaming, agent: Agent[Any], message: Message
-    ) -> ParkedEntry:
-        return parked_entry(
-            result,
-            turn.turn_id,
-            kept=turn.mark()[0],
-            items=turn.added(),
-            began=began_with(agent, message.input),
-            timeout=self.runtime.settings.approval_timeout,
-        )
+            payload = pack_record(result, began_with(agent, message.input), turn.added())
+            await end(turn, Commit(payload))
 
     async def _streamed(
-        self, turn: MessageTurn, result: RunResultStreaming, publisher: EventPublisher
+        self, turn: Turn, result: RunResultStreaming, publisher: EventPublisher
     ) -> None:
         """Read the run to its end. Raises what it raised, or what ended its turn."""
-        turn.on_lost = result.cancel
+        turn.interrupt_with(result.cancel)
         try:
             async for event in result.stream_events():
                 await publisher.tell(of_stream(event))
@@ -285,17 +273,15 @@ class Processor:
             raise UnknownAgent(f"there is no agent {name!r} here; there are {known}")
         return agent
 
-    async def _failed(
-        self, turn: MessageTurn, publisher: EventPublisher, error: BaseException
-    ) -> bool:
+    async def _failed(self, turn: Turn, publisher: EventPublisher, error: BaseException) -> bool:
         """An attempt ended with an error: what becomes of the message."""
         if isinstance(error, TurnCancelled):
-            await turn.roll_back(error)  # which ends it as it was asked to
+            await end(turn, RollBack(error))  # which ends it as the cancel asks
             await publisher.end({"type": "turn.finished", "state": "cancelled"}, last=True)
             return True
         if isinstance(error, _NOT_OURS) or turn.ended:
             self._remember(turn, error)
-            await turn.release(error, counted=True, pause=self._pause(turn))
+            await end(turn, Release(error, delay=self._pause(turn)))
             await publisher.end()
             return False
         is_last = turn.failures + 1 >= self.policy.max_attempts
@@ -311,33 +297,32 @@ class Processor:
         await publisher.end({"type": "turn.retry", "error": type(error).__name__})
         if isinstance(turn.replay, Replay):
             await shielded(turn.replay.attempt_failed())
-        await turn.release(error, counted=True, pause=self._pause(turn))
+        await end(turn, Release(error, delay=self._pause(turn)))
         return False
 
-    def _pause(self, turn: MessageTurn) -> float:
+    def _pause(self, turn: Turn) -> float:
         """Seconds until the next attempt, if this one failed."""
         return self.policy.pause(turn.failures + 1)
 
-    async def _give_up(
-        self, turn: MessageTurn, publisher: EventPublisher, error: BaseException
-    ) -> bool:
+    async def _give_up(self, turn: Turn, publisher: EventPublisher, error: BaseException) -> bool:
         attempts = turn.failures + (0 if isinstance(error, AttemptsDied) else 1)
         why = dead_letters.described(error)
         if isinstance(error, AttemptsDied):
             why = self._errors.pop((turn.session_id, turn.turn_id), why)
-        letter = dead_letters.written(self.runtime, turn.message, attempts, publisher.place[0], why)
-        parking = Parking(_stopped(letter), 0)
-        if self.policy.on_dead == "stop" and can_park(turn, parking):
-            turn.parking = parking
-            await end(turn, None, "rollback")
+        letter = dead_letters.written(
+            self.runtime, turn.message or b"", attempts, publisher.place[0], why
+        )
+        park = Park(_stopped(letter))
+        if self.policy.on_dead == "stop" and can_park(turn, park):
+            await end(turn, park)
             await publisher.end({"type": "turn.stopped", "error": why})
             return False
-        await turn.dead_letter(letter, why.partition(":")[0])
+        await end(turn, DeadLetter(letter, why.partition(":")[0]))
         told = {"type": "turn.finished", "state": "dead", "error": why}
         await publisher.end(told, last=True)
         return True
 
-    def _remember(self, turn: MessageTurn, error: BaseException) -> None:
+    def _remember(self, turn: Turn, error: BaseException) -> None:
         """For its letter, should it come to one here: most often another worker ends the turn."""
         self._errors[turn.session_id, turn.turn_id] = dead_letters.described(error)
         if len(self._errors) > _REMEMBERED:
@@ -386,12 +371,12 @@ async def _over(result: RunResultStreaming) -> BaseException | None:
     return await failure_of(result)
 
 
-def _exited(turn: MessageTurn) -> bool:
+def _exited(turn: Turn) -> bool:
     """Whether something in its run ended this process."""
     return isinstance(turn.replay, Replay) and turn.replay.progress.exited
 
 
-def _ends_each_attempt(turn: MessageTurn, error: BaseException) -> bool:
+def _ends_each_attempt(turn: Turn, error: BaseException) -> bool:
     """Whether a tool that is not to run again raised it."""
     return isinstance(turn.replay, Replay) and turn.replay.ends_each_attempt(error)
 
@@ -403,7 +388,7 @@ def _is_told_to_end(error: BaseException) -> bool:
     return cancelled and task is not None and task.cancelling() > 0
 
 
-def _died(turn: MessageTurn) -> AttemptsDied:
+def _died(turn: Turn) -> AttemptsDied:
     return AttemptsDied(
         f"each of the {turn.failures} workers that took it died before it could say why",
         session_id=turn.session_id,

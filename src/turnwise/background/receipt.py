@@ -27,9 +27,9 @@ from turnwise.turns import (
     Backoff,
     Runtime,
     TurnEndWaiter,
+    approval_pending,
     finished_turn_error,
     reason_in,
-    session_waiting,
 )
 from turnwise.types import Absent, Duplicate, Parked, Queued
 from turnwise.types import Running as Open
@@ -170,14 +170,14 @@ class Receipt:
             told = await log.read(self.session_id, self.turn_id, place, POLL_INTERVAL)
             if told.reset:
                 place = None
-                pauses.start_anew()
+                pauses.reset()
                 yield "", {"type": RESET}
             for event in told.events:
                 place, content = event.id, codec.decode(event.content)
                 state = content.get("state", "")
                 yield event.id, content
             if told.ended:
-                is_over = await self._is_last(state, in_doubt=not pauses.are_long)
+                is_over = await self._is_last(state, in_doubt=not pauses.is_at_maximum)
                 if not is_over:  # its message is tried again, and nobody tells when
                     await pauses.pause()
             elif not told.events and not told.reset:
@@ -207,7 +207,7 @@ class Receipt:
         """Wait for the turn's record. If it is `parked`, it raises ApprovalPending, or waits on."""
         ending = TurnEndWaiter(self.runtime, self.session_id, self.turn_id)
         while (answer := await self._look(parked=parked)) is None:
-            await ending.told()
+            await ending.wait()
         return answer
 
     async def _look(self, *, parked: bool) -> Duplicate | None:
@@ -217,7 +217,7 @@ class Receipt:
         if isinstance(answer, Absent):
             raise self._unknown()
         if parked and isinstance(answer, Parked):
-            raise session_waiting(self.session_id, answer)
+            raise approval_pending(self.session_id, answer)
         return None
 
     async def _error(self, answer: Duplicate) -> TurnwiseError:

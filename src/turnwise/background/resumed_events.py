@@ -12,7 +12,7 @@ from turnwise.durable.sdk import item_events
 from turnwise.errors import LeaseLost, SessionGone, StoreError, StoreUnavailable, TurnCancelled
 from turnwise.journal_entries import ParkedEntry
 from turnwise.stores.event_log import event_id, parse_event_id
-from turnwise.turns import Runtime, Turn
+from turnwise.turns import Park, Runtime, Turn
 
 _NOT_OURS = (LeaseLost, SessionGone, StoreUnavailable)
 
@@ -70,7 +70,7 @@ class ResumedEvents:
 
 def _ending(turn: Turn, error: BaseException | None) -> Told | None:
     """How a turn ended; nothing where somebody else may have gone on with it."""
-    if error is None and turn.parking is not None:
+    if error is None and isinstance(turn.outcome, Park):
         return {"type": "turn.waiting"}
     if error is None:
         return {"type": "turn.finished", "state": "committed"}

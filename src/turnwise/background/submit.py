@@ -10,7 +10,7 @@ from turnwise.background.busy import placed
 from turnwise.background.enqueue import enqueue
 from turnwise.background.message import Message, packed
 from turnwise.background.receipt import Receipt
-from turnwise.codec import MAX_TEXT, EncodedTooLarge, EncodeError
+from turnwise.codec import MAX_RAW, EncodedTooLarge, EncodeError
 from turnwise.durable.digests import input_digest
 from turnwise.errors import InvalidItem, TurnIdReused, TurnTooLarge
 from turnwise.results import record_differs
@@ -19,7 +19,7 @@ from turnwise.types import Accepted, Duplicate
 
 Input = str | list[Any]
 
-MAX_MESSAGE = MAX_TEXT - 64 * 1024
+MAX_MESSAGE = MAX_RAW - 64 * 1024
 """How many bytes of JSON a message may take: its dead letter, which holds more, can be read too."""
 
 
@@ -50,11 +50,9 @@ def checked(runtime: Runtime, session_id: str, message: Message) -> bytes:
     Raises InvalidItem, and LimitError for what could not be added to the history either.
     """
     said = message.input
-    runtime.writer.texts(
-        session_id, [{"role": "user", "content": said}] if isinstance(said, str) else said
-    )
+    runtime.raw(session_id, [{"role": "user", "content": said}] if isinstance(said, str) else said)
     try:
-        size = len(runtime.codec.text(message.as_dict()))
+        size = len(runtime.codec.dump(message.as_dict()))
         if size > MAX_MESSAGE:
             raise EncodedTooLarge(size, MAX_MESSAGE)
         return packed(runtime.codec, message)

@@ -2,10 +2,10 @@
 
 from turnwise.codec.envelope import Codec
 from turnwise.codec.errors import DecodeError, EncodedTooLarge, EncodeError
-from turnwise.codec.zstd import MAX_TEXT
+from turnwise.codec.zstd import MAX_RAW
 
 __all__ = [
-    "MAX_TEXT",
+    "MAX_RAW",
     "Codec",
     "DecodeError",
     "EncodeError",

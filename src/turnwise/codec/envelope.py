@@ -1,4 +1,4 @@
-"""Items as the bytes that stores keep. The first byte of an element tells what it is.
+"""Items as the bytes that stores keep. An element's first byte says what it is.
 
     below 0x10   not an item: the markers and records of a store
     0x10         loose JSON (jsons.py)
@@ -6,7 +6,7 @@
     0x12         a zstd frame with the dictionary items-1.zdict
     `{`          JSON, stored as it is
 
-A frame holds JSON again, plain or loose. What is written under one byte is read for ever.
+A frame holds JSON, plain or loose: the *raw* element. A first byte never changes its meaning.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from turnwise.codec.zstd import (
     ALONE,
     DESCRIPTOR,
     ITEMS_1,
-    MAX_TEXT,
+    MAX_RAW,
     SIZE_IN_4_BYTES,
     Zstd,
     ZstdError,
@@ -37,15 +37,15 @@ from turnwise.codec.zstd import (
 
 # Under this many elements, joining them costs more than it saves.
 _WORTH_JOINING = 8
-_TEXT = (BRACE, LOOSE)
+_RAW = (BRACE, LOOSE)
 _FAULTS = (*LOAD_FAULTS, ZstdError, IndexError, MemoryError)
 
 
 class Codec:
     """Items to bytes and back, exactly: `decode(encode(item)) == item`, types included.
 
-    `compression` concerns writing only; any codec reads what any other wrote. Threads may
-    share it.
+    `compression` affects writing only; any codec reads what any other wrote. Threads may
+    share a codec.
     """
 
     def __init__(self, *, compression: bool = True) -> None:
@@ -54,40 +54,40 @@ class Codec:
 
     def encode(self, item: Mapping[str, Any]) -> bytes:
         """The element of `item`. Raises EncodeError if it is not a JSON object."""
-        return self.pack(self.text(item))
+        return self.pack(self.dump(item))
 
-    def text(self, item: Mapping[str, Any]) -> bytes:
-        """The element of `item` without compression, as `raw` gives it. Raises EncodeError.
+    def dump(self, item: Mapping[str, Any]) -> bytes:
+        """The raw element of `item`: without compression.
 
-        EncodedTooLarge if it takes more than MAX_TEXT: no frame of that size would be opened again.
+        Raises EncodeError: EncodedTooLarge if it takes more than MAX_RAW, which no reader accepts.
         """
-        text = dump(item)
-        if len(text) > MAX_TEXT:
-            raise EncodedTooLarge(len(text), MAX_TEXT)
-        return text
+        raw = dump(item)
+        if len(raw) > MAX_RAW:
+            raise EncodedTooLarge(len(raw), MAX_RAW)
+        return raw
 
-    def pack(self, text: bytes) -> bytes:
-        """The element to store for a `text`: compressed, where that is on and makes it shorter."""
-        return self._zstd.shrink(text) if self._compression else text
+    def pack(self, raw: bytes) -> bytes:
+        """The element to store for a raw one: compressed, where that is on and makes it shorter."""
+        return self._zstd.shrink(raw) if self._compression else raw
 
     def decode(self, data: bytes) -> dict[str, Any]:
         """The item of an element. Raises DecodeError."""
         return load(self.raw(data))
 
     def raw(self, data: bytes) -> bytes:
-        """The element without compression: JSON, or loose JSON after its first byte.
+        """The raw element: JSON, or loose JSON after its first byte.
 
-        It is an element too, so `decode` takes it. Raises DecodeError; JSON is not checked.
+        It is an element too, so `decode` takes it. The JSON is not checked. Raises DecodeError.
         """
         first = data[:1]
         if first == b"{" or first == b"\x10":
             return data
         if first != b"\x12" and first != b"\x11":
             raise DecodeError(_not_an_item(data))
-        text = self._zstd.expand(data)
-        if text[:1] != b"{" and text[:1] != b"\x10":
+        raw = self._zstd.expand(data)
+        if raw[:1] != b"{" and raw[:1] != b"\x10":
             raise DecodeError("the zstd frame holds no item")
-        return text
+        return raw
 
     def decode_many(self, elements: Sequence[bytes]) -> list[dict[str, Any]]:
         """The items of `elements`, in order; much faster than one by one.
@@ -103,9 +103,9 @@ class Codec:
     def raw_many(self, elements: Sequence[bytes]) -> list[bytes]:
         """What `raw` gives for each of `elements`. Raises DecodeError with `index`."""
         try:
-            texts = self._raw_each(elements)
-            if all(text[0] in _TEXT for text in texts):
-                return texts
+            raw = self._raw_each(elements)
+            if all(element[0] in _RAW for element in raw):
+                return raw
         except _FAULTS:
             pass
         # The slow way names the first that is damaged.
@@ -126,10 +126,10 @@ class Codec:
         """The items, if all elements are frames with the dictionary; else None."""
         if len(elements) < _WORTH_JOINING or elements[0][0] != ITEMS_1:
             return None
-        text = self._zstd.expand_joined(elements)
-        if text is None:
+        raw = self._zstd.expand_joined(elements)
+        if raw is None:
             return None
-        items = load_joined(text)
+        items = load_joined(raw)
         return items if len(items) == len(elements) else None
 
     def _decode_each(self, elements: Sequence[bytes]) -> list[dict[str, Any]]:

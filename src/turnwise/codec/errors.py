@@ -8,12 +8,14 @@ class EncodeError(ValueError):
 
 
 class EncodedTooLarge(EncodeError):
-    """The JSON of the item takes `size` bytes, more than the `most` that can be read again."""
+    """The JSON of the item takes `size` bytes, more than the `limit` up to which it is readable."""
 
-    def __init__(self, size: int, most: int) -> None:
-        super().__init__(f"item takes {size} bytes as JSON, over {most}, the most that can be read")
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(
+            f"item takes {size} bytes as JSON, over {limit}, the most that is readable"
+        )
         self.size = size
-        self.most = most
+        self.limit = limit
 
 
 class DecodeError(ValueError):

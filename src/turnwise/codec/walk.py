@@ -1,7 +1,7 @@
-"""The look at a value before it becomes JSON: JSON libraries accept, and alter, too much.
+"""The check of a value before it becomes JSON: JSON libraries accept, and alter, too much.
 
-`is_plain` is quick and only says whether a value is certain to survive as it is. For the few
-that are not, `checked` makes a copy of plain values, or tells what is wrong and where.
+`is_plain` is fast and only says whether a value is certain to survive unchanged. For the few that
+are not, `checked` makes a copy of plain values, or says what is wrong and where.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 
 from turnwise.codec.errors import EncodeError
 
-# Far above what is useful, and low enough for the recursion limit of any caller.
+# Far more than is useful, and low enough for any caller's recursion limit.
 MAX_DEPTH = 200
-# Python reads no longer integer than 4,300 digits by default: what it cannot read is not written.
+# By default Python reads no integer of more than 4,300 digits, so none is written.
 _BEYOND = 10**4300
 _TEXT = frozenset({str})
 _PLAIN = frozenset({str, bool, type(None)})
@@ -25,7 +25,7 @@ _KEY_SHOWN = 40
 def is_plain(value: object, room: int = MAX_DEPTH) -> bool:
     """Whether `value` is a dict, list or tuple of exact JSON types, all of them finite.
 
-    `room` is how many levels deeper it may go. Text is not looked at.
+    `room` is how many levels deeper it may go. Strings are not looked at.
     """
     kind = type(value)
     members: Collection[Any]
@@ -65,7 +65,7 @@ def checked(item: object) -> tuple[dict[str, Any], bool]:
 
 
 class _Walk:
-    """One careful pass: it knows its path, and which containers it is in."""
+    """One careful pass: it knows its path, and the containers around it."""
 
     def __init__(self) -> None:
         self.finite = True
@@ -78,14 +78,14 @@ class _Walk:
         for key, member in value.items():
             name = self._key(key)
             if name in copy:
-                raise self._error("has two keys that read the same")
+                raise self._error("has two equal keys")
             copy[name] = self._member(name, member)
         self._open.remove(id(value))
         return copy
 
     def _sequence(self, value: list[Any] | tuple[Any, ...]) -> list[Any]:
         self._enter(value)
-        copy = [self._member(place, member) for place, member in enumerate(value)]
+        copy = [self._member(index, member) for index, member in enumerate(value)]
         self._open.remove(id(value))
         return copy
 

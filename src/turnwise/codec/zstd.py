@@ -1,7 +1,7 @@
-"""Texts in zstd frames. Most are short, so a dictionary of what items look like is shipped.
+"""Raw elements in zstd frames. Most are short, so a dictionary of typical items is shipped.
 
-The first byte names the dictionary, so frames carry no number of one. A dictionary never changes
-once it is released; another would get another first byte.
+An element's first byte names the dictionary, so frames carry no dictionary id. A released
+dictionary never changes; another one gets another first byte.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from turnwise.codec.errors import DecodeError
 BARE = 0x11
 ITEMS_1 = 0x12
 
-MAX_TEXT = 64 * 1024 * 1024
+MAX_RAW = 64 * 1024 * 1024
 _LEVEL = 3
 # From here on the dictionary gains little, and a frame without one opens with any zstd tool.
 _BARE_FROM = 64 * 1024
-# Above these, joining the frames of a sequence brings nothing, or would take too much memory.
-_JOINED_FRAMES = 256 * 1024
-_JOINED_TEXT = 4 * 1024 * 1024
-# Put behind the last frame, whose checksum would otherwise not be missed if it were cut off.
+# Above these, joining the frames of a sequence gains nothing, or would take too much memory.
+_MAX_JOINED_FRAMES = 256 * 1024
+_MAX_JOINED_RAW = 4 * 1024 * 1024
+# Appended to the last frame: nobody would notice otherwise if that frame's checksum were cut off.
 _EMPTY_FRAME = zstandard.ZstdCompressor().compress(b"")
 # Where an element holds its frame's header descriptor: after the first byte and zstd's magic.
 DESCRIPTOR = 5
-# The last arguments of a decompression: any size, one frame, nothing behind it. By position, which
-# is quicker than by name.
+# The last arguments of a decompression: any size, one frame, nothing after it. Passing them by
+# position is faster than by name.
 ALONE = (0, False, False)
 # A smaller descriptor declares a content of less than 65,792 bytes, or none.
 SIZE_IN_4_BYTES = 0x80
@@ -54,16 +54,16 @@ class Zstd:
     def __init__(self) -> None:
         self._contexts = _contexts()
 
-    def shrink(self, text: bytes) -> bytes:
-        """An element that holds `text` in a frame, or `text` itself if that is no longer."""
-        if len(text) < _BARE_FROM:
-            element = b"\x12" + self._contexts.compressor.compress(text)
+    def shrink(self, raw: bytes) -> bytes:
+        """An element that holds `raw` in a frame, or `raw` itself where that is not longer."""
+        if len(raw) < _BARE_FROM:
+            element = b"\x12" + self._contexts.compressor.compress(raw)
         else:
-            element = b"\x11" + self._contexts.bare_compressor.compress(text)
-        return element if len(element) < len(text) else text
+            element = b"\x11" + self._contexts.bare_compressor.compress(raw)
+        return element if len(element) < len(raw) else raw
 
     def expand(self, element: bytes) -> bytes:
-        """The text in an element that begins with BARE or ITEMS_1. Raises DecodeError."""
+        """The raw element in one that begins with BARE or ITEMS_1. Raises DecodeError."""
         frame = element[1:]
         contexts = self._contexts
         decompressor = contexts.bare_decompressor if element[0] == BARE else contexts.decompressor
@@ -71,25 +71,25 @@ class Zstd:
             size = zstandard.frame_content_size(frame)
             if size < 0:
                 raise DecodeError("the zstd frame does not declare its size")
-            if size > MAX_TEXT:
-                raise DecodeError(f"the zstd frame declares {size} bytes, more than {MAX_TEXT}")
+            if size > MAX_RAW:
+                raise DecodeError(f"the zstd frame declares {size} bytes, more than {MAX_RAW}")
             return decompressor.decompress(frame, *ALONE)
         except ZstdError:
             raise DecodeError("the zstd frame is damaged") from None
 
     def expand_joined(self, elements: Sequence[bytes]) -> bytes | None:
-        """The texts of `elements`, one after the other; None if that is not worth while.
+        """The raw elements of `elements`, one after the other; None where that gains nothing.
 
-        A quarter faster than one by one. Damage may show as ZstdError, or as a text cut short.
+        A quarter faster than one by one. Damage shows as ZstdError, or as a result cut short.
         """
         frames = [element[1:] for element in elements if element[0] == ITEMS_1]
         frames.append(_EMPTY_FRAME)
         joined = b"".join(frames)
-        if len(joined) > _JOINED_FRAMES:
+        if len(joined) > _MAX_JOINED_FRAMES:
             return None
         with self.decompressor.stream_reader(joined, read_across_frames=True) as reader:
-            text = reader.read(_JOINED_TEXT)
-        return text if len(text) < _JOINED_TEXT else None
+            raw = reader.read(_MAX_JOINED_RAW)
+        return raw if len(raw) < _MAX_JOINED_RAW else None
 
     @property
     def decompressor(self) -> zstandard.ZstdDecompressor:
@@ -99,14 +99,14 @@ class Zstd:
 
 @cache
 def _contexts() -> _Contexts:
-    """Those of this process: they keep nothing from one call to the next."""
+    """The contexts of this process: they keep nothing from one call to the next."""
     return _Contexts()
 
 
 def _decompressor(
     dictionary: zstandard.ZstdCompressionDict | None,
 ) -> zstandard.ZstdDecompressor:
-    return zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=MAX_TEXT)
+    return zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=MAX_RAW)
 
 
 def _compressor(dictionary: zstandard.ZstdCompressionDict | None) -> zstandard.ZstdCompressor:

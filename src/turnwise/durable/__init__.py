@@ -1,13 +1,11 @@
 """Durable runs: what a run finished before its worker died is not done again."""
 
 from turnwise.durable.agent_runner import install
-from turnwise.durable.block import BlockRuns
 from turnwise.durable.keys import idempotency_key, repeatable
 from turnwise.durable.responses import dumped
 from turnwise.durable.turn import DurableTurn, HoldsTurn
 
 __all__ = [
-    "BlockRuns",
     "DurableTurn",
     "HoldsTurn",
     "dumped",

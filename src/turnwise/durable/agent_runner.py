@@ -54,7 +54,9 @@ class DurableRunner(sdk.AgentRunner):
                 return await self._inner.run(starting_agent, input, **options)
         run.task = asyncio.current_task()
         prepared = Prepared(run, options)
-        mark = run.turn.mark() if run.turn is not None and options.get("session") else None
+        savepoint = (
+            run.turn.savepoint() if run.turn is not None and options.get("session") else None
+        )
         try:
             while True:
                 try:
@@ -64,8 +66,8 @@ class DurableRunner(sdk.AgentRunner):
                 except Restart as restart:
                     if restart.run is not run:
                         raise
-                    if mark is not None and run.turn is not None:
-                        run.turn.rewind(mark)
+                    if savepoint is not None and run.turn is not None:
+                        run.turn.restore(savepoint)
                     run.begin_again(_first(starting_agent, input))
                 else:
                     run.results.append(result)

@@ -66,7 +66,7 @@ async def called(
     key = run.path, this.name
     ended = replay.ended.get(key)
     if ended is not None and not (key in replay.failed and this.may_repeat()):
-        replay.turn.retold("tool", run.agent.name, tool.name)
+        replay.turn.emit_replayed("tool", run.agent.name, tool.name)
         with this.standing():
             return await this.again(ended.outcome)
     await replay.check()

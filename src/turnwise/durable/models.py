@@ -129,7 +129,7 @@ class Step:
             replay.send()
             return None
         self._count(entry.response, partial(usage_of, entry.response.usage))
-        replay.turn.retold("response", run.agent.name)
+        replay.turn.emit_replayed("response", run.agent.name)
         return entry.response
 
     def finished(self, response: StoredResponse, usage: Callable[[], Usage]) -> None:

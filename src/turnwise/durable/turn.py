@@ -40,14 +40,14 @@ class DurableTurn(Protocol):
     def fail(self, error: TurnError) -> None:
         """The turn cannot be committed any more, for this reason."""
 
-    def retold(self, step: Literal["response", "tool"], agent: str, tool: str = "") -> None:
+    def emit_replayed(self, step: Literal["response", "tool"], agent: str, tool: str = "") -> None:
         """An earlier attempt answered this step of the agent's; `tool` is what it called."""
 
-    def mark(self) -> Any:
-        """What the turn holds now."""
+    def savepoint(self) -> Any:
+        """What the turn's buffer holds now."""
 
-    def rewind(self, mark: Any) -> None:
-        """Let the turn hold again what it held then."""
+    def restore(self, savepoint: Any) -> None:
+        """Let the buffer hold what it held at the savepoint."""
 
 
 class Runs(Protocol):

@@ -1,37 +1,29 @@
-"""Runs that wait for approvals: taken up by any process, with what was decided about them."""
+"""Resuming parked turns: `Runner.resume`, and `Runner.run` with the state of a parked run."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import agents
 from agents import Agent, RunResult, RunResultStreaming, RunState
 
+from turnwise.approvals import Decisions, ResumedTurn, begin_parked, find_parked
 from turnwise.background import ResumedEvents
-from turnwise.call_pairs import output_of
 from turnwise.durable import install
-from turnwise.durable.parked import Decisions, ParkedTurn, calls_that_wait, parked_in, parked_now
 from turnwise.durable.sdk import items_of
-from turnwise.errors import (
-    AlreadyCommitted,
-    NoPendingApproval,
-    TurnAbandoned,
-    TurnCancelled,
-)
 from turnwise.runner.attempt import RunAttempt
 from turnwise.runner.streaming import streamed
 from turnwise.session import Session, TurnSession
-from turnwise.turns import NOT_APPROVED, BusyPolicy, Turn, begin_turn, block, end, is_over
-from turnwise.types import Info
+from turnwise.turns import BusyPolicy, Turn, block, end
 
-GetState = Callable[[Turn, ParkedTurn], Awaitable[RunState[Any, Any]]]
+Given = Decisions | RunState[Any, Any]
 
 
 @dataclass
 class Resumption:
-    """One sending of decisions, to the session of this id."""
+    """One call that resumes a parked turn."""
 
     session: Session
     session_id: str
@@ -40,166 +32,82 @@ class Resumption:
     timeout: float | None
     options: Mapping[str, Any]
 
-    async def run(self, state_of: GetState) -> RunResult:
-        """Go on to the end, or to the next approval."""
-        turn = await self.begin()
-        resumed_events = ResumedEvents(self.session.runtime, turn)
-        async with resumed_events.ending(), block(turn, "rollback"):
-            parked, state = await self.restored(turn, state_of)
-            await resumed_events.begin(parked.entry)
+    async def run(self, given: Given) -> RunResult:
+        """Run to the end, or until the turn is parked again."""
+        resumed = await self._begin()
+        events = ResumedEvents(self.session.runtime, resumed.turn)
+        async with events.ending(), block(resumed.turn, lambda *_: resumed.failure()) as turn:
+            state = await self._restored(resumed, given)
+            await events.begin(resumed.parked.entry)
             before = items_of(state)
             held = TurnSession(turn, self.session.session_settings, shared=False)
             result = await agents.Runner.run(self.agent, state, session=held, **self.options)
-            resumed_events.tell_items(result.new_items, before)
-            self.run_attempt(turn, parked, resumed_events).keep(turn, result)
+            events.tell_items(result.new_items, before)
+            await end(turn, self._attempt(resumed, events).outcome(turn, result))
         return result
 
-    async def stream(self, state_of: GetState, idle_timeout: float | None) -> RunResultStreaming:
-        """The same, streamed: returns once the turn is taken up."""
-        turn = await self.begin()
+    async def stream(self, given: Given, idle_timeout: float | None) -> RunResultStreaming:
+        """The same, streamed: returns when the turn has begun."""
+        resumed = await self._begin()
+
+        async def begun() -> Turn:
+            return resumed.turn
+
         try:
-            parked, state = await self.restored(turn, state_of)
-            resumed_events = ResumedEvents(self.session.runtime, turn)
-            await resumed_events.begin(parked.entry)
+            state = await self._restored(resumed, given)
+            events = ResumedEvents(self.session.runtime, resumed.turn)
+            await events.begin(resumed.parked.entry)
             return streamed(
                 lambda held: agents.Runner.run_streamed(
                     self.agent, state, session=held, **self.options
                 ),
                 self.session,
-                self.begin,
+                begun,
                 session_id=self.session_id,
                 on_error="rollback",
                 idle_timeout=idle_timeout,
-                run_attempt=self.run_attempt(turn, parked, resumed_events),
-                turn=turn,
+                run_attempt=self._attempt(resumed, events),
+                turn=resumed.turn,
             )
-        except BaseException as error:
-            await end(turn, error, "rollback")
+        except BaseException:
+            await end(resumed.turn, resumed.failure())
             raise
-
-    async def begin(self) -> Turn:
-        """Take the lease of the turn that waits. Raises NoPendingApproval, SessionBusy."""
-        install()
-        turn_id = await self._open_turn()
-        try:
-            turn = await begin_turn(
-                self.session.runtime,
-                self.session_id,
-                turn_id,
-                busy=self.busy,
-                timeout=self.timeout,
-                resume=True,
-            )
-        except (AlreadyCommitted, TurnCancelled, TurnAbandoned) as error:
-            raise NoPendingApproval(
-                f"turn {turn_id!r} waits for no approval any more, it has ended",
-                session_id=self.session_id,
-            ) from error
-        turn.still_pending = 0
-        return turn
-
-    async def restored(
-        self, turn: Turn, state_of: GetState
-    ) -> tuple[ParkedTurn, RunState[Any, Any]]:
-        """The turn as it was when it was parked, and its run."""
-        parked = parked_in(turn.session_id, turn.turn_id, turn.journal.entries)
-        turn.still_pending = len(parked.pending)
-        if is_over(parked.entry) and not parked.decided.ids:
-            raise NoPendingApproval(
-                "it was not approved in time: whoever begins a turn next ends it as that",
-                session_id=self.session_id,
-            )
-        if is_over(parked.entry) and (late := parked.refuse_rest(NOT_APPROVED)) is not None:
-            await turn.journal.write(late.entry())
-            turn.still_pending = 0
-        state = await state_of(turn, parked)
-        turn.still_pending = len(parked.pending)
-        turn.rewind((parked.entry.kept, [], 0))
-        await turn.add(parked.entry.items)
-        return parked, state
 
     async def is_of(self, state: RunState[Any, Any], turn_id: str | None) -> bool:
-        """Whether a state of the application's own is of the run that waits, in this turn."""
-        worker = self.session.runtime
-        parked = await parked_now(worker.store, worker.codec, self.session_id)
-        return parked is not None and turn_id in (None, parked.turn_id) and parked.fits(state)
+        """Whether a state that the application restored is of the run that is parked here."""
+        parked = await find_parked(self.session.runtime, self.session_id)
+        return parked is not None and turn_id in (None, parked.turn_id) and parked.matches(state)
 
     async def opened(self, state: RunState[Any, Any], run_attempt: RunAttempt) -> Turn:
-        """The turn that waits for this state's approvals, taken up."""
-        turn = await self.begin()
+        """Begin the parked turn that this state is of."""
+        resumed = await self._begin()
         try:
-            parked, _ = await self.restored(turn, self.own(state))
-            run_attempt.resumed_events = ResumedEvents(self.session.runtime, turn)
-            await run_attempt.resumed_events.begin(parked.entry)
-        except BaseException as error:
-            await end(turn, error, "rollback")
+            await self._restored(resumed, state)
+            run_attempt.resumed_events = ResumedEvents(self.session.runtime, resumed.turn)
+            await run_attempt.resumed_events.begin(resumed.parked.entry)
+        except BaseException:
+            await end(resumed.turn, resumed.failure())
             raise
-        run_attempt.began = parked.began
-        return turn
+        run_attempt.resumed = resumed
+        return resumed.turn
 
-    async def _open_turn(self) -> str:
-        """The turn that waits, or that another process has taken up, if one is open."""
-        found = await self.session.runtime.store.info(self.session_id)
-        if not isinstance(found, Info) or found.open_turn is None:
-            raise NoPendingApproval("nothing waits for an approval", session_id=self.session_id)
-        return found.open_turn.turn_id
+    async def _begin(self) -> ResumedTurn:
+        install()
+        return await begin_parked(
+            self.session.runtime, self.session_id, busy=self.busy, timeout=self.timeout
+        )
 
-    def run_attempt(
-        self, turn: Turn, parked: ParkedTurn, resumed_events: ResumedEvents
-    ) -> RunAttempt:
+    async def _restored(self, resumed: ResumedTurn, given: Given) -> RunState[Any, Any]:
+        return await resumed.restore(given, self.agent, self.options.get("context"))
+
+    def _attempt(self, resumed: ResumedTurn, events: ResumedEvents) -> RunAttempt:
         return RunAttempt(
             self.session,
             self.session_id,
-            turn.turn_id,
+            resumed.turn.turn_id,
             self.agent,
             "",
             self.options.get("run_config"),
-            began=parked.began,
-            resumed_events=resumed_events,
-        )
-
-    def decided(self, new: Decisions) -> GetState:
-        """The run's state restored from the store, with these decisions, which are kept first."""
-
-        async def state_of(turn: Turn, parked: ParkedTurn) -> RunState[Any, Any]:
-            fresh = parked.add(new)
-            state = await parked.rebuilt(self.agent, self.options.get("context"))
-            if fresh is not None:
-                await turn.journal.write(fresh.entry())
-            return state
-
-        return state_of
-
-    def own(self, state: RunState[Any, Any]) -> GetState:
-        """The run's state as the application restored and decided it itself."""
-
-        async def state_of(turn: Turn, parked: ParkedTurn) -> RunState[Any, Any]:
-            if not parked.fits(state):
-                raise NoPendingApproval(
-                    "this state is not of the run that waits now; session.pending_approvals() "
-                    "tells what "
-                    "waits",
-                    session_id=self.session_id,
-                )
-            if (fresh := parked.adopt(state)) is not None:
-                await turn.journal.write(fresh.entry())
-            return state
-
-        return state_of
-
-
-async def check_not_decided(turn: Turn, input: object) -> None:
-    """Raise NoPendingApproval if the input is a state whose calls have their outputs already.
-
-    Somebody else was quicker to go on with the same run, which is part of the history by now.
-    """
-    if not isinstance(input, RunState):
-        return
-    calls = calls_that_wait(input)
-    outputs = {output_of(item) for item in await turn.items()} if calls else set()
-    if done := calls & outputs:
-        raise NoPendingApproval(
-            f"the calls that this state waits for have their outputs already: "
-            f"{', '.join(map(repr, sorted(done)))}. Nothing was run",
-            session_id=turn.session_id,
+            resumed=resumed,
+            resumed_events=events,
         )

@@ -18,15 +18,15 @@ from agents import (
     StreamEvent,
 )
 
+from turnwise.approvals import ResumedTurn, parked_entry
 from turnwise.background import ResumedEvents
 from turnwise.call_pairs import paired
 from turnwise.durable.digests import began_with
-from turnwise.durable.parked import parked_entry
 from turnwise.durable.sdk import tap_events
 from turnwise.errors import AlreadyCommitted
 from turnwise.results import RebuiltRun, pack_record
 from turnwise.session import Session, effective_limit
-from turnwise.turns import Parking, Turn
+from turnwise.turns import Commit, OnError, Outcome, Park, RollBack, Turn, failure
 
 
 @dataclass
@@ -39,20 +39,29 @@ class RunAttempt:
     agent: Agent[Any]
     input: object
     run_config: RunConfig | Mapping[str, Any] | None = None
-    began: tuple[str, str] | None = None
-    """What the turn began with, if that was another run, which was parked."""
     resumed_events: ResumedEvents | None = None
     """Whom a turn that was parked tells that it goes on."""
+    resumed: ResumedTurn | None = None
+    """The parked turn that the run resumes, if it does."""
 
-    def keep(self, turn: Turn, result: RunResult | RunResultStreaming) -> None:
-        """Let the turn's record hold what a second answer needs; nobody else knows a one_shot id.
+    def outcome(self, turn: Turn, result: RunResult | RunResultStreaming) -> Outcome:
+        """How the turn of this run ends: committed with its result, or parked.
 
-        A run that waits for approvals has no answer yet: its turn is parked.
+        Nobody can send a one-shot turn again, so its result is not kept.
         """
         if result.interruptions:
-            turn.parking = self._parking(turn, result)
-        elif self.began is not None or self.turn_id is not None:
-            turn.payload = pack_record(result, self._began(), turn.added())
+            return self._park(turn, result)
+        if self.resumed is not None or self.turn_id is not None:
+            return Commit(pack_record(result, self._began(), turn.added()))
+        return Commit()
+
+    def failure(
+        self, turn: Turn, error: BaseException, on_error: OnError, *, given_up: bool
+    ) -> Outcome:
+        """How the turn ends if its run failed; `given_up`: by the caller's own `cancel()`."""
+        if self.resumed is not None:
+            return self.resumed.failure()
+        return RollBack(error) if given_up else failure(turn, error, on_error)
 
     async def again(self, error: AlreadyCommitted) -> RebuiltRun:
         """What the committed turn answers. Raises TurnIdReused, or `error` if it has no answer."""
@@ -63,21 +72,16 @@ class RunAttempt:
         before = await self.session.runtime.reader.before(self.session_id, first, self._limit)
         return RebuiltRun(error, self.agent, self.input, paired(before))
 
-    def _parking(self, turn: Turn, result: RunResult | RunResultStreaming) -> Parking:
-        entry = parked_entry(
-            result,
-            turn.turn_id,
-            kept=turn.mark()[0],
-            items=turn.added(),
-            began=self._began(),
-            timeout=self.session.runtime.settings.approval_timeout,
-        )
+    def _park(self, turn: Turn, result: RunResult | RunResultStreaming) -> Park:
+        entry = parked_entry(turn, result, self._began())
         if self.resumed_events is not None:
             entry = msgspec.structs.replace(entry, event=self.resumed_events.next_event())
-        return Parking(entry, len(entry.approvals))
+        return Park(entry)
 
     def _began(self) -> tuple[str, str]:
-        return self.began or began_with(self.agent, self.input)
+        if self.resumed is not None:
+            return self.resumed.parked.entry.began
+        return began_with(self.agent, self.input)
 
     @asynccontextmanager
     async def ending(self, error: BaseException | None = None) -> AsyncIterator[None]:

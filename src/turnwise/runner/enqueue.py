@@ -14,11 +14,11 @@ from turnwise.errors import TurnIdReused, UsageError
 from turnwise.runner.attempt import RunAttempt
 from turnwise.turns import (
     Turn,
+    approval_pending,
     begin_turn,
     begin_turn_if_free,
     check_turn_id,
     mint,
-    session_waiting,
 )
 from turnwise.types import Parked, Running
 
@@ -88,5 +88,5 @@ async def _runs_directly(run_attempt: RunAttempt, turn_id: str) -> bool:
     session_id = run_attempt.session_id
     status = await run_attempt.session.runtime.store.status(session_id, turn_id)
     if isinstance(status, Parked):
-        raise session_waiting(session_id, status)
+        raise approval_pending(session_id, status)
     return isinstance(status, Running) and not status.background

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, TypeVar, Unpack
 
 import agents
@@ -16,10 +17,10 @@ from agents import (
 )
 from agents.memory import Session as SDKSession
 
+from turnwise.approvals import Decisions, check_not_decided
 from turnwise.durable import install
-from turnwise.durable.parked import Decisions
 from turnwise.errors import AlreadyCommitted, UsageError
-from turnwise.runner.approvals import Resumption, check_not_decided
+from turnwise.runner.approvals import Resumption
 from turnwise.runner.attempt import RunAttempt
 from turnwise.runner.enqueue import begin_or_leave, check_can_be_left
 from turnwise.runner.options import RunOptions
@@ -27,7 +28,17 @@ from turnwise.runner.sharing import TurnResult, keep_from_caller, may_share
 from turnwise.runner.streaming import STREAM_IDLE_TIMEOUT, streamed
 from turnwise.runner.sync import run_until_complete
 from turnwise.session import Session, TurnSession
-from turnwise.turns import BusyPolicy, OnError, Turn, begin_turn, block, check_on_error
+from turnwise.turns import (
+    BusyPolicy,
+    OnError,
+    RollBack,
+    Turn,
+    begin_turn,
+    block,
+    check_on_error,
+    end,
+    failure,
+)
 
 TContext = TypeVar("TContext")
 Input = str | list[TResponseInputItem] | RunState[TContext]
@@ -88,7 +99,8 @@ class Runner:
         shared = may_share(starting_agent, input, options)
         install()
         try:
-            async with block(await _begun(run_attempt, busy, timeout), on_error) as turn:
+            begun = await _begun(run_attempt, busy, timeout)
+            async with block(begun, partial(failure, on_error=on_error)) as turn:
                 await check_not_decided(turn, input)
                 held = TurnSession(turn, session.session_settings, shared=shared)
                 try:
@@ -96,7 +108,7 @@ class Runner:
                 except AgentsException as error:
                     keep_from_caller(error.run_data)
                     raise
-                run_attempt.keep(turn, result)
+                await end(turn, run_attempt.outcome(turn, result))
         except AlreadyCommitted as error:
             return (await run_attempt.again(error)).result(options.get("context"))
         if shared:
@@ -131,7 +143,7 @@ class Runner:
         """
         resumption = _resumption(session, session_id, agent, busy, timeout, options)
         decisions = Decisions.of(resumption.session_id, approve, reject)
-        return await resumption.run(resumption.decided(decisions))
+        return await resumption.run(decisions)
 
     @classmethod
     async def resume_streamed(
@@ -150,7 +162,7 @@ class Runner:
         """Like `resume`, streamed; to be awaited: it returns when the turn is taken up."""
         resumption = _resumption(session, session_id, agent, busy, timeout, options)
         decisions = Decisions.of(resumption.session_id, approve, reject)
-        return await resumption.stream(resumption.decided(decisions), stream_idle_timeout)
+        return await resumption.stream(decisions, stream_idle_timeout)
 
     @classmethod
     def resume_sync(cls, agent: Agent[TContext], *, session: Session, **options: Any) -> RunResult:
@@ -210,7 +222,7 @@ class Runner:
             try:
                 await check_not_decided(turn, input)
             except BaseException as error:
-                await turn.roll_back(error)
+                await end(turn, RollBack(error))
                 raise
             return turn
 
@@ -265,7 +277,7 @@ async def _resumed(
     resumption = Resumption(session, session.named(session_id), agent, "reject", None, options)
     if not await resumption.is_of(state, turn_id):
         return None
-    return await resumption.run(resumption.own(state))
+    return await resumption.run(state)
 
 
 def _check_foreign(session: object, session_id: str | None, turn_id: str | None) -> None:

@@ -20,7 +20,7 @@ from turnwise.errors import AlreadyCommitted, StreamIdle
 from turnwise.results import RebuiltRun
 from turnwise.runner.attempt import RunAttempt
 from turnwise.session import Items, Session, TurnSession
-from turnwise.turns import OnError, Turn, end
+from turnwise.turns import OnError, RollBack, Turn, end
 
 STREAM_IDLE_TIMEOUT = 60.0
 _log = logging.getLogger("turnwise")
@@ -81,7 +81,7 @@ class OpeningSession:
         """Call this when the turn is lost, one that was adopted too: it may never be opened."""
         self._on_lost = on_lost
         if self.turn is not None:
-            self.turn.on_lost = on_lost
+            self.turn.interrupt_with(on_lost)
 
     async def open_turn(self) -> Turn:
         """A resumed run calls tools before it asks its session for anything."""
@@ -103,7 +103,7 @@ class OpeningSession:
         async with self._lock:
             if self._opened is None:
                 self.turn = self.turn or await self._begin()
-                self.turn.on_lost = self._on_lost
+                self.turn.interrupt_with(self._on_lost)
                 self._opened = TurnSession(self.turn, self.session_settings, shared=False)
         return self._opened
 
@@ -164,7 +164,7 @@ class TurnEnd:
         finally:
             # It has ended by now, unless something went wrong that nobody foresaw.
             if self._opening.turn is not None:
-                await self._opening.turn.roll_back(None)
+                await end(self._opening.turn, RollBack())
 
     async def _commit_or_roll_back(self) -> None:
         try:
@@ -176,10 +176,15 @@ class TurnEnd:
         turn = self._opening.turn
         ours = self._idle or (turn.lost if turn else None)
         if turn is not None:
-            if error is None and ours is None:
-                self._answering.keep(turn, self._result)
-            async with self._answering.ending(error or ours):
-                await end(turn, error or ours, self._on_error, given_up=self.given_up)
+            failed = error or ours
+            if failed is None:
+                outcome = self._answering.outcome(turn, self._result)
+            else:
+                outcome = self._answering.failure(
+                    turn, failed, self._on_error, given_up=self.given_up
+                )
+            async with self._answering.ending(failed):
+                await end(turn, outcome)
         elif isinstance(error, AlreadyCommitted):
             self.again = await self._answering.again(error)
             self.again.fill(self._result)

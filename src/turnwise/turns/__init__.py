@@ -1,24 +1,32 @@
 """A turn's life, and changes between turns; everything below the Agents SDK's own types."""
 
 from turnwise.turns.acquire import BusyPolicy, check_busy, finished_turn_error
-from turnwise.turns.block import OnError, block, check_on_error, end
+from turnwise.turns.begin import begin_turn, begin_turn_if_free, next_turn
+from turnwise.turns.block import block
+from turnwise.turns.buffer import Savepoint
 from turnwise.turns.cancel import GRACE, cancel, make_way
+from turnwise.turns.cancelled import reason_in
+from turnwise.turns.ends import OnError, can_park, check_on_error, end, failure
+from turnwise.turns.errors import approval_pending, queue_full
 from turnwise.turns.errors import busy as session_busy
-from turnwise.turns.errors import queue_full
-from turnwise.turns.errors import waiting as session_waiting
-from turnwise.turns.expiry import NOT_APPROVED, is_over
+from turnwise.turns.expiry import NOT_APPROVED, is_expired
 from turnwise.turns.ids import check_session_id, check_turn_id, mint
-from turnwise.turns.messages import MessageTurn, next_turn
-from turnwise.turns.open import begin_turn, begin_turn_if_free
 from turnwise.turns.operations import add_items, clear_items, pop_item
-from turnwise.turns.parking import Parking
+from turnwise.turns.outcomes import (
+    Cancel,
+    Commit,
+    DeadLetter,
+    Outcome,
+    Park,
+    Release,
+    RollBack,
+    StayParked,
+)
 from turnwise.turns.runtime import Runtime, default_worker_name
 from turnwise.turns.settings import Settings, check_number
 from turnwise.turns.shielding import resend_if_cancelled, shielded
-from turnwise.turns.stopped import reason_in
 from turnwise.turns.turn import Turn
 from turnwise.turns.wait import POLL_INTERVAL, Backoff, TurnEndWaiter
-from turnwise.turns.waiting import can_park
 
 __all__ = [
     "GRACE",
@@ -26,14 +34,22 @@ __all__ = [
     "POLL_INTERVAL",
     "Backoff",
     "BusyPolicy",
-    "MessageTurn",
+    "Cancel",
+    "Commit",
+    "DeadLetter",
     "OnError",
-    "Parking",
+    "Outcome",
+    "Park",
+    "Release",
+    "RollBack",
     "Runtime",
+    "Savepoint",
     "Settings",
+    "StayParked",
     "Turn",
     "TurnEndWaiter",
     "add_items",
+    "approval_pending",
     "begin_turn",
     "begin_turn_if_free",
     "block",
@@ -47,8 +63,9 @@ __all__ = [
     "clear_items",
     "default_worker_name",
     "end",
+    "failure",
     "finished_turn_error",
-    "is_over",
+    "is_expired",
     "make_way",
     "mint",
     "next_turn",
@@ -57,6 +74,5 @@ __all__ = [
     "reason_in",
     "resend_if_cancelled",
     "session_busy",
-    "session_waiting",
     "shielded",
 ]

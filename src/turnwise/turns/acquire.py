@@ -1,4 +1,4 @@
-"""Beginning a turn: at once on a free session, else in line or not at all."""
+"""Getting a turn's lease: at once on a free session; else the caller waits in its queue, or not."""
 
 from __future__ import annotations
 
@@ -10,39 +10,33 @@ from turnwise.errors import AlreadyCommitted, BusyTimeout, StoreError, TurnwiseE
 from turnwise.hooks import TurnQueuedEvent
 from turnwise.turns import errors
 from turnwise.turns.cancel import make_way
-from turnwise.turns.cancel_listener import CancelListener
-from turnwise.turns.expiry import expired
+from turnwise.turns.expiry import end_if_expired
 from turnwise.turns.ids import mint
+from turnwise.turns.lease import CancelListener
 from turnwise.turns.runtime import Runtime
 from turnwise.turns.shielding import shielded
-from turnwise.turns.wait import answered
-from turnwise.types import (
-    Absent,
-    Busy,
-    Duplicate,
-    Full,
-    Grant,
-    Parked,
-    Queued,
-    Stale,
-)
+from turnwise.turns.wait import message_ended
+from turnwise.types import Absent, Busy, Duplicate, Full, Grant, Parked, Queued, Stale
 
 BusyPolicy = Literal["wait", "reject", "enqueue", "interrupt", "rollback"]
 """What to do about a busy session.
 
-Stand in line for it ("wait"), for as long as it takes ("enqueue"), or raise SessionBusy at once
-("reject"). Or end the turn that runs, and stand in line behind those who wait already: "interrupt"
-lets it keep what it has finished, "rollback" leaves no trace of it.
+"wait" in its queue for up to a timeout, "enqueue" for as long as it takes, or "reject": raise
+SessionBusy at once. "interrupt" and "rollback" end the running turn, then wait in the queue like
+"wait": the first commits what that turn has finished, the second nothing of it.
 """
 
-_ASK_AGAIN = 5.0
-_ASK_SOON = 0.05
-_VERY_LONG = 7 * 24 * 60 * 60.0
+_POLL_INTERVAL = 5.0
+"""Seconds after which a caller in the queue asks again, in case a wake-up was lost."""
+_MIN_POLL_INTERVAL = 0.05
+_MAX_TICKET = 7 * 24 * 60 * 60.0
+"""The longest time, in seconds, for which one ticket is asked for."""
 
 Answer = Grant | Busy | Queued | Parked | Duplicate | Stale | Full | Absent
 
 
 def check_busy(session_id: str, busy: object) -> None:
+    """Raise UsageError unless it is a `BusyPolicy`."""
     if busy not in get_args(BusyPolicy):
         raise UsageError(
             f"busy={busy!r} is not one of {', '.join(map(repr, get_args(BusyPolicy)))}",
@@ -50,21 +44,25 @@ def check_busy(session_id: str, busy: object) -> None:
         )
 
 
-def _checked(session_id: str, timeout: object) -> float:
+def _checked_timeout(session_id: str, timeout: object) -> float:
     if timeout is None:
         return math.inf
     if isinstance(timeout, int | float) and timeout >= 0:
         return timeout
     raise UsageError(
-        f"timeout={timeout!r}: a timeout is a number of seconds from 0 on, or None for ever",
+        f"timeout={timeout!r}: a timeout is a number of seconds from 0 on, or None to wait for "
+        "ever",
         session_id=session_id,
     )
 
 
 class LeaseRequest:
-    """One attempt to open a turn, under one token from its first call to its last.
+    """One caller's request for the lease of one turn, under one token from first to last.
 
-    `sent` is when the call was sent that was answered last, on the event loop's clock.
+    Attributes:
+        token: names the lease, and the caller's ticket in the queue.
+        sent: when the last call was sent, on the event loop's clock.
+        waited: seconds in the queue so far.
     """
 
     def __init__(
@@ -75,124 +73,119 @@ class LeaseRequest:
         cached: HistorySnapshot | None,
         *,
         one_shot: bool,
+        resume: bool = False,
     ) -> None:
         self.token = mint()
         self.cancel_listener = CancelListener(runtime.store, self.token)
         self.sent = 0.0
-        self._in_line_since: float | None = None
+        self._queued_at: float | None = None
         self._runtime = runtime
         self._session_id = session_id
         self._turn_id = turn_id
         self._base = cached.tip if cached is not None else None
-        self._fresh = one_shot
-        self.resume = False
+        self._one_shot = one_shot
+        self._resume = resume
 
     @property
     def waited(self) -> float:
-        """Seconds in line so far."""
-        since = self._in_line_since
-        return 0.0 if since is None else self._runtime.now() - since
+        return 0.0 if self._queued_at is None else self._runtime.now() - self._queued_at
 
     async def granted(self, busy: BusyPolicy, timeout: float | None) -> Grant:
+        """The grant. Raises what `begin_turn` raises."""
         check_busy(self._session_id, busy)
-        timeout = _checked(self._session_id, None if busy == "enqueue" else timeout)
+        timeout = _checked_timeout(self._session_id, None if busy == "enqueue" else timeout)
         try:
             answer = await self._ask()
-            if isinstance(answer, Parked) and await self._expired(answer):
+            if isinstance(answer, Parked) and await end_if_expired(
+                self._runtime, self._session_id, answer.turn_id
+            ):
                 answer = await self._ask()
             if busy != "reject" and isinstance(answer, Busy | Queued):
-                answer = await self._in_line(answer, busy, timeout)
+                answer = await self._wait_in_queue(answer, busy, timeout)
         except BaseException as error:
-            if not isinstance(error, StoreError):  # to which it would answer the same
-                await shielded(self._give_up())
+            if not isinstance(error, StoreError):  # else the store would not answer that either
+                await shielded(self.give_up())
             raise
         if isinstance(answer, Grant):
             return answer
         raise await self._refusal(answer)
 
+    async def give_up(self) -> None:
+        """Leave the queue. If the lease was granted, the turn's journal stays for a retry."""
+        await self._runtime.release(self._session_id, self._turn_id, self.token)
+
     async def _ask(self, ticket: float | None = None) -> Answer:
+        """Ask for the lease, or for a place in the queue for `ticket` seconds."""
         self.sent = self._runtime.now()
-        self.cancel_listener.heard = False
+        self.cancel_listener.woken = False
         return await self._runtime.store.begin(
             self._session_id,
             self._turn_id,
             self.token,
-            math.ceil(self._runtime.settings.lease * 1000),
+            self._runtime.settings.lease_ms,
             self._base,
             worker=self._runtime.name,
-            one_shot=self._fresh,
-            resume=self.resume,
-            ticket_ms=None if ticket is None else math.ceil(min(ticket, _VERY_LONG) * 1000),
+            one_shot=self._one_shot,
+            resume=self._resume,
+            ticket_ms=None if ticket is None else math.ceil(min(ticket, _MAX_TICKET) * 1000),
         )
 
-    async def _in_line(self, answer: Busy | Queued, busy: BusyPolicy, timeout: float) -> Answer:
-        """Wait for our turn: woken by whoever ends theirs, or when a lease may have run out.
+    async def _wait_in_queue(
+        self, answer: Busy | Queued, busy: BusyPolicy, timeout: float
+    ) -> Answer:
+        """Ask again whenever woken, or when the lease in the way may have expired.
 
-        If a message of this turn_id waits it is that message's turn, and its end is waited for.
+        If a message of this turn_id is in the queue, wait until that has ended instead.
         """
-        self._in_line_since, last = self.sent, self.sent + timeout
+        self._queued_at, deadline = self.sent, self.sent + timeout
         self._runtime.emit(TurnQueuedEvent(self._session_id, self._turn_id, answer.worker))
+        to_end = answer.turn_id if busy in ("interrupt", "rollback") else None
         latest: Answer = answer
-        in_the_way = answer.turn_id if busy in ("interrupt", "rollback") else None
-        async with self._runtime.store.waiter(self.token) as wake:
+        async with self._runtime.store.waiter(self.token) as waiter:
             while isinstance(latest, Busy | Queued):
-                left = last - self._runtime.now()
+                left = deadline - self._runtime.now()
                 if left <= 0:
-                    raise self._timeout(latest, timeout)
+                    raise self._timed_out(latest, timeout)
                 latest = await self._ask(ticket=left)
-                if isinstance(latest, Queued) and self._is_our_message(latest):
-                    await answered(self._runtime, self._session_id, self._turn_id, left)
-                elif isinstance(latest, Queued) and in_the_way is not None:
-                    await self._end_turn(in_the_way, busy)
-                    in_the_way = None
-                elif isinstance(latest, Queued):
-                    lease = max(_ASK_SOON, latest.remaining_ms / 1000)
-                    await wake.wait(min(left, lease, _ASK_AGAIN))
+                if not isinstance(latest, Queued):
+                    continue
+                if self._is_own_message(latest):
+                    await message_ended(self._runtime, self._session_id, self._turn_id, left)
+                elif to_end is not None:
+                    if to_end != self._turn_id:  # else an earlier attempt at this very turn
+                        by = self._turn_id
+                        await make_way(self._runtime, self._session_id, to_end, busy, by)
+                    to_end = None
+                else:
+                    lease = max(_MIN_POLL_INTERVAL, latest.remaining_ms / 1000)
+                    await waiter.wait(min(left, lease, _POLL_INTERVAL))
         return latest
 
-    def _is_our_message(self, answer: Queued) -> bool:
+    def _is_own_message(self, answer: Queued) -> bool:
         return answer.turn_id == self._turn_id and not answer.worker
-
-    async def _end_turn(self, turn_id: str, busy: BusyPolicy) -> None:
-        """End the turn that is in the way, if it is open, and not this very one, sent before."""
-        if turn_id != self._turn_id:
-            await make_way(self._runtime, self._session_id, turn_id, busy, self._turn_id)
-
-    async def _expired(self, answer: Parked) -> bool:
-        return await expired(self._runtime, self._session_id, answer.turn_id)
-
-    async def _leave_line(self) -> None:
-        """A turn that waits for an approval, or none to resume, leaves a ticket in line."""
-        if self._in_line_since is not None:
-            await shielded(self._give_up())
-
-    async def _give_up(self) -> None:
-        """It may have been granted, of a turn that others had begun: what they finished stays."""
-        await self._runtime.release(self._session_id, self._turn_id, self.token)
 
     async def _refusal(self, answer: Answer) -> TurnwiseError:
         session_id = self._session_id
-        if isinstance(answer, Busy | Queued):
-            return errors.busy(session_id, answer)
-        if isinstance(answer, Parked | Absent):
-            await self._leave_line()
-        if isinstance(answer, Parked):
-            return errors.waiting(session_id, answer)
-        if isinstance(answer, Absent):
-            return errors.nothing_waits(session_id)
-        if isinstance(answer, Full):
-            return errors.queue_full(session_id, answer.limit)
-        if isinstance(answer, Duplicate):
-            return await self._finished(answer)
-        incarnation = answer.incarnation if isinstance(answer, Stale) else ""
-        return errors.not_ours(session_id, self._turn_id, incarnation, Stale(incarnation))
+        if isinstance(answer, Parked | Absent) and self._queued_at is not None:
+            await shielded(self.give_up())  # the caller's ticket is still in the queue
+        match answer:
+            case Busy() | Queued():
+                return errors.busy(session_id, answer)
+            case Parked():
+                return errors.approval_pending(session_id, answer)
+            case Absent():
+                return errors.nothing_parked(session_id)
+            case Full():
+                return errors.queue_full(session_id, answer.limit)
+            case Duplicate():
+                return await finished_turn_error(self._runtime, session_id, self._turn_id, answer)
+            case _:
+                incarnation = answer.incarnation if isinstance(answer, Stale) else ""
+                return errors.lost(session_id, self._turn_id, incarnation, Stale(incarnation))
 
-    async def _finished(self, answer: Duplicate) -> TurnwiseError:
-        return await finished_turn_error(self._runtime, self._session_id, self._turn_id, answer)
-
-    def _timeout(self, answer: Busy | Queued, timeout: float) -> BusyTimeout:
+    def _timed_out(self, answer: Busy | Queued, timeout: float) -> BusyTimeout:
         return BusyTimeout(
-            f"after {timeout:g} s of waiting {errors.holder(answer)}. Send it again later, or "
+            f"still busy after {timeout:g} s: {errors.holder(answer)}. Send it again later, or "
             "with a longer timeout",
             session_id=self._session_id,
         )
@@ -201,10 +194,10 @@ class LeaseRequest:
 async def finished_turn_error(
     runtime: Runtime, session_id: str, turn_id: str, answer: Duplicate
 ) -> TurnwiseError:
-    """What is told to who sends a finished turn again."""
-    unfinished = errors.unfinished(session_id, turn_id, answer)
-    if unfinished is not None:
-        return unfinished
+    """The error for a turn_id that is finished: AlreadyCommitted, or what ended it otherwise."""
+    not_committed = errors.finished(session_id, turn_id, answer)
+    if not_committed is not None:
+        return not_committed
     return AlreadyCommitted(
         f"turn {turn_id!r} is part of the history already and did not run again; "
         "`items` of this error is what it added",

@@ -1,10 +1,11 @@
-"""The history as one turn sees it: what was there at its begin, and what it added since."""
+"""The history as one turn sees it: what was there when it began, and what it has added since."""
 
 from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from turnwise.cache import HistorySnapshot, Item
@@ -15,152 +16,178 @@ from turnwise.turns.runtime import Runtime
 from turnwise.types import Base, Gone, Grant, Stale
 
 Lost = TurnError | StoreUnavailable
-Mark = tuple[int, list[bytes], int]
-
 _log = logging.getLogger("turnwise")
 
-_ENDING = 2
+_END_ELEMENTS = 2
 """Elements that end a turn in the stored history: its marker and its record."""
 
 
+@dataclass(frozen=True, slots=True)
+class Savepoint:
+    """What a turn's buffer held: the first `kept` items of before the turn, and `added` (raw)."""
+
+    kept: int
+    added: tuple[bytes, ...] = ()
+
+
 class TurnBuffer(ABC):
-    """Reading and changing, in this turn only: nothing is written. `changes` counts additions."""
+    """What the turn reads, adds and removes. Nothing is written before its commit.
+
+    Attributes:
+        kept: How many items of the history before the turn it has not removed.
+        added_raw: The items that it has added, raw.
+        changes: How often items were added.
+    """
 
     def __init__(
-        self, runtime: Runtime, session_id: str, grant: Grant, past: HistorySnapshot | None
+        self, runtime: Runtime, session_id: str, grant: Grant, snapshot: HistorySnapshot | None
     ) -> None:
+        self.runtime = runtime
         self.session_id = session_id
         self.turn_id = grant.turn_id
+        self.grant = grant
+        self.kept = grant.items
+        self.added_raw: list[bytes] = []
         self.changes = 0
-        self._runtime = runtime
-        self._grant = grant
-        self._past = past
-        self._kept = grant.items
-        self._added: list[bytes] = []
         self._added_bytes = 0
+        self._snapshot = snapshot
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """The session_id and the turn_id."""
+        return self.session_id, self.turn_id
+
+    @property
+    def keep(self) -> int | None:
+        """How many items of the history before the turn its commit keeps; None for all."""
+        return self.kept if self.kept < self.grant.items else None
 
     @abstractmethod
     async def check(self) -> None:
-        """Return if the turn is still this worker's; raise what ended it if not."""
+        """Return if this worker still holds the turn; raise what ended it if not."""
 
     @abstractmethod
     def _lose(self, error: Lost) -> Lost:
         """The turn was ended from outside, by this error."""
 
     async def items(self, last: int | None = None, *, shared: bool = False) -> list[Item]:
-        """All items, or the last ones, as they are (halves of pairs too).
+        """All items, or the last ones, halves of pairs included.
 
-        They are the caller's own, or with `shared` those of the cache: to be read only.
+        They are the caller's own, or with `shared` the cache's own, to be read only.
         """
         await self.check()
-        while not self._knows(before := self._wanted(last)):
+        while not self._has(before := self._wanted(last)):
             await self._load(before)
-        # No await from here on: these are the items of one moment, and `pop` takes what it got.
-        added = self._added if last is None else self._added[max(0, len(self._added) - last) :]
+        # No await from here on: these are the items of one moment, and `pop` removes what it got.
+        added = (
+            self.added_raw if last is None else self.added_raw[max(0, len(self.added_raw) - last) :]
+        )
         try:
-            return self._before(before, shared) + self._runtime.codec.decode_many(added)
+            return self._before(before, shared) + self.runtime.codec.decode_many(added)
         except DecodeError as error:
-            raise await self._runtime.reader.located(self.session_id, error) from None
+            raise await self.runtime.reader.located(self.session_id, error) from None
 
     async def add(self, items: Iterable[Mapping[str, Any]]) -> None:
         """Add items at the end. Raises InvalidItem, ItemTooLarge, TurnTooLarge: none is added."""
         await self.check()
-        texts = self._runtime.writer.texts(self.session_id, items, self._added_bytes)
+        raw = self.runtime.raw(self.session_id, items, before=self._added_bytes)
         self.changes += 1
-        self._added += texts
-        self._added_bytes += sum(map(len, texts))
+        self.added_raw += raw
+        self._added_bytes += sum(map(len, raw))
 
     async def pop(self) -> Item | None:
-        """Take away the last item, and return it; None if there is none."""
+        """Remove the last item and return it; None if there is none."""
         last = await self.items(1)
-        if self._added:
-            self._added_bytes -= len(self._added.pop())
+        if self.added_raw:
+            self._added_bytes -= len(self.added_raw.pop())
         elif last:
-            self._kept -= 1
+            self.kept -= 1
         return last[0] if last else None
 
     async def clear(self) -> None:
-        """Take away all items."""
+        """Remove all items."""
         await self.check()
-        self._kept, self._added, self._added_bytes = 0, [], 0
+        self.kept, self.added_raw, self._added_bytes = 0, [], 0
 
     def added(self) -> list[Item]:
         """The items that this turn has added so far; the caller's own."""
-        return self._runtime.codec.decode_many(self._added)
+        return self.runtime.codec.decode_many(self.added_raw)
 
-    def mark(self) -> Mark:
-        """What this turn holds now, for `rewind`."""
-        return self._kept, list(self._added), self._added_bytes
+    def savepoint(self) -> Savepoint:
+        """What the buffer holds now."""
+        return Savepoint(self.kept, tuple(self.added_raw))
 
-    def rewind(self, mark: Mark) -> None:
-        """Hold again what the turn held then."""
-        self._kept, added, self._added_bytes = mark
-        self._added = list(added)
+    def restore(self, savepoint: Savepoint) -> None:
+        """Let the buffer hold what it held at the savepoint."""
+        self.kept, self.added_raw = savepoint.kept, list(savepoint.added)
+        self._added_bytes = sum(map(len, self.added_raw))
 
-    def _wanted(self, last: int | None) -> int:
-        """How many of the turn's `last` items are from the history before it."""
-        return self._kept if last is None else min(max(0, last - len(self._added)), self._kept)
+    def remember(self, tip: Base) -> None:
+        """Put the history into the cache as this turn's commit, named by `tip`, has left it.
 
-    def _knows(self, before: int) -> bool:
-        """Whether that many of the kept items are here, behind which some may have been dropped."""
-        past = self._past
-        return before == 0 or (
-            past is not None and (past.complete or len(past) >= before + self._dropped)
-        )
-
-    async def _load(self, before: int) -> None:
-        """Read the history at the turn's begin, that far back at least."""
-        wanted = before + self._dropped
-        past = await self._runtime.reader.past(
-            self.session_id, None if wanted == self._grant.items else wanted
-        )
-        if past is None:
-            raise self._lose(errors.gone(self.session_id, self.turn_id))
-        if past.tip != self._grant.tip:
-            stale = Stale(
-                past.incarnation, history_changed=past.incarnation == self._grant.incarnation
-            )
-            raise self._lose(self._not_ours(stale))
-        self._past = past
-
-    def _before(self, last: int, shared: bool) -> list[Item]:
-        """The last items of the history before this turn, as far as this turn kept them."""
-        past = self._past
-        if last == 0 or past is None:
-            return []
-        if shared and past.complete:
-            return past.items()[self._kept - last : self._kept]
-        return past.copies(last + self._dropped)[:last]
-
-    @property
-    def _dropped(self) -> int:
-        return self._grant.items - self._kept
-
-    def _not_ours(self, answer: Stale | Gone) -> TurnError:
-        if isinstance(answer, Gone):
-            return errors.gone(self.session_id, self.turn_id)
-        return errors.not_ours(self.session_id, self.turn_id, self._grant.incarnation, answer)
-
-    def _remember(self, tip: Base) -> None:
-        """Unless the commit was answered late, and something before it had been taken away by then.
-
-        It then stands nearer to the beginning than where this turn's history ended. The turn is
-        committed by now, so what goes wrong in the cache is nobody's error.
+        Not if the commit was answered late, after something before it had been removed: then it
+        stands nearer to the beginning than where this turn's history ended. Never raises: the turn
+        is committed.
         """
         try:
             self._cache(tip)
         except Exception as error:
-            names = self.session_id, errors.shown(error)
-            _log.warning("the history of session %r was not cached: %s", *names)
-            self._runtime.reader.cache.drop(self.session_id)
+            shown = errors.shown(error)
+            _log.warning("the history of session %r was not cached: %s", self.session_id, shown)
+            self.runtime.reader.cache.drop(self.session_id)
 
     def _cache(self, tip: Base) -> None:
-        if tip.position != self._grant.tip.position + len(self._added) + _ENDING:
+        if tip.position != self.grant.tip.position + len(self.added_raw) + _END_ELEMENTS:
             return
-        past = self._past
-        if past is None and self._grant.items == 0:
-            past = HistorySnapshot(
-                self._runtime.codec, self._grant.incarnation, self._grant.tip, []
-            )
-        if past is not None:
-            self._runtime.reader.cache.put(self.session_id, past.extended(tip, self._added))
+        snapshot = self._snapshot
+        if snapshot is None and self.grant.items == 0:
+            grant = self.grant
+            snapshot = HistorySnapshot(self.runtime.codec, grant.incarnation, grant.tip, [])
+        if snapshot is not None:
+            cache = self.runtime.reader.cache
+            cache.put(self.session_id, snapshot.extended(tip, self.added_raw))
+
+    def _wanted(self, last: int | None) -> int:
+        """How many of the turn's `last` items are from the history before it."""
+        return self.kept if last is None else min(max(0, last - len(self.added_raw)), self.kept)
+
+    def _has(self, before: int) -> bool:
+        """Whether the snapshot holds the last `before` of the kept items."""
+        snapshot = self._snapshot
+        return before == 0 or (
+            snapshot is not None and (snapshot.complete or len(snapshot) >= before + self._removed)
+        )
+
+    async def _load(self, before: int) -> None:
+        """Read the history at the turn's begin, at least as far back."""
+        wanted = before + self._removed
+        snapshot = await self.runtime.reader.snapshot(
+            self.session_id, None if wanted == self.grant.items else wanted
+        )
+        if snapshot is None:
+            raise self._lose(errors.gone(*self.names))
+        if snapshot.tip != self.grant.tip:
+            changed = snapshot.incarnation == self.grant.incarnation
+            stale = Stale(snapshot.incarnation, history_changed=changed)
+            raise self._lose(self._lost_by(stale))
+        self._snapshot = snapshot
+
+    def _before(self, last: int, shared: bool) -> list[Item]:
+        """The last `last` of the kept items."""
+        snapshot = self._snapshot
+        if last == 0 or snapshot is None:
+            return []
+        if shared and snapshot.complete:
+            return snapshot.items()[self.kept - last : self.kept]
+        return snapshot.copies(last + self._removed)[:last]
+
+    @property
+    def _removed(self) -> int:
+        """How many items of the history before the turn it has removed, the last ones."""
+        return self.grant.items - self.kept
+
+    def _lost_by(self, answer: Stale | Gone) -> TurnError:
+        """The error for an answer that says that this worker does not hold the turn any more."""
+        if isinstance(answer, Gone):
+            return errors.gone(*self.names)
+        return errors.lost(*self.names, self.grant.incarnation, answer)

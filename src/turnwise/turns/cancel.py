@@ -1,4 +1,4 @@
-"""Ending a turn from anywhere: its worker is asked to, and not waited for if it does not answer."""
+"""Cancelling a turn from any process: its worker ends it, or, if it does not, the store."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from typing import Any
 
 from turnwise.errors import UsageError
 from turnwise.hooks import TurnCancelledEvent
-from turnwise.turns.ids import check_session_id, check_turn_id, size
+from turnwise.turns.cancelled import reason_in, request_payload, running_tools
+from turnwise.turns.ids import check_session_id, check_turn_id, utf8_size
 from turnwise.turns.runtime import Runtime
 from turnwise.turns.settings import check_number
 from turnwise.turns.shielding import resend_if_cancelled
-from turnwise.turns.stopped import note, reason_in, running_tools
 from turnwise.types import Absent, Cancellation, Cancelled, Duplicate, Running
 
 GRACE = 1.0
-"""How long (s) a turn's worker may take to end it."""
-REASON_BYTES = 1000
-"""The most that a reason may take in UTF-8."""
-_SOON, _LATER = 0.004, 0.02
+"""Seconds that a turn's worker has to end it, by default."""
+_MAX_REASON_BYTES = 1000
+_FIRST_POLL, _POLL = 0.004, 0.02
 _CANCELLED = "cancelled", "forced", "dropped"
 _log = logging.getLogger("turnwise")
 
@@ -37,105 +36,121 @@ async def cancel(
     timeout: float = GRACE,
     open_only: bool = False,
 ) -> Cancellation:
-    """End the turn, or without a turn_id the one that is open; by force after `timeout` seconds.
+    """End a turn, whichever process runs it.
 
-    `keep` lets its worker commit what it has finished. `open_only` spares a message that waits in
-    the queue. `reason` stays with the turn, unless another was given before. Raises StoreError.
+    Args:
+        runtime: the process's store, codec, cache and settings.
+        session_id: the session.
+        turn_id: the turn; None for the one that is open.
+        keep: let its worker commit what the turn has finished.
+        reason: at most 1,000 bytes in UTF-8, stored with the turn unless an earlier request gave
+            one.
+        timeout: seconds that its worker has to end it; then it is ended without the worker, which
+            can commit nothing any more.
+        open_only: leave a message that waits in the queue alone.
+
+    Returns:
+        What became of the turn.
+
+    Raises:
+        UsageError: an id, the reason or the timeout is invalid.
+        StoreError: the store did not answer, or refused.
     """
     check_session_id(session_id)
     if turn_id is not None:
         check_turn_id(session_id, turn_id)
     check_number("timeout", timeout)
-    reason = _checked(session_id, reason)
+    reason = _checked_reason(session_id, reason)
     how = {"keep": keep, "open_only": open_only}
-    canceller = _Canceller(runtime, session_id, how, note(reason))
-    found = await canceller.ended(turn_id, timeout)
+    canceller = _Canceller(runtime, session_id, how, request_payload(reason))
+    found = await canceller.cancel(turn_id, timeout)
     if found.outcome not in _CANCELLED:
         found = replace(found, reason=reason)
-    log = _log.info if found.outcome in _CANCELLED else _log.debug
-    said = found.turn_id, session_id, found.outcome, found.reason or "no reason given"
-    log("cancel of turn %r of session %r: %s (%s)", *said)
+    level = logging.INFO if found.outcome in _CANCELLED else logging.DEBUG
+    fields = found.turn_id, session_id, found.outcome, found.reason or "no reason given"
+    _log.log(level, "cancel of turn %r of session %r: %s (%s)", *fields)
     return found
 
 
 async def make_way(
     runtime: Runtime, session_id: str, turn_id: str, busy: str, by: str
 ) -> Cancellation:
-    """End the turn for the one called `by`: busy is "interrupt", which keeps it, or "rollback".
+    """End a turn so that turn `by` can begin: "interrupt" keeps what it has finished.
 
-    A message that waits is spared, also one whose turn was given up since it was seen.
+    A message that waits in the queue is left alone, and so is one that was released meanwhile.
     """
     keep = busy == "interrupt"
     reason = f"{'interrupted' if keep else 'rolled back'} by turn {by}"
     return await cancel(runtime, session_id, turn_id, keep=keep, reason=reason, open_only=True)
 
 
-def _checked(session_id: str, reason: object) -> str | None:
+def _checked_reason(session_id: str, reason: object) -> str | None:
     if reason is None or reason == "":
         return None
-    if isinstance(reason, str) and size(reason) <= REASON_BYTES:
+    if isinstance(reason, str) and utf8_size(reason) <= _MAX_REASON_BYTES:
         return reason
     raise UsageError(
-        f"a reason is a text of at most {REASON_BYTES} bytes in UTF-8, for it is stored with the "
-        "turn; say it shorter",
+        f"reason is not a string of at most {_MAX_REASON_BYTES} bytes in UTF-8. It is stored with "
+        "the turn; shorten it",
         session_id=session_id,
     )
 
 
 class _Canceller:
     def __init__(
-        self, runtime: Runtime, session_id: str, how: Mapping[str, bool], note: str
+        self, runtime: Runtime, session_id: str, how: Mapping[str, bool], payload: str
     ) -> None:
         self._runtime = runtime
         self._session_id = session_id
         self._how = how
-        self._note = note
+        self._payload = payload
 
-    async def ended(self, turn_id: str | None, timeout: float) -> Cancellation:
-        until = self._runtime.now() + timeout
+    async def cancel(self, turn_id: str | None, timeout: float) -> Cancellation:
+        deadline = self._runtime.now() + timeout
         answer = await self._ask(turn_id, force=False)
         while isinstance(answer, Cancelled) and answer.outcome == "flagged":
-            found = await self._followed(answer, until)
+            found = await self._worker_ended(answer, deadline)
             if found is not None:
                 return found
-            # It is parked by now, or its time is over.
-            force = self._runtime.now() >= until
+            # It was parked meanwhile, or its worker did not end it in time.
+            force = self._runtime.now() >= deadline
             again = await self._ask(answer.turn_id, force=force)
             if force and isinstance(again, Cancelled) and again.outcome == "dropped":
                 worker = answer.worker or again.worker
                 found = Cancellation("forced", answer.turn_id, worker, running_tools=None)
-                return self._told(found, again.payload)
+                return self._emitted(found, again.payload)
             answer = again
         if isinstance(answer, Duplicate):
             return _finished(turn_id or "", "", answer)
         if answer.outcome == "dropped":
             found = Cancellation("dropped", answer.turn_id, answer.worker)
-            return self._told(found, answer.payload)
-        # Of a turn that was flagged a moment ago this says that it has been rolled back.
+            return self._emitted(found, answer.payload)
+        # A turn that was flagged a moment ago, and is absent now, was rolled back.
         return Cancellation("absent", answer.turn_id or turn_id or "")
 
     async def _ask(self, turn_id: str | None, *, force: bool) -> Cancelled | Duplicate:
-        store, session_id = self._runtime.store, self._session_id
+        store = self._runtime.store
         how: Any = {**self._how, "force": force}
         return await resend_if_cancelled(
-            partial(store.cancel, session_id, turn_id, **how, reason=self._note)
+            partial(store.cancel, self._session_id, turn_id, **how, reason=self._payload)
         )
 
-    async def _followed(self, asked: Cancelled, until: float) -> Cancellation | None:
-        """What became of it; None if it waits for an approval, or runs still when time is over."""
-        pause = _SOON
+    async def _worker_ended(self, flagged: Cancelled, deadline: float) -> Cancellation | None:
+        """What became of it; None if it was parked, or still runs at the deadline."""
+        pause = _FIRST_POLL
         while True:
-            status = await self._runtime.store.status(self._session_id, asked.turn_id)
+            status = await self._runtime.store.status(self._session_id, flagged.turn_id)
             if isinstance(status, Duplicate):
-                return _finished(asked.turn_id, asked.worker, status)
+                return _finished(flagged.turn_id, flagged.worker, status)
             if isinstance(status, Absent):
-                return Cancellation("ended", asked.turn_id, asked.worker)
-            if not isinstance(status, Running) or self._runtime.now() >= until:
+                return Cancellation("ended", flagged.turn_id, flagged.worker)
+            if not isinstance(status, Running) or self._runtime.now() >= deadline:
                 return None
-            await asyncio.sleep(min(pause, max(0.0, until - self._runtime.now())))
-            pause = min(2 * pause, _LATER)
+            await asyncio.sleep(min(pause, max(0.0, deadline - self._runtime.now())))
+            pause = min(2 * pause, _POLL)
 
-    def _told(self, found: Cancellation, payload: bytes) -> Cancellation:
+    def _emitted(self, found: Cancellation, payload: bytes) -> Cancellation:
+        """No worker ended it, so its event is emitted here."""
         reason = reason_in(payload)
         event = TurnCancelledEvent(self._session_id, found.turn_id, 0, 0, 0.0, reason or "")
         self._runtime.emit(event)
@@ -148,5 +163,5 @@ def _finished(turn_id: str, worker: str, answer: Duplicate) -> Cancellation:
         return Cancellation("ended", turn_id, worker)
     if record.kind == "turn":
         return Cancellation("committed", turn_id, worker, record.items)
-    told, reason = running_tools(record.payload), reason_in(record.payload)
-    return Cancellation("cancelled", turn_id, worker, record.items, told, reason)
+    running, reason = running_tools(record.payload), reason_in(record.payload)
+    return Cancellation("cancelled", turn_id, worker, record.items, running, reason)

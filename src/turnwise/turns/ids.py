@@ -1,4 +1,4 @@
-"""Ids that callers choose are checked, ids that we need are one_shot."""
+"""Ids: the caller's are checked, our own are minted."""
 
 from __future__ import annotations
 
@@ -16,26 +16,28 @@ def mint() -> str:
 
 
 def check_session_id(session_id: object) -> str:
-    if isinstance(session_id, str) and 0 < size(session_id) <= _SESSION_BYTES:
+    """The session id. Raises InvalidSessionId."""
+    if isinstance(session_id, str) and 0 < utf8_size(session_id) <= _SESSION_BYTES:
         return session_id
     raise InvalidSessionId(
-        f"{_shown(session_id)} is no session id: use a non-empty text of at most {_SESSION_BYTES} "
-        "bytes in UTF-8"
+        f"{_shown(session_id)} is no session id: use a non-empty string of at most "
+        f"{_SESSION_BYTES} bytes in UTF-8"
     )
 
 
 def check_turn_id(session_id: str, turn_id: object) -> str:
-    if isinstance(turn_id, str) and 0 < size(turn_id) <= _TURN_BYTES:
+    """The turn id. Raises InvalidTurnId."""
+    if isinstance(turn_id, str) and 0 < utf8_size(turn_id) <= _TURN_BYTES:
         return turn_id
     raise InvalidTurnId(
-        f"{_shown(turn_id)} is no turn id: use a non-empty text of at most {_TURN_BYTES} bytes "
+        f"{_shown(turn_id)} is no turn id: use a non-empty string of at most {_TURN_BYTES} bytes "
         "in UTF-8",
         session_id=session_id,
     )
 
 
-def size(text: str) -> int:
-    """The size in UTF-8; too large for what UTF-8 cannot say (lone surrogates)."""
+def utf8_size(text: str) -> int:
+    """How many bytes it takes in UTF-8; too many if UTF-8 cannot say it (a lone surrogate)."""
     try:
         return len(text.encode())
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""What the running turn has finished so far, kept in the store for whoever may take it over."""
+"""What the open turn has finished so far, kept in the store for the next attempt."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ Send = Callable[[int, Sequence[bytes]], Coroutine[Any, Any, Done | Stale | Gone]
 
 
 class Journal:
-    """`entries` is what earlier attempts left, oldest first; empty in a first one.
+    """The open turn's journal. Tasks may write at the same time: one call takes what has come in.
 
-    `length` is how many elements the store has of it: more, if they could not be decoded.
-
-    Tasks may write at the same time: what comes in while a call is under way goes with the next.
+    Attributes:
+        entries: What earlier attempts left, oldest first; empty in a first attempt.
     """
 
     def __init__(
@@ -36,22 +35,26 @@ class Journal:
         self._names = names
         self._send = send
         self._refused = refused
-        self._length = length
+        self._length = length  # of the stored one, also where that could not be decoded
         self._batch: list[bytes] = []
         self._lock = asyncio.Lock()
-        self._doubtful: list[list[bytes]] = []
+        self._unconfirmed: list[list[bytes]] = []
         self._failure: TurnwiseError | None = None
 
     @property
     def was_used(self) -> bool:
-        """Whether there is something in it, or may be."""
-        return self._length > 0 or bool(self._doubtful)
+        """Whether it holds anything, or may."""
+        return self._length > 0 or bool(self._unconfirmed)
 
     async def write(self, *entries: Entry) -> None:
         """Return when the entries are in the store.
 
-        Raises LeaseLost, SessionGone, StoreError, TurnTooLarge. After a failure the store does not
-        have everything, or nobody knows, so every later write fails as well.
+        After a failure the store lacks something, or nobody knows, so each later write fails too.
+
+        Raises:
+            LeaseLost, SessionGone, TurnCancelled: the turn was lost.
+            TurnTooLarge: an entry is too large to be read again.
+            StoreError: the store did not answer, or refused.
         """
         batch = self._batch
         batch += self._encoded(entries)
@@ -68,25 +71,25 @@ class Journal:
         except EncodeError as error:
             session_id, turn_id = self._names
             self._failure = TurnTooLarge(
-                f"a step of turn {turn_id!r} cannot be kept in its journal ({error}), so the turn "
-                "cannot go on. Let its models and tools return less, or refer to large content",
+                f"a step of turn {turn_id!r} cannot be journaled ({error}), so the turn cannot "
+                "continue. Let its models and tools return less, or refer to large content",
                 session_id=session_id,
             )
             raise self._failure from None
 
     async def _write(self, batch: list[bytes]) -> None:
         try:
-            # What a cancelled writer left in doubt goes first, and again at its own place.
-            while self._doubtful:
-                await self._place(self._doubtful[0])
-                del self._doubtful[0]
-            self._doubtful.append(batch)
-            await self._place(batch)
-            self._doubtful.clear()
+            # What a cancelled writer left unconfirmed goes first, again at its own index.
+            while self._unconfirmed:
+                await self._append(self._unconfirmed[0])
+                del self._unconfirmed[0]
+            self._unconfirmed.append(batch)
+            await self._append(batch)
+            self._unconfirmed.clear()
         except TurnwiseError as error:
             self._failure = error
 
-    async def _place(self, batch: list[bytes]) -> None:
+    async def _append(self, batch: list[bytes]) -> None:
         if self._failure is None:
             answer = await self._send(self._length, batch)
             if not isinstance(answer, Done):

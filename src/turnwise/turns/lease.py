@@ -1,18 +1,21 @@
-"""The lease as this worker knows it: renewed in time, or known to have run out."""
+"""The lease as this worker knows it: renewed in time, or known to have expired."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+
+from turnwise.contracts import Store
 
 
 class Lease:
-    """Calls `renew` every third of `length` seconds; it answers whether the lease still stands.
+    """Calls `renew` every third of `length` seconds; it returns whether the lease still stands.
 
-    It does so from `keep` on: a turn that could not be made whole is not kept alive.
-    The lease is counted from before the call that was granted or renewed it was sent, so it ends
-    here no later than in the store. `ended` is called when a renewal was refused, or with the
-    error when the store did not answer until the end, however long the call may still be tried.
+    It does so from `keep` on: a turn that could not be opened is not kept alive.
+    The lease counts from before the call was sent that granted or renewed it, so it expires here
+    no later than in the store. `ended` is called when a renewal was refused, or with the error when
+    the store did not answer until the lease expired, however long the call may still be retried.
     """
 
     def __init__(
@@ -29,17 +32,17 @@ class Lease:
         self.loop = asyncio.get_running_loop()
         self._heartbeat: asyncio.Task[None] | None = None
         self._stopped = False
-        self._in_a_hurry = False
+        self._renew_again = False
         self._timer: asyncio.TimerHandle | None = None
 
     def keep(self) -> None:
-        """From now on it is renewed, until it is stopped or lost."""
+        """Renew it from now on, until it is stopped or lost."""
         if not self._stopped:
             self._timer = self.loop.call_at(self._end - 2 * self._length / 3, self._beat)
 
     @property
-    def overdue(self) -> bool:
-        """Whether it has run out as far as this worker knows: the event loop stalled, say."""
+    def expired(self) -> bool:
+        """Whether it has expired as far as this worker knows: the event loop stalled, say."""
         return self.loop.time() >= self._end
 
     async def renew(self) -> bool:
@@ -50,19 +53,19 @@ class Lease:
             self._end = sent + self._length
         return stands
 
-    def hurry(self) -> None:
-        """Renew it in the background now: the store has something to say."""
+    def renew_soon(self) -> None:
+        """Renew it in the background now, to read what the store has to say."""
         if self._stopped:
             return
         beat = self._heartbeat
         if beat is None or beat.done():
             self._cancel_timer()
             self._beat()
-        else:  # which may have been answered before
-            self._in_a_hurry = True
+        else:  # the store may have answered that one before
+            self._renew_again = True
 
     def stop(self) -> None:
-        """Renew it no more. A renewal on its way is called off."""
+        """Renew it no more. A renewal on its way is cancelled."""
         self._stopped = True
         self._cancel_timer()
         beat = self._heartbeat
@@ -84,20 +87,49 @@ class Lease:
 
     async def _try(self) -> None:
         pause = self._length / 3
-        # An event loop that stalled until after the end still gets one real try.
-        until = max(self._end, self.loop.time() + pause)
+        # After the event loop stalled beyond the lease's end, there is still one real attempt.
+        deadline = max(self._end, self.loop.time() + pause)
         try:
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout_at(deadline):
                 stands = await self.renew()
             if not stands:
                 self._ended(None)
         except Exception as error:
             pause /= 4
-            stalled = self.loop.time() > until + pause
-            if self.overdue and not stalled and not self._stopped:
+            stalled = self.loop.time() > deadline + pause
+            if self.expired and not stalled and not self._stopped:
                 self._ended(error)
-        if self._in_a_hurry:
+        if self._renew_again:
             pause = 0.0
-        self._in_a_hurry = False
+        self._renew_again = False
         if not self._stopped:
             self._timer = self.loop.call_later(pause, self._beat)
+
+
+class CancelListener:
+    """Listens for the wake-up that a cancel sends, from before the lease is asked for.
+
+    `woken`: a wake-up came since it was last set to False, before anybody was to be called.
+    """
+
+    def __init__(self, store: Store, token: str) -> None:
+        self.woken = False
+        self._callback: Callable[[], None] | None = None
+        self._listening = ExitStack()
+        self._listening.enter_context(store.on_wakeup(token, self._wake))
+
+    def call(self, callback: Callable[[], None]) -> None:
+        """Call this on each wake-up from now on, and now if one came before."""
+        self._callback = callback
+        if self.woken:
+            callback()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._callback = None
+        self._listening.close()
+
+    def _wake(self) -> None:
+        self.woken = True
+        if self._callback is not None:
+            self._callback()

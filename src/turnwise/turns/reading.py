@@ -1,4 +1,4 @@
-"""From stored elements to items, and what is kept of them in the cache."""
+"""Reading histories: from stored elements to items, through the cache."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ class Reader:
         if limit == 0:
             return []
         last = None if limit is None or limit < 0 else limit
-        past = await self.past(session_id, None if last is None else last + 1)
-        if past is None:
+        snapshot = await self.snapshot(session_id, None if last is None else last + 1)
+        if snapshot is None:
             return []
         try:
-            return self._without_halves(past, last)
+            return self._without_halves(snapshot, last)
         except DecodeError as error:
             raise await self.located(session_id, error) from None
 
-    def _without_halves(self, past: HistorySnapshot, last: int | None) -> list[Item]:
-        if last is None or last >= len(past):
-            items = past.copies()
-            return items if past.is_whole(items) else paired(items)
-        before, *items = past.copies(last + 1)
+    def _without_halves(self, snapshot: HistorySnapshot, last: int | None) -> list[Item]:
+        if last is None or last >= len(snapshot):
+            items = snapshot.copies()
+            return items if snapshot.is_whole(items) else paired(items)
+        before, *items = snapshot.copies(last + 1)
         return paired(items, before)
 
-    async def past(self, session_id: str, last: int | None) -> HistorySnapshot | None:
-        """All items, or at least the `last` ones; None if there is no such session."""
+    async def snapshot(self, session_id: str, last: int | None) -> HistorySnapshot | None:
+        """The history now, with all items or at least the `last` ones; None without a session."""
         cached = self.cache.get(session_id)
         if cached is not None and not cached.complete and (last is None or len(cached) < last):
             cached = None
@@ -55,27 +55,27 @@ class Reader:
             if isinstance(history, Absent):
                 self.cache.drop(session_id)
                 return None
-            past = self.absorb(session_id, history, cached)
-            if past.complete or (last is not None and len(past) >= last):
-                return past
+            snapshot = self.absorb(session_id, history, cached)
+            if snapshot.complete or (last is not None and len(snapshot) >= last):
+                return snapshot
             limit = 4 * limit if limit is not None else None
             cached = None
 
     def absorb(
         self, session_id: str, history: History, cached: HistorySnapshot | None
     ) -> HistorySnapshot:
-        """What the store answered, joined to what was known, becomes what is known."""
+        """Join what the store answered to what was cached, and cache it. Raises UndecodableItem."""
         positions = [i for i, element in enumerate(history.elements) if is_item(element)]
         try:
             raw = self._codec.raw_many([history.elements[i] for i in positions])
-            past = self._joined(history, cached, raw)
+            snapshot = self._joined(history, cached, raw)
         except DecodeError as error:
             position = history.start + positions[error.index or 0]
             raise _undecodable(session_id, position, error) from None
-        if past.complete and len(past) != history.items:
+        if snapshot.complete and len(snapshot) != history.items:
             raise _undecodable(session_id, _misfit(history), "its first byte is damaged")
-        self.cache.put(session_id, past)
-        return past
+        self.cache.put(session_id, snapshot)
+        return snapshot
 
     def _joined(
         self, history: History, cached: HistorySnapshot | None, raw: list[bytes]
@@ -88,7 +88,7 @@ class Reader:
         )
 
     async def added(self, session_id: str, duplicate: Duplicate) -> list[Item]:
-        """The items that a committed turn added, as far as the history still has them."""
+        """The items that a committed turn added and the history still has."""
         elements: Sequence[bytes] = duplicate.elements
         if len(elements) >= READ_LIMIT:
             history = await self._store.read(session_id)
@@ -103,7 +103,7 @@ class Reader:
             raise await self.located(session_id, error) from None
 
     async def before(self, session_id: str, end: int, last: int | None) -> list[Item]:
-        """The items in front of a position, or the last of them; the caller's own."""
+        """The items before a position, or the `last` of them; the caller's own."""
         history = await self._store.read(session_id)
         elements = history.elements[:end] if isinstance(history, History) else []
         items = [element for element in elements if is_item(element)]
@@ -132,7 +132,7 @@ class Reader:
 
 
 def _misfit(history: History) -> int:
-    """The position of the element that is neither an item nor half of a marker and its record."""
+    """The position of the first element that is not an item, nor a marker with its record."""
     expected = MARKER
     for position, element in enumerate(history.elements, history.start):
         if is_item(element) and expected == MARKER:
@@ -146,7 +146,7 @@ def _misfit(history: History) -> int:
 def _undecodable(session_id: str, position: int, reason: Any) -> UndecodableItem:
     return UndecodableItem(
         f"the item at position {position} of its stored history cannot be decoded ({reason}). It "
-        "was left where it is: repair or remove it, or read it with the version that wrote it",
+        "was left unchanged: repair or remove it, or read it with the version that wrote it",
         session_id=session_id,
         position=position,
     )

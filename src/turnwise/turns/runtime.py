@@ -1,34 +1,43 @@
-"""What a worker works with."""
+"""What a process works with: its store, codec, cache and settings."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable, Mapping
+from typing import Any
 
 from turnwise.cache import Cache
-from turnwise.codec import Codec
+from turnwise.codec import Codec, EncodedTooLarge, EncodeError
 from turnwise.contracts import Store
+from turnwise.errors import InvalidItem, ItemTooLarge, TurnTooLarge
 from turnwise.hooks import TurnEvent, emit
 from turnwise.process import process_name
 from turnwise.turns.errors import shown
 from turnwise.turns.ids import mint
 from turnwise.turns.reading import Reader
 from turnwise.turns.settings import Settings
-from turnwise.turns.writing import Writer
 
 _log = logging.getLogger("turnwise")
 
 
 def default_worker_name() -> str:
-    """Host, process and a random part: tells operators who holds a lease."""
+    """Host, process id and a random part: it shows operators who holds a lease."""
     return f"{socket.gethostname()}:{os.getpid()}:{mint()[:6]}"
 
 
 class Runtime:
-    """The store, and the ways to read from it and to write to it."""
+    """One process's store, with its codec, cache and settings.
+
+    Attributes:
+        store: the store of all sessions.
+        settings: how this process runs turns.
+        codec: between items and stored elements.
+        reader: reads histories, through the cache.
+    """
 
     def __init__(self, store: Store, settings: Settings, name: str) -> None:
         self.store = store
@@ -36,11 +45,10 @@ class Runtime:
         self._name = process_name(name)
         self.codec = Codec(compression=settings.compression)
         self.reader = Reader(store, self.codec, Cache(settings.cache_bytes))
-        self.writer = Writer(self.codec, settings)
 
     @property
     def name(self) -> str:
-        """This process's own; a forked child has another one than its parent."""
+        """The worker's name, as operators see it. A forked child has one of its own."""
         return self._name.get()
 
     def now(self) -> float:
@@ -48,25 +56,91 @@ class Runtime:
         return asyncio.get_running_loop().time()
 
     def emit(self, event: TurnEvent) -> None:
+        """Call every hook with the event."""
         if self.settings.hooks:
             emit(self.settings.hooks, event)
 
-    async def abort(self, session_id: str, turn_id: str, token: str) -> None:
-        """End a turn with its journal, or leave the line.
+    def raw(
+        self, session_id: str, items: Iterable[Mapping[str, Any]], *, before: int = 0
+    ) -> list[bytes]:
+        """The items as raw elements: all of them, or an error.
 
-        If the store does not answer, it ends by itself.
+        Args:
+            session_id: the session, for the error.
+            items: JSON objects.
+            before: raw bytes that the same turn has added before.
+
+        Raises:
+            InvalidItem: an item is not a JSON object.
+            ItemTooLarge, TurnTooLarge: an item, or the turn, exceeds its limit.
         """
-        await self._leave(turn_id, self.store.abort(session_id, turn_id, token))
+        raw = [self._raw(session_id, item) for item in items]
+        size = before + sum(map(len, raw))
+        if size > (limit := self.settings.max_turn_bytes):
+            raise TurnTooLarge(
+                f"the items of one turn would take {size} bytes, over max_turn_bytes={limit}; none "
+                "of these was added. Add less in one turn, or raise the limit",
+                session_id=session_id,
+            )
+        return raw
+
+    def _raw(self, session_id: str, item: Mapping[str, Any]) -> bytes:
+        try:
+            raw = self.codec.dump(item)
+        except EncodedTooLarge as error:
+            raise self._too_large(session_id, error.size, error.limit) from None
+        except EncodeError as error:
+            raise InvalidItem(
+                f"{error}; an item is a dict of JSON values. Nothing was added",
+                session_id=session_id,
+            ) from None
+        if len(raw) > self.settings.max_item_bytes:
+            raise self._too_large(session_id, len(raw))
+        return raw
+
+    def _too_large(self, session_id: str, size: int, readable: float = math.inf) -> ItemTooLarge:
+        if (limit := self.settings.max_item_bytes) < readable:
+            bound, advice = f"max_item_bytes={limit}", ", or raise the limit"
+        else:
+            bound, advice = f"{readable}, the most that is readable", ""
+        return ItemTooLarge(
+            f"an item takes {size} bytes, over {bound}; nothing was added. Keep large content "
+            f"elsewhere and refer to it{advice}",
+            session_id=session_id,
+        )
+
+    async def abort(self, session_id: str, turn_id: str, token: str) -> None:
+        """Roll an open turn back, or leave the queue. Never raises for the store.
+
+        If the store does not answer, the turn ends when its lease expires.
+        """
+        await self._try(turn_id, self.store.abort(session_id, turn_id, token))
 
     async def release(
-        self, session_id: str, turn_id: str, token: str, *, counted: bool = True
+        self,
+        session_id: str,
+        turn_id: str,
+        token: str,
+        *,
+        counted: bool = True,
+        delay: float = 0.0,
     ) -> None:
-        """The same, but what the turn has in its journal stays for who sends it again."""
-        await self._leave(turn_id, self.store.release(session_id, turn_id, token, counted=counted))
+        """Give an open turn back with its journal, or leave the queue. Never raises for the store.
 
-    async def _leave(self, turn_id: str, leaving: Awaitable[None]) -> None:
+        Args:
+            session_id: the session.
+            turn_id: the turn.
+            token: the lease's token.
+            counted: whether the attempt counts as failed.
+            delay: seconds before the next attempt at a message may begin.
+        """
+        delay_ms = math.ceil(delay * 1000)
+        call = self.store.release(session_id, turn_id, token, counted=counted, delay_ms=delay_ms)
+        await self._try(turn_id, call)
+
+    async def _try(self, turn_id: str, call: Awaitable[None]) -> None:
         try:
             async with asyncio.timeout(self.settings.lease):
-                await leaving
+                await call
         except Exception as error:  # whatever it is, nobody renews the lease any more
-            _log.warning("turn %r stays open until its lease runs out: %s", turn_id, shown(error))
+            _log.warning("turn %r stays open until its lease expires: %s", turn_id, shown(error))

@@ -1,7 +1,8 @@
-"""What a worker is told once."""
+"""How a process runs turns."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
@@ -15,11 +16,18 @@ _DAY = 24 * 60 * 60.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a worker runs turns. Times are seconds, sizes bytes of JSON before compression.
+    """How a process runs turns.
 
-    `lease` is how long a session stays with a worker that no longer answers; it is renewed every
-    third of it. `cache_bytes` limits the decoded history kept in this process. A turn that waits
-    for an approval does so for `approval_timeout`; None: for ever.
+    Attributes:
+        lease: Seconds for which a session stays with a worker that does not answer any more. A
+            lease is renewed every third of it.
+        compression: Whether elements are stored compressed.
+        max_item_bytes: The most that one item may take, uncompressed.
+        max_turn_bytes: The most that the items of one turn may take, uncompressed.
+        cache_bytes: The most that the decoded histories in this process's memory may take.
+        hooks: Called with every event.
+        repeatable_tools: Names of tools that may run again if it is unknown whether they ran.
+        approval_timeout: Seconds for which a parked turn waits for its approvals; None for ever.
     """
 
     lease: float = 15.0
@@ -44,9 +52,14 @@ class Settings:
             if iscoroutinefunction(hook) or iscoroutinefunction(type(hook).__call__):
                 raise UsageError(f"hooks: {hook!r} is async; a hook is called, and not awaited")
 
+    @property
+    def lease_ms(self) -> int:
+        """The lease in milliseconds, as the store counts it."""
+        return math.ceil(self.lease * 1000)
+
 
 def check_number(name: str, value: object, *, least: float = 0, most: float = 1e15) -> None:
     """Raise UsageError unless `value` is a number from `least` to `most`."""
     right = isinstance(value, int | float) and not isinstance(value, bool)
     if not (right and least <= value <= most):  # type: ignore[operator]  # a number by now
-        raise UsageError(f"{name}={value!r}: it is a number from {least:g} to {most:g}")
+        raise UsageError(f"{name}={value!r}: use a number from {least:g} to {most:g}")

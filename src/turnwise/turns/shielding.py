@@ -1,4 +1,4 @@
-"""Work that a cancelled caller must not leave half done."""
+"""Calls that a cancelled caller must not leave half done."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ T = TypeVar("T")
 async def resend_if_cancelled(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Await a call that is safe to send twice.
 
-    If the caller is cancelled meanwhile, nobody knows what became of the call: it is sent again,
-    to its end, before the cancellation goes on. (To shield it from the start would cost every
-    call a task of its own.)
+    If the caller is cancelled meanwhile, the call's outcome is unknown: it is sent again, shielded,
+    before the cancellation goes on. (To shield it from the start would cost each call a task.)
     """
     try:
         return await call()
@@ -28,7 +27,7 @@ async def resend_if_cancelled(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 
 async def shielded(work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` to its end even if the caller is cancelled meanwhile; the cancellation follows."""
+    """Run `work` to its end even if the caller is cancelled meanwhile; then raise that."""
     task = asyncio.create_task(work)
     cancellation: asyncio.CancelledError | None = None
     while not task.done():

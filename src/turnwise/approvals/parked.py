@@ -1,0 +1,307 @@
+"""A parked turn: the approvals that are pending, and the decisions that were made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from agents import Agent, RunResult, RunResultStreaming, RunState
+
+from turnwise.durable.sdk import PendingCall, context_of, decision_on, pending_calls
+from turnwise.errors import NoPendingApproval, NotResumable, UsageError
+from turnwise.journal_entries import DecidedEntry, Entry, ParkedEntry, read_parked
+from turnwise.turns import Runtime, Turn
+from turnwise.types import Info, Parked, PendingApproval
+
+_CALLS = ("function_call", "custom_tool_call")
+
+
+@dataclass
+class Decisions:
+    """Decisions by the ids of pending approvals.
+
+    Attributes:
+        approve: The ids that are approved.
+        reject: The ids that are rejected, each with the message to the model; None for the SDK's.
+    """
+
+    approve: set[str] = field(default_factory=set)
+    reject: dict[str, str | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, session_id: str, approve: Iterable[str], reject: Mapping[str, str | None] | None
+    ) -> Decisions:
+        """The caller's decisions. Raises UsageError for an id that is approved and rejected."""
+        if isinstance(approve, str):
+            raise UsageError("approve takes a list of ids, not a string", session_id=session_id)
+        decisions = cls(set(approve), dict(reject or {}))
+        if both := decisions.approve & set(decisions.reject):
+            raise UsageError(f"approved and rejected: {_listed(both)}", session_id=session_id)
+        return decisions
+
+    @property
+    def ids(self) -> set[str]:
+        return self.approve | set(self.reject)
+
+    def on(self, approval_id: str) -> bool | list[str | None]:
+        """The decision: True, or the message of the rejection in a list."""
+        return True if approval_id in self.approve else [self.reject[approval_id]]
+
+    def entry(self) -> DecidedEntry:
+        """The journal's entry for these decisions."""
+        return DecidedEntry(approve=sorted(self.approve), reject=self.reject)
+
+
+def parked_entry(
+    turn: Turn, result: RunResult | RunResultStreaming, began: tuple[str, str]
+) -> ParkedEntry:
+    """The journal's entry that parks a turn.
+
+    Args:
+        turn: the turn, which keeps what its buffer holds.
+        result: its last run, which asks for approvals.
+        began: name of the agent, and digest of the input, that the turn began with.
+    """
+    state = result.to_state()
+    context = context_of(state).context
+    context_type = None if context is None or _is_json(context) else type(context).__qualname__
+    if context_type is not None and isinstance(context, Mapping):
+        context_of(state).context = None
+    timeout = turn.runtime.settings.approval_timeout
+    return ParkedEntry(
+        approvals=[_approval(turn.turn_id, call) for call in pending_calls(state)],
+        kept=turn.kept,
+        items=turn.added(),
+        began=began,
+        state=state.to_json(context_serializer=lambda _: {}),
+        context_type=context_type,
+        expires_at=None if timeout is None else time.time() + timeout,
+    )
+
+
+def _is_json(context: object) -> bool:
+    try:
+        return isinstance(context, Mapping) and bool(json.dumps(dict(context)))
+    except (TypeError, ValueError):
+        return False
+
+
+def _approval(turn_id: str, call: PendingCall) -> PendingApproval:
+    item = call.item
+    named = [turn_id, *call.path, call.responses, item.agent.name, item.name, item.call_id]
+    return PendingApproval(
+        id=hashlib.blake2b(msgspec.json.encode(named), digest_size=9).hexdigest(),
+        tool_name=item.name or "",
+        arguments=item.arguments or "",
+        agent_name=item.agent.name,
+        call_id=item.call_id or "",
+        turn_id=turn_id,
+    )
+
+
+class ParkedTurn:
+    """A parked turn: its ParkedEntry, and what was decided since."""
+
+    def __init__(
+        self, session_id: str, turn_id: str, entry: ParkedEntry, since: Iterable[Entry] = ()
+    ) -> None:
+        self.session_id = session_id
+        self.turn_id = turn_id
+        self.entry = entry
+        self.decided = Decisions()
+        for later in since:
+            if isinstance(later, DecidedEntry):
+                self.decided.approve |= set(later.approve)
+                self.decided.reject |= later.reject
+
+    @classmethod
+    def in_journal(cls, session_id: str, turn_id: str, entries: Sequence[Entry]) -> ParkedTurn:
+        """The turn as its journal's last ParkedEntry parks it. Raises NoPendingApproval."""
+        for index in reversed(range(len(entries))):
+            entry = entries[index]
+            if isinstance(entry, ParkedEntry):
+                return cls(session_id, turn_id, entry, entries[index + 1 :])
+        raise NoPendingApproval("it has no parked turn", session_id=session_id)
+
+    @property
+    def pending(self) -> list[PendingApproval]:
+        """The approvals that are not decided."""
+        return [one for one in self.entry.approvals if one.id not in self.decided.ids]
+
+    def decide(self, new: Decisions) -> Decisions | None:
+        """Add decisions to the earlier ones.
+
+        Returns:
+            Those that were not made before; None if there are none.
+
+        Raises:
+            NoPendingApproval: an id is not pending, or was decided otherwise before.
+            UsageError: nothing is decided, now or before.
+        """
+        before = self.decided
+        if not new.ids and not before.ids:
+            raise UsageError(
+                "nothing is decided: name what to approve or reject, by the ids that "
+                "session.pending_approvals() returns",
+                session_id=self.session_id,
+            )
+        pending = {one.id for one in self.pending}
+        again = {one for one in new.ids & before.ids if new.on(one) == before.on(one)}
+        if unknown := new.ids - pending - again:
+            raise NoPendingApproval(
+                f"no approval is pending under {_listed(unknown)}, or not any more. Nothing was "
+                "decided; session.pending_approvals() returns what is pending",
+                session_id=self.session_id,
+            )
+        return self._add(
+            Decisions(new.approve - again, {k: v for k, v in new.reject.items() if k not in again})
+        )
+
+    def reject_pending(self, message: str) -> Decisions | None:
+        """Reject all that is pending; None if nothing is."""
+        return self._add(Decisions(reject={one.id: message for one in self.pending}))
+
+    def decide_as_in(self, state: RunState[Any, Any]) -> Decisions | None:
+        """Add the decisions in the application's own state of the run, and to it the earlier ones.
+
+        Returns and raises what `decide` does, and NoPendingApproval if the state is of another run.
+        """
+        if not self.matches(state):
+            raise NoPendingApproval(
+                "this state is not of the run that is parked now. session.pending_approvals() "
+                "returns what is pending",
+                session_id=self.session_id,
+            )
+        calls = self._calls(state)
+        decisions = {approval_id: decision_on(call) for approval_id, call in calls.items()}
+        new = Decisions(
+            {approval_id for approval_id, decision in decisions.items() if decision is True},
+            {
+                approval_id: decision[0]
+                for approval_id, decision in decisions.items()
+                if isinstance(decision, list)
+            },
+        )
+        fresh = self.decide(new) if new.ids else None
+        self._decide(
+            {
+                approval_id: call
+                for approval_id, call in calls.items()
+                if decisions[approval_id] is None
+            }
+        )
+        return fresh
+
+    def matches(self, state: RunState[Any, Any]) -> bool:
+        """Whether a state that the application restored is of the run that is parked."""
+        return set(self._calls(state)) == {one.id for one in self.entry.approvals}
+
+    async def restored_state(self, agent: Agent[Any], context: object) -> RunState[Any, Any]:
+        """The run's state, with this agent, and with all that is decided.
+
+        Raises:
+            NotResumable: the run cannot be restored with this agent, these tools or this SDK.
+            UsageError: its context was not stored, and `context` is None.
+        """
+        self._check_context(context)
+        try:
+            state = await RunState.from_json(
+                agent, dict(self.entry.state), context_deserializer=_as_dict
+            )
+        except Exception as error:
+            raise self._not_resumable(f"the Agents SDK cannot restore it ({error})") from error
+        calls = self._calls(state)
+        if missing := [one for one in self.entry.approvals if one.id not in calls]:
+            raise self._not_resumable(
+                "with this agent it does not ask for "
+                + ", ".join(f"{one.tool_name!r} of {one.agent_name!r}" for one in missing)
+            )
+        for call in calls.values():
+            await self._check_tool(call, context)
+        self._decide(calls)
+        return state
+
+    def _calls(self, state: RunState[Any, Any]) -> dict[str, PendingCall]:
+        """The calls that need approvals, by the ids of these."""
+        return {_approval(self.turn_id, call).id: call for call in pending_calls(state)}
+
+    def _add(self, new: Decisions) -> Decisions | None:
+        self.decided.approve |= new.approve
+        self.decided.reject |= new.reject
+        return new if new.ids else None
+
+    def _decide(self, calls: Mapping[str, PendingCall]) -> None:
+        for approval_id in self.decided.approve & set(calls):
+            calls[approval_id].state.approve(calls[approval_id].item)
+        for approval_id, message in self.decided.reject.items():
+            if approval_id in calls:
+                calls[approval_id].state.reject(calls[approval_id].item, rejection_message=message)
+
+    def _check_context(self, context: object) -> None:
+        if self.entry.context_type and context is None:
+            raise UsageError(
+                f"its run had a context of the type {self.entry.context_type}, which was not "
+                "stored: only a mapping of JSON values is. Pass context= to resume. The turn stays "
+                "parked",
+                session_id=self.session_id,
+            )
+
+    async def _check_tool(self, call: PendingCall, context: object) -> None:
+        raw = call.item.raw_item
+        kind = raw.get("type") if isinstance(raw, dict) else getattr(raw, "type", None)
+        if kind not in _CALLS:
+            return
+        wrapper = context_of(call.state)
+        before = wrapper.context
+        if context is not None:
+            wrapper.context = getattr(context, "context", context)
+        try:
+            tools = await call.item.agent.get_all_tools(wrapper)
+        except Exception as error:
+            reason = f"the tools of its agent cannot be listed ({error})"
+            raise self._not_resumable(reason) from error
+        finally:
+            wrapper.context = before
+        if call.item.name not in {tool.name for tool in tools}:
+            agent = call.item.agent.name
+            raise self._not_resumable(f"agent {agent!r} has no tool {call.item.name!r}")
+
+    def _not_resumable(self, why: str) -> NotResumable:
+        return NotResumable(
+            f"parked turn {self.turn_id!r} cannot be resumed here: {why}. It stays parked. Resume "
+            "it with the agents, tools and version of the SDK that it was parked with, or cancel "
+            "it",
+            session_id=self.session_id,
+        )
+
+
+async def find_parked(runtime: Runtime, session_id: str) -> ParkedTurn | None:
+    """The session's parked turn; None if it has none. Changes nothing.
+
+    Raises:
+        UndecodableJournal: another version parked it.
+        StoreError: the store did not answer, or refused.
+    """
+    info = await runtime.store.info(session_id)
+    if not isinstance(info, Info) or info.open_turn is None:
+        return None
+    names = session_id, info.open_turn.turn_id
+    status = await runtime.store.status(*names)
+    if not isinstance(status, Parked):
+        return None
+    return ParkedTurn.in_journal(*names, read_parked(runtime.codec, *names, status.journal))
+
+
+def _as_dict(context: Mapping[str, Any]) -> dict[str, Any]:
+    """A context that is a mapping comes back as one; of another kind nothing was stored."""
+    return dict(context)
+
+
+def _listed(ids: Iterable[str]) -> str:
+    return ", ".join(map(repr, sorted(ids)))

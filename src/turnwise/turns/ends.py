@@ -1,0 +1,398 @@
+"""The ends of a turn. The code that runs it hands an `Outcome` over; `end` carries it out.
+
+What comes first here wins:
+
+    it has ended already     nothing is done
+    cancel was requested     it ends as requested
+    it was lost              nothing of it is committed. A message's turn is released or
+                             dead-lettered all the same, and a resumed turn whose code does not
+                             fit its journal stays parked
+    anything else            the outcome
+
+Each turn emits one event when it ends. If the caller is cancelled, the end is carried out all the
+same: a write that the store may have seen is sent again with the same ids; the rest is shielded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any, Literal, assert_never, get_args
+
+from turnwise.codec import EncodedTooLarge, EncodeError
+from turnwise.errors import (
+    HistoryChanged,
+    InvalidItem,
+    LeaseLost,
+    ReplayMismatch,
+    StoreError,
+    StoreRefused,
+    StoreUnavailable,
+    TurnCancelled,
+    TurnTooLarge,
+    TurnwiseError,
+    UndecodableJournal,
+    UsageError,
+)
+from turnwise.hooks import (
+    TurnCancelledEvent,
+    TurnCommittedEvent,
+    TurnDeadLetteredEvent,
+    TurnParkedEvent,
+    TurnRolledBackEvent,
+)
+from turnwise.journal_entries import encode_entry
+from turnwise.turns import cancelled, errors
+from turnwise.turns.ids import mint
+from turnwise.turns.outcomes import (
+    Cancel,
+    Commit,
+    DeadLetter,
+    Outcome,
+    Park,
+    Release,
+    RollBack,
+    StayParked,
+)
+from turnwise.turns.shielding import resend_if_cancelled, shielded
+from turnwise.turns.turn import Turn
+from turnwise.types import Done, Full, Gone, Stale
+
+OnError = Literal["rollback", "keep"]
+"""What an exception does to the turn: roll it back, or commit what it has added."""
+
+_TOOLS_GRACE = 0.03
+"""Seconds that the tools of a cancelled turn have to end before they are named as running."""
+_log = logging.getLogger("turnwise")
+
+
+def check_on_error(session_id: str, on_error: object) -> None:
+    """Raise UsageError unless it is an `OnError`."""
+    if on_error not in get_args(OnError):
+        raise UsageError(
+            f"on_error={on_error!r} is not one of {', '.join(map(repr, get_args(OnError)))}",
+            session_id=session_id,
+        )
+
+
+def failure(turn: Turn, error: BaseException, on_error: OnError = "rollback") -> Outcome:
+    """How a turn ends whose code raised `error`. A cancellation never commits it.
+
+    If the error is not the turn's own (its sender was cancelled, the store failed, or another
+    version wrote its journal), a retry of its turn_id continues from its journal.
+    """
+    outside = asyncio.CancelledError, StoreUnavailable, StoreRefused, UndecodableJournal
+    if turn.lost is None:
+        if on_error == "keep" and isinstance(error, Exception):
+            return Commit()
+        if isinstance(error, outside) and turn.journal.was_used and not turn.one_shot:
+            return Release(error)
+    return RollBack(error)
+
+
+async def end(turn: Turn, outcome: Outcome) -> None:
+    """End a turn. If it has ended already, only a `Commit` or `Park` that failed is reported.
+
+    Args:
+        turn: a turn that this worker holds.
+        outcome: how it ends, unless it was lost or is to be cancelled.
+
+    Raises:
+        LeaseLost, HistoryChanged, SessionGone, TurnCancelled: the turn was lost, so that it could
+            not be committed, parked or dead-lettered.
+        SessionTooLarge, TurnTooLarge, StoreRefused: the same; it was rolled back.
+        OutcomeUnknown: it is not known whether it was committed or parked.
+        StoreError: its message is not a dead letter.
+    """
+    await turn.cancelling()
+    if not turn.ended:
+        await _carry_out(turn, _prevailing(turn, outcome))
+    must_succeed = isinstance(outcome, Commit | Park | DeadLetter)
+    if must_succeed and turn.lost is not None and turn.outcome != outcome:
+        raise turn.lost
+
+
+def _prevailing(turn: Turn, outcome: Outcome) -> Outcome:
+    if turn.cancel is not None:
+        return turn.cancel
+    if turn.lost is None:
+        unchanged = isinstance(outcome, Commit) and turn.one_shot and not turn.changed
+        return RollBack() if unchanged else outcome
+    if isinstance(outcome, Release | DeadLetter):
+        return outcome
+    if turn.resumed and isinstance(turn.lost, ReplayMismatch):
+        return outcome if isinstance(outcome, StayParked) else StayParked(0)
+    return RollBack(turn.lost)
+
+
+async def _carry_out(turn: Turn, outcome: Outcome) -> None:
+    state = await _state_or_roll_back(turn, outcome) if isinstance(outcome, Park) else b""
+    turn.close()
+    match outcome:
+        case Commit():
+            await resend_if_cancelled(partial(_commit, turn, outcome, mint()))
+        case Park():
+            await resend_if_cancelled(partial(_park, turn, outcome, state))
+        case DeadLetter():
+            await resend_if_cancelled(partial(_dead_letter, turn, outcome))
+        case RollBack():
+            await _give_back(turn, outcome, _abort(turn))
+        case Release():
+            release = _release(turn, counted=outcome.counted, delay=outcome.delay)
+            await _give_back(turn, outcome, release)
+        case StayParked():
+            await _give_back(turn, outcome, _release(turn, counted=False))
+        case Cancel():
+            await shielded(cancel(turn))
+        case _:
+            assert_never(outcome)
+
+
+# Ends that the store must confirm.
+
+
+async def _commit(turn: Turn, outcome: Commit, commit_id: str) -> None:
+    elements: list[bytes] = []
+
+    async def commit() -> Done | Stale | Gone | Full:
+        elements.extend(map(turn.runtime.codec.pack, turn.added_raw))
+        if turn.keep is not None:
+            turn.runtime.reader.cache.drop(turn.session_id)
+        return await turn.runtime.store.commit(
+            turn.session_id,
+            turn.turn_id,
+            turn.token,
+            turn.grant.tip,
+            commit_id,
+            elements,
+            keep=turn.keep,
+            payload=outcome.payload,
+        )
+
+    answer = await _confirmed(turn, commit)
+    if turn.keep is None:
+        turn.remember(answer.tip)
+    size = sum(map(len, elements))
+    turn.outcome = outcome
+    turn.emit_end(TurnCommittedEvent(*turn.names, len(elements), size, turn.seconds))
+
+
+async def _park(turn: Turn, outcome: Park, state: bytes) -> None:
+    park = partial(turn.runtime.store.park, *turn.names, turn.token, state)
+    await _confirmed(turn, park)
+    turn.outcome = outcome
+    turn.emit_end(
+        TurnParkedEvent(*turn.names, len(outcome.entry.approvals), len(state), turn.seconds)
+    )
+
+
+async def _state_or_roll_back(turn: Turn, outcome: Park) -> bytes:
+    try:
+        return _parked_state(turn, outcome)
+    except Exception as error:
+        await _carry_out(turn, RollBack(error))
+        raise
+
+
+def _parked_state(turn: Turn, outcome: Park) -> bytes:
+    """The entry as it is stored. Raises TurnTooLarge, InvalidItem."""
+    limit = turn.runtime.settings.max_turn_bytes
+    try:
+        state = encode_entry(turn.runtime.codec, outcome.entry)
+    except EncodedTooLarge as error:
+        raise _too_large(
+            turn, f"{error.size} bytes, over {error.limit}, the most that is readable"
+        ) from None
+    except EncodeError as error:
+        raise InvalidItem(
+            f"turn {turn.turn_id!r} cannot be parked and was rolled back: its state is not JSON "
+            f"({error})",
+            session_id=turn.session_id,
+        ) from None
+    if len(state) > limit:
+        raise _too_large(turn, f"{len(state)} bytes, over max_turn_bytes={limit}")
+    return state
+
+
+def can_park(turn: Turn, outcome: Park) -> bool:
+    """Whether its entry is small enough to be stored; logged if not."""
+    try:
+        _parked_state(turn, outcome)
+    except TurnTooLarge as error:
+        _log.warning("%s", error)
+        return False
+    return True
+
+
+def _too_large(turn: Turn, size: str) -> TurnTooLarge:
+    return TurnTooLarge(
+        f"turn {turn.turn_id!r} cannot be parked and was rolled back: its state takes {size}",
+        session_id=turn.session_id,
+    )
+
+
+async def _confirmed(
+    turn: Turn, write: Callable[[], Awaitable[Done | Stale | Gone | Full]]
+) -> Done:
+    """The answer of a write that ends the turn. Raises what kept it from being done."""
+    await turn.lease.stopped()
+    try:
+        answer = await write()
+    except StoreUnavailable as error:
+        unknown = errors.unknown_outcome(*turn.names)
+        turn.emit_lost(unknown)
+        raise unknown from error
+    except StoreError as error:
+        await _refused(turn, error)
+        raise
+    except Exception as error:  # unforeseen; nobody renews the lease any more
+        turn.runtime.reader.cache.drop(turn.session_id)
+        await turn.runtime.release(*turn.names, turn.token)
+        turn.emit_lost(error)
+        raise
+    if isinstance(answer, Done):
+        return answer
+    turn.runtime.reader.cache.drop(turn.session_id)
+    if isinstance(answer, Full):
+        raise await _refused(turn, errors.session_too_large(turn.session_id, answer.limit))
+    lost = await turn.why_lost(answer)
+    if isinstance(lost, HistoryChanged):
+        await _abort(turn)
+    turn.emit_lost(lost)
+    raise lost
+
+
+async def _refused(turn: Turn, error: TurnwiseError) -> TurnwiseError:
+    """The store refused the write, so the turn is rolled back."""
+    await _abort(turn)
+    _emit_rolled_back(turn, error)
+    return error
+
+
+async def _dead_letter(turn: Turn, outcome: DeadLetter) -> None:
+    await turn.lease.stopped()
+    try:
+        answer = await turn.runtime.store.dead_letter(*turn.names, turn.token, outcome.letter)
+    except Exception as error:
+        turn.emit_lost(error)
+        raise
+    turn.runtime.reader.cache.drop(turn.session_id)
+    if not isinstance(answer, Done):
+        lost = await turn.why_lost(answer)
+        turn.emit_lost(lost)
+        raise lost
+    turn.outcome = outcome
+    attempts = turn.failures + 1
+    turn.emit_end(TurnDeadLetteredEvent(*turn.names, attempts, outcome.reason, turn.seconds))
+
+
+# Ends that need no answer: if the store gives none, the lease runs out.
+
+
+async def _give_back(
+    turn: Turn, outcome: RollBack | Release | StayParked, call: Coroutine[Any, Any, None]
+) -> None:
+    try:
+        await shielded(call)
+    finally:
+        turn.outcome = outcome
+        if turn.lost is not None:
+            turn.emit_lost(turn.lost)
+        elif isinstance(outcome, StayParked):
+            turn.emit_end(TurnParkedEvent(*turn.names, outcome.pending, 0, turn.seconds))
+        else:
+            _emit_rolled_back(turn, outcome.reason)
+
+
+async def _abort(turn: Turn) -> None:
+    await turn.lease.stopped()
+    if not isinstance(
+        turn.lost, LeaseLost | TurnCancelled | StoreUnavailable
+    ):  # then nothing is held any more
+        await turn.runtime.abort(*turn.names, turn.token)
+
+
+async def _release(turn: Turn, *, counted: bool, delay: float = 0.0) -> None:
+    await turn.lease.stopped()
+    await turn.runtime.release(*turn.names, turn.token, counted=counted, delay=delay)
+
+
+def _emit_rolled_back(turn: Turn, reason: BaseException | None) -> None:
+    name = "" if reason is None else type(reason).__name__
+    turn.emit_end(TurnRolledBackEvent(*turn.names, name, turn.seconds))
+
+
+# The end that a cancel requested.
+
+
+async def cancel(turn: Turn) -> None:
+    """End a turn that was closed, as its cancel request says. Never raises.
+
+    "keep" commits what it has finished. Either way its record says that it was cancelled.
+    """
+    await turn.lease.stopped()
+    assert turn.cancel is not None
+    running: list[str] = []
+    if isinstance(turn.replay, cancelled.Work):
+        await turn.replay.quiet(_TOOLS_GRACE)
+        running = turn.replay.running_tools()
+    if isinstance(turn.lost, TurnCancelled):
+        turn.lost.running_tools = tuple(running)
+    payload = cancelled.record_payload(running, turn.cancel.reason)
+    raw = _finished_raw(turn) if turn.cancel.mode == "keep" else []
+    try:
+        async with asyncio.timeout(turn.runtime.settings.lease):
+            answer = await _commit_cancelled(turn, turn.cancel, raw, payload)
+            if isinstance(answer, Full):
+                _log.warning(
+                    "cancelled turn %r keeps nothing: session %r is too large", *turn.names[::-1]
+                )
+                answer = await _commit_cancelled(turn, turn.cancel, [], payload)
+    except Exception as error:
+        _log.warning(
+            "cancelled turn %r of session %r stays open until its lease expires: %s",
+            *turn.names[::-1],
+            errors.shown(error),
+        )
+        answer = Stale()
+    if not isinstance(answer, Done) and turn.lost is not None:
+        turn.runtime.reader.cache.drop(turn.session_id)
+        turn.emit_lost(turn.lost)
+
+
+async def _commit_cancelled(
+    turn: Turn, outcome: Cancel, raw: list[bytes], payload: bytes
+) -> Done | Stale | Gone | Full:
+    elements = list(map(turn.runtime.codec.pack, raw))
+    keep = turn.keep if outcome.mode == "keep" else None
+    answer = await turn.runtime.store.commit(
+        *turn.names,
+        turn.token,
+        turn.grant.tip,
+        mint(),
+        elements,
+        keep=keep,
+        payload=payload,
+        kind="cancelled",
+    )
+    if isinstance(answer, Done):
+        turn.added_raw = raw
+        if keep is not None:
+            turn.runtime.reader.cache.drop(turn.session_id)
+        else:
+            turn.remember(answer.tip)
+        turn.outcome = outcome
+        size, reason = sum(map(len, elements)), outcome.reason or ""
+        turn.emit_end(TurnCancelledEvent(*turn.names, len(elements), size, turn.seconds, reason))
+    return answer
+
+
+def _finished_raw(turn: Turn) -> list[bytes]:
+    """What the turn has finished, raw."""
+    try:
+        return turn.runtime.raw(turn.session_id, cancelled.finished(turn.added(), turn.replay))
+    except Exception:
+        _log.exception("what cancelled turn %r had finished is not kept", turn.turn_id)
+        return []
