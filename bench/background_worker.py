@@ -17,7 +17,7 @@ from bench.blocking_turns import block, blocking_agent
 from bench.child_process import read_command, report
 from bench.model import InstantModel
 from turnwise import connect
-from turnwise.cli.worker import let_what_is_loaded_be
+from turnwise.cli.worker import freeze_garbage_collector
 from turnwise.hooks import TurnBegunEvent, TurnCommittedEvent, TurnEvent
 from turnwise.worker import Worker
 
@@ -31,7 +31,7 @@ def _report_turn(event: TurnEvent) -> None:
 
 async def main(url: str, lease: float) -> None:
     set_tracing_disabled(True)
-    let_what_is_loaded_be()  # as the worker command does
+    freeze_garbage_collector()  # as the worker command does
     model_called = partial(report, "model-called")
     agents = [
         Agent(name="instant", instructions="Answer.", model=InstantModel()),

@@ -170,7 +170,7 @@ _visit = queues.Worker._visit
 
 async def _ack_first(self: Any, session_id: str) -> None:
     """Ack the wake-up before its message runs."""
-    await self._ready.ack(self._name, self._line.known(session_id))
+    await self._ready.ack(self._name, self._backlog.claims(session_id))
     await _visit(self, session_id)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from turnwise import session_id
+from turnwise import make_session_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,4 +31,4 @@ class Config:
         return cls(**json.loads(text))
 
     def session_id(self, conversation: str) -> str:
-        return session_id(self.run, conversation)
+        return make_session_id(self.run, conversation)

@@ -99,7 +99,7 @@ class SimulatedWorkload:
 def report_begun(event: TurnEvent) -> None:
     """A hook, which Turnwise calls with every event of a turn."""
     if isinstance(event, TurnBegunEvent):
-        report("turn_begun", event.turn_id, attempt=event.attempt, journal=event.journal)
+        report("turn_begun", event.turn_id, attempt=event.attempt, journal=event.journal_entries)
 
 
 def report(kind: str, turn_id: str = "", **fields: Any) -> None:

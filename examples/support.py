@@ -41,7 +41,7 @@ from examples.desk.case import Case, Draft, Outcome, Plan, Request, ToolName, ca
 from examples.desk.metrics import Metrics
 from examples.desk.shop import Action, Shop
 from examples.offline import model
-from turnwise import Runner, connect, session_id
+from turnwise import Runner, connect, make_session_id
 from turnwise.session import Session
 
 MAX_DRAFTS = 3
@@ -321,7 +321,7 @@ async def main(arguments: Iterable[str] | None = None) -> None:
     options = parser.parse_args(None if arguments is None else list(arguments))
     metrics = Metrics()
     install(metrics)
-    customer = session_id(options.user, options.conversation)
+    customer = make_session_id(options.user, options.conversation)
     async with connect(options.url, hooks=(metrics,)) as session:
         await converse(session, customer, options.chat)
     print(f"\n{metrics.summary()}")

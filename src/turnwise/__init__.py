@@ -1,27 +1,137 @@
 """Turnwise: any worker can pick up any conversation.
 
 Sessions for agents of the OpenAI Agents SDK, on Redis, Valkey, Redis Cluster, Sentinel, SQLite or
-in memory: one turn at a time on a session, committed once.
+in memory. One turn at a time runs on a session, and each is committed once.
+
+Hook events are in `turnwise.hooks`; hooks for logs, metrics and traces in `turnwise.observe`.
 """
 
-from turnwise.connect import MemorySession, RedisSession, SQLiteSession, connect, session_id
+from turnwise.background import DeadLetter, Message, Policy, Processor, Receipt, Status
+from turnwise.connect import (
+    MemorySession,
+    RedisSession,
+    SQLiteSession,
+    connect,
+    make_session_id,
+)
 from turnwise.durable import idempotency_key, repeatable
-from turnwise.errors import NoPendingApproval, NotResumable, ReplayMismatch, TurnwiseError
+from turnwise.errors import (
+    AlreadyCommitted,
+    ApprovalPending,
+    BusyTimeout,
+    DeadLettered,
+    HistoryChanged,
+    InvalidItem,
+    InvalidKeyPrefix,
+    InvalidSessionId,
+    InvalidTTL,
+    InvalidTurnId,
+    InvalidURL,
+    ItemTooLarge,
+    LeaseLost,
+    LimitError,
+    MessageError,
+    NewerFormat,
+    NoPendingApproval,
+    NotASession,
+    NotResumable,
+    OutcomeUnknown,
+    QueueFull,
+    ReplayMismatch,
+    SessionBusy,
+    SessionGone,
+    SessionStopped,
+    SessionTooLarge,
+    StoreError,
+    StoreRefused,
+    StoreUnavailable,
+    StreamIdle,
+    TurnAbandoned,
+    TurnCancelled,
+    TurnError,
+    TurnIdReused,
+    TurnTooLarge,
+    TurnwiseError,
+    UnboundSession,
+    UndecodableItem,
+    UndecodableJournal,
+    UnknownAgent,
+    UnreadableMessage,
+    UsageError,
+    WorkersDied,
+)
+from turnwise.hooks import Hook, TurnEvent
 from turnwise.runner import Runner
-from turnwise.types import PendingApproval
+from turnwise.session import Session
+from turnwise.turn_session import TurnSession
+from turnwise.types import Cancellation, Info, OpenTurn, PendingApproval
+from turnwise.worker import Worker
 
 __all__ = [
+    "AlreadyCommitted",
+    "ApprovalPending",
+    "BusyTimeout",
+    "Cancellation",
+    "DeadLetter",
+    "DeadLettered",
+    "HistoryChanged",
+    "Hook",
+    "Info",
+    "InvalidItem",
+    "InvalidKeyPrefix",
+    "InvalidSessionId",
+    "InvalidTTL",
+    "InvalidTurnId",
+    "InvalidURL",
+    "ItemTooLarge",
+    "LeaseLost",
+    "LimitError",
     "MemorySession",
+    "Message",
+    "MessageError",
+    "NewerFormat",
     "NoPendingApproval",
+    "NotASession",
     "NotResumable",
+    "OpenTurn",
+    "OutcomeUnknown",
     "PendingApproval",
+    "Policy",
+    "Processor",
+    "QueueFull",
+    "Receipt",
     "RedisSession",
     "ReplayMismatch",
     "Runner",
     "SQLiteSession",
+    "Session",
+    "SessionBusy",
+    "SessionGone",
+    "SessionStopped",
+    "SessionTooLarge",
+    "Status",
+    "StoreError",
+    "StoreRefused",
+    "StoreUnavailable",
+    "StreamIdle",
+    "TurnAbandoned",
+    "TurnCancelled",
+    "TurnError",
+    "TurnEvent",
+    "TurnIdReused",
+    "TurnSession",
+    "TurnTooLarge",
     "TurnwiseError",
+    "UnboundSession",
+    "UndecodableItem",
+    "UndecodableJournal",
+    "UnknownAgent",
+    "UnreadableMessage",
+    "UsageError",
+    "Worker",
+    "WorkersDied",
     "connect",
     "idempotency_key",
+    "make_session_id",
     "repeatable",
-    "session_id",
 ]

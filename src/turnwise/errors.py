@@ -1,7 +1,7 @@
-"""Every error that Turnwise raises, as one tree.
+"""Every error that Turnwise raises, as one tree. All are importable from `turnwise`.
 
     TurnwiseError
-    ├── UsageError              the call cannot be right, whatever the store holds
+    ├── UsageError              the call is wrong, whatever the store holds
     │   ├── UnboundSession
     │   ├── InvalidSessionId
     │   ├── InvalidTurnId
@@ -9,12 +9,12 @@
     │   ├── InvalidURL
     │   ├── InvalidTTL
     │   └── InvalidItem
-    ├── LimitError              something is larger than the bound set for it
+    ├── LimitError              something exceeds its limit; nothing was written
     │   ├── ItemTooLarge
     │   ├── TurnTooLarge
     │   ├── SessionTooLarge
     │   └── QueueFull
-    ├── StoreError              the store, or what it holds, is not as it must be
+    ├── StoreError              the store failed, or holds something unexpected
     │   ├── StoreUnavailable
     │   │   └── OutcomeUnknown
     │   ├── StoreRefused
@@ -22,9 +22,14 @@
     │   ├── NewerFormat
     │   ├── UndecodableItem
     │   └── UndecodableJournal
-    └── TurnError               a turn could not begin, or could not be committed
+    ├── MessageError            a worker cannot run a queued message
+    │   ├── UnknownAgent
+    │   ├── UnreadableMessage
+    │   └── WorkersDied
+    └── TurnError               a turn could not begin or could not be committed
         ├── SessionBusy
         │   └── BusyTimeout
+        ├── SessionStopped
         ├── ApprovalPending
         ├── NoPendingApproval
         ├── NotResumable
@@ -39,7 +44,7 @@
         ├── ReplayMismatch
         └── SessionGone
 
-Each says what happened, to which session, and what to do about it.
+Each message says what happened, to which session, and what to do about it.
 """
 
 from __future__ import annotations
@@ -48,7 +53,11 @@ from typing import Any
 
 
 class TurnwiseError(Exception):
-    """The root. `session_id` is the session concerned, or None where there is none."""
+    """The root of all errors that Turnwise raises.
+
+    Attributes:
+        session_id: The session concerned; None if the error concerns no single session.
+    """
 
     def __init__(self, message: str, *, session_id: str | None = None) -> None:
         super().__init__(message if session_id is None else f"session {session_id!r}: {message}")
@@ -56,89 +65,90 @@ class TurnwiseError(Exception):
 
 
 class UsageError(TurnwiseError, ValueError):
-    """The call cannot be right, whatever the store holds."""
+    """The call is wrong, whatever the store holds. Correct the call."""
 
 
 class UnboundSession(UsageError):
-    """This object stands for all sessions; name one with `bind(session_id)` or `session_id=`."""
+    """This object stands for all sessions. Name one: `bind(session_id)` or `session_id=`."""
 
 
 class InvalidSessionId(UsageError):
-    """A session id is a non-empty text of at most 512 bytes in UTF-8."""
+    """The session id is invalid. Use a non-empty string of at most 512 bytes in UTF-8."""
 
 
 class InvalidTurnId(UsageError):
-    """A turn id is a non-empty text of at most 256 bytes in UTF-8."""
+    """The turn id is invalid. Use a non-empty string of at most 256 bytes in UTF-8."""
 
 
 class InvalidKeyPrefix(UsageError):
-    """A key prefix is a text without braces, which would break the placement in a cluster."""
+    """The key prefix holds a brace, which would break the key's slot in a cluster. Remove it."""
 
 
 class InvalidURL(UsageError):
-    """The URL names no store that Turnwise knows, or lacks a part that the store needs."""
+    """The URL names no known kind of store, or lacks a part that this kind needs. See `connect`."""
 
 
 class InvalidTTL(UsageError):
-    """A ttl is a number of seconds above 0, or None."""
+    """The time to live is invalid. Use a number of seconds above 0, or None for no expiry."""
 
 
 class InvalidItem(UsageError, TypeError):
-    """An item is a JSON object: a dict of text keys and JSON values."""
+    """The item is not a JSON object. Use a dict with string keys and JSON values."""
 
 
 class LimitError(TurnwiseError):
-    """Something is larger than the bound set for it; nothing was written."""
+    """Something exceeds its limit; nothing was written. Make it smaller, or raise the limit."""
 
 
 class ItemTooLarge(LimitError):
-    """One item is larger than `max_item_bytes`."""
+    """One item exceeds `max_item_bytes`."""
 
 
 class TurnTooLarge(LimitError):
-    """The items of one turn are together larger than `max_turn_bytes`."""
+    """The items of one turn together exceed `max_turn_bytes`."""
 
 
 class SessionTooLarge(LimitError):
-    """The session would grow over `max_session_bytes`."""
+    """The turn would make the session exceed `max_session_bytes`. Clear or delete the session."""
 
 
 class QueueFull(LimitError):
-    """The session's queue holds as many waiting messages and callers as it may."""
+    """The session's queue holds `max_queue` messages and waiting callers. Try again later."""
 
 
 class StoreError(TurnwiseError):
-    """The store, or what it holds, is not as it must be."""
+    """The store failed, or holds something unexpected."""
 
 
 class StoreUnavailable(StoreError, ConnectionError):
-    """The store cannot be reached or does not answer."""
+    """The store cannot be reached or does not answer. Try again later."""
 
 
 class OutcomeUnknown(StoreUnavailable):
-    """The store stopped run_attempt before it acknowledged; the turn may be committed or not.
+    """The store did not acknowledge a write, which may or may not have taken effect.
 
     Send the same `turn_id` again: it runs only if it was not committed. After a change without a
-    turn_id (`add_items`, say), read the history before making it again.
+    turn_id (`add_items`, say), read the history before you make the change again.
     """
 
 
 class StoreRefused(StoreError):
-    """The store answered with a refusal: no permission, no memory, read-only disk."""
+    """The store refused the command: no permission, out of memory, read-only. Fix the store."""
 
 
 class NotASession(StoreError):
-    """The key holds another application's data; it was left as it is."""
+    """The key holds another application's data and was left unchanged. Use another key prefix."""
 
 
 class NewerFormat(StoreError):
-    """A newer version of Turnwise wrote this session; it was left as it is."""
+    """A newer version of Turnwise wrote this session; it was left unchanged. Upgrade Turnwise."""
 
 
 class UndecodableItem(StoreError):
-    """A stored item cannot be decoded; it stays where it is.
+    """A stored item cannot be decoded. It stays in the history, unchanged.
 
-    `position` is its place in the stored history, counted from 0, markers and records included.
+    Attributes:
+        position: The item's index among the stored elements, markers and records included, from 0.
     """
 
     def __init__(self, message: str, *, session_id: str, position: int) -> None:
@@ -147,9 +157,13 @@ class UndecodableItem(StoreError):
 
 
 class UndecodableJournal(StoreError):
-    """What earlier attempts left in a turn's journal cannot be decoded by this process.
+    """This process cannot decode what earlier attempts left in a turn's journal.
 
-    It stays where it is, for the version that wrote it. `turn_id` is the turn's.
+    The journal stays unchanged. Send the turn_id again to a process with the version of Turnwise
+    that wrote it, or cancel the turn.
+
+    Attributes:
+        turn_id: The turn's id.
     """
 
     def __init__(self, message: str, *, session_id: str, turn_id: str) -> None:
@@ -157,39 +171,62 @@ class UndecodableJournal(StoreError):
         self.turn_id = turn_id
 
 
+class MessageError(TurnwiseError):
+    """A worker cannot run a queued message. Such errors are found in dead letters and logs."""
+
+
+class UnknownAgent(MessageError):
+    """The worker knows no agent of the message's name. Start a worker that does, then retry."""
+
+
+class UnreadableMessage(MessageError):
+    """The message is damaged, or another version of Turnwise wrote it. Delete its dead letter."""
+
+
+class WorkersDied(MessageError):
+    """Every worker that took the message died or lost its lease before it could report why."""
+
+
 class TurnError(TurnwiseError):
-    """A turn could not begin, or could not be committed."""
+    """A turn could not begin or could not be committed."""
 
 
 class SessionBusy(TurnError):
-    """Another turn runs on the session, or is next in line."""
+    """Another turn runs on the session, or is next in its queue. Try again later, or wait."""
 
 
 class BusyTimeout(SessionBusy, TimeoutError):
-    """The session stayed busy for as long as the caller was willing to wait."""
+    """The session stayed busy for the whole `timeout`. Try again later, or wait longer."""
+
+
+class SessionStopped(TurnError):
+    """The session is stopped at a message that failed; retry or delete its dead letter."""
 
 
 class ApprovalPending(TurnError):
-    """The session's open turn waits for an approval; nothing may be mixed in."""
+    """The session's open turn is parked until its approvals are decided: resume or cancel it."""
 
 
 class NoPendingApproval(TurnError):
-    """What is to be approved or rejected does not wait: it never did, or was decided before."""
+    """There is no such pending approval: it never existed, or it was decided before."""
 
 
 class NotResumable(TurnError):
-    """The turn that waits cannot go on with this agent or this version of the SDK.
+    """The parked turn cannot resume with this agent or this version of the SDK; it stays parked.
 
-    It was kept parked.
+    Resume it with the agents, tools and SDK version that it was parked with, or cancel it.
     """
 
 
 class AlreadyCommitted(TurnError):
     """A turn with this `turn_id` is part of the history already; it did not run again.
 
-    `items` is what that turn added, oldest first; `turn_id` its id; `committed_at` the store's
-    time of the commit, in seconds since the epoch; `payload` what was kept beside the items, and
-    `end` the position behind them.
+    Attributes:
+        turn_id: The turn's id.
+        items: What that turn added, oldest first.
+        committed_at: When it was committed, in POSIX seconds of the store's clock.
+        payload: What was recorded beside the items; opaque.
+        end: The position behind the turn's elements in the stored history.
     """
 
     def __init__(
@@ -212,20 +249,25 @@ class AlreadyCommitted(TurnError):
 
 
 class TurnIdReused(TurnError):
-    """The turn of this `turn_id` had another input, agent or metadata, or is no message's."""
+    """The turn with this `turn_id` has another input, agent or metadata. Use another turn_id."""
 
 
 class TurnAbandoned(TurnError):
-    """The turn with this `turn_id` died half done and was given up for the turns behind it."""
+    """The turn with this `turn_id` died unfinished and was abandoned so that others could go on.
+
+    Nothing of it is in the history. Send its input again under another turn_id.
+    """
 
 
 class TurnCancelled(TurnError):
-    """The turn was cancelled on request, from wherever.
+    """The turn was cancelled on request.
 
-    History is as it was before it; or, if it was interrupted (`kept`), holds what the turn had
-    finished. `reason` is what the first said who wanted it to end, None if nothing.
-    `running_tools` names tools that went on all the same, or may have: their results were
-    discarded.
+    The history is as before the turn or, if `kept`, includes what the turn had finished.
+
+    Attributes:
+        kept: Whether finished work was committed (`busy="interrupt"`).
+        running_tools: Tools that may still run; their results are discarded.
+        reason: The first cancel request's reason; None if it gave none.
     """
 
     def __init__(
@@ -244,9 +286,11 @@ class TurnCancelled(TurnError):
 
 
 class DeadLettered(TurnError):
-    """The message of this turn was given up after its last attempt; it did not become history.
+    """The turn's message failed for good and is a dead letter. Retry or delete the dead letter.
 
-    `dead_letter_id` names its dead letter; `reason` is the last error, as far as that is known.
+    Attributes:
+        dead_letter_id: The id of the dead letter; "" if unknown.
+        reason: The last error; "" if unknown.
     """
 
     def __init__(
@@ -258,22 +302,31 @@ class DeadLettered(TurnError):
 
 
 class StreamIdle(TurnError):
-    """A reader held the stream without reading; its turn was cancelled and rolled back."""
+    """The reader of a stream stopped reading, so its turn was cancelled and rolled back.
+
+    Read faster, or raise `stream_idle_timeout`.
+    """
 
 
 class LeaseLost(TurnError):
-    """This worker no longer holds the session; what it did in this turn was not committed."""
+    """This worker lost its lease on the session, so the turn was not committed here.
+
+    Send the same `turn_id` again.
+    """
 
 
 class HistoryChanged(TurnError):
-    """The history is no longer the one this change was made for; nothing was written."""
+    """The history changed since this change was prepared; nothing was written. Try again."""
 
 
 class ReplayMismatch(TurnError):
-    """A turn that was taken over does not go the way it went before; it was rolled back.
+    """After a takeover the run did not repeat what its journal holds; the turn was rolled back.
 
-    One that had waited for an approval was not: it waits again, for the code of then or a cancel.
-    `tools` names those that had run and may not run again, in alphabetical order.
+    A turn that had been parked is parked again instead: resume it with the code that it was parked
+    with, or cancel it.
+
+    Attributes:
+        tools: Tools that had run and may not run again, in alphabetical order.
     """
 
     def __init__(self, message: str, *, session_id: str, tools: list[str]) -> None:
@@ -282,4 +335,4 @@ class ReplayMismatch(TurnError):
 
 
 class SessionGone(TurnError):
-    """The session was deleted or expired while a turn was running; the turn was not committed."""
+    """The session was deleted or expired during the turn, which was not committed."""

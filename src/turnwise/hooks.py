@@ -1,8 +1,8 @@
-"""What happens to turns, as frozen events, and the protocol of those who want to know.
+"""Hooks: callables that receive what happens to turns, as frozen events.
 
-Every TurnBegunEvent is followed by exactly one event that ends the turn here (`TurnEndEvent`).
-TurnQueuedEvent is followed by TurnBegunEvent or TurnRefusedEvent. Events carry ids, names, sizes
-and times (seconds), never the content of items.
+Each TurnBegunEvent is followed by exactly one event that ends the turn in this process
+(`TurnEndEvent`). Each TurnQueuedEvent is followed by a TurnBegunEvent or a TurnRefusedEvent.
+Events carry ids, names, sizes and durations (seconds), never the content of items.
 """
 
 from __future__ import annotations
@@ -26,12 +26,17 @@ class TurnEvent:
     turn_id: str
 
 
-# Before it begins.
+# Before the turn begins.
 
 
 @dataclass(frozen=True, slots=True)
 class TurnSubmittedEvent(TurnEvent):
-    """A message of `bytes` waits for a background worker, `position` others before it."""
+    """A message was accepted for a background worker.
+
+    Attributes:
+        position: How many messages and callers are ahead of it in the session's queue.
+        bytes: Its size as stored.
+    """
 
     position: int
     bytes: int
@@ -39,16 +44,23 @@ class TurnSubmittedEvent(TurnEvent):
 
 @dataclass(frozen=True, slots=True)
 class TurnQueuedEvent(TurnEvent):
-    """The session was busy; the caller took a place in its queue behind `holder`."""
+    """The session was busy; the caller waits in its queue.
+
+    Attributes:
+        holder: The worker that runs the session's current turn.
+    """
 
     holder: str
 
 
 @dataclass(frozen=True, slots=True)
 class TurnRefusedEvent(TurnEvent):
-    """The turn did not begin. `reason` names the error that its caller got instead.
+    """The turn did not begin.
 
-    AlreadyCommitted among them: its answer is told again. `waited` is how long it stood in line.
+    Attributes:
+        reason: The type of the error that the caller got; AlreadyCommitted where a committed turn
+            was sent again.
+        waited: Seconds in the session's queue.
     """
 
     reason: str
@@ -60,24 +72,27 @@ class TurnRefusedEvent(TurnEvent):
 
 @dataclass(frozen=True, slots=True)
 class TurnBegunEvent(TurnEvent):
-    """The turn is this worker's. Told in the task that runs it.
+    """This worker began the turn. Emitted in the task that runs it.
 
-    Above 1, `attempt` says that it was taken over, unless it is `resumed`: earlier attempts ended
-    in good order (parked, or given back). `items` is the length of the history, `reloaded` says
-    that more of it was new than one answer brings, `waited` how long its caller stood in line,
-    `journal` how many entries earlier attempts left.
+    Attributes:
+        attempt: Counts from 1. Above 1 the turn was taken over, unless it is `resumed`.
+        items: Items in the history.
+        waited: Seconds in the session's queue.
+        reloaded: Whether the new part of the history was too long for one answer of the store.
+        journal_entries: How many entries earlier attempts left in the journal.
+        resumed: Whether all earlier attempts ended gracefully: parked, or released.
     """
 
     attempt: int
     items: int
     waited: float
     reloaded: bool
-    journal: int = 0
+    journal_entries: int = 0
     resumed: bool = False
 
     @classmethod
     def of(cls, session_id: str, grant: Grant, waited: float = 0.0) -> TurnBegunEvent:
-        """What this grant begins."""
+        """The event for this grant."""
         return cls(
             session_id,
             grant.turn_id,
@@ -85,20 +100,24 @@ class TurnBegunEvent(TurnEvent):
             items=grant.items,
             waited=waited,
             reloaded=grant.history is None,
-            journal=len(grant.journal),
+            journal_entries=len(grant.journal),
             resumed=0 < grant.released == grant.attempt - 1,
         )
 
     @property
     def taken_over(self) -> bool:
+        """Whether an earlier worker died or lost its lease in this turn."""
         return self.attempt > 1 and not self.resumed
 
 
 @dataclass(frozen=True, slots=True)
 class StepReplayedEvent(TurnEvent):
-    """One step was answered from the journal, not done again: by `agent`'s model, or a `tool`.
+    """A step was answered from the journal instead of running again.
 
-    `tool` is "" for a response.
+    Attributes:
+        step: A model's "response", or a "tool" call.
+        agent: The agent's name.
+        tool: The tool's name; "" for a response.
     """
 
     step: Literal["response", "tool"]
@@ -106,12 +125,18 @@ class StepReplayedEvent(TurnEvent):
     tool: str = ""
 
 
-# How it ends.
+# How it ends. `seconds` is the time since the turn began in this process.
 
 
 @dataclass(frozen=True, slots=True)
 class TurnCommittedEvent(TurnEvent):
-    """The turn is part of the history."""
+    """The turn is part of the history.
+
+    Attributes:
+        items: Items that it added.
+        bytes: Their size as stored.
+        seconds: Since it began.
+    """
 
     items: int
     bytes: int
@@ -120,7 +145,12 @@ class TurnCommittedEvent(TurnEvent):
 
 @dataclass(frozen=True, slots=True)
 class TurnRolledBackEvent(TurnEvent):
-    """The turn ended without a trace; `reason` names the exception, if there was one."""
+    """The turn ended in this process, and the history is as before.
+
+    Attributes:
+        reason: The type of the exception that ended it; "" if there was none.
+        seconds: Since it began.
+    """
 
     reason: str
     seconds: float
@@ -128,9 +158,11 @@ class TurnRolledBackEvent(TurnEvent):
 
 @dataclass(frozen=True, slots=True)
 class TurnLostEvent(TurnEvent):
-    """The turn was ended from outside, or nobody knows how; `reason` names the error it got.
+    """The turn was ended from outside, or its outcome is unknown.
 
-    LeaseLost among them.
+    Attributes:
+        reason: The type of the error that the caller got, LeaseLost for example.
+        seconds: Since it began.
     """
 
     reason: str
@@ -139,10 +171,15 @@ class TurnLostEvent(TurnEvent):
 
 @dataclass(frozen=True, slots=True)
 class TurnCancelledEvent(TurnEvent):
-    """The turn was asked to stop, and has ended; `items` of it were kept.
+    """The turn was cancelled on request.
 
-    Told by its worker, or by who asked if nobody ran it (then `seconds` is 0). `reason` is what the
-    first said who asked, in words of the application; "" if nothing.
+    Emitted by its worker, or by the canceller if no worker ran it.
+
+    Attributes:
+        items: Items that were committed all the same (`busy="interrupt"`).
+        bytes: Their size as stored.
+        seconds: Since it began; 0 if no worker ran it.
+        reason: The first cancel request's reason; "" if it gave none.
     """
 
     items: int
@@ -153,7 +190,13 @@ class TurnCancelledEvent(TurnEvent):
 
 @dataclass(frozen=True, slots=True)
 class TurnParkedEvent(TurnEvent):
-    """The turn waits for `pending` approvals; its state, of `bytes`, is in the store."""
+    """The turn is parked until its approvals are decided.
+
+    Attributes:
+        pending: How many approvals are pending.
+        bytes: The size of the parked state; 0 if it was parked before and stays as it was.
+        seconds: Since it began.
+    """
 
     pending: int
     bytes: int
@@ -162,7 +205,13 @@ class TurnParkedEvent(TurnEvent):
 
 @dataclass(frozen=True, slots=True)
 class TurnDeadLetteredEvent(TurnEvent):
-    """The turn's message was given up after `attempts`; `reason` names the last error."""
+    """The turn's message failed for good and is a dead letter.
+
+    Attributes:
+        attempts: How many attempts there were.
+        reason: The type of the last error.
+        seconds: Since it began.
+    """
 
     attempts: int
     reason: str
@@ -180,44 +229,51 @@ TurnEndEvent = (
 
 
 class Hook(Protocol):
-    """Told of every event, on the event loop: be quick. An exception is logged and ignored."""
+    """Receives every event, on the event loop: be quick. An exception is logged and ignored."""
 
     def __call__(self, event: TurnEvent, /) -> None: ...
 
 
 def emit(hooks: Iterable[Hook], event: TurnEvent) -> None:
+    """Call every hook with the event; log what a hook raises."""
     for hook in hooks:
         try:
             hook(event)
         except Exception:
-            _log.exception("a hook failed on %s", type(event).__name__)
+            _log.exception(
+                "hook %r failed on %s of turn %r of session %r",
+                hook,
+                type(event).__name__,
+                event.turn_id,
+                event.session_id,
+            )
 
 
 @runtime_checkable
-class Carrier(Protocol):
-    """A hook that lets a background turn go on in the trace in which it was submitted."""
+class TracePropagator(Protocol):
+    """A hook that runs a background turn in the trace in which its message was submitted."""
 
-    def carry(self) -> Mapping[str, str]:
-        """What names the trace at hand, to travel with the message; empty outside of one."""
+    def inject(self) -> Mapping[str, str]:
+        """The current trace, as the message carries it; empty outside of a trace."""
 
-    def carried(self, trace: Mapping[str, str], /) -> AbstractContextManager[None]:
-        """A block of code that is in the trace which `carry` named. Unknown text is ignored."""
+    def attach(self, trace: Mapping[str, str], /) -> AbstractContextManager[None]:
+        """Run the block in the trace that `inject` returned. Unknown keys are ignored."""
 
 
-def carry(hooks: Iterable[Hook]) -> dict[str, str]:
-    """What these hooks want to travel with a message (its metadata's `trace`)."""
+def inject(hooks: Iterable[Hook]) -> dict[str, str]:
+    """The current trace according to all these hooks."""
     trace: dict[str, str] = {}
     for hook in hooks:
-        if isinstance(hook, Carrier):
-            trace.update(hook.carry())
+        if isinstance(hook, TracePropagator):
+            trace.update(hook.inject())
     return trace
 
 
 @contextmanager
-def carried(hooks: Iterable[Hook], trace: Mapping[str, str]) -> Iterator[None]:
-    """A block of code that is where the message came from, as these hooks see it."""
+def attach(hooks: Iterable[Hook], trace: Mapping[str, str]) -> Iterator[None]:
+    """Run the block in this trace, for each hook that propagates traces."""
     with ExitStack() as stack:
         for hook in hooks:
-            if isinstance(hook, Carrier):
-                stack.enter_context(hook.carried(trace))
+            if isinstance(hook, TracePropagator):
+                stack.enter_context(hook.attach(trace))
         yield

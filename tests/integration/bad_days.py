@@ -95,7 +95,7 @@ def operations(session: AnySession) -> list[Callable[[], Awaitable[object]]]:
         turn,
         bound.info,
         bound.delete,
-        lambda: bound.expire(ttl=60),
+        lambda: bound.expire(seconds=60),
     ]
 
 

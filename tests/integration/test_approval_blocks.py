@@ -13,7 +13,8 @@ from tests.integration.stores import KINDS, Sessions, new_sessions_of
 from tests.scripted import agent, outline, says
 from turnwise import Runner
 from turnwise.errors import AlreadyCommitted, ApprovalPending, UsageError
-from turnwise.session import Session, TurnSession
+from turnwise.session import Session
+from turnwise.turn_session import TurnSession
 
 STREAMED = pytest.mark.parametrize("streamed", [False, True], ids=["run", "streamed"])
 

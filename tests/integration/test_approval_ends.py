@@ -174,7 +174,7 @@ async def test_a_deployment_with_another_tool_cannot_go_on_and_loses_nothing(
         ) as raised:
             await resume(clerk.agent(says("x"), more="new"))
         assert raised.value.tools == ["look", "pay"]
-        assert (await session.status("s", "t")).state == "waiting"
+        assert (await session.status("s", "t")).state == "parked"
     assert told.names.count("TurnParkedEvent") == 2
     assert told.names.count("TurnLostEvent") == 2
     result = await resume(clerk.agent(says("paid")))
@@ -225,7 +225,7 @@ async def test_one_that_cannot_be_ended_now_is_told_as_lost(
         raise StoreUnavailable("down")
 
     async def waits_again() -> bool:
-        return (await session.status("s", "t")).state == "waiting"
+        return (await session.status("s", "t")).state == "parked"
 
     clerk, told = Clerk(), Told()
     session = sessions.worker(session_id="s", approval_timeout=0, hooks=(told,), lease=0.2)

@@ -287,7 +287,7 @@ async def test_a_message_whose_run_asks_for_approval_waits_for_it(sessions: Sess
     receipt = await sender.submit("s", "hello", agent="a", turn_id="t")
     behind = await sender.submit("s", "next", agent="a")
     async with working(sessions.worker(), agent):
-        await state(receipt, "waiting")
+        await state(receipt, "parked")
         assert (await behind.status()).state == "queued"
         (asked,) = await sender.pending_approvals("s")
         await Runner.resume(agent, session=sender, session_id="s", approve=[asked.id])
@@ -306,11 +306,11 @@ class Tracer:
     def __call__(self, event: TurnEvent) -> None:
         self.told.append((type(event).__name__, self.here))
 
-    def carry(self) -> Mapping[str, str]:
+    def inject(self) -> Mapping[str, str]:
         return {"trace": f"of the {self.here}"}
 
     @contextmanager
-    def carried(self, trace: Mapping[str, str], /) -> Iterator[None]:
+    def attach(self, trace: Mapping[str, str], /) -> Iterator[None]:
         self.here = trace["trace"]
         yield
         self.here = "outside"

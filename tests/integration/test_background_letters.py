@@ -158,7 +158,7 @@ async def test_a_session_can_stop_at_a_dead_message(sessions: Sessions, act: str
         (letter,) = [letter async for letter in sender.stopped_sessions()]
         assert (letter.id, letter.turn_id, letter.state) == ("stopped:s", "bad", "stopped")
         assert (letter.error, letter.attempts) == ("RuntimeError: no such thing", 1)
-        assert letter.at > 1e9
+        assert letter.failed_at > 1e9
         if act == "cancel":
             await sender.cancel("s", "bad")
         else:

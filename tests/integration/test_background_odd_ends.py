@@ -94,20 +94,20 @@ async def test_the_errors_of_turns_that_others_end_are_remembered_for_some_time_
     async def out_of_order(*_: Any, **__: Any) -> Any:
         raise StoreUnavailable("down")
 
-    monkeypatch.setattr("turnwise.background.processor._REMEMBERED", 2)
+    monkeypatch.setattr("turnwise.background.processor._MAX_LAST_ERRORS", 2)
     session = MemorySession(lease=0.05)
-    running = session.processor(echo(), Policy(max_attempts=1))
+    processor = session.processor(echo(), Policy(max_attempts=1))
     for name in ("a", "b", "c"):
         await session.submit(name, "hello", agent="echo", turn_id="t")
         with monkeypatch.context() as patched:
             patched.setattr(session.runtime.store, "commit", out_of_order)
-            assert (await running.visit(name)).state == "failed"
-    assert [name for name, _ in running._errors] == ["b", "c"]
-    assert await asyncio.gather(*map(running.drain, "abc")) == [1, 1, 1]
+            assert (await processor.visit(name)).state == "failed"
+    assert [name for name, _ in processor._last_errors] == ["b", "c"]
+    assert await asyncio.gather(*map(processor.drain, "abc")) == [1, 1, 1]
     errors = {letter.session_id: letter.error for letter in await session.dead_letters()}
     assert {name: error.partition(":")[0] for name, error in errors.items()} == {
-        "a": "AttemptsDied",
+        "a": "WorkersDied",
         "b": "OutcomeUnknown",
         "c": "OutcomeUnknown",
     }
-    assert running._errors == {}
+    assert processor._last_errors == {}

@@ -22,7 +22,7 @@ from turnwise.testing.servers.process import Process
 from turnwise.testing.servers.waiting import until
 
 SESSIONS = 6
-GONE = "the store does not tell of messages"
+GONE = "cannot claim messages"
 
 
 @asynccontextmanager

@@ -89,7 +89,7 @@ async def test_a_message_that_kills_its_workers_is_given_up(fleet: Fleet) -> Non
         await fleet.reached("three", first)
         await first.kill()
         second = fleet.worker("--max-attempts", "1")
-        with pytest.raises(DeadLettered, match="died before"):
+        with pytest.raises(DeadLettered, match="died or lost"):
             await receipt.result(30)
         assert await output(behind) == "re: next"
         await second.terminate(STARTED)

@@ -46,7 +46,7 @@ def outline(told: Told) -> list[str]:
     return [str(event.get("name", event["type"])) for event in events]
 
 
-TILL_IT_WAITS = ["turn.begun", "tool_called", "tool_output", "tool_called", "turn.waiting"]
+TILL_IT_WAITS = ["turn.begun", "tool_called", "tool_output", "tool_called", "turn.parked"]
 TO_THE_END = ["turn.resumed", "tool_output", "message_output_created", "turn.finished"]
 
 
@@ -56,7 +56,7 @@ async def waiting(sessions: Sessions, clerk: Clerk, *names: str) -> tuple[Sessio
     receipt = await session.submit("s", "go", agent="clerk", turn_id="t")
     follower = Follower(sessions.worker().receipt("s", "t"))
     await session.drain("s", clerk.agent(asks("look"), asks(*names)))
-    await state(receipt, "waiting")
+    await state(receipt, "parked")
     asked = await session.pending_approvals()
     return session, follower, asked[0].id
 
@@ -91,7 +91,7 @@ async def test_it_may_wait_again_and_again(sessions: Sessions, streamed: bool) -
     (again,) = await session.pending_approvals()
     there = sessions.worker(session_id="s")
     await resume(not streamed, clerk.agent(says("sent")), there, again.id)
-    between = ["turn.resumed", "tool_output", "tool_called", "turn.waiting"]
+    between = ["turn.resumed", "tool_output", "tool_called", "turn.parked"]
     assert await follower.ended() == TILL_IT_WAITS + between + TO_THE_END
 
 

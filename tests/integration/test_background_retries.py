@@ -42,8 +42,8 @@ async def test_no_worker_of_a_fleet_tries_again_before_the_pause_is_over(
             await state(receipt, "dead")
     assert sorted(attempts) == ["m0", "m1", "m2", "m3"]
     for first, second, third in attempts.values():
-        assert second - first >= policy.pause(1) - COARSE
-        assert third - second >= policy.pause(2) - COARSE
+        assert second - first >= policy.backoff_after(1) - COARSE
+        assert third - second >= policy.backoff_after(2) - COARSE
 
 
 async def test_a_message_that_pauses_is_cancelled_at_once(sessions: Sessions) -> None:

@@ -57,7 +57,7 @@ async def test_a_turn_that_waits_for_an_approval_by_now_goes_on_waiting(
     session, clerk = sessions.worker(), Clerk()
     letter = await stopped(session)
     asked = await waiting_by_now(session, letter, clerk)
-    with pytest.raises(UsageError, match="not stopped at this letter"):
+    with pytest.raises(UsageError, match="no longer stopped at this dead letter"):
         await act(sessions.worker(), name, letter)
     await goes_on(sessions, clerk, asked)
 
@@ -75,8 +75,8 @@ async def test_a_turn_that_begins_to_wait_in_between_goes_on_waiting(
         return letter
 
     with monkeypatch.context() as earlier:
-        earlier.setattr(dead_letters, "stopped", looked_before)
-        with pytest.raises(UsageError, match="not stopped at this letter"):
+        earlier.setattr(dead_letters, "_stopped_at", looked_before)
+        with pytest.raises(UsageError, match="no longer stopped at this dead letter"):
             await act(sessions.worker(), name, letter)
     assert await session.pending_approvals("s") == [asked]
     await goes_on(sessions, clerk, asked)
@@ -89,7 +89,7 @@ async def test_a_session_that_was_stopped_anew_is_not_freed_by_the_letter_before
     first = await stopped(session)
     await session.retry_dead_letter(first)
     await session.drain("s", [echo(fail, name="clerk")], STOP)
-    with pytest.raises(UsageError, match="not stopped at this letter"):
+    with pytest.raises(UsageError, match="no longer stopped at this dead letter"):
         await session.delete_dead_letter(first)
     (second,) = [letter async for letter in session.stopped_sessions()]
     assert second.attempts == 2

@@ -207,7 +207,7 @@ async def test_steps_that_are_answered_from_the_journal(told: Told) -> None:
             dead.turn.lease.stop()
             async with session.turn("user-1", turn_id="turn", timeout=LONG) as turn:
                 assert begun(told.events[-1]).taken_over
-                assert begun(told.events[-1]).journal >= 3  # a response, a call and its end
+                assert begun(told.events[-1]).journal_entries >= 3  # a response, a call and its end
                 await agents.Runner.run(desk(), "hi", session=turn)
     steps = [event for event in told.events if isinstance(event, StepReplayedEvent)]
     assert steps[:2] == [
@@ -266,8 +266,8 @@ async def test_a_hook_that_fails(told: Told, caplog: pytest.LogCaptureFixture) -
     ]  # those after it are told all the same
     logged = [record for record in caplog.records if record.name == "turnwise"]
     assert [record.getMessage() for record in logged] == [
-        "a hook failed on TurnBegunEvent",
-        "a hook failed on TurnCommittedEvent",
+        f"hook {fails!r} failed on TurnBegunEvent of turn 'turn' of session 'user-1'",
+        f"hook {fails!r} failed on TurnCommittedEvent of turn 'turn' of session 'user-1'",
     ]
     assert all(record.exc_info for record in logged)
     assert secret["content"] not in caplog.text

@@ -157,7 +157,7 @@ async def test_a_change_between_turns(
         assert await bound.delete()
         expected = []
     elif name == "expire":
-        assert await bound.expire(ttl=60)
+        assert await bound.expire(seconds=60)
     else:
         await (bound.get_items() if name == "read" else bound.info())
     assert len(proxy.injected) == 1

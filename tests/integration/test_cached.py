@@ -79,7 +79,7 @@ class Recreate(Change):
 
 class Expire(Change):
     async def make(self, session: Session) -> None:
-        if await session.expire(ttl=0.001):
+        if await session.expire(seconds=0.001):
             async with asyncio.timeout(10):
                 while await session.info() is not None:
                     await asyncio.sleep(0)

@@ -39,9 +39,9 @@ async def test_letters_are_listed_retried_and_dropped(tmp_path: Path) -> None:
         assert first.split("\t")[2:] == [
             "dead", "s1", "t", "echo", "1", "RuntimeError: no such thing",
         ]  # fmt: skip
-        (told,) = await lines(url, "dead-letters", "retry", first.split("\t")[0])
-        assert told.endswith("is in its session's queue again")
-        await lines(url, "dead-letters", "drop", second.split("\t")[0])
+        (answer,) = await lines(url, "dead-letters", "retry", first.split("\t")[0])
+        assert answer.endswith("its message is queued again")
+        await lines(url, "dead-letters", "delete", second.split("\t")[0])
         assert await lines(url, "dead-letters", "list") == []
         assert await session.drain("s1", [echo()]) == 1
         assert (await session.status("s1", "t")).state == "committed"
@@ -54,8 +54,8 @@ async def test_letters_are_listed_retried_and_dropped(tmp_path: Path) -> None:
         (("worker", "nothing"), "use module:name"),
         (("worker", "no.such.module:agents"), "No module named"),
         (("worker", "tests.items:nothing"), "nothing"),
-        (("worker", "tests.integration.test_cli:CliRunner"), "agents are"),
-        (("worker", "tests.items:x", "--on-dead", "no"), ""),
+        (("worker", "tests.integration.test_cli:CliRunner"), "agents must be"),
+        (("worker", "tests.items:x", "--on-dead", "no"), "--on-dead"),
     ],
 )
 async def test_mistakes_are_told(words: tuple[str, ...], told: str, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from tests.integration.background_lab import echo, output
 from tests.integration.stores import Sessions, new_sessions_of
 from turnwise import Runner
 from turnwise.background import Message, Policy
-from turnwise.background.submit import MAX_MESSAGE
+from turnwise.background.message import stored_form
+from turnwise.background.submit import MAX_MESSAGE_BYTES
 from turnwise.codec import MAX_RAW, Codec, EncodedTooLarge
 from turnwise.errors import DeadLettered, InvalidItem, ItemTooLarge, TurnTooLarge
 from turnwise.journal_entries import DecidedEntry, Entry, ParkedEntry, encode_entry
@@ -128,15 +129,15 @@ async def test_a_run_that_cannot_be_parked(sessions: Sessions) -> None:
 
 
 def sized_message(size: int) -> str:
-    return "x" * (size - len(Codec().dump(Message("echo", "").as_dict())))
+    return "x" * (size - len(Codec().dump(stored_form(Message("echo", "")))))
 
 
 async def test_a_message_and_its_letter(sessions: Sessions) -> None:
     """The largest one can be given up, stop its session, be read in its letter, and be retried."""
     ours, other = sessions.worker(**RAISED), sessions.worker(**RAISED)
-    with pytest.raises(TurnTooLarge, match=f"over {MAX_MESSAGE}"):
-        await ours.submit("s", sized_message(MAX_MESSAGE + 1), agent="echo")
-    largest = sized_message(MAX_MESSAGE)
+    with pytest.raises(TurnTooLarge, match=f"limit of {MAX_MESSAGE_BYTES}"):
+        await ours.submit("s", sized_message(MAX_MESSAGE_BYTES + 1), agent="echo")
+    largest = sized_message(MAX_MESSAGE_BYTES)
     receipt = await ours.submit("s", largest, agent="echo")
 
     async def fail(_: str) -> None:
@@ -154,7 +155,8 @@ async def test_a_message_and_its_letter(sessions: Sessions) -> None:
 async def test_a_letter_that_a_session_cannot_be_stopped_by(sessions: Sessions) -> None:
     """The session goes on, rather than trying its message for ever."""
     ours = sessions.worker(**RAISED)
-    largest = base64.b64encode(random.Random(1).randbytes(MAX_MESSAGE * 3 // 4 - 1000)).decode()
+    noise = random.Random(1).randbytes(MAX_MESSAGE_BYTES * 3 // 4 - 1000)
+    largest = base64.b64encode(noise).decode()
     one = await ours.submit("s", largest, agent="nobody")
     two = await ours.submit("s", "two", agent="echo")
     await ours.drain("s", [echo()], Policy(max_attempts=1, on_dead="stop"))

@@ -20,7 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from examples.offline import converse, model, text_of
 from tests.integration.programs import STARTED, programs
-from turnwise import RedisSession, Runner, session_id
+from turnwise import RedisSession, Runner, make_session_id
 from turnwise.errors import SessionGone, StoreUnavailable
 from turnwise.testing.servers import ValkeyCluster, ValkeyServer, find_redis, find_valkey
 from turnwise.testing.servers.waiting import until
@@ -246,9 +246,9 @@ def generate_session_id(user_id: str, conversation_id: str) -> str:
 
 async def test_session_ids(session: RedisSession, agent: Agent[Any]) -> None:
     name = generate_session_id("usr_1", "conv_1")
-    assert name == session_id("usr_1", "conv_1") == NAME
+    assert name == make_session_id("usr_1", "conv_1") == NAME
     await Runner.run(agent, "Hello", session=session, session_id=name)
-    await Runner.run(agent, "Hi", session=session, session_id=session_id("usr_1", "conv_2"))
+    await Runner.run(agent, "Hi", session=session, session_id=make_session_id("usr_1", "conv_2"))
     assert await said(session, NAME) == ["Hello"]
     assert sorted([found async for found in session.scan()]) == [NAME, "session:usr_1:conv_2"]
 

@@ -315,9 +315,9 @@ async def test_other_sessions_are_the_sdks_business(session: Session) -> None:
     assert (await Runner.run(helper, "hi")).final_output == "hello"
     assert (await Runner.run(helper, "hi", session=None)).final_output == "hello"
     for extra in ({"session_id": "x"}, {"turn_id": "x"}):
-        with pytest.raises(UsageError, match="of Turnwise's making"):
+        with pytest.raises(UsageError, match="a Turnwise session"):
             await Runner.run(helper, "hi", session=foreign, **extra)  # type: ignore[arg-type]  # str, str
-        with pytest.raises(UsageError, match="of Turnwise's making"):
+        with pytest.raises(UsageError, match="a Turnwise session"):
             Runner.run_streamed(helper, "hi", **extra)  # type: ignore[arg-type]  # as above
     foreign.close()
 

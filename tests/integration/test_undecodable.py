@@ -164,7 +164,7 @@ async def test_a_parked_turn_waits_on(sessions: Sessions) -> None:
             await ours.pending_approvals("s")
         with pytest.raises(UndecodableJournal, match="'t'"):
             await Runner.resume(speaker(), session=ours, session_id="s", approve=[asked])
-        assert (await ours.status("s", "t")).state == "waiting"
+        assert (await ours.status("s", "t")).state == "parked"
         with pytest.raises(ApprovalPending):
             await gets_in(other)
     message = await other.submit("s", "behind", agent="echo")
@@ -186,11 +186,11 @@ async def test_a_damaged_history_parks_a_parked_turn_again(sessions: Sessions) -
     for resume in (Runner.resume, Runner.resume_streamed):
         with pytest.raises(UndecodableItem):
             await resume(speaker(), session=ours, session_id="s", approve=["x"])
-        assert (await ours.status("s", "t")).state == "waiting"
+        assert (await ours.status("s", "t")).state == "parked"
     # Its time is over, and whoever comes cannot end it either: the entry is not whole.
     with pytest.raises(ApprovalPending):
         await gets_in(sessions.worker(lease=0.3))
-    assert (await ours.status("s", "t")).state == "waiting"
+    assert (await ours.status("s", "t")).state == "parked"
 
 
 async def test_a_damaged_history_leaves_a_journal_to_who_comes_after_its_repair(

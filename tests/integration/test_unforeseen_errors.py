@@ -20,7 +20,7 @@ from tests.integration.stores import Sessions, new_sessions_of
 from tests.scripted import Script, says
 from turnwise import Runner, hooks
 from turnwise.approvals import ParkedTurn
-from turnwise.background import dead_letters, processor
+from turnwise.background import Policy, processor
 from turnwise.background.event_publisher import EventPublisher
 from turnwise.cache import HistorySnapshot
 from turnwise.codec import Codec
@@ -249,11 +249,11 @@ async def test_in_resuming(sessions: Sessions, step: str, streamed: bool) -> Non
 
 MESSAGES: dict[str, tuple[Any, str]] = {
     **{step: BEGIN[step] for step in ("reading the history", "decoding", "the lease", "listening")},
-    "unpacking": (processor, "unpacked"),
-    "its trace": (hooks, "carried"),
+    "decoding its message": (processor, "decode_message"),
+    "its trace": (hooks, "attach"),
     "its events": (EventPublisher, "__init__"),
-    "telling": (EventPublisher, "tell"),
-    "telling the end": (EventPublisher, "end"),
+    "publishing": (EventPublisher, "publish"),
+    "publishing the end": (EventPublisher, "close"),
     "what its answer is": (processor, "pack_record"),
     "compressing": (Codec, "pack"),
     "committing": (ends, "_commit"),
@@ -269,7 +269,7 @@ async def test_in_a_message(sessions: Sessions, step: str) -> None:
     receipt = await ours.submit("s", "one", agent="echo")
     with broken(*MESSAGES[step]):
         await _visited(ours)
-    if step != "telling the end":
+    if step != "publishing the end":
         await other.drain("s", [echo()], QUICK)
     assert await output(receipt) == "re: one"
     await gets_in(other)
@@ -297,7 +297,7 @@ async def test_a_message_that_meets_it_each_time_is_given_up(sessions: Sessions,
     with pytest.MonkeyPatch.context() as patch:
         if step == "compressing":
             patch.setattr(Codec, "pack", only_letters)
-            patch.setattr(EventPublisher, "note", lambda *_: None)
+            patch.setattr(EventPublisher, "publish_nowait", lambda *_: None)
         else:
             patch.setattr(*BEGIN[step], fails)
         running = ours.processor([echo()], QUICK)
@@ -318,8 +318,8 @@ async def test_in_giving_it_up(sessions: Sessions) -> None:
         raise RuntimeError("no such thing")
 
     receipt = await ours.submit("s", "one", agent="echo")
-    last = processor.Policy(max_attempts=1, backoff=0.01)
-    with broken(dead_letters, "written"), pytest.raises(Unforeseen):
+    last = Policy(max_attempts=1, backoff=0.01)
+    with broken(processor, "encode_dead_letter"), pytest.raises(Unforeseen):
         await ours.processor([echo(fail)], last).visit("s")
     await other.drain("s", [echo(fail)], last)
     with pytest.raises(DeadLettered):

@@ -14,7 +14,7 @@ from agents import Runner as SDKRunner
 from agents.memory import SQLiteSession as SDKSQLiteSession
 from agents.testing import ScriptedModel, assistant_message
 
-from turnwise import MemorySession, RedisSession, Runner, SQLiteSession, connect, session_id
+from turnwise import MemorySession, RedisSession, Runner, SQLiteSession, connect, make_session_id
 from turnwise.errors import (
     InvalidItem,
     InvalidKeyPrefix,
@@ -79,7 +79,7 @@ class TestUnbound:
         foreign = SDKSQLiteSession("user-1")
         try:
             for arguments in ({"session_id": "user-2"}, {"turn_id": "turn"}):
-                with pytest.raises(UsageError, match="Turnwise's making"):
+                with pytest.raises(UsageError, match="a Turnwise session"):
                     await Runner.run(agent(), "Hi", session=foreign, **arguments)  # type: ignore[arg-type]  # str or str
         finally:
             foreign.close()
@@ -190,13 +190,13 @@ class TestIds:
     @pytest.mark.parametrize("bad", ["", 7, None])
     def test_no_part_of_a_session_id(self, bad: Any) -> None:
         with pytest.raises(InvalidSessionId):
-            session_id(bad, "conversation")
+            make_session_id(bad, "conversation")
         with pytest.raises(InvalidSessionId):
-            session_id("user", bad)
+            make_session_id("user", bad)
 
     def test_parts_that_are_too_long_together(self) -> None:
         with pytest.raises(InvalidSessionId):
-            session_id("u" * 300, "c" * 300)
+            make_session_id("u" * 300, "c" * 300)
 
     def test_a_long_id_is_not_told_whole(self) -> None:
         with pytest.raises(InvalidSessionId) as caught:

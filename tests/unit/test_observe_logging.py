@@ -36,7 +36,10 @@ ALL: list[tuple[TurnEvent, int]] = [
     (TurnQueuedEvent("s", "t", holder="other"), logging.DEBUG),
     (TurnRefusedEvent("s", "t", reason="SessionBusy", waited=0.0), logging.DEBUG),
     (TurnBegunEvent("s", "t", 1, items=4, waited=0.0, reloaded=False), logging.DEBUG),
-    (TurnBegunEvent("s", "t", 2, items=4, waited=0.0, reloaded=False, journal=3), logging.WARNING),
+    (
+        TurnBegunEvent("s", "t", 2, items=4, waited=0.0, reloaded=False, journal_entries=3),
+        logging.WARNING,
+    ),
     (TurnBegunEvent("s", "t", 2, items=4, waited=0.0, reloaded=False, resumed=True), logging.DEBUG),
     (StepReplayedEvent("s", "t", "tool", "desk", "look_up"), logging.INFO),
     (TurnCommittedEvent("s", "t", items=2, bytes=20, seconds=1.0), logging.INFO),

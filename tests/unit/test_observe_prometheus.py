@@ -90,7 +90,7 @@ async def test_waiting(registry: Registry, metrics: TurnMetrics, session: Memory
             await session.turn("user-1", timeout=0.01).__aenter__()
     await waiting[1]
     assert registry.value("turns_waiting") == 0
-    assert (metrics._waiting._here, metrics._running._here) == ({}, {})
+    assert (metrics._waiting._entered, metrics._running._entered) == ({}, {})
     assert registry.value("wait_seconds_count") == 3
     assert registry.value("refusals_total", reason="BusyTimeout") == 1
     assert registry.value("refusals_total", reason="CancelledError") == 1

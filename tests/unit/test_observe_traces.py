@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from agents import trace
 from agents.tracing import gen_trace_id
-from opentelemetry.context import attach, get_current
+from opentelemetry.context import attach as attach_context
+from opentelemetry.context import get_current
 from opentelemetry.trace import get_current_span, get_tracer
 
 from tests.unit import traced_process
 from tests.unit.spans import Exported, attributes, sdk_tracing
 from turnwise import SQLiteSession
-from turnwise.hooks import TurnEvent, TurnSubmittedEvent, carried, carry
+from turnwise.hooks import TurnEvent, TurnSubmittedEvent, attach, inject
 from turnwise.observe import opentelemetry
 from turnwise.observe.opentelemetry import TurnSpans
 
@@ -54,7 +55,7 @@ async def test_one_trace_over_two_processes(exported: Exported, tmp_path: Path) 
     with tracer.start_as_current_span("request"):
         async with SQLiteSession(database, hooks=hooks) as session, session.turn("user-1"):
             pass
-        trace = carry(hooks)
+        trace = inject(hooks)
         spans = await worked_on_elsewhere(database, trace)
     assert list(trace) == ["traceparent"]
     request = exported.one("request")
@@ -68,15 +69,15 @@ async def test_one_trace_over_two_processes(exported: Exported, tmp_path: Path) 
 async def test_a_trace_of_the_sdk_travels_too(tmp_path: Path) -> None:
     trace_id = gen_trace_id()
     with sdk_tracing(), trace("support", trace_id=trace_id):
-        sent = opentelemetry.carry()
+        sent = opentelemetry.inject()
     spans = await worked_on_elsewhere(tmp_path / "sessions.db", sent)
     assert {f"trace_{span['trace']:032x}" for span in spans.values()} == {trace_id}
 
 
 def test_nothing_travels_outside_of_a_trace() -> None:
-    assert opentelemetry.carry() == {}
+    assert opentelemetry.inject() == {}
     with sdk_tracing(), trace("support", disabled=True):
-        assert opentelemetry.carry() == {}
+        assert opentelemetry.inject() == {}
 
 
 @pytest.mark.parametrize(
@@ -84,20 +85,20 @@ def test_nothing_travels_outside_of_a_trace() -> None:
 )
 def test_what_is_no_trace_is_ignored(sent: dict[str, Any], exported: Exported) -> None:
     tracer = get_tracer("application", tracer_provider=exported.provider)
-    with opentelemetry.carried(sent):
+    with opentelemetry.attach(sent):
         assert not get_current_span().get_span_context().is_valid
-    with tracer.start_as_current_span("request") as request, opentelemetry.carried(sent):
+    with tracer.start_as_current_span("request") as request, opentelemetry.attach(sent):
         assert get_current_span() is request
 
 
 def test_after_the_block_all_is_as_before(exported: Exported) -> None:
     tracer = get_tracer("application", tracer_provider=exported.provider)
     with tracer.start_as_current_span("first"):
-        first = opentelemetry.carry()
+        first = opentelemetry.inject()
     with tracer.start_as_current_span("second") as second:
-        with opentelemetry.carried(first):
-            inside = opentelemetry.carry()
-            attach(get_current())  # and does not give it back
+        with opentelemetry.attach(first):
+            inside = opentelemetry.inject()
+            attach_context(get_current())  # and does not give it back
         assert get_current_span() is second
     assert inside == first
 
@@ -108,13 +109,13 @@ def test_hooks_that_carry_and_those_that_do_not(exported: Exported) -> None:
 
     hooks = (other, TurnSpans(exported.provider))
     tracer = get_tracer("application", tracer_provider=exported.provider)
-    assert carry((other,)) == {}
+    assert inject((other,)) == {}
     with tracer.start_as_current_span("request") as request:
         hooks[1](TurnSubmittedEvent("user-1", "turn", position=2, bytes=7))
-        sent = carry(hooks)
-    with carried((other,), sent):
+        sent = inject(hooks)
+    with attach((other,), sent):
         assert not get_current_span().get_span_context().is_valid
-    with carried(hooks, sent):
+    with attach(hooks, sent):
         there = get_current_span().get_span_context()
         assert there.span_id == request.get_span_context().span_id
     (event,) = exported.one("request").events

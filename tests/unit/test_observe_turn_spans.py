@@ -91,7 +91,11 @@ def test_takeovers_replayed_steps_and_ends(exported: Exported) -> None:
             TurnDeadLetteredEvent("s", "t", attempts=3, reason="ValueError", seconds=1.0),
         ]
     ):
-        spans(TurnBegunEvent("s", "t", number + 1, items=4, waited=0.0, reloaded=False, journal=3))
+        spans(
+            TurnBegunEvent(
+                "s", "t", number + 1, items=4, waited=0.0, reloaded=False, journal_entries=3
+            )
+        )
         spans(StepReplayedEvent("s", "t", "tool", "desk", "look_up"))
         spans(end)
         spans(end)  # without a begin: told nowhere, and no error

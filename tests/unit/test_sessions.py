@@ -9,7 +9,7 @@ from agents import SessionSettings
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from turnwise import MemorySession, session_id
+from turnwise import MemorySession, make_session_id
 from turnwise.errors import InvalidSessionId
 from turnwise.session import Session
 
@@ -24,8 +24,8 @@ FIVE: list[Any] = [{"role": "user", "content": str(number)} for number in range(
 @example("a%3A", "b", "a:", "b")
 @example("a%", "b", "a%25", "b")
 def test_different_pairs_get_different_ids(a: str, b: str, c: str, d: str) -> None:
-    assert (session_id(a, b) == session_id(c, d)) == ((a, b) == (c, d))
-    prefix, first, second = session_id(a, b).split(":")
+    assert (make_session_id(a, b) == make_session_id(c, d)) == ((a, b) == (c, d))
+    prefix, first, second = make_session_id(a, b).split(":")
     assert prefix == "session"
     assert first
     assert second
@@ -41,7 +41,7 @@ def test_different_pairs_get_different_ids(a: str, b: str, c: str, d: str) -> No
     ],
 )
 def test_an_id_can_be_read(user: str, conversation: str, expected: str) -> None:
-    assert session_id(user, conversation) == expected
+    assert make_session_id(user, conversation) == expected
 
 
 def test_a_bound_session_shares_all_but_its_name_and_settings() -> None:

@@ -15,7 +15,7 @@ from agents.testing import ScriptedModel, assistant_message
 
 from tests.unit.spans import Exported, sdk_tracing
 from turnwise import Runner, SQLiteSession
-from turnwise.hooks import carried
+from turnwise.hooks import attach
 from turnwise.observe.opentelemetry import RunSpans, TurnSpans
 
 
@@ -24,7 +24,7 @@ async def main(database: str, trace: dict[str, str]) -> None:
     hooks = (TurnSpans(exported.provider),)
     model = ScriptedModel([[assistant_message("done")]], emit_traces=True)
     agent: Agent[Any] = Agent(name="clerk", model=model)
-    with sdk_tracing(RunSpans(exported.provider)), carried(hooks, trace):
+    with sdk_tracing(RunSpans(exported.provider)), attach(hooks, trace):
         async with SQLiteSession(database, hooks=hooks) as session:
             await Runner.run(agent, "hi", session=session, session_id="user-1")
     spans = {

@@ -1,11 +1,18 @@
-"""Background turns: messages that wait for a worker, receipts for them, and their running."""
+"""Background turns: messages in sessions' queues, their receipts, and what runs them."""
 
-from turnwise.background.dead_letters import DeadLetter, all_stopped, drop, listed, retry
+from turnwise.background.dead_letters import (
+    DeadLetter,
+    delete_dead_letter,
+    list_dead_letters,
+    retry_dead_letter,
+    stopped_sessions,
+)
+from turnwise.background.event_publisher import ResumedEvents
 from turnwise.background.message import Message
-from turnwise.background.processor import Agents, Policy, Processor, Visit
+from turnwise.background.policy import Agents, Policy
+from turnwise.background.processor import Processor, Visit
 from turnwise.background.receipt import Receipt, Status, status_of
-from turnwise.background.resumed_events import ResumedEvents
-from turnwise.background.submit import checked, submit
+from turnwise.background.submit import encoded_message, submit
 
 __all__ = [
     "Agents",
@@ -17,11 +24,11 @@ __all__ = [
     "ResumedEvents",
     "Status",
     "Visit",
-    "all_stopped",
-    "checked",
-    "drop",
-    "listed",
-    "retry",
+    "delete_dead_letter",
+    "encoded_message",
+    "list_dead_letters",
+    "retry_dead_letter",
     "status_of",
+    "stopped_sessions",
     "submit",
 ]

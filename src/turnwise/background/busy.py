@@ -1,4 +1,4 @@
-"""What a busy session means to a message: it waits behind the rest, is refused, or ends a turn."""
+"""What a busy session means for a new message: queue it, refuse it, or cancel the running turn."""
 
 from __future__ import annotations
 
@@ -16,44 +16,44 @@ from turnwise.turns import (
 )
 from turnwise.types import Absent, Busy, Duplicate, Grant, Info, OpenTurn, Parked, Queued
 
-_BRIEF_MS = 5000
-"""For how long a free session is held at most while a message is put into its queue."""
+_HOLD_MS = 5000
+"""The longest lease on a free session while a message is put into its queue."""
 
 
 @asynccontextmanager
-async def placed(
+async def make_room(
     runtime: Runtime, session_id: str, turn_id: str, busy: BusyPolicy
 ) -> AsyncIterator[None]:
-    """The block in which the message gets its place.
+    """The block that queues the message.
 
-    Raises before it, with nothing queued, SessionBusy ("reject"), or ApprovalPending (that too, and
-    "interrupt" and "rollback"). A message that was sent before is not refused, and one that is not
-    waiting any more ends no turn.
+    Before the block, with nothing queued, it raises SessionBusy ("reject") or ApprovalPending
+    ("reject", "interrupt", "rollback"). A message that was submitted before is not refused; one
+    that is no longer queued cancels no turn.
     """
     if busy in ("wait", "enqueue"):
         yield
     elif busy == "reject":
         known = not isinstance(await runtime.store.status(session_id, turn_id), Absent)
-        async with nullcontext() if known else _held_free(runtime, session_id):
+        async with nullcontext() if known else _lease_on_free_session(runtime, session_id):
             yield
     else:
-        in_the_way = await _in_the_way(runtime, session_id, turn_id)
+        running = await _turn_to_cancel(runtime, session_id, turn_id)
         yield
-        if in_the_way is not None:
-            await make_way(runtime, session_id, in_the_way.turn_id, busy, turn_id)
+        if running is not None:
+            await make_way(runtime, session_id, running.turn_id, busy, turn_id)
 
 
 @asynccontextmanager
-async def _held_free(runtime: Runtime, session_id: str) -> AsyncIterator[None]:
-    """Hold the session, which must be free, as a turn does that adds nothing.
+async def _lease_on_free_session(runtime: Runtime, session_id: str) -> AsyncIterator[None]:
+    """Hold the lease of the session, which must be free, by a turn that adds nothing.
 
-    So two messages that are not to wait never find the same session free, nor do a message and a
-    turn.
+    So of two messages with "reject", or of a message and a turn, only one finds the session free.
     """
     turn_id, token, answer = mint(), mint(), None
+    lease = min(_HOLD_MS, runtime.settings.lease_ms)
     try:
         answer = await runtime.store.begin(
-            session_id, turn_id, token, _hold(runtime), worker=runtime.name, one_shot=True
+            session_id, turn_id, token, lease, worker=runtime.name, one_shot=True
         )
         if isinstance(answer, Parked):
             raise approval_pending(session_id, answer)
@@ -65,15 +65,11 @@ async def _held_free(runtime: Runtime, session_id: str) -> AsyncIterator[None]:
             await shielded(runtime.abort(session_id, turn_id, token))
 
 
-def _hold(runtime: Runtime) -> int:
-    return min(_BRIEF_MS, runtime.settings.lease_ms)
-
-
-async def _in_the_way(runtime: Runtime, session_id: str, turn_id: str) -> OpenTurn | None:
-    """The turn to be ended: the one that runs now, unless it is the message's own."""
+async def _turn_to_cancel(runtime: Runtime, session_id: str, turn_id: str) -> OpenTurn | None:
+    """The session's open turn, unless the message has been taken from the queue already."""
     status = await runtime.store.status(session_id, turn_id)
     if not isinstance(status, Absent | Queued | Duplicate):
-        return None  # it runs, or waits for an approval
+        return None  # it runs, or is parked
     if isinstance(status, Duplicate) and status.record is not None:
         return None
     found = await runtime.store.info(session_id)

@@ -1,4 +1,4 @@
-"""Dead letters: messages that were given up, to be looked at, retried or dropped."""
+"""Dead letters: messages that failed for good, kept until somebody retries or deletes them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from functools import partial
 from typing import Any, Literal
 
 from turnwise.approvals import ParkedTurn, find_parked
-from turnwise.background import message as messages
-from turnwise.background.enqueue import enqueue
-from turnwise.background.message import Message, Unreadable
+from turnwise.background.message import Message, decode_message, stored_form
+from turnwise.background.submit import enqueue
 from turnwise.codec import Codec, DecodeError, EncodeError
 from turnwise.errors import (
     NewerFormat,
     NoPendingApproval,
     NotASession,
     UndecodableJournal,
+    UnreadableMessage,
     UsageError,
 )
 from turnwise.journal_entries import read_parked
@@ -25,25 +25,34 @@ from turnwise.turns import Runtime, mint, resend_if_cancelled, shielded
 from turnwise.types import DeadLetterEntry, Duplicate, Grant
 
 _PAGE = 100
-STOPPED = "stopped:"
-"""What the id of a letter at which a session was stopped begins with; the session's id follows."""
+_MAX_ERROR = 1000
+_STOPPED = "stopped:"
+"""Begins the id of a dead letter at which a session is stopped; the session's id follows."""
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A message that was given up.
+    """A message that failed for good.
 
-    `error` is the last one ("RuntimeError: ..."), `attempts` how many there were, `at` when it was
-    given up (seconds since the epoch). `state` is "dead"; "waiting" when it was submitted again,
-    or its worker died in giving it up; "finished" when a retry is done; "unknown" when its session
-    is gone; "stopped" when its session was stopped at it (see `stopped`). `input` and `metadata`
-    are what was submitted.
+    Attributes:
+        id: Its id.
+        session_id: The message's session.
+        turn_id: The message's turn.
+        failed_at: When it became a dead letter, in POSIX seconds.
+        agent: The name of the agent that should have answered.
+        attempts: How many attempts failed.
+        error: The last error, "RuntimeError: ...".
+        state: "dead". "queued" if it was submitted again, or if its worker died between writing the
+            dead letter and ending the turn. "finished" if a retry is done. "unknown" if its session
+            is gone. "stopped" if its session is stopped at it: see `Session.stopped_sessions`.
+        input: The message's input.
+        metadata: The message's metadata.
     """
 
     id: str
     session_id: str
     turn_id: str
-    at: float
+    failed_at: float
     agent: str
     attempts: int
     error: str
@@ -53,129 +62,143 @@ class DeadLetter:
     content: bytes = field(repr=False, compare=False)
 
 
-def written(runtime: Runtime, content: bytes, attempts: int, told_as: int, error: str) -> bytes:
-    """A letter for a message, after so many attempts that failed, the last one with this error.
+def encode_dead_letter(
+    runtime: Runtime, message: bytes, attempts: int, attempt_offset: int, error: str
+) -> bytes:
+    """A dead letter's content: the stored message, its failed attempts and the last error.
 
-    `told_as` is the number of the last one's events, which is above `attempts` where workers died
-    or handed it over.
+    `attempt_offset` is the last attempt's number in the event log. It is above `attempts` if
+    workers died or released the turn.
     """
-    told: dict[str, Any] = {"v": 1, "attempts": attempts, "told": told_as}
-    told["error"] = error
+    stored: dict[str, Any] = {"v": 1, "attempts": attempts, "attempt_offset": attempt_offset}
+    stored["error"] = error
     try:
-        return runtime.codec.encode(told | {"message": runtime.codec.decode(content)})
-    except (DecodeError, EncodeError):  # or what cannot be put into anything else: too deep, say
-        return runtime.codec.encode(told | {"raw": content.hex()})
+        return runtime.codec.encode(stored | {"message": runtime.codec.decode(message)})
+    except (DecodeError, EncodeError):  # damaged, or nested too deeply to be put into anything
+        return runtime.codec.encode(stored | {"raw": message.hex()})
 
 
-def _message(codec: Codec, told: Mapping[str, Any]) -> Message:
-    """The message in a letter. Raises Unreadable."""
-    if "raw" in told:
-        return messages.unpacked(codec, bytes.fromhex(told["raw"]))
-    return messages.of_dict(told.get("message", {}))
+def _stored_message(codec: Codec, stored: Mapping[str, Any]) -> Message:
+    """The message in a dead letter's content. Raises UnreadableMessage."""
+    if "raw" in stored:
+        return decode_message(codec, bytes.fromhex(stored["raw"]))
+    return Message.from_dict(stored.get("message", {}))
 
 
-def described(error: BaseException) -> str:
-    """An error as a letter tells it: its kind and its first 1,000 characters."""
-    text = str(error)[:1000]
+def error_text(error: BaseException) -> str:
+    """An error as a dead letter shows it: its type and the first 1,000 characters."""
+    text = str(error)[:_MAX_ERROR]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def read(runtime: Runtime, letter: DeadLetterEntry) -> DeadLetter:
-    """What a stored letter says; as much of it as can be read."""
-    try:
-        told = runtime.codec.decode(letter.content)
-    except DecodeError:
-        told = {"error": "its message cannot be read"}
-    try:
-        message = _message(runtime.codec, told)
-    except Unreadable:
-        message = Message("", "")
-    return DeadLetter(
-        letter.id,
-        letter.session_id,
-        letter.turn_id,
-        letter.at_ms / 1000,
-        message.agent,
-        message.earlier + int(told.get("attempts", 0)),
-        str(told.get("error", "")),
-        letter.state,
-        message.input,
-        message.metadata,
-        letter.content,
-    )
-
-
-async def found(runtime: Runtime, dead_letter_id: str) -> DeadLetter | None:
-    """The letter of this id, if it is still there."""
-    if dead_letter_id.startswith(STOPPED):
-        return await stopped(runtime, dead_letter_id.removeprefix(STOPPED))
+async def find_dead_letter(runtime: Runtime, dead_letter_id: str) -> DeadLetter | None:
+    """The dead letter of this id, if it is still there."""
+    if dead_letter_id.startswith(_STOPPED):
+        return await _stopped_at(runtime, dead_letter_id.removeprefix(_STOPPED))
     after: str | None = None
     while page := await runtime.store.dead_letters(_PAGE, after):
-        for letter in page:
-            if letter.id == dead_letter_id:
-                return read(runtime, letter)
+        for entry in page:
+            if entry.id == dead_letter_id:
+                return _decoded(runtime, entry)
         after = page[-1].id
     return None
 
 
-async def listed(runtime: Runtime, count: int, after: str | None) -> list[DeadLetter]:
-    return [read(runtime, letter) for letter in await runtime.store.dead_letters(count, after)]
+async def list_dead_letters(runtime: Runtime, count: int, after: str | None) -> list[DeadLetter]:
+    """See `Session.dead_letters`."""
+    return [_decoded(runtime, entry) for entry in await runtime.store.dead_letters(count, after)]
 
 
-async def stopped(runtime: Runtime, session_id: str) -> DeadLetter | None:
-    """The letter at which this session was stopped; None if it was not."""
+async def stopped_sessions(runtime: Runtime) -> AsyncIterator[DeadLetter]:
+    """See `Session.stopped_sessions`."""
+    async for session_id in runtime.store.scan("*"):
+        with suppress(NotASession, NewerFormat, NoPendingApproval, UndecodableJournal):
+            letter = await _stopped_at(runtime, session_id)
+            if letter is not None:
+                yield letter
+
+
+async def retry_dead_letter(runtime: Runtime, letter: DeadLetter | str) -> None:
+    """See `Session.retry_dead_letter`."""
+    letter = await _found(runtime, letter)
+    if letter.state == "stopped":
+        letter = await _end_stop(runtime, letter)
+    stored = runtime.codec.decode(letter.content)
+    message = _stored_message(runtime.codec, stored).retried(
+        int(stored.get("attempts", 0)), int(stored.get("attempt_offset", 0))
+    )
+    content = runtime.codec.encode(stored_form(message))
+    if letter.state in ("dead", "unknown"):
+        await enqueue(runtime, letter.session_id, letter.turn_id, content, letter.id)
+        # The turn was finished when the message was announced, so a worker may have acknowledged
+        # that announcement already.
+        await runtime.store.ready.announce(letter.session_id, None)
+    await runtime.store.delete_dead_letter(letter.id)
+
+
+async def delete_dead_letter(runtime: Runtime, letter: DeadLetter | str) -> None:
+    """See `Session.delete_dead_letter`."""
+    if isinstance(letter, str) and letter.startswith(_STOPPED):
+        letter = await _found(runtime, letter)
+    if isinstance(letter, DeadLetter) and letter.state == "stopped":
+        letter = await _end_stop(runtime, letter)
+    await runtime.store.delete_dead_letter(letter if isinstance(letter, str) else letter.id)
+
+
+def _decoded(runtime: Runtime, entry: DeadLetterEntry) -> DeadLetter:
+    """A stored dead letter; of a damaged one, as much as can be decoded."""
+    try:
+        stored = runtime.codec.decode(entry.content)
+    except DecodeError:
+        stored = {"error": "its message cannot be decoded"}
+    try:
+        message = _stored_message(runtime.codec, stored)
+    except UnreadableMessage:
+        message = Message("", "")
+    return DeadLetter(
+        entry.id,
+        entry.session_id,
+        entry.turn_id,
+        entry.at_ms / 1000,
+        message.agent,
+        message.earlier_attempts + int(stored.get("attempts", 0)),
+        str(stored.get("error", "")),
+        entry.state,
+        message.input,
+        message.metadata,
+        entry.content,
+    )
+
+
+async def _found(runtime: Runtime, letter: DeadLetter | str) -> DeadLetter:
+    if isinstance(letter, DeadLetter):
+        return letter
+    found = await find_dead_letter(runtime, letter)
+    if found is None:
+        raise UsageError(f"there is no dead letter {letter!r}; list them first")
+    return found
+
+
+async def _stopped_at(runtime: Runtime, session_id: str) -> DeadLetter | None:
+    """The dead letter at which this session is stopped; None if it is not stopped."""
     parked = await find_parked(runtime, session_id)
     content = None if parked is None else parked.entry.dead_letter
     if parked is None or content is None:
         return None
     at = parked.entry.stopped_at or 0
-    raw = DeadLetterEntry(
-        STOPPED + session_id, session_id, parked.turn_id, at, bytes.fromhex(content), "dead"
+    entry = DeadLetterEntry(
+        _STOPPED + session_id, session_id, parked.turn_id, at, bytes.fromhex(content), "dead"
     )
-    return replace(read(runtime, raw), state="stopped")
+    return replace(_decoded(runtime, entry), state="stopped")
 
 
-async def all_stopped(runtime: Runtime) -> AsyncIterator[DeadLetter]:
-    """Those of all sessions, which are looked through."""
-    async for session_id in runtime.store.scan("*"):
-        with suppress(NotASession, NewerFormat, NoPendingApproval, UndecodableJournal):
-            letter = await stopped(runtime, session_id)
-            if letter is not None:
-                yield letter
+async def _end_stop(runtime: Runtime, letter: DeadLetter) -> DeadLetter:
+    """Let a stopped session continue: its message becomes an ordinary dead letter.
 
-
-async def retry(runtime: Runtime, letter: DeadLetter | str) -> None:
-    """See `Session.retry`."""
-    letter = await _known(runtime, letter)
-    if letter.state == "stopped":
-        letter = await _buried(runtime, letter)
-    told = runtime.codec.decode(letter.content)
-    message = _message(runtime.codec, told)
-    message = message.again(int(told.get("attempts", 0)), int(told.get("told", 0)))
-    content = messages.packed(runtime.codec, message)
-    if letter.state in ("dead", "unknown"):
-        await enqueue(runtime, letter.session_id, letter.turn_id, content, letter.id)
-        # As its turn was finished, a worker may have acknowledged the first announcement already.
-        await runtime.store.ready.announce(letter.session_id, None)
-    await runtime.store.delete_dead_letter(letter.id)
-
-
-async def drop(runtime: Runtime, letter: DeadLetter | str) -> None:
-    """See `Session.drop`."""
-    if isinstance(letter, str) and letter.startswith(STOPPED):
-        letter = await _known(runtime, letter)
-    if isinstance(letter, DeadLetter) and letter.state == "stopped":
-        letter = await _buried(runtime, letter)
-    await runtime.store.delete_dead_letter(letter if isinstance(letter, str) else letter.id)
-
-
-async def _buried(runtime: Runtime, letter: DeadLetter) -> DeadLetter:
-    """The session goes on, and the message at which it was stopped is a dead letter like others.
-
-    Raises UsageError if it does not wait by this letter now: it was retried since, say, and waits
-    for an approval, or was stopped anew.
+    Raises UsageError if the session is not stopped at this dead letter now: it was retried since,
+    say, and is parked for an approval, or was stopped anew.
     """
-    if await stopped(runtime, letter.session_id) != letter:
+    if await _stopped_at(runtime, letter.session_id) != letter:
         raise _not_stopped(letter)
     token, lease = mint(), runtime.settings.lease_ms
     names, store = (letter.session_id, letter.turn_id), runtime.store
@@ -184,11 +207,11 @@ async def _buried(runtime: Runtime, letter: DeadLetter) -> DeadLetter:
     if not isinstance(grant, Grant):
         raise _not_stopped(letter)
     try:
-        entries = read_parked(runtime.codec, *names, grant.journal)
-        if _at(ParkedTurn.in_journal(*names, entries)) != _of(letter):
+        parked = ParkedTurn.in_journal(*names, read_parked(runtime.codec, *names, grant.journal))
+        if _identity(parked) != (letter.content.hex(), round(letter.failed_at * 1000)):
             raise _not_stopped(letter)
     except BaseException:
-        await shielded(store.release(*names, token))  # it waits again for what it waited for
+        await shielded(store.release(*names, token))  # parked again, as it was
         raise
     await resend_if_cancelled(partial(store.dead_letter, *names, token, letter.content))
     status = await store.status(*names)
@@ -198,25 +221,13 @@ async def _buried(runtime: Runtime, letter: DeadLetter) -> DeadLetter:
     return replace(letter, id=status.record.payload.decode(), state="dead")
 
 
-def _at(parked: ParkedTurn) -> tuple[object, object]:
-    """The letter by which a turn waits, and since when."""
+def _identity(parked: ParkedTurn) -> tuple[object, object]:
+    """The dead letter at which the turn is stopped, and since when."""
     return parked.entry.dead_letter, parked.entry.stopped_at
-
-
-def _of(letter: DeadLetter) -> tuple[object, object]:
-    return letter.content.hex(), round(letter.at * 1000)
 
 
 def _not_stopped(letter: DeadLetter) -> UsageError:
     return UsageError(
-        f"session {letter.session_id!r} is not stopped at this letter any more; list again"
+        f"session {letter.session_id!r} is no longer stopped at this dead letter. List the stopped "
+        "sessions again"
     )
-
-
-async def _known(runtime: Runtime, letter: DeadLetter | str) -> DeadLetter:
-    if isinstance(letter, DeadLetter):
-        return letter
-    known = await found(runtime, letter)
-    if known is None:
-        raise UsageError(f"there is no dead letter {letter!r}; list them first")
-    return known

@@ -1,108 +1,215 @@
-"""What a running turn tells its readers: events, as JSON, in small batches."""
+"""What a running turn publishes for those who follow it: events, as JSON, in small batches."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from agents import (
     AgentUpdatedStreamEvent,
     RawResponsesStreamEvent,
+    RunItem,
     RunItemStreamEvent,
     StreamEvent,
 )
 
 from turnwise.codec import EncodeError
 from turnwise.durable import dumped
-from turnwise.errors import StoreError
-from turnwise.turns import Runtime
+from turnwise.durable.sdk import item_events
+from turnwise.errors import LeaseLost, SessionGone, StoreError, StoreUnavailable, TurnCancelled
+from turnwise.journal_entries import ParkedEntry
+from turnwise.stores.event_log import event_id, parse_event_id
+from turnwise.turns import Park, Runtime, Turn
 
-_PAUSE = 0.025
-_AT_ONCE = 256
+OTHERS_MAY_CONTINUE = (LeaseLost, SessionGone, StoreUnavailable)
+"""Errors after which this process does not know how the turn ends: another one may run it."""
+
+_BATCH_PAUSE = 0.025
+_MAX_UNSENT = 256
 _log = logging.getLogger("turnwise")
 
-Told = dict[str, Any]
+Event = dict[str, Any]
 
 
-def of_stream(event: StreamEvent) -> Told:
-    """An event of the SDK's stream, by the names that it has there."""
+def stream_event(event: StreamEvent) -> Event:
+    """An event of the SDK's stream as JSON, with the SDK's names."""
     if isinstance(event, RawResponsesStreamEvent):
         return {"type": event.type, "data": dumped(event.data)}
     if isinstance(event, RunItemStreamEvent):
         item = event.item
-        told = {"type": item.type, "agent": item.agent.name, "raw_item": dumped(item.raw_item)}
-        return {"type": event.type, "name": event.name, "item": told}
+        described = {"type": item.type, "agent": item.agent.name, "raw_item": dumped(item.raw_item)}
+        return {"type": event.type, "name": event.name, "item": described}
     assert isinstance(event, AgentUpdatedStreamEvent)
     return {"type": event.type, "new_agent": event.new_agent.name}
 
 
 class EventPublisher:
-    """One attempt of a turn tells its events, in order; what cannot be told is left out.
+    """Publishes the events of one attempt of a turn, in order, from number `first` on.
 
-    Events are for who watches, so a store that does not take them does not end the turn. The first
-    event has the number `first`.
+    Nothing depends on events: if the store does not take them, the turn goes on without.
     """
 
     def __init__(
         self, runtime: Runtime, session_id: str, turn_id: str, attempt: int, first: int = 0
     ) -> None:
         self._runtime = runtime
-        self._names = session_id, turn_id, attempt
-        self._pending: list[bytes] = []
+        self._session_id = session_id
+        self._turn_id = turn_id
+        self._attempt = attempt
+        self._unsent: list[bytes] = []
         self._next = first
-        self._is_heard = True
-        self._flushing: asyncio.Task[None] | None = None
+        self._is_current = True
+        self._sending: asyncio.Task[None] | None = None
 
     @property
-    def place(self) -> tuple[int, int]:
-        """The attempt, and the number of the event that is told next."""
-        return self._names[2], self._next + len(self._pending)
+    def cursor(self) -> tuple[int, int]:
+        """The attempt, and the number of the next event."""
+        return self._attempt, self._next + len(self._unsent)
 
-    async def tell(self, event: Told) -> None:
-        """Tell it soon; waits only while many wait to be told."""
-        self.note(event)
-        if len(self._pending) >= _AT_ONCE and self._flushing is not None:
-            await asyncio.wait({self._flushing})
+    async def publish(self, event: Event) -> None:
+        """Publish it soon; wait only while too many events are unsent."""
+        self.publish_nowait(event)
+        if len(self._unsent) >= _MAX_UNSENT and self._sending is not None:
+            await asyncio.wait({self._sending})
 
-    def note(self, event: Told) -> None:
-        """Tell it soon, without waiting."""
+    def publish_nowait(self, event: Event) -> None:
+        """Publish it soon."""
         try:
-            self._pending.append(self._runtime.codec.encode(event))
-        except EncodeError as error:  # a model of the application's own may tell what is not JSON
-            _log.warning("an event of type %s was not told: %s", event.get("type"), error)
+            self._unsent.append(self._runtime.codec.encode(event))
+        except EncodeError as error:  # a custom model may stream what is not JSON
+            _log.warning(
+                "an event of type %s of turn %r of session %r was not published: %s",
+                event.get("type"),
+                self._turn_id,
+                self._session_id,
+                error,
+            )
             return
-        if self._flushing is None or self._flushing.done():
-            self._flushing = asyncio.create_task(self._soon(), name="turnwise-events")
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._send_soon(), name="turnwise-events")
 
-    async def end(self, event: Told | None = None, *, last: bool = False) -> None:
-        """Tell everything that is left, and `event` behind it. `last`: nothing will follow."""
+    async def close(self, event: Event | None = None, *, last: bool = False) -> None:
+        """Send all unsent events, then `event`. `last`: the turn's events end here."""
         await self.stop()
         if event is not None:
-            self._pending.append(self._runtime.codec.encode(event))
-        if self._pending or last:
+            self._unsent.append(self._runtime.codec.encode(event))
+        if self._unsent or last:
             await self._send(last=last)
 
     async def stop(self) -> None:
-        """Tell nothing any more; what is left then stays untold, unless this is ended."""
-        if self._flushing is not None:
-            self._flushing.cancel()
-            await asyncio.wait({self._flushing})
+        """Stop sending. Unsent events are kept for `close`."""
+        if self._sending is not None:
+            self._sending.cancel()
+            await asyncio.wait({self._sending})
 
-    async def _soon(self) -> None:
-        await asyncio.sleep(_PAUSE)
-        while self._pending:
+    async def _send_soon(self) -> None:
+        await asyncio.sleep(_BATCH_PAUSE)
+        while self._unsent:
             await self._send(last=False)
 
     async def _send(self, *, last: bool) -> None:
-        batch = list(self._pending)
+        batch = list(self._unsent)
         try:
-            if self._is_heard:
-                self._is_heard = await self._runtime.store.events.append(
-                    *self._names, self._next, batch, last=last
+            if self._is_current:
+                self._is_current = await self._runtime.store.events.append(
+                    self._session_id, self._turn_id, self._attempt, self._next, batch, last=last
                 )
         except StoreError as error:
-            _log.warning("events of turn %r were not told: %s", self._names[1], error)
-        # Cancelled before this, they are sent again with the same numbers, and added once.
-        del self._pending[: len(batch)]
+            _log.warning(
+                "%d events of turn %r of session %r were not published: %s",
+                len(batch),
+                self._turn_id,
+                self._session_id,
+                error,
+            )
+        # If this is cancelled before, the same events are sent again with the same numbers, and
+        # the store appends them once.
+        del self._unsent[: len(batch)]
         self._next += len(batch)
+
+
+class ResumedEvents:
+    """The events of one resumption of a parked turn, behind those from before it was parked.
+
+    Only a background turn has events; for a direct turn all of this does nothing.
+    """
+
+    def __init__(self, runtime: Runtime, turn: Turn) -> None:
+        self._runtime = runtime
+        self._turn = turn
+        self._publisher: EventPublisher | None = None
+
+    async def begin(self, entry: ParkedEntry) -> None:
+        """The turn resumes from this entry."""
+        if entry.event is None:
+            return
+        names = self._turn.session_id, self._turn.turn_id
+        attempt, number = entry.event
+        number = await _next_number(self._runtime, *names, attempt, number)
+        self._publisher = EventPublisher(self._runtime, *names, attempt, number)
+        self._publisher.publish_nowait({"type": "turn.resumed"})
+
+    def publish(self, event: StreamEvent) -> None:
+        """Publish an event of the run's stream soon."""
+        if self._publisher is not None:
+            self._publisher.publish_nowait(stream_event(event))
+
+    def publish_items(self, new: Sequence[RunItem], before: Sequence[RunItem]) -> None:
+        """Publish the new items of a run that was not streamed, without those it had `before`."""
+        known = {id(item) for item in before}
+        for event in item_events([item for item in new if id(item) not in known]):
+            self.publish(event)
+
+    def cursor(self) -> tuple[int, int] | None:
+        """The attempt, and the number of the next event; None for a direct turn."""
+        return None if self._publisher is None else self._publisher.cursor
+
+    @asynccontextmanager
+    async def ending(self, error: BaseException | None = None) -> AsyncIterator[None]:
+        """The block that ends the turn, after `error` if there was one; then publish how it ended.
+
+        An error that the block raises is published instead.
+        """
+        try:
+            yield
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            if self._publisher is not None:
+                event = _last_event(self._turn, error)
+                last = event is not None and event["type"] == "turn.finished"
+                await self._publisher.close(event, last=last)
+
+
+def _last_event(turn: Turn, error: BaseException | None) -> Event | None:
+    """How a turn ended; None if another process may continue it."""
+    if error is None and isinstance(turn.outcome, Park):
+        return {"type": "turn.parked"}
+    if error is None:
+        return {"type": "turn.finished", "state": "committed"}
+    if isinstance(error, TurnCancelled):
+        return {"type": "turn.finished", "state": "cancelled"}
+    if isinstance(error, OTHERS_MAY_CONTINUE):
+        return None
+    return {"type": "turn.retry", "error": type(error).__name__}
+
+
+async def _next_number(
+    runtime: Runtime, session_id: str, turn_id: str, attempt: int, parked: int
+) -> int:
+    """The number behind the last event of the attempt, whose event `parked` is `turn.parked`.
+
+    Behind that one are the events of resumptions that did not finish.
+    """
+    cursor: str | None = event_id(attempt, parked)
+    number = parked + 1
+    with suppress(StoreError):
+        while (found := await runtime.store.events.read(session_id, turn_id, cursor)).events:
+            cursor = found.events[-1].id
+            if parse_event_id(cursor)[0] == attempt:
+                number = parse_event_id(cursor)[1] + 1
+    return number

@@ -1,4 +1,4 @@
-"""What is put into a session's queue: one small JSON object."""
+"""What a session's queue holds: one small JSON object."""
 
 from __future__ import annotations
 
@@ -7,63 +7,68 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from turnwise.codec import Codec, DecodeError
-from turnwise.errors import UsageError
+from turnwise.errors import UnreadableMessage
 
 VERSION = 1
 
 
-class Unreadable(UsageError):
-    """The message was not written by this version of Turnwise, or is damaged."""
-
-
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A user's input for the agent of this name. `metadata` is the sender's, JSON.
+    """A user's input for an agent.
 
-    `trace` names the trace in which it was submitted. Of one that was taken from the dead letters,
-    `earlier` counts the attempts that failed before, and `told` is the number under which the last
-    of them told its events: those that follow are numbered on from there.
+    Attributes:
+        agent: The name of the agent that answers.
+        input: The user's text, or items.
+        metadata: JSON from the submitter.
+        trace: The trace in which it was submitted; see `turnwise.hooks.TracePropagator`.
+        earlier_attempts: Failed attempts before it was retried from the dead letters.
+        attempt_offset: How many attempts the turn's event log counts before the first of this
+            message; above 0 after a retry from the dead letters.
     """
 
     agent: str
     input: str | list[Any]
     metadata: Mapping[str, Any] = field(default_factory=dict)
     trace: Mapping[str, str] = field(default_factory=dict)
-    earlier: int = 0
-    told: int = 0
+    earlier_attempts: int = 0
+    attempt_offset: int = 0
 
-    def again(self, attempts: int, told: int) -> Message:
-        """The same for another try after so many attempts, the last of which was told as `told`."""
-        return replace(self, earlier=self.earlier + attempts, told=told)
+    def retried(self, attempts: int, attempt_offset: int) -> Message:
+        """The same message, to be retried after so many failed attempts."""
+        return replace(
+            self,
+            earlier_attempts=self.earlier_attempts + attempts,
+            attempt_offset=attempt_offset,
+        )
 
-    def as_dict(self) -> dict[str, Any]:
-        told: dict[str, Any] = {"v": VERSION, "agent": self.agent, "input": self.input}
-        names = ("metadata", "trace", "earlier", "told")
-        return told | {name: value for name in names if (value := getattr(self, name))}
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Message:
+        """Raises UnreadableMessage."""
+        agent = stored.get("agent")
+        if stored.get("v") != VERSION or not isinstance(agent, str) or "input" not in stored:
+            raise UnreadableMessage(
+                "another version of Turnwise, or something else, wrote the message"
+            )
+        return cls(
+            agent,
+            stored["input"],
+            stored.get("metadata", {}),
+            stored.get("trace", {}),
+            int(stored.get("earlier_attempts", 0)),
+            int(stored.get("attempt_offset", 0)),
+        )
 
 
-def packed(codec: Codec, message: Message) -> bytes:
-    """Raises EncodeError if input or metadata is not JSON."""
-    return codec.encode(message.as_dict())
+def stored_form(message: Message) -> dict[str, Any]:
+    """The JSON object that is stored; fields at their defaults are left out."""
+    fields = {"v": VERSION, "agent": message.agent, "input": message.input}
+    optional = ("metadata", "trace", "earlier_attempts", "attempt_offset")
+    return fields | {name: value for name in optional if (value := getattr(message, name))}
 
 
-def unpacked(codec: Codec, content: bytes) -> Message:
-    """Raises Unreadable."""
+def decode_message(codec: Codec, content: bytes) -> Message:
+    """Raises UnreadableMessage."""
     try:
-        return of_dict(codec.decode(content))
+        return Message.from_dict(codec.decode(content))
     except DecodeError as error:
-        raise Unreadable(f"the message cannot be decoded: {error}") from None
-
-
-def of_dict(told: Mapping[str, Any]) -> Message:
-    """Raises Unreadable."""
-    if told.get("v") != VERSION or not isinstance(told.get("agent"), str) or "input" not in told:
-        raise Unreadable("the message was written by a newer version, or by something else")
-    return Message(
-        told["agent"],
-        told["input"],
-        told.get("metadata", {}),
-        told.get("trace", {}),
-        int(told.get("earlier", 0)),
-        int(told.get("told", 0)),
-    )
+        raise UnreadableMessage(f"the message cannot be decoded: {error}") from None

@@ -1,4 +1,4 @@
-"""What a sender holds of a submitted message: its status, its events and its result."""
+"""A submitted message from its submitter's side: its status, its events and its result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from agents import Agent, RunResult
 
-from turnwise.background import dead_letters
+from turnwise.background.dead_letters import find_dead_letter
 from turnwise.call_pairs import paired
 from turnwise.errors import (
     AlreadyCommitted,
@@ -31,26 +31,30 @@ from turnwise.turns import (
     finished_turn_error,
     reason_in,
 )
-from turnwise.types import Absent, Duplicate, Parked, Queued
-from turnwise.types import Running as Open
+from turnwise.types import Absent, Duplicate, Parked, Queued, RecordKind, Running
 
 State = Literal[
-    "queued", "running", "waiting", "stopped", "committed", "cancelled", "dead", "unknown"
+    "queued", "running", "parked", "stopped", "committed", "cancelled", "dead", "unknown"
 ]
-RESET = "turn.reset"
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What became of a turn so far.
+    """What has become of a turn so far.
 
-    - "queued": its message waits, `position` others before it; `attempts` of it have failed
-    - "running": `worker` runs it, in its `attempt`; not `alive` if that failed or its lease ran out
-    - "waiting": for an approval
-    - "stopped": it failed for good, and its session was stopped at it: retry or drop its letter
-    - "committed", "cancelled", "dead": finished, at `finished_at` (seconds since the epoch)
-      `reason` is what was said when it was cancelled, None if nothing
-    - "unknown": rolled back, never begun, or longer ago than the retention
+    Attributes:
+        session_id: The turn's session.
+        turn_id: The turn.
+        state: "queued": its message waits for a worker. "running". "parked": until its approvals
+            are decided. "stopped": it failed for good, and its session is stopped at it.
+            "committed", "cancelled", "dead": finished. "unknown": rolled back, never begun, or
+            finished longer ago than `retention`.
+        position: How many messages and callers are ahead of it in the queue; None unless "queued".
+        attempts: Failed attempts if "queued", the current attempt if "running".
+        worker: The worker that runs it, if "running".
+        alive: Whether that worker's lease is live.
+        finished_at: When it finished, in POSIX seconds; None if it has not.
+        reason: The cancel request's reason; None if there is none.
     """
 
     session_id: str
@@ -65,15 +69,16 @@ class Status:
 
     @property
     def finished(self) -> bool:
+        """Whether the turn is committed, cancelled or dead."""
         return self.state in ("committed", "cancelled", "dead")
 
 
 async def status_of(runtime: Runtime, session_id: str, turn_id: str) -> Status:
-    """Ask the store. Raises StoreError."""
+    """See `Session.status`."""
     answer = await runtime.store.status(session_id, turn_id)
     status = _status(session_id, turn_id, answer)
     if isinstance(answer, Parked):
-        with suppress(UndecodableJournal):  # then it waits, for who can decode it or cancels it
+        with suppress(UndecodableJournal):  # a stop that this process cannot decode shows as parked
             entries = read_parked(runtime.codec, session_id, turn_id, answer.journal)
             if any(isinstance(entry, ParkedEntry) and entry.dead_letter for entry in entries):
                 return replace(status, state="stopped")
@@ -83,21 +88,21 @@ async def status_of(runtime: Runtime, session_id: str, turn_id: str) -> Status:
 def _status(session_id: str, turn_id: str, answer: Any) -> Status:
     if isinstance(answer, Queued):
         return Status(session_id, turn_id, "queued", answer.position, answer.attempts)
-    if isinstance(answer, Open):
+    if isinstance(answer, Running):
         attempts, alive = answer.attempt, answer.remaining_ms > 0
         return Status(
             session_id, turn_id, "running", None, attempts, worker=answer.worker, alive=alive
         )
     if isinstance(answer, Parked):
-        return Status(session_id, turn_id, "waiting")
+        return Status(session_id, turn_id, "parked")
     if isinstance(answer, Duplicate) and answer.record is not None:
         kind, at = answer.record.kind, answer.record.at_ms / 1000
         reason = reason_in(answer.record.payload) if kind == "cancelled" else None
-        return Status(session_id, turn_id, _kind(kind), finished_at=at, reason=reason)
+        return Status(session_id, turn_id, _finished_state(kind), finished_at=at, reason=reason)
     return Status(session_id, turn_id, "unknown")
 
 
-def _kind(kind: str) -> State:
+def _finished_state(kind: RecordKind) -> State:
     """An operation of the SDK's session (`append`, say) is a committed turn too."""
     if kind == "dead":
         return "dead"
@@ -106,36 +111,48 @@ def _kind(kind: str) -> State:
 
 @dataclass(frozen=True)
 class Receipt:
-    """A submitted message. `session.receipt(session_id, turn_id)` makes the same in any process."""
+    """A submitted message. `session.receipt(session_id, turn_id)` makes it again in any process.
+
+    Attributes:
+        session_id: The message's session.
+        turn_id: The message's turn.
+    """
 
     session_id: str
     turn_id: str
     runtime: Runtime = field(repr=False, compare=False)
 
     async def status(self) -> Status:
-        """What became of it so far."""
+        """What has become of the turn so far."""
         return await status_of(self.runtime, self.session_id, self.turn_id)
 
     async def result(
         self, timeout: float | None = None, *, agent: Agent[Any] | None = None
     ) -> RunResult:
-        """Wait for its end, at most `timeout` seconds, and return what the run gave.
+        """Wait for the turn to finish, and return its run's result.
 
-        The SDK's result, as for a turn_id that is sent twice: final output, usage and new items,
-        but no context. Given the starting `agent`, its items and its output have the agents and
-        types of this process, else agents that are only a name.
+        Args:
+            timeout: Seconds to wait; None for no limit.
+            agent: The agent that the run started with. With it the result has this process's
+                agents and output types; without it, agents that are only a name.
 
-        Raises BusyTimeout (a TimeoutError); TurnCancelled, TurnAbandoned, DeadLettered; SessionGone
-        if nothing is known of it; AlreadyCommitted if the turn has no result that can be told.
+        Returns:
+            The SDK's result with final output, usage and new items, but without context.
+
+        Raises:
+            BusyTimeout: The turn is not finished yet. It is a TimeoutError too.
+            TurnCancelled, TurnAbandoned, DeadLettered: The turn was not committed.
+            SessionGone: Nothing is known of the turn.
+            AlreadyCommitted: The turn is committed, but its result was not recorded.
         """
-        until = None if timeout is None else asyncio.get_running_loop().time() + timeout
+        deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
         try:
-            answer = await self._look(parked=False)  # once, however little time there is
-            async with asyncio.timeout_at(until):
+            answer = await self._finished_now(parked=False)  # once, however short the timeout
+            async with asyncio.timeout_at(deadline):
                 answer = answer or await self._finished(parked=False)
         except TimeoutError:
             raise BusyTimeout(
-                f"turn {self.turn_id!r} was not finished within {timeout:g} s. It goes on; ask for "
+                f"turn {self.turn_id!r} did not finish within {timeout:g} s. It continues; ask for "
                 "its result again",
                 session_id=self.session_id,
             ) from None
@@ -147,47 +164,62 @@ class Receipt:
         return RebuiltRun(error, agent, None, paired(before)).result(None)
 
     async def ending(self) -> TurnwiseError:
-        """Wait for its end, or until it waits for an approval: what its next sender will get.
+        """Wait for the turn to finish: the error that whoever sends its turn_id again gets.
 
-        AlreadyCommitted, say. Raises ApprovalPending, SessionGone.
+        Raises:
+            ApprovalPending: The turn is parked.
+            SessionGone: Nothing is known of the turn.
         """
         return await self._error(await self._finished(parked=True))
 
     async def events(self, after: str | None = None) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        """What the run tells, as it happens: each event with an id to go on after, till its end.
+        """Follow the run's events as they happen, until the turn is finished.
 
-        Events are JSON objects with a `type`: those of the SDK's stream by their names there
-        (`raw_response_event`, `run_item_stream_event`, `agent_updated_stream_event`), and
-        `turn.begun`, `turn.retry`, `turn.waiting` (for an approval), `turn.resumed` (what came
-        since it waited is void: a resumption that failed), `turn.stopped` (its session stops at
-        it), `turn.finished` (with its `state`). `turn.reset` (its id is "") says that all told so
-        far is void: another attempt has begun, or the place `after` is gone; everything there is
-        follows.
+        An event is a JSON object with a `type`. Those of the SDK's stream have the SDK's names:
+        `raw_response_event`, `run_item_stream_event`, `agent_updated_stream_event`. Besides:
+
+        - `turn.begun`: an attempt begins (`attempt`).
+        - `turn.retry`: an attempt failed (`error`) and will be retried.
+        - `turn.parked`: the turn is parked until its approvals are decided.
+        - `turn.resumed`: the parked turn resumes. Events since `turn.parked` are void.
+        - `turn.stopped`: it failed for good (`error`), and its session is stopped.
+        - `turn.finished`: with its `state`.
+        - `turn.reset`: all events so far are void, because another attempt has begun or the event
+          `after` is gone. All events there are follow. Its id is "".
+
+        Args:
+            after: The id of an event: follow from behind it. None for the beginning.
+
+        Yields:
+            Each event's id and the event.
+
+        Raises:
+            SessionGone: Nothing is known of the turn.
         """
         log, codec = self.runtime.store.events, self.runtime.codec
-        place, is_over, pauses, state = after or None, False, Backoff(), ""
+        cursor, is_over, pauses, state = after or None, False, Backoff(), ""
         while not is_over:
-            told = await log.read(self.session_id, self.turn_id, place, POLL_INTERVAL)
-            if told.reset:
-                place = None
+            found = await log.read(self.session_id, self.turn_id, cursor, POLL_INTERVAL)
+            if found.reset:
+                cursor = None
                 pauses.reset()
-                yield "", {"type": RESET}
-            for event in told.events:
-                place, content = event.id, codec.decode(event.content)
+                yield "", {"type": "turn.reset"}
+            for event in found.events:
+                cursor, content = event.id, codec.decode(event.content)
                 state = content.get("state", "")
                 yield event.id, content
-            if told.ended:
+            if found.ended:
                 is_over = await self._is_last(state, in_doubt=not pauses.is_at_maximum)
-                if not is_over:  # its message is tried again, and nobody tells when
+                if not is_over:  # its message is retried, which is not announced here
                     await pauses.pause()
-            elif not told.events and not told.reset:
+            elif not found.events and not found.reset:
                 is_over = await self._is_over()
 
     async def _is_last(self, state: str, *, in_doubt: bool) -> bool:
-        """Whether nothing follows events that say that the turn was finished in this state.
+        """Whether nothing follows events that end with the turn finished in this state.
 
-        Something does if it was dead and is tried again. That may be done by now, and its events
-        not told yet: another state than theirs leaves the matter `in_doubt` for a while.
+        Something follows if the turn was dead and is retried. The retry may even be done before
+        its events are appended: if the turn's state is not theirs, this is `in_doubt` at first.
         """
         status = await self.status()
         if status.finished and state not in ("", status.state):
@@ -195,7 +227,7 @@ class Receipt:
         return status.finished or status.state == "unknown"
 
     async def _is_over(self) -> bool:
-        """Whether nothing more will be told, though nobody said so: its worker died at the end."""
+        """Whether the turn is finished without a last event: its worker died at the end."""
         status = await self.status()
         if status.finished:
             return True
@@ -204,13 +236,13 @@ class Receipt:
         return False
 
     async def _finished(self, *, parked: bool) -> Duplicate:
-        """Wait for the turn's record. If it is `parked`, it raises ApprovalPending, or waits on."""
+        """Wait for the turn's record. `parked`: raise ApprovalPending if the turn is parked."""
         ending = TurnEndWaiter(self.runtime, self.session_id, self.turn_id)
-        while (answer := await self._look(parked=parked)) is None:
+        while (answer := await self._finished_now(parked=parked)) is None:
             await ending.wait()
         return answer
 
-    async def _look(self, *, parked: bool) -> Duplicate | None:
+    async def _finished_now(self, *, parked: bool) -> Duplicate | None:
         answer = await self.runtime.store.status(self.session_id, self.turn_id)
         if isinstance(answer, Duplicate) and answer.record is not None:
             return answer
@@ -224,18 +256,19 @@ class Receipt:
         record = answer.record
         assert record is not None
         if record.kind == "dead":
-            return await self._dead(record.payload.decode())
+            return await self._dead_lettered(record.payload.decode())
         return await finished_turn_error(self.runtime, self.session_id, self.turn_id, answer)
 
-    async def _dead(self, dead_letter_id: str) -> DeadLettered:
-        letter = await dead_letters.found(self.runtime, dead_letter_id)
-        told = (
-            f"it failed in {letter.attempts} attempts, at last with {letter.error}"
+    async def _dead_lettered(self, dead_letter_id: str) -> DeadLettered:
+        letter = await find_dead_letter(self.runtime, dead_letter_id)
+        why = (
+            f"failed for good after {letter.attempts} attempts; the last error was {letter.error}. "
+            "Retry or delete its dead letter"
             if letter
-            else ("its dead letter is gone")
+            else "failed for good, and its dead letter was deleted"
         )
         return DeadLettered(
-            f"the message of turn {self.turn_id!r} was given up: {told}. Retry or drop its letter",
+            f"the message of turn {self.turn_id!r} {why}",
             session_id=self.session_id,
             dead_letter_id=dead_letter_id,
             reason=letter.error if letter else "",
@@ -243,7 +276,7 @@ class Receipt:
 
     def _unknown(self) -> SessionGone:
         return SessionGone(
-            f"nothing is known of turn {self.turn_id!r}: it was never submitted, or longer ago "
-            "than the retention, or its session was deleted",
+            f"nothing is known of turn {self.turn_id!r}: it was never submitted, it finished "
+            "longer ago than the retention, or its session was deleted",
             session_id=self.session_id,
         )

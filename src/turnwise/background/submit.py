@@ -1,26 +1,39 @@
-"""Submitting a message."""
+"""Submitting a message: announce it, then put it into its session's queue."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from turnwise import hooks
-from turnwise.background.busy import placed
-from turnwise.background.enqueue import enqueue
-from turnwise.background.message import Message, packed
-from turnwise.background.receipt import Receipt
+from turnwise.background.busy import make_room
+from turnwise.background.message import Message, stored_form
 from turnwise.codec import MAX_RAW, EncodedTooLarge, EncodeError
 from turnwise.durable.digests import input_digest
-from turnwise.errors import InvalidItem, TurnIdReused, TurnTooLarge
+from turnwise.errors import (
+    InvalidItem,
+    OutcomeUnknown,
+    StoreUnavailable,
+    TurnIdReused,
+    TurnTooLarge,
+)
 from turnwise.results import record_differs
-from turnwise.turns import BusyPolicy, Runtime, check_busy, check_turn_id, mint
-from turnwise.types import Accepted, Duplicate
+from turnwise.turns import (
+    BusyPolicy,
+    Runtime,
+    check_busy,
+    check_turn_id,
+    mint,
+    queue_full,
+    resend_if_cancelled,
+)
+from turnwise.types import Accepted, Busy, Duplicate, Full, Late
 
 Input = str | list[Any]
 
-MAX_MESSAGE = MAX_RAW - 64 * 1024
-"""How many bytes of JSON a message may take: its dead letter, which holds more, can be read too."""
+MAX_MESSAGE_BYTES = MAX_RAW - 64 * 1024
+"""The largest message as JSON. Its dead letter, which holds more, can still be decoded."""
 
 
 async def submit(
@@ -31,72 +44,102 @@ async def submit(
     turn_id: str | None,
     metadata: Mapping[str, Any] | None = None,
     busy: BusyPolicy = "enqueue",
-) -> Receipt:
-    """Return when the message is durable. See `Session.submit`."""
+) -> str:
+    """Return the turn_id when the message is durable. See `Session.submit`."""
     check_busy(session_id, busy)
     turn_id = mint() if turn_id is None else check_turn_id(session_id, turn_id)
-    message = Message(agent, input, metadata or {}, hooks.carry(runtime.settings.hooks))
-    content = checked(runtime, session_id, message)
-    receipt = Receipt(session_id, turn_id, runtime)
-    async with placed(runtime, session_id, turn_id, busy):
+    message = Message(agent, input, metadata or {}, hooks.inject(runtime.settings.hooks))
+    content = encoded_message(runtime, session_id, message)
+    async with make_room(runtime, session_id, turn_id, busy):
         answer = await enqueue(runtime, session_id, turn_id, content)
-        _accepted(runtime, session_id, turn_id, message, answer, len(content))
-    return receipt
+        if isinstance(answer, Duplicate):
+            _check_same(answer, session_id, turn_id, message)
+        else:
+            runtime.emit(
+                hooks.TurnSubmittedEvent(session_id, turn_id, answer.position, len(content))
+            )
+    return turn_id
 
 
-def checked(runtime: Runtime, session_id: str, message: Message) -> bytes:
-    """The message as it is put into the queue.
+def encoded_message(runtime: Runtime, session_id: str, message: Message) -> bytes:
+    """The message as stored.
 
-    Raises InvalidItem, and LimitError for what could not be added to the history either.
+    Raises InvalidItem, and LimitError for input that could not be added to the history either.
     """
-    said = message.input
-    runtime.raw(session_id, [{"role": "user", "content": said}] if isinstance(said, str) else said)
+    items = message.input
+    if isinstance(items, str):
+        items = [{"role": "user", "content": items}]
+    runtime.raw(session_id, items)
     try:
-        size = len(runtime.codec.dump(message.as_dict()))
-        if size > MAX_MESSAGE:
-            raise EncodedTooLarge(size, MAX_MESSAGE)
-        return packed(runtime.codec, message)
+        raw = runtime.codec.dump(stored_form(message))
+        if len(raw) > MAX_MESSAGE_BYTES:
+            raise EncodedTooLarge(len(raw), MAX_MESSAGE_BYTES)
+        return runtime.codec.pack(raw)
     except EncodedTooLarge as error:
         raise TurnTooLarge(
-            f"input and metadata of a message take {error.size} bytes as JSON, over {MAX_MESSAGE}; "
-            "nothing was submitted. Keep large content elsewhere and refer to it",
+            f"input and metadata of a message take {error.size} bytes as JSON, over the limit of "
+            f"{MAX_MESSAGE_BYTES}; nothing was queued. Store large content elsewhere, and refer to "
+            "it",
             session_id=session_id,
         ) from None
     except EncodeError as error:
         raise InvalidItem(
-            f"input and metadata of a message are JSON: {error}", session_id=session_id
+            f"input and metadata of a message must be JSON: {error}", session_id=session_id
         ) from None
 
 
-def _accepted(
+async def enqueue(
     runtime: Runtime,
     session_id: str,
     turn_id: str,
-    message: Message,
-    answer: Accepted | Duplicate,
-    size: int,
-) -> None:
-    if isinstance(answer, Duplicate):
-        _check_same(answer, session_id, turn_id, message)
-    else:
-        runtime.emit(hooks.TurnSubmittedEvent(session_id, turn_id, answer.position, size))
+    content: bytes,
+    retry_of: str | None = None,
+) -> Accepted | Duplicate:
+    """Announce the message, then queue it; again if the announcement had grown too old.
+
+    The announcement comes first, so that a worker looks for the message even if this process dies.
+    `retry_of` is the id of the dead letter that is retried. Raises QueueFull, TurnIdReused,
+    OutcomeUnknown.
+    """
+    store = runtime.store
+    while True:
+        try:
+            intent = await store.ready.announce(session_id, turn_id)
+            send = partial(store.submit, session_id, turn_id, content, intent, retry_of=retry_of)
+            answer = await resend_if_cancelled(send)
+        except StoreUnavailable as error:
+            raise OutcomeUnknown(
+                f"the store did not acknowledge the message of turn {turn_id!r}, which may or may "
+                "not be queued. Submit it again with the same turn_id",
+                session_id=session_id,
+            ) from error
+        if isinstance(answer, Full):
+            raise queue_full(session_id, answer.limit)
+        if isinstance(answer, Busy):
+            raise TurnIdReused(
+                f"turn {turn_id!r} is open as a direct turn (of worker {answer.worker!r}), so no "
+                "message of this id was queued. Use another turn_id for the message",
+                session_id=session_id,
+            )
+        if not isinstance(answer, Late):
+            return answer
 
 
 def _check_same(answer: Duplicate, session_id: str, turn_id: str, message: Message) -> None:
-    """Raise TurnIdReused where the turn of this id is known to be another one.
+    """Raise TurnIdReused if the turn of this id is known to be of another message.
 
-    Of a committed turn agent and input are known, of one that was given up nothing.
+    The record of a committed turn holds agent and input; that of a cancelled or dead one neither.
     """
     if answer.record is not None:
         began = message.agent, input_digest(message.input)
         differs = answer.record.kind == "turn" and record_differs(answer.record.payload, began)
     else:
-        # The trace is a part of the message, and another one each time: who sends again in
-        # another trace is believed.
+        # The trace is part of the stored message and differs each time, so contents that differ
+        # prove nothing if there is one.
         differs = not message.trace
     if differs:
         raise TurnIdReused(
-            f"turn {turn_id!r} is on its way or finished with another agent, input or metadata. "
-            "Choose another turn_id for another message",
+            f"turn {turn_id!r} is queued, running or finished with another agent, input or "
+            "metadata. Use another turn_id for another message",
             session_id=session_id,
         )

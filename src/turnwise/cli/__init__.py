@@ -6,11 +6,11 @@ import sys
 
 
 def main() -> None:
-    """Run the command line, or say what is missing."""
+    """Run the command line; without typer, exit with a hint."""
     try:
         from turnwise.cli.app import app
     except ModuleNotFoundError as error:
         if error.name != "typer":
             raise
-        sys.exit("the command line needs typer: install turnwise with its extra [cli]")
+        sys.exit("turnwise: the command line needs typer; install turnwise[cli]")
     app()

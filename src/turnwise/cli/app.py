@@ -1,4 +1,4 @@
-"""The verbs of the command line, put together."""
+"""The commands, put together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several verbs share: where the sessions are, and errors told in one line."""
+"""What all commands share: where the sessions are, and errors as one line."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from turnwise.session import Session
 
 Url = Annotated[
     str,
-    typer.Option(envvar="TURNWISE_URL", help="Where the sessions are: redis://, sqlite:///, ..."),
+    typer.Option(envvar="TURNWISE_URL", help="The store: redis://, sqlite:///, ..."),
 ]
-KeyPrefix = Annotated[str, typer.Option(help="What the keys of sessions begin with, on Redis.")]
+KeyPrefix = Annotated[str, typer.Option(help="On Redis: the prefix of all keys of sessions.")]
 PREFIX = DEFAULT_PREFIX
 
 
 def with_sessions(
     act: Callable[[Session], Coroutine[Any, Any, None]], url: str, key_prefix: str, **options: Any
 ) -> None:
-    """Do it with the sessions of a URL. Ends the program with 1 for an error of Turnwise."""
+    """Call `act` with the sessions of a URL. A Turnwise error ends the program with status 1."""
 
     async def run() -> None:
         async with connect(url, key_prefix=key_prefix, **options) as session:

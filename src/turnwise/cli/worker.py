@@ -1,4 +1,4 @@
-"""`turnwise worker module:agents`: a background worker as a process."""
+"""`turnwise worker`: a background worker as a process."""
 
 from __future__ import annotations
 
@@ -20,23 +20,54 @@ from turnwise.worker import Worker
 
 
 def worker(
-    agents: Annotated[str, typer.Argument(help="module:name of the agents, by name or in a list.")],
+    agents: Annotated[
+        str,
+        typer.Argument(
+            help="module:name of one agent, several, or a mapping from names to agents.",
+            metavar="MODULE:NAME",
+        ),
+    ],
     url: Url,
-    concurrency: Annotated[int, typer.Option(help="Sessions at a time.", min=1)] = 50,
-    grace: Annotated[float, typer.Option(help="Seconds for running turns at the end.")] = 20.0,
-    max_attempts: Annotated[int, typer.Option(help="Until a dead letter.", min=1)] = 3,
-    backoff: Annotated[float, typer.Option(help="Seconds after a first failure.")] = 1.0,
-    on_dead: Annotated[str, typer.Option(help="What a session does: next, or stop.")] = "next",
-    lease: Annotated[float, typer.Option(help="Seconds until a dead worker is noticed.")] = 15.0,
+    concurrency: Annotated[
+        int, typer.Option(help="How many sessions are served at the same time.", min=1)
+    ] = 50,
+    grace: Annotated[
+        float,
+        typer.Option(
+            help="How long running turns may take to finish after SIGTERM; then other workers "
+            "continue them.",
+            metavar="SECONDS",
+        ),
+    ] = 20.0,
+    max_attempts: Annotated[
+        int, typer.Option(help="Failed attempts after which a message is dead-lettered.", min=1)
+    ] = 3,
+    backoff: Annotated[
+        float,
+        typer.Option(
+            help="Pause after a first failed attempt; doubles each time, up to 60.",
+            metavar="SECONDS",
+        ),
+    ] = 1.0,
+    on_dead: Annotated[
+        Literal["next", "stop"],
+        typer.Option(help="After a dead letter its session runs the next message, or stops."),
+    ] = "next",
+    lease: Annotated[
+        float,
+        typer.Option(
+            help="How long a worker that no longer answers keeps its turns.", metavar="SECONDS"
+        ),
+    ] = 15.0,
     key_prefix: KeyPrefix = PREFIX,
 ) -> None:
-    """Run the messages that were submitted, until SIGTERM or SIGINT."""
+    """Run submitted messages, until SIGTERM or SIGINT."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     for noisy in ("httpx", "openai"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    found = loaded(agents)
-    let_what_is_loaded_be()
-    policy = Policy(max_attempts=max_attempts, backoff=backoff, on_dead=_on_dead(on_dead))
+    found = load(agents)
+    freeze_garbage_collector()
+    policy = Policy(max_attempts=max_attempts, backoff=backoff, on_dead=on_dead)
 
     async def work(session: Session) -> None:
         await serve(Worker(session, found, concurrency=concurrency, grace=grace, policy=policy))
@@ -45,27 +76,27 @@ def worker(
 
 
 async def serve(worker: Worker) -> None:
-    """Run a worker until a signal says to stop."""
-    loop = asyncio.get_running_loop()
-    for wish in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(wish, worker.stop)
-    logging.getLogger("turnwise").info("worker is ready")
+    """Run a worker until SIGTERM or SIGINT."""
+    log, loop = logging.getLogger("turnwise"), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.stop)
+    log.info("worker is ready")
     await worker.run()
-    logging.getLogger("turnwise").info("worker has ended after %d turns", worker.turns)
+    log.info("worker has ended after %d turns", worker.turns)
 
 
-def let_what_is_loaded_be() -> None:
-    """Keep the garbage collector from all that this process has loaded.
+def freeze_garbage_collector() -> None:
+    """Exclude all objects loaded so far from garbage collection.
 
-    A full collection looks through it each time, and all turns wait for that: the SDK alone brings
+    A full collection visits them each time, and all turns wait for that: the SDK alone loads
     190,000 objects, which take 0.15 s.
     """
     gc.collect()
     gc.freeze()
 
 
-def loaded(reference: str) -> Any:
-    """The object that `module:name` names; the folder at hand is looked in too."""
+def load(reference: str) -> Any:
+    """Import the object that `module:name` names; the working directory is on the path."""
     module, _, name = reference.partition(":")
     if not module or not name:
         raise typer.BadParameter(f"{reference!r}: use module:name, as in examples.support:agents")
@@ -74,11 +105,3 @@ def loaded(reference: str) -> Any:
         return getattr(import_module(module), name)
     except (ModuleNotFoundError, AttributeError) as error:
         raise typer.BadParameter(f"{reference!r}: {error}") from None
-
-
-def _on_dead(text: str) -> Literal["next", "stop"]:
-    if text == "next":
-        return "next"
-    if text == "stop":
-        return "stop"
-    raise typer.BadParameter(f"--on-dead {text!r}: it is next or stop")

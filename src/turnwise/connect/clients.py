@@ -18,31 +18,31 @@ def redis_client(url: str) -> Client:
     scheme, rest = split(url)
     if scheme not in REDIS_SCHEMES:
         known = ", ".join(f"{name}://" for name in REDIS_SCHEMES)
-        raise InvalidURL(f"{safe(url)} begins with none of {known}")
+        raise InvalidURL(f"{redacted(url)} begins with none of {known}")
     secure = "rediss" if scheme.split("+")[0] in _TLS else "redis"
     try:
         return REDIS_SCHEMES[scheme](f"{secure}://{rest}")
     except (ValueError, TypeError) as error:
-        # Such a message may quote a part of the URL, so it is not passed on with a password.
-        raise InvalidURL(f"{safe(url)} is no Redis URL: {_reason(url, error)}") from None
+        # The message may quote part of the URL, so it is left out if there is a password.
+        raise InvalidURL(f"{redacted(url)} is no valid Redis URL: {_reason(url, error)}") from None
 
 
 def split(url: object) -> tuple[str, str]:
-    """The scheme in small letters, and what follows; twice nothing if it is no URL."""
+    """The scheme in lower case, and the rest; two empty strings if it is no URL."""
     scheme, mark, rest = url.partition("://") if isinstance(url, str) else ("", "", "")
     return (scheme.lower(), rest) if mark else ("", "")
 
 
-def safe(url: object) -> str:
-    """The URL as it may be shown: without its password."""
+def redacted(url: object) -> str:
+    """The URL without its password, for messages."""
     if not isinstance(url, str) or "://" not in url:
         return repr(url) if not isinstance(url, str) or "@" not in url else "the URL"
     scheme, _, rest = url.partition("://")
-    # A password that was not quoted may hold a slash or a question mark, an "@" of its own too.
-    login, at, place = rest.rpartition("@")
+    # An unquoted password may hold "/", "?" and "@".
+    login, at, address = rest.rpartition("@")
     user, colon, _ = login.partition(":")
     shown = f"{user}:***{at}" if colon else login + at
-    address, query, _ = place.partition("?")
+    address, query, _ = address.partition("?")
     return repr(f"{scheme}://{shown}{address}{'?...' if query else ''}")
 
 
@@ -59,7 +59,7 @@ def _standalone(url: str) -> Client:
     _check_database(parts.path.strip("/"))
     _ = parts.port  # raises ValueError
     client = standalone_client(url)
-    # Raises TypeError for an option that there is not.
+    # Raises TypeError for an unknown option.
     client.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py leaves it so
     return client
 
@@ -85,7 +85,7 @@ def _sentinel(url: str) -> Client:
     query = dict(parse_qsl(parts.query))
     names = {"sentinel_username": "username", "sentinel_password": "password"}
     own = {names[key]: query.pop(key) for key in names if key in query}
-    # One address stands in for the primary's, so that redis-py reads login, TLS and query.
+    # A placeholder stands for the primary's address, so that redis-py parses login, TLS and query.
     stand_in = f"{parts.scheme}://{login}{'@' if login else ''}primary/{database or 0}"
     return sentinel_client(hosts, master, f"{stand_in}?{urlencode(query)}", sentinel_login=own)
 
@@ -99,7 +99,7 @@ def _address(text: str) -> tuple[str, int]:
 
 def _check_database(text: str) -> None:
     if text and not text.isdecimal():
-        raise InvalidURL("its path is to be the number of a database")
+        raise InvalidURL("its path must be the number of a database")
 
 
 def _schemes(suffix: str, build: Callable[[str], Client]) -> dict[str, Callable[[str], Client]]:

@@ -5,16 +5,22 @@ from __future__ import annotations
 from turnwise.turns import check_session_id
 
 
-def session_id(user_id: str, conversation_id: str) -> str:
-    """`session_id("usr_1", "conv_1")` is `session:usr_1:conv_1`, the same in every process.
+def make_session_id(user_id: str, conversation_id: str) -> str:
+    """A session id for a user's conversation, the same in every process.
 
-    Different pairs never get the same id: a colon or percent sign inside a part is encoded.
-    Raises InvalidSessionId if the result is over 512 bytes, or a part is empty or no text.
+    `make_session_id("usr_1", "conv_1")` is `session:usr_1:conv_1`. Different pairs never get the
+    same id: colons and percent signs inside the parts are encoded.
+
+    Args:
+        user_id: Any non-empty string.
+        conversation_id: Any non-empty string.
+
+    Raises:
+        InvalidSessionId: A part is no non-empty string, or the id exceeds 512 bytes in UTF-8.
     """
-    parts = [_part(user_id), _part(conversation_id)]
+    parts = [_encoded(user_id), _encoded(conversation_id)]
     return check_session_id("session:" + ":".join(parts))
 
 
-def _part(text: str) -> str:
-    checked = check_session_id(text)
-    return checked.replace("%", "%25").replace(":", "%3A")
+def _encoded(part: str) -> str:
+    return check_session_id(part).replace("%", "%25").replace(":", "%3A")

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from typing import Any, Self, Unpack
 
 from turnwise.connect import clients
-from turnwise.connect.settings import Options, limits, name, settings
+from turnwise.connect.settings import Options, store_limits, turn_settings, worker_name
 from turnwise.contracts import Store
 from turnwise.errors import UsageError
-from turnwise.session import SDKSettings, Session
+from turnwise.session import Session
 from turnwise.stores.embedded.memory import MemoryStore
 from turnwise.stores.redis import Client, RedisStore
 from turnwise.stores.sqlite import SQLiteStore
+from turnwise.turn_session import SDKSettings
 from turnwise.turns import Runtime
 
 DEFAULT_PREFIX = "agents:sessions:"
@@ -22,21 +23,27 @@ DEFAULT_PREFIX = "agents:sessions:"
 def _check(client: object) -> None:
     if not isinstance(client, Client):
         raise UsageError(
-            f"client is a redis.asyncio.Redis or redis.asyncio.RedisCluster, not {type(client)!r}; "
-            "RedisSession.from_url takes a URL"
+            f"client must be a redis.asyncio.Redis or redis.asyncio.RedisCluster, not "
+            f"{type(client)!r}. For a URL use RedisSession.from_url"
         )
 
 
 class RedisSession(Session):
     """Sessions on Redis, Valkey, Redis Cluster or behind Sentinel.
 
-    `client` is a `redis.asyncio.Redis` or `RedisCluster` of the application's own, with any
-    settings; it is never closed here. It serves the event loop and the process in which it is used
-    first; elsewhere a call raises UsageError. (With `from_url` each has a client of its own.) A
-    session's key is `key_prefix` and its id. `ttl` seconds
-    after its last change a session expires; None leaves expiry to the application.
+    Args:
+        client: A `redis.asyncio.Redis` or `RedisCluster` of the application's own, with any
+            settings. It is never closed here. It serves the event loop and the process that use it
+            first; calls from another one raise UsageError. (`from_url` makes a client for each.)
+        session_id: The session to be bound to; None to stand for all sessions.
+        key_prefix: A session's key is this and its id ("agents:sessions:").
+        ttl: Seconds after its last change until a session expires. None: no expiry is set.
+        limit: How many items `get_items` returns at most by default; None for all.
+        session_settings: The SDK's settings.
+        **options: See `turnwise.connect.settings.Options`.
 
-    Raises InvalidKeyPrefix, InvalidTTL, InvalidSessionId, UsageError.
+    Raises:
+        InvalidKeyPrefix, InvalidTTL, InvalidSessionId, UsageError: An argument is invalid.
     """
 
     def __init__(
@@ -67,9 +74,15 @@ class RedisSession(Session):
         session_settings: SDKSettings = None,
         **options: Unpack[Options],
     ) -> Self:
-        """Sessions on the server that a URL names; see `connect` for the forms. No I/O yet.
+        """Sessions on the server that a URL names. Does no I/O yet.
 
-        Raises InvalidURL, and what the constructor raises.
+        Takes the arguments of the class, and closes its own client in `aclose`.
+
+        Args:
+            url: See `connect` for the forms.
+
+        Raises:
+            InvalidURL: The URL is invalid, or names no Redis server.
         """
         session = cls.__new__(cls)
         session._set_up(
@@ -86,12 +99,12 @@ class RedisSession(Session):
 
     @property
     def client(self) -> Any:
-        """The Redis client: `await session.client.ping()`. With `from_url`, this event loop's."""
+        """The Redis client; with `from_url`, that of this event loop."""
         return self._redis.client
 
     def key(self, session_id: str | None = None) -> str:
         """The key that holds a session."""
-        return self._redis.keys.session(self.named(session_id))
+        return self._redis.keys.session(self.resolve_id(session_id))
 
     def _set_up(
         self,
@@ -105,18 +118,19 @@ class RedisSession(Session):
         *,
         another: Callable[[], Client] | None,
     ) -> None:
-        worker = name(options)
+        worker = worker_name(options)
+        limits = store_limits(options, ttl)
         self._redis = RedisStore(
             client,
             key_prefix=key_prefix,
-            limits=limits(options, ttl),
+            limits=limits,
             owned=another is not None,
             another=another,
             worker=worker,
         )
         Session.__init__(
             self,
-            Runtime(self._redis, settings(options), worker),
+            Runtime(self._redis, turn_settings(options), worker),
             session_id=session_id,
             limit=limit,
             session_settings=session_settings,
@@ -126,7 +140,16 @@ class RedisSession(Session):
 class SQLiteSession(Session):
     """Sessions in one SQLite file, for any number of processes on one machine.
 
-    Raises InvalidTTL, InvalidSessionId, UsageError; for the file itself, StoreError at first use.
+    Args:
+        path: The file; it is made at first use, which raises StoreError if that fails.
+        session_id: The session to be bound to; None to stand for all sessions.
+        ttl: Seconds after its last change until a session expires; None for no expiry.
+        limit: How many items `get_items` returns at most by default; None for all.
+        session_settings: The SDK's settings.
+        **options: See `turnwise.connect.settings.Options`.
+
+    Raises:
+        InvalidTTL, InvalidSessionId, UsageError: An argument is invalid.
     """
 
     def __init__(
@@ -139,9 +162,9 @@ class SQLiteSession(Session):
         session_settings: SDKSettings = None,
         **options: Unpack[Options],
     ) -> None:
-        store = SQLiteStore(path, limits=limits(options, ttl))
+        store = SQLiteStore(path, limits=store_limits(options, ttl))
         super().__init__(
-            _worker(store, options),
+            _runtime(store, options),
             session_id=session_id,
             limit=limit,
             session_settings=session_settings,
@@ -149,7 +172,18 @@ class SQLiteSession(Session):
 
 
 class MemorySession(Session):
-    """Sessions in this object's memory, for tests and for trying things out."""
+    """Sessions in this object's memory, for tests and first steps.
+
+    Args:
+        session_id: The session to be bound to; None to stand for all sessions.
+        ttl: Seconds after its last change until a session expires; None for no expiry.
+        limit: How many items `get_items` returns at most by default; None for all.
+        session_settings: The SDK's settings.
+        **options: See `turnwise.connect.settings.Options`.
+
+    Raises:
+        InvalidTTL, InvalidSessionId, UsageError: An argument is invalid.
+    """
 
     def __init__(
         self,
@@ -160,14 +194,14 @@ class MemorySession(Session):
         session_settings: SDKSettings = None,
         **options: Unpack[Options],
     ) -> None:
-        store = MemoryStore(limits=limits(options, ttl))
+        store = MemoryStore(limits=store_limits(options, ttl))
         super().__init__(
-            _worker(store, options),
+            _runtime(store, options),
             session_id=session_id,
             limit=limit,
             session_settings=session_settings,
         )
 
 
-def _worker(store: Store, options: Options) -> Runtime:
-    return Runtime(store, settings(options), name(options))
+def _runtime(store: Store, options: Options) -> Runtime:
+    return Runtime(store, turn_settings(options), worker_name(options))

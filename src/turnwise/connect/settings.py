@@ -1,4 +1,4 @@
-"""What the application may set, in its own units, and what the layers below are told of it."""
+"""The options that applications pass, and what the turns and the store make of them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import TypedDict
 from turnwise.errors import UsageError
 from turnwise.hooks import Hook
 from turnwise.limits import Limits
-from turnwise.session import ttl_ms
-from turnwise.turns import Settings, check_number, default_worker_name
+from turnwise.turns import Settings, check_number, default_worker_name, ttl_ms
 
-_FOR_WORKERS = (
+_TURN_OPTIONS = (
     "lease",
     "compression",
     "max_item_bytes",
@@ -24,20 +23,23 @@ _FOR_WORKERS = (
 
 
 class Options(TypedDict, total=False):
-    """The settings that every kind of session takes. Times are seconds, sizes bytes.
+    """The options that every kind of session takes.
 
-    - `lease` (15): how long a session stays with a worker that no longer answers.
-    - `max_item_bytes` (16 MiB), `max_turn_bytes` (64 MiB): of the items' JSON.
-    - `max_session_bytes` (256 MiB): of one session's history as stored.
-    - `max_queue` (1000): how many messages and callers may wait for one session.
-    - `retention` (24 h): how long a committed turn_id is known.
-    - `compression` (True): of what is written; everything is read either way.
-    - `cache_bytes` (64 MiB): decoded history kept in this process; 0 for none.
-    - `hooks`: told what happens to turns.
-    - `repeatable_tools`: names of tools that may run again when a worker died in them; see
-      `repeatable`, which marks one tool.
-    - `approval_timeout` (None: for ever): how long a turn waits for its approvals.
-    - `worker`: this process's name for operators; by default host, process and a random part.
+    Attributes:
+        lease: Seconds until a worker that no longer answers loses its turn (15).
+        max_item_bytes: The largest item, as JSON (16 MiB).
+        max_turn_bytes: All items of one turn, as JSON (64 MiB).
+        max_session_bytes: One session's history as stored (256 MiB).
+        max_queue: How many messages and callers may wait for one session (1000).
+        retention: Seconds for which a finished turn_id is remembered (24 hours).
+        compression: Whether new items are compressed (True). Both kinds can be read either way.
+        cache_bytes: Decoded history cached in this process (64 MiB); 0 for no cache.
+        hooks: Callables that receive what happens to turns: see `turnwise.hooks` (none).
+        repeatable_tools: Names of tools that may run again if a worker died in them (none). See
+            `repeatable`, which marks one tool.
+        approval_timeout: Seconds until pending approvals of a parked turn are rejected (None:
+            never).
+        worker: This process's name, for operators (host, process id and a random part).
     """
 
     lease: float
@@ -54,18 +56,19 @@ class Options(TypedDict, total=False):
     worker: str
 
 
-def settings(options: Options) -> Settings:
-    """What a worker is told. Raises UsageError for an option that does not exist."""
+def turn_settings(options: Options) -> Settings:
+    """The options that concern turns. Raises UsageError for an option that does not exist."""
     unknown = set(options) - set(Options.__annotations__)
     if unknown:
         raise UsageError(
-            f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(Options.__annotations__)}"
+            f"unknown options: {', '.join(sorted(unknown))}. Use some of: "
+            f"{', '.join(Options.__annotations__)}"
         )
-    return Settings(**{name: options[name] for name in _FOR_WORKERS if name in options})  # type: ignore[literal-required]  # names are those of Options
+    return Settings(**{name: options[name] for name in _TURN_OPTIONS if name in options})  # type: ignore[literal-required]  # names are those of Options
 
 
-def limits(options: Options, ttl: float | None) -> Limits:
-    """What a store is told. Raises InvalidTTL, and UsageError for a bound that is none."""
+def store_limits(options: Options, ttl: float | None) -> Limits:
+    """The options that concern the store. Raises InvalidTTL, and UsageError for an invalid one."""
     known = Limits()
     retention = options.get("retention", known.retention_ms / 1000)
     max_bytes = options.get("max_session_bytes", known.max_bytes)
@@ -85,5 +88,6 @@ def limits(options: Options, ttl: float | None) -> Limits:
     )
 
 
-def name(options: Options) -> str:
+def worker_name(options: Options) -> str:
+    """This process's name."""
     return options.get("worker") or default_worker_name()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Unpack
 from urllib.parse import unquote, urlsplit
 
-from turnwise.connect.clients import REDIS_SCHEMES, safe, split
+from turnwise.connect.clients import REDIS_SCHEMES, redacted, split
 from turnwise.connect.sessions import (
     DEFAULT_PREFIX,
     MemorySession,
@@ -14,7 +14,7 @@ from turnwise.connect.sessions import (
 )
 from turnwise.connect.settings import Options
 from turnwise.errors import InvalidURL
-from turnwise.session import SDKSettings
+from turnwise.turn_session import SDKSettings
 
 
 def connect(
@@ -27,18 +27,28 @@ def connect(
     session_settings: SDKSettings = None,
     **options: Unpack[Options],
 ) -> RedisSession | SQLiteSession | MemorySession:
-    """Sessions in the store that a URL names. No I/O yet.
+    """Sessions in the store that a URL names. Does no I/O yet.
 
-    - `redis://[user:password@]host[:port][/database]`, `valkey://` alike; `rediss://` and
-      `valkeys://` for TLS, with certificate and host name checked (`?ssl_ca_certs=` for an own
-      authority)
-    - `redis+cluster://host[:port]`, any node; `rediss+cluster://` for TLS
-    - `redis+sentinel://host1[:port],host2[:port]/master[/database]`, the sentinels and the name
-      they know the primary by; their own login in `?sentinel_username=&sentinel_password=`
+    - `redis://[user:password@]host[:port][/database]`, or `valkey://`. `rediss://` and `valkeys://`
+      use TLS and check certificate and host name; `?ssl_ca_certs=` names a CA file.
+    - `redis+cluster://host[:port]` names any node; `rediss+cluster://` uses TLS.
+    - `redis+sentinel://host1[:port],host2[:port]/master[/database]` names the Sentinels and the
+      primary as they call it. `?sentinel_username=&sentinel_password=` is the Sentinels' login.
     - `sqlite:///relative/path`, `sqlite:////absolute/path`
     - `memory://`
 
-    `key_prefix` concerns Redis only. Raises InvalidURL, and what the classes' constructors raise.
+    Args:
+        url: One of these forms.
+        session_id: The session to be bound to; None to stand for all sessions.
+        key_prefix: On Redis, a session's key is this and its id ("agents:sessions:").
+        ttl: Seconds after its last change until a session expires; None for no expiry.
+        limit: How many items `get_items` returns at most by default; None for all.
+        session_settings: The SDK's settings.
+        **options: See `turnwise.connect.settings.Options`.
+
+    Raises:
+        InvalidURL: The URL has none of these forms.
+        InvalidKeyPrefix, InvalidTTL, InvalidSessionId, UsageError: Another argument is invalid.
     """
     common: dict[str, Any] = {
         "session_id": session_id,
@@ -55,7 +65,7 @@ def connect(
     if scheme == "memory":
         return MemorySession(**common)
     known = ", ".join(f"{name}://" for name in (*REDIS_SCHEMES, "sqlite", "memory"))
-    raise InvalidURL(f"{safe(url)} begins with none of {known}")
+    raise InvalidURL(f"{redacted(url)} begins with none of {known}")
 
 
 def _path(url: str) -> str:
@@ -63,7 +73,7 @@ def _path(url: str) -> str:
     path = unquote(parts.path)[1:]
     if parts.netloc or not path or parts.query or parts.fragment:
         raise InvalidURL(
-            f"{safe(url)}: use sqlite:///sessions.db for a relative path, or "
+            f"{redacted(url)}: use sqlite:///sessions.db for a relative path, or "
             "sqlite:////var/lib/app/sessions.db for an absolute one"
         )
     return path

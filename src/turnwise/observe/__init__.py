@@ -1,1 +1,1 @@
-"""Hooks that tell logs, Prometheus and OpenTelemetry what happens to turns."""
+"""Hooks that report what happens to turns to logs, Prometheus and OpenTelemetry."""

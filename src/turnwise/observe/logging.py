@@ -15,7 +15,7 @@ from turnwise.hooks import (
     TurnParkedEvent,
     TurnRolledBackEvent,
 )
-from turnwise.observe.wording import details, title
+from turnwise.observe.names import fields_of, title
 
 _LEVELS: dict[type[TurnEvent], int] = {
     StepReplayedEvent: logging.INFO,
@@ -28,7 +28,7 @@ _LEVELS: dict[type[TurnEvent], int] = {
 
 
 def level(event: TurnEvent) -> int:
-    """How much an operator should care: the rest of what happens often is DEBUG."""
+    """How much an operator should care; frequent events without trouble are DEBUG."""
     if isinstance(event, TurnBegunEvent) and event.taken_over:
         return logging.WARNING
     if isinstance(event, TurnRolledBackEvent) and event.reason:
@@ -37,23 +37,26 @@ def level(event: TurnEvent) -> int:
 
 
 class TurnLog:
-    """A hook that writes a record for each event to `logger`, `turnwise` by default.
+    """A hook that logs a record for each event.
 
-    The message is the event's name (`turn committed`), then all that it tells. The record has the
-    same as attributes, for formatters that write JSON: `event`, `session_id`, `turn_id`, and the
-    event's own (see `turnwise.hooks`); times are seconds. Content of items is in neither.
+    The message is the event's name (`turn committed`) and its fields. The record has the fields as
+    attributes, for formatters that write JSON: `event`, `session_id`, `turn_id`, and the event's
+    own (see `turnwise.hooks`). Neither holds content of items.
+
+    Args:
+        logger: Where to log; None for the logger `turnwise`.
     """
 
     def __init__(self, logger: logging.Logger | None = None) -> None:
         self._logger = logging.getLogger("turnwise") if logger is None else logger
 
     def __call__(self, event: TurnEvent, /) -> None:
-        importance = level(event)
-        if not self._logger.isEnabledFor(importance):
+        severity = level(event)
+        if not self._logger.isEnabledFor(severity):
             return
-        name, told = title(type(event)), details(event)
-        text = " ".join(f"{key}={_short(value)}" for key, value in told.items())
-        self._logger.log(importance, f"{name}: %s", text, extra={"event": name, **told})  # noqa: G004  # the name is of a fixed few: they group the records
+        name, fields = title(type(event)), fields_of(event)
+        text = " ".join(f"{key}={_short(value)}" for key, value in fields.items())
+        self._logger.log(severity, f"{name}: %s", text, extra={"event": name, **fields})  # noqa: G004  # the name is of a fixed few: they group the records
 
 
 def _short(value: object) -> str:

@@ -17,7 +17,7 @@ from turnwise.hooks import (
     TurnRefusedEvent,
     TurnSubmittedEvent,
 )
-from turnwise.observe.wording import OUTCOMES, bounded, reason_of
+from turnwise.observe.names import OUTCOMES, bounded, reason_of
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 _WAITED = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
@@ -27,46 +27,57 @@ _BYTES = tuple(4**power for power in range(4, 14))
 
 
 class TurnMetrics:
-    """A hook that counts and measures turns, on `registry`.
+    """A hook that counts and measures turns.
 
-    One object serves any number of sessions of a process, and a registry takes one. No label names
-    a session, a turn or a tool: what there is of them does not grow.
+    One object serves any number of sessions of a process; a registry takes only one. No label holds
+    a session, a turn or a tool, so the number of time series is bounded.
+
+    Args:
+        registry: Where the metrics are registered; by default prometheus_client's own.
     """
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self._registry = registry
-        self._running = _Present(
-            self._gauge("turns_running", "Turns that this process is running now.")
+        self._running = _OpenTurns(
+            self._gauge("turns_running", "Turns that this process runs now.")
         )
-        self._waiting = _Present(
-            self._gauge("turns_waiting", "Callers in this process that stand in line now.")
+        self._waiting = _OpenTurns(
+            self._gauge(
+                "turns_waiting", "Callers of this process that wait in a session's queue now."
+            )
         )
         self._turns = self._counter(
-            "turns", "Turns that ended in this process, by how and why.", ("outcome", "reason")
+            "turns",
+            "Turns that ended in this process, by how and why.",
+            ("outcome", "reason"),
         )
         self._refusals = self._counter(
-            "refusals", "Turns that did not begin, by the error that the caller got.", ("reason",)
+            "refusals", "Turns that did not begin, by the error's type.", ("reason",)
         )
         self._takeovers = self._counter(
-            "takeovers", "Turns begun here that an earlier worker had begun and not ended."
+            "takeovers", "Turns that this process took over from a dead worker."
         )
         self._reloads = self._counter(
-            "history_reloads", "Turns whose history was read anew, in a call of its own."
+            "history_reloads", "Turns whose history had to be read by calls of its own."
         )
         self._replayed = self._counter(
-            "replayed_steps", "Steps answered from the journal, not done again.", ("step",)
+            "replayed_steps", "Steps answered from the journal instead of running again.", ("step",)
         )
         self._submitted = self._counter(
             "messages_submitted", "Messages accepted for background workers."
         )
         self._seconds = self._histogram(
-            "turn_seconds", "From a turn's begin to its end.", _SECONDS, ("outcome",)
+            "turn_seconds", "Seconds from a turn's begin to its end.", _SECONDS, ("outcome",)
         )
         self._waited = self._histogram(
-            "wait_seconds", "In line for a session, whether or not the turn then began.", _WAITED
+            "wait_seconds",
+            "Seconds in a session's queue, whether or not the turn began then.",
+            _WAITED,
         )
-        self._items = self._histogram("turn_items", "Items that a turn added.", _ITEMS)
-        self._bytes = self._histogram("turn_bytes", "Of a turn's items as stored.", _BYTES)
+        self._items = self._histogram(
+            "turn_items", "Items that a turn added to the history.", _ITEMS
+        )
+        self._bytes = self._histogram("turn_bytes", "Size of a turn's items as stored.", _BYTES)
         self._history = self._histogram(
             "history_items", "Items in the history when a turn begins.", _HISTORY
         )
@@ -77,9 +88,9 @@ class TurnMetrics:
         elif isinstance(event, TurnEndEvent):
             self._ended(event)
         elif isinstance(event, TurnQueuedEvent):
-            self._waiting.come(event)
+            self._waiting.enter(event)
         elif isinstance(event, TurnRefusedEvent):
-            self._waits_no_more(event)
+            self._left_queue(event)
             self._refusals.labels(bounded(event.reason)).inc()
         elif isinstance(event, StepReplayedEvent):
             self._replayed.labels(event.step).inc()
@@ -87,8 +98,8 @@ class TurnMetrics:
             self._submitted.inc()
 
     def _begun(self, event: TurnBegunEvent) -> None:
-        self._waits_no_more(event)
-        self._running.come(event)
+        self._left_queue(event)
+        self._running.enter(event)
         self._history.observe(event.items)
         if event.taken_over:
             self._takeovers.inc()
@@ -96,7 +107,7 @@ class TurnMetrics:
             self._reloads.inc()
 
     def _ended(self, event: TurnEndEvent) -> None:
-        self._running.go(event)
+        self._running.leave(event)
         outcome = OUTCOMES[type(event)]
         self._turns.labels(outcome, bounded(reason_of(event))).inc()
         self._seconds.labels(outcome).observe(event.seconds)
@@ -104,8 +115,8 @@ class TurnMetrics:
             self._items.observe(event.items)
             self._bytes.observe(event.bytes)
 
-    def _waits_no_more(self, event: TurnBegunEvent | TurnRefusedEvent) -> None:
-        self._waiting.go(event)
+    def _left_queue(self, event: TurnBegunEvent | TurnRefusedEvent) -> None:
+        self._waiting.leave(event)
         if event.waited:
             self._waited.observe(event.waited)
 
@@ -118,25 +129,25 @@ class TurnMetrics:
         return Histogram(f"turnwise_{name}", text, labels, buckets=buckets, registry=self._registry)
 
     def _gauge(self, name: str, text: str) -> Gauge:
-        """Where several processes share a registry, the sum over those that live."""
+        """If several processes share a registry, the sum over the live ones."""
         return Gauge(f"turnwise_{name}", text, registry=self._registry, multiprocess_mode="livesum")
 
 
-class _Present:
-    """A gauge of what has come and not gone. What goes without having come is not counted."""
+class _OpenTurns:
+    """A gauge of turns that have entered and not left. Leaving without having entered counts 0."""
 
     def __init__(self, gauge: Gauge) -> None:
         self._gauge = gauge
-        self._here: Counts[tuple[str, str]] = Counts()
+        self._entered: Counts[tuple[str, str]] = Counts()
 
-    def come(self, event: TurnEvent) -> None:
-        self._here[event.session_id, event.turn_id] += 1
+    def enter(self, event: TurnEvent) -> None:
+        self._entered[event.session_id, event.turn_id] += 1
         self._gauge.inc()
 
-    def go(self, event: TurnEvent) -> None:
+    def leave(self, event: TurnEvent) -> None:
         key = event.session_id, event.turn_id
-        if self._here[key] > 0:
+        if self._entered[key] > 0:
             self._gauge.dec()
-        self._here[key] -= 1
-        if self._here[key] <= 0:
-            del self._here[key]
+        self._entered[key] -= 1
+        if self._entered[key] <= 0:
+            del self._entered[key]

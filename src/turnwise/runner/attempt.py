@@ -1,4 +1,4 @@
-"""A turn_id that was committed before: its run is told again instead of run again."""
+"""One call of `Runner.run` or `run_streamed`: what its turn begins with, and how it is recorded."""
 
 from __future__ import annotations
 
@@ -8,15 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from agents import (
-    Agent,
-    RunConfig,
-    RunResult,
-    RunResultStreaming,
-    RunState,
-    SessionSettings,
-    StreamEvent,
-)
+from agents import Agent, RunResult, RunResultStreaming, RunState, SessionSettings, StreamEvent
 
 from turnwise.approvals import ResumedTurn, parked_entry
 from turnwise.background import ResumedEvents
@@ -25,29 +17,39 @@ from turnwise.durable.digests import began_with
 from turnwise.durable.sdk import tap_events
 from turnwise.errors import AlreadyCommitted
 from turnwise.results import RebuiltRun, pack_record
-from turnwise.session import Session, effective_limit
+from turnwise.session import Session
+from turnwise.turn_session import effective_limit
 from turnwise.turns import Commit, OnError, Outcome, Park, RollBack, Turn, failure
 
 
 @dataclass
 class RunAttempt:
-    """One sending of a turn: what its run began with."""
+    """One call that runs a turn.
+
+    Attributes:
+        session: The session object of the call.
+        session_id: The session.
+        turn_id: The caller's turn_id; None if the turn is one-shot.
+        agent: The starting agent.
+        input: The run's input.
+        options: The SDK's options of the run.
+        resumed: The parked turn that the run resumes; None if it begins a turn.
+        resumed_events: Publishes the events of a turn that resumes.
+    """
 
     session: Session
     session_id: str
     turn_id: str | None
     agent: Agent[Any]
     input: object
-    run_config: RunConfig | Mapping[str, Any] | None = None
-    resumed_events: ResumedEvents | None = None
-    """Whom a turn that was parked tells that it goes on."""
+    options: Mapping[str, Any]
     resumed: ResumedTurn | None = None
-    """The parked turn that the run resumes, if it does."""
+    resumed_events: ResumedEvents | None = None
 
     def outcome(self, turn: Turn, result: RunResult | RunResultStreaming) -> Outcome:
         """How the turn of this run ends: committed with its result, or parked.
 
-        Nobody can send a one-shot turn again, so its result is not kept.
+        Nobody can send a one-shot turn again, so its result is not recorded.
         """
         if result.interruptions:
             return self._park(turn, result)
@@ -63,8 +65,11 @@ class RunAttempt:
             return self.resumed.failure()
         return RollBack(error) if given_up else failure(turn, error, on_error)
 
-    async def again(self, error: AlreadyCommitted) -> RebuiltRun:
-        """What the committed turn answers. Raises TurnIdReused, or `error` if it has no answer."""
+    async def rebuilt(self, error: AlreadyCommitted) -> RebuiltRun:
+        """The run of the committed turn, built again from its record.
+
+        Raises TurnIdReused, or `error` if the record holds no result.
+        """
         ours = self.session_id, self.turn_id
         if (error.session_id, error.turn_id) != ours or not error.payload:
             raise error
@@ -72,38 +77,38 @@ class RunAttempt:
         before = await self.session.runtime.reader.before(self.session_id, first, self._limit)
         return RebuiltRun(error, self.agent, self.input, paired(before))
 
-    def _park(self, turn: Turn, result: RunResult | RunResultStreaming) -> Park:
-        entry = parked_entry(turn, result, self._began())
-        if self.resumed_events is not None:
-            entry = msgspec.structs.replace(entry, event=self.resumed_events.next_event())
-        return Park(entry)
-
     def _began(self) -> tuple[str, str]:
+        """The agent and the input's digest that the turn began with."""
         if self.resumed is not None:
             return self.resumed.parked.entry.began
         return began_with(self.agent, self.input)
 
+    def _park(self, turn: Turn, result: RunResult | RunResultStreaming) -> Park:
+        entry = parked_entry(turn, result, self._began())
+        if self.resumed_events is not None:
+            entry = msgspec.structs.replace(entry, event=self.resumed_events.cursor())
+        return Park(entry)
+
     @asynccontextmanager
     async def ending(self, error: BaseException | None = None) -> AsyncIterator[None]:
-        """The block in which the turn ends, after this error if there was one."""
-        async with (
-            nullcontext() if self.resumed_events is None else self.resumed_events.ending(error)
-        ):
+        """The block that ends the turn, after `error` if there was one."""
+        events = self.resumed_events
+        async with nullcontext() if events is None else events.ending(error):
             yield
 
-    def overhear(self, result: RunResultStreaming) -> None:
-        """Tell what a run that goes on streams, if its turn is one that tells."""
+    def publish_stream(self, result: RunResultStreaming) -> None:
+        """Publish the run's stream as the run makes it, if its turn resumes a background turn."""
         if self.resumed_events is not None or isinstance(self.input, RunState):
-            tap_events(result, self._tell)
+            tap_events(result, self._publish)
 
-    def _tell(self, event: StreamEvent) -> None:
+    def _publish(self, event: StreamEvent) -> None:
         if self.resumed_events is not None:
-            self.resumed_events.put_nowait(event)
+            self.resumed_events.publish(event)
 
     @property
     def _limit(self) -> int | None:
-        """How much of the history the run is given: as the SDK has it, the run config says last."""
-        config = self.run_config or {}
+        """How much of the history the run sees; as in the SDK, the run config has the last word."""
+        config = self.options.get("run_config") or {}
         given = config if isinstance(config, Mapping) else vars(config)
         known = self.session.session_settings or SessionSettings()
         return effective_limit(None, known.resolve(given.get("session_settings")))

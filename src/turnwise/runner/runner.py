@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any, TypeVar, Unpack
+from typing import Any, Generic, TypedDict, TypeVar, Unpack
 
 import agents
 from agents import (
     Agent,
     AgentsException,
+    RunConfig,
+    RunErrorHandlers,
+    RunHooks,
     RunResult,
     RunResultStreaming,
     RunState,
@@ -20,14 +23,14 @@ from agents.memory import Session as SDKSession
 from turnwise.approvals import Decisions, check_not_decided
 from turnwise.durable import install
 from turnwise.errors import AlreadyCommitted, UsageError
-from turnwise.runner.approvals import Resumption
 from turnwise.runner.attempt import RunAttempt
-from turnwise.runner.enqueue import begin_or_leave, check_can_be_left
-from turnwise.runner.options import RunOptions
+from turnwise.runner.enqueue import begin_or_enqueue, check_can_be_queued
+from turnwise.runner.resume import Resumption
 from turnwise.runner.sharing import TurnResult, keep_from_caller, may_share
-from turnwise.runner.streaming import STREAM_IDLE_TIMEOUT, streamed
+from turnwise.runner.streaming import STREAM_IDLE_TIMEOUT, stream_turn
 from turnwise.runner.sync import run_until_complete
-from turnwise.session import Session, TurnSession
+from turnwise.session import Session
+from turnwise.turn_session import TurnSession
 from turnwise.turns import (
     BusyPolicy,
     OnError,
@@ -44,28 +47,23 @@ TContext = TypeVar("TContext")
 Input = str | list[TResponseInputItem] | RunState[TContext]
 
 
+class RunOptions(TypedDict, Generic[TContext], total=False):
+    """Arguments of `agents.Runner.run` that are passed on unchanged."""
+
+    context: TContext | None
+    max_turns: int | None
+    hooks: RunHooks[TContext] | None
+    run_config: RunConfig | dict[str, Any] | None
+    error_handlers: RunErrorHandlers[TContext] | None
+    previous_response_id: str | None
+    auto_previous_response_id: bool
+    conversation_id: str | None
+
+
 class Runner:
-    """Runs agents. With a session of Turnwise a run is one turn: committed at its end, or not.
+    """Runs agents as `agents.Runner` does. With a Turnwise session, a run is one turn.
 
-    `session` stands for all sessions (then `session_id` names one) or is bound to one. `turn_id`
-    makes a run safe to send again: once committed it does not run a second time, and whoever sends
-    it again, with the same input and starting agent (else TurnIdReused is raised), gets the same
-    result: final output, usage and new items, but not the context, nor the results of guardrails.
-    A run whose worker died goes on where that worker had come to. One that is interrupted for an
-    approval parks its turn; `resume` goes on with it, in any process.
-
-    `busy` says what to do while another turn runs on the session: "wait" in line for up to
-    `timeout` seconds (None: for ever), or "reject"; "interrupt" and "rollback" end that turn,
-    keeping what it has finished or nothing of it, and then wait likewise. "enqueue" waits for as
-    long as it takes: the input is left with the session's queue, outlives this process, and is
-    answered in its turn by a worker's agent of the same name; the call waits for that and gets the
-    same result. (On a free session the run is this process's own.) It takes no option that cannot
-    travel: no context, hooks, run_config and so on, and only JSON as input. `on_error="keep"`
-    commits, when the run raises, what the SDK had saved until then. Everything else is what
-    `agents.Runner` takes. Without a session, or with one that is not of Turnwise's making, a run is
-    the SDK's own.
-
-    Raises what `Session.turn` raises, and what the run raises.
+    Without a session, or with another one than Turnwise's, it is `agents.Runner`.
     """
 
     @classmethod
@@ -82,24 +80,55 @@ class Runner:
         on_error: OnError = "rollback",
         **options: Unpack[RunOptions[TContext]],
     ) -> RunResult:
-        """Run to the end, as one turn."""
+        """Run the agent to its final output, as one turn.
+
+        If the run asks for approvals, its turn is parked: see `resume`.
+
+        Args:
+            starting_agent: The agent.
+            input: The user's text, items, or the state of an earlier run.
+            session: Stands for all sessions of its store, or is bound to one.
+            session_id: The session; None for the one that `session` is bound to.
+            turn_id: Makes the run safe to send again: it is committed once. After a worker's death
+                the next call takes the turn over; once it is committed, the same input and agent
+                get the same result (final output, usage and new items, but neither context nor
+                guardrail results). None for a turn that nobody sends again.
+            busy: What to do while another turn runs on the session. "wait" waits in its queue.
+                "reject" raises SessionBusy. "interrupt" and "rollback" cancel the running turn, the
+                first committing what it has finished, and wait in the queue. "enqueue" queues the
+                input as a message, which outlives this process; a worker's agent of the same name
+                answers it, and this call waits for the result. It takes JSON as input and no
+                options.
+            timeout: Seconds to wait in the queue; None for no limit. "enqueue" ignores it.
+            on_error: "rollback", or "keep" to commit what the SDK saved before an exception.
+            **options: Arguments of `agents.Runner.run`.
+
+        Returns:
+            The SDK's result.
+
+        Raises:
+            SessionBusy, BusyTimeout, QueueFull, ApprovalPending: The turn did not begin.
+            TurnIdReused: The turn_id stands for another input or agent.
+            TurnAbandoned, TurnCancelled, DeadLettered: The turn_id is finished.
+            TurnCancelled, LeaseLost, HistoryChanged, SessionGone: The turn was not committed.
+            ReplayMismatch: After a takeover the run did not repeat what its journal holds.
+            OutcomeUnknown: The turn may or may not be committed. Send its turn_id again.
+            Exception: Whatever the run raises.
+        """
         if not isinstance(session, Session):
             _check_foreign(session, session_id, turn_id)
             return await agents.Runner.run(starting_agent, input, session=session, **options)
-        named = session.named(session_id)
-        check_on_error(named, on_error)
-        config = options.get("run_config")
-        run_attempt = RunAttempt(session, named, turn_id, starting_agent, input, config)
-        if busy == "enqueue":
-            check_can_be_left(run_attempt, on_error, options)
+        attempt = _attempt(
+            starting_agent, input, session, session_id, turn_id, busy, on_error, options
+        )
         if isinstance(input, RunState):
-            resumed = await _resumed(starting_agent, input, session, session_id, turn_id, options)
-            if resumed is not None:
-                return resumed
+            resumption = _resumption_of(attempt)
+            if await resumption.is_of(input, turn_id):
+                return await resumption.run(input)
         shared = may_share(starting_agent, input, options)
         install()
         try:
-            begun = await _begun(run_attempt, busy, timeout)
+            begun = await _begin(attempt, busy, timeout)
             async with block(begun, partial(failure, on_error=on_error)) as turn:
                 await check_not_decided(turn, input)
                 held = TurnSession(turn, session.session_settings, shared=shared)
@@ -108,66 +137,12 @@ class Runner:
                 except AgentsException as error:
                     keep_from_caller(error.run_data)
                     raise
-                await end(turn, run_attempt.outcome(turn, result))
+                await end(turn, attempt.outcome(turn, result))
         except AlreadyCommitted as error:
-            return (await run_attempt.again(error)).result(options.get("context"))
+            return (await attempt.rebuilt(error)).result(options.get("context"))
         if shared:
             result.__class__ = TurnResult
         return result
-
-    @classmethod
-    async def resume(
-        cls,
-        agent: Agent[TContext],
-        *,
-        session: Session,
-        session_id: str | None = None,
-        approve: Iterable[str] = (),
-        reject: Mapping[str, str | None] | None = None,
-        busy: BusyPolicy = "wait",
-        timeout: float | None = 30.0,
-        **options: Unpack[RunOptions[TContext]],
-    ) -> RunResult:
-        """Go on with a turn that waits for approvals, in any process; it is committed as one.
-
-        `approve` and `reject` name what `session.pending_approvals()` gives, all of it or some:
-        what nobody has decided waits on. With a rejection goes the text that the model sees, or
-        None for the SDK's. `agent` is the one that the turn began with, built anew as need be.
-
-        What is decided is kept before anything is done about it. If this raises, or this process
-        dies, the turn waits again, and the next resume, which need not decide anything, goes on
-        where this one had come to: no tool runs twice. `session.cancel` gives it up.
-
-        Raises NoPendingApproval for what does not wait (any more), NotResumable if the run cannot
-        be restored with this agent and SDK, SessionBusy, and what the run raises.
-        """
-        resumption = _resumption(session, session_id, agent, busy, timeout, options)
-        decisions = Decisions.of(resumption.session_id, approve, reject)
-        return await resumption.run(decisions)
-
-    @classmethod
-    async def resume_streamed(
-        cls,
-        agent: Agent[TContext],
-        *,
-        session: Session,
-        session_id: str | None = None,
-        approve: Iterable[str] = (),
-        reject: Mapping[str, str | None] | None = None,
-        busy: BusyPolicy = "wait",
-        timeout: float | None = 30.0,
-        stream_idle_timeout: float | None = STREAM_IDLE_TIMEOUT,
-        **options: Unpack[RunOptions[TContext]],
-    ) -> RunResultStreaming:
-        """Like `resume`, streamed; to be awaited: it returns when the turn is taken up."""
-        resumption = _resumption(session, session_id, agent, busy, timeout, options)
-        decisions = Decisions.of(resumption.session_id, approve, reject)
-        return await resumption.stream(decisions, stream_idle_timeout)
-
-    @classmethod
-    def resume_sync(cls, agent: Agent[TContext], *, session: Session, **options: Any) -> RunResult:
-        """Like `resume`, for code without an event loop; it takes the same arguments."""
-        return run_until_complete(cls.resume(agent, session=session, **options))
 
     @classmethod
     def run_sync(
@@ -176,7 +151,7 @@ class Runner:
         input: Input[TContext],
         **options: Any,
     ) -> RunResult:
-        """Like `run`, for code without an event loop; it takes the same arguments."""
+        """Like `run`, with the same arguments, for code without an event loop."""
         return run_until_complete(cls.run(starting_agent, input, **options))
 
     @classmethod
@@ -194,31 +169,34 @@ class Runner:
         stream_idle_timeout: float | None = STREAM_IDLE_TIMEOUT,
         **options: Unpack[RunOptions[TContext]],
     ) -> RunResultStreaming:
-        """Run in the background, as one turn; the result is the SDK's, and streams its events.
+        """Start a run in the background, as one turn, and stream its events.
 
-        The turn ends when the run has ended, whether or not anybody reads the stream:
-        `stream_events` returns when it is committed, or raises what kept it from being so.
-        `cancel()` rolls it back, `cancel("after_turn")` commits the steps that are finished. A
-        run goes on no further than its reader: one that takes no next event for
-        `stream_idle_timeout` seconds (None: for ever) before the run is over has the turn rolled
-        back, and gets StreamIdle.
+        The turn ends when the run ends, whether or not anybody reads the stream. `stream_events`
+        returns when the turn is committed, or raises why it is not: what `run` raises. `cancel()`
+        rolls the turn back; `cancel("after_turn")` commits the finished steps.
+
+        Args:
+            starting_agent: See `run`, as for all other arguments that are not listed here.
+            stream_idle_timeout: Seconds that a reader may take between two events; then the turn is
+                rolled back, and the reader gets StreamIdle. None for no limit. A stream that nobody
+                reads is not idle.
+
+        Returns:
+            The SDK's result.
         """
         if not isinstance(session, Session):
             _check_foreign(session, session_id, turn_id)
             return agents.Runner.run_streamed(starting_agent, input, session=session, **options)
-        named = session.named(session_id)
-        check_on_error(named, on_error)
-        config = options.get("run_config")
-        run_attempt = RunAttempt(session, named, turn_id, starting_agent, input, config)
-        if busy == "enqueue":
-            check_can_be_left(run_attempt, on_error, options)
+        attempt = _attempt(
+            starting_agent, input, session, session_id, turn_id, busy, on_error, options
+        )
 
         async def begin() -> Turn:
             if isinstance(input, RunState):
-                resumption = Resumption(session, named, starting_agent, "reject", None, options)
+                resumption = _resumption_of(attempt)
                 if await resumption.is_of(input, turn_id):
-                    return await resumption.opened(input, run_attempt)
-            turn = await _begun(run_attempt, busy, timeout)
+                    return await resumption.opened(input, attempt)
+            turn = await _begin(attempt, busy, timeout)
             try:
                 await check_not_decided(turn, input)
             except BaseException as error:
@@ -226,27 +204,108 @@ class Runner:
                 raise
             return turn
 
-        return streamed(
+        return stream_turn(
             lambda turn: agents.Runner.run_streamed(starting_agent, input, session=turn, **options),
-            session,
             begin,
-            session_id=named,
+            attempt,
             on_error=on_error,
             idle_timeout=stream_idle_timeout,
-            run_attempt=run_attempt,
         )
 
+    @classmethod
+    async def resume(
+        cls,
+        agent: Agent[TContext],
+        *,
+        session: Session,
+        session_id: str | None = None,
+        approve: Iterable[str] = (),
+        reject: Mapping[str, str | None] | None = None,
+        busy: BusyPolicy = "wait",
+        timeout: float | None = 30.0,
+        **options: Unpack[RunOptions[TContext]],
+    ) -> RunResult:
+        """Decide pending approvals of a parked turn and resume it, in any process.
 
-async def _begun(run_attempt: RunAttempt, busy: BusyPolicy, timeout: float | None) -> Turn:
-    """The turn that the run is to be. Raises AlreadyCommitted if it was answered before, or now."""
+        The decisions are journaled before anything else happens. If this raises, or the process
+        dies, the turn is parked again; the next `resume`, which need not decide anything, continues
+        where this one stopped, and no tool runs twice. `session.cancel` ends a parked turn.
+
+        Args:
+            agent: The agent that the turn began with; building it anew is fine.
+            session: Stands for all sessions of its store, or is bound to one.
+            session_id: The session; None for the one that `session` is bound to.
+            approve: Ids from `session.pending_approvals()`. What is neither approved nor rejected
+                stays pending.
+            reject: Ids, each with the text that the model gets instead of the tool's output; None
+                for the SDK's text.
+            busy: As in `run`, if another process resumes the turn already.
+            timeout: Seconds to wait for that; None for no limit.
+            **options: Arguments of `agents.Runner.run`; `context` has to be given again, unless it
+                was a mapping of JSON values.
+
+        Returns:
+            The SDK's result; its `interruptions` are not empty if the turn is parked again.
+
+        Raises:
+            NoPendingApproval: There is no such pending approval, or no parked turn.
+            NotResumable: The run cannot be restored with this agent or SDK version.
+            SessionBusy, BusyTimeout: Another process resumes the turn.
+            Exception: What `run` raises.
+        """
+        resumption = _resumption(session, session_id, agent, busy, timeout, options)
+        return await resumption.run(Decisions.of(resumption.session_id, approve, reject))
+
+    @classmethod
+    def resume_sync(cls, agent: Agent[TContext], *, session: Session, **options: Any) -> RunResult:
+        """Like `resume`, with the same arguments, for code without an event loop."""
+        return run_until_complete(cls.resume(agent, session=session, **options))
+
+    @classmethod
+    async def resume_streamed(
+        cls,
+        agent: Agent[TContext],
+        *,
+        session: Session,
+        session_id: str | None = None,
+        approve: Iterable[str] = (),
+        reject: Mapping[str, str | None] | None = None,
+        busy: BusyPolicy = "wait",
+        timeout: float | None = 30.0,
+        stream_idle_timeout: float | None = STREAM_IDLE_TIMEOUT,
+        **options: Unpack[RunOptions[TContext]],
+    ) -> RunResultStreaming:
+        """Like `resume`, streamed as by `run_streamed`. Awaiting it waits for the turn to begin."""
+        resumption = _resumption(session, session_id, agent, busy, timeout, options)
+        decisions = Decisions.of(resumption.session_id, approve, reject)
+        return await resumption.stream(decisions, stream_idle_timeout)
+
+
+def _attempt(
+    agent: Agent[Any],
+    input: object,
+    session: Session,
+    session_id: str | None,
+    turn_id: str | None,
+    busy: BusyPolicy,
+    on_error: OnError,
+    options: Any,
+) -> RunAttempt:
+    """The attempt that a call asks for. Raises UsageError."""
+    session_id = session.resolve_id(session_id)
+    check_on_error(session_id, on_error)
+    attempt = RunAttempt(session, session_id, turn_id, agent, input, options)
     if busy == "enqueue":
-        return await begin_or_leave(run_attempt)
+        check_can_be_queued(attempt, on_error)
+    return attempt
+
+
+async def _begin(attempt: RunAttempt, busy: BusyPolicy, timeout: float | None) -> Turn:
+    """Begin the run's turn. Raises AlreadyCommitted if the turn is committed, or a worker's now."""
+    if busy == "enqueue":
+        return await begin_or_enqueue(attempt)
     return await begin_turn(
-        run_attempt.session.runtime,
-        run_attempt.session_id,
-        run_attempt.turn_id,
-        busy=busy,
-        timeout=timeout,
+        attempt.session.runtime, attempt.session_id, attempt.turn_id, busy=busy, timeout=timeout
     )
 
 
@@ -259,30 +318,20 @@ def _resumption(
     options: Any,
 ) -> Resumption:
     if not isinstance(session, Session):
-        raise UsageError(
-            f"only a session of Turnwise's making keeps turns that wait, not {type(session)!r}"
-        )
-    return Resumption(session, session.named(session_id), agent, busy, timeout, options)
+        raise UsageError(f"only a Turnwise session keeps parked turns, not {type(session)!r}")
+    return Resumption(session, session.resolve_id(session_id), agent, busy, timeout, options)
 
 
-async def _resumed(
-    agent: Agent[Any],
-    state: RunState[Any],
-    session: Session,
-    session_id: str | None,
-    turn_id: str | None,
-    options: Any,
-) -> RunResult | None:
-    """The run of a turn that waits for approvals, if this state is of that turn."""
-    resumption = Resumption(session, session.named(session_id), agent, "reject", None, options)
-    if not await resumption.is_of(state, turn_id):
-        return None
-    return await resumption.run(state)
+def _resumption_of(attempt: RunAttempt) -> Resumption:
+    """The resumption of the parked turn that a run state may be of."""
+    return Resumption(
+        attempt.session, attempt.session_id, attempt.agent, "reject", None, attempt.options
+    )
 
 
 def _check_foreign(session: object, session_id: str | None, turn_id: str | None) -> None:
     if session_id is not None or turn_id is not None:
         raise UsageError(
-            f"session_id and turn_id need a session of Turnwise's making, not {type(session)!r}: "
-            "RedisSession, SQLiteSession, MemorySession or connect(url)"
+            f"session_id and turn_id need a Turnwise session, not {type(session)!r}: RedisSession, "
+            "SQLiteSession, MemorySession or connect(url)"
         )

@@ -1,6 +1,6 @@
-"""A streamed run as one turn: begun by the run's first look at its session, ended when it is over.
+"""A streamed run as one turn: it begins when the run first uses its session, and ends with the run.
 
-The result stays the SDK's own object; it only learns to end its turn.
+The result stays the SDK's own object; its class is changed so that it ends its turn.
 """
 
 from __future__ import annotations
@@ -19,49 +19,50 @@ from turnwise.durable.sdk import failure_of, reader_is_cancelled
 from turnwise.errors import AlreadyCommitted, StreamIdle
 from turnwise.results import RebuiltRun
 from turnwise.runner.attempt import RunAttempt
-from turnwise.session import Items, Session, TurnSession
+from turnwise.session import Session
+from turnwise.turn_session import Items, TurnSession
 from turnwise.turns import OnError, RollBack, Turn, end
 
 STREAM_IDLE_TIMEOUT = 60.0
 _log = logging.getLogger("turnwise")
 
 
-def streamed(
-    run: Callable[[OpeningSession], RunResultStreaming],
-    session: Session,
+def stream_turn(
+    run: Callable[[LazyTurnSession], RunResultStreaming],
     begin: Callable[[], Awaitable[Turn]],
+    attempt: RunAttempt,
     *,
-    session_id: str,
     on_error: OnError,
     idle_timeout: float | None,
-    run_attempt: RunAttempt,
     turn: Turn | None = None,
 ) -> RunResultStreaming:
-    """Start the run, and see to its turn; `turn` is one that has begun already."""
+    """Start the run; end its turn when it ends. `turn` is a turn that has begun already."""
     install()
-    opening = OpeningSession(session, session_id, begin)
-    if turn is not None:
-        opening.adopt(turn)
-    result = run(opening)
+    held = LazyTurnSession(attempt.session, attempt.session_id, begin, turn)
+    result = run(held)
     result.__class__ = TurnResultStreaming
-    run_attempt.overhear(result)
-    turned = cast(TurnResultStreaming, result)
-    turned._turn_end = TurnEnd(turned, opening, on_error, idle_timeout, run_attempt)
-    return turned
+    attempt.publish_stream(result)
+    streaming = cast(TurnResultStreaming, result)
+    streaming._turn_end = TurnEnd(streaming, held, on_error, idle_timeout, attempt)
+    return streaming
 
 
-class OpeningSession:
-    """The session of a streamed run: its turn begins when the run first asks for something.
+class LazyTurnSession:
+    """The session of a streamed run: its turn begins when the run first uses it.
 
-    It hands out copies: the result shows its input, history included, while the run goes on.
+    It returns copies, since the result shows its input, history included, while the run continues.
     """
 
     def __init__(
-        self, session: Session, session_id: str, begin: Callable[[], Awaitable[Turn]]
+        self,
+        session: Session,
+        session_id: str,
+        begin: Callable[[], Awaitable[Turn]],
+        turn: Turn | None,
     ) -> None:
         self.session_id = session_id
         self.session_settings = session.session_settings
-        self.turn: Turn | None = None
+        self.turn = turn
         self.runs = None
         self._on_lost: Callable[[], object] = lambda: None
         self._begin = begin
@@ -73,18 +74,14 @@ class OpeningSession:
         """What makes the run durable, once the turn has begun."""
         return self.turn
 
-    def adopt(self, turn: Turn) -> None:
-        """Go on with this turn instead of beginning one."""
-        self.turn = turn
-
-    def tell_when_lost(self, on_lost: Callable[[], object]) -> None:
-        """Call this when the turn is lost, one that was adopted too: it may never be opened."""
+    def call_when_lost(self, on_lost: Callable[[], object]) -> None:
+        """Call `on_lost` when the turn is lost, even if the run never uses the session."""
         self._on_lost = on_lost
         if self.turn is not None:
             self.turn.interrupt_with(on_lost)
 
     async def open_turn(self) -> Turn:
-        """A resumed run calls tools before it asks its session for anything."""
+        """Begin the turn: a resumed run calls tools before it uses its session."""
         return (await self._open()).turn
 
     async def get_items(self, limit: int | None = None) -> Items:
@@ -104,7 +101,7 @@ class OpeningSession:
             if self._opened is None:
                 self.turn = self.turn or await self._begin()
                 self.turn.interrupt_with(self._on_lost)
-                self._opened = TurnSession(self.turn, self.session_settings, shared=False)
+                self._opened = TurnSession(self.turn, self.session_settings)
         return self._opened
 
 
@@ -114,22 +111,22 @@ class TurnEnd:
     def __init__(
         self,
         result: TurnResultStreaming,
-        opening: OpeningSession,
+        held: LazyTurnSession,
         on_error: OnError,
         idle_timeout: float | None,
-        run_attempt: RunAttempt,
+        attempt: RunAttempt,
     ) -> None:
         self._result = result
-        self._opening = opening
+        self._held = held
         self._on_error = on_error
         self._idle_timeout = idle_timeout
         self._idle: StreamIdle | None = None
-        self._answering = run_attempt
-        self._told = False
-        self.again: RebuiltRun | None = None
+        self._attempt = attempt
+        self._awaited = False
+        self._rebuilt: RebuiltRun | None = None
         self.cancelled = False
         self.given_up = False
-        opening.tell_when_lost(result.cancel)
+        held.call_when_lost(result.cancel)
         self._task = asyncio.create_task(self._end(), name="turnwise-turn-end")
         self._task.add_done_callback(self._log)
 
@@ -139,12 +136,12 @@ class TurnEnd:
         return task is None or task.done()
 
     async def wait(self) -> None:
-        """Return when the turn is committed or rolled back; raise what kept it from being so."""
-        self._told = True
+        """Return when the turn is committed or rolled back; raise if that failed."""
+        self._awaited = True
         await asyncio.shield(self._task)
 
     def watch(self) -> asyncio.TimerHandle | None:
-        """A reader has an event in hand: it is to take the next one in time."""
+        """Start the idle timer: the reader has taken an event and has to ask for the next one."""
         if self._idle_timeout is None:
             return None
         return asyncio.get_running_loop().call_later(self._idle_timeout, self._reader_is_idle)
@@ -152,9 +149,9 @@ class TurnEnd:
     def _reader_is_idle(self) -> None:
         if not self.run_is_over:
             self._idle = StreamIdle(
-                f"its stream was held for {self._idle_timeout:g} s without reading, so the run was "
-                "cancelled and rolled back. Read on, or set stream_idle_timeout",
-                session_id=self._opening.session_id,
+                f"the reader of its stream took no event for {self._idle_timeout:g} s, so the run "
+                "was cancelled and rolled back. Read faster, or raise stream_idle_timeout",
+                session_id=self._held.session_id,
             )
             self._result.cancel()
 
@@ -162,9 +159,9 @@ class TurnEnd:
         try:
             await self._commit_or_roll_back()
         finally:
-            # It has ended by now, unless something went wrong that nobody foresaw.
-            if self._opening.turn is not None:
-                await end(self._opening.turn, RollBack())
+            # The turn has ended already, unless there is a fault in the code above.
+            if self._held.turn is not None:
+                await end(self._held.turn, RollBack())
 
     async def _commit_or_roll_back(self) -> None:
         try:
@@ -173,26 +170,26 @@ class TurnEnd:
             given_up = self.given_up
             self._result.cancel()
             self.given_up, error = given_up, closing
-        turn = self._opening.turn
+        turn = self._held.turn
         ours = self._idle or (turn.lost if turn else None)
         if turn is not None:
             failed = error or ours
             if failed is None:
-                outcome = self._answering.outcome(turn, self._result)
+                outcome = self._attempt.outcome(turn, self._result)
             else:
-                outcome = self._answering.failure(
+                outcome = self._attempt.failure(
                     turn, failed, self._on_error, given_up=self.given_up
                 )
-            async with self._answering.ending(failed):
+            async with self._attempt.ending(failed):
                 await end(turn, outcome)
         elif isinstance(error, AlreadyCommitted):
-            self.again = await self._answering.again(error)
-            self.again.fill(self._result)
+            self._rebuilt = await self._attempt.rebuilt(error)
+            self._rebuilt.fill(self._result)
         if ours is not None:
             raise ours
 
     async def _failure(self) -> BaseException | None:
-        """What the run ended with, guardrails that were still at work included."""
+        """The error that the run ended with, that of guardrails that still ran included."""
         result = self._result
         while not self.run_is_over:
             await asyncio.wait({cast("asyncio.Task[Any]", result.run_loop_task)})
@@ -201,14 +198,18 @@ class TurnEnd:
             return CancelledError()
         return await failure_of(result)
 
-    def told_again(self) -> Iterator[StreamEvent]:
-        """The events of a run that was committed before, if this is one; once."""
-        again, self.again = self.again, None
-        return iter(()) if again is None else again.events()
+    def rebuilt_events(self) -> Iterator[StreamEvent]:
+        """The events of a turn that was committed before, once; none for any other turn."""
+        rebuilt, self._rebuilt = self._rebuilt, None
+        return iter(()) if rebuilt is None else rebuilt.events()
 
     def _log(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None and not self._told:
-            _log.error("a streamed turn that nobody read was not committed: %s", error)
+        if not task.cancelled() and (error := task.exception()) is not None and not self._awaited:
+            _log.error(
+                "a streamed turn of session %r, whose stream nobody reads, was not committed: %s",
+                self._held.session_id,
+                error,
+            )
 
 
 class TurnResultStreaming(RunResultStreaming):
@@ -217,7 +218,7 @@ class TurnResultStreaming(RunResultStreaming):
     _turn_end: TurnEnd
 
     async def stream_events(self) -> AsyncIterator[StreamEvent]:
-        """The events of the run, as the SDK gives them; ends when the turn is committed."""
+        """The run's events, as in the SDK; ends when the turn is committed."""
         events = cast("Any", super().stream_events())
         try:
             try:
@@ -231,13 +232,13 @@ class TurnResultStreaming(RunResultStreaming):
                                 timer.cancel()
             except AlreadyCommitted:
                 await self._turn_end.wait()
-            for event in self._turn_end.told_again():
+            for event in self._turn_end.rebuilt_events():
                 yield event
         finally:
             await self._turn_end.wait()
 
     def cancel(self, mode: Literal["immediate", "after_turn"] = "immediate") -> None:
-        """As the SDK's; "immediate" rolls the turn back, "after_turn" commits what is finished."""
+        """As in the SDK. "immediate" rolls the turn back, "after_turn" commits finished steps."""
         if mode == "immediate" and not self._turn_end.run_is_over:
             self._turn_end.cancelled = True
             self._turn_end.given_up = not reader_is_cancelled(self)

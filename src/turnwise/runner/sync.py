@@ -1,4 +1,4 @@
-"""Running to the end where there is no event loop."""
+"""Runs to the end, for code without an event loop."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ T = TypeVar("T")
 def run_until_complete(work: Coroutine[Any, Any, T]) -> T:
     """Run `work` on this thread's event loop, as the SDK's `run_sync` does.
 
-    The same loop each time: the connections of a session belong to the loop that opened them.
-    Raises UsageError where a loop runs already.
+    It is the same loop each time: a session's connections belong to the loop that opened them.
+    Raises UsageError if a loop runs already.
     """
     try:
         asyncio.get_running_loop()
@@ -29,24 +29,24 @@ def run_until_complete(work: Coroutine[Any, Any, T]) -> T:
     else:
         work.close()
         raise UsageError(
-            "run_sync or resume_sync was called where an event loop runs: use `await Runner.run` "
-            "or `await Runner.resume`"
+            "run_sync and resume_sync cannot be called while an event loop runs. Use "
+            "`await Runner.run` or `await Runner.resume`"
         )
     task = loop.create_task(work)
     try:
         return loop.run_until_complete(task)
     except BaseException:
-        if not task.done():  # interrupted by the keyboard: let the turn be rolled back
+        if not task.done():  # KeyboardInterrupt: roll the turn back
             task.cancel()
             loop.run_until_complete(asyncio.wait({task}))
         raise
 
 
 class _Loops:
-    """The event loops of the threads of this process.
+    """The event loops of this process's threads.
 
-    A loop made here goes, with the connections that it has opened, to another thread when its own
-    has ended: a server with a thread for each request has no more loops than requests at a time.
+    When a thread ends, its loop and that loop's connections pass to another thread. So a server
+    with a thread for each request has no more loops than requests at the same time.
     """
 
     def __init__(self) -> None:
@@ -59,11 +59,11 @@ class _Loops:
             loop = self._own()
             asyncio.set_event_loop(loop)
         else:
-            self._threads.current = loop  # which a fork is to find here: see `put_aside`
+            self._threads.current = loop  # so that a forked child can put it aside
         return loop
 
     def _own(self) -> Loop:
-        """Made here, for this thread: whoever ran another loop in it may have unset this one."""
+        """The loop made here for this thread, which other code may have unset."""
         held: _Held | None = getattr(self._threads, "held", None)
         if held is None or held.loop.is_closed():
             held = self._threads.held = _Held(self._take(), self._free)
@@ -73,7 +73,7 @@ class _Loops:
         while self._free:
             try:
                 loop = self._free.popleft()
-            except IndexError:  # another thread was quicker
+            except IndexError:  # another thread has taken the last one
                 break
             if not loop.is_closed():
                 return loop
@@ -81,7 +81,7 @@ class _Loops:
 
 
 class _Held:
-    """A thread's hold on a loop, which ends with the thread."""
+    """A thread's hold on a loop; it frees the loop when the thread ends."""
 
     def __init__(self, loop: Loop, free: deque[Loop]) -> None:
         self.loop = loop
@@ -93,13 +93,13 @@ class _Held:
 
 _loops = PerProcess(_Loops)
 _inherited: list[Loop] = []
-"""In a forked child, the loop that its parent's thread had: it is still its parent's."""
+"""In a forked child: the loop of the parent's thread, which still belongs to the parent."""
 
 
 def _current() -> Loop | None:
-    """The loop that was set for this thread, if it can run."""
+    """The loop that is set for this thread, if it can run."""
     with warnings.catch_warnings():
-        # Deprecated, without another way to a loop that outlives one call.
+        # Deprecated, but nothing else gives a loop that outlives one call.
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
             loop = asyncio.get_event_loop_policy().get_event_loop()
@@ -108,8 +108,8 @@ def _current() -> Loop | None:
     return None if loop.is_closed() or loop in _inherited else loop
 
 
-def _note_inherited() -> None:
-    """From Python 3.12 on asyncio itself forgets it in a child."""
+def _remember_inherited() -> None:
+    """Remember the parent's loop. (From Python 3.12 on, asyncio itself unsets it in a child.)"""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         policy = asyncio.get_event_loop_policy()
@@ -120,4 +120,4 @@ def _note_inherited() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_note_inherited)
+    os.register_at_fork(after_in_child=_remember_inherited)

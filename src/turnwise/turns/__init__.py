@@ -23,7 +23,7 @@ from turnwise.turns.outcomes import (
     StayParked,
 )
 from turnwise.turns.runtime import Runtime, default_worker_name
-from turnwise.turns.settings import Settings, check_number
+from turnwise.turns.settings import Settings, check_number, ttl_ms
 from turnwise.turns.shielding import resend_if_cancelled, shielded
 from turnwise.turns.turn import Turn
 from turnwise.turns.wait import POLL_INTERVAL, Backoff, TurnEndWaiter
@@ -75,4 +75,5 @@ __all__ = [
     "resend_if_cancelled",
     "session_busy",
     "shielded",
+    "ttl_ms",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
 
-from turnwise.errors import UsageError
+from turnwise.errors import InvalidTTL, UsageError
 from turnwise.hooks import Hook
 
 MEBIBYTE = 1024 * 1024
@@ -63,3 +63,18 @@ def check_number(name: str, value: object, *, least: float = 0, most: float = 1e
     right = isinstance(value, int | float) and not isinstance(value, bool)
     if not (right and least <= value <= most):  # type: ignore[operator]  # a number by now
         raise UsageError(f"{name}={value!r}: use a number from {least:g} to {most:g}")
+
+
+def ttl_ms(seconds: object) -> int | None:
+    """A time to live in milliseconds; None for no expiry. Raises InvalidTTL."""
+    if seconds is None:
+        return None
+    if (
+        isinstance(seconds, bool)
+        or not isinstance(seconds, int | float)
+        or not 0.001 <= seconds < 1e11
+    ):
+        raise InvalidTTL(
+            f"a time to live of {seconds!r}: use a number of seconds above 0, or None for no expiry"
+        )
+    return round(seconds * 1000)

@@ -1,4 +1,4 @@
-"""Background workers: they run the messages that wait in sessions, many sessions at a time."""
+"""Background workers: they run the messages in sessions' queues, many sessions at a time."""
 
 from turnwise.worker.worker import Worker
 

@@ -1,4 +1,4 @@
-"""The sessions that a worker has been told of, in the order in which they are to be visited."""
+"""The sessions for which a worker holds claims, in the order of their visits."""
 
 from __future__ import annotations
 
@@ -8,52 +8,54 @@ from turnwise.types import Claim
 
 
 class Backlog:
-    """Each session once, with all wake-ups that name it; first come, first served.
+    """Each session once, with all claims on it; first in, first out.
 
-    A session that was visited and has more goes to the end, so that each other one gets its visit
-    between two of a hot one.
+    A session that has more messages after its visit goes to the end, so that all others are visited
+    between two visits of a hot one.
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[str, list[Claim]] = {}
-        self._at_work: dict[str, list[Claim]] = {}
+        self._queued: dict[str, list[Claim]] = {}
+        self._active: dict[str, list[Claim]] = {}
 
     @property
-    def at_work(self) -> int:
-        return len(self._at_work)
+    def active(self) -> int:
+        """How many sessions are being visited."""
+        return len(self._active)
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        """How many sessions wait for a visit."""
+        return len(self._queued)
 
     def add(self, claims: Iterable[Claim]) -> None:
         for claim in claims:
-            at_work = self._at_work.get(claim.session_id)
-            if at_work is not None:
-                at_work.append(claim)
+            active = self._active.get(claim.session_id)
+            if active is not None:
+                active.append(claim)
             else:
-                self._waiting.setdefault(claim.session_id, []).append(claim)
+                self._queued.setdefault(claim.session_id, []).append(claim)
 
     def take(self) -> str | None:
-        """The next session to visit."""
-        if not self._waiting:
+        """The next session to visit; it is active from now on."""
+        if not self._queued:
             return None
-        session_id = next(iter(self._waiting))
-        self._at_work[session_id] = self._waiting.pop(session_id)
+        session_id = next(iter(self._queued))
+        self._active[session_id] = self._queued.pop(session_id)
         return session_id
 
-    def known(self, session_id: str) -> list[Claim]:
-        """The wake-ups of a session at work so far; later ones may tell of what it did not see."""
-        return list(self._at_work[session_id])
+    def claims(self, session_id: str) -> list[Claim]:
+        """The claims on an active session so far. Later ones may announce what a visit missed."""
+        return list(self._active[session_id])
 
-    def leave(self, session_id: str, known: list[Claim], *, again: bool) -> None:
-        """The visit is over. What came during it, or all of it `again`, goes to the end."""
-        claims = self._at_work.pop(session_id)
-        left = claims if again else claims[len(known) :]
+    def done(self, session_id: str, claims: list[Claim], *, again: bool) -> None:
+        """The visit is over. Queue the session again for claims that came meanwhile, or `again`."""
+        active = self._active.pop(session_id)
+        left = active if again else active[len(claims) :]
         if left:
-            self._waiting[session_id] = left
+            self._queued[session_id] = left
 
-    def left(self) -> list[Claim]:
-        """Everything that waits; nothing does then."""
-        claims = [claim for waiting in self._waiting.values() for claim in waiting]
-        self._waiting.clear()
+    def clear(self) -> list[Claim]:
+        """Remove all queued sessions, and return their claims."""
+        claims = [claim for queued in self._queued.values() for claim in queued]
+        self._queued.clear()
         return claims

@@ -1,4 +1,4 @@
-"""A background worker: claims wake-ups, visits their sessions, settles what is finished."""
+"""A background worker: it claims wake-ups, visits their sessions, and acks what is finished."""
 
 from __future__ import annotations
 
@@ -14,18 +14,28 @@ from turnwise.worker.acks import Acks
 from turnwise.worker.backlog import Backlog
 
 _log = logging.getLogger("turnwise")
-_WAIT = 0.2
-_SWEEP = 5.0
-_UNREACHABLE = 0.5
-_AT_ONCE = 256
+_CLAIM_WAIT = 0.2
+_SWEEP_INTERVAL = 5.0
+_STORE_PAUSE = 0.5
+_MAX_CLAIMS = 256
 
 
 class Worker:
-    """Runs the messages of all sessions of a store, up to `concurrency` sessions at a time.
+    """Runs the queued messages of all sessions of a store.
 
-    `session` stands for all sessions, `agents` are those that messages may name. `grace` is how
-    many seconds running turns get to their end after `stop`; those that take longer are given back
-    for other workers to go on with. `turns` counts those that it has finished.
+    Args:
+        session: Stands for all sessions of the store.
+        agents: The agents that messages may name: one, several, or a mapping by name.
+        concurrency: How many sessions are served at the same time (50).
+        grace: Seconds that running turns may take to finish after `stop` (20). Then they are
+            released, and other workers continue them.
+        policy: How messages are run; None for `Policy()`.
+
+    Attributes:
+        turns: How many turns this worker has finished.
+
+    Raises:
+        UsageError: `agents` holds something else than agents of the SDK.
     """
 
     def __init__(
@@ -39,136 +49,134 @@ class Worker:
     ) -> None:
         self.turns = 0
         self._ready = session.runtime.store.ready
+        self._runtime = session.runtime
         self._lease = session.runtime.settings.lease
-        self._equipment = session.runtime
-        self._running = session.processor(agents, policy)
-        self._after = Acks(session.runtime)
+        self._processor = session.processor(agents, policy)
+        self._acks = Acks(session.runtime)
         self._concurrency = concurrency
         self._grace = grace
-        self._line = Backlog()
+        self._backlog = Backlog()
         self._visits: set[asyncio.Task[None]] = set()
-        self._stopped = asyncio.Event()
-        self._room = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._has_capacity = asyncio.Event()
 
     @property
     def _name(self) -> str:
-        """Of the process that runs it, which may be a child of the one that made it."""
-        return self._equipment.name
+        """The name of the process that runs it, which may be a child of the one that made it."""
+        return self._runtime.name
 
     def stop(self) -> None:
-        """Begin no turn any more. `run` returns when those that run have ended, or grace is over.
+        """Begin no more turns. `run` returns when the running ones have ended, or `grace` is over.
 
-        Safe to call in a signal handler of the event loop.
+        May be called in a signal handler of the event loop.
         """
-        self._stopped.set()
-        self._room.set()
+        self._stopping.set()
+        self._has_capacity.set()
 
     async def run(self) -> None:
-        """Work until `stop` is called. Cancelled, it gives its turns back at once."""
-        holding = asyncio.create_task(self._every(self._lease / 3, self._hold))
-        sweeping = asyncio.create_task(self._every(_SWEEP, self._sweep))
+        """Work until `stop` is called. If it is cancelled, running turns are released at once."""
+        extending = asyncio.create_task(self._repeat(self._lease / 3, self._extend_claims))
+        sweeping = asyncio.create_task(self._repeat(_SWEEP_INTERVAL, self._ready.sweep))
         try:
-            self._room.set()
-            while not self._stopped.is_set():
-                await self._room.wait()
-                await self._claim(_WAIT)
-            await self._ended(self._grace)
+            self._has_capacity.set()
+            while not self._stopping.is_set():
+                await self._has_capacity.wait()
+                await self._claim(_CLAIM_WAIT)
+            await self._end_visits(self._grace)
         finally:
             self.stop()
             sweeping.cancel()
-            await self._ended(0)
-            holding.cancel()
-            await asyncio.gather(sweeping, holding, return_exceptions=True)
+            await self._end_visits(0)
+            extending.cancel()
+            await asyncio.gather(sweeping, extending, return_exceptions=True)
 
     async def _claim(self, wait: float) -> None:
-        """Be told of sessions, for the places that are free."""
-        free = self._concurrency - self._line.at_work
-        if self._stopped.is_set() or free <= 0:
-            self._room.clear()
+        """Claim wake-ups, as many as there is capacity for, and begin visits."""
+        free = self._concurrency - self._backlog.active
+        if self._stopping.is_set() or free <= 0:
+            self._has_capacity.clear()
             return
         try:
-            claims = await self._ready.claim(self._name, min(free, _AT_ONCE), wait)
+            claims = await self._ready.claim(self._name, min(free, _MAX_CLAIMS), wait)
         except StoreError as error:
-            _log.warning("the store does not tell of messages: %s", error)
-            await asyncio.sleep(_UNREACHABLE)
+            _log.warning("worker %r cannot claim messages: %s", self._name, error)
+            await asyncio.sleep(_STORE_PAUSE)
             return
-        self._line.add(claims)
-        self._start()
+        self._backlog.add(claims)
+        self._begin_visits()
 
-    def _start(self) -> None:
-        """Begin visits where there are places free."""
-        while not self._stopped.is_set() and self._line.at_work < self._concurrency:
-            session_id = self._line.take()
+    def _begin_visits(self) -> None:
+        while not self._stopping.is_set() and self._backlog.active < self._concurrency:
+            session_id = self._backlog.take()
             if session_id is None:
                 break
             visit = asyncio.create_task(self._visit(session_id), name="turnwise-visit")
             self._visits.add(visit)
-            visit.add_done_callback(self._visited)
-        if self._line.at_work < self._concurrency or self._stopped.is_set():
-            self._room.set()
+            visit.add_done_callback(self._visit_done)
+        if self._backlog.active < self._concurrency or self._stopping.is_set():
+            self._has_capacity.set()
         else:
-            self._room.clear()
+            self._has_capacity.clear()
 
-    def _visited(self, visit: asyncio.Task[None]) -> None:
+    def _visit_done(self, visit: asyncio.Task[None]) -> None:
         self._visits.discard(visit)
         if not visit.cancelled() and (error := visit.exception()) is not None:
-            _log.error("a visit failed: %r", error)
-        self._start()
+            _log.error("a visit of worker %r failed: %r", self._name, error)
+        self._begin_visits()
 
     async def _visit(self, session_id: str) -> None:
-        known = self._line.known(session_id)
+        claims = self._backlog.claims(session_id)
         more = False
         try:
-            if not await self._after.too_soon(session_id, known):
-                visit = await self._running.visit(session_id, self._stopped.is_set)
+            if not await self._acks.too_soon(session_id, claims):
+                visit = await self._processor.visit(session_id, self._stopping.is_set)
                 self.turns += len(visit.finished)
-                more = visit.state == "more" and not self._stopped.is_set()
+                more = visit.state == "more" and not self._stopping.is_set()
                 if not more:
-                    await self._after.visit(session_id, known, visit)
+                    await self._acks.visited(session_id, claims, visit)
         except asyncio.CancelledError:
             with suppress(StoreError):
-                await self._ready.requeue(self._name, known, 0)
+                await self._ready.requeue(self._name, claims, 0)
             raise
         except Exception as error:
-            # Unreachable, of a newer format, no session at all: it keeps its messages, and its
-            # wake-ups must not stay with a worker that does nothing about them.
-            _log.warning("session %r was not served: %s", session_id, told(error))
+            # Unreachable, of a newer format, not a session: its messages stay queued, so its claims
+            # must not stay with a worker that cannot serve it.
+            _log.warning(
+                "worker %r cannot serve session %r: %s", self._name, session_id, _loggable(error)
+            )
             with suppress(StoreError):
-                passing = isinstance(error, StoreUnavailable)
-                await self._after.refused(session_id, known, passing=passing)
+                transient = isinstance(error, StoreUnavailable)
+                await self._acks.failed(session_id, claims, transient=transient)
         finally:
-            self._line.leave(session_id, known, again=more)
-        if more:  # others get their chance first
+            self._backlog.done(session_id, claims, again=more)
+        if more:  # other sessions get their chance first
             await self._claim(0)
 
-    async def _ended(self, grace: float) -> None:
-        """Wait for the turns that run, and give back what is left after that."""
+    async def _end_visits(self, grace: float) -> None:
+        """Wait for the running turns; release those that take longer, and all claims."""
         if self._visits:
             await asyncio.wait(self._visits, timeout=grace)
         for visit in self._visits:
             visit.cancel()
         if self._visits:
             await asyncio.wait(self._visits)
-        if left := self._line.left():
+        if claims := self._backlog.clear():
             with suppress(StoreError):
-                await self._ready.requeue(self._name, left, 0)
+                await self._ready.requeue(self._name, claims, 0)
 
-    async def _every(self, pause: float, act: Callable[[], Awaitable[None]]) -> None:
+    async def _repeat(self, interval: float, act: Callable[[], Awaitable[object]]) -> None:
         while True:
             try:
                 await act()
             except StoreError as error:
-                _log.warning("the store does not answer a worker: %s", error)
-            await asyncio.sleep(pause)
+                _log.warning("the store does not answer worker %r: %s", self._name, error)
+            await asyncio.sleep(interval)
 
-    async def _hold(self) -> None:
-        if self._line.at_work or len(self._line):
+    async def _extend_claims(self) -> None:
+        if self._backlog.active or len(self._backlog):
             await self._ready.extend(self._name)
 
-    async def _sweep(self) -> None:
-        await self._ready.sweep()
 
-
-def told(error: Exception) -> str:
-    """What the log says of it: errors that are not ours may quote what nobody is to read there."""
+def _loggable(error: Exception) -> str:
+    """An error for the log. The text of one that is not ours may hold content of the session."""
     return str(error) if isinstance(error, TurnwiseError) else type(error).__name__

@@ -1,7 +1,7 @@
-"""What happens to turns and in their runs, as OpenTelemetry spans: one trace, whoever runs it."""
+"""Turns and their runs as OpenTelemetry spans, in one trace whichever process runs them."""
 
 from turnwise.observe.opentelemetry.run_spans import RunSpans
-from turnwise.observe.opentelemetry.traces import carried, carry, sdk_trace_id
+from turnwise.observe.opentelemetry.traces import attach, inject, sdk_trace_id
 from turnwise.observe.opentelemetry.turn_spans import TurnSpans
 
-__all__ = ["RunSpans", "TurnSpans", "carried", "carry", "sdk_trace_id"]
+__all__ = ["RunSpans", "TurnSpans", "attach", "inject", "sdk_trace_id"]

@@ -1,4 +1,4 @@
-"""What is told of each kind of the SDK's spans."""
+"""Names and attributes of the SDK's spans, by their kind."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Described = tuple[str, Attributes]
 
 
 def described(data: SpanData) -> Described:
-    """The name of a span, and what is known of it; nothing of the conversation's content."""
-    tell = _DESCRIPTIONS.get(type(data))
-    return (data.type, {}) if tell is None else tell(data)
+    """A span's name and attributes, without content of the conversation."""
+    describe = _DESCRIPTIONS.get(type(data))
+    return (data.type, {}) if describe is None else describe(data)
 
 
 def content_of(data: SpanData) -> dict[str, str]:
-    """What went in and came out, as JSON."""
+    """A span's input and output, as JSON."""
     match data:
         case GenerationSpanData():
             return _content(data.input, data.output)
@@ -68,9 +68,9 @@ def _usage(usage: Any) -> Attributes:
     return {name: count for name, count in counts.items() if isinstance(count, int)}
 
 
-def _content(given: Any, answered: Any) -> dict[str, str]:
-    told = {"openai.agents.input": given, "openai.agents.output": answered}
-    return {name: _json(value) for name, value in told.items() if value is not None}
+def _content(input: Any, output: Any) -> dict[str, str]:
+    content = {"openai.agents.input": input, "openai.agents.output": output}
+    return {name: _json(value) for name, value in content.items() if value is not None}
 
 
 def _json(value: Any) -> str:
@@ -106,7 +106,7 @@ def _guardrail(data: GuardrailSpanData) -> Described:
 
 
 def _step(data: TurnSpanData) -> Described:
-    """What the SDK calls a turn is one round of its loop."""
+    """The SDK calls each round of its loop a turn."""
     return f"step {data.turn}", {"gen_ai.agent.name": data.agent_name}
 
 

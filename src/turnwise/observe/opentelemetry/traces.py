@@ -1,4 +1,4 @@
-"""Which trace the code at hand is in: OpenTelemetry's, or the Agents SDK's by the same number."""
+"""The current trace: OpenTelemetry's, or that of the Agents SDK under the same number."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from agents.tracing import get_current_trace
-from opentelemetry.context import Context, attach, get_current
+from opentelemetry.context import Context, get_current
+from opentelemetry.context import attach as attach_context
 from opentelemetry.trace import (
     NonRecordingSpan,
     SpanContext,
@@ -22,57 +23,62 @@ _W3C = TraceContextTextMapPropagator()
 _NO_TRACE = "no-op"
 
 
-def carry() -> dict[str, str]:
-    """The trace at hand, to go on with it elsewhere: `traceparent` and `tracestate` of W3C.
+def inject() -> dict[str, str]:
+    """The current trace, for another process: W3C's `traceparent` and `tracestate`.
 
-    Empty outside of a trace. To be sent with a message, and given to `carried` where it is worked
-    on.
+    Send it with a job, and pass it to `attach` where the job runs.
+
+    Returns:
+        The headers by name; empty outside of a trace.
     """
     trace: dict[str, str] = {}
-    _W3C.inject(trace, surroundings())
+    _W3C.inject(trace, current_context())
     return trace
 
 
 @contextmanager
-def carried(trace: Mapping[str, object]) -> Iterator[None]:
-    """A block of code in the trace that `carry` named. What it did not write is ignored."""
+def attach(trace: Mapping[str, object]) -> Iterator[None]:
+    """Run the block in another process's trace.
+
+    Args:
+        trace: What `inject` returned there. Anything else in it is ignored.
+    """
     before = get_current()
-    texts = {name: text for name, text in trace.items() if isinstance(text, str)}
-    attach(_W3C.extract(texts, before))
+    headers = {name: text for name, text in trace.items() if isinstance(text, str)}
+    attach_context(_W3C.extract(headers, before))
     try:
         yield
     finally:
-        attach(before)
+        attach_context(before)
 
 
 def sdk_trace_id() -> str | None:
-    """The current OpenTelemetry trace as the SDK would name it; None outside of one.
+    """The id of the current OpenTelemetry trace, in the SDK's form; None outside of a trace.
 
-    A run gets it by `RunConfig(trace_id=sdk_trace_id())`: its trace has the same id then in what
-    the SDK exports.
+    With `RunConfig(trace_id=sdk_trace_id())` a run's trace has the same id in the SDK's own export.
     """
-    here = get_current_span().get_span_context()
-    return f"trace_{here.trace_id:032x}" if here.is_valid else None
+    current = get_current_span().get_span_context()
+    return f"trace_{current.trace_id:032x}" if current.is_valid else None
 
 
-def surroundings() -> Context:
-    """The current context; without a span in it, but in a trace of the SDK, one in that trace."""
+def current_context() -> Context:
+    """The current context. If it has no trace but the SDK has one, a context in that trace."""
     context = get_current()
     trace = get_current_trace()
-    if trace is None or is_in_trace(context):
+    if trace is None or has_trace(context):
         return context
-    return within(trace.trace_id, context)
+    return in_trace(trace.trace_id, context)
 
 
-def is_in_trace(context: Context) -> bool:
+def has_trace(context: Context) -> bool:
     return get_current_span(context).get_span_context().is_valid
 
 
-def within(sdk_trace: str, context: Context) -> Context:
+def in_trace(sdk_trace: str, context: Context) -> Context:
     """The context, in the trace that has the SDK's id.
 
-    Only a parent can tell a span its trace. This one is nowhere exported: like a caller's span in
-    a process that exports none. It says that the trace is sampled, as the SDK does not sample.
+    A span gets its trace from its parent. This parent is never exported, like the span of a caller
+    that exports nothing. It is marked as sampled, since the SDK does not sample.
     """
     if sdk_trace == _NO_TRACE:
         return context
@@ -87,7 +93,8 @@ def within(sdk_trace: str, context: Context) -> Context:
 
 
 def _number(sdk_trace: str) -> int:
-    """The same in every process, for ids of the application's own too."""
-    usual = re.fullmatch(r"trace_([0-9a-f]{32})", sdk_trace)
-    digits = usual[1] if usual else hashlib.blake2b(sdk_trace.encode(), digest_size=16).hexdigest()
-    return int(digits, 16) or 1
+    """A trace id as a number, the same in every process; also for custom ids."""
+    standard = re.fullmatch(r"trace_([0-9a-f]{32})", sdk_trace)
+    if standard:
+        return int(standard[1], 16) or 1
+    return int(hashlib.blake2b(sdk_trace.encode(), digest_size=16).hexdigest(), 16) or 1

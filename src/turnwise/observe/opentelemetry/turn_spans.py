@@ -28,9 +28,9 @@ from turnwise.hooks import (
     TurnRefusedEvent,
     TurnSubmittedEvent,
 )
+from turnwise.observe.names import OUTCOMES, reason_of, title
 from turnwise.observe.opentelemetry import traces
-from turnwise.observe.opentelemetry.places import Place, enter, leave
-from turnwise.observe.wording import OUTCOMES, reason_of, title
+from turnwise.observe.opentelemetry.active_spans import ActiveSpan, activate, deactivate
 
 Attributes = dict[str, str | bool | int | float]
 
@@ -38,21 +38,24 @@ _holder: ContextVar[tuple[str, str, str] | None] = ContextVar("turnwise_holder",
 
 
 class TurnSpans:
-    """A hook that makes one span of each turn, from its begin to its end.
+    """A hook that makes a span of each turn, from its begin to its end.
 
-    Its parent is the current span; outside of one, the SDK's current trace gives it its id. While
-    the turn runs, its span is the current one for the task that began it and those made there.
+    Its parent is the current span. If there is none, the span is in the SDK's current trace. While
+    the turn runs, its span is current in the task that began it and in that task's children.
+
+    Args:
+        tracer_provider: Where spans go; None for the global provider.
     """
 
     def __init__(self, tracer_provider: TracerProvider | None = None) -> None:
         self._tracer = get_tracer("turnwise", tracer_provider=tracer_provider)
-        self._open: dict[tuple[str, str], Place] = {}
+        self._open: dict[tuple[str, str], ActiveSpan] = {}
 
-    def carry(self) -> Mapping[str, str]:
-        return traces.carry()
+    def inject(self) -> Mapping[str, str]:
+        return traces.inject()
 
-    def carried(self, trace: Mapping[str, str], /) -> AbstractContextManager[None]:
-        return traces.carried(trace)
+    def attach(self, trace: Mapping[str, str], /) -> AbstractContextManager[None]:
+        return traces.attach(trace)
 
     def __call__(self, event: TurnEvent, /) -> None:
         if isinstance(event, TurnBegunEvent):
@@ -62,46 +65,49 @@ class TurnSpans:
         elif isinstance(event, TurnQueuedEvent):
             _holder.set((event.session_id, event.turn_id, event.holder))
         else:
-            self._happened(event)
+            self._other(event)
 
     def _begun(self, event: TurnBegunEvent) -> None:
         key = event.session_id, event.turn_id
-        if key in self._open:  # an attempt that does not know yet that it was taken over
+        if key in self._open:  # an attempt that was taken over and does not know it yet
             self._close(self._open.pop(key), "lost", "")
         span = self._tracer.start_span(
-            "turn", traces.surroundings(), SpanKind.INTERNAL, _attributes(event)
+            "turn", traces.current_context(), SpanKind.INTERNAL, _attributes(event)
         )
         if event.waited:
-            span.add_event(title(TurnQueuedEvent), _waited(event))
+            span.add_event(title(TurnQueuedEvent), _queued(event))
         if event.taken_over:
             span.add_event(
                 "turn taken over",
-                {"turnwise.attempt": event.attempt, "turnwise.journal": event.journal},
+                {
+                    "turnwise.attempt": event.attempt,
+                    "turnwise.journal_entries": event.journal_entries,
+                },
             )
-        self._open[key] = enter(span)
+        self._open[key] = activate(span)
 
     def _ended(self, event: TurnEndEvent) -> None:
-        place = self._open.pop((event.session_id, event.turn_id), None)
-        if place is None:
-            self._happened(event)
+        active = self._open.pop((event.session_id, event.turn_id), None)
+        if active is None:
+            self._other(event)
             return
-        place.span.set_attributes(_result(event))
+        active.span.set_attributes(_result(event))
         if isinstance(event, TurnCancelledEvent):
-            place.span.add_event(title(TurnCancelledEvent), _result(event))
-        self._close(place, OUTCOMES[type(event)], reason_of(event))
+            active.span.add_event(title(TurnCancelledEvent), _result(event))
+        self._close(active, OUTCOMES[type(event)], reason_of(event))
 
-    def _close(self, place: Place, outcome: str, reason: str) -> None:
-        place.span.set_attribute("turnwise.outcome", outcome)
+    def _close(self, active: ActiveSpan, outcome: str, reason: str) -> None:
+        active.span.set_attribute("turnwise.outcome", outcome)
         if reason:
-            place.span.set_attribute("error.type", reason)
-            place.span.set_status(Status(StatusCode.ERROR, reason))
-        place.span.end()
-        leave(place)
+            active.span.set_attribute("error.type", reason)
+            active.span.set_status(Status(StatusCode.ERROR, reason))
+        active.span.end()
+        deactivate(active)
 
-    def _happened(self, event: TurnEvent) -> None:
-        """Told on the turn's span, or where there is none, on that of whoever brought it about."""
-        place = self._open.get((event.session_id, event.turn_id))
-        span = get_current_span() if place is None else place.span
+    def _other(self, event: TurnEvent) -> None:
+        """Add the event to the turn's span or, if this process has none, to the current span."""
+        active = self._open.get((event.session_id, event.turn_id))
+        span = get_current_span() if active is None else active.span
         span.add_event(title(type(event)), _names(event) | _result(event))
 
 
@@ -121,16 +127,16 @@ def _attributes(event: TurnBegunEvent) -> Attributes:
     }
 
 
-def _waited(event: TurnBegunEvent) -> Attributes:
-    waited: Attributes = {"turnwise.seconds": event.waited}
+def _queued(event: TurnBegunEvent) -> Attributes:
+    queued: Attributes = {"turnwise.seconds": event.waited}
     match _holder.get():
         case (event.session_id, event.turn_id, holder):
-            waited["turnwise.holder"] = holder
-    return waited
+            queued["turnwise.holder"] = holder
+    return queued
 
 
 def _result(event: TurnEvent) -> Attributes:
-    """What an event tells beside the turn's name, as attributes."""
+    """An event's own fields as attributes."""
     match event:
         case TurnCommittedEvent():
             return {"turnwise.items": event.items, "turnwise.bytes": event.bytes}

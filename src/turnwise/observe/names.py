@@ -1,4 +1,4 @@
-"""How an event is named and told, alike in logs, spans and metrics."""
+"""The names that events, their outcomes and reasons have in logs, spans and metrics alike."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OUTCOMES: dict[type[TurnEvent], str] = {
     TurnParkedEvent: "parked",
     TurnDeadLetteredEvent: "dead_lettered",
 }
-"""The word for each way in which a turn ends."""
+"""How a turn ended."""
 
 KNOWN_REASONS = {
     asyncio.CancelledError.__name__,
@@ -40,8 +40,8 @@ def title(kind: type[TurnEvent]) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
 
 
-def details(event: TurnEvent) -> dict[str, object]:
-    """All that an event tells, by name; session and turn first."""
+def fields_of(event: TurnEvent) -> dict[str, object]:
+    """An event's fields by name; session and turn first."""
     return {field.name: getattr(event, field.name) for field in fields(event)}
 
 
@@ -53,5 +53,5 @@ def reason_of(event: TurnEndEvent) -> str:
 
 
 def bounded(reason: str) -> str:
-    """A reason as one of few: the application's own exceptions are `other`."""
+    """A reason as a label of few values: exceptions of the application are `other`."""
     return reason if not reason or reason in KNOWN_REASONS else "other"

@@ -14,8 +14,9 @@ from turnwise.background import ResumedEvents
 from turnwise.durable import install
 from turnwise.durable.sdk import items_of
 from turnwise.runner.attempt import RunAttempt
-from turnwise.runner.streaming import streamed
-from turnwise.session import Session, TurnSession
+from turnwise.runner.streaming import stream_turn
+from turnwise.session import Session
+from turnwise.turn_session import TurnSession
 from turnwise.turns import BusyPolicy, Turn, block, end
 
 Given = Decisions | RunState[Any, Any]
@@ -40,9 +41,9 @@ class Resumption:
             state = await self._restored(resumed, given)
             await events.begin(resumed.parked.entry)
             before = items_of(state)
-            held = TurnSession(turn, self.session.session_settings, shared=False)
+            held = TurnSession(turn, self.session.session_settings)
             result = await agents.Runner.run(self.agent, state, session=held, **self.options)
-            events.tell_items(result.new_items, before)
+            events.publish_items(result.new_items, before)
             await end(turn, self._attempt(resumed, events).outcome(turn, result))
         return result
 
@@ -57,16 +58,14 @@ class Resumption:
             state = await self._restored(resumed, given)
             events = ResumedEvents(self.session.runtime, resumed.turn)
             await events.begin(resumed.parked.entry)
-            return streamed(
+            return stream_turn(
                 lambda held: agents.Runner.run_streamed(
                     self.agent, state, session=held, **self.options
                 ),
-                self.session,
                 begun,
-                session_id=self.session_id,
+                self._attempt(resumed, events),
                 on_error="rollback",
                 idle_timeout=idle_timeout,
-                run_attempt=self._attempt(resumed, events),
                 turn=resumed.turn,
             )
         except BaseException:
@@ -78,17 +77,17 @@ class Resumption:
         parked = await find_parked(self.session.runtime, self.session_id)
         return parked is not None and turn_id in (None, parked.turn_id) and parked.matches(state)
 
-    async def opened(self, state: RunState[Any, Any], run_attempt: RunAttempt) -> Turn:
+    async def opened(self, state: RunState[Any, Any], attempt: RunAttempt) -> Turn:
         """Begin the parked turn that this state is of."""
         resumed = await self._begin()
         try:
             await self._restored(resumed, state)
-            run_attempt.resumed_events = ResumedEvents(self.session.runtime, resumed.turn)
-            await run_attempt.resumed_events.begin(resumed.parked.entry)
+            attempt.resumed_events = ResumedEvents(self.session.runtime, resumed.turn)
+            await attempt.resumed_events.begin(resumed.parked.entry)
         except BaseException:
             await end(resumed.turn, resumed.failure())
             raise
-        run_attempt.resumed = resumed
+        attempt.resumed = resumed
         return resumed.turn
 
     async def _begin(self) -> ResumedTurn:
@@ -107,7 +106,7 @@ class Resumption:
             resumed.turn.turn_id,
             self.agent,
             "",
-            self.options.get("run_config"),
+            self.options,
             resumed=resumed,
             resumed_events=events,
         )

@@ -1,0 +1,78 @@
+"""How queued messages are run: by which agents, how often, and what a failure means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from agents import (
+    Agent,
+    InputGuardrailTripwireTriggered,
+    MaxTurnsExceeded,
+    OutputGuardrailTripwireTriggered,
+    ToolInputGuardrailTripwireTriggered,
+    ToolOutputGuardrailTripwireTriggered,
+)
+
+from turnwise.background.message import Message
+from turnwise.errors import LimitError, ReplayMismatch, UnreadableMessage, UsageError
+
+Agents = Mapping[str, Agent[Any]] | Iterable[Agent[Any]] | Agent[Any]
+
+MAX_BACKOFF = 60.0
+
+NOT_RETRIED: tuple[type[BaseException], ...] = (
+    InputGuardrailTripwireTriggered,
+    OutputGuardrailTripwireTriggered,
+    ToolInputGuardrailTripwireTriggered,
+    ToolOutputGuardrailTripwireTriggered,
+    MaxTurnsExceeded,
+    ReplayMismatch,
+    LimitError,
+    UnreadableMessage,
+)
+"""Errors that another attempt would run into again: the message becomes a dead letter at once."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How queued messages are run.
+
+    Attributes:
+        max_attempts: A message that failed so many times becomes a dead letter (3). An attempt
+            whose worker died counts; one that was released gracefully does not.
+        backoff: Seconds between the first failed attempt and the next (1). Doubles with each
+            failure, up to 60 seconds.
+        on_dead: What the session does after a dead letter: run its "next" message (the default), or
+            "stop" until the dead letter is retried or deleted.
+        turns_per_visit: How many turns of one session a worker runs before other sessions get
+            their chance (8).
+        context: Makes a run's context from its message. None (the default): no context.
+        run_options: Arguments for the SDK's `Runner.run_streamed`, `max_turns` for example.
+    """
+
+    max_attempts: int = 3
+    backoff: float = 1.0
+    on_dead: Literal["next", "stop"] = "next"
+    turns_per_visit: int = 8
+    context: Callable[[Message], Any] | None = None
+    run_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def backoff_after(self, failures: int) -> float:
+        """Seconds to wait after so many failed attempts, at least 1."""
+        return min(MAX_BACKOFF, float(self.backoff * 2 ** (failures - 1)))
+
+
+def agents_by_name(agents: Agents) -> dict[str, Agent[Any]]:
+    """Agents by the names that messages call them. Raises UsageError."""
+    if isinstance(agents, Mapping):
+        known = dict(agents)
+    else:
+        given = list(agents) if isinstance(agents, Iterable) else [agents]
+        known = {getattr(agent, "name", ""): agent for agent in given}
+    if not known or not all(isinstance(agent, Agent) for agent in known.values()):
+        raise UsageError(
+            "agents must be agents of the SDK: one, several, or a mapping from names to agents"
+        )
+    return known

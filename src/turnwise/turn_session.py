@@ -1,0 +1,97 @@
+"""One open turn as a session of the Agents SDK."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, cast
+
+from agents.items import TResponseInputItem
+from agents.memory.session_settings import SessionSettings, coerce_session_settings
+
+from turnwise.approvals import BlockRuns
+from turnwise.turns import Turn
+
+Items = list[TResponseInputItem]
+SDKSettings = SessionSettings | dict[str, Any] | None
+
+
+class TurnSession:
+    """One open turn as the SDK's session: what is added here becomes history with the turn.
+
+    `get_items` returns the raw end of the history and the turn, unpaired calls included: the SDK's
+    run loop needs them.
+    """
+
+    def __init__(
+        self,
+        turn: Turn,
+        settings: SessionSettings | None,
+        *,
+        shared: bool = False,
+        runs: BlockRuns | None = None,
+    ) -> None:
+        self.session_id = turn.session_id
+        self.session_settings = settings
+        self.turn = turn
+        self.runs: BlockRuns | None = runs
+        self._shared = shared
+
+    @property
+    def durable_turn(self) -> Turn:
+        """What makes the SDK's runs with this session durable."""
+        return self.turn
+
+    async def open_turn(self) -> Turn:
+        return self.turn
+
+    @property
+    def turn_id(self) -> str:
+        """The turn's id: the caller's, or a random one."""
+        return self.turn.turn_id
+
+    @property
+    def attempt(self) -> int:
+        """Counts from 1; more if the turn was taken over or resumed."""
+        return self.turn.attempt
+
+    async def get_items(self, limit: int | None = None) -> Items:
+        """The last `limit` items of the history and this turn; None for all."""
+        last = effective_limit(limit, self.session_settings)
+        return cast(Items, await self.turn.items(last, shared=self._shared))
+
+    async def add_items(self, items: Items) -> None:
+        """Add items to the turn.
+
+        Raises:
+            InvalidItem, ItemTooLarge, TurnTooLarge: None of the items was added.
+            TurnError: The turn was ended from outside.
+        """
+        self._check()
+        await self.turn.add(cast(list[dict[str, Any]], items))
+
+    async def pop_item(self) -> TResponseInputItem | None:
+        """Remove and return the last item of the turn, or of the history before it."""
+        self._check()
+        return cast(TResponseInputItem | None, await self.turn.pop())
+
+    async def clear_session(self) -> None:
+        """Remove all items, those of the history before the turn too."""
+        self._check()
+        await self.turn.clear()
+
+    def _check(self) -> None:
+        if self.runs is not None:
+            self.runs.check()
+
+
+def effective_limit(limit: int | None, settings: SessionSettings | None) -> int | None:
+    """How many of the last items a caller wants; None for all, as for a negative limit."""
+    if limit is None and settings is not None:
+        limit = settings.limit
+    return None if limit is None or limit < 0 else limit
+
+
+def merged_settings(limit: int | None, settings: SDKSettings) -> SessionSettings:
+    """A copy of the settings, since the SDK's are mutable; `limit` overrides theirs."""
+    known = SessionSettings() if settings is None else coerce_session_settings(settings)
+    return dataclasses.replace(known, limit=known.limit if limit is None else limit)
