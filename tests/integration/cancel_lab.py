@@ -9,7 +9,7 @@ import agents
 import pytest
 from agents import function_tool
 
-from tests.integration.bad_days import LONG
+from tests.integration.fault_lab import LONG
 from tests.scripted import Reply, agent, calls, says
 from turnwise import Runner
 from turnwise.errors import TurnCancelled

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.integration.bad_days import SHORT, AnySession, Told, message, other_tasks, session_on
+from tests.integration.fault_lab import (
+    SHORT,
+    AnySession,
+    HookRecorder,
+    message,
+    other_tasks,
+    session_on,
+)
 from tests.integration.programs import Programs, programs
 from tests.integration.stores import Sessions
 from turnwise.session import Session
@@ -56,20 +63,20 @@ async def hasty(server: ValkeyServer, tmp_path: Path, kind: str) -> AsyncIterato
 
 
 @pytest.fixture
-def told() -> Told:
-    return Told()
+def recorder() -> HookRecorder:
+    return HookRecorder()
 
 
 @pytest.fixture
-def owner(sessions: Sessions, told: Told) -> Session:
+def owner(sessions: Sessions, recorder: HookRecorder) -> Session:
     """The sessions of the worker that runs the turns."""
-    return sessions.worker(hooks=(told,))
+    return sessions.worker(hooks=(recorder,))
 
 
 @pytest.fixture
-def sender(sessions: Sessions, told: Told) -> Session:
+def sender(sessions: Sessions, recorder: HookRecorder) -> Session:
     """The sessions of the process that asks another for an answer."""
-    return sessions.worker(hooks=(told,))
+    return sessions.worker(hooks=(recorder,))
 
 
 @pytest.fixture

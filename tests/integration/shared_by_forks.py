@@ -19,7 +19,7 @@ from typing import Any
 
 from agents import Agent, function_tool
 
-from tests.integration.bad_days import until_queued
+from tests.integration.fault_lab import until_queued
 from tests.scripted import Script, agent, calls, outline, says
 from turnwise import RedisSession, Runner, connect
 from turnwise.errors import UsageError

@@ -12,7 +12,7 @@ import agents
 import pytest
 
 from tests.integration.approval_lab import Clerk, asks, waiting
-from tests.integration.bad_days import LONG, Told
+from tests.integration.fault_lab import LONG, HookRecorder
 from tests.integration.stores import KINDS, Sessions, new_sessions_of
 from tests.scripted import outline, says
 from turnwise import NoPendingApproval, Runner
@@ -162,8 +162,8 @@ async def test_a_deployment_with_another_tool_cannot_go_on_and_loses_nothing(
             pass
         return result
 
-    clerk, told = Clerk(), Told()
-    session = sessions.worker(session_id="s", hooks=(told,))
+    clerk, recorder = Clerk(), HookRecorder()
+    session = sessions.worker(session_id="s", hooks=(recorder,))
     await waiting(session, clerk, "pay", turn_id="t")
     (asked,) = await session.pending_approvals()
     with pytest.raises(OSError, match="down"):
@@ -175,8 +175,8 @@ async def test_a_deployment_with_another_tool_cannot_go_on_and_loses_nothing(
             await resume(clerk.agent(says("x"), more="new"))
         assert raised.value.tools == ["look", "pay"]
         assert (await session.status("s", "t")).state == "parked"
-    assert told.names.count("TurnParkedEvent") == 2
-    assert told.names.count("TurnLostEvent") == 2
+    assert recorder.names.count("TurnParkedEvent") == 2
+    assert recorder.names.count("TurnLostEvent") == 2
     result = await resume(clerk.agent(says("paid")))
     assert result.final_output == "paid"
     assert clerk.ran == {"look": 2, "pay": 1}
@@ -227,16 +227,16 @@ async def test_one_that_cannot_be_ended_now_is_told_as_lost(
     async def waits_again() -> bool:
         return (await session.status("s", "t")).state == "parked"
 
-    clerk, told = Clerk(), Told()
-    session = sessions.worker(session_id="s", approval_timeout=0, hooks=(told,), lease=0.2)
+    clerk, recorder = Clerk(), HookRecorder()
+    session = sessions.worker(session_id="s", approval_timeout=0, hooks=(recorder,), lease=0.2)
     await waiting(session, clerk, "pay", turn_id="t")
     with monkeypatch.context() as patched, pytest.raises(StoreUnavailable):
         patched.setattr(session.runtime.store, "commit", out_of_order)
         await session.add_items([{"role": "user", "content": "else"}])
-    assert told.names[2:4] == ["TurnBegunEvent", "TurnLostEvent"]
+    assert recorder.names[2:4] == ["TurnBegunEvent", "TurnLostEvent"]
     await until(waits_again, LONG, "its lease ran out")
     await session.add_items([{"role": "user", "content": "else"}])
-    assert told.names[5:] == ["TurnBegunEvent", "TurnCommittedEvent"] * 2
+    assert recorder.names[5:] == ["TurnBegunEvent", "TurnCommittedEvent"] * 2
     assert outline(await session.get_items())[-2:] == [f"output of_pay: {NOT_APPROVED}", "else"]
 
 

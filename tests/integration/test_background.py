@@ -30,7 +30,7 @@ from turnwise.types import Accepted
 sessions = new_sessions_of(["memory", "sqlite", "valkey"])
 
 
-async def test_a_message_is_answered_and_its_result_is_told_to_any_process(
+async def test_any_process_gets_the_result_of_a_message(
     sessions: Sessions,
 ) -> None:
     sender, worker, third = sessions.worker(), sessions.worker(), sessions.worker()
@@ -74,13 +74,13 @@ async def test_sessions_are_served_side_by_side(sessions: Sessions) -> None:
 async def test_a_hot_session_blocks_no_other(sessions: Sessions) -> None:
     sender, order = sessions.worker(), list[str]()
 
-    async def note(message: str) -> None:
+    async def record(message: str) -> None:
         order.append(message)
 
     receipts = [await sender.submit("hot", "hot", agent="echo") for _ in range(30)]
     receipts += [await sender.submit(f"s{n}", "other", agent="echo") for n in range(3)]
     policy = Policy(turns_per_visit=4)
-    async with working(sessions.worker(), echo(note), concurrency=1, policy=policy):
+    async with working(sessions.worker(), echo(record), concurrency=1, policy=policy):
         await asyncio.gather(*map(output, receipts))
     last = len(order) - order[::-1].index("other")
     assert order[:last].count("hot") < 25, "the others had to wait for the hot session"
@@ -139,7 +139,7 @@ async def test_a_message_that_no_history_takes_is_refused() -> None:
     assert await sender.info("s") is None
 
 
-async def test_events_can_be_followed_from_any_place(sessions: Sessions) -> None:
+async def test_events_can_be_followed_from_any_cursor(sessions: Sessions) -> None:
     sender, reader = sessions.worker(), sessions.worker()
     going, seen = asyncio.Event(), list[tuple[str, Any]]()
 
@@ -228,7 +228,7 @@ async def test_a_worker_that_stops_finishes_its_turn_and_begins_none(sessions: S
         assert await output(second) == "re: 2"
 
 
-async def test_a_turn_that_takes_too_long_to_end_is_handed_over(sessions: Sessions) -> None:
+async def test_a_turn_that_takes_too_long_to_end_is_released(sessions: Sessions) -> None:
     sender, begun = sessions.worker(), asyncio.Event()
 
     async def hang(message: str) -> None:
@@ -297,14 +297,14 @@ async def test_a_message_whose_run_asks_for_approval_waits_for_it(sessions: Sess
 
 
 class Tracer:
-    """A hook whose trace travels with messages; it notes what is told within which."""
+    """A hook that propagates traces, and records which event came in which."""
 
     def __init__(self) -> None:
         self.here = "sender"
-        self.told: list[tuple[str, str]] = []
+        self.events: list[tuple[str, str]] = []
 
     def __call__(self, event: TurnEvent) -> None:
-        self.told.append((type(event).__name__, self.here))
+        self.events.append((type(event).__name__, self.here))
 
     def inject(self) -> Mapping[str, str]:
         return {"trace": f"of the {self.here}"}
@@ -347,15 +347,15 @@ async def test_what_is_compared_with_a_message_sent_again(sessions: Sessions) ->
     assert await worker.drain("s", [echo()]) == 0
 
 
-async def test_a_trace_goes_on_in_the_worker(sessions: Sessions) -> None:
+async def test_a_trace_continues_in_the_worker(sessions: Sessions) -> None:
     here, there = Tracer(), Tracer()
     sender, worker = sessions.worker(hooks=(here,)), sessions.worker(hooks=(there,))
     await sender.submit("s", "hello", agent="echo", turn_id="t")
     here.here = "second sender"  # who sends again in another trace is believed
     await sender.submit("s", "hello", agent="echo", turn_id="t")
-    assert here.told == [("TurnSubmittedEvent", "sender")]
+    assert here.events == [("TurnSubmittedEvent", "sender")]
     assert await worker.drain("s", [echo()]) == 1
-    assert there.told == [
+    assert there.events == [
         ("TurnBegunEvent", "of the sender"),
         ("TurnCommittedEvent", "of the sender"),
     ]

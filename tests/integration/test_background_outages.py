@@ -97,7 +97,7 @@ async def said(process: Process, text: str) -> None:
     await ready(process, logged, f"{text!r} was logged")
 
 
-async def test_workers_go_on_after_an_outage(tmp_path: Path) -> None:
+async def test_workers_continue_after_an_outage(tmp_path: Path) -> None:
     """The server is killed while messages wait and run, for longer than a call is sent again."""
     server = ValkeyServer(appendonly="always")
     async with server, fleet_on(server.url, tmp_path) as fleet, connect(server.url) as session:
@@ -116,7 +116,7 @@ async def test_workers_go_on_after_an_outage(tmp_path: Path) -> None:
             await worker.terminate(STARTED)
 
 
-async def test_workers_go_on_while_slots_move(tmp_path: Path) -> None:
+async def test_workers_continue_while_slots_move(tmp_path: Path) -> None:
     """Those of the sessions and of the fleet's own keys move, each while it is written to."""
     cluster = ValkeyCluster(primaries=2, replicas=0)
     async with cluster, fleet_on(cluster.url, tmp_path) as fleet, connect(cluster.url) as session:
@@ -142,7 +142,7 @@ async def migrate(cluster: ValkeyCluster, slot: int) -> None:
     await cluster.migrate(slot, target)
 
 
-async def test_workers_go_on_after_a_failover(tmp_path: Path) -> None:
+async def test_workers_continue_after_a_failover(tmp_path: Path) -> None:
     """What its replicas had when the primary was killed is answered, what was lost is run again."""
     sentinel = ValkeySentinel()
     async with (
@@ -168,8 +168,8 @@ async def replicated(primary: Node) -> None:
     wanted = int((await primary.info("replication"))["master_repl_offset"])
 
     async def done() -> bool:
-        told = await primary.info("replication")
-        replicas = [told[f"slave{n}"] for n in range(int(told["connected_slaves"]))]
+        info = await primary.info("replication")
+        replicas = [info[f"slave{n}"] for n in range(int(info["connected_slaves"]))]
         offsets = [int(replica.split("offset=")[1].split(",")[0]) for replica in replicas]
         return bool(offsets) and min(offsets) >= wanted
 

@@ -41,7 +41,7 @@ async def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield Fleet(url, tmp_path, await stack.enter_async_context(programs(tmp_path)))
 
 
-async def test_a_killed_worker_s_turn_goes_on_with_another(fleet: Fleet) -> None:
+async def test_another_worker_takes_over_after_a_kill(fleet: Fleet) -> None:
     async with connect(fleet.url) as session:
         receipt = await session.submit("s", "go", agent="a", turn_id="t")
         first = fleet.worker(hold="three")
@@ -68,7 +68,7 @@ async def test_no_message_is_lost_or_run_twice_when_a_worker_is_killed(fleet: Fl
             assert history == [text for m in mine for text in (m, f"re: {m}")]
 
 
-async def test_sigterm_hands_over_what_does_not_end_in_time(fleet: Fleet) -> None:
+async def test_sigterm_releases_turns_that_outlast_the_grace(fleet: Fleet) -> None:
     async with connect(fleet.url) as session:
         receipt = await session.submit("s", "go", agent="a")
         first = fleet.worker("--grace", "0.1", hold="three", lease="600")
@@ -81,7 +81,7 @@ async def test_sigterm_hands_over_what_does_not_end_in_time(fleet: Fleet) -> Non
     assert fleet.noted()["model-m-1"] == 1
 
 
-async def test_a_message_that_kills_its_workers_is_given_up(fleet: Fleet) -> None:
+async def test_a_message_that_kills_its_workers_is_dead_lettered(fleet: Fleet) -> None:
     async with connect(fleet.url) as session:
         receipt = await session.submit("s", "go", agent="a")
         behind = await session.submit("s", "next", agent="echo")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.approval_lab import Clerk, asks
 from tests.integration.background_lab import QUICK, echo, state, texts
-from tests.integration.bad_days import LONG, message
+from tests.integration.fault_lab import LONG, message
 from tests.integration.stores import Sessions, sessions_of
 from tests.scripted import says
 from turnwise import Runner

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.integration.background_lab import echo, texts
-from tests.integration.bad_days import LONG
+from tests.integration.fault_lab import LONG
 from tests.integration.stores import Sessions, sessions_of
 from turnwise import Runner
 from turnwise.errors import (

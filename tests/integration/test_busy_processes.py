@@ -11,8 +11,8 @@ import agents
 import pytest
 import pytest_asyncio
 
-from tests.integration.bad_days import LONG
 from tests.integration.cancel_owner import Owner
+from tests.integration.fault_lab import LONG
 from tests.integration.programs import Programs
 from tests.scripted import agent, outline, says
 from turnwise import Runner, connect

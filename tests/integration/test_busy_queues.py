@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.integration.background_lab import QUICK, echo, texts
-from tests.integration.bad_days import LONG, message, until_queued
+from tests.integration.fault_lab import LONG, message, until_queued
 from tests.integration.stores import Sessions, sessions_of
 from tests.scripted import agent, says
 from turnwise import Runner

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from agents import function_tool
 
-from tests.integration.bad_days import LONG, Told, message, other_tasks
 from tests.integration.cancel_lab import (
     STEPS,
     WAYS,
@@ -20,6 +19,7 @@ from tests.integration.cancel_lab import (
     stopped,
     tools,
 )
+from tests.integration.fault_lab import LONG, HookRecorder, message, other_tasks
 from tests.integration.stores import Sessions, sessions_of
 from tests.scripted import agent, calls, says
 from turnwise.errors import AlreadyCommitted, ApprovalPending, TurnCancelled, UsageError
@@ -36,7 +36,7 @@ sessions = sessions_of(["memory", "sqlite", "valkey"])
 
 @pytest.mark.parametrize("how", WAYS)
 async def test_a_run_is_cancelled(
-    sessions: Sessions, owner: Session, other: Session, told: Told, how: str
+    sessions: Sessions, owner: Session, other: Session, recorder: HookRecorder, how: str
 ) -> None:
     name, held = sessions.new_id(), Held()
     await owner.bind(name).add_items([message("before")])
@@ -49,7 +49,7 @@ async def test_a_run_is_cancelled(
     assert "cancelled on request (asked for)" in str(error)
     assert held.cancelled
     assert await other.bind(name).get_items() == [message("before")]
-    ended = [event for event in told.events if event.turn_id == "t"][-1]
+    ended = [event for event in recorder.events if event.turn_id == "t"][-1]
     assert isinstance(ended, Ended)
     assert ended.reason == "asked for"
     again = asyncio.create_task(run(other, name, agent(says("again")), how))
@@ -153,9 +153,9 @@ async def test_an_owner_that_does_not_answer(
     assert (await stopped(again)).reason == "too slow"
 
 
-async def test_the_first_reason_stays(sessions: Sessions, told: Told) -> None:
+async def test_the_first_reason_stays(sessions: Sessions, recorder: HookRecorder) -> None:
     """Whatever comes later, from whomever; none is none."""
-    name, other = sessions.new_id(), sessions.worker(hooks=(told,))
+    name, other = sessions.new_id(), sessions.worker(hooks=(recorder,))
     for turn_id, reasons in (("t", ["", "first", "second"]), ("u", [None, "", None])):
         with pytest.raises(TurnCancelled) as caught:
             async with sessions.worker().turn(name, turn_id=turn_id) as turn:
@@ -166,7 +166,7 @@ async def test_the_first_reason_stays(sessions: Sessions, told: Told) -> None:
         stays = reasons[1] or None
         assert caught.value.reason == stays
         assert (await other.status(name, turn_id)).reason == stays
-        ended = told.events[-1]
+        ended = recorder.events[-1]
         assert isinstance(ended, Ended)
         assert (ended.turn_id, ended.reason) == (turn_id, stays or "")
 

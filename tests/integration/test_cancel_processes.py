@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.integration.bad_days import message
 from tests.integration.cancel_owner import Owner
+from tests.integration.fault_lab import message
 from tests.integration.programs import Programs
 from tests.scripted import agent, outline, says
 from turnwise import Runner, connect

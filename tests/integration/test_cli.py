@@ -26,7 +26,7 @@ async def lines(url: str, *words: str) -> list[str]:
     return result.output.splitlines()
 
 
-async def test_letters_are_listed_retried_and_dropped(tmp_path: Path) -> None:
+async def test_dead_letters_are_listed_retried_and_deleted(tmp_path: Path) -> None:
     async def fail(message: str) -> None:
         raise RuntimeError("no such thing")
 
@@ -48,7 +48,7 @@ async def test_letters_are_listed_retried_and_dropped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("dead-letters", "retry", "nothing"), "there is no dead letter"),
         (("worker", "nothing"), "use module:name"),
@@ -58,13 +58,15 @@ async def test_letters_are_listed_retried_and_dropped(tmp_path: Path) -> None:
         (("worker", "tests.items:x", "--on-dead", "no"), "--on-dead"),
     ],
 )
-async def test_mistakes_are_told(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
+async def test_usage_errors_are_reported(
+    words: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
     result = await invoked(f"sqlite:///{tmp_path / 'sessions.db'}", *words)
     assert result.exit_code != 0
-    assert told in result.output + str(result.exception)
+    assert message in result.output + str(result.exception)
 
 
-async def test_a_url_that_is_none_is_told() -> None:
+async def test_an_invalid_url_is_reported() -> None:
     result = await invoked("nowhere", "dead-letters", "list")
     assert result.exit_code == 1
     assert "turnwise: " in result.output + str(result.exception)

@@ -1,4 +1,4 @@
-"""Requests that wait in a session's queue for as long as it takes."""
+"""`busy="enqueue"`: callers and inputs wait in the queue of a busy session without a timeout."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from tests.integration.approval_lab import Clerk, asks
 from tests.integration.background_lab import echo, texts, working
-from tests.integration.bad_days import LONG, Told, message, until_queued
+from tests.integration.fault_lab import LONG, HookRecorder, message, until_queued
 from tests.integration.stores import Sessions, sessions_of
 from tests.scripted import Script, says
 from turnwise import Runner
@@ -53,16 +53,16 @@ WAYS = pytest.mark.parametrize("how", ["run", "streamed"])
 
 @WAYS
 async def test_a_free_session_is_answered_here(
-    sessions: Sessions, sender: Session, told: Told, how: str
+    sessions: Sessions, sender: Session, recorder: HookRecorder, how: str
 ) -> None:
     name = sessions.new_id()
     assert (await run(sender, name, echo(), how)).final_output == "re: Hi"
-    assert told.names == ["TurnBegunEvent", "TurnCommittedEvent"]
+    assert recorder.names == ["TurnBegunEvent", "TurnCommittedEvent"]
 
 
 @WAYS
 async def test_a_busy_one_is_answered_by_a_worker_in_order(
-    sessions: Sessions, sender: Session, other: Session, told: Told, how: str
+    sessions: Sessions, sender: Session, other: Session, recorder: HookRecorder, how: str
 ) -> None:
     name = sessions.new_id()
     async with other.turn(name) as turn:
@@ -80,7 +80,7 @@ async def test_a_busy_one_is_answered_by_a_worker_in_order(
     assert texts(await other.bind(name).get_items()) == [
         *("before", "one", "re: one", "and", "two", "re: two")
     ]
-    assert told.names == ["TurnSubmittedEvent", "TurnSubmittedEvent"]
+    assert recorder.names == ["TurnSubmittedEvent", "TurnSubmittedEvent"]
     again = await run(sender, name, never(), how, input=more, turn_id="t")
     assert again.final_output == "re: two"
     with pytest.raises(TurnIdReused):
@@ -212,7 +212,7 @@ async def test_ends_without_an_answer(
 async def test_an_approval_is_not_waited_for(
     sessions: Sessions, sender: Session, other: Session, how: str
 ) -> None:
-    """A turn that waits for one is in the way of messages behind it; its own sender is told."""
+    """A turn that waits for one is in the way of messages behind it; its own sender is recorder."""
     desk = Clerk().agent(asks("pay"), says("over"), name="agent")
     name = sessions.new_id()
     async with other.turn(name):
@@ -251,7 +251,7 @@ async def test_the_same_turn_sent_to_its_own_run_waits_for_that(
     assert (await asyncio.wait_for(again, LONG)).final_output == "re: Hi"
 
 
-async def test_a_block_stands_in_line_without_limit(
+async def test_a_block_waits_in_the_queue_without_limit(
     sessions: Sessions, sender: Session, other: Session
 ) -> None:
     name = sessions.new_id()

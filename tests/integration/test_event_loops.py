@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.integration.bad_days import LONG
+from tests.integration.fault_lab import LONG
 from tests.scripted import agent, says
 from turnwise import RedisSession, Runner
 from turnwise.testing.servers import ValkeyServer

@@ -11,7 +11,6 @@ import pytest
 from agents import function_tool
 from openai.types.responses import ResponseCustomToolCall, ResponseFunctionShellToolCall
 
-from tests.integration.bad_days import LONG, Told, message, until_queued
 from tests.integration.cancel_lab import (
     STEPS,
     WAYS,
@@ -22,6 +21,7 @@ from tests.integration.cancel_lab import (
     tools,
     two_calls,
 )
+from tests.integration.fault_lab import LONG, HookRecorder, message, until_queued
 from tests.integration.stores import Sessions, sessions_of
 from tests.scripted import agent, calls, outline, says
 from turnwise import MemorySession, Runner
@@ -39,7 +39,7 @@ sessions = sessions_of(["memory", "sqlite", "valkey"])
 
 @pytest.mark.parametrize("how", WAYS)
 async def test_a_run_is_interrupted(
-    sessions: Sessions, owner: Session, other: Session, told: Told, how: str
+    sessions: Sessions, owner: Session, other: Session, recorder: HookRecorder, how: str
 ) -> None:
     name, held = sessions.new_id(), Held()
     task = await held_run(owner, name, held, how)
@@ -58,7 +58,7 @@ async def test_a_run_is_interrupted(
     kept += ["output c1: quick is done", f"output c2: {INTERRUPTED}"]
     for session in (owner, other):
         assert outline(await session.bind(name).get_items()) == [*kept, "stop", "yes"]
-    ended = next(event for event in told.events if isinstance(event, Ended))
+    ended = next(event for event in recorder.events if isinstance(event, Ended))
     assert (ended.turn_id, ended.items) == ("t", len(kept))
     assert ended.reason == "interrupted by turn u"
     again = asyncio.create_task(run(other, name, agent(says("again")), how))

@@ -11,8 +11,8 @@ import pytest
 from agents import Agent, RunConfig, RunHooks, ToolTimeoutError, function_tool
 from agents.tool_guardrails import ToolGuardrailFunctionOutput, ToolOutputGuardrail
 
-from tests.integration.bad_days import LONG
 from tests.integration.cancel_lab import WAYS, Held, run, stopped
+from tests.integration.fault_lab import LONG
 from tests.scripted import agent, calls, outline, says
 from turnwise import MemorySession, Runner
 from turnwise.durable.replay import Replay
@@ -22,8 +22,8 @@ from turnwise.testing.servers.waiting import until
 from turnwise.turns.cancelled import INTERRUPTED
 
 
-class Told(RunHooks[Any]):
-    """The tools whose outputs the SDK has told."""
+class HookRecorder(RunHooks[Any]):
+    """The tools whose outputs the SDK has recorder."""
 
     def __init__(self) -> None:
         self.tools: set[str] = set()
@@ -36,7 +36,7 @@ class Desk:
     """An agent that calls all its tools at once; the last one, `hold`, is held."""
 
     def __init__(self, *tools: Any, asks: bool = False) -> None:
-        self.told = Told()
+        self.recorder = HookRecorder()
         self.held = Held()
         hold: Any = self.held.hold
         self.tools = [*tools, function_tool(hold, needs_approval=asks)]
@@ -50,7 +50,7 @@ class Desk:
         task = asyncio.create_task(work)
 
         async def all_ended() -> bool:
-            return self.held.entered.is_set() and self.told.tools >= set(ended)
+            return self.held.entered.is_set() and self.recorder.tools >= set(ended)
 
         await until(all_ended, LONG, f"{ended} had ended")
         async with session.turn("s", busy="interrupt") as turn:
@@ -77,7 +77,7 @@ def clerk() -> Desk:
 
 async def resumed(session: Session, desk: Desk, how: str, message: str | None, config: Any) -> None:
     """Let it wait for approvals, then approve all but the payment."""
-    options: dict[str, Any] = {"hooks": desk.told, "run_config": config}
+    options: dict[str, Any] = {"hooks": desk.recorder, "run_config": config}
     if how == "sdk":
         async with session.turn("s", turn_id="t") as turn:
             waits = await agents.Runner.run(desk.agent, "Hi", session=turn)
@@ -153,12 +153,14 @@ async def says_later(_: Any, error: Exception) -> str:
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_a_timeout_is_kept(options: Any, text: str, *, streamed: bool) -> None:
     session, desk = MemorySession(), Desk(late(**options))
-    work = told_run(session, desk.agent, desk.told, streamed=streamed)
+    work = recorded_run(session, desk.agent, desk.recorder, streamed=streamed)
     assert await desk.interrupted(session, work, "late") == [f"output late: {text}"]
 
 
-async def told_run(session: Session, desk: Agent[Any], told: Told, *, streamed: bool) -> None:
-    options: Any = {"session": session, "session_id": "s", "turn_id": "t", "hooks": told}
+async def recorded_run(
+    session: Session, desk: Agent[Any], recorder: HookRecorder, *, streamed: bool
+) -> None:
+    options: Any = {"session": session, "session_id": "s", "turn_id": "t", "hooks": recorder}
     if not streamed:
         await Runner.run(desk, "Hi", **options)
         return
@@ -175,12 +177,12 @@ async def test_an_error_that_ends_the_run_is_no_output(monkeypatch: pytest.Monke
 
     async def held(replay: Replay, entry: Entry) -> None:
         if isinstance(entry, ToolEndedEntry) and isinstance(entry.outcome, Raised):
-            desk.told.tools.add("falls")
+            desk.recorder.tools.add("falls")
             await asyncio.Event().wait()
         await write(replay, entry)
 
     monkeypatch.setattr(Replay, "write", held)
-    work = told_run(session, desk.agent, desk.told, streamed=False)
+    work = recorded_run(session, desk.agent, desk.recorder, streamed=False)
     assert await desk.interrupted(session, work, "falls") == [f"output falls: {INTERRUPTED}"]
 
 
@@ -196,5 +198,5 @@ async def test_what_a_guardrail_made_of_an_output_is_kept() -> None:
     guardrail: ToolOutputGuardrail[Any] = hides
     quick.tool_output_guardrails = [guardrail]
     session, desk = MemorySession(), Desk(quick)
-    work = told_run(session, desk.agent, desk.told, streamed=False)
+    work = recorded_run(session, desk.agent, desk.recorder, streamed=False)
     assert await desk.interrupted(session, work, "quick") == ["output quick: hidden"]

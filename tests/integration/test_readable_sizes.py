@@ -132,7 +132,7 @@ def sized_message(size: int) -> str:
     return "x" * (size - len(Codec().dump(stored_form(Message("echo", "")))))
 
 
-async def test_a_message_and_its_letter(sessions: Sessions) -> None:
+async def test_a_message_and_its_dead_letter(sessions: Sessions) -> None:
     """The largest one can be given up, stop its session, be read in its letter, and be retried."""
     ours, other = sessions.worker(**RAISED), sessions.worker(**RAISED)
     with pytest.raises(TurnTooLarge, match=f"limit of {MAX_MESSAGE_BYTES}"):
@@ -152,7 +152,7 @@ async def test_a_message_and_its_letter(sessions: Sessions) -> None:
     assert (await receipt.status()).state == "queued"
 
 
-async def test_a_letter_that_a_session_cannot_be_stopped_by(sessions: Sessions) -> None:
+async def test_a_message_too_large_for_a_stop_is_dead_lettered(sessions: Sessions) -> None:
     """The session goes on, rather than trying its message for ever."""
     ours = sessions.worker(**RAISED)
     noise = random.Random(1).randbytes(MAX_MESSAGE_BYTES * 3 // 4 - 1000)

@@ -383,7 +383,7 @@ async def test_an_expiry_is_not_undone(
     assert await server.command("TTL", KEY) == -1
 
 
-async def test_a_turn_that_outlives_its_session_is_told(
+async def test_a_turn_that_outlives_its_session_raises_session_gone(
     session: RedisSession, server: ValkeyServer, agent: Agent[Any]
 ) -> None:
     await Runner.run(agent, "Hello", session=session, session_id=NAME)

@@ -204,7 +204,7 @@ async def test_a_limit_of_the_run_or_of_the_session_bounds_what_the_model_sees(
 
 
 @pytest.mark.parametrize("approved", [True, False])
-async def test_an_approved_run_goes_on_in_the_same_turn(session: Session, approved: bool) -> None:
+async def test_an_approved_run_resumes_in_the_same_turn(session: Session, approved: bool) -> None:
     ran: list[str] = []
 
     @function_tool(needs_approval=True)
@@ -250,7 +250,7 @@ async def test_a_turn_id_runs_once(sessions: Sessions, session: Session) -> None
 
 
 @pytest.mark.parametrize("count", [0, 3, 255, 256, 257, 700])
-async def test_a_retry_is_told_what_the_turn_added_however_much(
+async def test_a_retry_gets_all_that_the_turn_added(
     sessions: Sessions, session: Session, count: int
 ) -> None:
     items: list[Any] = [{"role": "user", "content": str(number)} for number in range(count)]

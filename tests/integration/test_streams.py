@@ -1,4 +1,4 @@
-"""A streamed run is one turn too, however its reader behaves."""
+"""A streamed run is one turn, however its reader behaves."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ async def test_cancel_after_turn_commits_the_finished_steps(session: Session) ->
     assert result.final_output is None
 
 
-async def test_a_failing_tool_or_model_rolls_back_and_is_told(session: Session) -> None:
+async def test_a_failing_tool_or_model_rolls_back_and_raises(session: Session) -> None:
     failing = agent(calls("broken"), tools=[broken])
     with pytest.raises(agents.UserError, match="the tool broke"):
         await drain(Runner.run_streamed(failing, "hi", session=session))
@@ -318,7 +318,7 @@ async def test_a_slow_reader_of_a_finished_run_is_not_idle(session: Session) -> 
     assert await until_idle(session) == ["hi", "hello"]
 
 
-async def test_a_turn_that_cannot_begin_is_told_by_the_stream(session: Session) -> None:
+async def test_a_stream_raises_why_its_turn_cannot_begin(session: Session) -> None:
     helper = forecaster()
     async with session.turn(turn_id="t1") as turn:
         await turn.add_items([{"role": "user", "content": "first"}])
@@ -331,7 +331,7 @@ async def test_a_turn_that_cannot_begin_is_told_by_the_stream(session: Session) 
     assert await until_idle(session) == ["first"]
 
 
-async def test_an_approved_stream_goes_on_in_the_same_turn(session: Session) -> None:
+async def test_an_approved_stream_resumes_in_the_same_turn(session: Session) -> None:
     @function_tool(needs_approval=True)
     def delete() -> str:
         return "deleted"

@@ -116,7 +116,9 @@ async def test_it_can_be_cancelled(sessions: Sessions, streamed: bool) -> None:
 
 
 @UNDECODABLE
-async def test_a_message_is_given_up_after_its_attempts(sessions: Sessions, entry: bytes) -> None:
+async def test_a_message_is_dead_lettered_after_its_attempts(
+    sessions: Sessions, entry: bytes
+) -> None:
     """And the next one of its session runs."""
     sender = sessions.worker(lease=0.3)
     first = await sender.submit("s", "one", agent="echo", turn_id="t1")

@@ -135,7 +135,7 @@ async def test_behind_the_grant(sessions: Sessions, way: str) -> None:
     await gets_in(sessions.worker(lease=LEASE))
 
 
-async def test_in_line(sessions: Sessions) -> None:
+async def test_in_the_queue(sessions: Sessions) -> None:
     """Its place goes to who comes behind."""
     ours, other = sessions.worker(lease=LEASE), sessions.worker(lease=LEASE)
     async with other.turn("s"):
@@ -282,7 +282,9 @@ async def _visited(session: Session) -> None:
 
 
 @pytest.mark.parametrize("step", ["reading the history", "decoding", "compressing"])
-async def test_a_message_that_meets_it_each_time_is_given_up(sessions: Sessions, step: str) -> None:
+async def test_a_message_that_meets_it_each_time_is_dead_lettered(
+    sessions: Sessions, step: str
+) -> None:
     ours, other = sessions.worker(lease=LEASE), sessions.worker(lease=LEASE)
     await ours.bind("s").add_items([{"role": "user", "content": "before"}])
     one = await ours.submit("s", "one", agent="echo")
@@ -310,7 +312,7 @@ async def test_a_message_that_meets_it_each_time_is_given_up(sessions: Sessions,
     assert letter.error.startswith("Unforeseen")
 
 
-async def test_in_giving_it_up(sessions: Sessions) -> None:
+async def test_while_it_is_dead_lettered(sessions: Sessions) -> None:
     """A letter that cannot be written leaves the message to who can write it."""
     ours, other = sessions.worker(lease=LEASE), sessions.worker(lease=LEASE)
 

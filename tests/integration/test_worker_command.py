@@ -28,7 +28,7 @@ def documented(url: str) -> list[str]:
     return [str(Path(sys.executable).with_name(program)), *words, name, url]
 
 
-async def test_it_answers_a_message_and_ends_when_told_to(tmp_path: Path) -> None:
+async def test_it_answers_a_message_and_ends_on_sigterm(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'sessions.db'}"
     async with programs(tmp_path) as started, connect(url) as session:
         receipt = await session.submit("s", "Where is my parcel A-1003?", agent="support")

@@ -140,7 +140,7 @@ async def test_memory_is_this_objects_own() -> None:
 
 @pytest.mark.parametrize("url", ["memory://", "sqlite:///x.db", "redis://h"])
 async def test_every_kind_takes_the_same_settings(url: str) -> None:
-    told: list[Any] = []
+    events: list[Any] = []
     session = connect(
         url,
         session_id="s",
@@ -155,7 +155,7 @@ async def test_every_kind_takes_the_same_settings(url: str) -> None:
         retention=60.0,
         compression=False,
         cache_bytes=0,
-        hooks=(told.append,),
+        hooks=(events.append,),
         worker="me",
     )
     async with session:
@@ -169,12 +169,12 @@ async def test_every_kind_takes_the_same_settings(url: str) -> None:
         connect(url, **wrong)
 
 
-async def test_hooks_are_told_of_a_run() -> None:
-    told: list[Any] = []
-    session = connect("memory://", hooks=(told.append,), worker="me")
+async def test_hooks_receive_the_events_of_a_run() -> None:
+    events: list[Any] = []
+    session = connect("memory://", hooks=(events.append,), worker="me")
     await Runner.run(agent(echo), "hi", session=session, session_id="s", turn_id="t")
-    assert [type(event).__name__ for event in told] == ["TurnBegunEvent", "TurnCommittedEvent"]
-    assert {(event.session_id, event.turn_id) for event in told} == {("s", "t")}
+    assert [type(event).__name__ for event in events] == ["TurnBegunEvent", "TurnCommittedEvent"]
+    assert {(event.session_id, event.turn_id) for event in events} == {("s", "t")}
 
 
 async def test_a_key_is_its_prefix_and_its_id() -> None:

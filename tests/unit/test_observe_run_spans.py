@@ -132,9 +132,9 @@ async def test_a_run_with_a_tool_and_a_handoff_is_one_trace(
     assert exported.path(exported.one("execute_tool look_up")) == tool
     assert exported.path(exported.one("query")) == [*tool, "query"]
     assert exported.path(exported.one("handoff")) == [*desk_path, "step 2", "handoff"]
-    told = attributes(turn)
-    assert (told["turnwise.session_id"], told["turnwise.outcome"]) == ("user-1", "committed")
-    assert told["turnwise.items"] == len(await session.bind("user-1").get_items())
+    found = attributes(turn)
+    assert (found["turnwise.session_id"], found["turnwise.outcome"]) == ("user-1", "committed")
+    assert found["turnwise.items"] == len(await session.bind("user-1").get_items())
     assert SECRET not in repr([span.to_json() for span in exported.spans])
 
 
@@ -156,7 +156,7 @@ async def test_content_on_request(session: MemorySession, exported: Exported) ->
     assert tool["openai.agents.output"] == SECRET
 
 
-async def test_an_error_in_a_tool_is_not_told_in_full(
+async def test_an_error_in_a_tool_is_not_recorded_in_full(
     session: MemorySession, exported: Exported
 ) -> None:
     @function_tool(failure_error_function=None)
@@ -184,8 +184,8 @@ async def test_a_turn_has_the_id_of_the_sdk_trace_around_it(
             await Runner.run(desk(), "hi", session=session, session_id="user-1")
     assert [f"trace_{number:032x}" for number in exported.traces] == [trace_id]
     assert exported.names.count("turn") == 2
-    told = {attributes(span).get("openai.agents.trace_id") for span in exported.spans}
-    assert told == {None, trace_id}
+    found = {attributes(span).get("openai.agents.trace_id") for span in exported.spans}
+    assert found == {None, trace_id}
 
 
 async def test_without_the_processor_too(session: MemorySession, exported: Exported) -> None:

@@ -1,4 +1,4 @@
-"""The span of a turn tells how it began, what happened, and how it ended."""
+"""The span of a turn shows how it began, what happened, and how it ended."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def session(exported: Exported) -> MemorySession:
     return MemorySession(hooks=(TurnSpans(exported.provider),))
 
 
-async def test_waits_are_told_with_their_holder(session: MemorySession, exported: Exported) -> None:
+async def test_waits_are_recorded_with_the_holder(
+    session: MemorySession, exported: Exported
+) -> None:
     async def wait() -> None:
         async with session.turn("user-1", turn_id="second") as turn:
             await turn.add_items(ITEMS)
@@ -52,14 +54,14 @@ async def test_waits_are_told_with_their_holder(session: MemorySession, exported
     first, second = sorted(exported.spans, key=lambda span: span.start_time or 0)
     assert first.events == ()
     (event,) = second.events
-    told = dict(event.attributes or {})
+    found = dict(event.attributes or {})
     assert event.name == "turn queued"
-    assert told["turnwise.holder"] == session.runtime.name
-    assert isinstance(told["turnwise.seconds"], float)
-    assert told["turnwise.seconds"] > 0
+    assert found["turnwise.holder"] == session.runtime.name
+    assert isinstance(found["turnwise.seconds"], float)
+    assert found["turnwise.seconds"] > 0
 
 
-async def test_a_refusal_is_told_where_it_was_asked(
+async def test_a_refusal_is_an_event_of_the_callers_span(
     session: MemorySession, exported: Exported
 ) -> None:
     tracer = get_tracer("application", tracer_provider=exported.provider)
@@ -71,7 +73,7 @@ async def test_a_refusal_is_told_where_it_was_asked(
     assert dict(event.attributes or {})["error.type"] == "BusyTimeout"
 
 
-def test_the_holder_is_told_of_the_turn_that_waited(exported: Exported) -> None:
+def test_a_queued_turn_names_the_holder(exported: Exported) -> None:
     spans = TurnSpans(exported.provider)
     spans(TurnQueuedEvent("s", "in vain", holder="other"))
     spans(TurnBegunEvent("s", "t", 1, items=0, waited=2.0, reloaded=False))
@@ -98,7 +100,7 @@ def test_takeovers_replayed_steps_and_ends(exported: Exported) -> None:
         )
         spans(StepReplayedEvent("s", "t", "tool", "desk", "look_up"))
         spans(end)
-        spans(end)  # without a begin: told nowhere, and no error
+        spans(end)  # without a begin: recorded nowhere, and no error
     assert [attributes(span)["turnwise.outcome"] for span in exported.spans] == [
         "cancelled",
         "parked",

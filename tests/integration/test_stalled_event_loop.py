@@ -1,4 +1,4 @@
-"""A stalled event loop, and heartbeats that do not arrive: the lease was lost meanwhile."""
+"""A stalled event loop, and heartbeats that do not arrive: the lease is lost meanwhile."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from tests.integration.bad_days import (
+from tests.integration.fault_lab import (
     LONG,
     QUIET,
     SHORT,

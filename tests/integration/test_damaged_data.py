@@ -1,4 +1,4 @@
-"""What is found in the store is not what must be there: it is told by name, and left as it was."""
+"""The store holds unexpected data: the error names it, and it stays unchanged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest_asyncio
 from agents import Agent
 from agents.testing import ScriptedModel, assistant_message
 
-from tests.integration.bad_days import (
+from tests.integration.fault_lab import (
     QUIET,
     AnySession,
     assert_free,
@@ -269,7 +269,7 @@ async def read_in_turn(session: AnySession, session_id: str) -> None:
         await turn.get_items()
 
 
-async def test_it_is_told_to_who_had_read_the_turns_before(
+async def test_a_reader_with_cached_turns_gets_the_error_too(
     server: ValkeyServer, tmp_path: Path, kind: str, damage: Callable[[bytes], bytes]
 ) -> None:
     """The cache knows the first turn only, and all of it is whole."""
@@ -304,7 +304,7 @@ async def test_it_is_never_popped(
         assert len(await store.elements()) > position
 
 
-async def test_a_damaged_session_can_be_given_up(
+async def test_a_damaged_session_can_be_cleared_and_deleted(
     server: ValkeyServer, tmp_path: Path, kind: str, damage: Callable[[bytes], bytes]
 ) -> None:
     await with_damage(kind, tmp_path, server, damage)
@@ -348,7 +348,7 @@ async def assert_not_held(session: AnySession) -> None:
 async def test_a_committed_turn_with_a_damaged_item(
     server: ValkeyServer, tmp_path: Path, kind: str
 ) -> None:
-    """Its sender is told so, rather than given half of what it added."""
+    """Its sender gets the error, rather than half of what it added."""
     async with session_on(kind, tmp_path, server) as session:
         async with session.turn("user-1", turn_id="turn") as turn:
             await turn.add_items(ITEMS)
@@ -364,7 +364,7 @@ async def test_a_committed_turn_with_a_damaged_item(
         assert caught.value.position == 2
 
 
-async def test_errors_are_told_from_many_tasks_at_once(
+async def test_many_tasks_get_their_own_errors_at_once(
     server: ValkeyServer, redis_session: RedisSession
 ) -> None:
     """A refused session does not disturb its neighbours on the same pool."""

@@ -1,4 +1,4 @@
-"""Many tasks on few sessions, cancelled and cut off at random: each turn is whole, and is once."""
+"""Many tasks on few sessions, with random cancellations and lost connections: turns stay whole."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.integration.bad_days import (
+from tests.integration.fault_lab import (
     LONG,
     AnySession,
     assert_free,

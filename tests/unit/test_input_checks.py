@@ -1,4 +1,4 @@
-"""Calls that cannot be right, whatever a store holds: refused before anything is done."""
+"""Invalid arguments are refused before anything happens, whatever the store holds."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ class TestURLs:
             "mysql://user:s3cret@localhost",
         ],
     )
-    def test_no_password_is_told(self, url: str) -> None:
+    def test_no_password_is_shown(self, url: str) -> None:
         with pytest.raises(InvalidURL) as caught:
             connect(url)
         error: BaseException | None = caught.value
@@ -198,7 +198,7 @@ class TestIds:
         with pytest.raises(InvalidSessionId):
             make_session_id("u" * 300, "c" * 300)
 
-    def test_a_long_id_is_not_told_whole(self) -> None:
+    def test_a_long_id_is_shortened_in_the_error(self) -> None:
         with pytest.raises(InvalidSessionId) as caught:
             MemorySession().bind("x" * 10_000)
         assert len(str(caught.value)) < 200

@@ -1,4 +1,4 @@
-"""The server is not there, goes away, stands still or refuses: told without a password."""
+"""The server is absent, goes away, hangs or refuses: errors name it, without its password."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.integration.bad_days import (
+from tests.integration.fault_lab import (
     LONG,
     assert_free,
     connections_in_use,

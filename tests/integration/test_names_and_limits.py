@@ -1,4 +1,4 @@
-"""Names at their limits, globs, and sessions at their bound: the same on every store."""
+"""Ids at their limits, globs, and sessions at their size limit: the same on every store."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.integration.bad_days import (
+from tests.integration.fault_lab import (
     AnySession,
     assert_free,
     message,

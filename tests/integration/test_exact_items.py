@@ -1,4 +1,4 @@
-"""Items come back as they went in, whatever JSON libraries make of them."""
+"""Items come back exactly as they went in, whatever JSON libraries make of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages of sessions that cannot be read: they fail by that, and stand in nobody's way."""
+"""Messages of sessions whose history cannot be decoded become dead letters."""
 
 from __future__ import annotations
 

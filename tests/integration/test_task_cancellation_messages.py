@@ -1,4 +1,4 @@
-"""Messages and approvals whose task is cancelled at any await: whoever comes next ends them."""
+"""The task of a message or a resumption is cancelled at any await: the next worker finishes it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 
 from tests.integration.approval_lab import Clerk, asks
-from tests.integration.bad_days import LONG, assert_free, other_tasks
 from tests.integration.cancelling import Blow, struck
+from tests.integration.fault_lab import LONG, assert_free, other_tasks
 from tests.scripted import outline, says
 from turnwise import MemorySession, Runner, SQLiteSession
 from turnwise.background import Policy

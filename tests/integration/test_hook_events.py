@@ -1,4 +1,4 @@
-"""Hooks are told of every turn, once when it begins and once when it ends, with right numbers."""
+"""Hooks get one event when a turn begins and one when it ends, with the right fields."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pytest_asyncio
 from agents import Agent, function_tool
 
 from tests.integration.background_lab import echo
-from tests.integration.bad_days import (
+from tests.integration.fault_lab import (
     LONG,
     AnySession,
-    Told,
+    HookRecorder,
     message,
     patience,
     session_on,
@@ -54,9 +54,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def session(
-    server: ValkeyServer, tmp_path: Path, told: Told, kind: str
+    server: ValkeyServer, tmp_path: Path, recorder: HookRecorder, kind: str
 ) -> AsyncIterator[AnySession]:
-    options: dict[str, Any] = {"hooks": (told,), "compression": False, "max_session_bytes": 1_000}
+    options: dict[str, Any] = {
+        "hooks": (recorder,),
+        "compression": False,
+        "max_session_bytes": 1_000,
+    }
     async with session_on(kind, tmp_path, server, **options) as session:
         yield session
 
@@ -72,14 +76,14 @@ def lost(event: TurnEvent) -> tuple[str, str, str]:
     return event.session_id, event.turn_id, event.reason
 
 
-async def test_a_committed_turn(session: AnySession, told: Told) -> None:
+async def test_a_committed_turn(session: AnySession, recorder: HookRecorder) -> None:
     await session.bind("user-1").add_items([message("one"), message("two")])
-    assert told.events == []  # a change in one call is no turn that somebody works on
+    assert recorder.events == []  # a change in one call is no turn that somebody works on
     async with session.turn("user-1", turn_id="turn") as turn:
         await turn.add_items([message("three")])
         await turn.add_items([message("four")])
-        assert told.names == ["TurnBegunEvent"]
-    first, last = told.events
+        assert recorder.names == ["TurnBegunEvent"]
+    first, last = recorder.events
     assert first == TurnBegunEvent("user-1", "turn", 1, 2, 0.0, False)
     assert isinstance(last, TurnCommittedEvent)
     size = len(b'{"role":"user","content":"three"}') + len(b'{"role":"user","content":"four"}')
@@ -87,68 +91,68 @@ async def test_a_committed_turn(session: AnySession, told: Told) -> None:
     assert last.seconds > 0
 
 
-async def test_a_turn_rolled_back(session: AnySession, told: Told) -> None:
+async def test_a_turn_rolled_back(session: AnySession, recorder: HookRecorder) -> None:
     for error in (ZeroDivisionError, asyncio.CancelledError):
         with pytest.raises(error):
             async with session.turn("user-1", turn_id="turn") as turn:
                 await turn.add_items([message("one")])
                 raise error
-        assert told.names == ["TurnBegunEvent", "TurnRolledBackEvent"]
-        last = told.events[-1]
+        assert recorder.names == ["TurnBegunEvent", "TurnRolledBackEvent"]
+        last = recorder.events[-1]
         assert isinstance(last, TurnRolledBackEvent)
         assert (last.session_id, last.turn_id) == ("user-1", "turn")
         assert last.reason == error.__name__
         assert last.seconds > 0
-        told.events.clear()
+        recorder.events.clear()
 
 
-async def test_a_turn_that_changed_nothing(session: AnySession, told: Told) -> None:
+async def test_a_turn_that_changed_nothing(session: AnySession, recorder: HookRecorder) -> None:
     async with session.turn("user-1"):
         pass
-    assert told.names == ["TurnBegunEvent", "TurnRolledBackEvent"]
-    assert isinstance(told.events[-1], TurnRolledBackEvent)
-    assert told.events[-1].reason == ""
+    assert recorder.names == ["TurnBegunEvent", "TurnRolledBackEvent"]
+    assert isinstance(recorder.events[-1], TurnRolledBackEvent)
+    assert recorder.events[-1].reason == ""
 
 
-async def test_a_turn_that_was_refused(session: AnySession, told: Told) -> None:
+async def test_a_turn_that_was_refused(session: AnySession, recorder: HookRecorder) -> None:
     with pytest.raises(SessionTooLarge):
         async with session.turn("user-1") as turn:
             await turn.add_items([message("x" * 2_000)])
-    assert told.names == ["TurnBegunEvent", "TurnRolledBackEvent"]
-    assert isinstance(told.events[-1], TurnRolledBackEvent)
-    assert told.events[-1].reason == "SessionTooLarge"
+    assert recorder.names == ["TurnBegunEvent", "TurnRolledBackEvent"]
+    assert isinstance(recorder.events[-1], TurnRolledBackEvent)
+    assert recorder.events[-1].reason == "SessionTooLarge"
 
 
-async def test_a_turn_that_did_not_begin(session: AnySession, told: Told) -> None:
+async def test_a_turn_that_did_not_begin(session: AnySession, recorder: HookRecorder) -> None:
     async with session.turn("user-1", turn_id="turn") as turn:
         await turn.add_items([message("one")])
-    told.events.clear()
+    recorder.events.clear()
     with pytest.raises(AlreadyCommitted):
         await session.turn("user-1", turn_id="turn").__aenter__()
-    assert told.events == [TurnRefusedEvent("user-1", "turn", "AlreadyCommitted", 0.0)]
+    assert recorder.events == [TurnRefusedEvent("user-1", "turn", "AlreadyCommitted", 0.0)]
 
 
-async def test_a_turn_that_waited_in_vain(session: AnySession, told: Told) -> None:
+async def test_a_turn_that_waited_in_vain(session: AnySession, recorder: HookRecorder) -> None:
     async with session.turn("user-1", turn_id="first"):
         with pytest.raises(BusyTimeout):
             await session.turn("user-1", turn_id="second", timeout=0.01).__aenter__()
-        assert told.names == ["TurnBegunEvent", "TurnQueuedEvent", "TurnRefusedEvent"]
-        last = told.events[-1]
+        assert recorder.names == ["TurnBegunEvent", "TurnQueuedEvent", "TurnRefusedEvent"]
+        last = recorder.events[-1]
         assert isinstance(last, TurnRefusedEvent)
         assert (last.turn_id, last.reason) == ("second", "BusyTimeout")
         assert last.waited >= 0.01
 
 
-async def test_a_session_that_is_gone(session: AnySession, told: Told) -> None:
+async def test_a_session_that_is_gone(session: AnySession, recorder: HookRecorder) -> None:
     with pytest.raises(SessionGone):
         async with session.turn("user-1", turn_id="turn") as turn:
             await turn.add_items([message("one")])
             await session.delete("user-1")
-    assert told.names == ["TurnBegunEvent", "TurnLostEvent"]
-    assert lost(told.events[-1]) == ("user-1", "turn", "SessionGone")
+    assert recorder.names == ["TurnBegunEvent", "TurnLostEvent"]
+    assert lost(recorder.events[-1]) == ("user-1", "turn", "SessionGone")
 
 
-async def test_waiting(session: AnySession, told: Told) -> None:
+async def test_waiting(session: AnySession, recorder: HookRecorder) -> None:
     async def wait() -> None:
         async with session.turn("user-1", turn_id="second", timeout=LONG) as turn:
             await turn.add_items([message("second")])
@@ -157,20 +161,22 @@ async def test_waiting(session: AnySession, told: Told) -> None:
         await turn.add_items([message("first")])
         waiting = asyncio.create_task(wait())
         await until_queued(session, "user-1")
-        assert told.names == ["TurnBegunEvent", "TurnQueuedEvent"]
-        assert told.events[-1] == TurnQueuedEvent("user-1", "second", session.runtime.name)
+        assert recorder.names == ["TurnBegunEvent", "TurnQueuedEvent"]
+        assert recorder.events[-1] == TurnQueuedEvent("user-1", "second", session.runtime.name)
     await waiting
-    assert told.names[2:] in (
+    assert recorder.names[2:] in (
         ["TurnCommittedEvent", "TurnBegunEvent", "TurnCommittedEvent"],
         ["TurnBegunEvent", "TurnCommittedEvent", "TurnCommittedEvent"],
     )
-    second = next(event for event in told.events[2:] if isinstance(event, TurnBegunEvent))
+    second = next(event for event in recorder.events[2:] if isinstance(event, TurnBegunEvent))
     assert (second.turn_id, second.items) == ("second", 1)
     assert second.waited > 0
 
 
-async def test_a_takeover_and_who_lost_it(server: ValkeyServer, tmp_path: Path, told: Told) -> None:
-    options: dict[str, Any] = {"hooks": (told,), "lease": 0.3}
+async def test_a_takeover_and_who_lost_it(
+    server: ValkeyServer, tmp_path: Path, recorder: HookRecorder
+) -> None:
+    options: dict[str, Any] = {"hooks": (recorder,), "lease": 0.3}
     async with session_on("valkey", tmp_path, server, **options) as session:
         await session.bind("user-1").add_items([message("zero")])
         with pytest.raises(LeaseLost):
@@ -186,12 +192,12 @@ async def test_a_takeover_and_who_lost_it(server: ValkeyServer, tmp_path: Path, 
         "TurnCommittedEvent",
         "TurnLostEvent",
     ]
-    assert told.names == names
-    assert [begun(event).attempt for event in (told.events[0], told.events[2])] == [1, 2]
-    assert lost(told.events[-1]) == ("user-1", "turn", "LeaseLost")
+    assert recorder.names == names
+    assert [begun(event).attempt for event in (recorder.events[0], recorder.events[2])] == [1, 2]
+    assert lost(recorder.events[-1]) == ("user-1", "turn", "LeaseLost")
 
 
-async def test_steps_that_are_answered_from_the_journal(told: Told) -> None:
+async def test_steps_that_are_answered_from_the_journal(recorder: HookRecorder) -> None:
     @function_tool
     def look_up() -> str:
         return "found"
@@ -199,71 +205,77 @@ async def test_steps_that_are_answered_from_the_journal(told: Told) -> None:
     def desk() -> Agent[Any]:
         return agent(calls("look_up"), says("done"), tools=[look_up])
 
-    session = MemorySession(hooks=(told,), lease=0.1)
+    session = MemorySession(hooks=(recorder,), lease=0.1)
     with pytest.raises(LeaseLost):
         async with session.turn("user-1", turn_id="turn") as dead:
             await agents.Runner.run(desk(), "hi", session=dead)
-            assert "StepReplayedEvent" not in told.names
+            assert "StepReplayedEvent" not in recorder.names
             dead.turn.lease.stop()
             async with session.turn("user-1", turn_id="turn", timeout=LONG) as turn:
-                assert begun(told.events[-1]).taken_over
-                assert begun(told.events[-1]).journal_entries >= 3  # a response, a call and its end
+                assert begun(recorder.events[-1]).taken_over
+                assert (
+                    begun(recorder.events[-1]).journal_entries >= 3
+                )  # a response, a call and its end
                 await agents.Runner.run(desk(), "hi", session=turn)
-    steps = [event for event in told.events if isinstance(event, StepReplayedEvent)]
+    steps = [event for event in recorder.events if isinstance(event, StepReplayedEvent)]
     assert steps[:2] == [
         StepReplayedEvent("user-1", "turn", "response", "agent"),
         StepReplayedEvent("user-1", "turn", "tool", "agent", "look_up"),
     ]
 
 
-async def test_a_turn_asked_to_stop(told: Told) -> None:
-    session = MemorySession(hooks=(told,), lease=0.1)
+async def test_a_cancelled_turn(recorder: HookRecorder) -> None:
+    session = MemorySession(hooks=(recorder,), lease=0.1)
     with pytest.raises(TurnCancelled):
         async with session.turn("user-1", turn_id="turn"):
             await session.runtime.store.cancel("user-1", "turn")
             await asyncio.Event().wait()
-    assert told.names == ["TurnBegunEvent", "TurnCancelledEvent"]
+    assert recorder.names == ["TurnBegunEvent", "TurnCancelledEvent"]
 
 
-async def test_an_unknown_outcome(server: ValkeyServer, tmp_path: Path, told: Told) -> None:
+async def test_an_unknown_outcome(
+    server: ValkeyServer, tmp_path: Path, recorder: HookRecorder
+) -> None:
     async with (
         FaultProxy.before(server.url) as proxy,
-        RedisSession.from_url(proxy.url, key_prefix=f"{tmp_path.name}:", hooks=(told,)) as session,
+        RedisSession.from_url(
+            proxy.url, key_prefix=f"{tmp_path.name}:", hooks=(recorder,)
+        ) as session,
     ):
         patience(session, 0.0)
         with pytest.raises(OutcomeUnknown):
             async with session.turn("user-1", turn_id="turn") as turn:
                 await turn.add_items([message("one")])
                 proxy.faults = lambda command: DropRequest()
-    assert told.names == ["TurnBegunEvent", "TurnLostEvent"]
-    assert lost(told.events[-1]) == ("user-1", "turn", "OutcomeUnknown")
+    assert recorder.names == ["TurnBegunEvent", "TurnLostEvent"]
+    assert lost(recorder.events[-1]) == ("user-1", "turn", "OutcomeUnknown")
 
 
-async def test_a_long_history_is_reloaded(told: Told) -> None:
-    session = MemorySession(hooks=(told,))
+async def test_a_long_history_is_reloaded(recorder: HookRecorder) -> None:
+    session = MemorySession(hooks=(recorder,))
     await session.bind("user-1").add_items([message(str(number)) for number in range(300)])
     async with session.turn("user-1") as turn:
         assert len(await turn.get_items()) == 300
     async with session.turn("user-1") as turn:
         pass
-    reloads = [event.reloaded for event in told.events if isinstance(event, TurnBegunEvent)]
+    reloads = [event.reloaded for event in recorder.events if isinstance(event, TurnBegunEvent)]
     assert reloads == [True, False]
 
 
-async def test_a_hook_that_fails(told: Told, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_hook_that_fails(recorder: HookRecorder, caplog: pytest.LogCaptureFixture) -> None:
     def fails(event: TurnEvent) -> None:
         raise ZeroDivisionError(event.turn_id)
 
     secret = message("nobody's business")
-    failing = MemorySession(hooks=(fails, told))
+    failing = MemorySession(hooks=(fails, recorder))
     with caplog.at_level(logging.DEBUG, "turnwise"):
         async with failing.turn("user-1", turn_id="turn") as turn:
             await turn.add_items([secret])
     assert await failing.bind("user-1").get_items() == [secret]
-    assert told.names == [
+    assert recorder.names == [
         "TurnBegunEvent",
         "TurnCommittedEvent",
-    ]  # those after it are told all the same
+    ]  # those after it are recorder all the same
     logged = [record for record in caplog.records if record.name == "turnwise"]
     assert [record.getMessage() for record in logged] == [
         f"hook {fails!r} failed on TurnBegunEvent of turn 'turn' of session 'user-1'",
@@ -273,8 +285,8 @@ async def test_a_hook_that_fails(told: Told, caplog: pytest.LogCaptureFixture) -
     assert secret["content"] not in caplog.text
 
 
-async def test_a_message_that_cannot_be_given_up_now(
-    session: AnySession, told: Told, monkeypatch: pytest.MonkeyPatch
+async def test_a_dead_letter_that_cannot_be_written_now(
+    session: AnySession, recorder: HookRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(_: str) -> None:
         raise ZeroDivisionError
@@ -286,6 +298,6 @@ async def test_a_message_that_cannot_be_given_up_now(
     with monkeypatch.context() as patched, pytest.raises(StoreUnavailable):
         patched.setattr(session.runtime.store, "dead_letter", out_of_order)
         await session.drain("user-1", echo(fail), Policy(max_attempts=1))
-    assert told.names == ["TurnSubmittedEvent", "TurnBegunEvent", "TurnLostEvent"]
-    assert lost(told.events[-1]) == ("user-1", "turn", "StoreUnavailable")
+    assert recorder.names == ["TurnSubmittedEvent", "TurnBegunEvent", "TurnLostEvent"]
+    assert lost(recorder.events[-1]) == ("user-1", "turn", "StoreUnavailable")
     assert "turnwise-events" not in {task.get_name() for task in asyncio.all_tasks()}

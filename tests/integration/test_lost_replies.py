@@ -1,4 +1,4 @@
-"""Replies get lost: every verb takes effect once, whichever client sends it, and how often."""
+"""Replies are lost: every operation takes effect once, however often a client resends it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from agents import Agent, RunResult, function_tool
 from agents.testing import ScriptedModel, assistant_message, function_call
 from redis.asyncio import Redis
 
-from tests.integration.bad_days import (
+from tests.integration.fault_lab import (
     LONG,
     QUIET,
-    Told,
+    HookRecorder,
     assert_free,
     connections_in_use,
     message,
@@ -54,8 +54,8 @@ async def session(
     proxy: FaultProxy, tmp_path: Path, request: pytest.FixtureRequest
 ) -> AsyncIterator[RedisSession]:
     """Over our own client, and over one with redis-py's default retries."""
-    told = Told()
-    options: dict[str, Any] = {"key_prefix": f"{tmp_path.name}:", "hooks": (told,)}
+    recorder = HookRecorder()
+    options: dict[str, Any] = {"key_prefix": f"{tmp_path.name}:", "hooks": (recorder,)}
     if request.param == "ours":
         async with RedisSession.from_url(proxy.url, **options) as session:
             yield session
@@ -67,7 +67,7 @@ async def session(
             await session.aclose()
             assert connections_in_use(session) == 0
     assert not other_tasks()
-    assert told.names.count("TurnBegunEvent") == told.ends
+    assert recorder.names.count("TurnBegunEvent") == recorder.ends
 
 
 def verb(name: str) -> Callable[[Command], bool]:
@@ -165,7 +165,7 @@ async def test_a_change_between_turns(
 
 
 async def test_two_pops_in_a_row(session: RedisSession, proxy: FaultProxy) -> None:
-    """A resend is told from a second call."""
+    """A resend is recorder from a second call."""
     bound = session.bind("user-1")
     await bound.add_items([message("same")] * 4)
     left = [LoseReply(), LoseReply()]

@@ -1,4 +1,4 @@
-"""A letter of a stopped session that is out of date ends no turn but the one it tells of."""
+"""An outdated dead letter of a stopped session ends no other turn than its own."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def act(session: Session, name: str, letter: DeadLetter) -> None:
 
 
 @pytest.mark.parametrize("name", ["drop", "retry"])
-async def test_a_turn_that_waits_for_an_approval_by_now_goes_on_waiting(
+async def test_a_turn_that_is_parked_for_an_approval_stays_parked(
     sessions: Sessions, name: str
 ) -> None:
     session, clerk = sessions.worker(), Clerk()
@@ -63,7 +63,7 @@ async def test_a_turn_that_waits_for_an_approval_by_now_goes_on_waiting(
 
 
 @pytest.mark.parametrize("name", ["drop", "retry"])
-async def test_a_turn_that_begins_to_wait_in_between_goes_on_waiting(
+async def test_a_turn_that_is_parked_meanwhile_stays_parked(
     sessions: Sessions, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was stopped still when it was looked at, and is another one's when it is taken."""
@@ -82,7 +82,7 @@ async def test_a_turn_that_begins_to_wait_in_between_goes_on_waiting(
     await goes_on(sessions, clerk, asked)
 
 
-async def test_a_session_that_was_stopped_anew_is_not_freed_by_the_letter_before(
+async def test_an_outdated_dead_letter_does_not_end_a_new_stop(
     sessions: Sessions,
 ) -> None:
     session = sessions.worker()

@@ -1,4 +1,4 @@
-"""A session does what the SDK's own session does, on every store, whoever else works on it."""
+"""A session does what the SDK's own session does, on every store, beside other clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of bad input and bad days share: sessions on every store, and looks inside."""
+"""What tests of faults share: sessions on every store, raw clients, and a hook that records."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ async def until_queued(session: Session, session_id: str, count: int = 1) -> Non
         info = await session.info(session_id)
         return info is not None and info.queued == count
 
-    await until(queued, LONG, f"{count} waited in line")
+    await until(queued, LONG, f"{count} wait in the queue")
 
 
 async def assert_free(session: AnySession, session_id: str) -> None:
-    """Nobody holds it, nobody stands in its line, and a turn begins without waiting."""
+    """No turn holds it, its queue is empty, and a turn begins without waiting."""
     info = await session.info(session_id)
     assert info is None or (info.open_turn, info.queued) == (None, 0)
     async with session.turn(session_id, busy="reject"):
@@ -114,8 +114,8 @@ def other_tasks() -> set[str]:
     return {task for task in tasks if "turnwise-pubsub" not in task and "/proxy/" not in task}
 
 
-class Told:
-    """A hook that keeps what it was told."""
+class HookRecorder:
+    """A hook that keeps what it was recorder."""
 
     def __init__(self) -> None:
         self.events: list[TurnEvent] = []

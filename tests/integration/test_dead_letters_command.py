@@ -40,25 +40,25 @@ async def fill(session: Session) -> None:
     await session.drain("halt", [echo(fail)], Policy(max_attempts=1, on_dead="stop", backoff=0.01))
 
 
-async def test_letters_are_listed_retried_and_dropped(tmp_path: Path) -> None:
+async def test_dead_letters_are_listed_retried_and_deleted(tmp_path: Path) -> None:
     async with ValkeyServer() as server, connect(server.url) as session:
         url = server.url
         await fill(session)
         listed = await by_process(url, tmp_path, "list")
-        told = [line.split("\t") for line in listed]
-        assert [line[2:] for line in told] == [
+        rows = [line.split("\t") for line in listed]
+        assert [line[2:] for line in rows] == [
             ["dead", f"s{n}", "t", "echo", "1", "RuntimeError: no such thing"] for n in range(4)
         ]
         assert await lines(url, "dead-letters", "list") == listed
         (stopped,) = await lines(url, "dead-letters", "list", "--stopped")
         assert stopped.split("\t")[0] == "stopped:halt"
-        await lines(url, "dead-letters", "retry", told[0][0])
-        await lines(url, "dead-letters", "drop", told[1][0], "stopped:halt")
-        assert await lines(url, "dead-letters", "drop", "--older-than", "1") == []
-        mistake = await invoked(url, "dead-letters", "drop")
+        await lines(url, "dead-letters", "retry", rows[0][0])
+        await lines(url, "dead-letters", "delete", rows[1][0], "stopped:halt")
+        assert await lines(url, "dead-letters", "delete", "--older-than", "1") == []
+        mistake = await invoked(url, "dead-letters", "delete")
         assert mistake.exit_code != 0
         assert "give ids" in mistake.output
         states = [(await session.status(name, "t")).state for name in ("s0", "s1", "halt")]
         assert states == ["queued", "dead", "dead"]
-        assert len(await lines(url, "dead-letters", "drop", "--all")) == 2
+        assert len(await lines(url, "dead-letters", "delete", "--all")) == 2
         assert await lines(url, "dead-letters", "list") == []

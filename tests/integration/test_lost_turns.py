@@ -1,4 +1,4 @@
-"""A turn is interrupted from outside: it is not committed, and its worker is told why."""
+"""A turn is ended from outside: it is not committed, and its worker gets the reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from agents import Agent
 from agents.testing import ScriptedModel, assistant_message
 
-from tests.integration.bad_days import (
+from tests.integration.fault_lab import (
     LONG,
     QUIET,
     AnySession,
@@ -57,7 +57,7 @@ async def test_deleted_and_made_anew_in_mid_turn(session: AnySession, another: A
         async with session.turn("user-1", turn_id="turn") as turn:
             await turn.add_items([message("two")])
             anew = asyncio.create_task(made_anew())
-            await asyncio.shield(anew)  # the turn may be told before it asks
+            await asyncio.shield(anew)  # its worker may learn of it before it asks
     await anew
     assert await session.bind("user-1").get_items() == [message("anew")]
     await assert_free(session, "user-1")
@@ -77,7 +77,7 @@ async def test_made_anew_and_held_by_another(session: AnySession, another: AnySe
         async with session.turn("user-1", turn_id="turn") as turn:
             await turn.add_items([message("two")])
             anew = asyncio.create_task(begun_anew())
-            await asyncio.shield(anew)  # the turn may be told before it asks
+            await asyncio.shield(anew)  # its worker may learn of it before it asks
     await anew
     await theirs.__aexit__(None, None, None)
     assert await session.bind("user-1").get_items() == [message("anew")]
@@ -130,7 +130,7 @@ async def test_a_heartbeat_finds_it_deleted(hasty: AnySession, another: AnySessi
         await assert_free(hasty, "user-1")
 
 
-async def test_its_worker_is_told_of_the_deletion(
+async def test_its_worker_learns_of_the_deletion(
     server: ValkeyServer, tmp_path: Path, kind: str, another: AnySession
 ) -> None:
     """Long before its lease is to be renewed."""

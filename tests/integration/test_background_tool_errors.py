@@ -1,4 +1,4 @@
-"""Attempts that a tool's error ended: what the next attempt does again, and what it must not."""
+"""Attempts that a tool error ended: what the next attempt repeats, and what it must not."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ async def test_the_error_of_a_tool_that_may_not_repeat_gives_the_message_up(
     assert ledger.ran["pay"] == 2
 
 
-async def test_an_error_that_the_model_has_answered_to_stands(
+async def test_an_error_that_the_model_has_answered_is_replayed(
     sessions: Sessions, ledger: Ledger
 ) -> None:
     session = sessions.worker()
@@ -115,16 +115,16 @@ async def test_an_error_that_the_model_has_answered_to_stands(
     assert ledger.ran == {"search": 1, "pay": 1}
 
 
-async def test_an_error_that_a_run_around_took_for_an_answer_gives_nothing_up(
+async def test_an_error_that_a_run_around_took_for_an_answer_is_replayed(
     sessions: Sessions, ledger: Ledger
 ) -> None:
     session = sessions.worker()
     inner = agent(calls("pay"), tools=[ledger.tool("pay", failures=1)])
 
-    def told(context: Any, error: Exception) -> str:
+    def as_text(context: Any, error: Exception) -> str:
         return f"failed: {error}"
 
-    ask = inner.as_tool("ask", "", failure_error_function=told)
+    ask = inner.as_tool("ask", "", failure_error_function=as_text)
     asks = calls("ask", "c1", '{"input": "x"}')
     clerk = agent(asks, RuntimeError("overloaded"), says("yes"), tools=[ask])
     receipt = await session.submit("s", "hello", agent="agent")
@@ -133,7 +133,7 @@ async def test_an_error_that_a_run_around_took_for_an_answer_gives_nothing_up(
     assert ledger.ran == {"pay": 1}
 
 
-async def test_without_an_attempt_that_failed_an_error_stands(
+async def test_after_a_death_an_error_is_replayed(
     sessions: Sessions, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A direct turn whose sender went away just when the tool's end was in the store."""

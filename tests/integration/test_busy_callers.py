@@ -1,4 +1,4 @@
-"""A session is busy: callers wait in line, for as long as they want to, or do not."""
+"""Callers of a busy session wait in its queue, up to their timeout, or are refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import BlockingConnectionPool, Redis
 
-from tests.integration.bad_days import (
+from tests.integration.fault_lab import (
     LONG,
     AnySession,
     assert_free,
@@ -75,17 +75,17 @@ async def test_not_waiting(session: AnySession, another: AnySession) -> None:
 
 
 async def test_the_same_turn_sent_twice_at_once(session: AnySession, another: AnySession) -> None:
-    """As by a user's second click: one runs, the other is told what it added."""
+    """As by a user's second click: one runs, the other gets what it added."""
 
     async def send(by: AnySession) -> None:
         async with by.turn("user-1", turn_id="click", timeout=LONG) as turn:
             await turn.add_items([message("one")])
 
     results = await asyncio.gather(send(session), send(another), return_exceptions=True)
-    told = [result for result in results if result is not None]
-    assert [type(error) for error in told] == [AlreadyCommitted]
-    assert isinstance(told[0], AlreadyCommitted)
-    assert told[0].items == [message("one")]
+    caught = [result for result in results if result is not None]
+    assert [type(error) for error in caught] == [AlreadyCommitted]
+    assert isinstance(caught[0], AlreadyCommitted)
+    assert caught[0].items == [message("one")]
     assert await session.bind("user-1").get_items() == [message("one")]
     await assert_free(session, "user-1")
 

@@ -1,4 +1,4 @@
-"""Messages that are given up after one attempt, since another would end the same way."""
+"""Errors that another attempt would run into again: the message is dead-lettered at once."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def restless() -> Agent[Any]:
         (restless(), "MaxTurnsExceeded"),
     ],
 )
-async def test_it_is_given_up_at_once(hopeless: Agent[Any], error: str) -> None:
+async def test_it_is_dead_lettered_at_once(hopeless: Agent[Any], error: str) -> None:
     session = MemorySession()
     await session.submit("s", "hello", agent="hopeless")
     behind = await session.submit("s", "hello", agent="echo")

@@ -1,4 +1,4 @@
-"""What a background turn tells after an approval: the same stream goes on, to its end."""
+"""The events of a background turn continue after an approval, up to its end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from turnwise.background import Receipt
 from turnwise.errors import TurnCancelled
 from turnwise.session import Session
 
-Told = list[tuple[str, dict[str, Any]]]
+Published = list[tuple[str, dict[str, Any]]]
 
 
 sessions = new_sessions_of(["memory", "sqlite", "valkey"])
@@ -28,21 +28,21 @@ class Follower:
     """Somebody who follows a turn's events from another process, to their end."""
 
     def __init__(self, receipt: Receipt) -> None:
-        self.told: Told = []
+        self.events: Published = []
         self._task = asyncio.create_task(self._follow(receipt))
 
     async def _follow(self, receipt: Receipt) -> None:
         async for event in receipt.events():
-            self.told.append(event)
+            self.events.append(event)
 
     async def ended(self) -> list[str]:
-        """What it was told: the names of a run's items, and the turn's own events."""
+        """What was published: the names of a run's items, and the turn's own events."""
         await asyncio.wait_for(self._task, 30)
-        return outline(self.told)
+        return outline(self.events)
 
 
-def outline(told: Told) -> list[str]:
-    events = [event for _, event in told if not event["type"].startswith(("raw_", "agent_"))]
+def outline(published: Published) -> list[str]:
+    events = [event for _, event in published if not event["type"].startswith(("raw_", "agent_"))]
     return [str(event.get("name", event["type"])) for event in events]
 
 
@@ -71,16 +71,18 @@ async def resume(streamed: bool, agent: Any, session: Session, *ids: str) -> Non
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_who_follows_sees_it_wait_go_on_and_end(sessions: Sessions, streamed: bool) -> None:
+async def test_a_follower_sees_it_parked_resumed_and_finished(
+    sessions: Sessions, streamed: bool
+) -> None:
     clerk = Clerk()
     _, follower, asked = await waiting(sessions, clerk, "pay")
     await resume(streamed, clerk.agent(says("paid")), sessions.worker(session_id="s"), asked)
     assert await follower.ended() == TILL_IT_WAITS + TO_THE_END
-    assert follower.told[-1][1]["state"] == "committed"
+    assert follower.events[-1][1]["state"] == "committed"
     receipt = sessions.worker().receipt("s", "t")
-    assert [event async for event in receipt.events()] == follower.told
-    place, _ = follower.told[-3]
-    assert [event async for event in receipt.events(after=place)] == follower.told[-2:]
+    assert [event async for event in receipt.events()] == follower.events
+    cursor, _ = follower.events[-3]
+    assert [event async for event in receipt.events(after=cursor)] == follower.events[-2:]
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -96,7 +98,7 @@ async def test_it_may_wait_again_and_again(sessions: Sessions, streamed: bool) -
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_a_resumption_that_fails_is_told_and_the_next_begins_behind_it(
+async def test_a_failed_resumption_is_published_and_the_next_one_follows_it(
     sessions: Sessions, streamed: bool
 ) -> None:
     clerk = Clerk()
@@ -104,14 +106,14 @@ async def test_a_resumption_that_fails_is_told_and_the_next_begins_behind_it(
     with pytest.raises(RuntimeError):
         await resume(streamed, clerk.agent(RuntimeError("no model")), session, asked)
     await resume(streamed, clerk.agent(says("paid")), sessions.worker(session_id="s"))
-    told = await follower.ended()
-    assert told[-4:] == TO_THE_END
-    failed = told[len(TILL_IT_WAITS) : -4]
+    names = await follower.ended()
+    assert names[-4:] == TO_THE_END
+    failed = names[len(TILL_IT_WAITS) : -4]
     assert (failed[0], failed[-1]) == ("turn.resumed", "turn.retry")
     assert clerk.ran["pay"] == 1
 
 
-async def test_a_stream_that_nobody_reads_is_told(sessions: Sessions) -> None:
+async def test_a_stream_that_nobody_reads_is_published(sessions: Sessions) -> None:
     clerk = Clerk()
     _, follower, asked = await waiting(sessions, clerk, "pay")
     there = sessions.worker(session_id="s")
@@ -120,7 +122,7 @@ async def test_a_stream_that_nobody_reads_is_told(sessions: Sessions) -> None:
     assert unread.final_output == "p"
 
 
-async def test_the_sdk_s_own_way_of_resuming_is_told(sessions: Sessions) -> None:
+async def test_a_resumption_by_the_sdk_is_published(sessions: Sessions) -> None:
     clerk = Clerk()
     session, follower, _ = await waiting(sessions, clerk, "pay")
     helper = clerk.agent(says("paid"))
@@ -134,7 +136,7 @@ async def test_the_sdk_s_own_way_of_resuming_is_told(sessions: Sessions) -> None
     assert (await follower.ended())[-4:] == TO_THE_END
 
 
-async def test_a_resumption_that_is_cancelled_is_told_as_the_turn_s_end(
+async def test_a_cancelled_resumption_is_published_as_the_turn_s_end(
     sessions: Sessions,
 ) -> None:
     clerk, asked_model = Clerk(), asyncio.Event()
@@ -153,4 +155,4 @@ async def test_a_resumption_that_is_cancelled_is_told_as_the_turn_s_end(
     with pytest.raises(TurnCancelled):
         await resuming
     assert (await follower.ended())[len(TILL_IT_WAITS) :] == ["turn.resumed", "turn.finished"]
-    assert follower.told[-1][1]["state"] == "cancelled"
+    assert follower.events[-1][1]["state"] == "cancelled"

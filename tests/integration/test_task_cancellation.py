@@ -1,4 +1,4 @@
-"""A task may be cancelled at any of its awaits; the session must not suffer from it."""
+"""A task is cancelled at any of its awaits: its session stays usable."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import pytest_asyncio
 from agents import Agent, function_tool
 from agents.testing import ScriptedModel, assistant_message, function_call
 
-from tests.integration.bad_days import (
+from tests.integration.cancelling import Blow, struck
+from tests.integration.fault_lab import (
     LONG,
     QUIET,
     AnySession,
@@ -25,7 +26,6 @@ from tests.integration.bad_days import (
     other_tasks,
     session_on,
 )
-from tests.integration.cancelling import Blow, struck
 from turnwise import Runner
 from turnwise.testing.servers import ValkeyServer
 from turnwise.testing.servers.waiting import until
@@ -133,7 +133,7 @@ async def test_reading(session: AnySession, blow: Blow) -> None:
 
 
 class Holder:
-    """Holds a session until somebody waits in its line, or has stopped to."""
+    """Holds a session until somebody waits in its queue, or no longer does."""
 
     def __init__(self, session: AnySession) -> None:
         self._session = session
@@ -169,7 +169,7 @@ class Holder:
 HELD = [*SEED, message("first")]
 
 
-async def test_waiting_in_line(session: AnySession, blow: Blow) -> None:
+async def test_waiting_in_the_queue(session: AnySession, blow: Blow) -> None:
     async def scenario(session: AnySession, session_id: str) -> None:
         await holder.hold(session_id)
         try:

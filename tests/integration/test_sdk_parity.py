@@ -1,4 +1,4 @@
-"""Whole conversations go as they go with the SDK's own session: same prompts, results, items."""
+"""Whole conversations run as with the SDK's own session: same prompts, results and items."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.integration.stores import KINDS, Sessions, sessions_of
-from tests.integration.test_exact import ODD, exactly
+from tests.integration.test_exact_items import ODD, exactly
 from tests.scripted import Reply, Script, calls, says, script_of
 from turnwise import Runner
 from turnwise.session import Session
@@ -78,7 +78,7 @@ def good(number: int) -> str:
 
 @function_tool
 def bad(number: int) -> str:
-    """Its error is told to the model."""
+    """The model gets its error."""
     raise ValueError(number)
 
 

@@ -1,4 +1,4 @@
-"""A SQLite file where nobody may write."""
+"""SQLite files that cannot be written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.bad_days import (
+from tests.integration.fault_lab import (
     message,
     operations,
 )
@@ -25,7 +25,7 @@ import asyncio, json, sys
 from turnwise import SQLiteSession
 
 async def main():
-    told = {}
+    results = {}
     for place in ("kept", "new"):
         session = SQLiteSession(f"{sys.argv[1]}/{place}.db")
         bound = session.bind("user-1")
@@ -38,17 +38,17 @@ async def main():
         operations = {
             "get_items": bound.get_items, "add_items": lambda: bound.add_items([item]),
             "pop_item": bound.pop_item, "clear_session": bound.clear_session, "turn": turn,
-            "info": bound.info, "delete": bound.delete, "expire": lambda: bound.expire(ttl=60),
+            "info": bound.info, "delete": bound.delete, "expire": lambda: bound.expire(seconds=60),
         }
         for name, operation in operations.items():
             try:
                 await operation()
-                told[f"{place} {name}"] = None
+                results[f"{place} {name}"] = None
             except Exception as error:
                 named = getattr(error, "session_id", None)
-                told[f"{place} {name}"] = [type(error).__name__, named, str(error)]
+                results[f"{place} {name}"] = [type(error).__name__, named, str(error)]
         await session.aclose()
-    print(json.dumps(told))
+    print(json.dumps(results))
 
 asyncio.run(main())
 """
@@ -80,15 +80,15 @@ async def test_a_file_on_a_read_only_disk(tmp_path: Path) -> None:
     script = ["sh", "-c", MOUNT, "sh", str(tmp_path), sys.executable, READ_ONLY]
     done = in_a_namespace(*script)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["kept get_items"] is told["kept info"] is None
+    results = json.loads(done.stdout)
+    assert results["kept get_items"] is results["kept info"] is None
     for name in ("add_items", "pop_item", "clear_session", "turn", "delete", "expire"):
-        kind, session_id, text = told[f"kept {name}"]
+        kind, session_id, text = results[f"kept {name}"]
         assert (kind, session_id) == ("StoreRefused", "user-1")
         assert f"{tmp_path}/kept.db" in text
         assert "read-only" in text
     for name in ("get_items", "add_items", "turn", "info"):
-        kind, session_id, text = told[f"new {name}"]
+        kind, session_id, text = results[f"new {name}"]
         assert (kind, session_id) == ("StoreRefused", "user-1")
         assert "read-only" in text
     async with SQLiteSession(tmp_path / "kept.db") as session:

@@ -1,4 +1,4 @@
-"""Messages that are given up: letters that can be read, dropped and retried; sessions that stop."""
+"""Dead letters are listed, retried and deleted; `on_dead="stop"` stops a session."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from turnwise.types import Claim, Grant
 sessions = new_sessions_of(["memory", "sqlite", "valkey"])
 
 
-async def test_a_message_that_fails_three_times_is_given_up_and_the_session_goes_on(
+async def test_a_message_that_fails_three_times_is_dead_lettered_and_the_session_continues(
     sessions: Sessions,
 ) -> None:
     sender, asked = sessions.worker(), list[str]()
@@ -33,10 +33,12 @@ async def test_a_message_that_fails_three_times_is_given_up_and_the_session_goes
     async with working(sessions.worker(), echo(fail)):
         assert await output(good) == "re: good"
         assert asked == ["bad", "bad", "bad", "good"]
-        with pytest.raises(DeadLettered, match=r"3 attempts.*RuntimeError: no such thing") as told:
+        with pytest.raises(
+            DeadLettered, match=r"3 attempts.*RuntimeError: no such thing"
+        ) as caught:
             await bad.result(10)
         (letter,) = await sender.dead_letters()
-        assert told.value.dead_letter_id == letter.id
+        assert caught.value.dead_letter_id == letter.id
         assert (letter.turn_id, letter.attempts, letter.state) == ("bad", 3, "dead")
         assert (letter.agent, letter.input, letter.metadata) == ("echo", "bad", {"m": 1})
         assert letter.error == "RuntimeError: no such thing"
@@ -89,10 +91,10 @@ async def test_a_retry_whose_message_comes_after_the_worker_has_looked(
 
 
 @pytest.mark.parametrize("counted", [True, False])
-async def test_a_letter_that_is_retried_tells_its_events_behind_those_of_all_attempts(
+async def test_events_of_a_retried_dead_letter_follow_those_of_all_attempts(
     sessions: Sessions, counted: bool
 ) -> None:
-    """Attempts of workers that died, and those that were handed over, told events as well."""
+    """Attempts whose worker died or released the turn have published events as well."""
     session, seen, is_read = sessions.worker(), list[tuple[str, str]](), asyncio.Event()
     receipt = await session.submit("s", "hello", agent="echo", turn_id="m")
 
@@ -126,7 +128,7 @@ async def test_a_letter_that_is_retried_tells_its_events_behind_those_of_all_att
     assert seen[-1] == ("turn.finished", "committed")
 
 
-async def test_a_letter_that_is_dropped_is_gone(sessions: Sessions) -> None:
+async def test_a_deleted_dead_letter_is_gone(sessions: Sessions) -> None:
     sender = sessions.worker()
     receipt = await sender.submit("s", "hello", agent="nobody")
     async with working(sessions.worker(), echo()):
@@ -135,7 +137,7 @@ async def test_a_letter_that_is_dropped_is_gone(sessions: Sessions) -> None:
     assert letter.error.startswith("UnknownAgent: ")
     await sender.delete_dead_letter(letter)
     assert await sender.dead_letters() == []
-    with pytest.raises(DeadLettered, match="letter is gone"):
+    with pytest.raises(DeadLettered, match="its dead letter was deleted"):
         await receipt.result(10)
 
 

@@ -1,4 +1,4 @@
-"""Runs that end with what is no `Exception`: their attempt failed, and the session goes on."""
+"""A run raises a BaseException: the attempt has failed, and the session continues."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ async def test_it_is_a_failed_attempt(error: BaseException, place: str) -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("place", ["model", "tool"])
-async def test_a_message_that_exits_its_workers_is_given_up(tmp_path: Path, place: str) -> None:
+async def test_a_message_that_exits_its_workers_is_dead_lettered(
+    tmp_path: Path, place: str
+) -> None:
     """Each exit ends an event loop with all that runs in it, as the end of a process does."""
     raising = Raising(SystemExit(3))
 

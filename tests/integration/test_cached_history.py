@@ -1,4 +1,4 @@
-"""A worker that knows a session already reads what a worker reads that does not."""
+"""A worker with a cached history reads the same as a worker without."""
 
 from __future__ import annotations
 

@@ -1,24 +1,24 @@
-"""What a line of waiting callers costs the server: counted in calls of scripts, not in time."""
+"""What waiting callers cost the server: counted in script calls, not in time."""
 
 from __future__ import annotations
 
 import asyncio
 
-from tests.integration.bad_days import LONG, message, plain_client, until_queued
+from tests.integration.fault_lab import LONG, message, plain_client, until_queued
 from turnwise import RedisSession
 from turnwise.testing.servers import ValkeyServer
 
 WAITING = 100
 
 
-async def test_callers_in_line_are_woken_and_do_not_poll() -> None:
+async def test_queued_callers_are_woken_and_do_not_poll() -> None:
     """Each costs its begin and its commit. If all asked again after each, it would be 5,000."""
     async with ValkeyServer() as server, plain_client(server.url) as client:
 
         async def commands() -> int:
-            told = await client.info("commandstats")
+            stats = await client.info("commandstats")
             ours = ("cmdstat_eval", "cmdstat_evalsha", "cmdstat_fcall")
-            return sum(told[name]["calls"] for name in ours if name in told)
+            return sum(stats[name]["calls"] for name in ours if name in stats)
 
         async with RedisSession.from_url(server.url) as session:
 
@@ -32,6 +32,6 @@ async def test_callers_in_line_are_woken_and_do_not_poll() -> None:
                 await until_queued(session, "s", WAITING)
                 before = await commands()
             await asyncio.wait_for(asyncio.gather(*tasks), LONG)
-            told = await commands() - before
+            calls = await commands() - before
             assert len(await session.bind("s").get_items()) == WAITING + 1
-    assert told <= 4 * WAITING
+    assert calls <= 4 * WAITING

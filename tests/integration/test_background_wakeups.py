@@ -1,4 +1,4 @@
-"""A worker that has put a session off learns when the turn before its messages has ended."""
+"""A worker that found a session busy is woken when the turn ahead of its messages ends."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def cancel(session: Session, turn: Turn) -> None:
 
 
 @pytest.mark.parametrize("end_turn", [commit, roll_back, cancel])
-async def test_the_end_of_a_direct_turn_is_told_to_who_put_its_session_off(
+async def test_the_end_of_a_direct_turn_wakes_a_worker_that_found_the_session_busy(
     sessions: Sessions, end_turn: End
 ) -> None:
     sender, ready = sessions.worker(), sessions.worker().runtime.store.ready

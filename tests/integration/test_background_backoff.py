@@ -1,4 +1,4 @@
-"""The pause after a failed attempt holds for a fleet: no worker begins the next one before."""
+"""The whole fleet waits for the backoff after a failed attempt."""
 
 from __future__ import annotations
 
