@@ -106,11 +106,12 @@ async def end(turn: Turn, outcome: Outcome) -> None:
         OutcomeUnknown: it is not known whether it was committed or parked.
         StoreError: its message is not a dead letter.
     """
-    await turn.cancelling()
+    if turn.cancelling is not None:
+        await asyncio.wait({turn.cancelling})
     if not turn.ended:
         await _carry_out(turn, _prevailing(turn, outcome))
     must_succeed = isinstance(outcome, Commit | Park | DeadLetter)
-    if must_succeed and turn.lost is not None and turn.outcome != outcome:
+    if must_succeed and turn.lost is not None and turn.outcome is not outcome:
         raise turn.lost
 
 
@@ -118,8 +119,8 @@ def _prevailing(turn: Turn, outcome: Outcome) -> Outcome:
     if turn.cancel is not None:
         return turn.cancel
     if turn.lost is None:
-        unchanged = isinstance(outcome, Commit) and turn.one_shot and not turn.changed
-        return RollBack() if unchanged else outcome
+        empty = turn.one_shot and not turn.added_raw and turn.keep is None
+        return RollBack() if empty and isinstance(outcome, Commit) else outcome
     if isinstance(outcome, Release | DeadLetter):
         return outcome
     if turn.resumed and isinstance(turn.lost, ReplayMismatch):
