@@ -76,7 +76,7 @@ OPERATIONS: dict[str, Operation] = {
     "stream": stream,
     "info": lambda session, name: session.info(name),
     "delete": lambda session, name: session.delete(name),
-    "touch": lambda session, name: session.expire(name, 60),
+    "expire": lambda session, name: session.expire(name, 60),
 }
 every_operation = pytest.mark.parametrize("operation", OPERATIONS)
 

@@ -38,7 +38,7 @@ async def main():
         operations = {
             "get_items": bound.get_items, "add_items": lambda: bound.add_items([item]),
             "pop_item": bound.pop_item, "clear_session": bound.clear_session, "turn": turn,
-            "info": bound.info, "delete": bound.delete, "touch": lambda: bound.expire(ttl=60),
+            "info": bound.info, "delete": bound.delete, "expire": lambda: bound.expire(ttl=60),
         }
         for name, operation in operations.items():
             try:
@@ -82,7 +82,7 @@ async def test_a_file_on_a_read_only_disk(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["kept get_items"] is told["kept info"] is None
-    for name in ("add_items", "pop_item", "clear_session", "turn", "delete", "touch"):
+    for name in ("add_items", "pop_item", "clear_session", "turn", "delete", "expire"):
         kind, session_id, text = told[f"kept {name}"]
         assert (kind, session_id) == ("StoreRefused", "user-1")
         assert f"{tmp_path}/kept.db" in text

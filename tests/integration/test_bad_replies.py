@@ -134,7 +134,7 @@ async def test_a_turn_that_is_rolled_back(
 
 
 @FAULTS
-@pytest.mark.parametrize("name", ["append", "pop", "clear", "read", "delete", "touch", "info"])
+@pytest.mark.parametrize("name", ["append", "pop", "clear", "read", "delete", "expire", "info"])
 async def test_a_change_between_turns(
     session: RedisSession, proxy: FaultProxy, name: str, fault: Fault
 ) -> None:
@@ -156,7 +156,7 @@ async def test_a_change_between_turns(
     elif name == "delete":
         assert await bound.delete()
         expected = []
-    elif name == "touch":
+    elif name == "expire":
         assert await bound.expire(ttl=60)
     else:
         await (bound.get_items() if name == "read" else bound.info())
