@@ -151,8 +151,8 @@ async def _begin(
         if history is not None:
             snapshot = runtime.reader.absorb(session_id, history, cached)
         entries = read_journal(runtime.codec, session_id, turn_id, grant.journal)
-        runtime.emit(TurnBegunEvent.of(session_id, grant, request.waited))
-        return Turn(
+        begun = TurnBegunEvent.of(session_id, grant, request.waited)
+        turn = Turn(
             runtime,
             session_id,
             request.token,
@@ -165,6 +165,8 @@ async def _begin(
             one_shot=one_shot,
             resumed=resume,
         )
+        runtime.emit(begun)
+        return turn
     except BaseException as error:
         request.cancel_listener.close()
         if grant is not None:

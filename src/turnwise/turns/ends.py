@@ -5,8 +5,9 @@ What comes first here wins:
     it has ended already     nothing is done
     cancel was requested     it ends as requested
     it was lost              nothing of it is committed. A message's turn is released or
-                             dead-lettered all the same, and a resumed turn whose code does not
-                             fit its journal stays parked
+                             dead-lettered all the same; a resumed turn whose code does not fit
+                             its journal stays parked
+    it is resumed            it stays parked, unless it is committed or parked anew
     anything else            the outcome
 
 Each turn emits one event when it ends. If the caller is cancelled, the end is carried out all the
@@ -119,6 +120,8 @@ def _prevailing(turn: Turn, outcome: Outcome) -> Outcome:
     if turn.cancel is not None:
         return turn.cancel
     if turn.lost is None:
+        if turn.resumed and isinstance(outcome, RollBack | Release):
+            return StayParked(0)
         empty = turn.one_shot and not turn.added_raw and turn.keep is None
         return RollBack() if empty and isinstance(outcome, Commit) else outcome
     if isinstance(outcome, Release | DeadLetter):
@@ -309,9 +312,8 @@ async def _give_back(
 
 async def _abort(turn: Turn) -> None:
     await turn.lease.stopped()
-    if not isinstance(
-        turn.lost, LeaseLost | TurnCancelled | StoreUnavailable
-    ):  # then nothing is held any more
+    nothing_held = isinstance(turn.lost, LeaseLost | TurnCancelled | StoreUnavailable)
+    if not nothing_held:
         await turn.runtime.abort(*turn.names, turn.token)
 
 

@@ -79,8 +79,10 @@ class Turn(TurnBuffer):
         self.replay: object | None = None
         self.lease = Lease(runtime.settings.lease, sent, self._renew, self._lease_ended)
         send = partial(runtime.store.journal, *self.names, token)
-        journaled = runtime.codec, self.names, entries, len(grant.journal)
-        self.journal = Journal(*journaled, send, self._journal_refused)
+        stored = len(grant.journal)
+        self.journal = Journal(
+            runtime.codec, self.names, entries, stored, send, self._journal_refused
+        )
         self._begun = runtime.now()
         self._end_emitted = False
         self._interrupt: Callable[[], object] = _nothing
