@@ -1,8 +1,8 @@
 """Calls and their outputs: a history that a model provider accepts holds both or neither.
 
-Providers answer a call without its output, an output without its call, and a reasoning item cut
-from what follows it with an error; one such half makes a session unusable. The kinds of pairs are
-those of the Responses API as the Agents SDK knows them.
+Providers reject a call without its output, an output without its call, and a reasoning item
+without what followed it; one such half makes a session unusable. The kinds of pairs are those of
+the Responses API, as the Agents SDK knows them.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ Key = tuple[str, Any]
 
 
 def is_whole(items: Sequence[Item]) -> bool:
-    """Whether no item here depends on one that is elsewhere or nowhere."""
+    """Whether no item depends on one that is missing here."""
     if all(_kind(item) not in _HALVES for item in items):
         return True
     return not _halves(items)
 
 
 def paired(items: Sequence[Item], before: Item | None = None) -> list[Any]:
-    """The items without halves. `before` is the item in front of them that was cut off."""
+    """The items without halves. `before` is the item before them, which was cut off."""
     if before is None and is_whole(items):
         return list(items)
     dropped = _halves(items)
@@ -49,14 +49,14 @@ def paired(items: Sequence[Item], before: Item | None = None) -> list[Any]:
 
 
 def open_calls(items: Sequence[Item]) -> list[Item]:
-    """The calls without an output behind them, in order."""
-    waiting: dict[Key, list[int]] = {}
+    """The calls without an output after them, in order."""
+    open_by_key: dict[Key, list[int]] = {}
     for index, item in enumerate(items):
         if (call := _call(item)) is not None:
-            waiting.setdefault(call, []).append(index)
-        elif (output := _output(item)) is not None and waiting.get(output):
-            waiting[output].pop(0)
-    return [items[index] for index in sorted(i for left in waiting.values() for i in left)]
+            open_by_key.setdefault(call, []).append(index)
+        elif (output := _output(item)) is not None and open_by_key.get(output):
+            open_by_key[output].pop(0)
+    return [items[index] for index in sorted(i for left in open_by_key.values() for i in left)]
 
 
 def output_of(item: Item) -> str | None:
@@ -65,12 +65,12 @@ def output_of(item: Item) -> str | None:
     return None if output is None else output[1]
 
 
-def output_saying(call: Item, text: str) -> dict[str, Any] | None:
-    """An output of this call that says `text`; None for kinds whose outputs are no texts."""
+def text_output(call: Item, text: str) -> dict[str, Any] | None:
+    """An output of this call with this text; None for kinds of calls whose output is not text."""
     kind = _kind(call)
-    if kind not in _SAYING:
+    if kind not in _TEXT_OUTPUTS:
         return None
-    output = {"type": _CALLS[kind][0], "call_id": call.get("call_id"), **_SAYING[kind](text)}
+    output = {"type": _CALLS[kind][0], "call_id": call.get("call_id"), **_TEXT_OUTPUTS[kind](text)}
     if call.get("caller") is not None:
         output["caller"] = call["caller"]
     return output
@@ -81,7 +81,7 @@ def _shell(text: str) -> dict[str, Any]:
     return {"output": [{"stdout": "", "stderr": text, "outcome": outcome}]}
 
 
-_SAYING: dict[str, Callable[[str], dict[str, Any]]] = {
+_TEXT_OUTPUTS: dict[str, Callable[[str], dict[str, Any]]] = {
     "function_call": lambda text: {"output": text},
     "custom_tool_call": lambda text: {"output": text},
     "local_shell_call": lambda text: {"output": text},
@@ -107,35 +107,35 @@ def _output(item: Item) -> Key | None:
 
 
 def _name(value: object) -> object:
-    """What links the two halves: a text, or nothing for the searches that providers run."""
+    """What links the two halves: a string; None for the searches that providers run."""
     return value if value is None or isinstance(value, str) else repr(value)
 
 
 def _is_from_model(item: Item) -> bool:
-    """Whether a model said this: only then can reasoning belong to it."""
+    """Whether a model gave this item: only then can reasoning belong to it."""
     role = item.get("role")
     return _output(item) is None and (role == "assistant" or role is None)
 
 
 def _halves(items: Sequence[Item]) -> set[int]:
-    """The indices of calls without an output behind them, and of outputs without a call before."""
+    """The indices of calls without an output after them, and of outputs without a call before."""
     open_calls: dict[Key, list[int]] = {}
     dropped: set[int] = set()
     for index, item in enumerate(items):
         if (call := _call(item)) is not None:
             open_calls.setdefault(call, []).append(index)
         elif (output := _output(item)) is not None:
-            if waiting := open_calls.get(output):
-                waiting.pop(0)
+            if calls := open_calls.get(output):
+                calls.pop(0)
             else:
                 dropped.add(index)
-    dropped.update(index for waiting in open_calls.values() for index in waiting)
+    dropped.update(index for calls in open_calls.values() for index in calls)
     _drop_reasoning(items, dropped)
     return dropped
 
 
 def _drop_reasoning(items: Sequence[Item], dropped: set[int]) -> None:
-    """Reasoning goes with what the model said next; without that it goes with nothing."""
+    """Drop reasoning with what the model gave next; and where nothing follows it."""
     alone = True
     for index in range(len(items) - 1, -1, -1):
         if _kind(items[index]) == "reasoning" and alone:
@@ -144,7 +144,7 @@ def _drop_reasoning(items: Sequence[Item], dropped: set[int]) -> None:
 
 
 def _cut_from_reasoning(items: Sequence[Item]) -> set[int]:
-    """What belongs to reasoning in front of the items: more of it, and what was said then."""
+    """What belongs to reasoning before the items: more of it, and what the model gave next."""
     index = 0
     while index < len(items) and _kind(items[index]) == "reasoning":
         index += 1

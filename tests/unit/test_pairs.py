@@ -21,7 +21,7 @@ from tests.items import (
     without_halves,
 )
 from turnwise import MemorySession
-from turnwise.call_pairs import is_whole, open_calls, output_saying, paired
+from turnwise.call_pairs import is_whole, open_calls, paired, text_output
 
 limits = st.none() | st.integers(0, 12)
 
@@ -105,11 +105,11 @@ def test_open_calls_are_those_without_an_output(history: list[Item]) -> None:
 )
 def test_an_output_that_says_something_closes_its_call(kind: str) -> None:
     item = {"type": kind, "call_id": "c", "caller": {"type": "direct"}}
-    closing = output_saying(item, "interrupted")
+    closing = text_output(item, "interrupted")
     assert closing is not None
     assert is_whole([item, closing])
     assert (closing["caller"], "interrupted" in str(closing["output"])) == (item["caller"], True)
 
 
 def test_an_output_that_is_no_text_cannot_say_anything() -> None:
-    assert output_saying({"type": "computer_call", "call_id": "c"}, "interrupted") is None
+    assert text_output({"type": "computer_call", "call_id": "c"}, "interrupted") is None

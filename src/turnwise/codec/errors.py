@@ -1,10 +1,10 @@
-"""What can be wrong with an item, or with the bytes of one. Upper layers add the session."""
+"""The codec's errors. The layers above add the session."""
 
 from __future__ import annotations
 
 
 class EncodeError(ValueError):
-    """The item is not a JSON object. The message names the place, never the content."""
+    """The item is not a JSON object. The message has the path to the fault, never the content."""
 
 
 class EncodedTooLarge(EncodeError):
@@ -21,7 +21,7 @@ class EncodedTooLarge(EncodeError):
 class DecodeError(ValueError):
     """The bytes are not an item. The message names the fault, never the content.
 
-    `index` is the position in the sequence that was to be decoded, or None for a single element.
+    `index` is the index in the sequence that was decoded; None for a single element.
     """
 
     def __init__(self, message: str, *, index: int | None = None) -> None:

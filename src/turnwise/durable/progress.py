@@ -11,7 +11,7 @@ from typing import Any
 from agents import FunctionTool, ItemHelpers
 from agents.tool import ShellResult
 
-from turnwise.call_pairs import open_calls, output_saying
+from turnwise.call_pairs import open_calls, text_output
 from turnwise.durable import sdk
 from turnwise.durable.tool_outputs import shell_outputs
 from turnwise.journal_entries import RunPath
@@ -140,7 +140,7 @@ class Progress:
             return dict(ItemHelpers.tool_call_output_item(end.call, value, **schema))
         if call["type"] == "apply_patch_call":
             return _patched(call, value, failed=end.formatted)
-        output = output_saying(call, str(value))
+        output = text_output(call, str(value))
         if output is not None and isinstance(value, ShellResult):
             output["output"] = shell_outputs(value)
         return output
@@ -150,7 +150,7 @@ def _patched(call: Item, value: Any, *, failed: bool) -> Any:
     """The output of a patch; `value` is what its editor said of it."""
     said = value if isinstance(value, Mapping) else {"output": value}
     text, status = said.get("output"), said.get("status")
-    output = output_saying(call, text or "")
+    output = text_output(call, text or "")
     if output is not None:
         output["status"] = "failed" if failed else status or "completed"
         if not text:

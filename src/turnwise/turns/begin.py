@@ -7,7 +7,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from turnwise.cache import HistorySnapshot
 from turnwise.errors import ApprovalPending, SessionBusy, UndecodableItem
 from turnwise.hooks import TurnBegunEvent, TurnRefusedEvent
 from turnwise.journal_entries import Entry, read_journal
@@ -106,7 +105,8 @@ async def next_turn(runtime: Runtime, session_id: str) -> Turn | Busy | Parked |
             # Without a snapshot the run reads the history again, and fails. So the message is
             # counted, and dead-lettered in the end, instead of blocking those behind it for ever.
             with suppress(UndecodableItem):
-                snapshot = _snapshot(runtime, session_id, answer, cached)
+                if answer.history is not None:
+                    snapshot = runtime.reader.absorb(session_id, answer.history, cached)
             entries = read_journal(runtime.codec, session_id, answer.turn_id, answer.journal)
         except Exception as error:
             open_error = error
@@ -147,10 +147,12 @@ async def _begin(
     try:
         grant = await request.granted(busy, timeout)
         # All that can fail comes before the first heartbeat.
-        snapshot = _snapshot(runtime, session_id, grant, cached)
+        history, snapshot = grant.history, None
+        if history is not None:
+            snapshot = runtime.reader.absorb(session_id, history, cached)
         entries = read_journal(runtime.codec, session_id, turn_id, grant.journal)
-        runtime.emit(TurnBegunEvent.of(session_id, grant, request.waited))
-        return Turn(
+        begun = TurnBegunEvent.of(session_id, grant, request.waited)
+        turn = Turn(
             runtime,
             session_id,
             request.token,
@@ -163,6 +165,8 @@ async def _begin(
             one_shot=one_shot,
             resumed=resume,
         )
+        runtime.emit(begun)
+        return turn
     except BaseException as error:
         request.cancel_listener.close()
         if grant is not None:
@@ -173,22 +177,6 @@ async def _begin(
             return None
         reason = type(error).__name__
         runtime.emit(TurnRefusedEvent(session_id, turn_id, reason, request.waited))
-        raise
-
-
-def _snapshot(
-    runtime: Runtime, session_id: str, grant: Grant, cached: HistorySnapshot | None
-) -> HistorySnapshot | None:
-    """The history that the grant brought, joined to what was cached; None if it is to be read.
-
-    Raises UndecodableItem.
-    """
-    if grant.history is None:
-        return None
-    try:
-        return runtime.reader.absorb(session_id, grant.history, cached)
-    except UndecodableItem:
-        runtime.reader.cache.drop(session_id)
         raise
 
 

@@ -34,6 +34,8 @@ class TurnBuffer(ABC):
     """What the turn reads, adds and removes. Nothing is written before its commit.
 
     Attributes:
+        names: The session_id and the turn_id.
+        grant: What the store answered when the turn began.
         kept: How many items of the history before the turn it has not removed.
         added_raw: The items that it has added, raw.
         changes: How often items were added.
@@ -45,17 +47,13 @@ class TurnBuffer(ABC):
         self.runtime = runtime
         self.session_id = session_id
         self.turn_id = grant.turn_id
+        self.names = session_id, grant.turn_id
         self.grant = grant
         self.kept = grant.items
         self.added_raw: list[bytes] = []
         self.changes = 0
         self._added_bytes = 0
         self._snapshot = snapshot
-
-    @property
-    def names(self) -> tuple[str, str]:
-        """The session_id and the turn_id."""
-        return self.session_id, self.turn_id
 
     @property
     def keep(self) -> int | None:
@@ -129,23 +127,18 @@ class TurnBuffer(ABC):
         stands nearer to the beginning than where this turn's history ended. Never raises: the turn
         is committed.
         """
+        grant, snapshot, cache = self.grant, self._snapshot, self.runtime.reader.cache
+        if tip.position != grant.tip.position + len(self.added_raw) + _END_ELEMENTS:
+            return
         try:
-            self._cache(tip)
+            if snapshot is None and grant.items == 0:
+                snapshot = HistorySnapshot(self.runtime.codec, grant.incarnation, grant.tip, [])
+            if snapshot is not None:
+                cache.put(self.session_id, snapshot.extended(tip, self.added_raw))
         except Exception as error:
             shown = errors.shown(error)
             _log.warning("the history of session %r was not cached: %s", self.session_id, shown)
-            self.runtime.reader.cache.drop(self.session_id)
-
-    def _cache(self, tip: Base) -> None:
-        if tip.position != self.grant.tip.position + len(self.added_raw) + _END_ELEMENTS:
-            return
-        snapshot = self._snapshot
-        if snapshot is None and self.grant.items == 0:
-            grant = self.grant
-            snapshot = HistorySnapshot(self.runtime.codec, grant.incarnation, grant.tip, [])
-        if snapshot is not None:
-            cache = self.runtime.reader.cache
-            cache.put(self.session_id, snapshot.extended(tip, self.added_raw))
+            cache.drop(self.session_id)
 
     def _wanted(self, last: int | None) -> int:
         """How many of the turn's `last` items are from the history before it."""

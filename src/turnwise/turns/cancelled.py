@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from turnwise.cache import Item
-from turnwise.call_pairs import open_calls, output_saying, paired
+from turnwise.call_pairs import open_calls, paired, text_output
 
 INTERRUPTED = (
     "This call was interrupted before it ended, because the turn was cancelled. It may have done "
@@ -33,7 +33,7 @@ class Work(Protocol):
 def finished(added: Sequence[Item], work: object) -> list[Item]:
     """All that the turn has finished, each call with an output."""
     items = [*added, *(work.unsaved(added) if isinstance(work, Work) else ())]
-    outputs = (output_saying(call, INTERRUPTED) for call in open_calls(items))
+    outputs = (text_output(call, INTERRUPTED) for call in open_calls(items))
     return paired([*items, *(output for output in outputs if output is not None)])
 
 

@@ -5,8 +5,9 @@ What comes first here wins:
     it has ended already     nothing is done
     cancel was requested     it ends as requested
     it was lost              nothing of it is committed. A message's turn is released or
-                             dead-lettered all the same, and a resumed turn whose code does not
-                             fit its journal stays parked
+                             dead-lettered all the same; a resumed turn whose code does not fit
+                             its journal stays parked
+    it is resumed            it stays parked, unless it is committed or parked anew
     anything else            the outcome
 
 Each turn emits one event when it ends. If the caller is cancelled, the end is carried out all the
@@ -106,11 +107,12 @@ async def end(turn: Turn, outcome: Outcome) -> None:
         OutcomeUnknown: it is not known whether it was committed or parked.
         StoreError: its message is not a dead letter.
     """
-    await turn.cancelling()
+    if turn.cancelling is not None:
+        await asyncio.wait({turn.cancelling})
     if not turn.ended:
         await _carry_out(turn, _prevailing(turn, outcome))
     must_succeed = isinstance(outcome, Commit | Park | DeadLetter)
-    if must_succeed and turn.lost is not None and turn.outcome != outcome:
+    if must_succeed and turn.lost is not None and turn.outcome is not outcome:
         raise turn.lost
 
 
@@ -118,8 +120,10 @@ def _prevailing(turn: Turn, outcome: Outcome) -> Outcome:
     if turn.cancel is not None:
         return turn.cancel
     if turn.lost is None:
-        unchanged = isinstance(outcome, Commit) and turn.one_shot and not turn.changed
-        return RollBack() if unchanged else outcome
+        if turn.resumed and isinstance(outcome, RollBack | Release):
+            return StayParked(0)
+        empty = turn.one_shot and not turn.added_raw and turn.keep is None
+        return RollBack() if empty and isinstance(outcome, Commit) else outcome
     if isinstance(outcome, Release | DeadLetter):
         return outcome
     if turn.resumed and isinstance(turn.lost, ReplayMismatch):
@@ -308,9 +312,8 @@ async def _give_back(
 
 async def _abort(turn: Turn) -> None:
     await turn.lease.stopped()
-    if not isinstance(
-        turn.lost, LeaseLost | TurnCancelled | StoreUnavailable
-    ):  # then nothing is held any more
+    nothing_held = isinstance(turn.lost, LeaseLost | TurnCancelled | StoreUnavailable)
+    if not nothing_held:
         await turn.runtime.abort(*turn.names, turn.token)
 
 

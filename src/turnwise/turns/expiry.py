@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from turnwise.call_pairs import open_calls, output_saying
+from turnwise.call_pairs import open_calls, text_output
 from turnwise.codec import Codec, DecodeError
 from turnwise.errors import StoreError
 from turnwise.hooks import TurnBegunEvent
@@ -125,4 +125,4 @@ def _output(call: Any) -> dict[str, Any] | None:
             "approve": False,
             "reason": NOT_APPROVED,
         }
-    return output_saying(call, NOT_APPROVED)
+    return text_output(call, NOT_APPROVED)

@@ -59,7 +59,8 @@ class Lease:
             return
         beat = self._heartbeat
         if beat is None or beat.done():
-            self._cancel_timer()
+            if self._timer is not None:
+                self._timer.cancel()
             self._beat()
         else:  # the store may have answered that one before
             self._renew_again = True
@@ -67,7 +68,8 @@ class Lease:
     def stop(self) -> None:
         """Renew it no more. A renewal on its way is cancelled."""
         self._stopped = True
-        self._cancel_timer()
+        if self._timer is not None:
+            self._timer.cancel()
         beat = self._heartbeat
         if beat is not None and beat is not asyncio.current_task():
             beat.cancel()
@@ -77,10 +79,6 @@ class Lease:
         beat = self._heartbeat
         if beat is not None and beat is not asyncio.current_task() and not beat.done():
             await asyncio.wait({beat})
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
 
     def _beat(self) -> None:
         self._heartbeat = self.loop.create_task(self._try(), name="turnwise-heartbeat")

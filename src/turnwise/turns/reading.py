@@ -70,9 +70,11 @@ class Reader:
             raw = self._codec.raw_many([history.elements[i] for i in positions])
             snapshot = self._joined(history, cached, raw)
         except DecodeError as error:
+            self.cache.drop(session_id)
             position = history.start + positions[error.index or 0]
             raise _undecodable(session_id, position, error) from None
         if snapshot.complete and len(snapshot) != history.items:
+            self.cache.drop(session_id)
             raise _undecodable(session_id, _misfit(history), "its first byte is damaged")
         self.cache.put(session_id, snapshot)
         return snapshot

@@ -41,6 +41,7 @@ class Turn(TurnBuffer):
         resumed: It was parked, and is resumed.
         lost: What ended it from outside, if anything did. Every method raises it from then on.
         cancel: How it is to end, if a cancel was requested. Then `lost` is TurnCancelled.
+        cancelling: The task that ends it, if the code that runs it did not, after a cancel.
         ended: This worker does nothing more in it.
         outcome: How it ended; None while it is open, and where it was lost.
         replay: What the durable runs in it share.
@@ -78,15 +79,17 @@ class Turn(TurnBuffer):
         self.replay: object | None = None
         self.lease = Lease(runtime.settings.lease, sent, self._renew, self._lease_ended)
         send = partial(runtime.store.journal, *self.names, token)
-        journaled = runtime.codec, self.names, entries, len(grant.journal)
-        self.journal = Journal(*journaled, send, self._journal_refused)
+        stored = len(grant.journal)
+        self.journal = Journal(
+            runtime.codec, self.names, entries, stored, send, self._journal_refused
+        )
         self._begun = runtime.now()
         self._end_emitted = False
         self._interrupt: Callable[[], object] = _nothing
         self._cancel_listener = cancel_listener
         self._end_cancelled = end_cancelled
         self._cancel_timer: asyncio.TimerHandle | None = None
-        self._cancelling: asyncio.Task[None] | None = None
+        self.cancelling: asyncio.Task[None] | None = None
         self.lease.keep()  # after all that can fail: nobody would stop it
         cancel_listener.call(self.lease.renew_soon)
         if grant.cancel_mode:
@@ -99,7 +102,7 @@ class Turn(TurnBuffer):
 
         Call it before each thing that costs: no heartbeat runs while the event loop stalls.
         """
-        self._check_loop()
+        check_loop(self.lease.loop, f"turn {self.turn_id!r}")
         if self.lost is not None:
             raise self.lost
         if self.ended:
@@ -133,21 +136,11 @@ class Turn(TurnBuffer):
         """Seconds since it began here."""
         return self.runtime.now() - self._begun
 
-    @property
-    def changed(self) -> bool:
-        """Whether a commit would change the history."""
-        return bool(self.added_raw) or self.kept != self.grant.items
-
-    async def cancelling(self) -> None:
-        """Return when it is not being ended as cancelled without the code that runs it."""
-        if self._cancelling is not None:
-            await asyncio.wait({self._cancelling})
-
     def close(self) -> None:
         """This worker does nothing more in it. Raises UsageError if it has ended."""
         if self.ended:
             raise UsageError(f"turn {self.turn_id!r} has ended already", session_id=self.session_id)
-        self._check_loop()
+        check_loop(self.lease.loop, f"turn {self.turn_id!r}")
         self.ended = True
         if self._cancel_timer is not None:
             self._cancel_timer.cancel()
@@ -219,13 +212,9 @@ class Turn(TurnBuffer):
     def _end_without_its_code(self) -> None:
         if not self.ended:
             self.close()
-            self._cancelling = asyncio.create_task(
+            self.cancelling = asyncio.create_task(
                 self._end_cancelled(self), name="turnwise-cancelling"
             )
-
-    def _check_loop(self) -> None:
-        """Its timers belong to one event loop, and its lease to one process."""
-        check_loop(self.lease.loop, f"turn {self.turn_id!r}")
 
     def _let_lease_go(self) -> None:
         self.lease.stop()
