@@ -35,7 +35,7 @@ ARGS ?=
 # Minutes that chaos may take, over all topologies.
 MINUTES ?= 3
 
-.PHONY: help setup demo bench chaos chaos-mutants test lint format types imports pytest lock lock-check clean
+.PHONY: help setup demo bench chaos chaos-mutants test lint format types imports docs pytest lock lock-check clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -54,7 +54,7 @@ chaos: $(STAMP) ## let workers and servers fail, and check every promise; MINUTE
 chaos-mutants: $(STAMP) ## plant known bugs and see whether chaos finds them
 	$(BIN)/python -m chaos.mutants $(ARGS)
 
-test: lock-check lint types imports pytest ## run all checks, then the tests
+test: lock-check lint types imports docs pytest ## run all checks, then the tests
 
 lint: $(STAMP) ## check style and format
 	$(BIN)/ruff check .
@@ -69,6 +69,9 @@ types: $(STAMP) ## check types
 
 imports: $(STAMP) ## check that imports respect the layers
 	$(BIN)/lint-imports --no-logo
+
+docs: $(STAMP) ## build the documentation with the API reference into site/, without network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 # All tests run side by side, in more processes than a small machine has processors: they wait a lot.
 EVERYTHING := -n 3 --dist loadscope
@@ -87,7 +90,7 @@ lock-check: $(UV) ## fail if uv.lock does not match pyproject.toml
 	@$(LOCK) --check --quiet || $(SYSTEM_CERTS) $(LOCK) --check --quiet
 
 clean: ## remove the environments, caches and builds
-	rm -rf .venv .venv-tools build dist .hypothesis .import_linter_cache .mypy_cache \
+	rm -rf .venv .venv-tools build dist site .hypothesis .import_linter_cache .mypy_cache \
 		.pytest_cache .ruff_cache
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
