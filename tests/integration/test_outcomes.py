@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.integration.bad_days import Told
+from tests.integration.fault_lab import HookRecorder
 from tests.integration.stores import Sessions, new_sessions_of
 from turnwise.errors import LeaseLost, ReplayMismatch, TurnCancelled
 from turnwise.hooks import TurnParkedEvent
@@ -128,7 +128,7 @@ async def test_a_turn_ends_as_the_ladder_says_with_one_event(
     outcome: Outcome,
     event: str,
 ) -> None:
-    told = Told()
+    told = HookRecorder()
     session = sessions.worker(hooks=(told,), lease=30.0)
     turn = await make(session)
     await happens(turn)
@@ -151,7 +151,7 @@ async def test_a_turn_ends_as_the_ladder_says_with_one_event(
 
 
 async def test_a_one_shot_turn_that_changed_nothing_leaves_no_trace(sessions: Sessions) -> None:
-    told = Told()
+    told = HookRecorder()
     session = sessions.worker(hooks=(told,))
     turn = await begin_turn(session.runtime, "s")
     await end(turn, Commit())
@@ -160,7 +160,7 @@ async def test_a_one_shot_turn_that_changed_nothing_leaves_no_trace(sessions: Se
 
 
 async def test_a_turn_that_stays_parked_counts_what_is_pending(sessions: Sessions) -> None:
-    told = Told()
+    told = HookRecorder()
     session = sessions.worker(hooks=(told,))
     await end(await resumed(session), StayParked(1))
     parked = [one for one in told.events if isinstance(one, TurnParkedEvent)]
