@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import pytest
-
 from tests.integration.bad_days import Told
+
 from tests.integration.stores import Sessions, new_sessions_of
 from turnwise.errors import LeaseLost, ReplayMismatch, TurnCancelled
 from turnwise.hooks import TurnParkedEvent
