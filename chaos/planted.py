@@ -298,14 +298,14 @@ PLANTED: dict[str, Callable[[], None]] = {
     ),
     "turn-resumed-twice": lua(
         "begin",
-        "takeover = resume and is_parked(turn)",
+        "takeover = resume and suspended(turn)",
         "takeover = resume and turn.token ~= token",
     ),
     "rejection-approves": method(ParkedTurn, "_decide", _approve_all),
     "parked-turn-dropped": lua(
         "",
-        "if is_parked(turn) then return { 'parked', turn.id } end",
-        "if is_parked(turn) then close_turn(header) return nil end",
+        "if answer then return answer end",
+        "if answer then close_turn(header) return nil end",
     ),
     "interrupt-unpaired": method(cancelled, "finished", _keep_unpaired),
     "cancel-flag-ignored": method(Turn, "_cancel", _do_nothing),

@@ -62,6 +62,7 @@ from turnwise.types import (
     Renewed,
     Running,
     Stale,
+    Stopped,
 )
 
 
@@ -100,7 +101,7 @@ class Store(Protocol):
         one_shot: bool = False,
         resume: bool = False,
         ticket_ms: int | None = None,
-    ) -> Grant | Busy | Queued | Parked | Duplicate | Stale | Full | Absent:
+    ) -> Grant | Busy | Queued | Parked | Stopped | Duplicate | Stale | Full | Absent:
         """Open a turn under a lease, and read what is new since `base`.
 
         A session that does not exist is created. Until its first commit it expires after two
@@ -122,12 +123,12 @@ class Store(Protocol):
                 the answer for a parked turn is *parked*. A resumed turn that dies is parked again.
             ticket_ms: wait in the queue for at most that long, instead of *busy*. The answer is
                 *queued*; send the same call again when woken. Callers in the queue are served
-                first, in their order.
+                first, in their order. A parked or stopped turn is not waited for.
         """
 
     async def next(
         self, session_id: str, token: str, lease_ms: int, base: Base | None = None, *, worker: str
-    ) -> Grant | Busy | Parked | Idle | Stale:
+    ) -> Grant | Busy | Parked | Stopped | Idle | Stale:
         """Open the oldest message as a turn, or take that turn over from a dead worker.
 
         *Idle* if there is no message; then a dead turn that is no message's stays as it is. The
@@ -184,6 +185,17 @@ class Store(Protocol):
         commit. A resend is *done* until the turn ends or is parked with another state.
         """
 
+    async def stop(
+        self, session_id: str, turn_id: str, token: str, letter: bytes
+    ) -> Done | Stale | Gone:
+        """Stop the session at the open turn, whose message failed for good.
+
+        The turn stays open without a lease, and `letter` replaces its journal. Until somebody ends
+        it by `dead_letter`, `cancel` or `delete`, the answer to all who want the session is
+        *stopped*. The session does not expire any sooner than one with a commit. A resend is *done*
+        until the turn ends.
+        """
+
     async def abort(self, session_id: str, turn_id: str, token: str) -> None:
         """Remove what the token holds: the open turn with its journal, or a ticket.
 
@@ -213,20 +225,20 @@ class Store(Protocol):
 
     async def append(
         self, session_id: str, op_id: str, items: Sequence[bytes]
-    ) -> Done | Busy | Parked | Full:
+    ) -> Done | Busy | Parked | Stopped | Full:
         """A turn in one call: add items at the end."""
 
     async def pop(
         self, session_id: str, op_id: str, base: Base
-    ) -> Done | Busy | Parked | Stale | Absent:
+    ) -> Done | Busy | Parked | Stopped | Stale | Absent:
         """Remove the last item, which the caller has read, if `base` is still the last commit."""
 
-    async def clear(self, session_id: str, op_id: str) -> Done | Busy | Parked | Absent:
+    async def clear(self, session_id: str, op_id: str) -> Done | Busy | Parked | Stopped | Absent:
         """Remove all items. turn_ids younger than the retention stay known."""
 
     async def replace(
         self, session_id: str, op_id: str, base: Base, keep: int, items: Sequence[bytes]
-    ) -> Done | Busy | Parked | Stale | Full | Absent:
+    ) -> Done | Busy | Parked | Stopped | Stale | Full | Absent:
         """Replace all but the first `keep` items, if `base` is still the last commit."""
 
     async def submit(
@@ -253,13 +265,13 @@ class Store(Protocol):
 
     async def status(
         self, session_id: str, turn_id: str
-    ) -> Queued | Running | Parked | Duplicate | Absent:
+    ) -> Queued | Running | Parked | Stopped | Duplicate | Absent:
         """The state of one turn. It changes nothing.
 
         *Queued*: its message waits. *Running*: it is open. *Parked*: with at most READ_LIMIT
-        entries of its journal, from its state on. *Duplicate*: it is finished. *Absent*: it was
-        never begun, was rolled back, is only a caller's ticket, or ended longer ago than the
-        retention.
+        entries of its journal, from its state on. *Stopped*: with its letter. *Duplicate*: it is
+        finished. *Absent*: it was never begun, was rolled back, is only a caller's ticket, or ended
+        longer ago than the retention.
         """
 
     async def cancel(
@@ -275,14 +287,14 @@ class Store(Protocol):
         """Ask a turn to end; finish it as cancelled if nobody runs it.
 
         The worker of a running turn is woken; so is one that takes the turn over. A turn that is
-        dead, parked or queued is *dropped* at once. A finished turn is a *duplicate*, or *dropped*
-        if it was cancelled and kept no item.
+        dead, parked, stopped or queued is *dropped* at once. A finished turn is a *duplicate*, or
+        *dropped* if it was cancelled and kept no item.
 
         Args:
             session_id: the session.
             turn_id: the turn; None for the open one. `Cancelled.turn_id` names it, for a resend.
             keep: the worker may commit what is finished. If anybody asked to drop it, it is
-                dropped. A parked turn is left as it is: *absent*.
+                dropped. A parked or stopped turn is left as it is: *absent*.
             force: drop the turn although its lease stands. Its commit is then *stale*.
             open_only: leave a queued message: *absent*.
             reason: why. The first one that is not empty goes to the worker, or into the record of
@@ -294,8 +306,9 @@ class Store(Protocol):
     ) -> Done | Stale | Gone:
         """Store a dead letter, then finish the open turn as *dead*.
 
-        The record's payload is the letter's id. If a worker dies between the two steps, the letter
-        is there and the message still in the queue.
+        The turn is this token's; or the session is stopped at it with this very letter, and the
+        token is a new one, which names this call. The record's payload is the letter's id. If a
+        worker dies between the two steps, the letter is there and the message still in the queue.
         """
 
     async def dead_letters(
@@ -362,10 +375,9 @@ class Ready(Protocol):
     message is lost as long as a claim is acked only if
 
     - the turn that it names is finished; or
-    - its session is *idle*, and the claim is ACK_IDLE_AFTER_MS old or names no turn; or
-    - its session is *parked*: whoever resumes that turn announces the session afterwards.
+    - its session is *idle*, and the claim is ACK_IDLE_AFTER_MS old or names no turn.
 
-    Otherwise it is requeued: its message may still come, or the session is busy.
+    Otherwise it is requeued: its message may still come, or the session is busy, parked or stopped.
     """
 
     async def announce(self, session_id: str, turn_id: str | None) -> int:

@@ -29,8 +29,8 @@
     └── TurnError               a turn could not begin or could not be committed
         ├── SessionBusy
         │   └── BusyTimeout
-        ├── SessionStopped
         ├── ApprovalPending
+        ├── SessionStopped
         ├── NoPendingApproval
         ├── NotResumable
         ├── AlreadyCommitted

@@ -218,6 +218,18 @@ class TurnDeadLetteredEvent(TurnEvent):
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class TurnStoppedEvent(TurnEvent):
+    """Its session stops at the turn: its message failed for good, after `attempts`.
+
+    `reason` names the last error.
+    """
+
+    attempts: int
+    reason: str
+    seconds: float
+
+
 TurnEndEvent = (
     TurnCommittedEvent
     | TurnRolledBackEvent
@@ -225,6 +237,7 @@ TurnEndEvent = (
     | TurnCancelledEvent
     | TurnParkedEvent
     | TurnDeadLetteredEvent
+    | TurnStoppedEvent
 )
 
 

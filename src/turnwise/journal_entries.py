@@ -160,9 +160,6 @@ class ParkedEntry(_Entry, frozen=True, kw_only=True, tag="parked"):
     history before it, and has added `items`. `context_type` names the type of a run context that
     cannot be stored: `resume` needs a new one. `expires_at` is in POSIX seconds; None means never.
     `event` is the attempt and the number of the event that says "turn.parked".
-
-    A session stopped at a message has no approvals: `dead_letter` (hex) and `stopped_at` (POSIX
-    milliseconds) say why it stands.
     """
 
     approvals: list[PendingApproval]
@@ -173,8 +170,6 @@ class ParkedEntry(_Entry, frozen=True, kw_only=True, tag="parked"):
     context_type: str | None = None
     expires_at: float | None = None
     event: tuple[int, int] | None = None
-    dead_letter: str | None = None
-    stopped_at: int | None = None
 
 
 class DecidedEntry(_Entry, frozen=True, kw_only=True, tag="decided"):

@@ -164,6 +164,18 @@ class Parked:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """The session is stopped at its open turn `turn_id`, whose message failed for good.
+
+    `status` also fills in the dead letter that says why, and when it was stopped.
+    """
+
+    turn_id: str
+    letter: bytes = b""
+    at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class PendingApproval:
     """One tool call that asks to be approved.
 
@@ -320,7 +332,7 @@ class OpenTurn:
         turn_id: its id.
         attempt: 1 for the first.
         worker: who runs it, or ran it last.
-        state: "running" or "parked".
+        state: "running"; "parked": it waits for approvals; "stopped": its message failed for good.
         lease_remaining: what is left of its lease, in seconds; 0 or below if it is dead.
         cancel_mode: set if it was asked to end.
         background: whether it answers a submitted message.
@@ -329,7 +341,7 @@ class OpenTurn:
     turn_id: str
     attempt: int
     worker: str
-    state: Literal["running", "parked"]
+    state: Literal["running", "parked", "stopped"]
     lease_remaining: float
     cancel_mode: CancelMode | None
     background: bool

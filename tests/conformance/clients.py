@@ -27,7 +27,9 @@ from turnwise.types import (
 Operation = Generator[Call, Any, None]
 New = Callable[[str], str]
 """Makes a name that was not used before."""
-End = Literal["commit", "cut", "cancelled", "park", "abort", "release", "fail", "dead_letter"]
+End = Literal[
+    "commit", "cut", "cancelled", "park", "abort", "release", "fail", "dead_letter", "stop"
+]
 BACKOFF = 1000
 """The delay (ms) after a failed attempt."""
 PATIENCE = 3
@@ -66,8 +68,8 @@ class Work:
         if self.end in ("release", "fail"):
             failed = self.end == "fail"
             return "release", {**ids, "counted": failed, "delay_ms": BACKOFF if failed else 0}
-        if self.end == "dead_letter":
-            return "dead_letter", {**ids, "letter": b"letter"}
+        if self.end in ("dead_letter", "stop"):
+            return self.end, {**ids, "letter": b"letter"}
         items = [item(new("item")) for _ in range(self.items)]
         keep = 0 if self.end == "cut" else None
         kind = "cancelled" if self.end == "cancelled" else "turn"
@@ -181,6 +183,17 @@ class Worker:
 
 
 @dataclass(frozen=True)
+class EndStopped:
+    """End the turn that the session is stopped at, by its letter."""
+
+    turn_id: str
+
+    def run(self, new: New) -> Operation:
+        token = new("token")
+        yield "dead_letter", {"turn_id": self.turn_id, "token": token, "letter": b"letter"}
+
+
+@dataclass(frozen=True)
 class Cancel:
     """Cancel a turn."""
 
@@ -205,4 +218,4 @@ class Operate:
         yield self.verb, ({"ttl_ms": self.ttl_ms} if self.verb == "expire" else {})
 
 
-Task = Turn | Resume | Change | Submit | Worker | Cancel | Operate
+Task = Turn | Resume | Change | Submit | Worker | EndStopped | Cancel | Operate

@@ -160,9 +160,8 @@ class World:
 
     async def pass_time(self, ms: int) -> None:
         await self.lab.passed(ms)
-        if self.model.open is not None and not self.model.open.parked:
-            self.model.open.mortal = True
-            self.model.open.delayed = False
+        if (turn := self.model.open) is not None and not turn.parked and turn.letter is None:
+            turn.mortal, turn.delayed = True, False
 
 
 def _check_turns(history: History) -> None:
@@ -197,7 +196,9 @@ heirs = st.builds(
     clients.Work, entries=st.integers(0, 2), end=st.sampled_from(["commit", "abort", "release"])
 )
 queued = st.builds(
-    clients.Work, entries=st.integers(0, 2), end=st.sampled_from([*ENDS, "fail", "dead_letter"])
+    clients.Work,
+    entries=st.integers(0, 2),
+    end=st.sampled_from([*ENDS, "fail", "dead_letter", "stop", "stop"]),
 )
 turns = st.builds(clients.Turn, turn_ids, direct, waits=st.booleans())
 changes = st.builds(clients.Change, st.sampled_from(["append", "pop", "clear", "replace"]))
@@ -227,6 +228,7 @@ tasks: st.SearchStrategy[Task] = st.one_of(
     workers,
     workers,
     st.builds(clients.Resume, any_ids, direct),
+    st.builds(clients.EndStopped, st.sampled_from(MESSAGES)),
     st.builds(
         clients.Cancel,
         any_ids,
@@ -384,11 +386,11 @@ class StoreMachine(RuleBasedStateMachine):
         assert world.model.finished.get("last"), "the session is not free"
 
     async def _free(self, store: Store) -> None:
-        """What waits for an approval would wait for ever, also if who took it up has died."""
+        """End a turn that would stay for ever: parked, or stopped, or its resumer is dead."""
         opened = self.world.model.open
-        if opened is not None and (opened.parked or opened.resumed):
-            how = {"keep": False, "force": False, "open_only": False}
-            call: Call = "cancel", {"turn_id": opened.turn_id, **how}
+        if opened is not None and (opened.parked or opened.resumed or opened.letter is not None):
+            options = {"keep": False, "force": False, "open_only": False}
+            call: Call = "cancel", {"turn_id": opened.turn_id, **options}
             await self.world.send("last", store, call)
 
     async def _do(self, store: Store, operation: Operation) -> None:

@@ -88,6 +88,20 @@ async def _park(ready: Store, store: Store, s: str) -> object:
     return await store.park(*(await begun(ready, s)).ids, b"{state}")
 
 
+async def _stop(ready: Store, store: Store, s: str) -> object:
+    await ready.submit(s, mint(), b"one")
+    return await store.stop(*(await taken(ready, s)).ids, b"{letter}")
+
+
+async def _end_a_stopped_turn(ready: Store, store: Store, s: str) -> object:
+    await ready.submit(s, "t", b"one")
+    await ready.stop(*(await taken(ready, s)).ids, b"{letter}")
+    answer = await store.dead_letter(s, "t", mint(), b"{letter}")
+    letters = [letter for letter in await ready.dead_letters() if letter.session_id == s]
+    assert [letter.state for letter in letters] == ["dead"]
+    return answer
+
+
 async def _resume(ready: Store, store: Store, s: str) -> object:
     turn = await begun(ready, s, "t")
     await ready.park(*turn.ids, b"{state}")
@@ -244,6 +258,7 @@ async def _ping(_: Store, store: Store, __: str) -> object:
 
 SCENARIOS: list[Scenario] = [
     *(_begin, _begin_in_line, _next, _journal, _renew, _commit, _commit_of_a_message),
+    *(_stop, _end_a_stopped_turn),
     *(_commit_that_keeps, _park, _resume, _abort, _append, _append_to_a_new_session, _pop),
     *(_clear, _replace, _submit, _cancel, _call_off, _delete, _expire, _read, _read_all),
     *(_info, _scan, _ping, _cancel_by_force, _commit_as_cancelled, _release, _status, _dead_letter),

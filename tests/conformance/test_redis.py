@@ -81,6 +81,7 @@ async def _everything(store: Store) -> AsyncIterator[Any]:
     yield store.renew(*ids)
     yield store.commit(*ids, base, "d", [b"{}"])
     yield store.park(*ids, b"{}")
+    yield store.stop(*ids, b"{}")
     yield store.abort(*ids)
     yield store.release(*ids)
     yield store.dead_letter(*ids, b"why")

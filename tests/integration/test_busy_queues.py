@@ -142,7 +142,7 @@ async def test_a_caller_that_waits_is_not_ended(
 ) -> None:
     name, store, token = sessions.new_id(), sender.runtime.store, mint()
     async with other.turn(name):
-        ticket: dict[str, Any] = {"worker": "w", "ticket": int(LONG * 1000)}
+        ticket: dict[str, Any] = {"worker": "w", "ticket_ms": int(LONG * 1000)}
         assert isinstance(await store.begin(name, "first", token, 60_000, **ticket), Queued)
     if come is not None:  # it is passed over, for it does not come
         await asyncio.wait_for(come(other, name, busy), LONG)

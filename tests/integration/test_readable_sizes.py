@@ -152,16 +152,21 @@ async def test_a_message_and_its_dead_letter(sessions: Sessions) -> None:
     assert (await receipt.status()).state == "queued"
 
 
-async def test_a_message_too_large_for_a_stop_is_dead_lettered(sessions: Sessions) -> None:
-    """The session goes on, rather than trying its message for ever."""
-    ours = sessions.worker(**RAISED)
+async def test_a_session_stopped_at_a_message_as_large_as_one_may_be(sessions: Sessions) -> None:
+    ours, other = sessions.worker(**RAISED), sessions.worker(**RAISED)
     noise = random.Random(1).randbytes(MAX_MESSAGE_BYTES * 3 // 4 - 1000)
     largest = base64.b64encode(noise).decode()
     one = await ours.submit("s", largest, agent="nobody")
     two = await ours.submit("s", "two", agent="echo")
     await ours.drain("s", [echo()], Policy(max_attempts=1, on_dead="stop"))
-    assert (await one.status()).state == "dead"
+    assert (await one.status()).state == "stopped"
+    (letter,) = [letter async for letter in other.stopped_sessions()]
+    assert letter.input == largest
+    await other.retry_dead_letter(letter)
+    assert (await one.status()).state == "queued"
+    await ours.drain("s", [echo()], Policy(max_attempts=1))
     assert await output(two) == "re: two"
+    assert (await one.status()).state == "dead"
 
 
 async def test_a_message_nested_as_deeply_as_one_may_be(sessions: Sessions) -> None:

@@ -1,4 +1,4 @@
-"""An outdated dead letter of a stopped session ends no other turn than its own."""
+"""A session stopped at a message: what callers get, and what its letter ends, outdated or not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.integration.stores import Sessions, new_sessions_of
 from tests.scripted import says
 from turnwise import PendingApproval, Runner
 from turnwise.background import DeadLetter, Policy, dead_letters
-from turnwise.errors import UsageError
+from turnwise.errors import SessionStopped, UsageError
 from turnwise.session import Session
 
 STOP = Policy(max_attempts=1, on_dead="stop")
@@ -46,7 +46,35 @@ async def goes_on(sessions: Sessions, clerk: Clerk, asked: PendingApproval) -> N
     assert result.final_output == "paid"
 
 
-async def act(session: Session, name: str, letter: DeadLetter) -> None:
+async def test_callers_of_a_stopped_session_get_an_error_that_says_so(sessions: Sessions) -> None:
+    session = sessions.worker()
+    letter = await stopped(session)
+    agent = echo(name="clerk")
+    there = sessions.worker(session_id="s")
+    receipt = session.receipt("s", "t")
+    for call in (
+        Runner.run(agent, "hi", session=there),
+        Runner.run(agent, "hi", session=there, busy="reject"),
+        Runner.run(agent, "hi", session=there, busy="interrupt"),
+        Runner.run(agent, "go", session=there, turn_id="t"),
+        there.add_items([{"role": "user", "content": "hi"}]),
+        there.clear_session(),
+        session.submit("s", "hi", agent="clerk", busy="reject"),
+        session.submit("s", "hi", agent="clerk", busy="rollback"),
+    ):
+        with pytest.raises(SessionStopped, match=r"session 's': .*retry_dead_letter"):
+            await call
+    assert await session.pending_approvals("s") == []
+    assert (await receipt.status()).state == "stopped"
+    info = await session.info("s")
+    assert info is not None
+    assert info.open_turn is not None
+    assert info.open_turn.state == "stopped"
+    await session.delete_dead_letter(letter)
+    assert (await Runner.run(agent, "hi", session=there)).final_output
+
+
+async def act(session: Session, name: str, letter: DeadLetter | str) -> None:
     await (session.delete_dead_letter if name == "drop" else session.retry_dead_letter)(letter)
 
 
@@ -66,7 +94,7 @@ async def test_a_turn_that_is_parked_for_an_approval_stays_parked(
 async def test_a_turn_that_is_parked_meanwhile_stays_parked(
     sessions: Sessions, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was stopped still when it was looked at, and is another one's when it is taken."""
+    """It was stopped when it was looked up by its id, and is not when its turn is ended."""
     session, clerk = sessions.worker(), Clerk()
     letter = await stopped(session)
     asked = await waiting_by_now(session, letter, clerk)
@@ -77,7 +105,7 @@ async def test_a_turn_that_is_parked_meanwhile_stays_parked(
     with monkeypatch.context() as earlier:
         earlier.setattr(dead_letters, "_stopped_at", looked_before)
         with pytest.raises(UsageError, match="no longer stopped at this dead letter"):
-            await act(sessions.worker(), name, letter)
+            await act(sessions.worker(), name, letter.id)
     assert await session.pending_approvals("s") == [asked]
     await goes_on(sessions, clerk, asked)
 

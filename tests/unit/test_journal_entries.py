@@ -162,21 +162,6 @@ SNAPSHOTS: list[tuple[Entry, bytes]] = [
         ),
     ),
     (
-        ParkedEntry(
-            approvals=[],
-            kept=0,
-            items=[],
-            began=("", ""),
-            state={},
-            dead_letter="7b7d",
-            stopped_at=1700000000500,
-        ),
-        (
-            b'{"entry":"parked","approvals":[],"kept":0,"items":[],"began":["",""],"state":{},'
-            b'"dead_letter":"7b7d","stopped_at":1700000000500}'
-        ),
-    ),
-    (
         DecidedEntry(approve=["a"], reject={"b": None, "c": "no"}),
         b'{"entry":"decided","approve":["a"],"reject":{"b":null,"c":"no"}}',
     ),

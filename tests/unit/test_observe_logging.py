@@ -25,6 +25,7 @@ from turnwise.hooks import (
     TurnQueuedEvent,
     TurnRefusedEvent,
     TurnRolledBackEvent,
+    TurnStoppedEvent,
     TurnSubmittedEvent,
 )
 from turnwise.observe.logging import TurnLog
@@ -49,6 +50,7 @@ ALL: list[tuple[TurnEvent, int]] = [
     (TurnCancelledEvent("s", "t", items=0, bytes=0, seconds=1.0), logging.INFO),
     (TurnParkedEvent("s", "t", pending=1, bytes=30, seconds=1.0), logging.INFO),
     (TurnDeadLetteredEvent("s", "t", attempts=3, reason="ValueError", seconds=1.0), logging.ERROR),
+    (TurnStoppedEvent("s", "t", attempts=3, reason="ValueError", seconds=1.0), logging.ERROR),
 ]
 
 

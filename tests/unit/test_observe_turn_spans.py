@@ -21,6 +21,7 @@ from turnwise.hooks import (
     TurnLostEvent,
     TurnParkedEvent,
     TurnQueuedEvent,
+    TurnStoppedEvent,
     TurnSubmittedEvent,
 )
 from turnwise.observe.opentelemetry import TurnSpans
@@ -91,6 +92,7 @@ def test_takeovers_replayed_steps_and_ends(exported: Exported) -> None:
             TurnParkedEvent("s", "t", pending=1, bytes=30, seconds=1.0),
             TurnLostEvent("s", "t", reason="LeaseLost", seconds=1.0),
             TurnDeadLetteredEvent("s", "t", attempts=3, reason="ValueError", seconds=1.0),
+            TurnStoppedEvent("s", "t", attempts=3, reason="ValueError", seconds=1.0),
         ]
     ):
         spans(
@@ -106,9 +108,11 @@ def test_takeovers_replayed_steps_and_ends(exported: Exported) -> None:
         "parked",
         "lost",
         "dead_lettered",
+        "stopped",
     ]
     assert [[event.name for event in span.events] for span in exported.spans] == [
         ["step replayed", "turn cancelled"],
+        ["turn taken over", "step replayed"],
         ["turn taken over", "step replayed"],
         ["turn taken over", "step replayed"],
         ["turn taken over", "step replayed"],
@@ -117,6 +121,7 @@ def test_takeovers_replayed_steps_and_ends(exported: Exported) -> None:
     assert [span.status.status_code for span in exported.spans] == [
         StatusCode.UNSET,
         StatusCode.UNSET,
+        StatusCode.ERROR,
         StatusCode.ERROR,
         StatusCode.ERROR,
     ]

@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager, nullcontext
 from turnwise.turns import (
     BusyPolicy,
     Runtime,
-    approval_pending,
     make_way,
     mint,
     session_busy,
+    session_suspended,
     shielded,
 )
-from turnwise.types import Absent, Busy, Duplicate, Grant, Info, OpenTurn, Parked, Queued
+from turnwise.types import Absent, Busy, Duplicate, Grant, Info, OpenTurn, Parked, Queued, Stopped
 
 _HOLD_MS = 5000
 """The longest lease on a free session while a message is put into its queue."""
@@ -55,8 +55,8 @@ async def _lease_on_free_session(runtime: Runtime, session_id: str) -> AsyncIter
         answer = await runtime.store.begin(
             session_id, turn_id, token, lease, worker=runtime.name, one_shot=True
         )
-        if isinstance(answer, Parked):
-            raise approval_pending(session_id, answer)
+        if isinstance(answer, Parked | Stopped):
+            raise session_suspended(session_id, answer)
         if isinstance(answer, Busy | Queued):
             raise session_busy(session_id, answer)
         yield
@@ -75,5 +75,7 @@ async def _turn_to_cancel(runtime: Runtime, session_id: str, turn_id: str) -> Op
     found = await runtime.store.info(session_id)
     turn = found.open_turn if isinstance(found, Info) else None
     if turn is not None and turn.state == "parked":
-        raise approval_pending(session_id, Parked(turn.turn_id))
+        raise session_suspended(session_id, Parked(turn.turn_id))
+    if turn is not None and turn.state == "stopped":
+        raise session_suspended(session_id, Stopped(turn.turn_id))
     return turn

@@ -8,21 +8,17 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
-from turnwise.approvals import ParkedTurn, find_parked
 from turnwise.background.message import Message, decode_message, stored_form
 from turnwise.background.submit import enqueue
 from turnwise.codec import Codec, DecodeError, EncodeError
 from turnwise.errors import (
     NewerFormat,
-    NoPendingApproval,
     NotASession,
-    UndecodableJournal,
     UnreadableMessage,
     UsageError,
 )
-from turnwise.journal_entries import read_parked
-from turnwise.turns import Runtime, mint, resend_if_cancelled, shielded
-from turnwise.types import DeadLetterEntry, Duplicate, Grant
+from turnwise.turns import Runtime, mint, resend_if_cancelled
+from turnwise.types import DeadLetterEntry, Done, Duplicate, Info, Stopped
 
 _PAGE = 100
 _MAX_ERROR = 1000
@@ -112,7 +108,7 @@ async def list_dead_letters(runtime: Runtime, count: int, after: str | None) -> 
 async def stopped_sessions(runtime: Runtime) -> AsyncIterator[DeadLetter]:
     """See `Session.stopped_sessions`."""
     async for session_id in runtime.store.scan("*"):
-        with suppress(NotASession, NewerFormat, NoPendingApproval, UndecodableJournal):
+        with suppress(NotASession, NewerFormat):
             letter = await _stopped_at(runtime, session_id)
             if letter is not None:
                 yield letter
@@ -181,13 +177,15 @@ async def _found(runtime: Runtime, letter: DeadLetter | str) -> DeadLetter:
 
 async def _stopped_at(runtime: Runtime, session_id: str) -> DeadLetter | None:
     """The dead letter at which this session is stopped; None if it is not stopped."""
-    parked = await find_parked(runtime, session_id)
-    content = None if parked is None else parked.entry.dead_letter
-    if parked is None or content is None:
+    info = await runtime.store.info(session_id)
+    turn = info.open_turn if isinstance(info, Info) else None
+    if turn is None or turn.state != "stopped":
         return None
-    at = parked.entry.stopped_at or 0
+    status = await runtime.store.status(session_id, turn.turn_id)
+    if not isinstance(status, Stopped):
+        return None
     entry = DeadLetterEntry(
-        _STOPPED + session_id, session_id, parked.turn_id, at, bytes.fromhex(content), "dead"
+        _STOPPED + session_id, session_id, turn.turn_id, status.at_ms, status.letter, "dead"
     )
     return replace(_decoded(runtime, entry), state="stopped")
 
@@ -198,32 +196,15 @@ async def _end_stop(runtime: Runtime, letter: DeadLetter) -> DeadLetter:
     Raises UsageError if the session is not stopped at this dead letter now: it was retried since,
     say, and is parked for an approval, or was stopped anew.
     """
-    if await _stopped_at(runtime, letter.session_id) != letter:
-        raise _not_stopped(letter)
-    token, lease = mint(), runtime.settings.lease_ms
-    names, store = (letter.session_id, letter.turn_id), runtime.store
-    begin = partial(store.begin, *names, token, lease, worker=runtime.name, resume=True)
-    grant = await resend_if_cancelled(begin)
-    if not isinstance(grant, Grant):
-        raise _not_stopped(letter)
-    try:
-        parked = ParkedTurn.in_journal(*names, read_parked(runtime.codec, *names, grant.journal))
-        if _identity(parked) != (letter.content.hex(), round(letter.failed_at * 1000)):
-            raise _not_stopped(letter)
-    except BaseException:
-        await shielded(store.release(*names, token))  # parked again, as it was
-        raise
-    await resend_if_cancelled(partial(store.dead_letter, *names, token, letter.content))
-    status = await store.status(*names)
+    turn, store = (letter.session_id, letter.turn_id), runtime.store
+    call = partial(store.dead_letter, *turn, mint(), letter.content)
+    answer = await resend_if_cancelled(call)
     runtime.reader.cache.drop(letter.session_id)
-    if not isinstance(status, Duplicate) or status.record is None:
+    status = await store.status(*turn)
+    record = status.record if isinstance(status, Duplicate) else None
+    if not isinstance(answer, Done) or record is None or record.kind != "dead":
         raise _not_stopped(letter)
-    return replace(letter, id=status.record.payload.decode(), state="dead")
-
-
-def _identity(parked: ParkedTurn) -> tuple[object, object]:
-    """The dead letter at which the turn is stopped, and since when."""
-    return parked.entry.dead_letter, parked.entry.stopped_at
+    return replace(letter, id=record.payload.decode(), state="dead")
 
 
 def _not_stopped(letter: DeadLetter) -> UsageError:

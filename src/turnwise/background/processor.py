@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -28,7 +27,6 @@ from turnwise.durable.digests import began_with
 from turnwise.durable.replay import Replay
 from turnwise.durable.sdk import failure_of
 from turnwise.errors import TurnCancelled, UnknownAgent, UnreadableMessage, WorkersDied
-from turnwise.journal_entries import ParkedEntry
 from turnwise.results import pack_record
 from turnwise.turn_session import TurnSession
 from turnwise.turns import (
@@ -39,13 +37,13 @@ from turnwise.turns import (
     Release,
     RollBack,
     Runtime,
+    Stop,
     Turn,
-    can_park,
     end,
     next_turn,
     shielded,
 )
-from turnwise.types import Busy, Idle, Parked
+from turnwise.types import Busy, Idle, Parked, Stopped
 
 _MAX_LAST_ERRORS = 1000
 _log = logging.getLogger("turnwise")
@@ -104,7 +102,7 @@ class Processor:
             turn = await next_turn(self.runtime, session_id)
             if isinstance(turn, Idle):
                 visit.state = "idle"
-            elif isinstance(turn, Parked):
+            elif isinstance(turn, Parked | Stopped):
                 visit.state = "parked"
             elif isinstance(turn, Busy):
                 visit.state, visit.pause = "busy", max(0, turn.remaining_ms) / 1000
@@ -264,12 +262,12 @@ class Processor:
             why = self._last_errors.pop((turn.session_id, turn.turn_id), why)
         number, _ = publisher.cursor
         letter = encode_dead_letter(self.runtime, turn.message or b"", attempts, number, why)
-        park = Park(_stopped(letter))
-        if self.policy.on_dead == "stop" and can_park(turn, park):
-            await end(turn, park)
+        reason = why.partition(":")[0]
+        if self.policy.on_dead == "stop":
+            await end(turn, Stop(letter, reason))
             await publisher.close({"type": "turn.stopped", "error": why})
             return False
-        await end(turn, DeadLetter(letter, why.partition(":")[0]))
+        await end(turn, DeadLetter(letter, reason))
         event = {"type": "turn.finished", "state": "dead", "error": why}
         await publisher.close(event, last=True)
         return True
@@ -279,19 +277,6 @@ class Processor:
         self._last_errors[turn.session_id, turn.turn_id] = error_text(error)
         if len(self._last_errors) > _MAX_LAST_ERRORS:
             del self._last_errors[next(iter(self._last_errors))]
-
-
-def _stopped(letter: bytes) -> ParkedEntry:
-    """The entry of a stopped session; retrying or deleting the dead letter ends the stop."""
-    return ParkedEntry(
-        approvals=[],
-        kept=0,
-        items=[],
-        began=("", ""),
-        state={},
-        dead_letter=letter.hex(),
-        stopped_at=int(time.time() * 1000),
-    )
 
 
 async def _run_ended(result: RunResultStreaming) -> BaseException | None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from agents import Agent, RunResult
@@ -18,20 +17,18 @@ from turnwise.errors import (
     DeadLettered,
     SessionGone,
     TurnwiseError,
-    UndecodableJournal,
 )
-from turnwise.journal_entries import ParkedEntry, read_parked
 from turnwise.results import RebuiltRun
 from turnwise.turns import (
     POLL_INTERVAL,
     Backoff,
     Runtime,
     TurnEndWaiter,
-    approval_pending,
     finished_turn_error,
     reason_in,
+    session_suspended,
 )
-from turnwise.types import Absent, Duplicate, Parked, Queued, RecordKind, Running
+from turnwise.types import Absent, Duplicate, Parked, Queued, RecordKind, Running, Stopped
 
 State = Literal[
     "queued", "running", "parked", "stopped", "committed", "cancelled", "dead", "unknown"
@@ -75,14 +72,7 @@ class Status:
 
 async def status_of(runtime: Runtime, session_id: str, turn_id: str) -> Status:
     """See `Session.status`."""
-    answer = await runtime.store.status(session_id, turn_id)
-    status = _status(session_id, turn_id, answer)
-    if isinstance(answer, Parked):
-        with suppress(UndecodableJournal):  # a stop that this process cannot decode shows as parked
-            entries = read_parked(runtime.codec, session_id, turn_id, answer.journal)
-            if any(isinstance(entry, ParkedEntry) and entry.dead_letter for entry in entries):
-                return replace(status, state="stopped")
-    return status
+    return _status(session_id, turn_id, await runtime.store.status(session_id, turn_id))
 
 
 def _status(session_id: str, turn_id: str, answer: Any) -> Status:
@@ -95,6 +85,8 @@ def _status(session_id: str, turn_id: str, answer: Any) -> Status:
         )
     if isinstance(answer, Parked):
         return Status(session_id, turn_id, "parked")
+    if isinstance(answer, Stopped):
+        return Status(session_id, turn_id, "stopped")
     if isinstance(answer, Duplicate) and answer.record is not None:
         kind, at = answer.record.kind, answer.record.at_ms / 1000
         reason = reason_in(answer.record.payload) if kind == "cancelled" else None
@@ -168,6 +160,7 @@ class Receipt:
 
         Raises:
             ApprovalPending: The turn is parked.
+            SessionStopped: The session is stopped at the turn.
             SessionGone: Nothing is known of the turn.
         """
         return await self._error(await self._finished(parked=True))
@@ -248,8 +241,8 @@ class Receipt:
             return answer
         if isinstance(answer, Absent):
             raise self._unknown()
-        if parked and isinstance(answer, Parked):
-            raise approval_pending(self.session_id, answer)
+        if parked and isinstance(answer, Parked | Stopped):
+            raise session_suspended(self.session_id, answer)
         return None
 
     async def _error(self, answer: Duplicate) -> TurnwiseError:

@@ -14,6 +14,7 @@ from turnwise.hooks import (
     TurnLostEvent,
     TurnParkedEvent,
     TurnRolledBackEvent,
+    TurnStoppedEvent,
 )
 from turnwise.observe.names import fields_of, title
 
@@ -24,6 +25,7 @@ _LEVELS: dict[type[TurnEvent], int] = {
     TurnParkedEvent: logging.INFO,
     TurnLostEvent: logging.WARNING,
     TurnDeadLetteredEvent: logging.ERROR,
+    TurnStoppedEvent: logging.ERROR,
 }
 
 

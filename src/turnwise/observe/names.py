@@ -16,6 +16,7 @@ from turnwise.hooks import (
     TurnLostEvent,
     TurnParkedEvent,
     TurnRolledBackEvent,
+    TurnStoppedEvent,
 )
 
 OUTCOMES: dict[type[TurnEvent], str] = {
@@ -25,6 +26,7 @@ OUTCOMES: dict[type[TurnEvent], str] = {
     TurnCancelledEvent: "cancelled",
     TurnParkedEvent: "parked",
     TurnDeadLetteredEvent: "dead_lettered",
+    TurnStoppedEvent: "stopped",
 }
 """How a turn ended."""
 
@@ -47,7 +49,9 @@ def fields_of(event: TurnEvent) -> dict[str, object]:
 
 def reason_of(event: TurnEndEvent) -> str:
     """The name of the error that ended the turn; "" if none did."""
-    if isinstance(event, TurnRolledBackEvent | TurnLostEvent | TurnDeadLetteredEvent):
+    if isinstance(
+        event, TurnRolledBackEvent | TurnLostEvent | TurnDeadLetteredEvent | TurnStoppedEvent
+    ):
         return event.reason
     return ""
 

@@ -13,13 +13,13 @@ from turnwise.errors import TurnIdReused, UsageError
 from turnwise.runner.attempt import RunAttempt
 from turnwise.turns import (
     Turn,
-    approval_pending,
     begin_turn,
     begin_turn_if_free,
     check_turn_id,
     mint,
+    session_suspended,
 )
-from turnwise.types import Parked, Running
+from turnwise.types import Parked, Running, Stopped
 
 
 def check_can_be_queued(attempt: RunAttempt, on_error: str) -> None:
@@ -84,6 +84,6 @@ async def _is_direct_turn(attempt: RunAttempt, turn_id: str) -> bool:
     """Whether the turn, sent before, runs as a direct turn. Then its end is waited for."""
     session_id = attempt.session_id
     status = await attempt.session.runtime.store.status(session_id, turn_id)
-    if isinstance(status, Parked):
-        raise approval_pending(session_id, status)
+    if isinstance(status, Parked | Stopped):
+        raise session_suspended(session_id, status)
     return isinstance(status, Running) and not status.background

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from turnwise.errors import NewerFormat, NotASession
-from turnwise.types import CancelMode, Info, OpenTurn
+from turnwise.types import CancelMode, Info, OpenTurn, Parked, Stopped
 
 FORMAT = 1
 """The format that this version writes; it reads no newer one."""
@@ -29,12 +29,13 @@ class StoredTurn(msgspec.Struct, omit_defaults=True):
         attempt: 1 for the first.
         deadline: when its lease ends.
         lease_ms: the length of the lease.
-        state: a parked turn has no lease.
+        state: a parked or stopped turn has no lease.
         background: whether it came from the queue.
         cancel_mode: how it was asked to end.
         cancel_reason: the first reason that was given for it.
         released: how many attempts were released, and count as no failure.
         parked_index: the journal index of the state that it was parked with last.
+        stopped_at: when it was stopped. Its dead letter is then its journal.
         delay_ms: how long after the deadline the next attempt may begin.
         one_shot: whether nobody can send this turn_id again.
     """
@@ -45,12 +46,13 @@ class StoredTurn(msgspec.Struct, omit_defaults=True):
     attempt: int
     deadline: int
     lease_ms: int
-    state: Literal["running", "parked"]
+    state: Literal["running", "parked", "stopped"]
     background: bool = False
     cancel_mode: CancelMode | None = None
     cancel_reason: str = ""
     released: int = 0
     parked_index: int | None = None
+    stopped_at: int = 0
     delay_ms: int = 0
     one_shot: bool = False
 
@@ -64,13 +66,22 @@ class StoredTurn(msgspec.Struct, omit_defaults=True):
         """Whether it is parked, or was and is parked again when its lease ends."""
         return self.parked_index is not None
 
+    @property
+    def is_for_workers(self) -> bool:
+        """Whether a worker may take it over, if it is a message's and its lease ends."""
+        return self.state != "stopped" and not self.was_parked
+
     def lease_left(self, now: int) -> int:
         """In ms; 0 or below for a dead turn. At most a whole lease: the clock may have been set."""
         return min(self.deadline - now, self.lease_ms)
 
-    def is_parked(self, now: int) -> bool:
-        """Whether it is parked. It is parked again if the worker that resumed it died."""
-        return self.state == "parked" or (self.was_parked and self.lease_left(now) <= 0)
+    def suspended(self, now: int) -> Parked | Stopped | None:
+        """The answer if it is parked or stopped. It is parked again if who resumed it died."""
+        if self.state == "stopped":
+            return Stopped(self.id)
+        if self.state == "parked" or (self.was_parked and self.lease_left(now) <= 0):
+            return Parked(self.id)
+        return None
 
 
 class Header(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -133,7 +144,7 @@ def _open_turn(turn: StoredTurn, now: int) -> OpenTurn:
         turn_id=turn.id,
         attempt=turn.attempt,
         worker=turn.worker,
-        state="parked" if turn.is_parked(now) else "running",
+        state="parked" if isinstance(turn.suspended(now), Parked) else turn.state,
         lease_remaining=turn.lease_left(now) / 1000,
         cancel_mode=turn.cancel_mode,
         background=turn.background,

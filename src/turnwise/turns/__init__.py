@@ -6,9 +6,10 @@ from turnwise.turns.block import block
 from turnwise.turns.buffer import Savepoint
 from turnwise.turns.cancel import GRACE, cancel, make_way
 from turnwise.turns.cancelled import reason_in
-from turnwise.turns.ends import OnError, can_park, check_on_error, end, failure
-from turnwise.turns.errors import approval_pending, queue_full
+from turnwise.turns.ends import OnError, check_on_error, end, failure
 from turnwise.turns.errors import busy as session_busy
+from turnwise.turns.errors import queue_full
+from turnwise.turns.errors import suspended as session_suspended
 from turnwise.turns.expiry import NOT_APPROVED, is_expired
 from turnwise.turns.ids import check_session_id, check_turn_id, mint
 from turnwise.turns.operations import add_items, clear_items, pop_item
@@ -21,6 +22,7 @@ from turnwise.turns.outcomes import (
     Release,
     RollBack,
     StayParked,
+    Stop,
 )
 from turnwise.turns.runtime import Runtime, default_worker_name
 from turnwise.turns.settings import Settings, check_number, ttl_ms
@@ -46,14 +48,13 @@ __all__ = [
     "Savepoint",
     "Settings",
     "StayParked",
+    "Stop",
     "Turn",
     "TurnEndWaiter",
     "add_items",
-    "approval_pending",
     "begin_turn",
     "begin_turn_if_free",
     "block",
-    "can_park",
     "cancel",
     "check_busy",
     "check_number",
@@ -74,6 +75,7 @@ __all__ = [
     "reason_in",
     "resend_if_cancelled",
     "session_busy",
+    "session_suspended",
     "shielded",
     "ttl_ms",
 ]

@@ -16,7 +16,7 @@ from turnwise.turns.lease import CancelListener
 from turnwise.turns.runtime import Runtime
 from turnwise.turns.shielding import shielded
 from turnwise.turns.wait import message_ended
-from turnwise.types import Absent, Busy, Duplicate, Full, Grant, Parked, Queued, Stale
+from turnwise.types import Absent, Busy, Duplicate, Full, Grant, Parked, Queued, Stale, Stopped
 
 BusyPolicy = Literal["wait", "reject", "enqueue", "interrupt", "rollback"]
 """What to do about a busy session.
@@ -32,7 +32,7 @@ _MIN_POLL_INTERVAL = 0.05
 _MAX_TICKET = 7 * 24 * 60 * 60.0
 """The longest time, in seconds, for which one ticket is asked for."""
 
-Answer = Grant | Busy | Queued | Parked | Duplicate | Stale | Full | Absent
+Answer = Grant | Busy | Queued | Parked | Stopped | Duplicate | Stale | Full | Absent
 
 
 def check_busy(session_id: str, busy: object) -> None:
@@ -166,13 +166,13 @@ class LeaseRequest:
 
     async def _refusal(self, answer: Answer) -> TurnwiseError:
         session_id = self._session_id
-        if isinstance(answer, Parked | Absent) and self._queued_at is not None:
+        if isinstance(answer, Parked | Stopped | Absent) and self._queued_at is not None:
             await shielded(self.give_up())  # the caller's ticket is still in the queue
         match answer:
             case Busy() | Queued():
                 return errors.busy(session_id, answer)
-            case Parked():
-                return errors.approval_pending(session_id, answer)
+            case Parked() | Stopped():
+                return errors.suspended(session_id, answer)
             case Absent():
                 return errors.nothing_parked(session_id)
             case Full():

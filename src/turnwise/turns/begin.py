@@ -18,7 +18,7 @@ from turnwise.turns.lease import CancelListener
 from turnwise.turns.runtime import Runtime
 from turnwise.turns.shielding import shielded
 from turnwise.turns.turn import Turn
-from turnwise.types import Busy, Grant, Idle, Parked, Stale
+from turnwise.types import Busy, Grant, Idle, Parked, Stale, Stopped
 
 
 async def begin_turn(
@@ -69,7 +69,7 @@ async def begin_turn_if_free(runtime: Runtime, session_id: str, turn_id: str | N
     return await _begin(runtime, session_id, turn_id, "reject", 0.0, or_none=True)
 
 
-async def next_turn(runtime: Runtime, session_id: str) -> Turn | Busy | Parked | Idle:
+async def next_turn(runtime: Runtime, session_id: str) -> Turn | Busy | Parked | Stopped | Idle:
     """Begin the turn of the session's oldest message, or take it over from a dead worker.
 
     The message stays in the queue until the turn has ended for good. The caller emits

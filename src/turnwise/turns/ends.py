@@ -4,9 +4,9 @@ What comes first here wins:
 
     it has ended already     nothing is done
     cancel was requested     it ends as requested
-    it was lost              nothing of it is committed. A message's turn is released or
-                             dead-lettered all the same; a resumed turn whose code does not fit
-                             its journal stays parked
+    it was lost              nothing of it is committed. A message's turn is released,
+                             dead-lettered or stopped all the same; a resumed turn whose code
+                             does not fit its journal stays parked
     it is resumed            it stays parked, unless it is committed or parked anew
     anything else            the outcome
 
@@ -43,6 +43,7 @@ from turnwise.hooks import (
     TurnDeadLetteredEvent,
     TurnParkedEvent,
     TurnRolledBackEvent,
+    TurnStoppedEvent,
 )
 from turnwise.journal_entries import encode_entry
 from turnwise.turns import cancelled, errors
@@ -56,6 +57,7 @@ from turnwise.turns.outcomes import (
     Release,
     RollBack,
     StayParked,
+    Stop,
 )
 from turnwise.turns.shielding import resend_if_cancelled, shielded
 from turnwise.turns.turn import Turn
@@ -105,13 +107,13 @@ async def end(turn: Turn, outcome: Outcome) -> None:
             not be committed, parked or dead-lettered.
         SessionTooLarge, TurnTooLarge, StoreRefused: the same; it was rolled back.
         OutcomeUnknown: it is not known whether it was committed or parked.
-        StoreError: its message is not a dead letter.
+        StoreError: its message is not a dead letter, or its session not stopped.
     """
     if turn.cancelling is not None:
         await asyncio.wait({turn.cancelling})
     if not turn.ended:
         await _carry_out(turn, _prevailing(turn, outcome))
-    must_succeed = isinstance(outcome, Commit | Park | DeadLetter)
+    must_succeed = isinstance(outcome, Commit | Park | DeadLetter | Stop)
     if must_succeed and turn.lost is not None and turn.outcome is not outcome:
         raise turn.lost
 
@@ -124,7 +126,7 @@ def _prevailing(turn: Turn, outcome: Outcome) -> Outcome:
             return StayParked(0)
         empty = turn.one_shot and not turn.added_raw and turn.keep is None
         return RollBack() if empty and isinstance(outcome, Commit) else outcome
-    if isinstance(outcome, Release | DeadLetter):
+    if isinstance(outcome, Release | DeadLetter | Stop):
         return outcome
     if turn.resumed and isinstance(turn.lost, ReplayMismatch):
         return outcome if isinstance(outcome, StayParked) else StayParked(0)
@@ -139,8 +141,8 @@ async def _carry_out(turn: Turn, outcome: Outcome) -> None:
             await resend_if_cancelled(partial(_commit, turn, outcome, mint()))
         case Park():
             await resend_if_cancelled(partial(_park, turn, outcome, state))
-        case DeadLetter():
-            await resend_if_cancelled(partial(_dead_letter, turn, outcome))
+        case DeadLetter() | Stop():
+            await resend_if_cancelled(partial(_give_up_message, turn, outcome))
         case RollBack():
             await _give_back(turn, outcome, _abort(turn))
         case Release():
@@ -220,16 +222,6 @@ def _parked_state(turn: Turn, outcome: Park) -> bytes:
     return state
 
 
-def can_park(turn: Turn, outcome: Park) -> bool:
-    """Whether its entry is small enough to be stored; logged if not."""
-    try:
-        _parked_state(turn, outcome)
-    except TurnTooLarge as error:
-        _log.warning("%s", error)
-        return False
-    return True
-
-
 def _too_large(turn: Turn, size: str) -> TurnTooLarge:
     return TurnTooLarge(
         f"turn {turn.turn_id!r} cannot be parked and was rolled back: its state takes {size}",
@@ -275,10 +267,12 @@ async def _refused(turn: Turn, error: TurnwiseError) -> TurnwiseError:
     return error
 
 
-async def _dead_letter(turn: Turn, outcome: DeadLetter) -> None:
+async def _give_up_message(turn: Turn, outcome: DeadLetter | Stop) -> None:
     await turn.lease.stopped()
+    store = turn.runtime.store
+    verb = store.stop if isinstance(outcome, Stop) else store.dead_letter
     try:
-        answer = await turn.runtime.store.dead_letter(*turn.names, turn.token, outcome.letter)
+        answer = await verb(*turn.names, turn.token, outcome.letter)
     except Exception as error:
         turn.emit_lost(error)
         raise
@@ -288,8 +282,8 @@ async def _dead_letter(turn: Turn, outcome: DeadLetter) -> None:
         turn.emit_lost(lost)
         raise lost
     turn.outcome = outcome
-    attempts = turn.failures + 1
-    turn.emit_end(TurnDeadLetteredEvent(*turn.names, attempts, outcome.reason, turn.seconds))
+    event = TurnStoppedEvent if isinstance(outcome, Stop) else TurnDeadLetteredEvent
+    turn.emit_end(event(*turn.names, turn.failures + 1, outcome.reason, turn.seconds))
 
 
 # Ends that need no answer: if the store gives none, the lease runs out.

@@ -12,6 +12,7 @@ from turnwise.errors import (
     QueueFull,
     SessionBusy,
     SessionGone,
+    SessionStopped,
     SessionTooLarge,
     StoreUnavailable,
     TurnAbandoned,
@@ -20,7 +21,7 @@ from turnwise.errors import (
     TurnwiseError,
 )
 from turnwise.turns.cancelled import reason_in, running_tools
-from turnwise.types import Busy, Duplicate, Parked, Queued, Stale
+from turnwise.types import Busy, Duplicate, Parked, Queued, Stale, Stopped
 
 
 def shown(error: BaseException) -> str:
@@ -55,13 +56,18 @@ def holder(answer: Busy | Queued) -> str:
     )
 
 
-def approval_pending(session_id: str, answer: Parked) -> ApprovalPending:
+def suspended(session_id: str, answer: Parked | Stopped) -> ApprovalPending | SessionStopped:
+    if isinstance(answer, Stopped):
+        return SessionStopped(
+            f"it is stopped at turn {answer.turn_id!r}, whose message failed for good. "
+            "session.stopped_sessions() has its dead letter: session.retry_dead_letter tries the "
+            "message again, session.delete_dead_letter or session.cancel gives it up",
+            session_id=session_id,
+        )
     return ApprovalPending(
         f"turn {answer.turn_id!r} is parked until its approvals are decided. "
         "session.pending_approvals() lists them; Runner.resume takes the decisions, and resumes "
-        "the turn without any if none is pending (its worker died); session.cancel ends it. If "
-        "the session is stopped at a message that failed, session.stopped_sessions() has its dead "
-        "letter: retry or delete it",
+        "the turn without any if none is pending (its worker died); session.cancel ends it",
         session_id=session_id,
     )
 

@@ -63,6 +63,14 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
+class Stop:
+    """Give its message up, and stop the session at it. `reason` names the last error."""
+
+    letter: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """End it on request: "keep" commits what it has finished, "drop" nothing of it."""
 
@@ -70,4 +78,4 @@ class Cancel:
     reason: str | None = None
 
 
-Outcome = Commit | RollBack | Release | Park | StayParked | DeadLetter | Cancel
+Outcome = Commit | RollBack | Release | Park | StayParked | DeadLetter | Stop | Cancel

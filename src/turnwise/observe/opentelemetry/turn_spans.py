@@ -26,6 +26,7 @@ from turnwise.hooks import (
     TurnParkedEvent,
     TurnQueuedEvent,
     TurnRefusedEvent,
+    TurnStoppedEvent,
     TurnSubmittedEvent,
 )
 from turnwise.observe.names import OUTCOMES, reason_of, title
@@ -145,7 +146,7 @@ def _result(event: TurnEvent) -> Attributes:
             return kept | ({"turnwise.reason": event.reason} if event.reason else {})
         case TurnParkedEvent():
             return {"turnwise.pending": event.pending, "turnwise.bytes": event.bytes}
-        case TurnDeadLetteredEvent():
+        case TurnDeadLetteredEvent() | TurnStoppedEvent():
             return {"turnwise.attempts": event.attempts, "error.type": event.reason}
         case TurnSubmittedEvent():
             return {"turnwise.position": event.position, "turnwise.bytes": event.bytes}

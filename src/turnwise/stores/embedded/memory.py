@@ -58,7 +58,7 @@ class MemoryState:
     def is_ready(self, now: int) -> bool:
         """Whether a message waits, and no open turn blocks it."""
         turn = self.header.turn if self.header else None
-        is_free = turn is None or (not turn.was_parked and turn.next_attempt_at <= now)
+        is_free = turn is None or (turn.is_for_workers and turn.next_attempt_at <= now)
         return is_free and any(entry.kind == "message" for entry in self.queue)
 
 

@@ -85,6 +85,7 @@ class EmbeddedStore(ABC):
     renew = _verb(Verbs.renew)
     commit = _verb(Verbs.commit)
     park = _verb(Verbs.park)
+    stop = _verb(Verbs.stop)
     abort = _verb(Verbs.abort)
     release = _verb(Verbs.release)
     append = _verb(Verbs.append)

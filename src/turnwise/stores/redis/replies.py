@@ -24,6 +24,7 @@ from turnwise.types import (
     Renewed,
     Running,
     Stale,
+    Stopped,
 )
 
 Reply = list[Any]
@@ -125,4 +126,5 @@ _BY_WORD: dict[bytes, Any] = {
     b"renewed": _renewed,
     b"running": _running,
     b"stale": _stale,
+    b"stopped": lambda reply: Stopped(reply[1].decode(), *reply[2:]),
 }

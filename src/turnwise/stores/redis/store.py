@@ -45,6 +45,7 @@ from turnwise.types import (
     Renewed,
     Running,
     Stale,
+    Stopped,
 )
 
 PAGE = 2048
@@ -125,19 +126,19 @@ class RedisStore:
         one_shot: bool = False,
         resume: bool = False,
         ticket_ms: int | None = None,
-    ) -> Grant | Busy | Queued | Parked | Duplicate | Stale | Full | Absent:
+    ) -> Grant | Busy | Queued | Parked | Stopped | Duplicate | Stale | Full | Absent:
         turn = turn_id, token, lease_ms, *_base(base), worker
         flags = int(one_shot), int(resume), ticket_ms or 0
         reply = await self._run("begin", session_id, *turn, *flags)
-        answer: Grant | Busy | Queued | Parked | Duplicate | Stale | Full | Absent
+        answer: Grant | Busy | Queued | Parked | Stopped | Duplicate | Stale | Full | Absent
         answer = await self._begun(session_id, token, reply)
         return answer
 
     async def next(
         self, session_id: str, token: str, lease_ms: int, base: Base | None = None, *, worker: str
-    ) -> Grant | Busy | Parked | Idle | Stale:
+    ) -> Grant | Busy | Parked | Stopped | Idle | Stale:
         reply = await self._run("next", session_id, token, lease_ms, *_base(base), worker)
-        answer: Grant | Busy | Parked | Idle | Stale
+        answer: Grant | Busy | Parked | Stopped | Idle | Stale
         answer = await self._begun(session_id, token, reply)
         return answer
 
@@ -176,6 +177,12 @@ class RedisStore:
         answer: Done | Stale | Gone = await self._answer("park", session_id, turn_id, token, state)
         return answer
 
+    async def stop(
+        self, session_id: str, turn_id: str, token: str, letter: bytes
+    ) -> Done | Stale | Gone:
+        answer: Done | Stale | Gone = await self._answer("stop", session_id, turn_id, token, letter)
+        return answer
+
     async def abort(self, session_id: str, turn_id: str, token: str) -> None:
         await self._run("abort", session_id, turn_id, token)
 
@@ -192,27 +199,29 @@ class RedisStore:
 
     async def append(
         self, session_id: str, op_id: str, items: Sequence[bytes]
-    ) -> Done | Busy | Parked | Full:
-        answer: Done | Busy | Parked | Full
+    ) -> Done | Busy | Parked | Stopped | Full:
+        answer: Done | Busy | Parked | Stopped | Full
         answer = await self._answer("append", session_id, op_id, *items)
         return answer
 
     async def pop(
         self, session_id: str, op_id: str, base: Base
-    ) -> Done | Busy | Parked | Stale | Absent:
-        answer: Done | Busy | Parked | Stale | Absent
+    ) -> Done | Busy | Parked | Stopped | Stale | Absent:
+        answer: Done | Busy | Parked | Stopped | Stale | Absent
         answer = await self._answer("pop", session_id, op_id, base.commit_id)
         return answer
 
-    async def clear(self, session_id: str, op_id: str) -> Done | Busy | Parked | Absent:
-        answer: Done | Busy | Parked | Absent = await self._answer("clear", session_id, op_id)
+    async def clear(self, session_id: str, op_id: str) -> Done | Busy | Parked | Stopped | Absent:
+        answer: Done | Busy | Parked | Stopped | Absent = await self._answer(
+            "clear", session_id, op_id
+        )
         return answer
 
     async def replace(
         self, session_id: str, op_id: str, base: Base, keep: int, items: Sequence[bytes]
-    ) -> Done | Busy | Parked | Stale | Full | Absent:
+    ) -> Done | Busy | Parked | Stopped | Stale | Full | Absent:
         args = op_id, base.commit_id, keep, *items
-        answer: Done | Busy | Parked | Stale | Full | Absent
+        answer: Done | Busy | Parked | Stopped | Stale | Full | Absent
         answer = await self._answer("replace", session_id, *args)
         return answer
 
@@ -232,8 +241,8 @@ class RedisStore:
 
     async def status(
         self, session_id: str, turn_id: str
-    ) -> Queued | Running | Parked | Duplicate | Absent:
-        answer: Queued | Running | Parked | Duplicate | Absent
+    ) -> Queued | Running | Parked | Stopped | Duplicate | Absent:
+        answer: Queued | Running | Parked | Stopped | Duplicate | Absent
         answer = await self._answer("status", session_id, turn_id)
         return answer
 
@@ -262,7 +271,7 @@ class RedisStore:
         self, session_id: str, turn_id: str, token: str, letter: bytes
     ) -> Done | Stale | Gone:
         dead_letter_id = await self._dead_letters.write(session_id, turn_id, token, letter)
-        args = turn_id, token, dead_letter_id
+        args = turn_id, token, dead_letter_id, letter
         answer: Done | Stale | Gone = await self._answer("dead_letter", session_id, *args)
         if not isinstance(answer, Done):
             await self._dead_letters.remove(dead_letter_id)

@@ -152,7 +152,7 @@ class SQLiteState:
         turn = self.header.turn if self.header else None
         if turn is None:
             return self._now
-        return _NEVER if turn.was_parked else turn.next_attempt_at
+        return turn.next_attempt_at if turn.is_for_workers else _NEVER
 
     def _save_queue(self) -> bool:
         """Whether entries came, changed or left. New ones come last, so numbers only grow."""

@@ -23,6 +23,7 @@ from turnwise.testing.conformance.operators import OperatorsConformance
 from turnwise.testing.conformance.queue import QueueConformance
 from turnwise.testing.conformance.reasons import ReasonsConformance
 from turnwise.testing.conformance.retries import RetriesConformance
+from turnwise.testing.conformance.stopped import StoppedConformance
 from turnwise.testing.conformance.wakes import WakesConformance
 
 __all__ = ["Lab", "StoreConformance"]
@@ -35,6 +36,7 @@ class StoreConformance(
     QueueConformance,
     CancelConformance,
     ReasonsConformance,
+    StoppedConformance,
     WakesConformance,
     BackgroundConformance,
     RetriesConformance,

@@ -29,6 +29,7 @@ VERBS = {
     "release": 3,
     "dead_letter": 1,
     "park": 1,
+    "stop": 1,
     "resume": 2,
     "pop": 3,
     "clear": 1,
@@ -206,6 +207,9 @@ class Run:
 
     def _park(self) -> Call:
         return "park", {**self._turn(), "state": item(self._new("state"))}
+
+    def _stop(self) -> Call:
+        return "stop", {**self._turn(), "letter": b"letter"}
 
     def _pop(self) -> Call:
         return "pop", {"op_id": self._new("op"), "base": self._base()}

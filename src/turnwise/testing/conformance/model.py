@@ -49,7 +49,10 @@ class Model:
         assert (opened.turn_id, opened.attempt) == (turn.turn_id, turn.attempt)
         if opened.state == "parked":
             assert turn.parked or (turn.resumed and turn.mortal)
+        elif opened.state == "stopped":
+            assert turn.letter is not None
         else:
+            assert turn.letter is None
             assert not turn.parked
         assert (opened.background, info.journal_entries) == (turn.background, len(turn.journal))
         assert opened.cancel_mode == turn.cancel_mode
@@ -58,6 +61,10 @@ class Model:
     def look(self, turn_id: str, status: object) -> None:
         turn = self.open
         if turn is not None and turn.turn_id == turn_id:
+            if turn.letter is not None:
+                assert isinstance(status, t.Stopped)
+                assert status.letter == turn.letter
+                return
             assert isinstance(status, t.Parked | t.Running)
             may_wait = turn.parked or (turn.resumed and turn.mortal)
             assert may_wait if isinstance(status, t.Parked) else not turn.parked
@@ -75,7 +82,7 @@ class Model:
 
     def _held(self, turn_id: str, token: str) -> Open | None:
         turn = self.open
-        if turn is None or turn.parked or not turn.token:
+        if turn is None or turn.parked or turn.letter is not None or not turn.token:
             return None
         return turn if (turn.turn_id, turn.token) == (turn_id, token) else None
 
@@ -83,6 +90,10 @@ class Model:
         """The token is finished; one that the store knew of as such keeps its place."""
         if token == NOBODY or token not in self.ended[-KNOWN:]:
             self.ended.append(token)
+
+    def _is_suspended(self, turn: Open) -> bool:
+        """Whether it is parked, may be parked again, or is stopped."""
+        return turn.parked or turn.letter is not None or (turn.resumed and turn.mortal)
 
     def _end(self) -> None:
         assert self.open is not None
@@ -98,6 +109,7 @@ class Model:
         assert not turn.background
         assert not turn.parked
         assert not turn.resumed
+        assert turn.letter is None
         if turn.journal:
             self.finished[turn.turn_id] = "abandoned"
         self._end()
@@ -107,9 +119,13 @@ class Model:
         if isinstance(answer, t.Parked):
             assert self.open.parked or (self.open.resumed and self.open.mortal)
             assert answer.turn_id == self.open.turn_id
+        elif isinstance(answer, t.Stopped):
+            assert self.open.letter is not None
+            assert answer.turn_id == self.open.turn_id
         else:
             assert isinstance(answer, t.Busy)
             assert not self.open.parked
+            assert self.open.letter is None
             assert answer.turn_id == self.open.turn_id
 
     def _changed(self, answer: object, op_id: str, items: list[bytes], cut: bool) -> None:
@@ -216,8 +232,9 @@ class Model:
         self.queue = [e for e in self.queue if e.token != token]
 
     def _waits(self, answer: object, turn_id: str, token: str, ticket: bool) -> None:
-        assert isinstance(answer, t.Busy | t.Queued | t.Parked)
-        assert isinstance(answer, t.Parked) or isinstance(answer, t.Queued) == ticket
+        assert isinstance(answer, t.Busy | t.Queued | t.Parked | t.Stopped)
+        is_suspended = isinstance(answer, t.Parked | t.Stopped)
+        assert is_suspended or isinstance(answer, t.Queued) == ticket
         blocks = self.open is not None and answer.turn_id == self.open.turn_id
         if not blocks:
             assert answer.turn_id in [e.turn_id for e in self.queue]
@@ -285,6 +302,21 @@ class Model:
         turn.cancel_mode = None if turn.cancel_mode == "keep" else turn.cancel_mode
         turn.released += 1
 
+    def _stop(self, answer: object, turn_id: str, token: str, letter: bytes) -> None:
+        turn = self._held(turn_id, token)
+        if turn is None:
+            stopped = self._stopped_at(turn_id, letter) is not None
+            assert isinstance(answer, t.Done if stopped else t.Stale)
+            return
+        assert isinstance(answer, t.Done)
+        turn.letter, turn.journal, turn.state = letter, [letter], None
+        turn.cancel_mode, turn.resumed, turn.mortal = None, False, False
+
+    def _stopped_at(self, turn_id: str, letter: bytes) -> Open | None:
+        turn = self.open
+        stopped = turn is not None and (turn.turn_id, turn.letter) == (turn_id, letter)
+        return turn if stopped else None
+
     def _abort(self, answer: None, turn_id: str, token: str) -> None:
         assert answer is None
         if self._held(turn_id, token):
@@ -306,7 +338,8 @@ class Model:
             turn.delayed = delay_ms > 0 and turn.background and not turn.resumed
 
     def _dead_letter(self, answer: object, turn_id: str, token: str, letter: bytes) -> None:
-        held, commit_id = self._held(turn_id, token), f"dead-{token}"
+        held = self._held(turn_id, token) or self._stopped_at(turn_id, letter)
+        commit_id = f"dead-{token}"
         if not isinstance(answer, t.Done):
             assert isinstance(answer, t.Stale)
             assert held is None
@@ -392,8 +425,9 @@ class Model:
             stays = open_only or not queued
             assert is_open or not stays or turn_id in self.cancelled.keys() - self.kept
             if turn is not None and is_open:
-                assert turn.mortal or turn.parked or force
-                assert not (keep and turn.parked)
+                stopped = turn.letter is not None
+                assert turn.mortal or turn.parked or stopped or force
+                assert not (keep and (turn.parked or stopped))
                 reason = turn.cancel_reason or reason
                 self._end()
             self.queue = [e for e in self.queue if e.token or e.turn_id != turn_id]
@@ -401,7 +435,7 @@ class Model:
             assert answer.payload == self.cancelled.setdefault(turn_id, reason.encode())
         else:
             assert answer == t.Cancelled("absent", turn_id)
-            if keep and turn is not None and (turn.parked or (turn.resumed and turn.mortal)):
+            if keep and turn is not None and self._is_suspended(turn):
                 return
             assert not is_open
             assert not queued or open_only

@@ -19,6 +19,7 @@ class Open:
         delayed: its attempt failed, and the next may not begin yet.
         resumed: it was parked before.
         state: what it was parked with last.
+        letter: what its session is stopped with.
     """
 
     turn_id: str
@@ -33,6 +34,7 @@ class Open:
     cancel_reason: str = ""
     resumed: bool = False
     state: bytes | None = None
+    letter: bytes | None = None
     journal: list[bytes] = field(default_factory=list)
     message: bytes | None = None
 

@@ -87,6 +87,28 @@ class EndVerbs(SessionVerbs):
             return None
         return self._s.state.journal()[turn.parked_index]
 
+    def stop(self, turn_id: str, token: str, letter: bytes) -> Done | Stale | Gone:
+        s = self._s
+        if not s.exists:
+            return Gone()
+        turn = held_turn(s, turn_id, token)
+        if turn is None:
+            return done(s) if self._stopped_at(turn_id, letter) is not None else stale(s)
+        s.state.clear_journal()
+        s.state.extend_journal([letter])
+        turn.state, turn.stopped_at = "stopped", s.now
+        turn.parked_index = turn.cancel_mode = None
+        s.refresh_expiry()
+        wake_all(s)
+        return done(s)
+
+    def _stopped_at(self, turn_id: str, letter: bytes) -> StoredTurn | None:
+        """The open turn, if it is this one, stopped with this letter."""
+        turn = self._s.header.turn
+        if turn is None or turn.id != turn_id or turn.state != "stopped":
+            return None
+        return turn if self._s.state.journal()[0] == letter else None
+
     def abort(self, turn_id: str, token: str) -> None:
         s = self._s
         if not s.exists:
@@ -162,7 +184,7 @@ class EndVerbs(SessionVerbs):
 
     def _cancel_open(self, turn: StoredTurn, *, keep: bool, force: bool, reason: str) -> Cancelled:
         s = self._s
-        if keep and turn.is_parked(s.now):
+        if keep and turn.suspended(s.now) is not None:
             return Cancelled("absent", turn.id)
         turn.cancel_reason = turn.cancel_reason or reason
         if turn.state == "running" and lease_left(s, turn) > 0:
@@ -179,7 +201,7 @@ class EndVerbs(SessionVerbs):
         if not s.exists:
             return Gone()
         commit_id = f"dead-{token}"
-        turn = held_turn(s, turn_id, token)
+        turn = held_turn(s, turn_id, token) or self._stopped_at(turn_id, letter)
         if turn is None:
             return done_before(s, turn_id, commit_id) or stale(s)
         dead_letter_id = f"{s.now:013d}-{s.new_id}"

@@ -12,7 +12,7 @@ from turnwise.stores.embedded.verbs.queue import (
 )
 from turnwise.stores.embedded.verbs.session import Session
 from turnwise.stores.header import Header, StoredTurn
-from turnwise.types import Base, Busy, Grant, Parked
+from turnwise.types import Base, Busy, Grant, Parked, Stopped
 
 
 def is_finished(header: Header, token: str) -> bool:
@@ -49,8 +49,9 @@ def can_take_over(s: Session, turn: StoredTurn, token: str, resume: bool) -> boo
     if turn.state == "parked":
         return resume and turn.token != token  # with the token that parked it, it comes late
     if turn.was_parked:
-        return resume and turn.is_parked(s.now)
-    return not turn.background and lease_left(s, turn) <= 0
+        return resume and turn.suspended(s.now) is not None
+    is_direct = turn.state == "running" and not turn.background
+    return is_direct and lease_left(s, turn) <= 0
 
 
 def count_attempts(s: Session, turn: StoredTurn) -> None:
@@ -83,7 +84,7 @@ def leave_queue(s: Session, turn_id: str, token: str) -> None:
         offer_to_head(s)
 
 
-def blocked(s: Session) -> Busy | Parked | None:
+def blocked(s: Session) -> Busy | Parked | Stopped | None:
     """The answer to whoever wants the session while a turn is open; None if nothing blocks it.
 
     A dead turn with an empty journal is dropped. One with a journal blocks for one more lease,
@@ -93,8 +94,8 @@ def blocked(s: Session) -> Busy | Parked | None:
     turn = s.header.turn
     if turn is None:
         return None
-    if turn.is_parked(s.now):
-        return Parked(turn.id)
+    if (answer := turn.suspended(s.now)) is not None:
+        return answer
     left_ms = lease_left(s, turn)
     if left_ms > 0 or turn.background:
         return Busy(turn.worker, turn.id, max(0, next_attempt_in(s, turn)))

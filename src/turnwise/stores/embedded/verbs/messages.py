@@ -36,6 +36,7 @@ from turnwise.types import (
     Queued,
     Running,
     Stale,
+    Stopped,
 )
 
 
@@ -44,13 +45,13 @@ class MessageVerbs(SessionVerbs):
 
     def next(
         self, token: str, lease_ms: int, base: Base | None = None, *, worker: str
-    ) -> Grant | Busy | Parked | Idle | Stale:
+    ) -> Grant | Busy | Parked | Stopped | Idle | Stale:
         s, turn = self._s, self._s.header.turn
         if not s.exists:
             return Idle()
         if is_finished(s.header, token):
             return stale(s)
-        if turn is not None and turn.background and not turn.is_parked(s.now):
+        if turn is not None and turn.background and turn.suspended(s.now) is None:
             return self._take_over(turn, token, lease_ms, base, worker)
         if turn is not None and self._is_dead(turn) and not has_message(s):
             return Idle()  # the turn stays as it is: its sender may come back
@@ -64,7 +65,7 @@ class MessageVerbs(SessionVerbs):
         return self._open_message(first, token, lease_ms, base, worker, first.attempts + 1)
 
     def _is_dead(self, turn: StoredTurn) -> bool:
-        return not turn.is_parked(self._s.now) and lease_left(self._s, turn) <= 0
+        return turn.suspended(self._s.now) is None and lease_left(self._s, turn) <= 0
 
     def _take_over(
         self, turn: StoredTurn, token: str, lease_ms: int, base: Base | None, worker: str
@@ -128,7 +129,7 @@ class MessageVerbs(SessionVerbs):
         known = record.payload.decode() if record.kind == "dead" else None
         return known is not None and known == dead_letter_id
 
-    def status(self, turn_id: str) -> Queued | Running | Parked | Duplicate | Absent:
+    def status(self, turn_id: str) -> Queued | Running | Parked | Stopped | Duplicate | Absent:
         s, turn = self._s, self._s.header.turn
         if turn is not None and turn.id == turn_id:
             return self._open_status(turn)
@@ -140,9 +141,11 @@ class MessageVerbs(SessionVerbs):
         position = find_turn(s, turn_id)
         return Absent() if position is None else duplicate(s, position)
 
-    def _open_status(self, turn: StoredTurn) -> Running | Parked:
+    def _open_status(self, turn: StoredTurn) -> Running | Parked | Stopped:
         s = self._s
-        if turn.is_parked(s.now):
+        if turn.state == "stopped":
+            return Stopped(turn.id, s.state.journal()[0], turn.stopped_at)
+        if turn.suspended(s.now) is not None:
             return Parked(turn.id, s.state.journal()[turn.parked_index :][:READ_LIMIT])
         left_ms, mode = turn.lease_left(s.now), turn.cancel_mode
         return Running(turn.id, turn.worker, turn.attempt, left_ms, mode, turn.background)

@@ -54,6 +54,7 @@ from turnwise.types import (
     RecordKind,
     Renewed,
     Stale,
+    Stopped,
 )
 
 
@@ -80,7 +81,7 @@ class Verbs(MessageVerbs, EndVerbs):
         one_shot: bool = False,
         resume: bool = False,
         ticket_ms: int | None = None,
-    ) -> Grant | Busy | Queued | Parked | Duplicate | Stale | Full | Absent:
+    ) -> Grant | Busy | Queued | Parked | Stopped | Duplicate | Stale | Full | Absent:
         s, turn = self._s, self._s.header.turn
         if is_finished(s.header, token):
             return stale(s)
@@ -132,7 +133,7 @@ class Verbs(MessageVerbs, EndVerbs):
 
     def _refused_begin(
         self, turn_id: str, token: str, worker: str, ticket_ms: int | None
-    ) -> Busy | Queued | Parked | Full | None:
+    ) -> Busy | Queued | Parked | Stopped | Full | None:
         """The answer if it is not this caller's turn; None if it is."""
         s = self._s
         answer = blocked(s)
@@ -145,7 +146,7 @@ class Verbs(MessageVerbs, EndVerbs):
         if first is not None:
             answer = Busy(first.worker, first.turn_id, head_time_left(s))
         assert answer is not None
-        if isinstance(answer, Parked) or not ticket_ms:
+        if not isinstance(answer, Busy) or not ticket_ms:
             return answer
         if ticket is None:
             if len(s.state.queue) >= s.limits.max_queue:
@@ -184,7 +185,7 @@ class Verbs(MessageVerbs, EndVerbs):
         s.outlive(turn.lease_ms)
         return Renewed(turn.cancel_mode, turn.cancel_reason)
 
-    def append(self, op_id: str, items: Sequence[bytes]) -> Done | Busy | Parked | Full:
+    def append(self, op_id: str, items: Sequence[bytes]) -> Done | Busy | Parked | Stopped | Full:
         s = self._s
         if (before := done_before(s, op_id, op_id)) is not None:
             return before
@@ -192,12 +193,12 @@ class Verbs(MessageVerbs, EndVerbs):
             return Full(s.limits.max_bytes)
         return blocked(s) or self._change(op_id, "append", items)
 
-    def pop(self, op_id: str, base: Base) -> Done | Busy | Parked | Stale | Absent:
+    def pop(self, op_id: str, base: Base) -> Done | Busy | Parked | Stopped | Stale | Absent:
         return self._refused_change(op_id, base) or self._change(
             op_id, "pop", keep=max(0, self._s.header.items - 1)
         )
 
-    def clear(self, op_id: str) -> Done | Busy | Parked | Absent:
+    def clear(self, op_id: str) -> Done | Busy | Parked | Stopped | Absent:
         s = self._s
         if not s.exists:
             return Absent()
@@ -206,7 +207,7 @@ class Verbs(MessageVerbs, EndVerbs):
 
     def replace(
         self, op_id: str, base: Base, keep: int, items: Sequence[bytes]
-    ) -> Done | Busy | Parked | Stale | Full | Absent:
+    ) -> Done | Busy | Parked | Stopped | Stale | Full | Absent:
         s = self._s
         if (answer := self._refused_change(op_id, base)) is not None:
             return answer
@@ -216,7 +217,7 @@ class Verbs(MessageVerbs, EndVerbs):
 
     def _refused_change(
         self, op_id: str, base: Base
-    ) -> Done | Busy | Parked | Stale | Absent | None:
+    ) -> Done | Busy | Parked | Stopped | Stale | Absent | None:
         """The answer if the history named by `base` is not to be changed, or was already."""
         s = self._s
         if not s.exists:

@@ -1,5 +1,5 @@
 #!lua
--- append(op_id, item...) -> done | busy | parked | full
+-- append(op_id, item...) -> done | busy | parked | stopped | full
 local op_id, ITEMS = ARGV[7], 8
 
 local header, refusal = load()

@@ -1,6 +1,6 @@
 #!lua
 -- begin(turn_id, token, lease_ms, position, commit_id, worker, one_shot, resume, ticket_ms)
---   -> granted | busy | queued | parked | duplicate | stale | full | absent
+--   -> granted | busy | queued | parked | stopped | duplicate | stale | full | absent
 -- one_shot: nobody can have sent this turn_id before, except for a resend of this very call.
 -- ticket_ms: how long to wait in the queue; 0 to not wait.
 local turn_id, token, lease_ms = ARGV[7], ARGV[8], tonumber(ARGV[9])
@@ -34,8 +34,8 @@ local takeover = false
 if is_open and turn.state == 'parked' then
   takeover = resume and turn.token ~= token -- with the token that parked it, this begin comes late
 elseif is_open and turn.parked_index then
-  takeover = resume and is_parked(turn)
-elseif is_open then
+  takeover = resume and suspended(turn)
+elseif is_open and turn.state == 'running' then
   takeover = not turn.background and lease_left(turn) <= 0
 end
 local ticket = find_ticket(header, turn_id, token)

@@ -10,7 +10,7 @@ if not header then return { 'absent' } end
 
 local turn = header.turn
 if turn and turn.id == turn_id then
-  if keep and is_parked(turn) then return { 'absent' } end
+  if keep and suspended(turn) then return { 'absent' } end
   if not turn.cancel_reason and reason ~= '' then turn.cancel_reason = reason end
   if turn.state == 'running' and lease_left(turn) > 0 then
     tickets_to_wake = { { token = turn.token, worker = turn.worker } }

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- clear(op_id) -> done | busy | parked | absent
+-- clear(op_id) -> done | busy | parked | stopped | absent
 local op_id = ARGV[7]
 
 local header, refusal = load()

@@ -1,5 +1,5 @@
 #!lua
--- next(token, lease_ms, position, commit_id, worker) -> granted | busy | parked | idle | stale
+-- next(token, lease_ms, position, commit_id, worker) -> granted | busy | parked | stopped | idle | stale
 -- Opens the oldest message as a turn. It stays in the queue until its commit.
 local token, lease_ms = ARGV[7], tonumber(ARGV[8])
 local position, commit_id, worker = tonumber(ARGV[9]), ARGV[10], ARGV[11]
@@ -10,7 +10,7 @@ if not header then return { 'idle' } end
 if is_finished(header, token) then return stale(header) end
 
 local turn = header.turn
-if turn and turn.background and not is_parked(turn) then
+if turn and turn.background and not suspended(turn) then
   local message, entry = find_message(header, turn.id)
   local _, content, released = parse_message(entry)
   if turn.token == token then return granted(header, position, commit_id, content) end
@@ -26,7 +26,7 @@ if turn and turn.background and not is_parked(turn) then
 end
 
 -- A dead direct turn stays as it is while no message waits behind it: its sender may come back.
-if turn and not is_parked(turn) and lease_left(turn) <= 0 and not has_message(header) then return { 'idle' } end
+if turn and not suspended(turn) and lease_left(turn) <= 0 and not has_message(header) then return { 'idle' } end
 
 local answer = blocked(header)
 local first = not answer and head(header)

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- pop(op_id, base) -> done | busy | parked | stale | absent
+-- pop(op_id, base) -> done | busy | parked | stopped | stale | absent
 local op_id, base = ARGV[7], ARGV[8]
 
 local header, refusal = load()

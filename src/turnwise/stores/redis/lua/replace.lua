@@ -1,5 +1,5 @@
 #!lua
--- replace(op_id, base, keep, item...) -> done | busy | parked | stale | full | absent
+-- replace(op_id, base, keep, item...) -> done | busy | parked | stopped | stale | full | absent
 local op_id, base, keep, ITEMS = ARGV[7], ARGV[8], tonumber(ARGV[9]), 10
 
 local header, refusal = load()

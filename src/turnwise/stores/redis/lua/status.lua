@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- status(turn_id) -> running, turn_id, worker, attempt, remaining_ms, cancel_mode, background
---   | parked, turn_id, journal | queued | duplicate | absent
+--   | parked, turn_id, journal | stopped, turn_id, letter, stopped_at | queued | duplicate | absent
 local turn_id = ARGV[7]
 
 local header, refusal = load()
@@ -8,7 +8,9 @@ if refusal then return refusal end
 if not header then return { 'absent' } end
 local turn = header.turn
 if turn and turn.id == turn_id then
-  if is_parked(turn) then
+  local answer = suspended(turn)
+  if turn.state == 'stopped' then return { 'stopped', turn_id, journal_entry(header, 0), turn.stopped_at } end
+  if answer then
     local first = index_of(header, header.elements) + turn.parked_index
     return { 'parked', turn_id, redis.call('LRANGE', KEY, first, first + READ_LIMIT - 1) }
   end

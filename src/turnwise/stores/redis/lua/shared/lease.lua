@@ -21,8 +21,17 @@ end
 -- How long until another attempt at a message may begin, in ms: the lease, and the pause after it.
 local function next_attempt_in(turn) return lease_left(turn) + (turn.delay_ms or 0) end
 
--- Whether the turn is parked. It is parked again if the worker that resumed it died.
-local function is_parked(turn) return turn.state == 'parked' or turn.parked_index and lease_left(turn) <= 0 end
+-- The answer for a turn that is stopped or parked; nil for any other. A turn is parked again if the
+-- worker that resumed it died.
+local function suspended(turn)
+  if turn.state == 'stopped' then return { 'stopped', turn.id } end
+  if turn.state == 'parked' or turn.parked_index and lease_left(turn) <= 0 then return { 'parked', turn.id } end
+end
+
+local function is_stopped_at(header, turn_id, letter)
+  local turn = header.turn
+  return turn and turn.id == turn_id and turn.state == 'stopped' and journal_entry(header, 0) == letter
+end
 
 local function holds(header, turn_id, token)
   local turn = header.turn
@@ -69,7 +78,8 @@ end
 local function blocked(header)
   local turn = header.turn
   if not turn then return nil end
-  if is_parked(turn) then return { 'parked', turn.id } end
+  local answer = suspended(turn)
+  if answer then return answer end
   local left_ms = lease_left(turn)
   if left_ms > 0 or turn.background then return busy(turn.worker, turn.id, next_attempt_in(turn)) end
   local has_journal = journal_length(header) > 0
