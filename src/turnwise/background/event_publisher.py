@@ -14,7 +14,7 @@ from agents import (
 )
 
 from turnwise.codec import EncodeError
-from turnwise.durable import dumped
+from turnwise.durable import to_json
 from turnwise.errors import StoreError
 from turnwise.turns import Runtime
 
@@ -28,10 +28,10 @@ Told = dict[str, Any]
 def of_stream(event: StreamEvent) -> Told:
     """An event of the SDK's stream, by the names that it has there."""
     if isinstance(event, RawResponsesStreamEvent):
-        return {"type": event.type, "data": dumped(event.data)}
+        return {"type": event.type, "data": to_json(event.data)}
     if isinstance(event, RunItemStreamEvent):
         item = event.item
-        told = {"type": item.type, "agent": item.agent.name, "raw_item": dumped(item.raw_item)}
+        told = {"type": item.type, "agent": item.agent.name, "raw_item": to_json(item.raw_item)}
         return {"type": event.type, "name": event.name, "item": told}
     assert isinstance(event, AgentUpdatedStreamEvent)
     return {"type": event.type, "new_agent": event.new_agent.name}

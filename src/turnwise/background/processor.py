@@ -378,7 +378,7 @@ def _exited(turn: Turn) -> bool:
 
 def _ends_each_attempt(turn: Turn, error: BaseException) -> bool:
     """Whether a tool that is not to run again raised it."""
-    return isinstance(turn.replay, Replay) and turn.replay.ends_each_attempt(error)
+    return isinstance(turn.replay, Replay) and turn.replay.is_final(error)
 
 
 def _is_told_to_end(error: BaseException) -> bool:

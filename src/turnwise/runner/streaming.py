@@ -43,6 +43,7 @@ def streamed(
     if turn is not None:
         opening.adopt(turn)
     result = run(opening)
+    # Its class changes, not the object: the SDK's run, which has started, fills this one.
     result.__class__ = TurnResultStreaming
     run_attempt.overhear(result)
     turned = cast(TurnResultStreaming, result)
