@@ -41,7 +41,13 @@ class ToolCaller(Model):
     """Calls each tool of its agent once, all at once; then it says "Done."."""
 
     async def get_response(
-        self, system_instructions: Any, input: Any, model_settings: Any, tools: Any, **_: Any
+        self,
+        system_instructions: Any,
+        input: Any,
+        model_settings: Any,
+        tools: Any,
+        *args: Any,
+        **named: Any,
     ) -> ModelResponse:
         return ModelResponse(self._output(input, tools), Usage(), response_id=None)
 
