@@ -1,4 +1,4 @@
-"""Agents whose tools need approval, and runs that wait for it."""
+"""Agents whose tools need approval, and runs that ask for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that wait in a tool until they are ended from elsewhere."""
+"""Runs that are held in a tool until they are cancelled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker as a process of its own, in the middle of a turn that others end."""
+"""A worker process in the middle of a turn that others end."""
 
 from __future__ import annotations
 

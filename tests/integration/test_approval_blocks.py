@@ -1,4 +1,4 @@
-"""The SDK's own Runner in a block that is a turn: where its run waits, the turn does."""
+"""`agents.Runner` in a `Session.turn` block: if its last run asks for approvals, it is parked."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def names(session: Session) -> list[str]:
 
 
 @STREAMED
-async def test_a_block_waits_and_its_run_is_resumed_elsewhere(
+async def test_a_block_is_parked_and_its_run_is_resumed_elsewhere(
     sessions: Sessions, streamed: bool
 ) -> None:
     clerk, session = Clerk(), sessions.worker(session_id="s")
@@ -97,7 +97,9 @@ async def test_a_block_that_goes_on_with_the_state_commits(
 
 
 @STREAMED
-async def test_a_block_whose_second_run_waits_again(sessions: Sessions, streamed: bool) -> None:
+async def test_a_block_whose_second_run_asks_for_approvals_again(
+    sessions: Sessions, streamed: bool
+) -> None:
     clerk, session = Clerk(), sessions.worker(session_id="s")
     async with session.turn(turn_id="t") as turn:
         await run(streamed, agent(says("hello")), "hi", turn)
@@ -118,7 +120,7 @@ async def test_a_block_whose_second_run_waits_again(sessions: Sessions, streamed
 
 
 @STREAMED
-async def test_nothing_is_mixed_into_a_block_that_will_wait(
+async def test_nothing_is_mixed_into_a_block_with_pending_approvals(
     sessions: Sessions, streamed: bool
 ) -> None:
     clerk, session = Clerk(), sessions.worker(session_id="s")

@@ -1,5 +1,4 @@
-"""How a turn that waits goes on or ends otherwise than by one decided call: streams, the SDK's
-own state, messages, cancels and time-outs."""
+"""How a parked turn resumes or ends: streams, the caller's own state, messages, cancels, expiry."""
 
 from __future__ import annotations
 
@@ -37,7 +36,7 @@ class Down(agents.RunHooks[Any]):
         raise OSError("down")
 
 
-async def test_a_stream_waits_and_is_resumed_as_one(sessions: Sessions) -> None:
+async def test_a_stream_is_parked_and_is_resumed_as_one(sessions: Sessions) -> None:
     clerk, session = Clerk(), sessions.worker(session_id="s")
     streamed = Runner.run_streamed(clerk.agent(asks("look"), asks("pay")), "go", session=session)
     async for _ in streamed.stream_events():
@@ -56,7 +55,7 @@ async def test_a_stream_waits_and_is_resumed_as_one(sessions: Sessions) -> None:
         await Runner.resume_streamed(clerk.agent(says("x")), session=there, approve=[asked.id])
 
 
-async def test_a_stream_that_is_cancelled_after_the_approval_waits_again(
+async def test_a_stream_that_is_cancelled_after_the_approval_stays_parked(
     sessions: Sessions,
 ) -> None:
     clerk, session = Clerk(), sessions.worker(session_id="s")
@@ -104,7 +103,7 @@ async def test_the_sdk_s_own_way_runs_the_tool_once_too(sessions: Sessions) -> N
     assert len(await session.get_items()) == 6
 
 
-async def test_a_turn_that_waits_can_be_cancelled(sessions: Sessions) -> None:
+async def test_a_parked_turn_can_be_cancelled(sessions: Sessions) -> None:
     clerk, session = Clerk(), sessions.worker(session_id="s")
     await waiting(session, clerk, "pay", turn_id="t")
     (asked,) = await session.pending_approvals()
@@ -118,9 +117,7 @@ async def test_a_turn_that_waits_can_be_cancelled(sessions: Sessions) -> None:
 
 
 @pytest.mark.parametrize("how", ["run", "add", "submit"])
-async def test_a_turn_that_waits_too_long_ends_as_not_approved(
-    sessions: Sessions, how: str
-) -> None:
+async def test_an_expired_parked_turn_ends_as_not_approved(sessions: Sessions, how: str) -> None:
     clerk, session = Clerk(), sessions.worker(session_id="s", approval_timeout=0)
     await waiting(session, clerk, "pay", "send", turn_id="t")
     there = sessions.worker(session_id="s")
@@ -151,7 +148,7 @@ async def test_a_turn_that_waits_too_long_ends_as_not_approved(
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_a_deployment_with_another_tool_cannot_go_on_and_loses_nothing(
+async def test_a_deployment_with_another_tool_cannot_resume_and_loses_nothing(
     sessions: Sessions, streamed: bool
 ) -> None:
     async def resume(helper: agents.Agent[Any], **decisions: Any) -> Any:
@@ -218,7 +215,7 @@ async def test_what_was_decided_in_time_is_done_later_and_the_rest_is_not(
     await Runner.run(clerk.agent(says("ok")), "else", session=there)
 
 
-async def test_one_that_cannot_be_ended_now_is_told_as_lost(
+async def test_an_expired_turn_that_cannot_be_ended_now_is_reported_as_lost(
     sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def out_of_order(*_: Any, **__: Any) -> Any:
@@ -240,7 +237,7 @@ async def test_one_that_cannot_be_ended_now_is_told_as_lost(
     assert outline(await session.get_items())[-2:] == [f"output of_pay: {NOT_APPROVED}", "else"]
 
 
-async def test_a_message_s_turn_waits_and_is_resumed(sessions: Sessions) -> None:
+async def test_a_message_s_turn_is_parked_and_resumed(sessions: Sessions) -> None:
     clerk, session = Clerk(), sessions.worker(session_id="s")
     receipt = await session.submit("s", "go", agent="clerk")
     await session.submit("s", "next", agent="clerk", turn_id="u")

@@ -1,4 +1,4 @@
-"""Approvals given in other processes than those that asked, some of which are killed."""
+"""Approvals decided in other processes than those that parked the turn; some of them are killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns that wait for approvals, on every store."""
+"""Turns that are parked until approvals are decided, on every store."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from turnwise.hooks import TurnBegunEvent, TurnCommittedEvent, TurnEvent, TurnPa
 sessions = new_sessions_of(KINDS)
 
 
-async def test_an_interrupted_run_waits_and_goes_on_elsewhere(sessions: Sessions) -> None:
+async def test_a_run_is_parked_and_resumed_elsewhere(sessions: Sessions) -> None:
     clerk, events = Clerk(), list[TurnEvent]()
     here = sessions.worker(session_id="s", hooks=(events.append,))
     await here.add_items([{"role": "user", "content": "before"}])
@@ -54,7 +54,7 @@ async def test_an_interrupted_run_waits_and_goes_on_elsewhere(sessions: Sessions
     assert await there.pending_approvals() == []
 
 
-async def test_nothing_is_mixed_into_a_turn_that_waits(sessions: Sessions) -> None:
+async def test_nothing_is_mixed_into_a_parked_turn(sessions: Sessions) -> None:
     clerk, session = Clerk(), sessions.worker(session_id="s")
     await waiting(session, clerk, "pay", turn_id="t")
     for turn_id in (None, "t", "u"):
@@ -133,7 +133,7 @@ async def test_what_does_not_wait_is_refused(sessions: Sessions) -> None:
     assert clerk.ran == {"look": 1}
 
 
-async def test_a_run_that_fails_after_the_approval_waits_again(sessions: Sessions) -> None:
+async def test_a_run_that_fails_after_the_approval_stays_parked(sessions: Sessions) -> None:
     clerk, session = Clerk(), sessions.worker(session_id="s")
     await waiting(session, clerk, "pay")
     (asked,) = await session.pending_approvals()

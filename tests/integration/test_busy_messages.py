@@ -1,4 +1,4 @@
-"""Messages to a session that is busy: they wait, are refused, or end the turn that runs."""
+"""Messages to a busy session: they are queued, refused, or end the running turn."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ sessions = sessions_of(["memory", "sqlite", "valkey"])
 
 
 @pytest.mark.parametrize("busy", ["wait", "enqueue"])
-async def test_a_message_waits(
+async def test_a_message_is_queued(
     sessions: Sessions, sender: Session, other: Session, busy: Any
 ) -> None:
     name = sessions.new_id()
@@ -121,7 +121,7 @@ async def test_a_message_ends_the_turn_that_runs(
 
 
 @pytest.mark.parametrize("busy", ["interrupt", "rollback", "reject"])
-async def test_a_turn_that_waits_for_an_approval_is_not_ended_by_a_message(
+async def test_a_parked_turn_is_not_ended_by_a_message(
     sessions: Sessions, sender: Session, other: Session, busy: Any
 ) -> None:
     name = sessions.new_id()

@@ -1,4 +1,4 @@
-"""Sessions on which something waits, and those who come: what waits is never ended by them."""
+"""Interrupting a session with a queue: what waits in the queue is never ended."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def attempt(session: Session, name: str) -> tuple[str, str]:
 
 @ENDS
 @COMES
-async def test_a_message_that_waits_stays_where_it_is(
+async def test_a_queued_message_keeps_its_position(
     sessions: Sessions, sender: Session, other: Session, come: Come, busy: Any
 ) -> None:
     name = sessions.new_id()
@@ -66,7 +66,7 @@ async def test_a_message_that_waits_stays_where_it_is(
 
 
 @ENDS
-async def test_a_message_that_waits_stays_before_another(
+async def test_a_queued_message_stays_before_another(
     sessions: Sessions, sender: Session, other: Session, busy: Any
 ) -> None:
     name = sessions.new_id()
@@ -79,7 +79,7 @@ async def test_a_message_that_waits_stays_before_another(
 
 @ENDS
 @pytest.mark.parametrize("come", [run, turn, None])
-async def test_a_message_that_is_given_back_meanwhile_stays(
+async def test_a_message_that_is_released_meanwhile_stays(
     sessions: Sessions,
     sender: Session,
     other: Session,
@@ -137,7 +137,7 @@ async def test_the_message_of_a_turn_that_is_ended_is_not_run_again(
 
 @ENDS
 @pytest.mark.parametrize("come", [run, turn, None])
-async def test_a_caller_that_waits_is_not_ended(
+async def test_a_caller_in_the_queue_is_not_ended(
     sessions: Sessions, sender: Session, other: Session, come: Come | None, busy: Any
 ) -> None:
     name, store, token = sessions.new_id(), sender.runtime.store, mint()

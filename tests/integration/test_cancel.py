@@ -1,4 +1,4 @@
-"""Turns that are ended from elsewhere: asked to, or by force."""
+"""Turns that are cancelled from elsewhere, by their worker or by force."""
 
 from __future__ import annotations
 
@@ -204,9 +204,7 @@ async def test_what_cannot_be_cancelled(sessions: Sessions, owner: Session, othe
             pass
 
 
-async def test_a_turn_that_waits_for_an_approval_is_dropped(
-    sessions: Sessions, owner: Session, other: Session
-) -> None:
+async def test_a_parked_turn_is_dropped(sessions: Sessions, owner: Session, other: Session) -> None:
     name, held = sessions.new_id(), Held()
     asks = function_tool(held.hold, needs_approval=True)
     result = await run(owner, name, agent(calls("hold"), tools=[asks]))
@@ -242,7 +240,7 @@ async def test_a_background_turn_is_cancelled(
     assert caught.value.reason == "asked for"
 
 
-async def test_a_message_that_waits_is_dropped(
+async def test_a_queued_message_is_dropped(
     sessions: Sessions, owner: Session, other: Session
 ) -> None:
     name = sessions.new_id()

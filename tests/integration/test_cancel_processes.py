@@ -1,4 +1,4 @@
-"""Turns of one process, ended by another one."""
+"""Turns of one process that another one cancels."""
 
 from __future__ import annotations
 

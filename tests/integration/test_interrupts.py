@@ -1,4 +1,4 @@
-"""Turns that another caller ends to begin its own: what they finished is kept, or dropped."""
+"""Turns that another caller ends to begin its own: what they finished is kept or dropped."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ async def test_a_background_turn_is_interrupted(
 
 
 @pytest.mark.parametrize("busy", ["interrupt", "rollback"])
-async def test_places_in_line(
+async def test_order_in_the_queue(
     sessions: Sessions, owner: Session, other: Session, busy: Any
 ) -> None:
     """Whoever ends a turn stands behind those who wait already, and ends no other turn."""

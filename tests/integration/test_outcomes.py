@@ -128,18 +128,18 @@ async def test_a_turn_ends_as_the_ladder_says_with_one_event(
     outcome: Outcome,
     event: str,
 ) -> None:
-    told = HookRecorder()
-    session = sessions.worker(hooks=(told,), lease=30.0)
+    recorder = HookRecorder()
+    session = sessions.worker(hooks=(recorder,), lease=30.0)
     turn = await make(session)
     await happens(turn)
-    told.events = [one for one in told.events if type(one).__name__ == "TurnLostEvent"]
+    recorder.events = [one for one in recorder.events if type(one).__name__ == "TurnLostEvent"]
     must_succeed = isinstance(outcome, Commit | Park | DeadLetter)
     if must_succeed and event in ("TurnLostEvent", "TurnCancelledEvent"):
         with pytest.raises((LeaseLost, TurnCancelled, ReplayMismatch)):
             await end(turn, outcome)
     else:
         await end(turn, outcome)
-    assert told.names == [event]
+    assert recorder.names == [event]
     status = await session.runtime.store.status("s", "t")
     assert getattr(getattr(status, "record", None), "kind", None) == AFTERWARDS.get(event)
     if make is resumed and event not in AFTERWARDS:
@@ -147,22 +147,22 @@ async def test_a_turn_ends_as_the_ladder_says_with_one_event(
     if make is message and event == "TurnRolledBackEvent":
         assert isinstance(status, Running | Queued)
     await end(turn, RollBack())  # a second end does nothing
-    assert told.names == [event]
+    assert recorder.names == [event]
 
 
 async def test_a_one_shot_turn_that_changed_nothing_leaves_no_trace(sessions: Sessions) -> None:
-    told = HookRecorder()
-    session = sessions.worker(hooks=(told,))
+    recorder = HookRecorder()
+    session = sessions.worker(hooks=(recorder,))
     turn = await begin_turn(session.runtime, "s")
     await end(turn, Commit())
-    assert told.names == ["TurnBegunEvent", "TurnRolledBackEvent"]
+    assert recorder.names == ["TurnBegunEvent", "TurnRolledBackEvent"]
     assert await session.info("s") is None
 
 
 async def test_a_turn_that_stays_parked_counts_what_is_pending(sessions: Sessions) -> None:
-    told = HookRecorder()
-    session = sessions.worker(hooks=(told,))
+    recorder = HookRecorder()
+    session = sessions.worker(hooks=(recorder,))
     await end(await resumed(session), StayParked(1))
-    parked = [one for one in told.events if isinstance(one, TurnParkedEvent)]
+    parked = [one for one in recorder.events if isinstance(one, TurnParkedEvent)]
     assert [one.pending for one in parked] == [1, 1]
     assert [one.bytes > 0 for one in parked] == [True, False]

@@ -14,7 +14,7 @@ import pytest_asyncio
 from agents import Agent, function_tool
 from agents.testing import ScriptedModel, assistant_message, function_call
 
-from tests.integration.cancelling import Blow, struck
+from tests.integration.cancelled_tasks import Blow, struck
 from tests.integration.fault_lab import (
     LONG,
     QUIET,

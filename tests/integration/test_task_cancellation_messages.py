@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from tests.integration.approval_lab import Clerk, asks
-from tests.integration.cancelling import Blow, struck
+from tests.integration.cancelled_tasks import Blow, struck
 from tests.integration.fault_lab import LONG, assert_free, other_tasks
 from tests.scripted import outline, says
 from turnwise import MemorySession, Runner, SQLiteSession

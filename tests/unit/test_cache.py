@@ -1,4 +1,4 @@
-"""The cache holds what was put into it, within its bound, and nobody can damage it."""
+"""The cache holds what was put into it, within its limit, and callers cannot damage it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Item = dict[str, Any]
 codec = Codec()
 
 
-def text(number: int, size: int = 0) -> bytes:
+def raw(number: int, size: int = 0) -> bytes:
     return codec.dump({"role": "user", "content": [{"n": number}], "more": "x" * size})
 
 
-def past(*numbers: int, size: int = 0) -> HistorySnapshot:
-    raw = [text(number, size) for number in numbers]
-    return HistorySnapshot(codec, "i", Base(len(raw), "c"), raw)
+def snapshot(*numbers: int, size: int = 0) -> HistorySnapshot:
+    elements = [raw(number, size) for number in numbers]
+    return HistorySnapshot(codec, "i", Base(len(elements), "c"), elements)
 
 
 def numbers(items: list[Item]) -> list[int]:
@@ -43,16 +43,16 @@ def spoil(items: list[Item]) -> None:
 
 @dataclass
 class Modelled:
-    """A past, and what it must hold for ever."""
+    """A snapshot, and what it must hold for ever."""
 
-    past: HistorySnapshot
+    snapshot: HistorySnapshot
     numbers: list[int] = field(default_factory=list)
 
 
-class Pasts(RuleBasedStateMachine):
-    """Pasts that share storage, go on in different ways, and are cached; against plain lists."""
+class Snapshots(RuleBasedStateMachine):
+    """Snapshots that share storage and are extended in different ways, against plain lists."""
 
-    pasts = Bundle("pasts")
+    snapshots = Bundle("snapshots")
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,44 +69,44 @@ class Pasts(RuleBasedStateMachine):
         self.made.append(modelled)
         return modelled
 
-    @rule(target=pasts, count=st.integers(0, 4))
+    @rule(target=snapshots, count=st.integers(0, 4))
     def begin(self, count: int) -> Modelled:
         added = self.fresh(count)
-        return self.keep(Modelled(past(*added), added))
+        return self.keep(Modelled(snapshot(*added), added))
 
-    @rule(target=pasts, modelled=pasts, count=st.integers(0, 4))
-    def go_on(self, modelled: Modelled, count: int) -> Modelled:
+    @rule(target=snapshots, modelled=snapshots, count=st.integers(0, 4))
+    def extend(self, modelled: Modelled, count: int) -> Modelled:
         added = self.fresh(count)
         tip = Base(self.next, f"c{self.next}")
-        later = modelled.past.extended(tip, [text(number) for number in added])
+        later = modelled.snapshot.extended(tip, [raw(number) for number in added])
         assert later.tip == tip
         return self.keep(Modelled(later, modelled.numbers + added))
 
-    @rule(modelled=pasts)
+    @rule(modelled=snapshots)
     def read_items(self, modelled: Modelled) -> None:
-        assert numbers(modelled.past.items()) == modelled.numbers
+        assert numbers(modelled.snapshot.items()) == modelled.numbers
 
-    @rule(modelled=pasts, last=st.none() | st.integers(0, 6))
+    @rule(modelled=snapshots, last=st.none() | st.integers(0, 6))
     def spoil_copies(self, modelled: Modelled, last: int | None) -> None:
-        copies = modelled.past.copies(last)
+        copies = modelled.snapshot.copies(last)
         first = 0 if last is None else max(0, len(modelled.numbers) - last)
         assert numbers(copies) == modelled.numbers[first:]
         spoil(copies)
 
-    @rule(modelled=pasts)
+    @rule(modelled=snapshots)
     def spoil_list(self, modelled: Modelled) -> None:
-        modelled.past.items().clear()
+        modelled.snapshot.items().clear()
 
-    @rule(session_id=st.sampled_from("abcd"), modelled=pasts)
+    @rule(session_id=st.sampled_from("abcd"), modelled=snapshots)
     def put(self, session_id: str, modelled: Modelled) -> None:
-        self.cache.put(session_id, modelled.past)
+        self.cache.put(session_id, modelled.snapshot)
         self.known[session_id] = modelled
 
     @rule(session_id=st.sampled_from("abcd"))
     def get(self, session_id: str) -> None:
         found = self.cache.get(session_id)
         if found is not None:
-            assert found is self.known[session_id].past
+            assert found is self.known[session_id].snapshot
 
     @rule(session_id=st.sampled_from("abcd"))
     def drop(self, session_id: str) -> None:
@@ -118,8 +118,8 @@ class Pasts(RuleBasedStateMachine):
     @invariant()
     def nothing_changed(self) -> None:
         for modelled in self.made:
-            assert len(modelled.past) == len(modelled.numbers)
-            assert numbers(modelled.past.copies()) == modelled.numbers
+            assert len(modelled.snapshot) == len(modelled.numbers)
+            assert numbers(modelled.snapshot.copies()) == modelled.numbers
 
     @invariant()
     def bounded(self) -> None:
@@ -129,22 +129,22 @@ class Pasts(RuleBasedStateMachine):
         assert sum(found.size for found in held) <= 3_000
 
 
-Pasts.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
-TestPasts = Pasts.TestCase
+Snapshots.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestSnapshots = Snapshots.TestCase
 
 
 def test_the_least_recently_used_goes_first() -> None:
-    size = past(1, size=1000).size
+    size = snapshot(1, size=1000).size
     cache = Cache(3 * size)
     for session_id in "abc":
-        cache.put(session_id, past(1, size=1000))
+        cache.put(session_id, snapshot(1, size=1000))
     assert cache.get("a") is not None
-    cache.put("d", past(1, size=1000))
+    cache.put("d", snapshot(1, size=1000))
     assert [s for s in "abcd" if cache.get(s)] == ["a", "c", "d"]
 
 
 def test_what_is_decoded_after_it_was_put_is_counted_when_next_got() -> None:
-    first, second = past(1, size=1000), past(1, size=1000)
+    first, second = snapshot(1, size=1000), snapshot(1, size=1000)
     cache = Cache(first.size + second.size)
     cache.put("a", first)
     cache.put("b", second)
@@ -153,23 +153,23 @@ def test_what_is_decoded_after_it_was_put_is_counted_when_next_got() -> None:
     assert sum(p.size for s in "ab" if (p := cache.get(s)) is not None) <= 2 * second.size
 
 
-def test_a_past_larger_than_the_cache_is_not_kept_and_pushes_nobody_out_for_ever() -> None:
+def test_a_snapshot_larger_than_the_cache_is_not_kept_and_does_not_block_others() -> None:
     cache = Cache(2_000)
-    cache.put("large", past(1, size=5_000))
+    cache.put("large", snapshot(1, size=5_000))
     assert cache.get("large") is None
-    small = past(1)
+    small = snapshot(1)
     cache.put("small", small)
     assert cache.get("small") is small
 
 
 def test_a_cache_of_no_bytes_keeps_nothing() -> None:
     cache = Cache(0)
-    cache.put("s", past(1))
+    cache.put("s", snapshot(1))
     assert cache.get("s") is None
 
 
 def test_putting_again_counts_once() -> None:
-    one = past(1, size=1000)
+    one = snapshot(1, size=1000)
     cache = Cache(one.size + 100)
     for _ in range(5):
         cache.put("s", one)
@@ -178,19 +178,19 @@ def test_putting_again_counts_once() -> None:
 
 @pytest.mark.parametrize("size", [0, 100, 2_000])
 def test_the_size_is_about_what_python_holds(size: int) -> None:
-    held = past(*range(200), size=size)
-    raw = sum(sys.getsizeof(text(number, size)) for number in range(200))
-    assert raw * 0.8 <= held.size <= raw * 1.5
+    held = snapshot(*range(200), size=size)
+    size_of_raw = sum(sys.getsizeof(raw(number, size)) for number in range(200))
+    assert size_of_raw * 0.8 <= held.size <= size_of_raw * 1.5
     held.items()
-    assert held.size >= raw * 2
+    assert held.size >= size_of_raw * 2
 
 
-def test_two_that_go_on_differently_from_one() -> None:
-    start = past(1, 2)
+def test_two_snapshots_that_extend_the_same_one() -> None:
+    start = snapshot(1, 2)
     assert numbers(start.items()) == [1, 2]
-    one = start.extended(Base(3, "one"), [text(3)])
-    other = start.extended(Base(3, "other"), [text(30), text(40)])
-    again = one.extended(Base(4, "again"), [text(4)])
+    one = start.extended(Base(3, "one"), [raw(3)])
+    other = start.extended(Base(3, "other"), [raw(30), raw(40)])
+    again = one.extended(Base(4, "again"), [raw(4)])
     assert numbers(again.items()) == [1, 2, 3, 4]
     assert numbers(other.items()) == [1, 2, 30, 40]
     assert numbers(one.items()) == [1, 2, 3]
@@ -198,22 +198,22 @@ def test_two_that_go_on_differently_from_one() -> None:
     assert numbers(start.copies(1)) == [2]
 
 
-def test_going_on_does_not_decode_again_what_was_decoded() -> None:
-    start = past(1, 2)
+def test_an_extended_snapshot_does_not_decode_again() -> None:
+    start = snapshot(1, 2)
     before = start.items()
-    after = start.extended(Base(3, "c"), [text(3)]).items()
+    after = start.extended(Base(3, "c"), [raw(3)]).items()
     assert [one is other for one, other in zip(before, after, strict=False)] == [True, True]
 
 
-def test_going_on_keeps_how_much_is_known() -> None:
-    tail = HistorySnapshot(codec, "i", Base(9, "c"), [text(9)], complete=False)
-    later = tail.extended(Base(10, "d"), [text(10)])
+def test_an_extended_snapshot_keeps_what_it_knows() -> None:
+    tail = HistorySnapshot(codec, "i", Base(9, "c"), [raw(9)], complete=False)
+    later = tail.extended(Base(10, "d"), [raw(10)])
     assert not later.complete
     assert (later.incarnation, later.tip) == ("i", Base(10, "d"))
 
 
 def test_an_item_that_cannot_be_decoded_spoils_no_other() -> None:
-    start = past(1, 2)
+    start = snapshot(1, 2)
     broken = start.extended(Base(3, "c"), [b'{"content": '])
     for _ in range(2):
         with pytest.raises(DecodeError) as caught:
@@ -227,7 +227,7 @@ OUTPUT: Item = {"type": "function_call_output", "call_id": "c1", "output": ""}
 
 
 def test_whole_is_found_out_once_and_again_after_a_half() -> None:
-    start = past(1)
+    start = snapshot(1)
     assert start.is_whole(start.items())
     half = start.extended(Base(2, "c"), [codec.dump(CALL)])
     assert not half.is_whole(half.items())

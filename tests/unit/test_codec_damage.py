@@ -128,7 +128,7 @@ def test_any_other_first_byte(first: int) -> None:
         b"\x10\x10{}",
     ],
 )
-def test_text_that_is_no_object(text: bytes) -> None:
+def test_json_that_is_no_object(text: bytes) -> None:
     refused(text)
     refused(frame(text))
 

@@ -86,7 +86,7 @@ def test_every_shape_of_the_api_comes_back_and_gets_smaller() -> None:
 @codecs
 @pytest.mark.parametrize("size", [0, 1, 200, 255, 256, 65_000, 66_000, 300_000])
 @pytest.mark.parametrize("unit", ["a", "ü", "\ud800"])
-def test_texts_of_any_size(codec: Codec, size: int, unit: str) -> None:
+def test_strings_of_any_size(codec: Codec, size: int, unit: str) -> None:
     item = {"text": unit * size}
     element = codec.encode(item)
     assert same(on.decode(element), item)
@@ -139,7 +139,7 @@ CYCLE["self"] = [CYCLE]
         ([{}], "item is list, not a mapping"),
         ({1: 2}, "item has a key that is int, not str"),
         ({"a": {None: 1}}, r"item\['a'\] has a key that is NoneType"),
-        ({"a": [0, b"secret"]}, r"item\['a'\]\[1\] is bytes.*pass text, such as base64"),
+        ({"a": [0, b"secret"]}, r"item\['a'\]\[1\] is bytes.*pass a string, such as base64"),
         ({"a": {1}}, "set.*pass a list"),
         ({"a": datetime.now(UTC)}, "datetime.*isoformat"),
         ({"a": Model()}, "Model.*model_dump"),

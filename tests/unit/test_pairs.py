@@ -1,4 +1,4 @@
-"""What a session answers between turns is whole: each call with its output, no reasoning alone."""
+"""A session's items are whole: each call with its output, no reasoning alone."""
 
 from __future__ import annotations
 
@@ -111,5 +111,5 @@ def test_an_output_that_says_something_closes_its_call(kind: str) -> None:
     assert (closing["caller"], "interrupted" in str(closing["output"])) == (item["caller"], True)
 
 
-def test_an_output_that_is_no_text_cannot_say_anything() -> None:
+def test_a_call_whose_output_is_not_text_gets_none() -> None:
     assert text_output({"type": "computer_call", "call_id": "c"}, "interrupted") is None

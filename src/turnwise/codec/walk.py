@@ -157,9 +157,9 @@ def _hint(value: object) -> str:
     if callable(getattr(type(value), "model_dump", None)):
         return "; pass a dict: .model_dump(exclude_unset=True)"
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return "; pass text, such as base64"
+        return "; pass a string, such as base64"
     if isinstance(value, (set, frozenset)):
         return "; pass a list"
     if isinstance(value, (date, time)):
-        return "; pass text: .isoformat()"
+        return "; pass a string: .isoformat()"
     return ""

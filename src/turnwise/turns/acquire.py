@@ -27,7 +27,7 @@ SessionBusy at once. "interrupt" and "rollback" end the running turn, then wait 
 """
 
 _POLL_INTERVAL = 5.0
-"""Seconds after which a caller in the queue asks again, in case a wake-up was lost."""
+"""Seconds after which a caller in the queue sends its request again, in case a wake-up was lost."""
 _MIN_POLL_INTERVAL = 0.05
 _MAX_TICKET = 7 * 24 * 60 * 60.0
 """The longest time, in seconds, for which one ticket is asked for."""

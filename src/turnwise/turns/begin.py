@@ -183,7 +183,7 @@ async def _begin(
 async def _give_back(
     runtime: Runtime, session_id: str, token: str, ask: Callable[[], Awaitable[Any]]
 ) -> None:
-    """Asked again with the same token, the store says whether there is anything to give back."""
+    """Release the turn, if the lease was granted: a resend with the same token says so."""
     with suppress(Exception):  # else another worker takes it over when the lease has expired
         answer = await ask()
         if isinstance(answer, Grant):

@@ -124,7 +124,7 @@ class TurnBuffer(ABC):
         """Put the history into the cache as this turn's commit, named by `tip`, has left it.
 
         Not if the commit was answered late, after something before it had been removed: then it
-        stands nearer to the beginning than where this turn's history ended. Never raises: the turn
+        stands nearer to the beginning than this turn's history ended. Never raises: the turn
         is committed.
         """
         grant, snapshot, cache = self.grant, self._snapshot, self.runtime.reader.cache

@@ -10,7 +10,7 @@ from turnwise.contracts import Store
 
 
 class Lease:
-    """Calls `renew` every third of `length` seconds; it returns whether the lease still stands.
+    """Calls `renew` every third of `length` seconds; it returns whether the lease is still held.
 
     It does so from `keep` on: a turn that could not be opened is not kept alive.
     The lease counts from before the call was sent that granted or renewed it, so it expires here
@@ -46,12 +46,12 @@ class Lease:
         return self.loop.time() >= self._end
 
     async def renew(self) -> bool:
-        """Renew it now; whether it stands."""
+        """Renew it now; whether it is still held."""
         sent = self.loop.time()
-        stands = await self._renew()
-        if stands:
+        held = await self._renew()
+        if held:
             self._end = sent + self._length
-        return stands
+        return held
 
     def renew_soon(self) -> None:
         """Renew it in the background now, to read what the store has to say."""
@@ -89,8 +89,8 @@ class Lease:
         deadline = max(self._end, self.loop.time() + pause)
         try:
             async with asyncio.timeout_at(deadline):
-                stands = await self.renew()
-            if not stands:
+                held = await self.renew()
+            if not held:
                 self._ended(None)
         except Exception as error:
             pause /= 4

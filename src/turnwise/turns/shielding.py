@@ -16,7 +16,7 @@ async def resend_if_cancelled(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Await a call that is safe to send twice.
 
     If the caller is cancelled meanwhile, the call's outcome is unknown: it is sent again, shielded,
-    before the cancellation goes on. (To shield it from the start would cost each call a task.)
+    before the cancellation is raised. (To shield it from the start would cost each call a task.)
     """
     try:
         return await call()

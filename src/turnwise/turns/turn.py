@@ -199,11 +199,11 @@ class Turn(TurnBuffer):
             self.emit_lost(error)
         return error
 
-    def _cancel(self, mode: CancelMode, note: str) -> None:
+    def _cancel(self, mode: CancelMode, payload: str) -> None:
         """A cancel was requested. The turn ends soon, with or without the code that runs it."""
         if self.lost is not None or self.ended:
             return
-        self.cancel = Cancel(mode, reason_in(note))
+        self.cancel = Cancel(mode, reason_in(payload))
         self.lost = errors.cancelled(*self.names, kept=mode == "keep", reason=self.cancel.reason)
         self._let_lease_go()
         loop = asyncio.get_running_loop()

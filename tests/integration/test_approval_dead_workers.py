@@ -1,4 +1,4 @@
-"""A resume whose worker is killed in the approved tool: what everybody else is told, and does."""
+"""A worker dies in an approved tool: what others get meanwhile, and how the turn is resumed."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_everybody_gets_a_clear_answer_until_the_next_resume(
     assert ran(ledger)["send"] <= 1
 
 
-async def test_a_turn_of_a_dead_resume_can_be_given_up(url: str, tmp_path: Path) -> None:
+async def test_a_turn_of_a_dead_resume_can_be_cancelled(url: str, tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.txt"
     await ask(url, ledger)
     async with connect(url, session_id="s", lease=LEASE) as session:

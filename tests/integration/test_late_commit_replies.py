@@ -1,4 +1,4 @@
-"""A commit whose answer comes late: what others did meanwhile is not forgotten by the cache."""
+"""A commit whose reply comes late: the cache does not lose what others did meanwhile."""
 
 from __future__ import annotations
 

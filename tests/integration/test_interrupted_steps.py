@@ -1,4 +1,4 @@
-"""What an interruption keeps of a step whose outputs are not just what its tools returned."""
+"""What an interruption keeps of a step whose outputs are not plain tool results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who stands in line behind a turn that comes to wait for an approval learns of it at once."""
+"""Callers in the queue learn at once that the turn before them was parked."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def test_of_two_who_resume_at_once_the_second_goes_on_when_the_first_parks
     assert (final.interruptions, final.final_output) == ([], "over")
 
 
-async def test_who_is_in_line_when_a_turn_parks_is_told_that_the_session_waits(
+async def test_callers_in_the_queue_get_approval_pending_when_a_turn_is_parked(
     sessions: Sessions,
 ) -> None:
     one, two = (sessions.worker(session_id="s", lease=NEVER) for _ in range(2))

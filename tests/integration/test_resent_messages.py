@@ -1,4 +1,4 @@
-"""A turn_id that waits as a message, sent as a run or a turn: it is told what becomes of that."""
+"""A queued message's turn_id, sent again as a run or a turn: the caller gets the message's end."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def until_told(session: Session, name: str, busy: Any) -> BaseException | 
     return None
 
 
-async def test_a_message_that_waits_is_waited_for_without_a_place_in_line(
+async def test_a_caller_waits_for_its_queued_message_without_a_ticket(
     sessions: Sessions, sender: Session, other: Session
 ) -> None:
     name = sessions.new_id()
@@ -90,7 +90,7 @@ async def test_a_message_that_waits_is_waited_for_without_a_place_in_line(
         await asyncio.wait_for(told, LONG)
 
 
-async def test_who_waits_for_a_message_is_told_though_others_stand_behind_it(
+async def test_a_caller_learns_of_its_message_s_end_though_others_are_queued_behind_it(
     sessions: Sessions, sender: Session, other: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the end of its events, not by looking every now and then."""
