@@ -166,8 +166,8 @@ def session_too_large(session_id: str, limit: int) -> SessionTooLarge:
 
 def unknown_change(session_id: str) -> OutcomeUnknown:
     return OutcomeUnknown(
-        "the store cannot be reached, or stopped answering before it acknowledged the change, which "
-        "may or may not have been made. Read the history before you make it again",
+        "the store cannot be reached, or stopped answering before it acknowledged the change, "
+        "which may or may not have been made. Read the history before you make it again",
         session_id=session_id,
     )
 
