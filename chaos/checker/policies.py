@@ -8,7 +8,7 @@ from typing import Any
 from chaos import script
 from chaos.checker.findings import Findings, op_of_turn
 from chaos.history import ATTEMPT, StoredTurn
-from turnwise.durable.calls import UNKNOWN
+from turnwise.durable.calls import OUTCOME_UNKNOWN
 from turnwise.turns.cancelled import INTERRUPTED
 
 _CALL, _OUTPUT = "function_call", "function_call_output"
@@ -84,7 +84,7 @@ def _pairing_problem(op: str, items: list[dict[str, Any]], optional: set[str]) -
 
 
 def _is_known(call_id: str, output: object) -> bool:
-    known = output in (INTERRUPTED, UNKNOWN, script.REJECTED)
+    known = output in (INTERRUPTED, OUTCOME_UNKNOWN, script.REJECTED)
     return known or str(output).startswith(f"{call_id} done by invocation ")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from chaos import script
 from chaos.checker.findings import RELEASING_ERRORS, Findings, may_have_released, op_of_turn
 from chaos.history import ATTEMPT, Execution, Invocation, StoredTurn
-from turnwise.durable.calls import UNKNOWN
+from turnwise.durable.calls import OUTCOME_UNKNOWN
 
 _KEEP_JOURNAL = {"LeaseLost", "TurnAbandoned", "OutcomeUnknown", "WorkerDied", *RELEASING_ERRORS}
 """Errors of an invocation whose journal stays for the next attempt."""
@@ -82,7 +82,7 @@ def _problem(
         return "had different idempotency keys"
     if output == script.REJECTED:
         return "was rejected, but ran" if lines else ""
-    if output == UNKNOWN:
+    if output == OUTCOME_UNKNOWN:
         if is_repeatable:
             return "is repeatable, but its outcome is reported as unknown"
         if _was_journaled(lines, lines_of_op):

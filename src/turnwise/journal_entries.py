@@ -50,14 +50,14 @@ class _Outcome(_Stored, frozen=True, tag_field="how"):
 class StoredResponse(_Stored, frozen=True, kw_only=True):
     """A model's response.
 
-    `output` holds its items as JSON objects; `plain` lists the indexes of those that the model gave
+    `output` holds its items as JSON objects; `dicts` lists the indexes of those that the model gave
     as dicts and not as the SDK's objects. `usage` and `raw_usage` are as the SDK serialises them,
     without zeros. `model` is known of streamed responses only.
     """
 
     output: list[Any]
     usage: dict[str, Any]
-    plain: list[int] | None = None
+    dicts: list[int] | None = None
     response_id: str | None = None
     request_id: str | None = None
     raw_usage: dict[str, Any] | None = None

@@ -7,7 +7,7 @@ import pytest
 from chaos.checker import check
 from chaos.script import output
 from tests.chaos.histories import HistoryBuilder
-from turnwise.durable.calls import UNKNOWN
+from turnwise.durable.calls import OUTCOME_UNKNOWN
 
 N = "1.00"
 
@@ -66,7 +66,7 @@ def test_a_call_may_run_again_after_its_turn_was_rolled_back(builder: HistoryBui
 
 def test_an_unknown_outcome_after_a_takeover(builder: HistoryBuilder) -> None:
     first = builder.invocation("1", 0, 3, kind="run", outcome="info", error="WorkerDied")
-    second = builder.run("1", "n", {N: UNKNOWN}, attempt=2)
+    second = builder.run("1", "n", {N: OUTCOME_UNKNOWN}, attempt=2)
     builder.execution(first, N)
     assert builder.rules() == ["tool executions"]
     builder.takeover(second, 2, 2.5)
@@ -75,7 +75,9 @@ def test_an_unknown_outcome_after_a_takeover(builder: HistoryBuilder) -> None:
 
 def test_an_unknown_outcome_though_the_end_was_journaled(builder: HistoryBuilder) -> None:
     first = builder.invocation("1", 0, 3, kind="run", outcome="info", error="WorkerDied")
-    second = builder.run("1", "n/n", {"1.00": UNKNOWN, "1.10": output("1.10", 0)}, attempt=2)
+    second = builder.run(
+        "1", "n/n", {"1.00": OUTCOME_UNKNOWN, "1.10": output("1.10", 0)}, attempt=2
+    )
     builder.execution(first, "1.00")
     builder.execution(first, "1.10")
     builder.takeover(second, 2, 2.5)

@@ -28,7 +28,7 @@ from openai.types.responses.response_usage import InputTokensDetails, OutputToke
 from turnwise import Runner
 from turnwise.codec import Codec
 from turnwise.durable import replay
-from turnwise.durable.calls import UNKNOWN
+from turnwise.durable.calls import OUTCOME_UNKNOWN
 from turnwise.errors import StoreUnavailable
 from turnwise.journal_entries import (
     Entry,
@@ -294,7 +294,7 @@ class Scenario:
         """Run it; a last response goes with the commit, however late that comes."""
         session = lab.session(store, **self.settings)
         agent = self.build(ledger)
-        with patch.object(replay, "_SOON", 60.0):
+        with patch.object(replay, "_FLUSH_DELAY", 60.0):
             result, events, deltas = await way(session, agent, self.input, self.options(ledger))
         return Outcome(await session.get_items(), result, events, deltas)
 
@@ -400,7 +400,7 @@ def check(takeover: Takeover, calm: Outcome, ledger: Ledger) -> None:
     assert len(takeover.outcome.history) == len(calm.history)
     for item, expected in zip(takeover.outcome.history, calm.history, strict=True):
         if item.get("call_id") in takeover.unknown_calls and "output" in item:
-            assert UNKNOWN in json.dumps(item["output"], ensure_ascii=False)
+            assert OUTCOME_UNKNOWN in json.dumps(item["output"], ensure_ascii=False)
         else:
             assert item == expected
     assert (takeover.outcome.events, takeover.outcome.deltas) == (calm.events, calm.deltas)

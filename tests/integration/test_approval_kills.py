@@ -14,7 +14,7 @@ from tests.integration.durable_process import LEASE, Book
 from tests.integration.test_approval_processes import WHOLE, ask, pending, printed, ran, url, worker
 from tests.scripted import outline
 from turnwise import NoPendingApproval, Runner, connect
-from turnwise.durable.calls import UNKNOWN
+from turnwise.durable.calls import OUTCOME_UNKNOWN
 from turnwise.errors import ApprovalPending, SessionBusy
 from turnwise.session import Session
 from turnwise.turns.expiry import NOT_APPROVED
@@ -63,8 +63,8 @@ async def test_everybody_gets_a_clear_answer_until_the_next_resume(
         assert again.final_output == "done"
         history = outline(await session.get_items())
     # Nobody knows how far the tool beside the one that was waited for had come.
-    history = [x.replace(f"of_send: {UNKNOWN}", "of_send: send") for x in history]
-    expected = [x.replace("of_pay: pay", f"of_pay: {UNKNOWN}") for x in WHOLE]
+    history = [x.replace(f"of_send: {OUTCOME_UNKNOWN}", "of_send: send") for x in history]
+    expected = [x.replace("of_pay: pay", f"of_pay: {OUTCOME_UNKNOWN}") for x in WHOLE]
     assert history == [*expected, "later", "re: later"]
     assert (ran(ledger)["look"], ran(ledger)["pay"], ran(ledger)["model-m-2"]) == (1, 1, 1)
     assert ran(ledger)["send"] <= 1

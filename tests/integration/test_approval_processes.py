@@ -17,7 +17,7 @@ from tests.integration.approval_process import agent_of
 from tests.integration.durable_process import Book
 from tests.scripted import outline
 from turnwise import Runner, connect
-from turnwise.durable.calls import UNKNOWN
+from turnwise.durable.calls import OUTCOME_UNKNOWN
 from turnwise.testing.servers import ValkeyServer, find_valkey
 
 ROOT = Path(__file__).parents[2]
@@ -112,5 +112,7 @@ async def test_a_resume_whose_worker_is_killed_goes_on_with_the_next(
     assert result.final_output == "done"
     done = ran(ledger)
     assert (done["look"], done["pay"], done["send"]) == (1, 1, 1)
-    expected = [f"output of_pay: {UNKNOWN}" if "t of_pay: " in x and later else x for x in WHOLE]
+    expected = [
+        f"output of_pay: {OUTCOME_UNKNOWN}" if "t of_pay: " in x and later else x for x in WHOLE
+    ]
     assert history == expected

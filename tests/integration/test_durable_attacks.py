@@ -38,7 +38,7 @@ from tests.integration.durable_lab import (
 from tests.integration.durable_tools import Server
 from tests.integration.test_durable_deaths import tool, two_steps
 from turnwise import Runner
-from turnwise.durable.calls import UNKNOWN
+from turnwise.durable.calls import OUTCOME_UNKNOWN
 
 
 def nested(ledger: Ledger) -> Agent[Any]:
@@ -194,7 +194,9 @@ async def test_a_death_at_any_entry_of_a_resumed_run_changes_nothing(way: str) -
             assert (await resumed(lab, ledger, way)).final_output == "done"
             history: list[Any] = list(await lab.session().get_items())
             assert len(history) == len(whole)
-            unknown = [item["call_id"] for item in history if UNKNOWN in str(item.get("output"))]
+            unknown = [
+                item["call_id"] for item in history if OUTCOME_UNKNOWN in str(item.get("output"))
+            ]
             changed = [item for item in history if item not in whole]
             assert [item["call_id"] for item in changed if "output" in item] == unknown
             assert all(count == 1 for count in ledger.tools.values()), (dies_at, ledger.tools)
@@ -226,7 +228,7 @@ async def test_a_stream_that_dies_while_it_tells_again_changes_nothing(name: str
         await nothing_runs()
         lab.expire()
         outcome = await scenario.run(lab, ledger, way)
-        if UNKNOWN not in str(outcome.history):
+        if OUTCOME_UNKNOWN not in str(outcome.history):
             assert outcome.history == calm.history
         assert (outcome.events, outcome.deltas) == (calm.events, calm.deltas)
         assert usage(outcome) == usage(calm)

@@ -37,7 +37,7 @@ from tests.integration.durable_lab import (
     usage,
 )
 from turnwise import Runner
-from turnwise.durable.calls import UNKNOWN
+from turnwise.durable.calls import OUTCOME_UNKNOWN
 
 
 def tool(ledger: Ledger, name: str, **settings: Any) -> FunctionTool:
@@ -296,7 +296,7 @@ async def test_two_workers_die_one_after_the_other(name: str) -> None:
                     await scenario.run(lab, ledger, way, store)
                 lab.expire()
             outcome = await scenario.run(lab, ledger, way)
-            if UNKNOWN not in str(outcome.history):
+            if OUTCOME_UNKNOWN not in str(outcome.history):
                 assert outcome.history == calm.history
             assert usage(outcome) == usage(calm)
             assert kinds(outcome) == kinds(calm)

@@ -24,7 +24,7 @@ from tests.integration.durable_lab import (
 from tests.integration.durable_tools import Server
 from tests.integration.test_durable_deaths import tool
 from turnwise import Runner
-from turnwise.durable.calls import UNKNOWN
+from turnwise.durable.calls import OUTCOME_UNKNOWN
 from turnwise.errors import LeaseLost, SessionGone, TurnCancelled
 from turnwise.journal_entries import ResponseEntry
 from turnwise.turns import Turn
@@ -174,7 +174,7 @@ async def test_an_approved_run_is_taken_over_too(way: str, kind: str) -> None:
         assert result.final_output == "done"
         assert ledger.tools["one"] == paid
         (output,) = [i.output for i in result.new_items if i.type == "tool_call_output_item"]
-        assert ("from afar" if paid else UNKNOWN) in str(output)
+        assert ("from afar" if paid else OUTCOME_UNKNOWN) in str(output)
 
 
 async def test_a_closed_run_leaves_later_runs_alone() -> None:

@@ -16,7 +16,7 @@ from agents.items import TResponseInputItem
 
 from tests.integration.durable_process import Book, agent_of, work
 from turnwise import MemorySession, connect
-from turnwise.durable.calls import UNKNOWN
+from turnwise.durable.calls import OUTCOME_UNKNOWN
 from turnwise.testing.servers import ValkeyServer, find_valkey
 
 BEFORE: list[TResponseInputItem] = [{"role": "user", "content": "before"}]
@@ -107,5 +107,5 @@ def _expected(history: list[TResponseInputItem], held: str) -> list[Any]:
     changed: list[Any] = [dict(item) for item in history]
     for item in changed:
         if item.get("call_id") == f"of_{held}" and "output" in item:
-            item["output"] = UNKNOWN
+            item["output"] = OUTCOME_UNKNOWN
     return changed

@@ -35,7 +35,7 @@ from tests.integration.durable_machines import (
 )
 from tests.integration.stores import KINDS, Sessions, new_sessions_of
 from turnwise import Runner, repeatable
-from turnwise.durable.calls import UNKNOWN
+from turnwise.durable.calls import OUTCOME_UNKNOWN
 from turnwise.errors import TurnCancelled
 from turnwise.journal_entries import ResponseEntry
 
@@ -66,7 +66,7 @@ async def test_a_patch_is_made_once(way: str) -> None:
             assert len(over.outcome.history) == len(calm.history)
             for item, expected in zip(over.outcome.history, calm.history, strict=True):
                 if item.get("call_id") in over.unknown_calls and "output" in item:
-                    assert item["output"] == UNKNOWN
+                    assert item["output"] == OUTCOME_UNKNOWN
                     assert item.get("status", "failed") == "failed"
                 else:
                     assert item == expected

@@ -14,7 +14,7 @@ from tests.integration.durable_lab import WAYS, Ledger, Sage, calls, says
 from tests.integration.stores import KINDS, Sessions, new_sessions_of, sessions_on
 from tests.scripted import outline
 from turnwise import Runner
-from turnwise.durable.calls import UNKNOWN
+from turnwise.durable.calls import OUTCOME_UNKNOWN
 from turnwise.errors import SessionBusy, StoreUnavailable, TurnAbandoned
 from turnwise.session import Session
 from turnwise.types import Info
@@ -115,7 +115,7 @@ async def test_a_store_that_was_out_for_a_moment_costs_no_tool(
     assert await session.get_items() == SEED
     result, _, _ = await WAYS[way](session, work.agent(), "go", {})
     assert result.final_output == "done"
-    assert outline(await session.get_items()) == history("two" if at < 5 else UNKNOWN)
+    assert outline(await session.get_items()) == history("two" if at < 5 else OUTCOME_UNKNOWN)
     assert work.ledger.tools == {"one": 1, "two": 1}
     assert work.ledger.models.total() == paid
 
@@ -130,7 +130,7 @@ async def test_a_sender_who_was_cancelled_goes_on_when_he_sends_again(
     assert await session.get_items() == SEED
     result, _, _ = await WAYS[way](session, work.agent(), "go", {})
     assert result.final_output == "done"
-    assert outline(await session.get_items()) == history(UNKNOWN)
+    assert outline(await session.get_items()) == history(OUTCOME_UNKNOWN)
     assert work.ledger.tools == {"one": 1, "two": 1}
 
 

@@ -36,7 +36,7 @@ from tests.integration.durable_tools import (
     tool_in_tool,
 )
 from turnwise import Runner, idempotency_key
-from turnwise.durable.calls import UNKNOWN
+from turnwise.durable.calls import OUTCOME_UNKNOWN
 from turnwise.errors import UsageError
 from turnwise.journal_entries import ResponseEntry
 
@@ -65,7 +65,7 @@ async def test_a_repeatable_tool_runs_again(scenario: Scenario) -> None:
     assert sorted(takeover.unknown) == ["one", "two"]
     assert takeover.ledger.tools - takeover.by_first.tools == Counter(one=1)
     outputs = [item["output"] for item in takeover.outcome.history if "output" in item]
-    assert outputs == ["one", UNKNOWN]
+    assert outputs == ["one", OUTCOME_UNKNOWN]
     assert len(takeover.ledger.keys["one"]) == 1
 
 
@@ -94,7 +94,7 @@ async def test_an_unknown_outcome_stays_unknown() -> None:
     marked = Scenario(made_repeatable)
     outcome = await marked.run(lab, ledger, WAYS["sdk"])
     outputs = [item["output"] for item in outcome.history if "output" in item]
-    assert outputs[0] == UNKNOWN
+    assert outputs[0] == OUTCOME_UNKNOWN
     assert ledger.tools["one"] == 0
 
 

@@ -33,9 +33,9 @@ from pydantic import BaseModel
 from turnwise.codec import Codec
 from turnwise.durable.agents_exceptions import as_agents_exception
 from turnwise.durable.digests import input_digest, input_shape
-from turnwise.durable.responses import packed_response, packed_usage, response_of, usage_of
-from turnwise.durable.stream_events import events_of
-from turnwise.durable.tool_outputs import error_of, packed_error, packed_value, value_of
+from turnwise.durable.responses import pack_response, pack_usage, unpack_response, unpack_usage
+from turnwise.durable.stream_events import response_events
+from turnwise.durable.tool_outputs import pack_error, pack_output, unpack_error, unpack_output
 from turnwise.errors import LeaseLost, ReplayMismatch, StoreUnavailable, TurnwiseError
 from turnwise.journal_entries import (
     Entry,
@@ -90,7 +90,7 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_json_values_are_exact(value: Any) -> None:
-    again = value_of(stored(packed_value(value, None, None)))
+    again = unpack_output(stored(pack_output(value, None, None)))
     assert repr(again) == repr(value)
 
 
@@ -104,7 +104,7 @@ def test_json_values_are_exact(value: Any) -> None:
     ],
 )
 def test_structured_outputs_are_exact(value: Any) -> None:
-    assert value_of(stored(packed_value(value, None, None))) == value
+    assert unpack_output(stored(pack_output(value, None, None))) == value
 
 
 class Text(str):
@@ -132,21 +132,21 @@ class City(BaseModel):
 def test_other_values_are_what_the_model_saw(value: Any, text: str) -> None:
     tool: FunctionTool = function_tool(lambda: value, name_override="t")
     call: Any = function_call("t", "{}", call_id="c")
-    assert value_of(stored(packed_value(value, tool, call))) == text
+    assert unpack_output(stored(pack_output(value, tool, call))) == text
 
 
 def test_a_typed_output_is_the_json_that_the_model_saw() -> None:
     tool = function_tool(lambda: City(name="Oslo"), name_override="t", output_type=City)
     call: Any = function_call("t", "{}", call_id="c")
-    packed = packed_value(City(name="Oslo"), tool, call)
-    assert json.loads(value_of(stored(packed))) == {"name": "Oslo"}
+    packed = pack_output(City(name="Oslo"), tool, call)
+    assert json.loads(unpack_output(stored(packed))) == {"name": "Oslo"}
 
 
 def test_errors_read_the_same() -> None:
     for error in (ValueError("no"), AgentsException("no")):
-        raised = journaled(packed_error(error))
+        raised = journaled(pack_error(error))
         assert isinstance(raised, Raised)
-        again = error_of(raised)
+        again = unpack_error(raised)
         assert (type(again).__name__, str(again)) == (type(error).__name__, "no")
         assert isinstance(again, AgentsException) == isinstance(error, AgentsException)
 
@@ -185,7 +185,7 @@ OUTPUTS: list[list[Any]] = [
 def test_responses_are_exact(output: list[Any]) -> None:
     usage = Usage(requests=1, input_tokens=2, output_tokens=3, total_tokens=5)
     response = ModelResponse(output, usage, "resp_1", "req_1", {"prompt_tokens": 2})
-    again = response_of(stored_response(packed_response(response)))
+    again = unpack_response(stored_response(pack_response(response)))
     assert again == response
     assert [type(item) for item in again.output] == [type(item) for item in output]
 
@@ -194,14 +194,14 @@ def test_output_that_is_no_object_of_the_sdk_stays_plain() -> None:
     item: Any = {"type": "tool_search_call", "id": "x", "unknown": {"y": [1]}}
     response = ModelResponse([], Usage(), None)
     response.output.append(item)
-    assert response_of(stored_response(packed_response(response))).output == [item]
+    assert unpack_response(stored_response(pack_response(response))).output == [item]
 
 
 def test_unknown_fields_of_responses_are_kept() -> None:
     item: Any = assistant_message("hello")
     item.added_later = {"x": 1}
-    (again,) = response_of(
-        stored_response(packed_response(ModelResponse([item], Usage(), None)))
+    (again,) = unpack_response(
+        stored_response(pack_response(ModelResponse([item], Usage(), None)))
     ).output
     assert again == item
 
@@ -210,7 +210,7 @@ def test_unknown_fields_of_responses_are_kept() -> None:
 def test_events_tell_the_whole_response(output: list[Any]) -> None:
     usage = Usage(requests=1, input_tokens=2, output_tokens=3, total_tokens=5)
     response = ModelResponse(output, usage, "resp_1", "req_1")
-    events: list[Any] = list(events_of(stored_response(packed_response(response))))
+    events: list[Any] = list(response_events(stored_response(pack_response(response))))
     assert [event.sequence_number for event in events] == list(range(len(events)))
     kinds = [event.type for event in events]
     assert kinds[:2] == ["response.created", "response.in_progress"]
@@ -225,7 +225,7 @@ def test_events_tell_the_whole_response(output: list[Any]) -> None:
 
 def test_events_have_the_text_in_one_piece() -> None:
     output: list[Any] = [assistant_message("hello"), function_call("t", '{"a": 1}', call_id="c")]
-    events: list[Any] = list(events_of(packed_response(ModelResponse(output, Usage(), "r"))))
+    events: list[Any] = list(response_events(pack_response(ModelResponse(output, Usage(), "r"))))
     by_kind = {event.type: event for event in events}
     assert by_kind["response.output_text.delta"].delta == "hello"
     assert by_kind["response.output_text.done"].text == "hello"
@@ -248,7 +248,7 @@ def test_usage_is_exact(usage: Usage) -> None:
     total = Usage()
     total.add(usage)
     for used in (usage, total):
-        assert usage_of(CODEC.decode(CODEC.encode(packed_usage(used)))) == used
+        assert unpack_usage(CODEC.decode(CODEC.encode(pack_usage(used)))) == used
 
 
 @pytest.mark.parametrize(

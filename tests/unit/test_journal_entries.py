@@ -60,7 +60,7 @@ SNAPSHOTS: list[tuple[Entry, bytes]] = [
             response=StoredResponse(
                 output=[{"type": "x"}],
                 usage={"requests": 1},
-                plain=[0],
+                dicts=[0],
                 response_id="resp_1",
                 request_id="req_1",
                 raw_usage={"prompt_tokens": 3},
@@ -70,7 +70,7 @@ SNAPSHOTS: list[tuple[Entry, bytes]] = [
         (
             b'{"entry":"response","run":["desk","0123456789ab",0,"1.call_a","clerk","ba9876543210",1],'
             b'"number":2,"agent":"clerk","tools":[],"input":"aabbccddeeff",'
-            b'"response":{"output":[{"type":"x"}],"usage":{"requests":1},"plain":[0],'
+            b'"response":{"output":[{"type":"x"}],"usage":{"requests":1},"dicts":[0],'
             b'"response_id":"resp_1","request_id":"req_1","raw_usage":{"prompt_tokens":3},'
             b'"model":"gpt"}}'
         ),

@@ -17,7 +17,7 @@ from agents import (
 )
 
 from turnwise.codec import EncodeError
-from turnwise.durable import dumped
+from turnwise.durable import to_json
 from turnwise.durable.sdk import item_events
 from turnwise.errors import LeaseLost, SessionGone, StoreError, StoreUnavailable, TurnCancelled
 from turnwise.journal_entries import ParkedEntry
@@ -37,10 +37,14 @@ Event = dict[str, Any]
 def stream_event(event: StreamEvent) -> Event:
     """An event of the SDK's stream as JSON, with the SDK's names."""
     if isinstance(event, RawResponsesStreamEvent):
-        return {"type": event.type, "data": dumped(event.data)}
+        return {"type": event.type, "data": to_json(event.data)}
     if isinstance(event, RunItemStreamEvent):
         item = event.item
-        described = {"type": item.type, "agent": item.agent.name, "raw_item": dumped(item.raw_item)}
+        described = {
+            "type": item.type,
+            "agent": item.agent.name,
+            "raw_item": to_json(item.raw_item),
+        }
         return {"type": event.type, "name": event.name, "item": described}
     assert isinstance(event, AgentUpdatedStreamEvent)
     return {"type": event.type, "new_agent": event.new_agent.name}

@@ -318,7 +318,7 @@ def _exited(turn: Turn) -> bool:
 
 def _fails_each_attempt(turn: Turn, error: BaseException) -> bool:
     """Whether a tool raised it that may not run again, so that a replay would raise it again."""
-    return isinstance(turn.replay, Replay) and turn.replay.ends_each_attempt(error)
+    return isinstance(turn.replay, Replay) and turn.replay.is_final(error)
 
 
 def _is_cancelled(error: BaseException) -> bool:

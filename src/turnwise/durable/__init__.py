@@ -2,14 +2,14 @@
 
 from turnwise.durable.agent_runner import install
 from turnwise.durable.keys import idempotency_key, repeatable
-from turnwise.durable.responses import dumped
+from turnwise.durable.responses import to_json
 from turnwise.durable.turn import DurableTurn, HoldsTurn
 
 __all__ = [
     "DurableTurn",
     "HoldsTurn",
-    "dumped",
     "idempotency_key",
     "install",
     "repeatable",
+    "to_json",
 ]

@@ -1,4 +1,7 @@
-"""Errors of ours that the SDK's run loop lets pass through tools and guardrails."""
+"""Turnwise's errors as exceptions of the SDK, which passes its own through tools and guardrails.
+
+It turns any other exception of a tool into a UserError, or into a text for the model.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ Error = TypeVar("Error", bound=TurnwiseError)
 
 
 def as_agents_exception(error: Error) -> Error:
-    """The very error, made one of the SDK's own kind as well.
+    """Make the error an AgentsException as well, and return it.
 
-    What a tool raises becomes a UserError or a text for the model, unless it is the SDK's.
+    Its class changes: the turn has kept this very object as the reason why it was lost.
     """
     if not isinstance(error, AgentsException):
         kind: Any = type(error)

@@ -1,4 +1,4 @@
-"""A tool call of a durable run: answered from the journal, or made and journaled."""
+"""One tool call of a durable run: its output comes from the journal, or the tool makes it now."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from agents import ApplyPatchTool, CustomTool, FunctionTool, ShellTool, ToolTime
 from agents.tool import default_tool_timeout_error_message
 
 from turnwise.durable import sdk
-from turnwise.durable.context import Call, Run, being_in
+from turnwise.durable.context import Call, Run, entered
 from turnwise.durable.keys import is_repeatable
-from turnwise.durable.progress import End
-from turnwise.durable.responses import packed_usage, usage_of
-from turnwise.durable.tool_outputs import error_of, packed_error, packed_value, value_of
+from turnwise.durable.progress import EndedCall
+from turnwise.durable.responses import pack_usage, unpack_usage
+from turnwise.durable.tool_outputs import pack_error, pack_output, unpack_error, unpack_output
 from turnwise.errors import TurnwiseError
 from turnwise.journal_entries import (
     Cancelled,
@@ -29,79 +29,88 @@ from turnwise.journal_entries import (
     ToolStartedEntry,
 )
 
-UNKNOWN = (
+OUTCOME_UNKNOWN = (
     "The outcome of this call is unknown: the worker that ran it died before the call ended. It "
     "may have done its work, or a part of it, or nothing. It was not run again. Find out what it "
     "did before you repeat it."
 )
-"""What the model is told of a call that had begun when its worker died."""
+"""What the model gets as the output of a call that had begun when its worker died."""
 
 _RETURNS_ERRORS = (ApplyPatchTool, CustomTool, ShellTool)
 """Tools whose exceptions the model gets as output. Any other tool's exception ends the run."""
 
-Inner = Callable[[], Awaitable[Any]]
+Execute = Callable[[], Awaitable[Any]]
 
 
-async def called(
+async def call_tool(
     run: Run,
     tool: Any,
     call_id: str,
-    inner: Inner,
+    execute: Execute,
     *,
     context: Any = None,
     call: Any = None,
-    unknown: Any = UNKNOWN,
-    is_harmless: bool = False,
+    unknown: Any = OUTCOME_UNKNOWN,
+    has_effect: bool = True,
 ) -> Any:
-    """The output of a call. `inner` makes it; `context` and `call` are the SDK's, if known.
+    """The output of a tool call, journaled.
 
-    `unknown` is the output of one that had begun when its worker died; a harmless one is made
-    again then, whatever tool it is of.
+    Args:
+        run: the run that makes the call.
+        tool: the tool.
+        call_id: the model's id of the call.
+        execute: executes the call.
+        context: the SDK's tool context, where there is one.
+        call: the model's call, where the SDK passes it on.
+        unknown: the output if a worker died in the call, and the tool may not run again.
+        has_effect: False if the call only looks at something, so that it may always be repeated.
 
-    Raises what the tool raises, and what ended the turn.
+    Raises:
+        Exception: what the tool raises, now or in an earlier attempt.
+        TurnwiseError: what ended the turn.
     """
     replay = await run.open()
     run.check()
     this = _ToolCall(run, tool, call_id, context, call)
     key = run.path, this.name
     ended = replay.ended.get(key)
-    if ended is not None and not (key in replay.failed and this.may_repeat()):
+    if ended is not None and not (key in replay.failed_calls and this.may_repeat()):
         replay.turn.emit_replayed("tool", run.agent.name, tool.name)
-        with this.standing():
-            return await this.again(ended.outcome)
+        with this.noting_final_errors():
+            return await this.replayed(ended.outcome)
     await replay.check()
     if sdk.is_agent_tool(tool):
-        return await this.made_by_agent(inner)
+        return await this.execute_agent(execute)
     started = replay.started.get(key)
     if started is not None and not this.may_repeat():
-        return await this.unknown(unknown)
-    if started is None and not is_harmless:
-        await this.start()
-    with this.standing():
-        return await this.made(inner)
+        return await this.end_as_unknown(unknown)
+    if started is None and has_effect:
+        await this.journal_start()
+    with this.noting_final_errors():
+        return await this.execute(execute)
 
 
-def output_told(run: Run, tool: Any, output: Any, context: Any) -> None:
-    """The SDK says what a call's output is to be.
+def note_output(run: Run, tool: Any, output: Any, context: Any) -> None:
+    """Note the output that a call has for the SDK; a cancelled turn keeps it.
 
-    It makes it itself after a timeout, and guardrails replace it: an interruption keeps this one.
+    After a timeout the SDK makes it itself, and guardrails replace it.
     """
     call_id = getattr(context, "tool_call_id", None)
     if run.turn is None or call_id is None or not isinstance(tool, FunctionTool):
         return
     progress, name = run.replay.progress, f"{run.responses}.{call_id}"
-    before = progress.end(run.path, name)
+    before = progress.ended_call(run.path, name)
     if before is None or before.value is not output:
-        formatted = before is not None or tool.timeout_error_function is None
+        is_error_text = before is not None or tool.timeout_error_function is None
         call = getattr(context, "tool_call", None)
-        progress.ended(run.path, name, End(tool, output, call, formatted))
+        progress.call_ended(run.path, name, EndedCall(tool, output, call, is_error_text))
 
 
-def rejection_told(run: Run, call_id: str, text: object) -> None:
-    """The application's own text for a call that was rejected."""
+def note_rejection(run: Run, call_id: str, text: object) -> None:
+    """Note the application's text for a rejected call; a cancelled turn keeps it."""
     if run.turn is not None and isinstance(text, str):
-        end = End(None, text, formatted=True)
-        run.replay.progress.ended(run.path, f"{run.responses}.{call_id}", end)
+        ended = EndedCall(None, text, is_error_text=True)
+        run.replay.progress.call_ended(run.path, f"{run.responses}.{call_id}", ended)
 
 
 class _ToolCall:
@@ -111,26 +120,26 @@ class _ToolCall:
         self._tool = tool
         self._context = context
         self._call = call
-        self._place = Call(run, self.name, tool.name)
+        self._scope = Call(run, self.name, tool.name)
 
     def may_repeat(self) -> bool:
         run, name = self._run.path, self.name
-        started = self._run.replay.started.get((run, name)) or self._started()
+        started = self._run.replay.started.get((run, name)) or self._start_entry()
         return is_repeatable(self._tool) or self._run.may_repeat([started])
 
     @contextmanager
-    def standing(self) -> Iterator[None]:
-        """A block whose errors another attempt would raise again, if the tool may not repeat."""
+    def noting_final_errors(self) -> Iterator[None]:
+        """If the tool may not run again, every attempt raises the block's error."""
         try:
             yield
         except TurnwiseError:
             raise
         except Exception as error:
             if not self.may_repeat():
-                self._run.replay.standing.append(error)
+                self._run.replay.final_errors.append(error)
             raise
 
-    def _started(self) -> ToolStartedEntry:
+    def _start_entry(self) -> ToolStartedEntry:
         return ToolStartedEntry(
             run=self._run.path,
             call=self.name,
@@ -138,109 +147,110 @@ class _ToolCall:
             repeatable=is_repeatable(self._tool),
         )
 
-    async def start(self) -> None:
-        await self._run.replay.write(self._started())
+    async def journal_start(self) -> None:
+        await self._run.replay.write(self._start_entry())
 
-    async def _end(self, outcome: ToolOutcome) -> None:
+    async def journal_end(self, outcome: ToolOutcome) -> None:
         entry = ToolEndedEntry(run=self._run.path, call=self.name, outcome=outcome)
-        self._run.replay.note(entry)
+        self._run.replay.note_end(entry)
         await self._run.replay.write(entry)
 
-    async def made(self, inner: Inner) -> Any:
-        """Make the call, and journal its end."""
+    async def execute(self, execute: Execute) -> Any:
         try:
-            with being_in(self._place), self._run.replay.progress.running(self._tool):
-                value = await inner()
+            with entered(self._scope), self._run.replay.progress.running(self._tool):
+                value = await execute()
         except asyncio.CancelledError:
             await self._cancelled()
             raise
         except TurnwiseError:
             raise
         except Exception as error:
-            self._raised(error)
-            await self._end(packed_error(error))
+            self._note_error(error)
+            await self.journal_end(pack_error(error))
             raise
-        self._ended(value)
-        await self._end(self._returned(value))
+        self._note_value(value)
+        await self.journal_end(self._returned(value))
         return value
 
-    def _ended(self, value: Any, *, formatted: bool = False) -> None:
-        """An interruption keeps this, though the SDK has not added it yet."""
-        end = End(self._tool, value, self._call, formatted or sdk.is_error_text(self._context))
-        self._run.replay.progress.ended(self._run.path, self.name, end)
-
-    def _raised(self, error: Exception) -> None:
-        if isinstance(self._tool, _RETURNS_ERRORS):
-            self._ended(str(error) or type(error).__name__, formatted=True)
-
-    async def made_by_agent(self, inner: Inner) -> Any:
-        """An agent's steps are journaled themselves; its end saves the next worker from them."""
+    async def execute_agent(self, execute: Execute) -> Any:
+        """The agent's steps have entries of their own. With its end, they need no replay."""
         try:
-            with being_in(self._place):
-                value = await inner()
+            with entered(self._scope):
+                value = await execute()
         except asyncio.CancelledError:
             await self._cancelled()
             raise
-        await self._run.replay.check()  # the agent's failure may be a text for the model by now
-        if not self._place.is_interrupted:
-            self._ended(value)
-            await self._end(self._returned(value, usage=packed_usage(self._place.usage)))
+        await self._run.replay.check()  # the SDK may have made a text of an error that ended it
+        if not self._scope.is_interrupted:
+            self._note_value(value)
+            usage = pack_usage(self._scope.usage)
+            await self.journal_end(self._returned(value, usage=usage))
         return value
+
+    def _note_value(self, value: Any, *, is_error_text: bool = False) -> None:
+        """Note the output; a cancelled turn keeps it, though the SDK has not added it yet."""
+        is_error_text = is_error_text or sdk.is_error_text(self._context)
+        ended = EndedCall(self._tool, value, self._call, is_error_text)
+        self._run.replay.progress.call_ended(self._run.path, self.name, ended)
+
+    def _note_error(self, error: Exception) -> None:
+        if isinstance(self._tool, _RETURNS_ERRORS):
+            self._note_value(str(error) or type(error).__name__, is_error_text=True)
 
     def _returned(self, value: Any, usage: dict[str, Any] | None = None) -> Returned:
         return Returned(
-            output=packed_value(value, self._tool, self._call),
+            output=pack_output(value, self._tool, self._call),
             is_error_text=sdk.is_error_text(self._context),
             usage=usage,
         )
 
     async def _cancelled(self) -> None:
-        """Of cancellations, the model is shown the tool's own and its timeout.
+        """Journal the end if the tool cancelled itself or timed out: the model sees both.
 
-        One that came from around the run is neither: the call has not ended.
+        If the run was cancelled from outside, the call has not ended.
         """
         task = asyncio.current_task()
         if task is None or not task.cancelling():
-            await self._end(Cancelled())
-        elif getattr(self._tool, "timeout_seconds", None) is not None and self._run.goes_on:
+            await self.journal_end(Cancelled())
+        elif getattr(self._tool, "timeout_seconds", None) is not None and not self._run.is_stopping:
             await self._run.replay.check()
-            await self._end(TimedOut())
+            await self.journal_end(TimedOut())
 
-    async def unknown(self, value: Any) -> Any:
-        self._ended(value, formatted=True)
-        await self._end(Returned(output=ToolOutput("json", value), is_error_text=True))
+    async def end_as_unknown(self, value: Any) -> Any:
+        self._note_value(value, is_error_text=True)
+        await self.journal_end(Returned(output=ToolOutput("json", value), is_error_text=True))
         sdk.mark_error_text(self._context)
         return value
 
-    async def again(self, outcome: ToolOutcome) -> Any:
-        """What the call gave an earlier attempt."""
+    async def replayed(self, outcome: ToolOutcome) -> Any:
+        """What the call returned or raised in an earlier attempt."""
         if sdk.is_agent_tool(self._tool):
             sdk.forget_interrupted_run(self._call, self._context)
         match outcome:
             case Cancelled():
                 raise asyncio.CancelledError
             case TimedOut():
-                return await self._timed_out()
+                return await self._timeout_output()
             case Raised():
-                error = error_of(outcome)
-                self._raised(error)
+                error = unpack_error(outcome)
+                self._note_error(error)
                 raise error
             case Returned():
-                return self._returned_again(outcome)
+                return self._replayed_value(outcome)
 
-    def _returned_again(self, returned: Returned) -> Any:
+    def _replayed_value(self, returned: Returned) -> Any:
         if returned.is_error_text:
             sdk.mark_error_text(self._context)
         if returned.usage is not None and self._context is not None:
-            usage = usage_of(returned.usage)
+            usage = unpack_usage(returned.usage)
             self._context.usage.add(usage)
-            self._run.spend(usage)
-        value = value_of(returned.output)
-        self._ended(value)
+            self._run.add_usage_to_parents(usage)
+        value = unpack_output(returned.output)
+        self._note_value(value)
         return value
 
-    async def _timed_out(self) -> Any:
-        """The text is made again, as the SDK makes it: it is made outside of the call."""
+    async def _timeout_output(self) -> Any:
+        """What the SDK does after a timeout. It does so outside of the call, so nothing has it."""
         tool: FunctionTool = self._tool
         seconds = tool.timeout_seconds or 0
         error = ToolTimeoutError(tool_name=tool.name, timeout_seconds=seconds)

@@ -1,4 +1,4 @@
-"""Computers whose actions are not done twice: each is a call in the journal."""
+"""Computers of computer tools. Each action is a tool call in the journal: none runs twice."""
 
 from __future__ import annotations
 
@@ -13,27 +13,30 @@ from typing import Any
 from agents import AsyncComputer, Computer, ComputerTool
 
 from turnwise.durable import sdk
-from turnwise.durable.calls import UNKNOWN, called
-from turnwise.durable.context import Run, here
+from turnwise.durable.calls import OUTCOME_UNKNOWN, call_tool
+from turnwise.durable.context import Run, current_run
 
 _MARK = "_turnwise_durable"
 _log = logging.getLogger("turnwise")
 _ACTIONS = ("click", "double_click", "scroll", "type", "move", "keypress", "drag")
-_HARMLESS = ("screenshot", "wait")
+_WITHOUT_EFFECT = ("screenshot", "wait")
 
 
 def make_computer_durable(computer: Computer | AsyncComputer) -> None:
-    """Let it look into the journal of the run that uses it. It stays the object that it is."""
+    """Let the computer consult the journal of the run that uses it.
+
+    Its class changes, not the object: the tool, and the application, have this very one.
+    """
     kind: Any = type(computer)
     if not getattr(kind, _MARK, False):
         try:
-            computer.__class__ = _durable_kind(kind)
+            computer.__class__ = _durable_class(kind)
         except (TypeError, AttributeError):  # a mock, say
             _log.warning("a %s cannot be made durable: it may do things twice", kind.__qualname__)
 
 
 @cache
-def _durable_kind(kind: type[Any]) -> Any:
+def _durable_class(kind: type[Any]) -> Any:
     names: dict[str, Any] = {
         "__slots__": (),
         "__module__": kind.__module__,
@@ -41,42 +44,42 @@ def _durable_kind(kind: type[Any]) -> Any:
         "__doc__": kind.__doc__,
         _MARK: True,
     }
-    for name in (*_ACTIONS, *_HARMLESS):
+    for name in (*_ACTIONS, *_WITHOUT_EFFECT):
         names[name] = _durable_method(getattr(kind, name))
     return new_class(kind.__name__, (kind,), {}, lambda space: space.update(names))
 
 
 def _durable_method(original: Callable[..., Any]) -> Callable[..., Any]:
-    """The method, for a run in the same form as before: the SDK looks at its arguments."""
+    """The method with the same signature, which the SDK inspects."""
 
     @wraps(original)
     def method(computer: Any, *args: Any, **options: Any) -> Any:
-        place = here()
-        do = partial(original, computer, *args, **options)
-        if isinstance(place, Run) and sdk.is_tool_execution(sys._getframe(1)):
-            return _done(place, original.__name__, do)
-        return do()
+        run = current_run()
+        act = partial(original, computer, *args, **options)
+        if run is not None and sdk.is_tool_execution(sys._getframe(1)):
+            return _call(run, original.__name__, act)
+        return act()
 
     return method
 
 
-async def _done(run: Run, name: str, do: Callable[[], Any]) -> Any:
-    """Do it, unless an earlier attempt did.
+async def _call(run: Run, name: str, act: Callable[[], Any]) -> Any:
+    """Act, unless an earlier attempt did.
 
-    Where nobody knows whether an action was done, neither it nor those of the same response that
-    were to follow are: the screenshot of what the screen shows then tells the model.
+    If the outcome of an action is unknown, the later actions of the same response are skipped. The
+    screenshot then shows the model what is on the screen.
     """
     tool = next(tool for tool in run.agent.tools if isinstance(tool, ComputerTool))
     call_id = f"{name}.{run.occurrence('computer')}"
 
-    async def outcome() -> Any:
-        result = do()
+    async def execute() -> Any:
+        result = act()
         value = await result if inspect.isawaitable(result) else result
         return value if name == "screenshot" else None
 
-    if name in _HARMLESS:
-        return await called(run, tool, call_id, outcome, is_harmless=True)
-    if not run.is_doubtful:
-        value = await called(run, tool, call_id, outcome)
-        run.is_doubtful = value == UNKNOWN
+    if name in _WITHOUT_EFFECT:
+        return await call_tool(run, tool, call_id, execute, has_effect=False)
+    if not run.is_outcome_unknown:
+        value = await call_tool(run, tool, call_id, execute)
+        run.is_outcome_unknown = value == OUTCOME_UNKNOWN
     return None

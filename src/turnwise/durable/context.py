@@ -1,10 +1,13 @@
-"""Where in a turn the code at hand is: in a run of agents, or in a tool that a run called."""
+"""The scope of the code at hand: the run of agents, or the tool call in a run, that it works for.
+
+A context variable holds it. Scopes nest: a tool may run agents, whose tools may run agents again.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -16,14 +19,15 @@ from agents import Agent, AgentsException, RunState, Usage
 from turnwise.durable.agents_exceptions import as_agents_exception
 from turnwise.durable.digests import input_digest
 from turnwise.durable.replay import Replay, replay_of
+from turnwise.durable.responses import unpack_usage
 from turnwise.durable.sdk import rejection_texts
 from turnwise.durable.turn import DurableTurn, HoldsTurn, Runs
 from turnwise.errors import TurnwiseError
-from turnwise.journal_entries import RunPath, ToolStartedEntry
+from turnwise.journal_entries import RunPath, StoredResponse, ToolStartedEntry
 
 
 class Restart(AgentsException):
-    """A run that does not fit its journal starts again from its input."""
+    """Raised inside a run that does not fit its journal: it starts again from its input."""
 
     def __init__(self, run: Run) -> None:
         super().__init__("the run starts again from its input")
@@ -33,47 +37,59 @@ class Restart(AgentsException):
 class Run:
     """One run of agents in a turn.
 
-    `output` is the last response's, `is_doubtful` whether something that it asked for may or may
-    not have been done.
-
-    `agent` is the one at work, `responses` how many the models gave it, `original` the run config
-    as it was given, for the runs inside, `task` the one that runs it. `siblings` is told of
-    the runs that follow each other in a block of the application's.
+    Attributes:
+        holder: the session that leads to the turn.
+        parent: the scope in which the run began; None for a run at the top of its turn.
+        agent: the agent at work.
+        streamed: whether its model calls are streamed.
+        config: the run config as the caller gave it; runs inside get this one.
+        block_runs: what follows the runs of a block that is a turn, if this is one of them.
+        failure: an error that ended the turn and that the SDK may have caught.
+        output: the items of the last response.
+        is_outcome_unknown: a computer's action was cut off by a worker's death: the actions that
+            the same response asks for after it are skipped.
+        responses: how many responses it has.
+        is_in_journal: whether an earlier attempt had begun it.
+        is_over: whether it has ended.
+        task: the task that runs it.
+        results: what it returned.
+        models: the durable models of the run, by the id of the original.
     """
 
     def __init__(
         self,
         holder: HoldsTurn,
-        above: Run | Call | None,
+        parent: Run | Call | None,
         agent: Agent[Any],
         input: object,
         *,
         streamed: bool,
     ) -> None:
         self.holder = holder
-        self.above = above
+        self.parent = parent
         self.agent = agent
         self.streamed = streamed
-        self.original: Any = None
-        self.siblings: Runs | None = None
+        self.config: Any = None
+        self.block_runs: Runs | None = None
         self.failure: TurnwiseError | None = None
         self.output: Sequence[Any] = ()
-        self.is_doubtful = False
-        self._occurrences: Counter[str] = Counter()
+        self.is_outcome_unknown = False
         self.responses = 0
-        self.is_known = False
+        self.is_in_journal = False
         self.is_over = False
         self.task: asyncio.Task[Any] | None = None
-        self._thread = get_ident()
         self.results: list[Any] = []
         self.models: dict[int, Any] = {}
-        self._name = agent.name
+        self._occurrences: Counter[str] = Counter()
+        self._thread = get_ident()
+        self._agent_name = agent.name
         self._digest = input_digest(input)
         self._state = input if isinstance(input, RunState) else None
         self._path: RunPath | None = None
 
     @property
     def turn(self) -> DurableTurn | None:
+        """The turn; None while a streamed run has not begun it yet."""
         return self.holder.durable_turn
 
     @property
@@ -83,21 +99,21 @@ class Run:
         return replay_of(turn)
 
     @property
-    def is_open(self) -> bool:
-        """Whether what happens here belongs to it: run and turn go on, in this thread."""
-        is_ours = self._thread == get_ident()
-        return is_ours and not self.is_over and (self.turn is None or not self.turn.ended)
+    def is_active(self) -> bool:
+        """Whether the code at hand can belong to it: neither it nor its turn is over."""
+        is_same_thread = self._thread == get_ident()
+        return is_same_thread and not self.is_over and (self.turn is None or not self.turn.ended)
 
     @property
-    def goes_on(self) -> bool:
-        """Whether it is open, and nobody has cancelled it, or a run around it."""
-        if not self.is_open or (self.task is not None and self.task.cancelling()):
-            return False
-        above = self.above.run if isinstance(self.above, Call) else self.above
-        return above is None or above.goes_on
+    def is_stopping(self) -> bool:
+        """Whether it is not active, or its task or the task of a run around it is cancelled."""
+        if not self.is_active or (self.task is not None and self.task.cancelling()):
+            return True
+        around = self.parent.run if isinstance(self.parent, Call) else self.parent
+        return around is not None and around.is_stopping
 
     async def open(self) -> Replay:
-        """What its turn shares. A streamed run may do its first work before its turn has begun."""
+        """The replay of its turn. A streamed run may work before it has begun its turn."""
         if self.turn is None:
             try:
                 await self.holder.open_turn()
@@ -108,34 +124,36 @@ class Run:
     @property
     def path(self) -> RunPath:
         if self._path is None:
-            parent = () if self.above is None else self.above.path
-            self._path, self.is_known = self.replay.claim(parent, self._name, self._digest)
-            self._tell_resumed()
+            parent = () if self.parent is None else self.parent.path
+            claimed = self.replay.claim_path(parent, self._agent_name, self._digest)
+            self._path, self.is_in_journal = claimed
+            self._note_resumed()
         return self._path
 
-    def begin(self) -> None:
-        """Take a place among the runs of the turn, in the order in which they begin."""
+    def claim_path(self) -> None:
+        """Take its path now. Runs with equal names and inputs take theirs as they begin."""
         if self.turn is not None:
             _ = self.path
 
-    def begin_again(self, agent: Agent[Any]) -> None:
+    def restart(self, agent: Agent[Any]) -> None:
+        """Start again with this agent; the journal has nothing of the run any more."""
         self.agent = agent
         self.responses = 0
-        self.is_known = False
+        self.is_in_journal = False
         self._occurrences.clear()
-        self._tell_resumed()
+        self._note_resumed()
 
-    def _tell_resumed(self) -> None:
-        if self._state is not None and self.above is None:
+    def _note_resumed(self) -> None:
+        if self._state is not None and self.parent is None:
             self.replay.progress.resumed(self.path, rejection_texts(self._state))
 
     def check(self) -> None:
-        """Raise what ended the turn if the SDK kept that from being raised."""
+        """Raise the error that ended the turn, if the SDK caught it."""
         if self.failure is not None:
             raise as_agents_exception(self.failure)
 
     def occurrence(self, name: str) -> int:
-        """How often this was asked before since the last response."""
+        """How often `name` was asked for since the last response, before now."""
         count = self._occurrences[name]
         self._occurrences[name] += 1
         return count
@@ -143,38 +161,45 @@ class Run:
     def may_repeat(self, started: Iterable[ToolStartedEntry]) -> bool:
         """Whether all these tools may run again."""
         assert self.turn is not None
-        again = self.turn.repeatable_tools
-        return all(entry.repeatable or entry.tool in again for entry in started)
+        names = self.turn.repeatable_tools
+        return all(entry.repeatable or entry.tool in names for entry in started)
 
-    def count(self, output: Sequence[Any], usage: Callable[[], Usage]) -> None:
-        """One response more, at this cost."""
+    def add_response(self, response: StoredResponse) -> None:
         self.responses += 1
-        self.output = output
-        self.is_doubtful = False
+        self.output = response.output
+        self.is_outcome_unknown = False
         self._occurrences.clear()
-        if self.above is not None:
-            self.spend(usage())
+        if self.parent is not None:
+            self.add_usage_to_parents(unpack_usage(response.usage))
 
-    def spend(self, usage: Usage) -> None:
-        """What this run costs, the agent-tools around it cost too."""
-        above = self.above
-        while above is not None:
-            if isinstance(above, Call):
-                above.usage.add(usage)
-                above = above.run
+    def add_usage_to_parents(self, usage: Usage) -> None:
+        """Calls of agents as tools around the run cost what the run costs."""
+        scope = self.parent
+        while scope is not None:
+            if isinstance(scope, Call):
+                scope.usage.add(usage)
+                scope = scope.run
             else:
-                above = above.above
+                scope = scope.parent
 
 
 @dataclass(eq=False)
 class Call:
-    """One call of a tool in a run. `usage` is what the runs inside it cost."""
+    """A tool call in a run.
+
+    Attributes:
+        run: the run that makes the call.
+        name: the number of the run's responses and the model's call id.
+        tool: the tool's name.
+        usage: what the runs inside it cost.
+        runs: the runs inside it.
+    """
 
     run: Run
     name: str
     tool: str
     usage: Usage = field(default_factory=Usage)
-    inside: list[Run] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
 
     @property
     def path(self) -> RunPath:
@@ -182,52 +207,61 @@ class Call:
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether a run inside waits for an approval: the call has not ended then."""
-        return any(result.interruptions for run in self.inside for result in run.results)
+        """Whether a run inside it needs an approval, so that the call has not ended."""
+        return any(result.interruptions for run in self.runs for result in run.results)
 
 
 @dataclass(frozen=True, slots=True)
 class UntrackedRun:
-    """A run that a tool makes in another thread: to the journal it is a part of that call."""
+    """A run that a tool makes in another thread. To the journal it is a part of the call."""
 
     call: Call
 
 
-_here: ContextVar[Run | Call | UntrackedRun | None] = ContextVar("turnwise_here", default=None)
+Scope = Run | Call | UntrackedRun
+
+_scope: ContextVar[Scope | None] = ContextVar("turnwise_scope", default=None)
 
 
-def place_of_tool() -> Call | UntrackedRun | None:
-    """The call that this code works for, in whatever thread; None outside of a tool.
+def current_scope() -> Run | Call | None:
+    """The scope of this code, if it is in a durable run that is active."""
+    scope = _scope.get()
+    if scope is None or isinstance(scope, UntrackedRun):
+        return None
+    run = scope.run if isinstance(scope, Call) else scope
+    return scope if run.is_active else None
 
-    In a run aside nothing tells apart the calls of its tools.
+
+def current_run() -> Run | None:
+    """The run, if this code works for a run itself. None inside a tool: a tool is one entry."""
+    scope = current_scope()
+    return scope if isinstance(scope, Run) else None
+
+
+def current_call() -> Call | UntrackedRun | None:
+    """The tool call for which this code works, in any thread; None outside of a tool.
+
+    In an untracked run nothing tells the calls of its tools apart.
     """
-    place = _here.get()
-    if place is None or isinstance(place, Run):
+    scope = _scope.get()
+    if scope is None or isinstance(scope, Run):
         return None
-    run = (place.call if isinstance(place, UntrackedRun) else place).run
+    run = (scope.call if isinstance(scope, UntrackedRun) else scope).run
     turn = None if run.is_over else run.turn
-    return place if turn is not None and not turn.ended else None
+    return scope if turn is not None and not turn.ended else None
 
 
-def here() -> Run | Call | None:
-    """Where this code runs, if that is in a durable run that goes on."""
-    place = _here.get()
-    if place is None or isinstance(place, UntrackedRun):
-        return None
-    run = place.run if isinstance(place, Call) else place
-    return place if run.is_open else None
-
-
-def untracked_run() -> UntrackedRun | None:
-    """Where a run is that begins here, and is not a durable one."""
-    place = place_of_tool()
-    return UntrackedRun(place) if isinstance(place, Call) else place
+def scope_of_untracked_run() -> UntrackedRun | None:
+    """The scope of a run that begins here and is not durable."""
+    scope = current_call()
+    return UntrackedRun(scope) if isinstance(scope, Call) else scope
 
 
 @contextmanager
-def being_in(place: Run | Call | UntrackedRun | None) -> Iterator[None]:
-    token = _here.set(place)
+def entered(scope: Scope | None) -> Iterator[None]:
+    """The block runs in this scope."""
+    token = _scope.set(scope)
     try:
         yield
     finally:
-        _here.reset(token)
+        _scope.reset(token)

@@ -1,21 +1,20 @@
-"""Models that answer from the journal first."""
+"""Models of a durable run: a response comes from the journal, or the model gives it now."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from functools import partial
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from agents import Model, ModelProvider, ModelResponse, Tool, Usage
+from agents import Model, ModelProvider, ModelResponse, Tool
 from agents.items import TResponseStreamEvent
 from openai.types.responses import ResponseCompletedEvent, ResponseOutputItemDoneEvent
 
 from turnwise.durable.context import Restart, Run
 from turnwise.durable.digests import input_shape
-from turnwise.durable.progress import Response
+from turnwise.durable.progress import LastResponse
 from turnwise.durable.proxy import ObjectProxy, make_proxy
-from turnwise.durable.responses import packed_response, packed_stream, response_of, usage_of
-from turnwise.durable.stream_events import events_of
+from turnwise.durable.responses import pack_response, pack_streamed_response, unpack_response
+from turnwise.durable.stream_events import response_events
 from turnwise.durable.tools import make_durable
 from turnwise.journal_entries import ResponseEntry, StoredResponse
 
@@ -31,7 +30,7 @@ class DurableProvider(ObjectProxy):
 
 
 class DurableModel(ObjectProxy):
-    """A model whose responses go to the journal of its turn."""
+    """A model whose responses are journaled."""
 
     __slots__ = ()
 
@@ -44,15 +43,15 @@ class DurableModel(ObjectProxy):
         *args: Any,
         **options: Any,
     ) -> ModelResponse:
-        step = Step(self._turnwise_context, input, tools)
-        earlier = await step.earlier()
-        if earlier is not None:
-            return response_of(earlier)
+        call = _ModelCall(self._turnwise_context, input, tools)
+        journaled = await call.journaled()
+        if journaled is not None:
+            return unpack_response(journaled)
         original: Model = self._turnwise_original
         response = await original.get_response(
             system_instructions, input, model_settings, tools, *args, **options
         )
-        step.finished(packed_response(response), lambda: response.usage)
+        call.journal(pack_response(response))
         return response
 
     async def stream_response(
@@ -64,10 +63,10 @@ class DurableModel(ObjectProxy):
         *args: Any,
         **options: Any,
     ) -> AsyncIterator[TResponseStreamEvent]:
-        step = Step(self._turnwise_context, input, tools)
-        earlier = await step.earlier()
-        if earlier is not None:
-            for event in events_of(earlier):
+        call = _ModelCall(self._turnwise_context, input, tools)
+        journaled = await call.journaled()
+        if journaled is not None:
+            for event in response_events(journaled):
                 yield event
             return
         original: Model = self._turnwise_original
@@ -80,8 +79,7 @@ class DurableModel(ObjectProxy):
                 if isinstance(event, ResponseOutputItemDoneEvent):
                     output.append(event.item)
                 elif isinstance(event, ResponseCompletedEvent):
-                    packed = packed_stream(event.response, output)
-                    step.finished(packed, partial(usage_of, packed.usage))
+                    call.journal(pack_streamed_response(event.response, output))
                 yield event
         finally:
             close = getattr(stream, "aclose", None)
@@ -90,17 +88,17 @@ class DurableModel(ObjectProxy):
 
 
 def durable_model(model: Model, run: Run) -> Model:
-    """The model as this run calls it; the same one for the same model."""
+    """The model's durable proxy in this run; always the same one for a model."""
     if isinstance(model, DurableModel) and model._turnwise_context is run:
         return model
     if id(model) not in run.models:
         run.models[id(model)] = make_proxy(model, DurableModel, run)
-    known: Model = run.models[id(model)]
-    return known
+    proxy: Model = run.models[id(model)]
+    return proxy
 
 
-class Step:
-    """One response of a run: given by an earlier attempt, or by the model now."""
+class _ModelCall:
+    """One call of a model in a run."""
 
     def __init__(self, run: Run, input: str | Sequence[Any], tools: Sequence[Tool]) -> None:
         self._run = run
@@ -110,10 +108,13 @@ class Step:
         for tool in tools:
             make_durable(tool)
 
-    async def earlier(self) -> StoredResponse | None:
-        """The response of an earlier attempt; None if the model is to be called.
+    async def journaled(self) -> StoredResponse | None:
+        """The response of an earlier attempt; None if the model has to be called.
 
-        Raises ReplayMismatch, Restart, and what ended the turn.
+        Raises:
+            ReplayMismatch: an earlier attempt called the model with something else.
+            Restart: the same, and the run may start again.
+            TurnwiseError: what ended the turn.
         """
         run, replay = self._run, await self._run.open()
         path = run.path
@@ -121,18 +122,19 @@ class Step:
         await replay.check()
         entry = replay.responses.get((path, run.responses))
         if entry is not None and (difference := self._difference(entry)):
-            await self._start_again(difference)
+            await self._restart(difference)
             entry = None
-        elif entry is None and not run.is_known and run.responses == 0:
-            await self._look_for_strays()
+        elif entry is None and not run.is_in_journal and run.responses == 0:
+            await self._restart_unclaimed()
         if entry is None:
-            replay.send()
+            replay.flush()
             return None
-        self._count(entry.response, partial(usage_of, entry.response.usage))
+        self._add(entry.response)
         replay.turn.emit_replayed("response", run.agent.name)
         return entry.response
 
-    def finished(self, response: StoredResponse, usage: Callable[[], Usage]) -> None:
+    def journal(self, response: StoredResponse) -> None:
+        """Journal what the model has answered."""
         run = self._run
         entry = ResponseEntry(
             run=run.path,
@@ -143,14 +145,14 @@ class Step:
             response=response,
         )
         run.replay.write_later(entry)
-        self._count(response, usage)
+        self._add(response)
 
-    def _count(self, response: StoredResponse, usage: Callable[[], Usage]) -> None:
+    def _add(self, response: StoredResponse) -> None:
         run, replay = self._run, self._run.replay
-        run.count(response.output, usage)
-        if run.above is None:
-            place = run.path, run.responses
-            replay.progress.responded(Response(*place, response.output, replay.turn.changes))
+        run.add_response(response)
+        if run.parent is None:
+            of_call = run.path, run.responses
+            replay.progress.responded(LastResponse(*of_call, response.output, replay.turn.changes))
 
     def _difference(self, entry: ResponseEntry) -> str | None:
         if entry.agent != self._agent:
@@ -158,25 +160,26 @@ class Step:
         if entry.tools != self._tools:
             return f"its tools were {entry.tools} then and are {self._tools} now"
         if entry.input != self._input:
-            return "the model is given other items, or in another order, than then"
+            return "the model gets other items than then, or in another order"
         return None
 
-    async def _start_again(self, difference: str) -> None:
+    async def _restart(self, difference: str) -> None:
         run, replay = self._run, self._run.replay
-        first = run.responses == 0
-        if not run.may_repeat(replay.ran([run.path])) or (run.streamed and not first):
+        is_first = run.responses == 0
+        started = replay.started_under([run.path])
+        if not run.may_repeat(started) or (run.streamed and not is_first):
             raise replay.mismatch(difference, [run.path])
         await replay.restart(run.path)
-        if not first:
+        if not is_first:
             raise Restart(run)
 
-    async def _look_for_strays(self) -> None:
-        """A run that nobody knows, where another was known: it has another input than then."""
+    async def _restart_unclaimed(self) -> None:
+        """If the journal has another run here, this one has another agent or input than then."""
         run, replay = self._run, self._run.replay
-        strays = replay.strays(run.path)
-        if not strays:
+        others = replay.unclaimed_beside(run.path)
+        if not others:
             return
-        if not run.may_repeat(replay.ran(strays)):
-            raise replay.mismatch("it is given another input, or another agent", strays)
-        for path in strays:
+        if not run.may_repeat(replay.started_under(others)):
+            raise replay.mismatch("it gets another input, or another agent", others)
+        for path in others:
             await replay.restart(path)

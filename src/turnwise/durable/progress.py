@@ -1,4 +1,4 @@
-"""How far the runs of a turn have come here: what an interruption keeps, and what still runs."""
+"""How far this attempt of a turn has come: what a cancelled turn keeps, and which tools run."""
 
 from __future__ import annotations
 
@@ -20,68 +20,74 @@ Item = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
-    """The last one of a run: the `number`th, given when the turn had been added to so often."""
+class LastResponse:
+    """The last response of a run at the top of the turn.
 
-    path: RunPath
-    number: int
+    `responses` counts those of the run, with this one: the names of its calls begin with that.
+    `changes` counts how often items had been added to the turn before it.
+    """
+
+    run: RunPath
+    responses: int
     output: Sequence[Any]
     changes: int
 
 
 @dataclass(frozen=True, slots=True)
-class End:
-    """How a call ended. `formatted`: `value` is the SDK's own text about an error."""
+class EndedCall:
+    """A tool call that has ended. `is_error_text`: `value` is the SDK's text about an error."""
 
     tool: object
     value: Any
     call: Any = None
-    formatted: bool = False
+    is_error_text: bool = False
 
 
 class Progress:
-    """What an attempt has done, earlier ones included where they were replayed."""
+    """What an attempt has done, with what it replayed of earlier ones.
+
+    `exited` says whether something in a run called `sys.exit`, which ends this process.
+    """
 
     def __init__(self) -> None:
-        self.response: Response | None = None
         self.exited = False
-        """Whether something in a run called `sys.exit`, which ends this process."""
+        self._response: LastResponse | None = None
         self._steps: list[tuple[RunPath, int]] = []
-        self._ends: dict[tuple[RunPath, str], End] = {}
+        self._ended: dict[tuple[RunPath, str], EndedCall] = {}
         self._running: dict[object, str] = {}
         self._quiet = asyncio.Event()
 
-    def responded(self, response: Response) -> None:
-        """A run that is not inside another has a response. The calls before it are told of."""
-        self.response = response
-        self._steps = [(response.path, response.number)]
-        self._ends.clear()
+    def responded(self, response: LastResponse) -> None:
+        """A run at the top of the turn has a response: the turn has the items of earlier steps."""
+        self._response = response
+        self._steps = [(response.run, response.responses)]
+        self._ended.clear()
 
-    def resumed(self, path: RunPath, rejected: Mapping[str, str]) -> None:
-        """A run goes on with calls that waited for approvals, before it has a response.
+    def resumed(self, run: RunPath, rejections: Mapping[str, str]) -> None:
+        """A run continues with calls that needed approvals, before it has a response.
 
-        Of those that were `rejected`, what the model is told, by the calls' ids.
+        `rejections` has the output of each rejected call, by call id.
         """
-        self._steps.append((path, 0))
-        for call_id, text in rejected.items():
-            self.ended(path, f"0.{call_id}", End(None, text, formatted=True))
+        self._steps.append((run, 0))
+        for call_id, text in rejections.items():
+            self.call_ended(run, f"0.{call_id}", EndedCall(None, text, is_error_text=True))
 
-    def ended(self, path: RunPath, name: str, end: End) -> None:
-        self._ends[path, name] = end
+    def call_ended(self, run: RunPath, name: str, ended: EndedCall) -> None:
+        self._ended[run, name] = ended
 
-    def end(self, path: RunPath, name: str) -> End | None:
-        return self._ends.get((path, name))
+    def ended_call(self, run: RunPath, name: str) -> EndedCall | None:
+        return self._ended.get((run, name))
 
     def restarted(self, path: RunPath) -> None:
-        """What was done under this path is not any more."""
+        """Forget what was done under this path."""
         size = len(path)
-        if self.response is not None and self.response.path[:size] == path:
-            self.response = None
-        self._ends = {key: end for key, end in self._ends.items() if key[0][:size] != path}
+        if self._response is not None and self._response.run[:size] == path:
+            self._response = None
+        self._ended = {key: ended for key, ended in self._ended.items() if key[0][:size] != path}
 
     @contextmanager
     def running(self, tool: Any) -> Iterator[None]:
-        """A block in which a tool runs. One in a thread runs on when the block is cancelled."""
+        """The block runs a tool. If it is cancelled, a tool in a thread still runs."""
         token = object()
         self._running[token] = tool.name
         try:
@@ -105,7 +111,7 @@ class Progress:
         return sorted(set(self._running.values()))
 
     async def quiet(self, seconds: float) -> None:
-        """Return when no tool runs, or when that much time is over."""
+        """Return when no tool runs, at the latest after so many seconds."""
         if self._running:
             self._quiet.clear()
             try:
@@ -115,41 +121,42 @@ class Progress:
                 return
 
     def unsaved(self, added: Sequence[Item], changes: int) -> list[Any]:
-        """What is finished of the last step and not among the items `added`.
+        """What is finished of the last step and not among the items `added` to the turn.
 
-        `changes` is how often the turn has been added to: the SDK adds what a response led to
-        once its calls have ended.
+        `changes` counts how often items were added to the turn: the SDK adds a response when its
+        calls have ended.
         """
-        response = self.response
+        response = self._response
         is_unsaved = response is not None and response.changes == changes
         items = list(response.output) if response is not None and is_unsaved else []
-        outputs = (self._output(call) for call in open_calls([*added, *items]))
+        outputs = (self._output_item(call) for call in open_calls([*added, *items]))
         return [*items, *(output for output in outputs if output is not None)]
 
-    def _output(self, call: Item) -> Any:
-        """The output of a call that has ended."""
-        ends = (self.end(path, f"{number}.{call.get('call_id')}") for path, number in self._steps)
-        end = next((end for end in ends if end is not None), None)
-        if end is None:
+    def _output_item(self, call: Item) -> Any:
+        """The output of a call, as an item; None if the call has not ended."""
+        names = ((run, f"{number}.{call.get('call_id')}") for run, number in self._steps)
+        found = (self.ended_call(*name) for name in names)
+        ended = next((ended for ended in found if ended is not None), None)
+        if ended is None:
             return None
-        value = end.value
-        if call["type"] == "function_call" and end.call is not None:
+        value = ended.value
+        if call["type"] == "function_call" and ended.call is not None:
             schema: dict[str, Any] = {}
-            if isinstance(end.tool, FunctionTool) and not end.formatted:
-                schema = sdk.output_schema(end.tool)
-            return dict(ItemHelpers.tool_call_output_item(end.call, value, **schema))
+            if isinstance(ended.tool, FunctionTool) and not ended.is_error_text:
+                schema = sdk.output_schema(ended.tool)
+            return dict(ItemHelpers.tool_call_output_item(ended.call, value, **schema))
         if call["type"] == "apply_patch_call":
-            return _patched(call, value, failed=end.formatted)
+            return _patch_output(call, value, failed=ended.is_error_text)
         output = text_output(call, str(value))
         if output is not None and isinstance(value, ShellResult):
             output["output"] = shell_outputs(value)
         return output
 
 
-def _patched(call: Item, value: Any, *, failed: bool) -> Any:
-    """The output of a patch; `value` is what its editor said of it."""
-    said = value if isinstance(value, Mapping) else {"output": value}
-    text, status = said.get("output"), said.get("status")
+def _patch_output(call: Item, value: Any, *, failed: bool) -> Any:
+    """The output item of a patch; `value` is what the editor returned."""
+    result = value if isinstance(value, Mapping) else {"output": value}
+    text, status = result.get("output"), result.get("status")
     output = text_output(call, text or "")
     if output is not None:
         output["status"] = "failed" if failed else status or "completed"

@@ -1,4 +1,4 @@
-"""An object that stands for another one: of its kind, with its attributes, but for some methods."""
+"""Proxies: objects that replace some methods of another object, and are otherwise like it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from typing import Any
 
 
 class ObjectProxy:
-    """Comes before the original's class. Attributes are the original's own, both ways."""
+    """The base of all proxies. A proxy's class derives from its `ObjectProxy` and the original's.
+
+    So it passes `isinstance` checks. It shares the original's `__dict__`: attributes set on one are
+    set on both. `_turnwise_context` is what the proxy's own methods need.
+    """
 
     __slots__ = ()
 
@@ -22,14 +26,14 @@ class ObjectProxy:
         return getattr(self._turnwise_original, name)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """A deep copy stands for a copy of the original."""
-        shadow = next(kind for kind in type(self).__mro__[1:] if issubclass(kind, ObjectProxy))
-        return make_proxy, (self._turnwise_original, shadow, self._turnwise_context)
+        """A deep copy is a proxy of a copy of the original."""
+        proxy = next(kind for kind in type(self).__mro__[1:] if issubclass(kind, ObjectProxy))
+        return make_proxy, (self._turnwise_original, proxy, self._turnwise_context)
 
 
 @cache
-def _proxy_kind(shadow: type[ObjectProxy], kind: type[Any]) -> type[Any]:
-    """The class of shadows of this kind. Called by who has one, it makes an original."""
+def _proxy_class(proxy: type[ObjectProxy], kind: type[Any]) -> type[Any]:
+    """The class of proxies of this kind. Calling `type(proxy)(...)` makes an original."""
     names: dict[str, Any] = {
         "__new__": lambda _, *args, **options: kind(*args, **options),
         "__slots__": ("_turnwise_original", "_turnwise_context"),
@@ -37,22 +41,22 @@ def _proxy_kind(shadow: type[ObjectProxy], kind: type[Any]) -> type[Any]:
         "__qualname__": kind.__qualname__,
         "__doc__": kind.__doc__,
     }
-    return new_class(kind.__name__, (shadow, kind), {}, lambda space: space.update(names))
+    return new_class(kind.__name__, (proxy, kind), {}, lambda space: space.update(names))
 
 
-def make_proxy(original: Any, shadow: type[ObjectProxy], whose: Any) -> Any:
-    """The shadow of `original` in a run, or in a tool.
+def make_proxy(original: Any, proxy: type[ObjectProxy], context: Any) -> Any:
+    """A proxy of `original` with the methods of `proxy`.
 
-    Of a class that nobody can inherit from it is none: there it only has the attributes.
+    If the original's class cannot be inherited, the proxy has its attributes only.
     """
-    kind_of: Any = _proxy_kind
+    proxy_class: Any = _proxy_class
     try:
-        made = object.__new__(kind_of(shadow, type(original)))
+        made = object.__new__(proxy_class(proxy, type(original)))
     except TypeError:
-        made = object.__new__(kind_of(shadow, object))
+        made = object.__new__(proxy_class(proxy, object))
     else:
         if hasattr(original, "__dict__"):
             object.__setattr__(made, "__dict__", original.__dict__)
     object.__setattr__(made, "_turnwise_original", original)
-    object.__setattr__(made, "_turnwise_context", whose)
+    object.__setattr__(made, "_turnwise_context", context)
     return made

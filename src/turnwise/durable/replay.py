@@ -1,14 +1,11 @@
-"""A turn's journal as its runs use it: what earlier attempts finished, and what this one does.
-
-See `journal_entries` for what an entry holds.
-"""
+"""A turn's journal as its runs use it: what earlier attempts finished, and what this one writes."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -31,37 +28,47 @@ from turnwise.journal_entries import (
 Item = Mapping[str, Any]
 CallKey = tuple[RunPath, str]
 
-_RUN = 3
-_SOON = 0.05
+_PATH_OF_A_RUN = 3
+"""How many elements each run adds to a path."""
+_FLUSH_DELAY = 0.05
+"""Seconds after which an entry that nobody waits for is written at the latest."""
 _log = logging.getLogger("turnwise")
 
 
 class Replay:
-    """One turn. All runs in it share this object."""
+    """What the runs of one turn share.
+
+    Attributes:
+        responses, started, ended: the entries of earlier attempts that still hold, by run and
+            number, or by run and call.
+        failed_calls: calls that ended an earlier attempt with their errors. If their tools are
+            repeatable they are made again.
+        final_errors: errors that tools raised which may not run again. Every attempt raises them.
+        times_parked: how often the turn was parked.
+        progress: what this attempt has come to.
+    """
 
     def __init__(self, turn: DurableTurn) -> None:
         self.turn = turn
         self.responses: dict[tuple[RunPath, int], ResponseEntry] = {}
         self.started: dict[CallKey, ToolStartedEntry] = {}
         self.ended: dict[CallKey, ToolEndedEntry] = {}
-        self.failed: set[CallKey] = set()
-        """Calls whose errors nobody has answered to, before an attempt failed."""
-        self.standing: list[Exception] = []
-        """What tools raised here that are not to run again: another attempt would raise it too."""
-        self._has_errors = False
-        self.parks = 0
+        self.failed_calls: set[CallKey] = set()
+        self.final_errors: list[Exception] = []
+        self.times_parked = 0
         self.progress = Progress()
+        self._has_errors = False
         self._unclaimed: set[RunPath] = set()
         self._occurrences: Counter[RunPath] = Counter()
-        self._waiting: list[Entry] = []
-        self._timer: asyncio.TimerHandle | None = None
-        self._sending: set[asyncio.Task[None]] = set()
+        self._unwritten: list[Entry] = []
+        self._flush_timer: asyncio.TimerHandle | None = None
+        self._flushes: set[asyncio.Task[None]] = set()
         for entry in turn.journal.entries:
-            self._absorb(entry)
+            self._load(entry)
 
     # What earlier attempts left.
 
-    def _absorb(self, entry: Entry) -> None:
+    def _load(self, entry: Entry) -> None:
         match entry:
             case ResponseEntry():
                 self.responses[entry.run, entry.number] = entry
@@ -70,70 +77,70 @@ class Replay:
                 self.started[entry.run, entry.call] = entry
             case ToolEndedEntry():
                 self.ended[entry.run, entry.call] = entry
-                self.failed.discard((entry.run, entry.call))
-                self.note(entry)
+                self.failed_calls.discard((entry.run, entry.call))
+                self.note_end(entry)
             case AttemptFailedEntry():
-                self.failed = {
-                    key for key, end in self.ended.items() if self._is_open_error(key, end)
+                self.failed_calls = {
+                    key for key, end in self.ended.items() if self._is_last_error(key, end)
                 }
             case RestartedEntry():
                 self._drop(entry.run)
             case ParkedEntry():
                 self._drop(())
-                self.parks += 1
+                self.times_parked += 1
 
-    def _is_open_error(self, key: CallKey, end: ToolEndedEntry) -> bool:
-        """Whether this call ended with an error that its run did not get beyond."""
+    def _is_last_error(self, key: CallKey, end: ToolEndedEntry) -> bool:
+        """Whether the call ended with an error, and its run has no response after it."""
         path, name = key
         return end.failed and (path, int(name.partition(".")[0])) not in self.responses
 
-    def note(self, end: ToolEndedEntry) -> None:
-        """A call has ended, here or in an earlier attempt."""
+    def note_end(self, end: ToolEndedEntry) -> None:
+        """A call has ended, in this or an earlier attempt."""
         self._has_errors |= end.failed
 
-    def ends_each_attempt(self, error: BaseException) -> bool:
-        """Whether a run that ended by this would end by it again, as a tool does not run again."""
+    def is_final(self, error: BaseException) -> bool:
+        """Whether every attempt would end with this error: a tool raised it that may not repeat."""
         cause: BaseException | None = error
         while cause is not None:
-            if any(cause is standing for standing in self.standing):
+            if any(cause is final for final in self.final_errors):
                 return True
             cause = cause.__cause__
         return False
 
     async def attempt_failed(self) -> None:
-        """Let the next attempt make the calls again whose errors may have ended this one.
+        """Let the next attempt repeat the calls whose errors may have ended this one.
 
-        Never raises: where this was not written, the errors stand for one attempt more.
+        Never raises: if this is not written, the next attempt ends with the same errors.
         """
         if self._has_errors:
             with suppress(TurnwiseError):
                 await self.write(AttemptFailedEntry())
 
-    def claim(self, parent: RunPath, agent: str, digest: str) -> tuple[RunPath, bool]:
+    def claim_path(self, parent: RunPath, agent: str, digest: str) -> tuple[RunPath, bool]:
         """The path of a run that begins now, and whether an earlier attempt had begun it."""
-        again = str(self.parks) if digest == RESUMED and self.parks else ""
-        name = (*parent, agent, digest + again)
+        is_later = digest == RESUMED and self.times_parked
+        name = (*parent, agent, f"{digest}{self.times_parked}" if is_later else digest)
         path = (*name, self._occurrences[name])
         self._occurrences[name] += 1
         known = path in self._unclaimed
         self._unclaimed.discard(path)
         return path, known
 
-    def strays(self, path: RunPath) -> list[RunPath]:
-        """Runs that an earlier attempt made where `path` is now, and that nobody makes any more.
+    def unclaimed_beside(self, path: RunPath) -> list[RunPath]:
+        """Runs that an earlier attempt had in place of `path`, and that this one has not begun.
 
-        At the top any other run is one; inside a run only one of the same agent, since what comes
-        later in the run may be yet to come.
+        At the top of the turn that is any other run. Inside a run it is one of the same agent: the
+        runs of others may be yet to come.
         """
-        parent, agent = path[:-_RUN], path[-_RUN]
+        parent, agent = path[:-_PATH_OF_A_RUN], path[-_PATH_OF_A_RUN]
         return [
             other
             for other in self._unclaimed
-            if other[:-_RUN] == parent and (not parent or other[-_RUN] == agent)
+            if other[:-_PATH_OF_A_RUN] == parent and (not parent or other[-_PATH_OF_A_RUN] == agent)
         ]
 
-    def ran(self, paths: Iterable[RunPath]) -> list[ToolStartedEntry]:
-        """The starts of tools that earlier attempts made under these paths."""
+    def started_under(self, paths: Iterable[RunPath]) -> list[ToolStartedEntry]:
+        """The tools that earlier attempts started under these paths."""
         return [
             entry
             for (path, _), entry in self.started.items()
@@ -141,7 +148,7 @@ class Replay:
         ]
 
     async def restart(self, path: RunPath) -> None:
-        """Forget what was done under a path; the run there starts again from its input."""
+        """Forget all that was done under a path: the run there starts again from its input."""
         self._drop(path)
         self.progress.restarted(path)
         for name in [name for name in self._occurrences if name[: len(path)] == path]:
@@ -156,81 +163,81 @@ class Replay:
                 del table[key]
         self._unclaimed = {other for other in self._unclaimed if other[:size] != path}
 
-    # What this one does.
+    # What this attempt does.
 
     async def check(self) -> None:
-        """To be called before each thing that costs. Raises what ended the turn."""
+        """Call this before anything that costs. Raises what ended the turn."""
         try:
             await self.turn.check()
         except TurnwiseError as error:
             raise as_agents_exception(error) from None
 
     async def write(self, entry: Entry) -> None:
-        """Return when the entry is in the store, and all that were left for later before it."""
+        """Return when the entry is in the store, behind those that `write_later` got."""
         try:
-            await self.turn.journal.write(*self._taken(), entry)
+            await self.turn.journal.write(*self._take_unwritten(), entry)
         except TurnwiseError as error:
             raise as_agents_exception(error) from None
 
     def write_later(self, entry: Entry) -> None:
-        """Write with the next entry, before the next model call, or soon.
+        """Write the entry with the next one, before the next model call, or after a short delay.
 
-        What nobody acts upon yet need not be waited for; the commit of a short turn comes first.
+        Nobody acts on it before then. A short turn is committed first, and never writes it.
         """
-        self._waiting.append(entry)
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_SOON, self.send)
+        self._unwritten.append(entry)
+        if self._flush_timer is None:
+            loop = asyncio.get_running_loop()
+            self._flush_timer = loop.call_later(_FLUSH_DELAY, self.flush)
 
-    def send(self) -> None:
-        """Begin to write what was left for later. A failure is told by the next write."""
-        entries = list(self._taken())
+    def flush(self) -> None:
+        """Begin to write what `write_later` got. If that fails, the next `write` raises."""
+        entries = self._take_unwritten()
         if entries and not self.turn.ended:
-            task = asyncio.create_task(self._send(entries), name="turnwise-journal")
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
+            task = asyncio.create_task(self._write_all(entries), name="turnwise-journal")
+            self._flushes.add(task)
+            task.add_done_callback(self._flushes.discard)
 
-    async def _send(self, entries: list[Entry]) -> None:
+    async def _write_all(self, entries: list[Entry]) -> None:
         try:
             await self.turn.journal.write(*entries)
         except TurnwiseError as error:
-            _log.debug("what was journaled in the background was not written: %s", error)
+            _log.debug("journal entries were not written in the background: %s", error)
 
-    async def resend_if_cancelled(self) -> None:
+    async def flushed(self) -> None:
         """Return when nothing is being written in the background."""
-        if self._sending:
-            await asyncio.wait(self._sending)
+        if self._flushes:
+            await asyncio.wait(self._flushes)
 
-    def _taken(self) -> Iterator[Entry]:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        taken, self._waiting = self._waiting, []
-        return iter(taken)
+    def _take_unwritten(self) -> list[Entry]:
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+            self._flush_timer = None
+        taken, self._unwritten = self._unwritten, []
+        return taken
 
-    # When the turn is asked to stop.
+    # What is asked when the turn is cancelled.
 
     def unsaved(self, added: Sequence[Item]) -> list[Any]:
-        """What is finished of the step at hand and not among the items `added`."""
+        """What is finished of the current step and not among the items `added`."""
         return self.progress.unsaved(added, self.turn.changes)
 
     def running_tools(self) -> list[str]:
-        """The names of the tools that still run, or may: those in threads are not followed."""
+        """The names of tools that run. The end of one in a thread is not noticed."""
         return self.progress.running_tools
 
     async def quiet(self, seconds: float) -> None:
-        """Return when no tool runs, or when that much time is over."""
+        """Return when no tool runs, at the latest after so many seconds."""
         await self.progress.quiet(seconds)
 
-    # When it does not fit.
+    # When the code does not fit the journal.
 
     def mismatch(self, what: str, paths: Iterable[RunPath]) -> ReplayMismatch:
-        """The error for a replay that cannot go on; from now on the turn cannot be committed."""
-        tools = sorted({entry.tool for entry in self.ran(paths)})
-        before = "was resumed before" if self.parks else "was begun by a worker that died"
-        advice = _advice_if_parked(tools) if self.parks else _advice(tools)
+        """The error for it. From now on the turn cannot be committed."""
+        tools = sorted({entry.tool for entry in self.started_under(paths)})
+        before = "was resumed before" if self.times_parked else "was begun by a worker that died"
+        advice = _advice_if_parked(tools) if self.times_parked else _advice(tools)
         error = ReplayMismatch(
-            f"turn {self.turn.turn_id!r} {before}, and does not go the same way again: {what}. "
-            f"{advice}",
+            f"turn {self.turn.turn_id!r} {before}, and now runs differently: {what}. {advice}",
             session_id=self.turn.session_id,
             tools=tools,
         )
@@ -240,25 +247,24 @@ class Replay:
 
 def _advice(tools: list[str]) -> str:
     if not tools:
-        return "No tool had run; send it again to run it from its start"
+        return "It was rolled back; no tool had run. Send it again to run it from its start"
     return (
-        f"It was rolled back, but these tools had run: {', '.join(tools)}. Send it again to run "
-        "all of it from its start, once that is safe"
+        f"It was rolled back, but these tools had run: {', '.join(tools)}. If they may run again, "
+        "send it again to run it from its start"
     )
 
 
 def _advice_if_parked(tools: list[str]) -> str:
     ran = f" ({', '.join(tools)} had run)" if tools else ""
     return (
-        f"It waits again, with all that it had finished{ran}: resume it with the agents and tools "
-        "that it was resumed with then, or cancel it"
+        f"It stays parked, with all that it had finished{ran}. Resume it with the same agents and "
+        "tools as before, or cancel it"
     )
 
 
 def replay_of(turn: DurableTurn) -> Replay:
-    """The one replay of a turn."""
+    """The turn's replay, made when its first run asks."""
     if turn.replay is None:
         turn.replay = Replay(turn)
-    found = turn.replay
-    assert isinstance(found, Replay)
-    return found
+    assert isinstance(turn.replay, Replay)
+    return turn.replay

@@ -1,4 +1,4 @@
-"""A model's response as JSON, and back, exactly."""
+"""A model's response in the form in which the journal stores it, and back, exactly."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from turnwise.durable import sdk
 from turnwise.journal_entries import StoredResponse
 
 
-def packed_response(response: ModelResponse) -> StoredResponse:
-    """What an entry keeps of a response."""
+def pack_response(response: ModelResponse) -> StoredResponse:
+    """The response as the journal stores it."""
     return _packed(
         response.output,
         response.usage,
@@ -26,10 +26,10 @@ def packed_response(response: ModelResponse) -> StoredResponse:
     )
 
 
-def packed_stream(response: Response, output: Sequence[Any]) -> StoredResponse:
-    """The same of a streamed response; `output` is what came item by item.
+def pack_streamed_response(response: Response, output: Sequence[Any]) -> StoredResponse:
+    """A streamed response as the journal stores it.
 
-    Some providers leave the output of the final event empty.
+    `output` holds the items that came one by one: some providers leave them out of the last event.
     """
     return _packed(
         response.output or output,
@@ -50,11 +50,11 @@ def _packed(
     *,
     model: str | None,
 ) -> StoredResponse:
-    plain = [index for index, item in enumerate(output) if not isinstance(item, BaseModel)]
+    dicts = [index for index, item in enumerate(output) if not isinstance(item, BaseModel)]
     return StoredResponse(
-        output=[dumped(item) for item in output],
-        usage=packed_usage(usage),
-        plain=plain or None,
+        output=[to_json(item) for item in output],
+        usage=pack_usage(usage),
+        dicts=dicts or None,
         response_id=response_id,
         request_id=request_id,
         raw_usage=raw_usage,
@@ -62,30 +62,31 @@ def _packed(
     )
 
 
-def dumped(item: Any) -> Any:
-    """An item of the SDK as JSON: without the fields that were never set."""
+def to_json(item: Any) -> Any:
+    """An object of the SDK as JSON, without the fields that were never set."""
     if isinstance(item, BaseModel):
         return item.model_dump(mode="json", exclude_unset=True, warnings=False)
     return item
 
 
-def output_of(stored: StoredResponse) -> list[Any]:
-    plain = stored.plain or ()
+def unpack_items(stored: StoredResponse) -> list[Any]:
+    """The output items of a stored response, as the model gave them."""
+    dicts = stored.dicts or ()
     return [
-        item if index in plain else sdk.output_item(item)
+        item if index in dicts else sdk.output_item(item)
         for index, item in enumerate(stored.output)
     ]
 
 
-def response_of(stored: StoredResponse) -> ModelResponse:
+def unpack_response(stored: StoredResponse) -> ModelResponse:
     response = ModelResponse(
         output=[],
-        usage=usage_of(stored.usage),
+        usage=unpack_usage(stored.usage),
         response_id=stored.response_id,
         request_id=stored.request_id,
         raw_usage=stored.raw_usage,
     )
-    response.output = output_of(stored)  # the constructor would check what is not for us to check
+    response.output = unpack_items(stored)  # the constructor would validate it
     return response
 
 
@@ -93,7 +94,7 @@ COUNTS = ("requests", "input_tokens", "output_tokens", "total_tokens")
 _DETAILS = ("input_tokens_details", "output_tokens_details")
 
 
-def packed_usage(usage: Usage) -> dict[str, Any]:
+def pack_usage(usage: Usage) -> dict[str, Any]:
     """The usage as the SDK serialises it, without what is 0."""
     full = serialize_usage(usage)
     packed = {name: full[name] for name in COUNTS if full[name]}
@@ -106,7 +107,7 @@ def packed_usage(usage: Usage) -> dict[str, Any]:
     return packed
 
 
-def usage_of(packed: Mapping[str, Any]) -> Usage:
+def unpack_usage(packed: Mapping[str, Any]) -> Usage:
     full = dict(packed)
     for name, zeros in zip(_DETAILS, ({"cached_tokens": 0}, {"reasoning_tokens": 0}), strict=True):
         full[name] = [zeros | cast("dict[str, Any]", packed.get(name, {}))]

@@ -1,4 +1,4 @@
-"""A response that was journaled, as the events of a stream: each text and call in one piece."""
+"""A stored response as the events of a stream. Each text and each call comes in one piece."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ from openai.types.responses import (
 from pydantic import BaseModel
 
 from turnwise.durable import sdk
-from turnwise.durable.responses import output_of, usage_of
+from turnwise.durable.responses import unpack_items, unpack_usage
 from turnwise.journal_entries import StoredResponse
 
 
-def events_of(stored: StoredResponse) -> Iterator[TResponseStreamEvent]:
-    """The events of a response, in the order in which a provider sends them."""
+def response_events(stored: StoredResponse) -> Iterator[TResponseStreamEvent]:
+    """The events of a response, in a provider's order."""
     response = _response(stored)
-    for number, (kind, fields) in enumerate(_fields(response)):
-        # Not checked: an item may lack what its class asks for, as it came from the provider.
+    for number, (kind, fields) in enumerate(_event_fields(response)):
+        # Not validated: an item may lack what its class requires, as it came from the provider.
         event = kind.model_construct(sequence_number=number, **fields)
         yield cast(TResponseStreamEvent, event)
 
 
-Fields = tuple[type[BaseModel], dict[str, Any]]
+EventFields = tuple[type[BaseModel], dict[str, Any]]
 
 
 def _response(stored: StoredResponse) -> Response:
@@ -59,30 +59,32 @@ def _response(stored: StoredResponse) -> Response:
         created_at=0,
         model=stored.model or "",
         object="response",
-        output=output_of(stored),
+        output=unpack_items(stored),
         parallel_tool_calls=True,
         status="completed",
         tool_choice="auto",
         tools=[],
     )
-    sdk.attach_usage(response, usage_of(stored.usage), stored.raw_usage)
+    sdk.attach_usage(response, unpack_usage(stored.usage), stored.raw_usage)
     if stored.request_id is not None:
         sdk.set_request_id(response, stored.request_id)
     return response
 
 
-def _fields(response: Response) -> Iterator[Fields]:
+def _event_fields(response: Response) -> Iterator[EventFields]:
     begun = response.model_copy(update={"output": [], "status": "in_progress", "usage": None})
     yield ResponseCreatedEvent, {"type": "response.created", "response": begun}
     yield ResponseInProgressEvent, {"type": "response.in_progress", "response": begun}
     for index, item in enumerate(response.output):
-        place = {"output_index": index}
+        at = {"output_index": index}
         added = {"type": "response.output_item.added", "item": _begun(item)}
-        yield ResponseOutputItemAddedEvent, added | place
-        yield from _inside(item, place | {"item_id": getattr(item, "id", None) or f"item_{index}"})
+        yield ResponseOutputItemAddedEvent, added | at
+        yield from _content_events(
+            item, at | {"item_id": getattr(item, "id", None) or f"item_{index}"}
+        )
         yield (
             ResponseOutputItemDoneEvent,
-            {"type": "response.output_item.done", "item": item} | place,
+            {"type": "response.output_item.done", "item": item} | at,
         )
     yield ResponseCompletedEvent, {"type": "response.completed", "response": response}
 
@@ -100,70 +102,70 @@ def _begun(item: Any) -> Any:
     return item
 
 
-def _inside(item: Any, place: dict[str, Any]) -> Iterator[Fields]:
+def _content_events(item: Any, at: dict[str, Any]) -> Iterator[EventFields]:
     if isinstance(item, ResponseOutputMessage):
         for index, part in enumerate(item.content or ()):
-            yield from _part(part, place | {"content_index": index})
+            yield from _part(part, at | {"content_index": index})
     elif isinstance(item, ResponseFunctionToolCall):
-        yield from _arguments(item, place)
+        yield from _arguments(item, at)
     elif isinstance(item, ResponseCustomToolCall):
-        yield from _input(item, place)
+        yield from _input(item, at)
     elif isinstance(item, ResponseReasoningItem):
         for index, summary in enumerate(item.summary or ()):
-            yield from _summary(summary, place | {"summary_index": index})
+            yield from _summary(summary, at | {"summary_index": index})
 
 
-def _part(part: Any, place: dict[str, Any]) -> Iterator[Fields]:
+def _part(part: Any, at: dict[str, Any]) -> Iterator[EventFields]:
     kind = "response.content_part"
     if isinstance(part, ResponseOutputText):
         empty = part.model_copy(update={"text": "", "annotations": []})
-        yield ResponseContentPartAddedEvent, {"type": f"{kind}.added", "part": empty} | place
-        yield from _text(part.text or "", part.logprobs or [], place)
+        yield ResponseContentPartAddedEvent, {"type": f"{kind}.added", "part": empty} | at
+        yield from _text(part.text or "", part.logprobs or [], at)
     elif isinstance(part, ResponseOutputRefusal):
         blank = part.model_copy(update={"refusal": ""})
-        yield ResponseContentPartAddedEvent, {"type": f"{kind}.added", "part": blank} | place
-        yield from _refusal(part.refusal, place)
-    yield ResponseContentPartDoneEvent, {"type": f"{kind}.done", "part": part} | place
+        yield ResponseContentPartAddedEvent, {"type": f"{kind}.added", "part": blank} | at
+        yield from _refusal(part.refusal, at)
+    yield ResponseContentPartDoneEvent, {"type": f"{kind}.done", "part": part} | at
 
 
-def _text(text: str, logprobs: list[Any], place: dict[str, Any]) -> Iterator[Fields]:
+def _text(text: str, logprobs: list[Any], at: dict[str, Any]) -> Iterator[EventFields]:
     kind = "response.output_text"
-    more = place | {"logprobs": logprobs}
+    more = at | {"logprobs": logprobs}
     yield ResponseTextDeltaEvent, {"type": f"{kind}.delta", "delta": text} | more
     yield ResponseTextDoneEvent, {"type": f"{kind}.done", "text": text} | more
 
 
-def _refusal(text: str, place: dict[str, Any]) -> Iterator[Fields]:
-    yield ResponseRefusalDeltaEvent, {"type": "response.refusal.delta", "delta": text} | place
-    yield ResponseRefusalDoneEvent, {"type": "response.refusal.done", "refusal": text} | place
+def _refusal(text: str, at: dict[str, Any]) -> Iterator[EventFields]:
+    yield ResponseRefusalDeltaEvent, {"type": "response.refusal.delta", "delta": text} | at
+    yield ResponseRefusalDoneEvent, {"type": "response.refusal.done", "refusal": text} | at
 
 
-def _arguments(item: ResponseFunctionToolCall, place: dict[str, Any]) -> Iterator[Fields]:
+def _arguments(item: ResponseFunctionToolCall, at: dict[str, Any]) -> Iterator[EventFields]:
     kind, text = "response.function_call_arguments", item.arguments
-    yield ResponseFunctionCallArgumentsDeltaEvent, {"type": f"{kind}.delta", "delta": text} | place
+    yield ResponseFunctionCallArgumentsDeltaEvent, {"type": f"{kind}.delta", "delta": text} | at
     done = {"type": f"{kind}.done", "arguments": text, "name": item.name}
-    yield ResponseFunctionCallArgumentsDoneEvent, done | place
+    yield ResponseFunctionCallArgumentsDoneEvent, done | at
 
 
-def _input(item: ResponseCustomToolCall, place: dict[str, Any]) -> Iterator[Fields]:
+def _input(item: ResponseCustomToolCall, at: dict[str, Any]) -> Iterator[EventFields]:
     kind, text = "response.custom_tool_call_input", item.input
-    yield ResponseCustomToolCallInputDeltaEvent, {"type": f"{kind}.delta", "delta": text} | place
-    yield ResponseCustomToolCallInputDoneEvent, {"type": f"{kind}.done", "input": text} | place
+    yield ResponseCustomToolCallInputDeltaEvent, {"type": f"{kind}.delta", "delta": text} | at
+    yield ResponseCustomToolCallInputDoneEvent, {"type": f"{kind}.done", "input": text} | at
 
 
-def _summary(summary: Any, place: dict[str, Any]) -> Iterator[Fields]:
+def _summary(summary: Any, at: dict[str, Any]) -> Iterator[EventFields]:
     kind, text = "response.reasoning_summary", summary.text
     empty = summary.model_copy(update={"text": ""})
     yield (
         ResponseReasoningSummaryPartAddedEvent,
-        {"type": f"{kind}_part.added", "part": empty} | place,
+        {"type": f"{kind}_part.added", "part": empty} | at,
     )
     yield (
         ResponseReasoningSummaryTextDeltaEvent,
-        {"type": f"{kind}_text.delta", "delta": text} | place,
+        {"type": f"{kind}_text.delta", "delta": text} | at,
     )
-    yield ResponseReasoningSummaryTextDoneEvent, {"type": f"{kind}_text.done", "text": text} | place
+    yield ResponseReasoningSummaryTextDoneEvent, {"type": f"{kind}_text.done", "text": text} | at
     yield (
         ResponseReasoningSummaryPartDoneEvent,
-        {"type": f"{kind}_part.done", "part": summary} | place,
+        {"type": f"{kind}_part.done", "part": summary} | at,
     )

@@ -1,4 +1,4 @@
-"""What a tool gave back, as JSON: a value, a ToolOutput, an error, or the text the model saw."""
+"""What a tool returned or raised, in the form in which the journal stores it, and back."""
 
 from __future__ import annotations
 
@@ -24,20 +24,24 @@ _STRUCTURED = {
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
-def packed_value(value: Any, tool: object, call: Any) -> ToolOutput:
-    """`value` exactly if it is of JSON's types or a ToolOutput; else as the model sees it."""
+def pack_output(value: Any, tool: object, call: Any) -> ToolOutput:
+    """The output as the journal stores it.
+
+    JSON values and the SDK's structured outputs come back exactly. Of anything else, what comes
+    back is the text that the model sees.
+    """
     if _is_json(value):
         return ToolOutput("json", value)
     if type(value) in (list, tuple) and value and all(map(_is_structured, value)):
-        return ToolOutput("structured_list", [_structured(part) for part in value])
+        return ToolOutput("structured_list", [_structured_fields(part) for part in value])
     if _is_structured(value):
-        return ToolOutput("structured", _structured(value))
+        return ToolOutput("structured", _structured_fields(value))
     if isinstance(value, ShellResult) and _is_json(shell := _shell(value)):
         return ToolOutput("shell", shell)
-    return ToolOutput("json", _seen(value, tool, call))
+    return ToolOutput("json", _text_for_model(value, tool, call))
 
 
-def value_of(packed: ToolOutput) -> Any:
+def unpack_output(packed: ToolOutput) -> Any:
     if packed.kind == "structured":
         return _part(*packed.value)
     if packed.kind == "structured_list":
@@ -47,7 +51,7 @@ def value_of(packed: ToolOutput) -> Any:
     return packed.value
 
 
-def packed_error(error: Exception) -> Raised:
+def pack_error(error: Exception) -> Raised:
     return Raised(
         error=type(error).__name__,
         message=str(error),
@@ -55,15 +59,15 @@ def packed_error(error: Exception) -> Raised:
     )
 
 
-def error_of(raised: Raised) -> Exception:
-    """An error that reads like the one that the tool raised."""
+def unpack_error(raised: Raised) -> Exception:
+    """An error with the class name and text of the one that the tool raised."""
     kind: Any = type(raised.error, (AgentsException if raised.from_sdk else Exception,), {})
     error: Exception = kind(raised.message)
     return error
 
 
 def _is_json(value: Any, room: int = 100) -> bool:
-    """Whether the JSON of a value gives the very same value: no subclasses, no tuples."""
+    """Whether the value comes back from JSON the same: it has no subclasses and no tuples."""
     kind = type(value)
     if kind in _SCALARS:
         return True
@@ -80,7 +84,7 @@ def _is_structured(value: Any) -> bool:
     return type(value) in _STRUCTURED.values()
 
 
-def _structured(value: Any) -> list[Any]:
+def _structured_fields(value: Any) -> list[Any]:
     return [type(value).__name__, value.model_dump(mode="json", exclude_unset=True)]
 
 
@@ -88,8 +92,8 @@ def _part(name: str, fields: dict[str, Any]) -> Any:
     return _STRUCTURED[name].model_validate(fields)
 
 
-def _seen(value: Any, tool: object, call: Any) -> Any:
-    """What the model is told of a value of any other type."""
+def _text_for_model(value: Any, tool: object, call: Any) -> Any:
+    """The text that the SDK makes of a value of any other type."""
     if not isinstance(tool, FunctionTool) or call is None:
         return str(value)
     try:
@@ -101,7 +105,7 @@ def _seen(value: Any, tool: object, call: Any) -> Any:
 
 
 def shell_outputs(result: ShellResult) -> list[dict[str, Any]]:
-    """The outputs of commands as an item of the history has them."""
+    """The outputs of commands, as an item of the history has them."""
     return [
         {
             "stdout": part.stdout,

@@ -1,7 +1,7 @@
-"""Tools that answer from the journal first, where a durable run calls them.
+"""Tools whose output comes from the journal first, when a durable run calls them.
 
-A tool stays the object that it is: what it is called by learns to look where it is called. Outside
-of a durable run, and for other runs at the same time, it does what it did before.
+A tool stays the same object. Only what it calls is replaced, and that looks up the scope that it is
+called in: outside of a durable run it does what it did before.
 """
 
 from __future__ import annotations
@@ -16,31 +16,25 @@ from agents import ApplyPatchTool, CustomTool, FunctionTool, LocalShellTool, She
 from agents.tool_context import ToolContext
 
 from turnwise.durable import sdk
-from turnwise.durable.calls import called
-from turnwise.durable.context import Run, here
-from turnwise.durable.patches import DurableEditor
+from turnwise.durable.calls import call_tool
+from turnwise.durable.context import current_run
+from turnwise.durable.editors import DurableEditor
 from turnwise.durable.proxy import ObjectProxy, make_proxy
 from turnwise.process import LOCK
 
 
 def make_durable(tool: Tool) -> None:
-    """Let a tool look into the journal of the run that calls it. Tools of providers stay as is."""
+    """Let a tool consult the journal of the run that calls it. Hosted tools stay as they are."""
     with LOCK:  # threads share agents, and so their tools
         _make_durable(tool)
 
 
 def _make_durable(tool: Tool) -> None:
     if isinstance(tool, FunctionTool):
-        invoker: Any = tool.on_invoke_tool
-        if isinstance(invoker, sdk.FunctionToolInvoker):
-            if not isinstance(invoker, _DurableInvoker):
-                kind: Any = type(invoker)
-                invoker.__class__ = _durable_kind(kind)
-        elif not isinstance(invoker, Invoked):
-            tool.on_invoke_tool = Invoked(tool, invoker)
+        _make_function_durable(tool)
     elif isinstance(tool, CustomTool):
-        if not isinstance(tool.on_invoke_tool, InvokedWithText):
-            tool.on_invoke_tool = InvokedWithText(tool, tool.on_invoke_tool)
+        if not isinstance(tool.on_invoke_tool, TextInvoker):
+            tool.on_invoke_tool = TextInvoker(tool, tool.on_invoke_tool)
     elif isinstance(tool, ShellTool | LocalShellTool):
         executor: Any = tool.executor
         if executor is not None and not _is_durable(executor):
@@ -49,102 +43,109 @@ def _make_durable(tool: Tool) -> None:
         tool.editor = make_proxy(tool.editor, DurableEditor, tool)
 
 
-def _run_here() -> Run | None:
-    """The run that calls; None outside of one, and inside a tool, which is journaled as a whole."""
-    place = here()
-    return place if isinstance(place, Run) else None
+def _make_function_durable(tool: FunctionTool) -> None:
+    invoker: Any = tool.on_invoke_tool
+    if isinstance(invoker, sdk.FunctionToolInvoker):
+        if not isinstance(invoker, _DurableSDKInvoker):
+            # Its class changes: only an invoker of the SDK's kind, with the state that the SDK gave
+            # it, is asked whether a call with defaulted arguments needs an approval.
+            kind: Any = type(invoker)
+            invoker.__class__ = _durable_class(kind)
+    elif not isinstance(invoker, Invoker):
+        tool.on_invoke_tool = Invoker(tool, invoker)
 
 
-async def _invoked(tool: FunctionTool, call: Callable[..., Any], context: Any, text: str) -> Any:
-    run = _run_here()
+async def _invoke(tool: FunctionTool, invoke: Callable[..., Any], context: Any, text: str) -> Any:
+    run = current_run()
     call_id = getattr(context, "tool_call_id", None)
     if run is None or call_id is None:
-        return await call(context, text)
+        return await invoke(context, text)
     if getattr(context, "run_config", None) is not None:
-        context.run_config = run.original
-    tool_call = getattr(context, "tool_call", None)
-    return await called(
-        run, tool, call_id, partial(call, context, text), context=context, call=tool_call
-    )
+        context.run_config = run.config
+    call = getattr(context, "tool_call", None)
+    execute = partial(invoke, context, text)
+    return await call_tool(run, tool, call_id, execute, context=context, call=call)
 
 
-class _DurableInvoker(sdk.FunctionToolInvoker):
-    """What a function tool is called by. The arguments are checked for approvals as before."""
+class _DurableSDKInvoker(sdk.FunctionToolInvoker):
+    """The SDK's invoker of a function tool, journaled."""
 
     async def __call__(self, ctx: ToolContext[Any], input: str) -> Any:
-        return await _invoked(sdk.tool_of(self), super().__call__, ctx, input)
+        return await _invoke(sdk.tool_of(self), super().__call__, ctx, input)
 
 
 @cache
-def _durable_kind(kind: type[Any]) -> Any:
+def _durable_class(kind: type[Any]) -> Any:
     if kind is sdk.FunctionToolInvoker:
-        return _DurableInvoker
+        return _DurableSDKInvoker
     names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
-    return new_class(kind.__name__, (_DurableInvoker, kind), {}, lambda space: space.update(names))
+    return new_class(
+        kind.__name__, (_DurableSDKInvoker, kind), {}, lambda space: space.update(names)
+    )
 
 
-async def _outcome(made: Any) -> Any:
+async def _result(made: Any) -> Any:
     return await made if inspect.isawaitable(made) else made
 
 
-_OWN = ("_tool", "_inner", "__annotations__", "__signature__", "__wrapped__")
-"""Its own while it is being copied, and where the SDK asks which context it is to be given."""
+_NOT_THE_ORIGINALS = ("_tool", "_original", "__annotations__", "__signature__", "__wrapped__")
+"""The wrapper's own: while it is copied, and where the SDK looks up which context to pass."""
 
 
-class _Around:
-    """A callable of the application's in a tool of its own. Everything else is the callable's."""
+class _Wrapper:
+    """Wraps the application's callable of a tool. Everything else is the callable's."""
 
-    def __init__(self, tool: Any, inner: Callable[..., Any]) -> None:
+    def __init__(self, tool: Any, original: Callable[..., Any]) -> None:
         self._tool = tool
-        self._inner = inner
+        self._original = original
 
     def __getattr__(self, name: str) -> Any:
-        if name in _OWN:
+        if name in _NOT_THE_ORIGINALS:
             raise AttributeError(name)
-        return getattr(self._inner, name)
+        return getattr(self._original, name)
 
-    async def _outcome(self, *args: Any) -> Any:
-        return await _outcome(self._inner(*args))
+    async def _call(self, *args: Any) -> Any:
+        return await _result(self._original(*args))
 
 
-class Invoked(_Around, sdk.RebindingInvoker):
-    """What a hand-written function tool is called by."""
+class Invoker(_Wrapper, sdk.RebindingInvoker):
+    """The invoker of a function tool that the application made by hand."""
 
     async def __call__(self, ctx: ToolContext[Any], input: str) -> Any:
-        return await _invoked(self._tool, self._narrowed, ctx, input)
+        return await _invoke(self._tool, self._call_in_context, ctx, input)
 
-    async def _narrowed(self, context: ToolContext[Any], text: str) -> Any:
-        return await self._outcome(sdk.invoke_context(self._inner, context), text)
+    async def _call_in_context(self, context: ToolContext[Any], text: str) -> Any:
+        return await self._call(sdk.invoke_context(self._original, context), text)
 
-    def bound_to(self, tool: FunctionTool) -> Invoked:
+    def bound_to(self, tool: FunctionTool) -> Invoker:
         if tool is self._tool:
             return self
-        inner: Any = self._inner
-        if inspect.ismethod(inner) and inner.__self__ is self._tool:
-            inner = inner.__func__.__get__(tool, type(tool))
-        return Invoked(tool, inner)
+        original: Any = self._original
+        if inspect.ismethod(original) and original.__self__ is self._tool:
+            original = original.__func__.__get__(tool, type(tool))
+        return Invoker(tool, original)
 
 
-class InvokedWithText(_Around):
-    """What a custom tool is called by."""
+class TextInvoker(_Wrapper):
+    """The invoker of a custom tool."""
 
     async def __call__(self, ctx: Any, input: str) -> Any:
-        run = _run_here()
+        run = current_run()
         call_id = getattr(ctx, "tool_call_id", None)
-        make = partial(self._outcome, ctx, input)
+        execute = partial(self._call, ctx, input)
         if run is None or call_id is None:
-            return await make()
-        return await called(run, self._tool, call_id, make, context=ctx)
+            return await execute()
+        return await call_tool(run, self._tool, call_id, execute, context=ctx)
 
 
 def _durable_executor(tool: Any, executor: Any) -> Any:
-    """What carries out the commands of a shell tool: a function for a function, else a shadow."""
+    """The executor of a shell tool: a function for a function, a proxy for an object."""
     if not inspect.isroutine(executor):
         return make_proxy(executor, DurableExecutor, tool)
 
     @wraps(executor)
     async def durable(request: Any) -> Any:
-        return await _executed(tool, executor, request)
+        return await _execute(tool, executor, request)
 
     vars(durable)["_turnwise_original"] = executor
     return durable
@@ -156,20 +157,20 @@ def _is_durable(executor: Any) -> bool:
 
 
 class DurableExecutor(ObjectProxy):
-    """An object that carries out commands. Everything else is its own."""
+    """An executor whose commands are journaled. Everything else is the original's."""
 
     __slots__ = ()
 
     async def __call__(self, request: Any) -> Any:
-        return await _executed(self._turnwise_context, self._turnwise_original, request)
+        return await _execute(self._turnwise_context, self._turnwise_original, request)
 
 
-async def _executed(tool: Any, executor: Callable[[Any], Any], request: Any) -> Any:
-    run = _run_here()
+async def _execute(tool: Any, executor: Callable[[Any], Any], request: Any) -> Any:
+    run = current_run()
 
-    async def make() -> Any:
-        return await _outcome(executor(request))
+    async def execute() -> Any:
+        return await _result(executor(request))
 
     if run is None:
-        return await make()
-    return await called(run, tool, request.data.call_id, make)
+        return await execute()
+    return await call_tool(run, tool, request.data.call_id, execute)

@@ -1,4 +1,7 @@
-"""What durable runs need of the turn they are in."""
+"""What durable runs need of the turn they are in. It stands in a package beside this one.
+
+So these are protocols: the layers keep `durable` and `turns` from importing each other.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from turnwise.journal_entries import Entry
 
 
 class Journal(Protocol):
-    """What earlier attempts left, oldest first, and the way to add to it."""
+    """The journal of a turn: what earlier attempts left, oldest first, and how to add to it."""
 
     entries: list[Entry]
 
@@ -21,7 +24,13 @@ class Journal(Protocol):
 
 
 class DurableTurn(Protocol):
-    """A turn that a worker holds."""
+    """A turn that a worker holds.
+
+    Attributes:
+        changes: how often items were added to it.
+        repeatable_tools: names of tools that may run again, by the settings.
+        replay: its `Replay`, once a run has begun; kept here so that all its runs share it.
+    """
 
     session_id: str
     turn_id: str
@@ -29,19 +38,17 @@ class DurableTurn(Protocol):
     journal: Journal
     ended: bool
     changes: int
-    """How often items were added to it."""
     repeatable_tools: Collection[str]
     replay: object | None
-    """Where its runs keep what they share."""
 
     async def check(self) -> None:
-        """Return if the turn is still this worker's; raise what ended it if not."""
+        """Return if the turn is still this worker's. Raises what ended it."""
 
     def fail(self, error: TurnError) -> None:
-        """The turn cannot be committed any more, for this reason."""
+        """End the turn with this error: it cannot be committed any more."""
 
     def emit_replayed(self, step: Literal["response", "tool"], agent: str, tool: str = "") -> None:
-        """An earlier attempt answered this step of the agent's; `tool` is what it called."""
+        """Emit to the hooks that a step of the agent came from the journal; `tool`: what it called."""
 
     def savepoint(self) -> Any:
         """What the turn's buffer holds now."""
@@ -51,32 +58,35 @@ class DurableTurn(Protocol):
 
 
 class Runs(Protocol):
-    """Who sees to it that a turn waits for approvals if the last of its runs does."""
+    """Follows the runs of a block that is a turn: it parks if the last one needs approvals."""
 
     def begins(self, input: object) -> None:
         """A run begins. Raises UsageError if the turn waits for something else."""
 
     def ends(self, agent: Agent[Any], input: object, result: Any) -> None:
-        """It has ended, or will when its stream is over."""
+        """The run has ended; a streamed one ends with its task."""
 
 
 @runtime_checkable
 class HoldsTurn(Protocol):
-    """A session of the SDK whose runs are to be durable. None: its turn has not begun yet."""
+    """A session of the SDK whose runs are durable.
+
+    Attributes:
+        runs: follows the runs of a block; None where the runner itself ends the turn.
+    """
 
     runs: Runs | None
-    """To be told of them; None where somebody else sees to what they end with."""
 
     @property
     def durable_turn(self) -> DurableTurn | None:
-        """The turn, for every run that has this as its session."""
+        """The turn of every run with this session; None if it has not begun yet."""
 
     async def open_turn(self) -> DurableTurn:
-        """The turn, begun now if it had not. Raises what keeps it from beginning."""
+        """The turn, begun now if need be. Raises what keeps it from beginning."""
 
 
 def holder_of(session: object) -> HoldsTurn | None:
-    """The turn behind a session of the SDK, also where another session was put around it."""
+    """The session that holds a turn, also where the SDK or the caller wrapped another around it."""
     for _ in range(8):
         if session is None or isinstance(session, HoldsTurn):
             return session

@@ -24,9 +24,9 @@ from agents.items import HandoffOutputItem, ToolCallItem, ToolCallOutputItem
 
 from turnwise.durable import sdk
 from turnwise.durable.digests import began_with
-from turnwise.durable.responses import packed_response, usage_of
-from turnwise.durable.stream_events import events_of
-from turnwise.durable.tool_outputs import value_of
+from turnwise.durable.responses import pack_response, unpack_usage
+from turnwise.durable.stream_events import response_events
+from turnwise.durable.tool_outputs import unpack_output
 from turnwise.errors import AlreadyCommitted, TurnIdReused
 from turnwise.journal_entries import ToolOutput
 from turnwise.results.record import (
@@ -112,7 +112,7 @@ class RebuiltRun:
             if items and items[0].agent is not agent:
                 agent = items[0].agent
                 yield AgentUpdatedStreamEvent(new_agent=agent)
-            for event in events_of(packed_response(response)):
+            for event in response_events(pack_response(response)):
                 yield RawResponsesStreamEvent(data=event)
             yield from sdk.item_events(items)
         yield from sdk.item_events(left)
@@ -144,7 +144,7 @@ class RebuiltRun:
         kind = _KINDS[recorded.kind]
         if kind is ToolCallOutputItem:
             output = details.output
-            fields["output"] = raw.get("output") if output is None else value_of(output)
+            fields["output"] = raw.get("output") if output is None else unpack_output(output)
         if kind is HandoffOutputItem:
             fields["source_agent"] = self._agents[cast(int, details.source)]
             fields["target_agent"] = self._agents[cast(int, details.target)]
@@ -157,14 +157,14 @@ class RebuiltRun:
             self.new_items[item].raw_item if isinstance(item, int) else sdk.output_item(item)
             for item in recorded.output
         ]
-        usage = usage_of(recorded.usage)
+        usage = unpack_usage(recorded.usage)
         response = ModelResponse([], usage, recorded.response_id, recorded.request_id)
         response.output = cast(Any, output)
         return response
 
     def _usage(self) -> Usage:
         if self._record.usage is not None:
-            return usage_of(self._record.usage)
+            return unpack_usage(self._record.usage)
         total = Usage()
         for response in self.responses:
             total.add(response.usage)
@@ -173,7 +173,7 @@ class RebuiltRun:
     def _final_output(self) -> Any:
         final = self._record.final_output
         if isinstance(final, ToolOutput):
-            return value_of(final)
+            return unpack_output(final)
         text = last_text(self.new_items)
         if final == "text" or text is None:
             return text

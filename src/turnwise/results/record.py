@@ -17,8 +17,8 @@ from agents.result import RunResultBase
 from pydantic import BaseModel
 
 from turnwise.durable import sdk
-from turnwise.durable.responses import COUNTS, dumped, packed_usage
-from turnwise.durable.tool_outputs import packed_value
+from turnwise.durable.responses import COUNTS, pack_usage, to_json
+from turnwise.durable.tool_outputs import pack_output
 from turnwise.journal_entries import ToolOutput
 
 VERSION = 1
@@ -154,12 +154,12 @@ class _Recorder:
         return self._agents.index(agent.name)
 
     def _item(self, item: RunItem) -> RecordedItem:
-        raw = dumped(item.raw_item)
+        raw = to_json(item.raw_item)
         index = self._index(raw)
         agent = self._agent(item.agent)
         output = source = target = None
         if isinstance(item, ToolCallOutputItem) and item.output != _output(raw):
-            output = packed_value(item.output, None, None)
+            output = pack_output(item.output, None, None)
         if isinstance(item, HandoffOutputItem):
             source, target = self._agent(item.source_agent), self._agent(item.target_agent)
         details = ItemDetails(
@@ -180,15 +180,15 @@ class _Recorder:
         return -1
 
     def _response(self, response: Any, indexes: dict[int, int]) -> RecordedResponse:
-        output = [indexes.get(id(item), dumped(item)) for item in response.output]
-        usage = packed_usage(response.usage)
+        output = [indexes.get(id(item), to_json(item)) for item in response.output]
+        usage = pack_usage(response.usage)
         return RecordedResponse(response.response_id, response.request_id, usage, output)
 
     def _usage(self) -> dict[str, Any] | None:
         used = self._result.context_wrapper.usage
         known = [response.usage for response in self._result.raw_responses]
         same = all(sum(getattr(usage, n) for usage in known) == getattr(used, n) for n in COUNTS)
-        return None if same else packed_usage(used)
+        return None if same else pack_usage(used)
 
     def _final_output(self, run_items: Sequence[RunItem]) -> FinalOutput:
         final = self._result.final_output
@@ -197,7 +197,7 @@ class _Recorder:
             return "text"
         if text is not None and final == typed_text(self._result.last_agent, text):
             return "typed_text"
-        return packed_value(final, None, None)
+        return pack_output(final, None, None)
 
 
 def _output(raw: Any) -> Any:

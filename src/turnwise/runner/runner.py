@@ -141,6 +141,7 @@ class Runner:
         except AlreadyCommitted as error:
             return (await attempt.rebuilt(error)).result(options.get("context"))
         if shared:
+            # Its class changes: a copy of its input is made only if somebody looks at it.
             result.__class__ = TurnResult
         return result
 

@@ -40,6 +40,7 @@ def stream_turn(
     install()
     held = LazyTurnSession(attempt.session, attempt.session_id, begin, turn)
     result = run(held)
+    # Its class changes, not the object: the SDK's run, which has started, fills this one.
     result.__class__ = TurnResultStreaming
     attempt.publish_stream(result)
     streaming = cast(TurnResultStreaming, result)

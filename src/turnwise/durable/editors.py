@@ -1,4 +1,4 @@
-"""The editor of an `apply_patch` tool, which answers from the journal first."""
+"""Editors of `apply_patch` tools. Each operation is a tool call in the journal: none runs twice."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 from agents.editor import ApplyPatchOperation, ApplyPatchResult
 
 from turnwise.durable import sdk
-from turnwise.durable.calls import UNKNOWN, called
-from turnwise.durable.context import Run, here
+from turnwise.durable.calls import OUTCOME_UNKNOWN, call_tool
+from turnwise.durable.context import Run, current_run
 from turnwise.durable.digests import input_digest
 from turnwise.durable.proxy import ObjectProxy
 from turnwise.errors import TurnwiseError
@@ -22,46 +22,46 @@ _FIELDS = ("type", "path", "diff", "move_to")
 
 
 class DurableEditor(ObjectProxy):
-    """Each operation is one call in the journal. Everything else is the editor's own."""
+    """An editor whose operations are journaled. Everything else is the original's."""
 
     __slots__ = ()
 
     def create_file(self, operation: ApplyPatchOperation) -> Any:
-        return self._edited(self._turnwise_original.create_file, operation, sys._getframe(1))
+        return self._edit(self._turnwise_original.create_file, operation, sys._getframe(1))
 
     def update_file(self, operation: ApplyPatchOperation) -> Any:
-        return self._edited(self._turnwise_original.update_file, operation, sys._getframe(1))
+        return self._edit(self._turnwise_original.update_file, operation, sys._getframe(1))
 
     def delete_file(self, operation: ApplyPatchOperation) -> Any:
-        return self._edited(self._turnwise_original.delete_file, operation, sys._getframe(1))
+        return self._edit(self._turnwise_original.delete_file, operation, sys._getframe(1))
 
-    def _edited(self, edit: Any, operation: ApplyPatchOperation, caller: FrameType) -> Any:
-        place = here()
-        if not isinstance(place, Run) or not sdk.is_tool_execution(caller):
+    def _edit(self, edit: Any, operation: ApplyPatchOperation, caller: FrameType) -> Any:
+        run = current_run()
+        if run is None or not sdk.is_tool_execution(caller):
             return edit(operation)
-        return self._called(place, _name(place, operation), partial(edit, operation))
+        return self._call(run, _call_id(run, operation), partial(edit, operation))
 
-    async def _called(self, run: Run, name: str, edit: Any) -> Any:
-        async def outcome() -> Any:
+    async def _call(self, run: Run, call_id: str, edit: Any) -> Any:
+        async def execute() -> Any:
             result = edit()
             return _plain(await result if inspect.isawaitable(result) else result)
 
-        unknown = {"status": "failed", "output": UNKNOWN}
+        unknown = {"status": "failed", "output": OUTCOME_UNKNOWN}
         try:
-            return await called(run, self._turnwise_context, name, outcome, unknown=unknown)
+            return await call_tool(run, self._turnwise_context, call_id, execute, unknown=unknown)
         except TurnwiseError as error:
-            run.failure = error  # the SDK makes a text for the model of it, whatever it is
+            run.failure = error  # the SDK makes a text for the model of any exception here
             raise
 
 
-def _name(run: Run, operation: ApplyPatchOperation) -> str:
-    """The id of the call that asked for this operation, as an editor is not told it."""
+def _call_id(run: Run, operation: ApplyPatchOperation) -> str:
+    """The id of the call for this operation. The SDK does not tell it to an editor."""
     fields = [getattr(operation, field) for field in _FIELDS]
     occurrence = run.occurrence(input_digest(fields))
     ids = [
         item["call_id"]
         for item in run.output
-        if item.get("type") == "apply_patch_call" and _asks_for(item, fields)
+        if item.get("type") == "apply_patch_call" and _is_for(item, fields)
     ]
     if occurrence < len(ids):
         return str(ids[occurrence])
@@ -69,13 +69,13 @@ def _name(run: Run, operation: ApplyPatchOperation) -> str:
     return f"{input_digest(fields)}.{occurrence}"
 
 
-def _asks_for(item: Mapping[str, Any], fields: list[Any]) -> bool:
+def _is_for(item: Mapping[str, Any], fields: list[Any]) -> bool:
     operation = item.get("operation") or {}
     return [operation.get(field) for field in _FIELDS] == fields
 
 
 def _plain(result: Any) -> Any:
-    """What the SDK takes as well, of JSON's types."""
+    """The editor's result in JSON types. The SDK takes that as well."""
     if isinstance(result, ApplyPatchResult):
         return {"status": result.status, "output": result.output}
     if isinstance(result, Mapping):
