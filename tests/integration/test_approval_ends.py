@@ -170,7 +170,7 @@ async def test_a_deployment_with_another_tool_cannot_go_on_and_loses_nothing(
         await resume(clerk.agent(asks("look", again="_2"), OSError("down")), approve=[asked.id])
     for _ in range(2):
         with pytest.raises(
-            ReplayMismatch, match=r"waits again.*look, pay had run.*cancel"
+            ReplayMismatch, match=r"stays parked.*look, pay had run.*cancel"
         ) as raised:
             await resume(clerk.agent(says("x"), more="new"))
         assert raised.value.tools == ["look", "pay"]

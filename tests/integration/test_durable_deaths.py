@@ -292,7 +292,7 @@ async def test_two_workers_die_one_after_the_other(name: str) -> None:
             lab, ledger = Lab(), Ledger()
             for dies_at in (first, min(second, entries - first)):
                 store = Mortal(lab.store, dies_at, acknowledged=False)
-                with pytest.raises(Exception, match=r"dead|stopped run_attempt"):
+                with pytest.raises(Exception, match=r"dead|did not acknowledge"):
                     await scenario.run(lab, ledger, way, store)
                 lab.expire()
             outcome = await scenario.run(lab, ledger, way)

@@ -48,7 +48,7 @@ class DurableTurn(Protocol):
         """End the turn with this error: it cannot be committed any more."""
 
     def emit_replayed(self, step: Literal["response", "tool"], agent: str, tool: str = "") -> None:
-        """Emit to the hooks that a step of the agent came from the journal; `tool`: what it called."""
+        """Emit that a step of the agent came from the journal; `tool` is what it called."""
 
     def savepoint(self) -> Any:
         """What the turn's buffer holds now."""
