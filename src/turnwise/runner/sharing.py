@@ -1,10 +1,10 @@
-"""Runs that get the cached items of their history themselves, and how those stay unchanged.
+"""When a run may use the cache's own items, and how its caller is kept from changing them.
 
-Without that, each run decodes the whole history again, which costs 5 to 10 % of a run.
+A run that gets copies decodes its whole history again, which costs 5 to 10 % of the run.
 
-The SDK's loop copies items before it changes them or shows them to anybody, with one exception. The
-input of the run, history included, goes as it is to input guardrails, handoff filters and error
-handlers, and is in the result and in the SDK's exceptions.
+The SDK's loop copies items before it changes or shows them, with few exceptions: the run's input,
+history included, is passed uncopied to input guardrails, handoff filters and error handlers, and
+is part of the result and of the SDK's exceptions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SHOWN_TO = ("input_guardrails", "handoff_input_filter", "sandbox")
 
 
 def may_share(agent: Agent[Any], input: object, options: Mapping[str, Any]) -> bool:
-    """Whether only the SDK's loop sees the history before the run has ended."""
+    """Whether nothing but the SDK's loop sees the history before the run has ended."""
     config = options.get("run_config") or {}
     settings = config if isinstance(config, Mapping) else vars(config)
     return not (
@@ -44,12 +44,12 @@ def _set_input(result: RunResult, value: Any) -> None:
 
 
 class TurnResult(RunResult):
-    """The SDK's result of a run that got cached items: `input` is a copy, made when it is read."""
+    """The SDK's result of a run that used the cache's own items: it shows copies of them."""
 
     input = property(_own_input, _set_input)
 
 
 def keep_from_caller(details: RunErrorDetails | None) -> None:
-    """Give the details of a failed run a copy of the input."""
+    """Replace the input in the details of a failed run by a copy."""
     if details is not None:
         details.input = deepcopy(details.input)
