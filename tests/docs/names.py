@@ -11,13 +11,14 @@ from __future__ import annotations
 import builtins
 import importlib
 import re
+from functools import cache
 from typing import Any
 
 import agents
 import prometheus_client
 
 import turnwise
-from tests.docs.pages import prose_of
+from tests.docs.pages import ROOT, prose_of
 from turnwise import hooks
 from turnwise.background import Message
 from turnwise.observe import logging, opentelemetry, prometheus
@@ -60,8 +61,35 @@ _ELSEWHERE = {
 }
 
 
+_FILE = re.compile(r"[\w/.-]+\.(?:py|lua|sql|svg|md|toml|lock)")
+_INSIDE = ("CONTRIBUTING.md", "docs/internals.md")
+"""Pages for those who change the library: they also name what is defined inside it."""
+
+
 def spans(page: str) -> set[str]:
-    return set(_SPAN.findall(prose_of(page)))
+    """The code spans of a page that may name something."""
+    return {span for span in _SPAN.findall(prose_of(page)) if not _FILE.fullmatch(span)}
+
+
+def problems_of(page: str) -> dict[str, str]:
+    """The names on a page that cannot be found, and why."""
+    found = {span: problem for span in spans(page) if (problem := problem_with(span))}
+    if page in _INSIDE:
+        return {span: problem for span, problem in found.items() if not _is_defined(span)}
+    return found
+
+
+def _is_defined(span: str) -> bool:
+    """Whether the library's source or the tests' defines the name."""
+    name = span.partition("(")[0].rpartition(".")[2]
+    definition = re.compile(rf"(?:class|def|function) {name}\b|^\s*{name}(?::.*)? =", re.MULTILINE)
+    return any(definition.search(text) for text in _sources())
+
+
+@cache
+def _sources() -> list[str]:
+    folder = ROOT / "src/turnwise"
+    return [path.read_text() for end in ("py", "lua") for path in folder.rglob(f"*.{end}")]
 
 
 def problem_with(span: str) -> str:

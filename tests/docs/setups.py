@@ -40,24 +40,24 @@ DOCUMENTED_ADDRESS = ("localhost", 6379)
 class ToolCaller(Model):
     """Calls each tool of its agent once, all at once; then it says "Done."."""
 
-    async def get_response(
+    async def get_response(self, *args: Any, **named: Any) -> ModelResponse:
+        return ModelResponse(self._output(*args, **named), Usage(), response_id=None)
+
+    async def stream_response(self, *args: Any, **named: Any) -> AsyncIterator[Any]:
+        script = Script(self._output(*args, **named))
+        async for event in script.stream_response(*args, **named):
+            yield event
+
+    def _output(
         self,
         system_instructions: Any,
         input: Any,
         model_settings: Any,
         tools: Any,
-        *args: Any,
-        **named: Any,
-    ) -> ModelResponse:
-        return ModelResponse(self._output(input, tools), Usage(), response_id=None)
-
-    async def stream_response(self, *args: Any, **named: Any) -> AsyncIterator[Any]:
-        _, items, _, tools, *_ = args
-        async for event in Script(self._output(items, tools)).stream_response(*args, **named):
-            yield event
-
-    def _output(self, items: Any, tools: list[Any]) -> list[Any]:
-        is_answered = isinstance(items, list) and "output" in str(items[-1].get("type", ""))
+        *_: Any,
+        **__: Any,
+    ) -> list[Any]:
+        is_answered = isinstance(input, list) and "output" in str(input[-1].get("type", ""))
         if is_answered or not tools:
             return [assistant_message("Done.")]
         return [calls(tool.name, f"call_{tool.name}", '{"order": "A-1001"}')[0] for tool in tools]

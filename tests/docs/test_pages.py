@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.names import problem_with, spans
+from tests.docs.names import problem_with, problems_of
 from tests.docs.pages import PAGES, ROOT, blocks, prose_of, text_of
+from turnwise.stores.header import StoredTurn
+from turnwise.stores.redis.header import ListHeader
+
+PACKAGE = ROOT / "src/turnwise"
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
@@ -39,8 +43,7 @@ def test_links_lead_somewhere(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_what_a_page_names_can_be_imported(page: str) -> None:
-    problems = {span: problem for span in spans(page) if (problem := problem_with(span))}
-    assert not problems
+    assert problems_of(page) == {}
 
 
 @pytest.mark.parametrize(
@@ -91,3 +94,45 @@ def test_the_examples_of_web_apps_are_those_of_the_example_file() -> None:
     assert len(found) >= 4
     for text in found:
         assert text in example
+
+
+def test_the_map_names_files_that_exist() -> None:
+    files = re.compile(r"`([\w/-]+\.(?:py|lua|sql)|[\w/]+/)`")
+    named = files.findall(prose_of("docs/internals.md"))
+    assert len(named) > 100
+    assert [
+        path for path in named if not (PACKAGE / path).exists() and path != "src/turnwise/"
+    ] == []
+
+
+def test_the_map_has_every_package_and_the_drawing_every_layer() -> None:
+    modules = {path.stem for path in PACKAGE.iterdir() if path.name[0] not in "_."} - {"py"}
+    page, drawing = text_of("docs/internals.md"), text_of("docs/layers.svg")
+    assert {name for name in modules if not re.search(rf"`{name}(\.py|/)`", page)} == set()
+    drawn = set(re.findall(r">(\w+)</text>", drawing))
+    assert drawn == modules
+    assert drawn <= set(re.findall(r"\w+", page.partition("![")[2].partition("]")[0]))
+
+
+def test_recipes_name_files_that_exist() -> None:
+    files = re.compile(r"`([\w/]+/[\w.]*\.\w+)`")
+    named = set(files.findall(text_of("CONTRIBUTING.md"))) - {"stores/redis/lua/name.lua"}
+    assert len(named) > 20
+    assert [path for path in named if not any((r / path).exists() for r in (ROOT, PACKAGE))] == []
+
+
+def test_the_page_on_data_has_each_field_of_the_header() -> None:
+    tables = text_of("docs/data.md").partition("## The header")[2].partition("## Other keys")[0]
+    cells = re.findall(r"^\| (`.*?`) \|", tables, re.MULTILINE)
+    documented = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    assert documented == {*ListHeader.__struct_fields__, *StoredTurn.__struct_fields__}
+
+
+def test_the_site_is_whole_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(tmp_path)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    pages = list(tmp_path.rglob("*.html"))
+    assert len(pages) >= 20
+    external = re.compile(r"<(?:script|img|iframe)[^>]* src=\"?https?:|<link[^>]* href=\"?https?:")
+    assert [page.name for page in pages if external.search(page.read_text())] == []
