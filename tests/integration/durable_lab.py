@@ -1,4 +1,4 @@
-"""Turns whose worker dies at any entry of the journal, and what the next worker makes of them."""
+"""Turns whose worker dies at an entry of the journal, and the workers that take them over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Agents with tools of every kind, which enter what they do in a ledger."""
+"""Agents with tools of every kind; a ledger has what they really do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The SDK's compaction works on our sessions, and within one turn it is part of that turn."""
+"""The SDK's compaction works on Turnwise sessions; inside a turn it is part of the turn."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def compacting(session: SDKSession, client: Compactor) -> OpenAIResponsesCompact
     )
 
 
-async def test_between_turns(session: Session) -> None:
+async def test_compaction_between_turns(session: Session) -> None:
     client = Compactor()
     await compacting(session, client).run_compaction({"force": True})
     assert await session.get_items() == [SUMMARY]
@@ -62,14 +62,14 @@ async def test_between_turns(session: Session) -> None:
 
 
 @pytest.mark.parametrize("runner", [agents.Runner, Runner])
-async def test_after_a_run_of_the_plain_sdk(session: Session, runner: Any) -> None:
+async def test_compaction_after_a_run_of_the_plain_sdk(session: Session, runner: Any) -> None:
     client = Compactor()
     await runner.run(agent(says("six")), "five", session=compacting(session, client))
     assert client.given == [["one", "two", "three", "four", "five", "six"]]
     assert await session.get_items() == [SUMMARY]
 
 
-async def test_in_a_turn_it_is_committed_with_the_turn(
+async def test_compaction_in_a_turn_is_committed_with_it(
     sessions: Sessions, session: Session
 ) -> None:
     other, client = sessions.worker().bind(session.session_id), Compactor()
@@ -83,7 +83,7 @@ async def test_in_a_turn_it_is_committed_with_the_turn(
         assert await worker.get_items() == [SUMMARY, user("seven")]
 
 
-async def test_in_a_turn_it_is_rolled_back_with_the_turn(session: Session) -> None:
+async def test_compaction_in_a_turn_is_rolled_back_with_it(session: Session) -> None:
     client = Compactor()
     with pytest.raises(ZeroDivisionError):
         async with session.turn() as turn:

@@ -1,4 +1,4 @@
-"""Every kind of tool over a takeover: what it gave is given again, and what is unknown is told."""
+"""Every kind of tool over a takeover: ended calls are replayed, others have unknown outcomes."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def test_a_repeatable_tool_runs_again(scenario: Scenario) -> None:
     assert len(takeover.ledger.keys["one"]) == 1
 
 
-async def test_a_tool_called_by_a_tool_is_a_part_of_it() -> None:
+async def test_a_tool_that_a_tool_calls_has_no_entries() -> None:
     scenario = Scenario(tool_in_tool)
     _, ledger, entries = await undisturbed(scenario, WAYS["sdk"])
     assert (entries, ledger.tools) == (3, Counter(one=1, two=1))
@@ -98,7 +98,7 @@ async def test_an_unknown_outcome_stays_unknown() -> None:
     assert ledger.tools["one"] == 0
 
 
-async def test_an_agent_inside_a_repeatable_tool_goes_on() -> None:
+async def test_an_agent_in_a_repeatable_tool_is_replayed() -> None:
     scenario = Scenario(agent_in_tool)
     _, ledger, entries = await undisturbed(scenario, WAYS["sdk"])
     assert ledger.tools == Counter(one=2)
@@ -112,7 +112,7 @@ async def test_an_agent_inside_a_repeatable_tool_goes_on() -> None:
         assert takeover.ledger.tools["one"] - takeover.by_first.tools["one"] == 2 - ran
 
 
-async def test_keys_are_unique_to_the_call() -> None:
+async def test_idempotency_keys_are_unique_to_the_call() -> None:
     """The same call id in the same place: in another turn, session, or call around, another key."""
     ledger = Ledger()
     inner = Agent(
@@ -132,7 +132,7 @@ async def test_keys_are_unique_to_the_call() -> None:
     assert {len(key) for key in ledger.keys["one"]} == {40}
 
 
-async def test_a_key_needs_a_turn() -> None:
+async def test_an_idempotency_key_needs_a_turn() -> None:
     with pytest.raises(UsageError, match="in a turn"):
         idempotency_key()
     ledger = Ledger()
@@ -235,7 +235,7 @@ async def test_an_agent_in_a_thread_with_a_session_of_its_own_has_keys() -> None
     assert not ledger.keys["one"] & set(keys)
 
 
-async def test_a_cancelled_tool_is_told_as_such_again() -> None:
+async def test_a_tool_that_cancelled_itself_is_replayed_as_cancelled() -> None:
     """A tool that cancels itself is a failure for the model, and it stays one."""
 
     def build(ledger: Ledger) -> Agent[Any]:

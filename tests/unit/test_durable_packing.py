@@ -1,4 +1,4 @@
-"""What goes into the journal comes out of it as it was."""
+"""What is packed for the journal comes out as it was."""
 
 from __future__ import annotations
 

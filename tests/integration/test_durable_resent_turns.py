@@ -1,4 +1,4 @@
-"""A turn whose store failed it, or whose sender was cancelled, goes on when it is sent again."""
+"""A turn whose store failed or whose sender was cancelled continues when it is sent again."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def history(two: str = "two") -> list[str]:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("at", "paid"), [(1, 4), (3, 4), (5, 3)])
-async def test_a_store_that_was_out_for_a_moment_costs_no_tool(
+async def test_a_short_outage_of_the_store_repeats_no_tool(
     sessions: Sessions, way: str, at: int, paid: int
 ) -> None:
     """Tools: one, two. What was not journaled of the second one is told as unknown."""
@@ -121,7 +121,7 @@ async def test_a_store_that_was_out_for_a_moment_costs_no_tool(
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_sender_who_was_cancelled_goes_on_when_he_sends_again(
+async def test_a_turn_whose_sender_was_cancelled_continues_when_it_is_sent_again(
     sessions: Sessions, way: str
 ) -> None:
     work, session = Work(), sessions.worker(session_id="s", lease=LEASE)
@@ -134,7 +134,7 @@ async def test_a_sender_who_was_cancelled_goes_on_when_he_sends_again(
     assert work.ledger.tools == {"one": 1, "two": 1}
 
 
-async def test_others_wait_a_lease_for_a_sender_who_was_cancelled(sessions: Sessions) -> None:
+async def test_others_wait_a_lease_for_a_cancelled_sender(sessions: Sessions) -> None:
     """Then the turn is given up, which he is told when he comes."""
     work, session = Work(), sessions.worker(session_id="s", lease=LEASE)
     await session.add_items(SEED)
@@ -148,7 +148,7 @@ async def test_others_wait_a_lease_for_a_sender_who_was_cancelled(sessions: Sess
     assert outline(await session.get_items())[:2] == ["before", "else"]
 
 
-async def test_nobody_waits_for_a_sender_who_cannot_come_again(sessions: Sessions) -> None:
+async def test_nobody_waits_for_a_turn_that_cannot_be_sent_again(sessions: Sessions) -> None:
     """Nobody else knows the id of his turn, or nothing was journaled."""
     work, session = Work(), sessions.worker(session_id="s", lease=LEASE)
     await session.add_items(SEED)
@@ -168,7 +168,7 @@ async def test_nobody_waits_for_a_sender_who_cannot_come_again(sessions: Session
     assert (info.open_turn, info.items) == (None, 1)
 
 
-async def test_a_tool_that_was_cancelled_did_not_run_out_of_time(tmp_path: Path) -> None:
+async def test_a_cancelled_tool_is_not_journaled_as_timed_out(tmp_path: Path) -> None:
     """Not even one in an agent in a tool: their own timeouts are far."""
     async with sessions_on("memory", tmp_path) as sessions:
         work, session = Work(), sessions.worker(session_id="s", lease=LEASE)
@@ -190,7 +190,7 @@ async def test_a_tool_that_was_cancelled_did_not_run_out_of_time(tmp_path: Path)
         assert work.ledger.models.total() == 5
 
 
-async def test_a_sender_cancelled_while_he_takes_over_loses_nothing(sessions: Sessions) -> None:
+async def test_a_sender_cancelled_during_a_takeover_loses_nothing(sessions: Sessions) -> None:
     """His begin is granted, and he never learns of it."""
     work, session = Work(), sessions.worker(session_id="s", lease=LEASE)
     await session.add_items(SEED)

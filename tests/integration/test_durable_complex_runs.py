@@ -1,4 +1,4 @@
-"""Runs that are made to be hard to continue, whose worker dies at every entry of the journal."""
+"""Complex runs, nested and concurrent, whose worker dies at any entry of the journal."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from tests.integration.durable_lab import (
     undisturbed,
     usage,
 )
+from tests.integration.durable_scenarios import tool, two_steps
 from tests.integration.durable_tools import Server
-from tests.integration.test_durable_deaths import tool, two_steps
 from turnwise import Runner
 from turnwise.durable.calls import OUTCOME_UNKNOWN
 
@@ -130,7 +130,7 @@ SCENARIOS = {
 
 @pytest.mark.parametrize("way", ["turnwise", "streamed"])
 @pytest.mark.parametrize("name", SCENARIOS)
-async def test_a_death_at_any_entry_of_a_hard_run_changes_nothing(name: str, way: str) -> None:
+async def test_a_death_at_any_entry_of_a_complex_run_changes_nothing(name: str, way: str) -> None:
     scenario = SCENARIOS[name]
     calm, ledger, entries = await undisturbed(scenario, WAYS[way])
     assert calm.result.final_output == "done"
@@ -205,7 +205,7 @@ async def test_a_death_at_any_entry_of_a_resumed_run_changes_nothing(way: str) -
 
 
 @pytest.mark.parametrize("name", ["nested", "judged", "cycle"])
-async def test_a_stream_that_dies_while_it_tells_again_changes_nothing(name: str) -> None:
+async def test_a_death_during_a_replay_changes_nothing(name: str) -> None:
     """The second worker loses the store when its reader has seen so many events."""
     scenario, way = SCENARIOS[name], WAYS["streamed"]
     calm, _, entries = await undisturbed(scenario, way)

@@ -1,4 +1,4 @@
-"""A turn_id sent again: it runs once, and everybody gets the same answer."""
+"""A turn_id that is sent again: the turn ran once, and every sender gets the same result."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from agents import Agent, ModelSettings, RunConfig, ToolOutputImage, function_to
 from pydantic import BaseModel
 
 from tests.integration.durable_lab import Ledger, Sage, calls, read, says
+from tests.integration.durable_scenarios import SCENARIOS
 from tests.integration.stores import Sessions, sessions_of
-from tests.integration.test_durable_deaths import SCENARIOS
 from turnwise import Runner
 from turnwise.errors import AlreadyCommitted, TurnIdReused
 from turnwise.session import Session
@@ -59,7 +59,9 @@ def facts(result: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-async def test_the_same_answer_again(name: str, sessions: Sessions, session: Session) -> None:
+async def test_a_retry_gets_the_same_result(
+    name: str, sessions: Sessions, session: Session
+) -> None:
     scenario, ledger = SCENARIOS[name], Ledger()
     await session.add_items([{"role": "user", "content": "before"}, *_reply()])
     options = scenario.options(ledger)
@@ -76,7 +78,7 @@ def _reply() -> list[Any]:
     return [item.model_dump() for item in says("hello")]
 
 
-async def test_agents_of_the_answer_are_the_callers_own(session: Session) -> None:
+async def test_the_agents_of_a_rebuilt_result_are_the_callers_own(session: Session) -> None:
     ledger = Ledger()
     await Runner.run(SCENARIOS["handoffs"].build(ledger), "go", session=session, turn_id="t")
     agent = SCENARIOS["handoffs"].build(ledger)
@@ -87,7 +89,9 @@ async def test_agents_of_the_answer_are_the_callers_own(session: Session) -> Non
 
 @pytest.mark.parametrize("read_late", [False, True])
 @pytest.mark.parametrize("name", ["two-steps", "handoffs", "agent-tools", "output-type"])
-async def test_a_stream_tells_it_again(name: str, read_late: bool, session: Session) -> None:
+async def test_a_streamed_retry_gets_the_same_events(
+    name: str, read_late: bool, session: Session
+) -> None:
     scenario, ledger = SCENARIOS[name], Ledger()
     first = Runner.run_streamed(scenario.build(ledger), "go", session=session, turn_id="t")
     events = await read(first)
@@ -103,7 +107,7 @@ async def test_a_stream_tells_it_again(name: str, read_late: bool, session: Sess
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_sent_by_many_at_once_it_runs_once(
+async def test_a_turn_sent_by_many_at_once_runs_once(
     streamed: bool, sessions: Sessions, session: Session
 ) -> None:
     ledger = Ledger()
@@ -124,7 +128,7 @@ async def test_sent_by_many_at_once_it_runs_once(
         assert facts(result) == facts(results[0])
 
 
-async def test_streamed_then_not_streamed(session: Session) -> None:
+async def test_a_retry_need_not_be_streamed_as_the_first_run_was(session: Session) -> None:
     ledger = Ledger()
     agent = SCENARIOS["two-steps"].build(ledger)
     first = Runner.run_streamed(agent, "go", session=session, turn_id="t")
@@ -132,7 +136,7 @@ async def test_streamed_then_not_streamed(session: Session) -> None:
     assert facts(await Runner.run(agent, "go", session=session, turn_id="t")) == facts(first)
 
 
-async def test_another_input_or_agent_is_told(session: Session) -> None:
+async def test_a_retry_with_another_input_or_agent_is_refused(session: Session) -> None:
     ledger = Ledger()
     agent = SCENARIOS["plain"].build(ledger)
     await Runner.run(agent, "go", session=session, turn_id="t")
@@ -146,7 +150,7 @@ async def test_another_input_or_agent_is_told(session: Session) -> None:
     assert len(await session.get_items()) == 2
 
 
-async def test_a_turn_without_a_run_has_no_answer(session: Session) -> None:
+async def test_a_turn_without_a_run_has_no_result(session: Session) -> None:
     async with session.turn(turn_id="t") as turn:
         await turn.add_items([{"role": "user", "content": "hi"}])
     with pytest.raises(AlreadyCommitted) as caught:
@@ -157,7 +161,7 @@ async def test_a_turn_without_a_run_has_no_answer(session: Session) -> None:
             pass
 
 
-async def test_a_cleared_history_has_no_answer_left(session: Session) -> None:
+async def test_a_cleared_history_has_no_results(session: Session) -> None:
     agent = SCENARIOS["plain"].build(Ledger())
     await Runner.run(agent, "go", session=session, turn_id="t")
     await session.clear_session()
@@ -169,7 +173,7 @@ class City(BaseModel):
     name: str
 
 
-async def test_outputs_of_tools_are_as_they_were(session: Session) -> None:
+async def test_tool_outputs_are_rebuilt_as_they_were(session: Session) -> None:
     """JSON values and ToolOutputs exactly, others as the text that the model saw."""
     values = {
         "one": {"a": [1, 2.5, None, True]},
@@ -192,7 +196,7 @@ async def test_outputs_of_tools_are_as_they_were(session: Session) -> None:
     assert outputs == [values["one"], values["two"], values["three"], "name='Oslo'"]
 
 
-async def test_a_tools_output_may_be_the_answer(session: Session) -> None:
+async def test_a_final_output_may_be_a_tools(session: Session) -> None:
     agent = Agent(
         name="a",
         model=Sage(Ledger(), "m", calls("one")),
@@ -204,7 +208,7 @@ async def test_a_tools_output_may_be_the_answer(session: Session) -> None:
     assert first.final_output == again.final_output == "{'x': 1}"
 
 
-async def test_a_run_that_fails_has_no_answer_and_may_be_sent_again(session: Session) -> None:
+async def test_a_failed_run_has_no_result_and_may_be_sent_again(session: Session) -> None:
     ledger = Ledger()
     bad = Agent(name="a", model=Sage(ledger, "m", lambda items: 1 / 0))  # type: ignore[arg-type, return-value]  # the model fails
     with pytest.raises(ZeroDivisionError):

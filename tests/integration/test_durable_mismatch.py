@@ -1,4 +1,4 @@
-"""A replay that does not fit: it starts again where that is safe, and says what ran where not."""
+"""Code that does not fit its journal: the run restarts if that is safe, else it fails."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agents import Agent, GuardrailFunctionOutput, InputGuardrail, RunConfig
 from agents.run_config import CallModelData, ModelInputData
 
 from tests.integration.durable_lab import WAYS, Lab, Ledger, Mortal, Sage, calls, kinds_of, says
-from tests.integration.test_durable_deaths import tool
+from tests.integration.durable_scenarios import tool
 from tests.scripted import outline
 from turnwise import ReplayMismatch, Runner, repeatable
 from turnwise.journal_entries import (
@@ -71,7 +71,7 @@ CHANGES: list[Change] = [another_name, another_tool, another_input, another_shap
 
 
 @pytest.mark.parametrize("change", CHANGES)
-async def test_it_starts_again_if_all_tools_may(change: Change) -> None:
+async def test_a_run_restarts_if_all_its_tools_may_run_again(change: Change) -> None:
     lab, ledger = Lab(), Ledger()
     await die(lab, desk(ledger, marked=True), 4)
     agent, given, options = change(ledger, True)
@@ -86,7 +86,7 @@ async def test_it_starts_again_if_all_tools_may(change: Change) -> None:
 
 @pytest.mark.parametrize("way", ["turnwise", "sdk", "streamed", "streamed-sdk"])
 @pytest.mark.parametrize("change", CHANGES)
-async def test_it_fails_otherwise_and_names_the_tools(change: Change, way: str) -> None:
+async def test_otherwise_it_fails_and_names_the_tools(change: Change, way: str) -> None:
     lab, ledger = Lab(), Ledger()
     await lab.session().add_items([{"role": "user", "content": "before"}])
     await die(lab, desk(ledger, marked=False), 6)
@@ -103,7 +103,7 @@ async def test_it_fails_otherwise_and_names_the_tools(change: Change, way: str) 
 
 
 @pytest.mark.parametrize("marked", [True, False])
-async def test_a_stream_cannot_start_again_once_it_has_said_something(marked: bool) -> None:
+async def test_a_stream_that_has_emitted_events_cannot_restart(marked: bool) -> None:
     lab, ledger = Lab(), Ledger()
     await die(lab, desk(ledger, marked=marked), 4)
     agent, given, options = another_shape(ledger, marked)
@@ -111,7 +111,7 @@ async def test_a_stream_cannot_start_again_once_it_has_said_something(marked: bo
         await WAYS["streamed"](lab.session(), agent, given, options)
 
 
-async def test_a_second_death_after_a_new_start() -> None:
+async def test_what_was_void_for_the_second_worker_is_void_for_the_third() -> None:
     """What was void for the second worker is void for the third."""
     lab, ledger = Lab(), Ledger()
     await die(lab, desk(ledger, marked=True), 4)
@@ -128,7 +128,7 @@ async def test_a_second_death_after_a_new_start() -> None:
     assert (ledger.tools["one"], ledger.tools["three"]) == (2, 1)
 
 
-async def test_text_of_instructions_does_not_count() -> None:
+async def test_instructions_may_change() -> None:
     lab, ledger = Lab(), Ledger()
     agent = desk(ledger, marked=False)
     agent.instructions = lambda context, agent: f"It is {datetime.now(UTC)}."
@@ -154,14 +154,14 @@ def judged(ledger: Ledger, word: str) -> Agent[Any]:
     return agent
 
 
-async def test_a_run_inside_that_does_not_fit_is_told_too() -> None:
+async def test_a_mismatch_of_an_inner_run_is_raised() -> None:
     lab, ledger = Lab(), Ledger()
     await die(lab, judged(ledger, "first"), 3)
     with pytest.raises(ReplayMismatch, match="look"):
         await Runner.run(judged(ledger, "second"), "go", session=lab.session(), turn_id="t")
 
 
-async def test_several_runs_in_one_turn() -> None:
+async def test_a_turn_may_have_several_runs() -> None:
     async def work(session: Session, ledger: Ledger) -> list[Any]:
         async with session.turn(turn_id="t") as turn:
             first = await agents.Runner.run(desk(ledger, marked=False), "go", session=turn)

@@ -1,7 +1,8 @@
-"""Nobody can damage what a worker keeps of a session, although runs are handed just that.
+"""Nobody can change the cached items of a session, although runs get those very items.
 
-The SDK's loop is trusted to copy before it changes or shows anything. Each version of it that we
-support is held to that here: everything of the caller's that sees a run tries to do damage.
+The SDK's loop is trusted to copy items before it changes or shows them. These tests hold each
+version of the SDK to that: every piece of the application's code that sees a run changes what it
+sees.
 """
 
 from __future__ import annotations
@@ -229,7 +230,7 @@ def check_undamaged(session: Session, kept: list[Any]) -> None:
 
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("vandals", [*SHARED, *COPIED])
-async def test_what_sees_a_run_cannot_damage_the_cache(vandals: str, streamed: bool) -> None:
+async def test_nothing_that_sees_a_run_can_damage_the_cache(vandals: str, streamed: bool) -> None:
     session, kept = await known_session()
     helper, options = (SHARED | COPIED)[vandals]()
     seen_by.clear()
@@ -284,7 +285,7 @@ async def test_a_result_shows_the_input_that_the_sdks_result_shows() -> None:
     model.close()
 
 
-def test_history_is_shared_only_where_the_loop_alone_sees_it() -> None:
+def test_items_are_shared_only_if_nothing_but_the_loop_sees_them() -> None:
     for make, shared in [(each, True) for each in SHARED.values()] + [
         (each, False) for each in COPIED.values()
     ]:

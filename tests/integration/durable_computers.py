@@ -1,4 +1,4 @@
-"""Agents that patch files and use computers, which enter what they do in a ledger."""
+"""Agents that patch files and use computers; a ledger has what they really do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A turn that is lost or cancelled in mid-run ends its run, however deep the run is in tools."""
+"""A turn that is lost or cancelled ends its run at once, however deep in tools the run is."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.integration.durable_lab import (
     read,
     says,
 )
+from tests.integration.durable_scenarios import tool
 from tests.integration.durable_tools import Server
-from tests.integration.test_durable_deaths import tool
 from turnwise import Runner
 from turnwise.durable.calls import OUTCOME_UNKNOWN
 from turnwise.errors import LeaseLost, SessionGone, TurnCancelled
@@ -72,7 +72,7 @@ class Stage:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("deep", [False, True], ids=["at the top", "inside an agent"])
 @pytest.mark.parametrize(("event", "error"), [("taken over", LeaseLost), ("deleted", SessionGone)])
-async def test_a_lost_turn_does_nothing_more(
+async def test_a_lost_turn_ends_its_run_at_once(
     way: str, deep: bool, event: str, error: type[Exception]
 ) -> None:
     stage = Stage(Lab(), event)
@@ -104,7 +104,7 @@ class Striking(RunHooks[Any]):
 
 @pytest.mark.parametrize(("at", "asked"), [("model", 0), ("tool", 1)])
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_nothing_that_costs_begins_in_a_lost_turn(
+async def test_a_lost_turn_begins_no_model_or_tool_call(
     at: str, asked: int, streamed: bool
 ) -> None:
     stage, hooks = Stage(Lab(), "deleted"), Striking(at)
@@ -118,7 +118,7 @@ async def test_nothing_that_costs_begins_in_a_lost_turn(
     assert (stage.ledger.models.total(), stage.ledger.tools.total()) == (asked, 0)
 
 
-async def test_a_cancelled_turn_is_told_so_by_a_takeover() -> None:
+async def test_a_takeover_of_a_cancelled_turn_raises_turn_cancelled() -> None:
     lab, ledger = Lab(), Ledger()
 
     @function_tool
@@ -139,7 +139,7 @@ async def test_a_cancelled_turn_is_told_so_by_a_takeover() -> None:
 
 @pytest.mark.parametrize("way", ["turnwise", "streamed"])
 @pytest.mark.parametrize("kind", ["function", "server"])
-async def test_an_approved_run_is_taken_over_too(way: str, kind: str) -> None:
+async def test_a_resumed_run_is_taken_over(way: str, kind: str) -> None:
     """The approved tool had begun: it is not run again, nor is the model asked again."""
     ledger = Ledger()
 
@@ -177,7 +177,7 @@ async def test_an_approved_run_is_taken_over_too(way: str, kind: str) -> None:
         assert ("from afar" if paid else OUTCOME_UNKNOWN) in str(output)
 
 
-async def test_a_closed_run_leaves_later_runs_alone() -> None:
+async def test_code_left_over_from_a_closed_run_writes_no_entries() -> None:
     """What a tool leaves running is no part of the turn once the run that called it is over."""
     ledger, tasks = Ledger(), []
     go = asyncio.Event()
@@ -213,7 +213,7 @@ async def test_a_turn_without_tools_writes_no_journal() -> None:
     assert store.written == 0
 
 
-async def test_a_last_response_is_not_left_unwritten_for_long() -> None:
+async def test_a_last_response_is_journaled_soon() -> None:
     """A guardrail takes its time: should the worker die in it, the response is not paid again."""
     lab = Lab()
     store = Mortal(lab.store, None, acknowledged=True)

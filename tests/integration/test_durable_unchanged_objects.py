@@ -1,4 +1,4 @@
-"""Durable runs change nothing that an application sees: agents, models, tools, approvals."""
+"""Durable runs change nothing that the application sees: agents, models, tools, approvals."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class WatchingAgent(AgentHooks[Any]):
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_the_objects_seen_are_the_applications_own(way: str) -> None:
+async def test_hooks_and_results_have_the_applications_own_objects(way: str) -> None:
     seen: list[Any] = []
     config = RunConfig(workflow_name="named")
 
@@ -94,7 +94,7 @@ async def test_the_objects_seen_are_the_applications_own(way: str) -> None:
     assert (type(agent), type(model), type(one)) == (Agent, Sage, FunctionTool)
 
 
-async def test_models_are_asked_as_what_they_are() -> None:
+async def test_models_keep_their_class_and_attributes() -> None:
     """The model itself is called, and a provider that was given is not closed."""
     asked: list[Any] = []
 
@@ -148,7 +148,7 @@ async def test_agents_and_tools_are_copied_as_before() -> None:
         assert result.final_output == "done"
 
 
-async def test_runs_outside_of_turns_are_left_alone() -> None:
+async def test_runs_outside_of_turns_are_not_journaled() -> None:
     """The same agent at the same time: in a turn, in another turn, and in none."""
     ledger, together = Ledger(), asyncio.Barrier(3)
 
@@ -181,7 +181,7 @@ async def test_runs_outside_of_turns_are_left_alone() -> None:
     ],
     ids=["small", "large", "with a default"],
 )
-async def test_approvals_are_asked_for_as_before(
+async def test_tools_need_approvals_as_before(
     way: str, arguments: dict[str, Any], asks: bool
 ) -> None:
     """A callable policy sees the arguments; where a default was filled in, the SDK asks itself."""

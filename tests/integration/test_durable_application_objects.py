@@ -1,4 +1,4 @@
-"""The objects of an application in tools that act: they stay what they are, and are durable."""
+"""The application's own editors, executors and invokers: durable, and otherwise unchanged."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ async def called(tool: Any, call: Any) -> None:
     assert kinds_of(store.entries) == [ResponseEntry, ToolStartedEntry, ToolEndedEntry]
 
 
-async def test_an_editor_stays_of_its_kind_with_its_attributes() -> None:
+async def test_an_editor_keeps_its_class_and_attributes() -> None:
     editor = Editor()
     tool = ApplyPatchTool(editor=editor)
     await called(tool, PATCH)
@@ -98,7 +98,7 @@ async def test_an_editor_stays_of_its_kind_with_its_attributes() -> None:
     assert editor.edited == ["/file", "/home/file"]
 
 
-async def test_a_tool_that_was_copied_has_an_editor_of_its_own() -> None:
+async def test_a_copied_tool_has_an_editor_of_its_own() -> None:
     tool = ApplyPatchTool(editor=Editor())
     await called(tool, PATCH)
     copied = copy.deepcopy(tool)
@@ -124,7 +124,7 @@ class Slots:
     update_file = delete_file = create_file
 
 
-async def test_editors_of_odd_kinds() -> None:
+async def test_editors_with_slots_and_mocks_are_durable() -> None:
     slots = Slots()
     tool = ApplyPatchTool(editor=slots)
     await called(tool, PATCH)
@@ -152,7 +152,7 @@ class Shell:
 
 
 @pytest.mark.parametrize(("kind", "call"), [(ShellTool, SHELL), (LocalShellTool, LOCAL)])
-async def test_executors_stay_what_they_are(kind: Any, call: Any) -> None:
+async def test_executors_keep_their_class_and_attributes(kind: Any, call: Any) -> None:
     shell = Shell()
     tool = kind(executor=shell)
     await called(tool, call)
@@ -180,7 +180,7 @@ async def test_executors_stay_what_they_are(kind: Any, call: Any) -> None:
     assert mock.call_count == 1
 
 
-async def test_an_invoker_is_given_the_context_that_it_asks_for_and_is_durable() -> None:
+async def test_an_invoker_gets_the_context_that_its_annotation_asks_for() -> None:
     """Also one that names its arguments as the SDK does, or that wraps another."""
     seen: list[str] = []
 

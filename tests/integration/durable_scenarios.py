@@ -1,4 +1,4 @@
-"""A worker dies at any entry of the journal; the next one goes on from there."""
+"""Agents of every shape that a turn can have, for tests of takeovers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 import agents
-import pytest
 from agents import (
     Agent,
     GuardrailFunctionOutput,
@@ -21,23 +20,7 @@ from agents import (
 from agents.tool import FunctionTool
 from pydantic import BaseModel
 
-from tests.integration.durable_lab import (
-    WAYS,
-    Lab,
-    Ledger,
-    Mortal,
-    Sage,
-    Scenario,
-    calls,
-    check,
-    kinds,
-    says,
-    taken_over,
-    undisturbed,
-    usage,
-)
-from turnwise import Runner
-from turnwise.durable.calls import OUTCOME_UNKNOWN
+from tests.integration.durable_lab import Ledger, Sage, Scenario, calls, says
 
 
 def tool(ledger: Ledger, name: str, **settings: Any) -> FunctionTool:
@@ -261,89 +244,3 @@ SCENARIOS = {
     "config-name": Scenario(two_steps, options=with_name),
     "config-model": Scenario(two_steps, options=with_model),
 }
-
-
-CASES = [
-    (name, way)
-    for name in SCENARIOS
-    for way in WAYS
-    if way in ("turnwise", "streamed") or name in ("two-steps", "guardrails")
-]
-
-
-@pytest.mark.parametrize(("name", "way"), CASES)
-async def test_a_death_at_any_entry_changes_nothing(name: str, way: str) -> None:
-    scenario = SCENARIOS[name]
-    calm, ledger, entries = await undisturbed(scenario, WAYS[way])
-    assert entries > 1 or name == "plain"
-    for dies_at in range(1, entries + 1):
-        for acknowledged in (False, True):
-            takeover = await taken_over(scenario, WAYS[way], dies_at, acknowledged=acknowledged)
-            check(takeover, calm, ledger)
-
-
-@pytest.mark.parametrize("name", ["agent-tools", "handoffs"])
-async def test_two_workers_die_one_after_the_other(name: str) -> None:
-    """The second one at its first or second entry."""
-    scenario, way = SCENARIOS[name], WAYS["turnwise"]
-    calm, _, entries = await undisturbed(scenario, way)
-    for first in range(1, entries):
-        for second in (1, 2):
-            lab, ledger = Lab(), Ledger()
-            for dies_at in (first, min(second, entries - first)):
-                store = Mortal(lab.store, dies_at, acknowledged=False)
-                with pytest.raises(Exception, match=r"dead|did not acknowledge"):
-                    await scenario.run(lab, ledger, way, store)
-                lab.expire()
-            outcome = await scenario.run(lab, ledger, way)
-            if OUTCOME_UNKNOWN not in str(outcome.history):
-                assert outcome.history == calm.history
-            assert usage(outcome) == usage(calm)
-            assert kinds(outcome) == kinds(calm)
-
-
-async def test_a_response_is_journaled_before_the_next_model_has_answered() -> None:
-    """A handoff has no tool whose start would take the response along."""
-    lab, ledger = Lab(), Ledger()
-    store = Mortal(lab.store, None, acknowledged=True)
-
-    class Parked(Sage):
-        async def get_response(self, *args: Any, **options: Any) -> Any:
-            for _ in range(500):
-                if store.written:
-                    break
-                await asyncio.sleep(0.01)
-            written.append(store.written)
-            return await super().get_response(*args, **options)
-
-    written: list[int] = []
-    second = Agent(name="second", model=Parked(ledger, "two", [], says("done")))
-    model = Sage(ledger, "one", calls("transfer_to_second"))
-    first = Agent(name="first", model=model, handoffs=[second])
-    await Scenario(lambda ledger: first).run(lab, ledger, WAYS["turnwise"], store)
-    assert written == [1]
-
-
-async def test_a_turn_inside_a_tool_is_a_turn_of_its_own() -> None:
-    """It has its own journal, and whoever sends it from elsewhere goes on with it."""
-    inner, outer, ledger = Lab(), Lab(), Ledger()
-    store = Mortal(inner.store, None, acknowledged=True)
-    session = inner.session(store)
-
-    @function_tool
-    async def ask() -> str:
-        result = await Runner.run(two_steps(ledger), "x", session=session, turn_id="inner")
-        return str(result.final_output)
-
-    agent = Agent(name="a", model=Sage(ledger, "m", calls("ask"), says("done")), tools=[ask])
-    await Runner.run(agent, "go", session=outer.session(), turn_id="t")
-    assert {len(getattr(entry, "run", ())) for entry in store.entries} == {3}
-
-
-async def test_an_unknown_outcome_may_take_another_course() -> None:
-    """An agent whose tool would have raised goes on when nobody knows that it did."""
-    takeover = await taken_over(SCENARIOS["errors"], WAYS["sdk"], 9, acknowledged=False)
-    assert takeover.unknown == ["three"]
-    assert takeover.ledger.tools["three"] == 0
-    outputs = [item["output"] for item in takeover.outcome.history if "output" in item]
-    assert outputs[-1] == "went on"

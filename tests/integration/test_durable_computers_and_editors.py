@@ -1,4 +1,4 @@
-"""Patches and computers over a takeover: nothing is done twice, and what is unknown is told."""
+"""Patches and actions of computers over a takeover: nothing is done twice."""
 
 from __future__ import annotations
 
@@ -11,17 +11,7 @@ import agents
 import pytest
 from agents import Agent, ApplyPatchTool, ComputerTool, RunHooks, function_tool
 
-from tests.integration.durable_lab import (
-    WAYS,
-    Ledger,
-    Sage,
-    Scenario,
-    calls,
-    says,
-    taken_over,
-    undisturbed,
-)
-from tests.integration.durable_machines import (
+from tests.integration.durable_computers import (
     SCREENS,
     AsyncScreen,
     Editor,
@@ -32,6 +22,16 @@ from tests.integration.durable_machines import (
     patching,
     typed,
     used,
+)
+from tests.integration.durable_lab import (
+    WAYS,
+    Ledger,
+    Sage,
+    Scenario,
+    calls,
+    says,
+    taken_over,
+    undisturbed,
 )
 from tests.integration.stores import KINDS, Sessions, new_sessions_of
 from turnwise import Runner, repeatable
@@ -52,7 +52,7 @@ sessions = new_sessions_of(KINDS)
 
 
 @pytest.mark.parametrize("way", ["turnwise", "streamed-sdk"])
-async def test_a_patch_is_made_once(way: str) -> None:
+async def test_a_patch_is_applied_once(way: str) -> None:
     scenario = Scenario(patching)
     calm, ledger, entries = await undisturbed(scenario, WAYS[way])
     assert ledger.tools == PATCHES
@@ -72,7 +72,7 @@ async def test_a_patch_is_made_once(way: str) -> None:
                     assert item == expected
 
 
-async def test_a_patch_that_may_be_repeated_is() -> None:
+async def test_a_repeatable_patch_is_applied_again() -> None:
     def build(ledger: Ledger) -> Agent[Any]:
         tool = repeatable(ApplyPatchTool(Editor(ledger)))
         model = Sage(ledger, "m", [patch("create_file", "a")], says("done"))
@@ -84,7 +84,7 @@ async def test_a_patch_that_may_be_repeated_is() -> None:
 
 
 @pytest.mark.parametrize("screen", SCREENS)
-async def test_a_computer_does_nothing_twice(screen: str) -> None:
+async def test_a_computer_acts_once(screen: str) -> None:
     scenario = Scenario(partial(clicking, screen=SCREENS[screen]))
     calm, ledger, entries = await undisturbed(scenario, WAYS["turnwise"])
     done = ledger.tools
@@ -108,7 +108,7 @@ async def test_a_computer_does_nothing_twice(screen: str) -> None:
     assert doubtful >= 5
 
 
-async def test_what_is_to_follow_a_doubtful_action_is_not_done() -> None:
+async def test_actions_after_one_of_unknown_outcome_are_skipped() -> None:
     """Nobody knows where the text would go. The model sees what the screen shows."""
 
     def build(ledger: Ledger) -> Agent[Any]:
@@ -129,7 +129,7 @@ async def test_what_is_to_follow_a_doubtful_action_is_not_done() -> None:
     assert screens == ["screen-0", "screen-0", "screen-1"]
 
 
-async def test_others_use_editors_and_computers_as_before(sessions: Sessions) -> None:
+async def test_other_code_uses_editors_and_computers_as_before(sessions: Sessions) -> None:
     """What hooks, tools and the application do with them is not a model's call."""
     ledger = Ledger()
     editor, screen = Editor(ledger), Screen(ledger)
@@ -162,7 +162,7 @@ async def test_others_use_editors_and_computers_as_before(sessions: Sessions) ->
     assert ledger.tools == {"create a": 1, "click 1": 1, "click 7": 1}
 
 
-async def test_a_sender_who_comes_back_goes_on_behind_what_was_done(sessions: Sessions) -> None:
+async def test_a_resent_turn_repeats_no_patch_and_no_action(sessions: Sessions) -> None:
     ledger, stuck = Ledger(), asyncio.Event()
 
     class Slow(AsyncScreen):
@@ -201,7 +201,7 @@ async def test_a_sender_who_comes_back_goes_on_behind_what_was_done(sessions: Se
     assert screens == ["screen-2", "screen-3"]
 
 
-async def test_what_an_interrupted_turn_had_patched_is_kept(sessions: Sessions) -> None:
+async def test_an_interrupted_turn_keeps_its_patches(sessions: Sessions) -> None:
     ledger, stuck = Ledger(), asyncio.Event()
 
     class Then(Editor):
@@ -233,7 +233,7 @@ async def test_what_an_interrupted_turn_had_patched_is_kept(sessions: Sessions) 
     assert said == [("completed", "created a"), ("completed", None), ("failed", "no c")]
 
 
-async def test_a_patch_that_was_approved_is_made_once(sessions: Sessions) -> None:
+async def test_an_approved_patch_is_applied_once(sessions: Sessions) -> None:
     ledger = Ledger()
 
     def build(*replies: Any) -> Agent[Any]:

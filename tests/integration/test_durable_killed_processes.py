@@ -1,4 +1,4 @@
-"""Workers that are really killed, in a model call or in a tool, on real stores."""
+"""Processes that are killed in a model call or in a tool, on real stores."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def calm(tmp_path: Path) -> list[TResponseInputItem]:
         ("sqlite", "model-m-2", "turnwise"),
     ],
 )
-async def test_a_killed_worker_loses_nothing_it_had_finished(
+async def test_a_killed_worker_loses_nothing_that_it_had_finished(
     url: str, held: str, how: str, tmp_path: Path
 ) -> None:
     async with connect(url, session_id="s") as session:
