@@ -19,7 +19,7 @@ endif
 
 STAMP := .venv/.set-up
 BIN := .venv/bin
-CODE := $(wildcard src tests examples bench demo chaos)
+CODE := $(wildcard src tests examples bench demo chaos docs)
 
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv

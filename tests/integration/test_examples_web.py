@@ -10,6 +10,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,10 @@ class Site:
 
         await self.wait(is_released)
 
-    async def queued(self, session_id: str) -> int:
+    async def waits(self, session_id: str, number: int) -> bool:
+        """Whether so many callers wait in the session's queue."""
         info = await self.session.info(session_id)
-        return 0 if info is None else info.queued
+        return number == (0 if info is None else info.queued)
 
     async def history(self, session_id: str) -> list[str]:
         items = await self.session.bind(session_id).get_items()
@@ -242,20 +244,23 @@ async def test_messages_for_one_session_are_answered_one_after_the_other(site: S
     assert sorted(turns) == sorted(turn(text) for text in texts)
 
 
-async def test_a_client_that_leaves_the_queue_sends_nothing(site: Site) -> None:
+async def test_a_client_that_disconnects_in_the_queue(site: Site) -> None:
+    """An attached turn leaves the queue; others run when the session is free."""
     await site.disconnect_in_mid_turn("/detached", "queue")
-    waiting = asyncio.create_task(site.send("/attached", "queue", "left", "left"))
-
-    async def waits(number: int) -> bool:
-        return await site.queued("queue") == number
-
-    await site.wait(lambda: waits(1))
-    waiting.cancel()
-    await site.wait(lambda: waits(0))
+    for number, path in enumerate(["/detached", "/plain", "/attached"]):
+        waiting = asyncio.create_task(site.send(path, "queue", path, path))
+        await site.wait(partial(site.waits, "queue", number + 1))
+        waiting.cancel()
+    await site.wait(partial(site.waits, "queue", 2))
     site.resume("queue")
-    assert text_of(await site.send("/attached", "queue", "stayed", "stayed")) == "stayed shipped"
-    assert await site.history("queue") == turn("queue") + turn("stayed")
-    assert site.calls("left") == []
+    assert text_of(await site.send("/attached", "queue", "last", "last")) == "last shipped"
+    assert await site.history("queue") == [
+        *turn("queue"),
+        *turn("/detached"),
+        *turn("/plain"),
+        *turn("last"),
+    ]
+    assert site.calls("/attached") == []
 
 
 async def test_a_reader_that_stops_reading_holds_only_an_attached_turn(tmp_path: Path) -> None:
@@ -282,15 +287,25 @@ def read_to_end(client: socket.socket) -> bytes:
     return received
 
 
-async def test_a_server_that_ends_lets_detached_turns_end_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", STREAMS)
+async def test_a_server_that_is_told_to_end_lets_turns_end_first(tmp_path: Path, path: str) -> None:
+    """Those whose client reads on, and detached ones without a client."""
     async with site_in(tmp_path) as site:
-        await site.disconnect_in_mid_turn("/detached", "late")
+        if path == "/detached":
+            await site.disconnect_in_mid_turn(path, "late")
+        else:
+            site.halt("late")
+            sending = asyncio.create_task(site.send(path, "late"))
+            await site.wait(lambda: site.calls("late") == ["model", "tool", "model"])
         ending = asyncio.create_task(site.process.terminate(STARTED))
+        waits_for = "connections to close" if path == "/attached" else "application shutdown"
 
         async def shuts_down() -> bool:
-            return "Waiting for application shutdown" in site.process.log()
+            return f"Waiting for {waits_for}" in site.process.log()
 
         await site.wait(shuts_down)
         site.resume("late")
+        if path == "/attached":
+            assert text_of(await sending) == "late shipped"
         await ending
         assert await site.history("late") == turn("late")
