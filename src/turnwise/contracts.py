@@ -295,7 +295,7 @@ class Store(Protocol):
             turn_id: the turn; None for the open one. `Cancelled.turn_id` names it, for a resend.
             keep: the worker may commit what is finished. If anybody asked to drop it, it is
                 dropped. A parked or stopped turn is left as it is: *absent*.
-            force: drop the turn although its lease stands. Its commit is then *stale*.
+            force: drop the turn although its lease has not expired. Its commit is then *stale*.
             open_only: leave a queued message: *absent*.
             reason: why. The first one that is not empty goes to the worker, or into the record of
                 a dropped turn.

@@ -32,7 +32,7 @@ TURN_IDS = [f"turn-{number}" for number in range(3)]
 MESSAGES = [f"message-{number}" for number in range(2)]
 SESSION = "s"
 ROUNDS = 5
-"""How often the last worker looks for messages; each time, all that can run out has run out."""
+"""How often the last worker looks for messages. Each time, all leases and claims have expired."""
 
 UNMODELED: dict[str, Callable[[Store, dict[str, Any]], Awaitable[Any]]] = {
     "read": lambda store, a: store.read(SESSION),
@@ -165,7 +165,7 @@ class World:
 
 
 def _check_turns(history: History) -> None:
-    """Markers and records stand in pairs, no turn_id twice; the last record is the tip."""
+    """Each marker has its record, no turn_id comes twice, and the last record is the tip."""
     marks = [(i, e) for i, e in enumerate(history.elements) if not is_item(e)]
     markers, records = marks[::2], marks[1::2]
     assert all(e.startswith(MARKER) for _, e in markers)
@@ -303,7 +303,7 @@ class StoreMachine(RuleBasedStateMachine):
         calls: int,
         steps: int,
     ) -> None:
-        """A client outlives its lease, and goes on exactly when its turn has a successor."""
+        """A client outlives its lease, and continues just when its turn has been taken over."""
         turn_id = self.world.new("turn")
         self.start(number, clients.Turn(turn_id, ghost), calls)
         self.wait(1)
@@ -361,7 +361,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.world.run(self.world.pass_time(leases * LEASE + 1))
 
     def teardown(self) -> None:
-        """Also called after a failure, of which nothing shall take the place."""
+        """Also called after a failure, which must be the one that is reported."""
         try:
             if not self.world.failed:
                 self.world.run(self._at_last())

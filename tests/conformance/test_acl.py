@@ -1,4 +1,4 @@
-"""A user with exactly the rights that docs/redis-acl.md tells people to give."""
+"""A user with exactly the rights that docs/redis-acl.md gives."""
 
 from __future__ import annotations
 

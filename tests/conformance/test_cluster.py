@@ -16,11 +16,11 @@ from turnwise.stores.redis import RedisStore, cluster_client
 from turnwise.stores.redis.keys import Keys
 from turnwise.testing.conformance import Lab, StoreConformance
 from turnwise.testing.conformance.background import BackgroundConformance
-from turnwise.testing.conformance.chance import ChanceConformance
 from turnwise.testing.conformance.events import EventsConformance
 from turnwise.testing.conformance.history import HistoryConformance
-from turnwise.testing.conformance.lab import added, asked, begun, contents, expect, items, mint
+from turnwise.testing.conformance.lab import added, begun, contents, expect, items, mint, try_begin
 from turnwise.testing.conformance.operators import OperatorsConformance
+from turnwise.testing.conformance.random_calls import RandomCallsConformance
 from turnwise.testing.servers import Node, ValkeyCluster
 from turnwise.types import Done, Grant, Info
 
@@ -39,7 +39,7 @@ class TestClusterThroughAnApplicationsClient(
     BackgroundConformance,
     EventsConformance,
     OperatorsConformance,
-    ChanceConformance,
+    RandomCallsConformance,
 ):
     """Decoded responses, the default retries."""
 
@@ -161,7 +161,7 @@ async def test_a_killed_primary_costs_at_most_a_suffix_of_turns(cluster: ValkeyC
         old = await cluster.primary_of(_slot(session_id))
         await old.kill()
         await cluster.wait_primary_changed(_slot(session_id), old)
-        grant = expect(Grant, await asked(store, session_id, "t", token=turn.token))
+        grant = expect(Grant, await try_begin(store, session_id, "t", token=turn.token))
         kept = await contents(store, session_id)
         assert kept == items(*range(10))[: len(kept)]
         assert isinstance(await store.commit(*turn.ids, grant.tip, mint(), items("after")), Done)

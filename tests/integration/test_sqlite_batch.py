@@ -82,7 +82,7 @@ async def test_more_than_go_together(store: SQLiteStore) -> None:
     assert len([s async for s in store.scan("s*")]) == 3 * BATCH_LIMIT
 
 
-async def test_one_that_fails_takes_nobody_with_it(path: Path, store: SQLiteStore) -> None:
+async def test_a_verb_that_fails_takes_no_other_with_it(path: Path, store: SQLiteStore) -> None:
     await store.append("s5", "before", [b"{"])
     with closing(sqlite3.connect(path, isolation_level=None)) as newer:
         raw = msgspec.json.encode({"format": 2})
@@ -95,7 +95,7 @@ async def test_one_that_fails_takes_nobody_with_it(path: Path, store: SQLiteStor
     assert await items(store, "s4") == [b"{4"]
 
 
-async def test_one_that_raises_late_leaves_nothing_of_its_own(store: SQLiteStore) -> None:
+async def test_a_verb_that_raises_late_leaves_nothing_of_its_own(store: SQLiteStore) -> None:
     def verb(verbs: Verbs) -> None:
         verbs.append("late", [b"{late"])
         raise ZeroDivisionError
@@ -109,7 +109,7 @@ async def test_one_that_raises_late_leaves_nothing_of_its_own(store: SQLiteStore
     assert await items(store, "late") == []
 
 
-async def test_one_that_finds_the_disk_full_takes_nobody_with_it(store: SQLiteStore) -> None:
+async def test_a_verb_that_finds_the_disk_full_takes_no_other_with_it(store: SQLiteStore) -> None:
     await store._connections.run(lambda d: d.execute("PRAGMA max_page_count = 60").fetchone())
 
     async def large() -> object:
@@ -127,7 +127,7 @@ async def test_one_that_finds_the_disk_full_takes_nobody_with_it(store: SQLiteSt
     ]
 
 
-async def test_a_lock_stops_all_and_each_is_told(path: Path, store: SQLiteStore) -> None:
+async def test_a_lock_stops_the_batch_and_each_verb_raises(path: Path, store: SQLiteStore) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         answers = await outcomes(appends(store, 6))

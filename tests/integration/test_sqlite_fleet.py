@@ -1,4 +1,4 @@
-"""Background work, letters and events in one SQLite file that several processes use."""
+"""Background work, dead letters and events in one SQLite file that several processes use."""
 
 from __future__ import annotations
 
@@ -69,15 +69,17 @@ async def test_an_older_file_is_upgraded_once(
     assert await store.ready.claim("w", 5, 0) == [Claim("s", None, 0, "s")]
 
 
-async def test_another_process_asks_a_turn_to_stop(store: SQLiteStore, other: SQLiteStore) -> None:
-    told = asyncio.Event()
+async def test_another_process_wakes_a_cancelled_turn(
+    store: SQLiteStore, other: SQLiteStore
+) -> None:
+    woken = asyncio.Event()
     await begun(store, "t", "k")
-    with store.on_wakeup("k", told.set):
+    with store.on_wakeup("k", woken.set):
         assert await other.cancel("s") == Cancelled("flagged", "t", "w")
-        await told.wait()
+        await woken.wait()
 
 
-async def test_whoever_listens_asks_only_whether_the_file_changed(store: SQLiteStore) -> None:
+async def test_a_listener_only_checks_whether_the_file_changed(store: SQLiteStore) -> None:
     await begun(store, "t", "k")
     store._look()
     statements: list[str] = []

@@ -210,7 +210,7 @@ async def fill(store: SQLiteStore, session_id: str, ttl: int | None) -> None:
 EMPTY = {"sessions": 0, "elements": 0, "journal": 0, "queue": 0}
 
 
-async def test_an_expired_session_is_absent_and_begins_anew(
+async def test_an_expired_session_is_absent_and_can_be_created_again(
     path: Path, store: SQLiteStore, clock: Clock
 ) -> None:
     await fill(store, "s", 5_000)
@@ -242,7 +242,7 @@ async def test_scan_leaves_expired_sessions_out_and_removes_them(
     assert rows(path) == {"sessions": 1, "elements": 3, "journal": 0, "queue": 0}
 
 
-async def test_writing_sweeps_what_nobody_asks_for(
+async def test_writing_sweeps_expired_sessions(
     path: Path, store: SQLiteStore, clock: Clock
 ) -> None:
     for number in range(13):
@@ -303,7 +303,7 @@ async def test_ids_of_any_text(store: SQLiteStore) -> None:
         assert await items(store, session_id) == [b"{" + session_id.encode()]
 
 
-async def test_bounds_reach_the_verbs(path: Path, clock: Clock) -> None:
+async def test_limits_reach_the_verbs(path: Path, clock: Clock) -> None:
     store = SQLiteStore(path, limits=Limits(ttl_ms=7_000), clock=clock)
     await append(store, "o")
     info = await store.info("s")

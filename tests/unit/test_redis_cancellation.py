@@ -40,7 +40,7 @@ _FAILURES = None, Cut("cut"), OutOfMemoryError("refused")
 
 @pytest.mark.parametrize("patience", [0.0, 60.0])
 @pytest.mark.parametrize("failure", _FAILURES)
-async def test_a_cancellation_that_the_client_swallows_goes_on(
+async def test_a_cancellation_that_the_client_swallows_is_raised(
     failure: Exception | None, patience: float
 ) -> None:
     client = _Swallowing(failure)

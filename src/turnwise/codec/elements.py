@@ -1,4 +1,4 @@
-"""The elements of a stored session, told apart by their first byte.
+"""The elements of a stored session, distinguished by their first byte.
 
 Items and journal entries come from the codec, with a first byte of FIRST_ITEM_BYTE or above. The
 bytes below are the store's own: in a history, a turn's marker and its record; in a queue, the

@@ -1,7 +1,7 @@
 """A pytest plugin against leaks: `pytest_plugins = ["turnwise.testing.plugin"]` in a conftest.
 
 `no_task_left` fails a coroutine test that leaves asyncio tasks behind. `keys_are_owned` is a
-function to call at a test's end: every key of a prefix is a session, or goes away by itself.
+function to call at the end of a test: every key of a prefix is a session, or has an expiry.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Client: TypeAlias = Redis | RedisCluster
 
 @asynccontextmanager
 async def no_new_task() -> AsyncIterator[None]:
-    """Fail if the block leaves tasks behind that still run."""
+    """Fail if tasks that the block started still run after it."""
     before = asyncio.all_tasks()
     yield
-    await asyncio.sleep(0)  # what was cancelled gets its chance to end
+    await asyncio.sleep(0)  # cancelled tasks can end now
     ours = {asyncio.current_task()}  # a fixture's end may run in another task than its beginning
     left = {task for task in asyncio.all_tasks() - before - ours if not task.done()}
     assert not left, f"tasks left behind: {sorted(task.get_name() for task in left)}"
@@ -36,9 +36,9 @@ async def no_task_left() -> AsyncIterator[None]:
 
 
 async def keys_are_owned(client: Client, key_prefix: str, fleet: Collection[str] = ()) -> None:
-    """Fail if a key that starts with the prefix, or with a brace, is no session and stays.
+    """Fail if a key under the prefix is neither a session nor expires.
 
-    `fleet` lists the keys that may.
+    `fleet` lists the keys that may stay.
     """
     async for key in client.scan_iter("*"):
         name = key if isinstance(key, str) else key.decode()

@@ -9,7 +9,7 @@ from turnwise.stores import header
 
 
 class ListHeader(header.Header, kw_only=True):
-    """A header that also counts the queue, which stands between it and the history.
+    """A header that also counts the queue, which is between it and the history.
 
     Attributes:
         queued: how many entries the queue has.

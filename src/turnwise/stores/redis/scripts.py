@@ -1,7 +1,7 @@
 """The verbs as Lua scripts: one file per verb.
 
 A session's verb is preceded by the constants that Lua shares with Python and by what these verbs
-share. The scripts in folders work on other keys, and stand alone.
+share. The scripts in folders work on other keys, and are complete.
 """
 
 from __future__ import annotations

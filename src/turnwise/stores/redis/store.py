@@ -395,7 +395,7 @@ class RedisStore:
             now = await self._header(session_id)
             if now is None or not now.same_positions(header):
                 return False
-            if not page:  # somebody cut the list: whoever decodes the history will miss elements
+            if not page:  # an operator cut the list: decoding will find that elements are missing
                 break
             elements += page
         return True

@@ -1,4 +1,4 @@
-"""One suite for every store: what `turnwise.contracts` says, as tests.
+"""One suite for every store: `turnwise.contracts` as tests.
 
 A store inherits it and brings one fixture:
 
@@ -12,7 +12,7 @@ The tests are coroutines: run them with pytest-asyncio in its auto mode.
 
 from turnwise.testing.conformance.background import BackgroundConformance
 from turnwise.testing.conformance.cancel import CancelConformance
-from turnwise.testing.conformance.chance import ChanceConformance
+from turnwise.testing.conformance.dead_letters import DeadLettersConformance
 from turnwise.testing.conformance.events import EventsConformance
 from turnwise.testing.conformance.expiry import ExpiryConformance
 from turnwise.testing.conformance.history import HistoryConformance
@@ -21,10 +21,13 @@ from turnwise.testing.conformance.lab import Lab
 from turnwise.testing.conformance.lease import LeaseConformance
 from turnwise.testing.conformance.operators import OperatorsConformance
 from turnwise.testing.conformance.queue import QueueConformance
+from turnwise.testing.conformance.random_calls import RandomCallsConformance
 from turnwise.testing.conformance.reasons import ReasonsConformance
+from turnwise.testing.conformance.release import ReleaseConformance
 from turnwise.testing.conformance.retries import RetriesConformance
+from turnwise.testing.conformance.status import StatusConformance
 from turnwise.testing.conformance.stopped import StoppedConformance
-from turnwise.testing.conformance.wakes import WakesConformance
+from turnwise.testing.conformance.wake_ups import WakeUpsConformance
 
 __all__ = ["Lab", "StoreConformance"]
 
@@ -35,14 +38,17 @@ class StoreConformance(
     JournalConformance,
     QueueConformance,
     CancelConformance,
+    ReleaseConformance,
+    StatusConformance,
+    DeadLettersConformance,
     ReasonsConformance,
     StoppedConformance,
-    WakesConformance,
+    WakeUpsConformance,
     BackgroundConformance,
     RetriesConformance,
     EventsConformance,
     ExpiryConformance,
     OperatorsConformance,
-    ChanceConformance,
+    RandomCallsConformance,
 ):
     """All of it."""

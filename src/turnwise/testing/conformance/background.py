@@ -1,4 +1,4 @@
-"""How background workers are told of messages."""
+"""The ready stream: how background workers find messages."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from turnwise.types import Accepted, Claim, Duplicate, Grant, Idle, Parked
 
 async def sent(store: Store, session_id: str, turn_id: str, message: bytes = b"one") -> None:
     """Announce a message and submit it."""
-    intent = await store.ready.announce(session_id, turn_id)
-    expect(Accepted, await store.submit(session_id, turn_id, message, intent))
+    announced_at = await store.ready.announce(session_id, turn_id)
+    expect(Accepted, await store.submit(session_id, turn_id, message, announced_at))
 
 
 async def work(store: Store, worker: str, claim: Claim) -> list[str]:
-    """Run everything that its session has; the turn_ids."""
+    """Run all messages of the claimed session; their turn_ids."""
     done = []
     while isinstance(
         grant := await store.next(claim.session_id, token := mint(), LONG, worker=worker), Grant
@@ -49,7 +49,7 @@ class BackgroundConformance(Suite):
     def ready(self, store: Store) -> Ready:
         return store.ready
 
-    async def test_a_message_is_told_to_one_worker(self, store: Store, ready: Ready) -> None:
+    async def test_a_message_is_claimed_by_one_worker(self, store: Store, ready: Ready) -> None:
         assert await ready.claim("w1", 10, 0) == []
         await sent(store, "s", "t")
         (claim,) = await ready.claim("w1", 10, 0)
@@ -64,7 +64,7 @@ class BackgroundConformance(Suite):
         stores = [lab.store(), lab.store()]
         for number in range(20):
             await sent(stores[0], f"s{number}", "t")
-        told: list[str] = []
+        claimed: list[str] = []
         while True:
             found = [
                 claim
@@ -73,8 +73,8 @@ class BackgroundConformance(Suite):
             ]
             if not found:
                 break
-            told += names(found)
-        assert sorted(told) == sorted(f"s{number}" for number in range(20))
+            claimed += names(found)
+        assert sorted(claimed) == sorted(f"s{number}" for number in range(20))
 
     async def test_a_worker_that_waits_is_woken(self, lab: Lab) -> None:
         store, other = lab.store(), lab.store()
@@ -103,7 +103,7 @@ class BackgroundConformance(Suite):
         await store.ready.ack("w1", [claim])
         await other.ready.ack("w2", found)
 
-    async def test_what_is_held_stays_with_its_worker(self, lab: Lab) -> None:
+    async def test_an_extended_claim_stays_its_worker_s(self, lab: Lab) -> None:
         limits, in_time = Limits(visibility_timeout_ms=4 * lab.lease), True
         store, other = lab.store(limits), lab.store(limits)
         await sent(store, "s", "t")
@@ -114,10 +114,10 @@ class BackgroundConformance(Suite):
             await store.ready.extend("w1")
             before, gap = await lab.now(), await lab.now() - before
             in_time = in_time and gap < limits.visibility_timeout_ms
-        told = await other.ready.claim("w2", 1, 0)
-        assert told == [] or not in_time  # a stalled machine loses its claims like anybody
+        claims = await other.ready.claim("w2", 1, 0)
+        assert claims == [] or not in_time  # if this machine stalled, its claims ran out
 
-    async def test_what_another_worker_took_over_is_not_held_any_more(self, lab: Lab) -> None:
+    async def test_a_claim_that_another_worker_took_over_is_not_extended(self, lab: Lab) -> None:
         limits = Limits(visibility_timeout_ms=lab.lease)
         store, other = lab.store(limits), lab.store(limits)
         await sent(store, "s", "t")
@@ -131,23 +131,23 @@ class BackgroundConformance(Suite):
         await store.ready.requeue("w1", claims, 0)
         assert await store.ready.claim("w1", 1, 0) == []
 
-    async def test_what_is_put_off_comes_back(self, lab: Lab) -> None:
+    async def test_a_requeued_claim_comes_back_after_its_delay(self, lab: Lab) -> None:
         store = lab.store()
         await sent(store, "s", "t")
         claims = await store.ready.claim("w1", 1, 0)
         before = await lab.now()
         await store.ready.requeue("w1", claims, lab.lease)
-        told = await store.ready.claim("w1", 1, 0)
+        claims = await store.ready.claim("w1", 1, 0)
         if await lab.now() - before < lab.lease:
-            assert told == []
-        await store.ready.requeue("w1", told, 0)
+            assert claims == []
+        await store.ready.requeue("w1", claims, 0)
 
         async def back() -> bool:
             return names(await store.ready.claim("w2", 1, 0)) == ["s"]
 
         await lab.until(back)
 
-    async def test_what_is_given_back_is_anybody_s_at_once(self, lab: Lab) -> None:
+    async def test_a_claim_requeued_without_delay_is_anybody_s_at_once(self, lab: Lab) -> None:
         store, other = lab.store(), lab.store()
         await sent(store, "s", "t")
         claims = await store.ready.claim("w1", 1, 0)
@@ -156,7 +156,7 @@ class BackgroundConformance(Suite):
         await store.ready.requeue("w1", claims, 0)
         assert names(await claim) == ["s"]
 
-    async def test_what_is_settled_is_told_no_more(self, lab: Lab) -> None:
+    async def test_an_acked_claim_does_not_come_back(self, lab: Lab) -> None:
         store = lab.store(Limits(visibility_timeout_ms=lab.lease))
         await sent(store, "s", "t")
         claims = await store.ready.claim("w", 1, 0)
@@ -166,7 +166,7 @@ class BackgroundConformance(Suite):
         await lab.passed(lab.lease + 1)
         assert await store.ready.claim("w", 1, 0) == []
 
-    async def test_a_message_behind_another_is_told(self, lab: Lab) -> None:
+    async def test_a_message_behind_another_can_be_claimed(self, lab: Lab) -> None:
         store = lab.store()
         await sent(store, "s", "t1")
         (first,) = await store.ready.claim("w1", 1, 0)
@@ -182,31 +182,31 @@ class BackgroundConformance(Suite):
 
         await lab.until(finished)
 
-    async def test_a_message_that_comes_long_after_its_announcement_is_told(self, lab: Lab) -> None:
+    async def test_a_message_long_after_its_announcement_can_be_claimed(self, lab: Lab) -> None:
         store = lab.store()
-        intent = await store.ready.announce("s", "t")
+        announced_at = await store.ready.announce("s", "t")
         for claim in await store.ready.claim("w", 1, 0):
             assert await store.next("s", mint(), LONG, worker="w") == Idle()
             await store.ready.requeue("w", [claim], 50)
-        await store.submit("s", "t", b"one", intent)
+        await store.submit("s", "t", b"one", announced_at)
 
-        async def told() -> bool:
+        async def claimed() -> bool:
             return names(await store.ready.claim("w", 1, 0)) == ["s"]
 
-        await lab.until(told)
+        await lab.until(claimed)
 
-    async def test_a_session_that_somebody_runs_is_told_when_it_is_free(self, lab: Lab) -> None:
+    async def test_a_session_that_was_busy_can_be_claimed_when_it_is_free(self, lab: Lab) -> None:
         store = lab.store()
         turn = await begun(store, "s")
         await sent(store, "s", "t")
         await turn.commit(*items(1))
 
-        async def told() -> bool:
+        async def claimed() -> bool:
             return names(await store.ready.claim("w", 1, 0)) == ["s"]
 
-        await lab.until(told)
+        await lab.until(claimed)
 
-    async def test_a_session_that_waits_for_an_approval_is_told_after_it(self, lab: Lab) -> None:
+    async def test_a_parked_session_can_be_claimed_once_its_turn_has_ended(self, lab: Lab) -> None:
         store = lab.store()
         await sent(store, "s", "t1")
         await sent(store, "s", "t2")
@@ -226,7 +226,7 @@ class BackgroundConformance(Suite):
         await store.ready.ack("w", [claim])
         assert await store.ready.claim("w", 5, 0) == []
 
-    async def test_a_sweep_finds_what_nobody_announced(self, lab: Lab) -> None:
+    async def test_a_sweep_finds_messages_that_were_not_announced(self, lab: Lab) -> None:
         store = lab.store()
         await begun(store, "idle")
         for number in range(3):
@@ -242,10 +242,10 @@ class BackgroundConformance(Suite):
         for number in range(50):
             await sent(store, "hot", f"t{number}")
         await sent(store, "cold", "t")
-        told: list[str] = []
+        claimed: list[str] = []
         while found := await store.ready.claim("w", 7, 0):
-            told += names(found)
-        assert set(told) == {"hot", "cold"}
+            claimed += names(found)
+        assert set(claimed) == {"hot", "cold"}
 
     @pytest.mark.parametrize("steps", range(6))
     async def test_a_worker_that_dies_between_two_steps_loses_nothing(
@@ -271,7 +271,7 @@ class BackgroundConformance(Suite):
         await self.nothing_is_left(lab, second)
 
     async def nothing_is_left(self, lab: Lab, store: Store) -> None:
-        """Every claim that a dead worker left is acknowledged in the end."""
+        """Every claim that a dead worker left can be acked in the end."""
         await lab.passed(lab.lease + 1)
         for claim in await store.ready.claim("w3", 5, 0):
             assert await store.next(claim.session_id, mint(), LONG, worker="w3") == Idle()
@@ -280,7 +280,7 @@ class BackgroundConformance(Suite):
 
 
 async def die_after(steps: int, store: Store, lease: int) -> None:
-    """A worker's life, one round trip a step, ended after so many."""
+    """What a worker does, one round trip a step, up to so many steps."""
     if steps == 0:
         return
     claims = await store.ready.claim("w1", 1, 0)

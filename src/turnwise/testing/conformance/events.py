@@ -1,4 +1,4 @@
-"""What running turns tell, and who reads it."""
+"""The event log of a turn, and its readers."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ def texts(answer: Events) -> list[bytes]:
 
 
 async def follow(log: EventLog, turn_id: str = "t") -> tuple[list[bytes], int]:
-    """Everything until the end, and how often it began anew."""
-    after, told, resets = None, list[bytes](), 0
+    """All events until the end, and how often the reader was reset."""
+    cursor, seen, resets = None, list[bytes](), 0
     while True:
-        answer = await log.read("s", turn_id, after, 30)
+        answer = await log.read("s", turn_id, cursor, 30)
         if answer.reset:
-            told, after, resets = [], None, resets + 1
-        told += texts(answer)
+            seen, cursor, resets = [], None, resets + 1
+        seen += texts(answer)
         if answer.events:
-            after = answer.events[-1].id
+            cursor = answer.events[-1].id
         if answer.ended:
-            return told, resets
+            return seen, resets
 
 
 class EventsConformance(Suite):
-    async def test_events_are_read_in_their_order_from_any_place(self, lab: Lab) -> None:
+    async def test_events_are_read_in_order_after_any_cursor(self, lab: Lab) -> None:
         log, other = lab.store().events, lab.store().events
         assert await other.read("s", "t") == Events([])
         assert await log.append("s", "t", 1, 0, [b"one", b"\x00", b""])
@@ -51,7 +51,7 @@ class EventsConformance(Suite):
         await log.append("s", "t", 1, 2, [b"three"], last=True)
         assert await follow(log) == ([b"one", b"two", b"three"], 0)
 
-    async def test_the_end_is_told(self, store: Store) -> None:
+    async def test_a_reader_learns_that_the_log_has_ended(self, store: Store) -> None:
         log = store.events
         await log.append("s", "t", 1, 0, [b"one"])
         answer = await log.read("s", "t")
@@ -71,12 +71,12 @@ class EventsConformance(Suite):
     async def test_a_reader_waits_no_longer_than_it_says(self, store: Store) -> None:
         assert await store.events.read("s", "t", None, 0.01) == Events([])
 
-    async def test_a_later_attempt_begins_anew(self, store: Store) -> None:
+    async def test_a_later_attempt_resets_its_readers(self, store: Store) -> None:
         log = store.events
         await log.append("s", "t", 1, 0, [b"one", b"two"])
-        place = (await log.read("s", "t")).events[0].id
+        cursor = (await log.read("s", "t")).events[0].id
         assert await log.append("s", "t", 2, 0, [b"uno"])
-        answer = await log.read("s", "t", place)
+        answer = await log.read("s", "t", cursor)
         assert answer.reset
         assert texts(answer) == [b"uno"]
         assert texts(await log.read("s", "t")) == [b"uno"]
@@ -94,19 +94,19 @@ class EventsConformance(Suite):
         await log.append("s", "t", 2, 1, [b"due"], last=True)
         assert await follow(log) == ([b"uno", b"due"], 0)
 
-    async def test_a_place_that_is_gone_is_told(self, lab: Lab) -> None:
+    async def test_a_cursor_whose_event_is_gone_resets_its_reader(self, lab: Lab) -> None:
         log = lab.store(Limits(max_events=3)).events
         await log.append("s", "t", 1, 0, [b"0", b"1"])
-        places = [event.id for event in (await log.read("s", "t")).events]
+        cursors = [event.id for event in (await log.read("s", "t")).events]
         await log.append("s", "t", 1, 2, [b"2", b"3", b"4"])
         assert texts(await log.read("s", "t")) == [b"2", b"3", b"4"]
-        answer = await log.read("s", "t", places[0])
+        answer = await log.read("s", "t", cursors[0])
         assert answer.reset
         assert texts(answer) == [b"2", b"3", b"4"]
-        assert not (await log.read("s", "t", places[1])).reset
+        assert not (await log.read("s", "t", cursors[1])).reset
         for nonsense in ("", "x", "9-9", "1-99"):
             assert (await log.read("s", "t", nonsense)).reset
-        assert (await log.read("s", "none", places[0])) == Events([], reset=True)
+        assert (await log.read("s", "none", cursors[0])) == Events([], reset=True)
 
     async def test_many_events_come_in_several_answers(self, store: Store) -> None:
         log, all_of_them = store.events, [b"%d" % number for number in range(1000)]
@@ -114,16 +114,16 @@ class EventsConformance(Suite):
         assert len((await log.read("s", "t")).events) < 1000
         assert await follow(log) == (all_of_them, 0)
 
-    async def test_events_go_away_by_themselves(self, lab: Lab) -> None:
+    async def test_events_expire(self, lab: Lab) -> None:
         log = lab.store(Limits(events_ttl_ms=lab.lease)).events
         await log.append("s", "t", 1, 0, [b"one"])
-        place = (await log.read("s", "t")).events[0].id
+        cursor = (await log.read("s", "t")).events[0].id
 
         async def gone() -> bool:
             return (await log.read("s", "t")) == Events([])
 
         await lab.until(gone)
-        assert await log.read("s", "t", place) == Events([], reset=True)
+        assert await log.read("s", "t", cursor) == Events([], reset=True)
         await log.append("s", "t", 1, 5, [b"six"])
         assert texts(await log.read("s", "t")) == [b"six"]
 

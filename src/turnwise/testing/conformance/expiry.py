@@ -9,12 +9,12 @@ from turnwise.testing.conformance.lab import (
     Lab,
     Suite,
     added,
-    asked,
     begun,
     contents,
     expect,
     items,
     mint,
+    try_begin,
 )
 from turnwise.types import Absent, Done, Gone, Grant, Info
 
@@ -36,7 +36,7 @@ class ExpiryConformance(Suite):
         await store.submit("s", "t", b"one")
         assert await self._ttl(store) is None
 
-    async def test_a_session_without_a_commit_goes_away_after_two_leases(self, lab: Lab) -> None:
+    async def test_a_session_without_a_commit_expires_after_two_leases(self, lab: Lab) -> None:
         store = lab.store()
         turn = await begun(store, "s", lease=lab.lease)
         ttl = await self._ttl(store)
@@ -49,9 +49,9 @@ class ExpiryConformance(Suite):
         await lab.until(gone)
         assert await turn.commit(*items(1)) == Gone()
         assert [session_id async for session_id in store.scan()] == []
-        assert isinstance(await asked(store, "s"), Grant)
+        assert isinstance(await try_begin(store, "s"), Grant)
 
-    async def test_what_a_first_turn_has_finished_waits_for_its_retry(self, lab: Lab) -> None:
+    async def test_the_journal_of_a_first_turn_is_kept_for_its_retry(self, lab: Lab) -> None:
         store = lab.store(Limits(retention_ms=DAY))
         turn = await begun(store, "s", lease=lab.lease)
         await store.journal(*turn.ids, 0, items(1))
@@ -81,7 +81,7 @@ class ExpiryConformance(Suite):
         await store.abort(*turn.ids)
         assert await self._ttl(store) is None
 
-    async def test_an_expiry_that_somebody_set_is_kept(self, store: Store) -> None:
+    async def test_an_expiry_set_by_a_user_is_kept(self, store: Store) -> None:
         await added(store, "s", 1)
         assert await store.expire("s", DAY)
         turn = await begun(store, "s")
@@ -102,7 +102,7 @@ class ExpiryConformance(Suite):
         assert ttl is not None
         assert DAY - LONG < ttl <= DAY
 
-    async def test_touch_takes_an_expiry_away(self, store: Store) -> None:
+    async def test_expire_removes_an_expiry(self, store: Store) -> None:
         await added(store, "s", 1)
         await store.expire("s", DAY)
         assert await store.expire("s", None)
@@ -136,7 +136,7 @@ class ExpiryConformance(Suite):
             assert DAY - LONG < ttl <= DAY
             await store.expire("s", LONG)
 
-    async def test_with_a_ttl_a_lease_is_outlived(self, lab: Lab) -> None:
+    async def test_with_a_ttl_a_session_outlives_the_lease(self, lab: Lab) -> None:
         store = lab.store(Limits(ttl_ms=1000))
         await added(store, "s", 1)
         turn = await begun(store, "s", lease=LONG)

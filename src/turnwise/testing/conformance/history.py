@@ -11,13 +11,13 @@ from turnwise.testing.conformance.lab import (
     Lab,
     Suite,
     added,
-    asked,
     begun,
     contents,
     expect,
     items,
     mint,
     outcome,
+    try_begin,
 )
 from turnwise.types import (
     Absent,
@@ -66,7 +66,7 @@ class HistoryConformance(Suite):
         assert history.tip == done.tip == Base(4, op_id)
         assert (history.items, history.start, history.follows) == (2, 0, False)
 
-    async def test_two_turns_stand_one_behind_the_other(self, store: Store) -> None:
+    async def test_the_next_turn_is_appended(self, store: Store) -> None:
         await added(store, "s", 1, 2)
         turn = await begun(store, "s")
         await turn.commit(*items(3, 4))
@@ -101,7 +101,7 @@ class HistoryConformance(Suite):
         history = expect(History, await store.read("s", wrong))
         assert (history.follows, history.start, history.items) == (False, 0, 2)
 
-    async def test_a_base_stays_right_exactly_as_long_as_its_history(self, store: Store) -> None:
+    async def test_a_base_is_valid_exactly_as_long_as_its_history(self, store: Store) -> None:
         first = await added(store, "s", 1)
         second = await added(store, "s", 2)
         third = expect(Done, await store.pop("s", mint(), second)).tip
@@ -111,7 +111,7 @@ class HistoryConformance(Suite):
         assert not await self._follows(store, first)
         assert not await self._follows(store, third)
 
-    async def test_a_base_of_a_deleted_session_is_wrong_in_its_successor(
+    async def test_a_base_of_a_deleted_session_is_not_valid_in_its_successor(
         self, store: Store
     ) -> None:
         tip = await added(store, "s", 1)
@@ -185,7 +185,7 @@ class HistoryConformance(Suite):
         await store.clear("s", mint())
         assert await contents(store, "s") == []
         for turn_id in turn_ids:
-            answer = expect(Duplicate, await asked(store, "s", turn_id))
+            answer = expect(Duplicate, await try_begin(store, "s", turn_id))
             assert answer.record is not None
             assert (answer.record.kind, answer.elements) == ("turn", [])
         again = expect(Done, await store.clear("s", clear))
@@ -202,8 +202,8 @@ class HistoryConformance(Suite):
         await store.clear("s", mint())
         assert await contents(store, "s") == []
         assert await self._bytes(store) == await self._size(store)
-        assert isinstance(await asked(store, "s", young), Duplicate)
-        assert isinstance(await asked(store, "s", old), Grant)
+        assert isinstance(await try_begin(store, "s", young), Duplicate)
+        assert isinstance(await try_begin(store, "s", old), Grant)
 
     async def test_a_turn_id_is_known_for_the_retention(self, lab: Lab) -> None:
         store = lab.store(Limits(retention_ms=4 * lab.lease))
@@ -212,7 +212,7 @@ class HistoryConformance(Suite):
         while True:
             await lab.passed(lab.lease // 2)
             await added(store, "s", 2)
-            answer = await asked(store, "s", turn_id, resume=True)
+            answer = await try_begin(store, "s", turn_id, resume=True)
             if await lab.now() - start > 4 * lab.lease:
                 break
             assert isinstance(answer, Duplicate)
@@ -226,7 +226,7 @@ class HistoryConformance(Suite):
         for _ in range(2):
             await lab.passed(lab.lease + 50)
             await added(store, "s", 2)
-        assert isinstance(await asked(store, "s", turn_id), Grant)
+        assert isinstance(await try_begin(store, "s", turn_id), Grant)
 
     @pytest.mark.parametrize("keep", range(7))
     async def test_replace_keeps_the_first_items(self, store: Store, keep: int) -> None:
@@ -256,31 +256,29 @@ class HistoryConformance(Suite):
                 await store.clear("s", mint())
             assert await self._bytes(store) == await self._size(store)
 
-    async def test_what_a_duplicate_added_is_told_as_far_as_it_is_still_there(
-        self, store: Store
-    ) -> None:
+    async def test_a_duplicate_brings_the_items_that_are_still_there(self, store: Store) -> None:
         await added(store, "s", 0)
         turn_id = mint()
         tip = expect(Done, await (await begun(store, "s", turn_id)).commit(*items(1, 2))).tip
-        answer = expect(Duplicate, await asked(store, "s", turn_id))
+        answer = expect(Duplicate, await try_begin(store, "s", turn_id))
         assert (answer.elements, answer.end) == (items(1, 2), tip.position - 2)
         await store.pop("s", mint(), tip)
-        assert expect(Duplicate, await asked(store, "s", turn_id)).elements == items(1)
+        assert expect(Duplicate, await try_begin(store, "s", turn_id)).elements == items(1)
 
-    async def test_what_a_long_duplicate_added_is_told_from_its_end(self, store: Store) -> None:
+    async def test_a_long_duplicate_brings_its_last_items(self, store: Store) -> None:
         turn_id = mint()
         await (await begun(store, "s", turn_id)).commit(*items(*range(READ_LIMIT + 5)))
-        answer = expect(Duplicate, await asked(store, "s", turn_id))
+        answer = expect(Duplicate, await try_begin(store, "s", turn_id))
         assert answer.elements == items(*range(5, READ_LIMIT + 5))
 
-    async def test_a_replacement_added_only_what_it_brought(self, lab: Lab) -> None:
+    async def test_a_duplicate_replace_brings_only_its_own_items(self, lab: Lab) -> None:
         store = lab.store(Limits(retention_ms=lab.lease))
         await added(store, "s", 1, 2)
         await lab.passed(2 * lab.lease + 100)
         tip = await added(store, "s", 3)
         op_id = mint()
         await store.replace("s", op_id, tip, 2, items("new"))
-        answer = expect(Duplicate, await asked(store, "s", op_id))
+        answer = expect(Duplicate, await try_begin(store, "s", op_id))
         assert answer.elements == items("new")
 
     # sent twice
@@ -294,7 +292,7 @@ class HistoryConformance(Suite):
         assert await self._follows(store, again.tip)
         assert await contents(store, "s") == items(1, 2)
 
-    async def test_a_change_sent_again_while_a_turn_is_open_is_answered_as_before(
+    async def test_a_resent_change_is_answered_as_before_while_a_turn_is_open(
         self, store: Store
     ) -> None:
         op_id, clear = mint(), mint()

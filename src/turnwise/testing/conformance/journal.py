@@ -9,13 +9,13 @@ from turnwise.testing.conformance.lab import (
     Lab,
     Suite,
     added,
-    asked,
     begun,
     contents,
     expect,
     items,
     mint,
     outcome,
+    try_begin,
 )
 from turnwise.types import Absent, Done, Duplicate, Grant, Info, Parked, Renewed, Running, Stale
 
@@ -61,7 +61,7 @@ class JournalConformance(Suite):
         assert isinstance(await store.journal(*second.ids, len(long), items("more")), Done)
 
     async def _journal(self, turn: Held) -> list[bytes]:
-        answer = await asked(turn.store, "s", turn.grant.turn_id, token=turn.token)
+        answer = await try_begin(turn.store, "s", turn.grant.turn_id, token=turn.token)
         return expect(Grant, answer).journal
 
     # waiting for an approval
@@ -73,12 +73,12 @@ class JournalConformance(Suite):
         assert isinstance(await store.park(*turn.ids, b"{state}"), Done)
         return turn
 
-    async def test_while_a_turn_waits_nothing_is_mixed_in(self, store: Store) -> None:
+    async def test_while_a_turn_is_parked_the_answer_is_parked(self, store: Store) -> None:
         tip = (await self._parked(store)).grant.tip
         for answer in (
-            await asked(store, "s"),
-            await asked(store, "s", "t"),
-            await asked(store, "s", ticket_ms=1000),
+            await try_begin(store, "s"),
+            await try_begin(store, "s", "t"),
+            await try_begin(store, "s", ticket_ms=1000),
             await store.append("s", mint(), items(2)),
             await store.pop("s", mint(), tip),
             await store.clear("s", mint()),
@@ -87,39 +87,39 @@ class JournalConformance(Suite):
             assert answer == Parked("t")
         assert await contents(store, "s") == items(1)
 
-    async def test_a_waiting_turn_needs_no_lease(self, lab: Lab) -> None:
+    async def test_a_parked_turn_needs_no_lease(self, lab: Lab) -> None:
         store = lab.store()
         turn = await begun(store, "s", "t", lease=lab.lease)
         await store.park(*turn.ids, b"{state}")
         await lab.passed(3 * lab.lease)
-        assert await asked(store, "s") == Parked("t")
+        assert await try_begin(store, "s") == Parked("t")
         info = expect(Info, await store.info("s"))
         assert info.expires_in is None
         assert info.open_turn is not None
         assert info.open_turn.state == "parked"
 
-    async def test_a_parked_turn_is_not_its_token_s_any_more(self, store: Store) -> None:
+    async def test_a_parked_turn_is_no_longer_its_token_s(self, store: Store) -> None:
         turn = await self._parked(store)
         assert isinstance(await store.park(*turn.ids, b"{state}"), Done)
         assert isinstance(await store.renew(*turn.ids), Stale)
         assert isinstance(await store.journal(*turn.ids, 2, items(3)), Stale)
         assert isinstance(await turn.commit(*items(2)), Stale)
         await store.abort(*turn.ids)
-        assert await asked(store, "s") == Parked("t")
+        assert await try_begin(store, "s") == Parked("t")
 
-    async def test_it_is_taken_up_again_with_its_journal_and_its_state(self, store: Store) -> None:
+    async def test_a_parked_turn_is_resumed_with_journal_and_state(self, store: Store) -> None:
         await self._parked(store)
         second = await begun(store, "s", "t", resume=True)
         assert second.grant.attempt == 2
         assert second.grant.journal == [*items("done"), b"{state}"]
-        again = await asked(store, "s", "t", token=second.token, resume=True)
+        again = await try_begin(store, "s", "t", token=second.token, resume=True)
         assert again == second.grant
         await second.commit(*items(2))
         assert await contents(store, "s") == items(1, 2)
-        assert isinstance(await asked(store, "s", "t", resume=True), Duplicate)
+        assert isinstance(await try_begin(store, "s", "t", resume=True), Duplicate)
 
-    async def test_a_park_that_comes_again_is_told_that_it_was_parked(self, store: Store) -> None:
-        """Also when somebody took it up meanwhile, and perhaps gave it back."""
+    async def test_a_resent_park_is_done_also_after_a_resume(self, store: Store) -> None:
+        """Also after the turn was resumed, and after it was released."""
         turn = await self._parked(store)
         second = await begun(store, "s", "t", resume=True)
         assert isinstance(await store.park(*turn.ids, b"{state}"), Done)
@@ -133,19 +133,19 @@ class JournalConformance(Suite):
         await store.park(*third.ids, b"{state 2}")
         assert isinstance(await store.park(*turn.ids, b"{state}"), Stale)
 
-    async def test_a_begin_that_comes_late_approves_nothing(self, store: Store) -> None:
+    async def test_a_delayed_begin_does_not_resume_a_turn_parked_since(self, store: Store) -> None:
         await self._parked(store)
         second = await begun(store, "s", "t", resume=True)
         await store.park(*second.ids, b"{state 2}")
-        late = await asked(store, "s", "t", token=second.token, resume=True)
+        late = await try_begin(store, "s", "t", token=second.token, resume=True)
         assert late == Parked("t")
 
-    async def test_only_an_open_turn_can_be_taken_up(self, store: Store) -> None:
-        assert await asked(store, "s", "t", resume=True) == Absent()
+    async def test_only_a_parked_turn_can_be_resumed(self, store: Store) -> None:
+        assert await try_begin(store, "s", "t", resume=True) == Absent()
         await self._parked(store)
-        assert await asked(store, "s", "u", resume=True) == Absent()
+        assert await try_begin(store, "s", "u", resume=True) == Absent()
 
-    async def test_who_asks_is_told_the_state(self, store: Store) -> None:
+    async def test_status_brings_the_parked_state(self, store: Store) -> None:
         await self._parked(store)
         assert await store.status("s", "t") == Parked("t", [b"{state}"])
         second = await begun(store, "s", "t", resume=True)
@@ -153,7 +153,7 @@ class JournalConformance(Suite):
         await store.park(*second.ids, b"{state 2}")
         assert await store.status("s", "t") == Parked("t", [b"{state 2}"])
 
-    async def test_a_turn_whose_worker_died_after_the_approval_waits_again(self, lab: Lab) -> None:
+    async def test_a_resumed_turn_that_dies_is_parked_again(self, lab: Lab) -> None:
         store = lab.store()
         await self._parked(store)
         second = await begun(store, "s", "t", resume=True, lease=lab.lease)
@@ -162,7 +162,7 @@ class JournalConformance(Suite):
         await lab.dead("s", beyond=2 * lab.lease)
         assert await store.status("s", "t") == Parked("t", [b"{state}", *items("approved")])
         for turn_id in ("t", "u"):
-            assert await asked(store, "s", turn_id) == Parked("t")
+            assert await try_begin(store, "s", turn_id) == Parked("t")
         third = await begun(store, "s", "t", resume=True)
         assert third.grant.journal == [*items("done"), b"{state}", *items("approved")]
         assert third.grant.attempt == 3
@@ -170,7 +170,7 @@ class JournalConformance(Suite):
         await third.commit(*items(3))
         assert await contents(store, "s") == items(1, 3)
 
-    async def test_a_waiting_turn_that_is_cancelled_is_dropped(self, store: Store) -> None:
+    async def test_a_parked_turn_that_is_cancelled_is_dropped(self, store: Store) -> None:
         await self._parked(store)
         assert await outcome(store, "s", "t") == "dropped"
         assert await outcome(store, "s", "t") == "dropped"

@@ -1,4 +1,4 @@
-"""What a store brings to the suite, and the words in which its tests are written."""
+"""What a store brings to the suite, and the helpers of its tests."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from turnwise.types import Base, Cancelled, Done, Grant, History, Info
 
 T = TypeVar("T")
 LONG = 60_000
-"""A lease, in ms, that does not run out during a test."""
+"""A lease, in ms, that does not expire during a test."""
 
 
 class Lab(ABC):
-    """A place for sessions, and the stores that look at it.
+    """Sessions, and stores that share them.
 
-    `lease` is one (ms) that a test can afford to wait out. `steps` tells whether the clock can be
-    set; where it cannot, time passes by itself.
+    Attributes:
+        lease: a lease, in ms, that is short enough for a test to wait until it expires.
+        steps: whether the clock can be set. If not, time passes by itself.
     """
 
     lease: int = 5_000
@@ -32,7 +33,7 @@ class Lab(ABC):
 
     @abstractmethod
     def store(self, limits: Limits | None = None) -> Store:
-        """Another store on the same sessions; closed by the lab."""
+        """Another store on the same sessions. The lab closes it."""
 
     @abstractmethod
     async def now(self) -> int:
@@ -63,7 +64,7 @@ class Lab(ABC):
         await self.until(over)
 
     async def dead(self, session_id: str, *, beyond: int = 0) -> None:
-        """Let time pass until the open turn's lease ran out, `beyond` ms ago."""
+        """Let time pass until the open turn's lease expired, `beyond` ms ago."""
         store = self.store()
 
         async def over() -> bool:
@@ -93,11 +94,11 @@ class Held:
 
 
 class Suite:
-    """What all parts of the suite share: the fixture `lab`, which a store overrides."""
+    """What all parts of the suite share: the fixture `lab`, which each store overrides."""
 
     @pytest.fixture
     async def lab(self) -> Lab:
-        """The one thing to bring: an empty lab of the store under test."""
+        """An empty lab of the store under test."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -129,10 +130,10 @@ async def begun(
     return Held(store, session_id, token, expect(Grant, answer))
 
 
-async def asked(
+async def try_begin(
     store: Store, session_id: str, turn_id: str | None = None, **options: Any
 ) -> object:
-    """What a begin answers that need not be granted."""
+    """The answer of a begin, which need not be granted."""
     token = options.pop("token", None) or mint()
     options.setdefault("worker", "other")
     return await store.begin(session_id, turn_id or mint(), token, LONG, **options)
@@ -145,13 +146,13 @@ async def taken(store: Store, session_id: str, lease: int = LONG) -> Held:
     return Held(store, session_id, token, expect(Grant, answer))
 
 
-async def outcome(store: Store, session_id: str, turn_id: str | None = None, **how: Any) -> str:
-    """What becomes of a turn that is asked to stop, which must not be finished otherwise."""
-    return expect(Cancelled, await store.cancel(session_id, turn_id, **how)).outcome
+async def outcome(store: Store, session_id: str, turn_id: str | None = None, **options: Any) -> str:
+    """The outcome of a cancel, of a turn that is not finished otherwise."""
+    return expect(Cancelled, await store.cancel(session_id, turn_id, **options)).outcome
 
 
 async def added(store: Store, session_id: str, *contents: object) -> Base:
-    """Append items in one turn; the history's name after it."""
+    """Append items in one turn; the base that names the history after it."""
     answer = await store.append(session_id, mint(), [item(content) for content in contents])
     return expect(Done, answer).tip
 

@@ -12,13 +12,13 @@ from turnwise.testing.conformance.lab import (
     Lab,
     Suite,
     added,
-    asked,
     begun,
     contents,
     expect,
     items,
     mint,
     outcome,
+    try_begin,
 )
 from turnwise.types import (
     Absent,
@@ -48,16 +48,16 @@ class LeaseConformance(Suite):
         await added(store, "s", 1)
         turn = await begun(store, "s", "t")
         await store.journal(*turn.ids, 0, items("done"))
-        again = expect(Grant, await asked(store, "s", "t", token=turn.token))
+        again = expect(Grant, await try_begin(store, "s", "t", token=turn.token))
         assert (again.attempt, again.tip) == (1, turn.grant.tip)
         assert again.journal == items("done")
 
     @pytest.mark.parametrize("turn_id", ["t", "other"])
-    async def test_while_the_lease_lives_everybody_else_is_told_who_has_it(
+    async def test_while_the_lease_runs_others_learn_who_holds_it(
         self, store: Store, turn_id: str
     ) -> None:
         await begun(store, "s", "t", worker="me")
-        busy = expect(Busy, await asked(store, "s", turn_id))
+        busy = expect(Busy, await try_begin(store, "s", turn_id))
         assert (busy.worker, busy.turn_id) == ("me", "t")
         assert 0 < busy.remaining_ms <= LONG
 
@@ -103,7 +103,7 @@ class LeaseConformance(Suite):
         assert isinstance(await turn.commit(*items(2)), Stale)
         assert await contents(store, "s") == items(1)
 
-    async def test_a_commit_for_another_history_is_stale_and_moved(self, store: Store) -> None:
+    async def test_a_commit_for_another_history_is_stale(self, store: Store) -> None:
         tip = await added(store, "s", 1)
         turn = await begun(store, "s")
         wrong = Base(tip.position, mint())
@@ -122,14 +122,14 @@ class LeaseConformance(Suite):
 
     @pytest.mark.parametrize("one_shot", [True, False])
     @pytest.mark.parametrize("later", [0, 3, 20])
-    async def test_a_begin_that_comes_late_opens_no_committed_turn_again(
+    async def test_a_delayed_begin_does_not_open_a_committed_turn_again(
         self, store: Store, one_shot: bool, later: int
     ) -> None:
         turn = await begun(store, "s", "t", one_shot=one_shot)
         await turn.commit(*items(1))
         for number in range(later):
             await (await begun(store, "s")).commit(*items(number))
-        answer = await asked(store, "s", "t", token=turn.token, one_shot=one_shot)
+        answer = await try_begin(store, "s", "t", token=turn.token, one_shot=one_shot)
         assert isinstance(answer, Stale | Duplicate)
 
     async def test_a_turn_that_is_committed_is_a_duplicate_with_its_record(
@@ -138,7 +138,7 @@ class LeaseConformance(Suite):
         turn = await begun(store, "s", "t")
         await turn.commit(*items(1), commit_id="c", payload=b"kept")
         await begun(store, "s")
-        answer = expect(Duplicate, await asked(store, "s", "t"))
+        answer = expect(Duplicate, await try_begin(store, "s", "t"))
         assert answer.record is not None
         assert (answer.record.commit_id, answer.record.payload) == ("c", b"kept")
         assert answer.elements == items(1)
@@ -152,14 +152,14 @@ class LeaseConformance(Suite):
         await store.abort(*turn.ids)
         await store.abort(*turn.ids)
         assert isinstance(await turn.commit(*items(2)), Stale)
-        assert isinstance(await asked(store, "s", "t", token=turn.token), Stale)
+        assert isinstance(await try_begin(store, "s", "t", token=turn.token), Stale)
         again = await begun(store, "s", "t")
         assert (again.grant.tip, again.grant.journal, again.grant.attempt) == (tip, [], 1)
 
     async def test_an_abort_with_another_token_changes_nothing(self, store: Store) -> None:
         turn = await begun(store, "s", "t")
         await store.abort("s", "t", mint())
-        assert isinstance(await asked(store, "s"), Busy)
+        assert isinstance(await try_begin(store, "s"), Busy)
         assert isinstance(await turn.commit(*items(1)), Done)
 
     async def test_an_abort_deletes_a_session_that_never_had_a_commit(self, store: Store) -> None:
@@ -167,11 +167,11 @@ class LeaseConformance(Suite):
         await store.abort(*turn.ids)
         assert await store.info("s") == Absent()
 
-    async def test_a_begin_that_comes_after_its_abort_is_stale(self, store: Store) -> None:
+    async def test_a_begin_delayed_until_after_its_abort_is_stale(self, store: Store) -> None:
         await added(store, "s", 1)
         token = mint()
         await store.abort("s", "t", token)
-        assert isinstance(await asked(store, "s", "t", token=token), Stale)
+        assert isinstance(await try_begin(store, "s", "t", token=token), Stale)
 
     # the session goes away
 
@@ -189,7 +189,7 @@ class LeaseConformance(Suite):
         assert await store.delete("s")
         assert await self._everything(turn) == [Gone()] * 4
 
-    async def test_in_a_session_made_anew_the_turn_is_stale(self, store: Store) -> None:
+    async def test_in_a_session_created_again_the_turn_is_stale(self, store: Store) -> None:
         turn = await begun(store, "s")
         await store.delete("s")
         await added(store, "s", 1)
@@ -243,11 +243,11 @@ class LeaseConformance(Suite):
         assert (second.grant.attempt, second.grant.journal) == (2, items("done"))
         for answer in await self._everything(turn):
             assert isinstance(answer, Stale)
-        assert isinstance(await asked(store, "s", "t", token=turn.token), Stale)
+        assert isinstance(await try_begin(store, "s", "t", token=turn.token), Stale)
         await second.commit(*items(2))
         assert await contents(store, "s") == items(1, 2)
 
-    async def test_a_takeover_outlives_the_session_that_was_going_away(self, lab: Lab) -> None:
+    async def test_a_takeover_keeps_the_session_from_expiring(self, lab: Lab) -> None:
         store = lab.store()
         await begun(store, "s", "t", lease=3 * lab.lease)
         await lab.dead("s")
@@ -258,7 +258,7 @@ class LeaseConformance(Suite):
         assert isinstance(await second.commit(*items(1)), Done)
         assert expect(Info, await store.info("s")).expires_in is None
 
-    async def test_a_dead_turn_that_did_nothing_is_forgotten(self, lab: Lab) -> None:
+    async def test_a_dead_turn_without_a_journal_is_dropped(self, lab: Lab) -> None:
         store = lab.store()
         tip = await added(store, "s", 1)
         turn = await begun(store, "s", "t", lease=lab.lease)
@@ -269,7 +269,7 @@ class LeaseConformance(Suite):
         await second.commit(*items(2))
         await begun(store, "s", "t")
 
-    async def test_a_change_passes_a_dead_turn_that_did_nothing(self, lab: Lab) -> None:
+    async def test_a_change_drops_a_dead_turn_without_a_journal(self, lab: Lab) -> None:
         store = lab.store()
         await added(store, "s", 0)
         await begun(store, "s", lease=lab.lease)
@@ -277,7 +277,7 @@ class LeaseConformance(Suite):
         await added(store, "s", 1)
         assert await contents(store, "s") == items(0, 1)
 
-    async def test_a_dead_turn_that_did_something_is_discarded_after_one_more_lease(
+    async def test_a_dead_turn_with_a_journal_is_abandoned_after_one_more_lease(
         self, lab: Lab
     ) -> None:
         store = lab.store()
@@ -286,20 +286,18 @@ class LeaseConformance(Suite):
         await store.journal(*turn.ids, 0, items("done"))
         await lab.dead("s")
         if lab.steps:
-            assert expect(Busy, await asked(store, "s")).turn_id == "t"
+            assert expect(Busy, await try_begin(store, "s")).turn_id == "t"
         await lab.dead("s", beyond=lab.lease)
         second = await begun(store, "s", "u")
         assert second.grant.journal == []
-        answer = expect(Duplicate, await asked(store, "s", "t"))
+        answer = expect(Duplicate, await try_begin(store, "s", "t"))
         assert answer.record is not None
         assert (answer.record.kind, answer.elements) == ("abandoned", [])
         assert isinstance(await turn.commit(*items("late")), Stale)
         await second.commit(*items(2))
         assert await contents(store, "s") == items(1, 2)
 
-    async def test_a_dead_turn_that_nobody_can_send_again_is_discarded_at_once(
-        self, lab: Lab
-    ) -> None:
+    async def test_a_dead_one_shot_turn_is_abandoned_at_once(self, lab: Lab) -> None:
         store = lab.store()
         turn = await begun(store, "s", lease=lab.lease, one_shot=True)
         await store.journal(*turn.ids, 0, items("done"))
@@ -309,9 +307,7 @@ class LeaseConformance(Suite):
         await second.commit(*items(2))
         assert await contents(store, "s") == items(2)
 
-    async def test_a_change_that_discards_a_dead_turn_sees_that_the_history_moved(
-        self, lab: Lab
-    ) -> None:
+    async def test_a_change_that_abandons_a_dead_turn_is_stale(self, lab: Lab) -> None:
         store = lab.store()
         tip = await added(store, "s", 1)
         turn = await begun(store, "s", "t", lease=lab.lease)
@@ -322,15 +318,15 @@ class LeaseConformance(Suite):
 
     # cancelling
 
-    async def test_a_running_turn_is_asked_to_stop(self, store: Store) -> None:
+    async def test_a_running_turn_is_cancelled(self, store: Store) -> None:
         turn = await begun(store, "s", "t")
         assert await outcome(store, "s", "t") == "flagged"
         assert await outcome(store, "s", "t") == "flagged"
         assert await store.renew(*turn.ids) == Renewed("drop")
-        assert expect(Grant, await asked(store, "s", "t", token=turn.token)).cancel_mode
+        assert expect(Grant, await try_begin(store, "s", "t", token=turn.token)).cancel_mode
         assert await outcome(store, "s", "u") == "absent"
 
-    async def test_a_takeover_is_asked_to_stop_as_well(self, lab: Lab) -> None:
+    async def test_a_takeover_is_cancelled_as_well(self, lab: Lab) -> None:
         store = lab.store()
         await added(store, "s", 0)
         turn = await begun(store, "s", "t", lease=lab.lease)
@@ -340,7 +336,7 @@ class LeaseConformance(Suite):
             await lab.dead("s")
             assert (await begun(store, "s", "t")).grant.cancel_mode
 
-    async def test_a_dead_turn_is_dropped(self, lab: Lab) -> None:
+    async def test_a_dead_turn_that_is_cancelled_is_dropped(self, lab: Lab) -> None:
         store = lab.store()
         await added(store, "s", 0)
         turn = await begun(store, "s", "t", lease=lab.lease)
@@ -348,7 +344,7 @@ class LeaseConformance(Suite):
         await lab.dead("s")
         assert await outcome(store, "s", "t") == "dropped"
         assert await outcome(store, "s", "t") == "dropped"
-        answer = expect(Duplicate, await asked(store, "s", "t"))
+        answer = expect(Duplicate, await try_begin(store, "s", "t"))
         assert answer.record is not None
         assert answer.record.kind == "cancelled"
         assert isinstance(await turn.commit(*items(1)), Stale)
@@ -368,7 +364,7 @@ class LeaseConformance(Suite):
         await added(store, "s", 1)
         await begun(store, "s", lease=lab.lease)
         lab.step(-3_600_000)
-        assert expect(Busy, await asked(store, "s")).remaining_ms <= lab.lease
+        assert expect(Busy, await try_begin(store, "s")).remaining_ms <= lab.lease
         await lab.passed(lab.lease + 1)
         await begun(store, "s")
 

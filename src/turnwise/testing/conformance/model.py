@@ -1,7 +1,7 @@
-"""The contract in small: which answers are right, and what they mean for the history.
+"""A model of the contract: which answers are right, and what they do to the session.
 
-It does not say which answer a store must give where time decides (has the lease run out?), only
-whether the answer fits what happened before. It knows nothing of how a store does it.
+Where time decides (has the lease expired?), the model accepts both answers, and continues from the
+one that the store gave. It knows nothing of how a store works.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from turnwise import types as t
 from turnwise.testing.conformance.model_state import NOBODY, Open, Waiting
 
 KNOWN, REMEMBERED = 8, 4
-"""Of finished tokens without a commit, these many must be known still; a store knows eight."""
+"""A store knows the last eight finished tokens; the model insists on the last four."""
 
 
 Call = tuple[str, dict[str, Any]]
@@ -87,7 +87,7 @@ class Model:
         return turn if (turn.turn_id, turn.token) == (turn_id, token) else None
 
     def _forget(self, token: str) -> None:
-        """The token is finished; one that the store knew of as such keeps its place."""
+        """The token is finished. A store keeps a known one where it is in the order."""
         if token == NOBODY or token not in self.ended[-KNOWN:]:
             self.ended.append(token)
 
@@ -166,7 +166,7 @@ class Model:
 
     def _refused_for(self, op_id: str, base: t.Base) -> None:
         assert op_id not in self.finished
-        if base == self.tip:  # a dead turn was discarded by this very call
+        if base == self.tip:  # this very call abandoned a dead turn
             assert self.open is not None
             assert self.open.journal
             self._free()
@@ -224,9 +224,9 @@ class Model:
         assert grant.items == len(self.items)
 
     def _before(self, token: str) -> list[Waiting]:
-        """Who stands before this caller in the queue; callers among them may be passed over."""
-        places = [i for i, e in enumerate(self.queue) if e.token == token]
-        return self.queue[: places[0]] if places else self.queue
+        """The entries before this caller's; callers among them may be passed over."""
+        indexes = [i for i, e in enumerate(self.queue) if e.token == token]
+        return self.queue[: indexes[0]] if indexes else self.queue
 
     def _leave(self, token: str) -> None:
         self.queue = [e for e in self.queue if e.token != token]

@@ -10,12 +10,12 @@ from turnwise.testing.conformance.lab import (
     Lab,
     Suite,
     added,
-    asked,
     begun,
     contents,
     expect,
     items,
     mint,
+    try_begin,
 )
 from turnwise.types import Absent, Info, Queued
 
@@ -34,13 +34,13 @@ NAMES = [
 
 
 class OperatorsConformance(Suite):
-    async def test_info_tells_all_but_the_content(self, lab: Lab) -> None:
+    async def test_info_shows_all_but_the_content(self, lab: Lab) -> None:
         store = lab.store()
         before = await lab.now()
         await added(store, "s", 1, 2)
         turn = await begun(store, "s", "t", worker="me")
         await store.journal(*turn.ids, 0, items("done"))
-        assert isinstance(await asked(store, "s", ticket_ms=LONG), Queued)
+        assert isinstance(await try_begin(store, "s", ticket_ms=LONG), Queued)
         await store.submit("s", "m", b"one")
         info = expect(Info, await store.info("s"))
         assert (info.session_id, info.incarnation) == ("s", turn.grant.incarnation)
@@ -113,12 +113,12 @@ class OperatorsConformance(Suite):
         assert turn.grant.turn_id == turn_id
         await turn.commit(*items(1), payload=b"\x00 \xff\n")
         await store.submit("s", turn_id + "m", b"\x00\n")
-        assert expect(Queued, await asked(store, "s", turn_id + "m")).turn_id == turn_id + "m"
+        assert expect(Queued, await try_begin(store, "s", turn_id + "m")).turn_id == turn_id + "m"
 
     async def test_ping(self, store: Store) -> None:
         await store.ping()
 
-    async def test_a_closed_store_opens_anew(self, store: Store) -> None:
+    async def test_a_closed_store_opens_again(self, store: Store) -> None:
         await added(store, "s", 1)
         await store.aclose()
         assert await contents(store, "s") == items(1)

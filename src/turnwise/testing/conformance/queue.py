@@ -14,7 +14,6 @@ from turnwise.testing.conformance.lab import (
     Lab,
     Suite,
     added,
-    asked,
     begun,
     contents,
     expect,
@@ -22,6 +21,7 @@ from turnwise.testing.conformance.lab import (
     mint,
     outcome,
     taken,
+    try_begin,
 )
 from turnwise.types import (
     Absent,
@@ -84,7 +84,7 @@ class QueueConformance(Suite):
         assert expect(Busy, await store.submit("s", "direct", b"one")).turn_id == "direct"
         assert expect(Info, await store.info("s")).queued == 0
         await store.submit("s", "message", b"one")
-        assert expect(Queued, await asked(store, "s", "message")).turn_id == "message"
+        assert expect(Queued, await try_begin(store, "s", "message")).turn_id == "message"
 
     async def test_the_same_token_is_granted_the_same_message_again(self, store: Store) -> None:
         await store.submit("s", "t", b"one")
@@ -104,15 +104,15 @@ class QueueConformance(Suite):
         busy = expect(Busy, await store.next("direct", mint(), LONG, worker="other"))
         assert busy.turn_id == "d"
 
-    @pytest.mark.parametrize("behind", ["nobody", "a caller", "a message that was called off"])
-    async def test_where_no_message_waits_a_half_done_turn_is_left_to_its_sender(
+    @pytest.mark.parametrize("behind", ["nobody", "a caller", "a cancelled message"])
+    async def test_without_a_message_a_dead_turn_with_a_journal_is_left_to_its_sender(
         self, lab: Lab, behind: str
     ) -> None:
         store = lab.store()
         turn = await begun(store, "s", "t", lease=lab.lease)
         await store.journal(*turn.ids, 0, items("done"))
         if behind == "a caller":
-            assert isinstance(await asked(store, "s", ticket_ms=LONG), Queued)
+            assert isinstance(await try_begin(store, "s", ticket_ms=LONG), Queued)
         elif behind != "nobody":
             await store.submit("s", "m", b"one")
             assert await outcome(store, "s", "m") == "dropped"
@@ -121,7 +121,7 @@ class QueueConformance(Suite):
         again = await begun(store, "s", "t")
         assert (again.grant.attempt, again.grant.journal) == (2, items("done"))
 
-    async def test_a_dead_worker_s_message_is_taken_over_and_never_discarded(
+    async def test_a_dead_worker_s_message_is_taken_over_and_never_abandoned(
         self, lab: Lab
     ) -> None:
         store = lab.store()
@@ -129,8 +129,8 @@ class QueueConformance(Suite):
         turn = await taken(store, "s", lease=lab.lease)
         await store.journal(*turn.ids, 0, items("done"))
         await lab.dead("s", beyond=2 * lab.lease)
-        assert isinstance(await asked(store, "s"), Busy)
-        assert isinstance(await asked(store, "s", "t"), Busy)
+        assert isinstance(await try_begin(store, "s"), Busy)
+        assert isinstance(await try_begin(store, "s", "t"), Busy)
         assert isinstance(await store.append("s", mint(), items(1)), Busy)
         second = await taken(store, "s")
         assert (second.grant.attempt, second.grant.message) == (2, b"one")
@@ -150,7 +150,7 @@ class QueueConformance(Suite):
         second = await taken(store, "s")
         assert (second.grant.turn_id, second.grant.attempt, second.grant.journal) == ("t", 2, [])
 
-    async def test_a_message_s_turn_can_wait_for_an_approval(self, lab: Lab) -> None:
+    async def test_a_message_s_turn_can_be_parked(self, lab: Lab) -> None:
         store = lab.store()
         await store.submit("s", "t", b"one")
         turn = await taken(store, "s")
@@ -169,9 +169,9 @@ class QueueConformance(Suite):
         store = lab.store(Limits(max_queue=2))
         await begun(store, "s")
         await store.submit("s", "t1", b"one")
-        assert isinstance(await asked(store, "s", ticket_ms=LONG), Queued)
+        assert isinstance(await try_begin(store, "s", ticket_ms=LONG), Queued)
         assert await store.submit("s", "t2", b"two") == Full(2)
-        assert await asked(store, "s", ticket_ms=LONG) == Full(2)
+        assert await try_begin(store, "s", ticket_ms=LONG) == Full(2)
         assert await store.submit("s", "t1", b"one") == Accepted(0)
         assert expect(Info, await store.info("s")).queued == 2
 
@@ -184,14 +184,14 @@ class QueueConformance(Suite):
         assert await store.submit("u", "t", b"two", now - LATE_MS - 1000) == Late()
         assert await store.info("u") == Absent()
 
-    async def test_a_message_is_called_off(self, store: Store) -> None:
+    async def test_a_queued_message_is_cancelled(self, store: Store) -> None:
         await store.submit("s", "t1", b"one")
         await store.submit("s", "t2", b"two")
         await store.submit("s", "t3", b"three")
         turn = await taken(store, "s")
         assert await outcome(store, "s", "t2") == "dropped"
         assert await outcome(store, "s", "t2") == "dropped"
-        for answer in (await asked(store, "s", "t2"), await store.submit("s", "t2", b"two")):
+        for answer in (await try_begin(store, "s", "t2"), await store.submit("s", "t2", b"two")):
             record = expect(Duplicate, answer).record
             assert record is not None
             assert record.kind == "cancelled"
@@ -202,12 +202,12 @@ class QueueConformance(Suite):
         assert isinstance(await store.submit("s", "t2", b"two"), Duplicate)
         assert await outcome(store, "s", "t2") == "dropped"
 
-    async def test_the_only_message_is_called_off(self, store: Store) -> None:
+    async def test_the_only_queued_message_is_cancelled(self, store: Store) -> None:
         await store.submit("s", "t", b"one")
         assert await outcome(store, "s", "t") == "dropped"
         assert await store.next("s", mint(), LONG, worker="w") == Idle()
         assert expect(Info, await store.info("s")).queued == 0
-        assert isinstance(await asked(store, "s", "t"), Duplicate)
+        assert isinstance(await try_begin(store, "s", "t"), Duplicate)
 
     async def test_a_message_whose_worker_died_is_dropped(self, lab: Lab) -> None:
         store = lab.store()
@@ -220,12 +220,12 @@ class QueueConformance(Suite):
 
     # callers that wait
 
-    async def test_callers_wait_in_line_and_come_in_their_order(self, store: Store) -> None:
+    async def test_callers_wait_in_the_queue_in_order(self, store: Store) -> None:
         await added(store, "s", 0)
         turn = await begun(store, "s", worker="me")
         tokens = [mint(), mint()]
         for number, token in enumerate(tokens):
-            queued = await asked(store, "s", f"t{number}", token=token, ticket_ms=LONG)
+            queued = await try_begin(store, "s", f"t{number}", token=token, ticket_ms=LONG)
             assert expect(Queued, queued).worker == "me"
         await self._ask(store, "t0", tokens[0])
         assert expect(Info, await store.info("s")).queued == 2
@@ -241,18 +241,18 @@ class QueueConformance(Suite):
         assert await contents(store, "s") == items(0, 1, 2, 3)
 
     async def _ask(self, store: Store, turn_id: str, token: str) -> object:
-        return await asked(store, "s", turn_id, token=token, ticket_ms=LONG)
+        return await try_begin(store, "s", turn_id, token=token, ticket_ms=LONG)
 
-    async def test_nobody_passes_the_caller_whose_turn_it_is(self, lab: Lab) -> None:
+    async def test_nobody_overtakes_the_head_of_the_queue(self, lab: Lab) -> None:
         store = lab.store()
         for session_id in map(str, range(10)):
             turn = await begun(store, session_id)
-            await asked(store, session_id, "next", ticket_ms=LONG, worker="first")
+            await try_begin(store, session_id, "next", ticket_ms=LONG, worker="first")
             released = await lab.now()
             await turn.commit(*items(1))
             answers = [
-                await asked(store, session_id),
-                await asked(store, session_id, ticket_ms=LONG),
+                await try_begin(store, session_id),
+                await try_begin(store, session_id, ticket_ms=LONG),
                 await store.next(session_id, mint(), LONG, worker="w"),
             ]
             if await lab.now() - released < HEAD_TIMEOUT_MS:
@@ -264,87 +264,89 @@ class QueueConformance(Suite):
             assert (answer.worker, answer.turn_id) == ("first", "next")
             assert 0 <= answer.remaining_ms <= HEAD_TIMEOUT_MS
 
-    async def test_a_caller_that_does_not_come_is_passed_over(self, lab: Lab) -> None:
+    async def test_a_head_of_the_queue_that_does_not_begin_is_passed_over(self, lab: Lab) -> None:
         store, token = lab.store(), mint()
         turn = await begun(store, "s")
-        await asked(store, "s", "gone", ticket_ms=LONG)
-        await asked(store, "s", "next", token=token, ticket_ms=LONG)
+        await try_begin(store, "s", "gone", ticket_ms=LONG)
+        await try_begin(store, "s", "next", token=token, ticket_ms=LONG)
         await turn.commit(*items(1))
 
         async def granted() -> bool:
-            return isinstance(await asked(store, "s", "next", token=token, ticket_ms=LONG), Grant)
+            return isinstance(
+                await try_begin(store, "s", "next", token=token, ticket_ms=LONG), Grant
+            )
 
         await lab.until(granted)
         assert expect(Info, await store.info("s")).queued == 0
 
-    async def test_a_caller_that_takes_a_turn_over_leaves_the_line(self, lab: Lab) -> None:
+    async def test_a_caller_that_takes_a_turn_over_leaves_the_queue(self, lab: Lab) -> None:
         store, token = lab.store(), mint()
         await added(store, "s", 0)
         await begun(store, "s", "t", lease=lab.lease)
-        queued = await asked(store, "s", "t", token=token, ticket_ms=LONG)
+        queued = await try_begin(store, "s", "t", token=token, ticket_ms=LONG)
         assert isinstance(queued, Queued)
         await lab.dead("s")
         assert isinstance(await self._ask(store, "t", token), Grant)
         assert expect(Info, await store.info("s")).queued == 0
 
-    async def test_each_caller_in_line_has_its_moment(self, lab: Lab) -> None:
+    async def test_each_head_of_the_queue_has_its_time(self, lab: Lab) -> None:
         if not lab.steps:
             pytest.skip("only exact with a clock that the test sets")
         store = lab.store()
         turn = await begun(store, "s")
-        await asked(store, "s", "first", ticket_ms=LONG)
-        await asked(store, "s", "second", ticket_ms=LONG)
+        await try_begin(store, "s", "first", ticket_ms=LONG)
+        await try_begin(store, "s", "second", ticket_ms=LONG)
         await turn.commit(*items(1))
         lab.step(HEAD_TIMEOUT_MS - 1)
-        assert expect(Busy, await asked(store, "s")).turn_id == "first"
+        assert expect(Busy, await try_begin(store, "s")).turn_id == "first"
         lab.step(1)
-        assert expect(Busy, await asked(store, "s")) == Busy("other", "second", HEAD_TIMEOUT_MS)
+        assert expect(Busy, await try_begin(store, "s")) == Busy("other", "second", HEAD_TIMEOUT_MS)
         lab.step(HEAD_TIMEOUT_MS)
         await begun(store, "s")
 
-    async def test_a_clock_set_back_stretches_no_caller_s_moment(self, lab: Lab) -> None:
+    async def test_a_clock_set_back_does_not_extend_the_head_s_time(self, lab: Lab) -> None:
         if not lab.steps:
             pytest.skip("the clock of this store cannot be set")
         store = lab.store()
         turn = await begun(store, "s")
-        await asked(store, "s", "first", ticket_ms=LONG)
+        await try_begin(store, "s", "first", ticket_ms=LONG)
         await turn.commit(*items(1))
         lab.step(-3_600_000)
-        assert expect(Busy, await asked(store, "s")).remaining_ms <= HEAD_TIMEOUT_MS
+        assert expect(Busy, await try_begin(store, "s")).remaining_ms <= HEAD_TIMEOUT_MS
         lab.step(HEAD_TIMEOUT_MS)
         await begun(store, "s")
 
-    async def test_a_ticket_ends_with_its_time(self, lab: Lab) -> None:
+    async def test_a_ticket_expires(self, lab: Lab) -> None:
         store = lab.store()
         turn = await begun(store, "s")
-        await asked(store, "s", "impatient", ticket_ms=lab.lease)
+        await try_begin(store, "s", "impatient", ticket_ms=lab.lease)
         await lab.passed(lab.lease + 1)
         await turn.commit(*items(1))
         await begun(store, "s")
 
-    async def test_a_caller_that_gives_up_leaves_the_line(self, store: Store) -> None:
+    async def test_an_abort_removes_the_caller_from_the_queue(self, store: Store) -> None:
         turn, token = await begun(store, "s"), mint()
-        await asked(store, "s", "t", token=token, ticket_ms=LONG)
+        await try_begin(store, "s", "t", token=token, ticket_ms=LONG)
         await store.abort("s", "t", token)
         assert expect(Info, await store.info("s")).queued == 0
         assert isinstance(await self._ask(store, "t", token), Stale)
         await turn.commit(*items(1))
         await begun(store, "s")
 
-    async def test_a_caller_whose_turn_is_committed_by_another_leaves_the_line(
+    async def test_a_caller_whose_turn_another_committed_leaves_the_queue(
         self, store: Store
     ) -> None:
         turn, token = await begun(store, "s", "t"), mint()
-        await asked(store, "s", "t", token=token, ticket_ms=LONG)
+        await try_begin(store, "s", "t", token=token, ticket_ms=LONG)
         await turn.commit(*items(1))
         assert isinstance(await self._ask(store, "t", token), Duplicate)
         assert expect(Info, await store.info("s")).queued == 0
         await begun(store, "s")
 
-    async def test_messages_and_callers_stand_in_one_line(self, store: Store) -> None:
+    async def test_messages_and_callers_share_one_queue(self, store: Store) -> None:
         turn, token = await begun(store, "s"), mint()
         await store.submit("s", "m1", b"one")
-        await asked(store, "s", "t", token=token, ticket_ms=LONG)
+        await try_begin(store, "s", "t", token=token, ticket_ms=LONG)
         await store.submit("s", "m2", b"two")
         await turn.commit(*items(0))
         assert expect(Queued, await self._ask(store, "t", token)).turn_id == "m1"
@@ -356,13 +358,11 @@ class QueueConformance(Suite):
         await last.commit(*items(3))
         assert await contents(store, "s") == items(0, 1, 2, 3)
 
-    async def test_a_caller_behind_a_message_that_was_called_off_is_not_stuck(
-        self, lab: Lab
-    ) -> None:
+    async def test_a_caller_behind_a_cancelled_message_is_not_stuck(self, lab: Lab) -> None:
         store, token = lab.store(), mint()
         await store.submit("s", "m", b"one")
-        await asked(store, "s", "gone", ticket_ms=LONG)
-        await asked(store, "s", "t", token=token, ticket_ms=LONG)
+        await try_begin(store, "s", "gone", ticket_ms=LONG)
+        await try_begin(store, "s", "t", token=token, ticket_ms=LONG)
         await store.cancel("s", "m")
         assert expect(Info, await store.info("s")).queued == 2
 
@@ -371,11 +371,11 @@ class QueueConformance(Suite):
 
         await lab.until(granted, limit=LONG // 2)
 
-    async def test_the_next_in_line_is_woken(self, store: Store) -> None:
+    async def test_the_head_of_the_queue_is_woken(self, store: Store) -> None:
         turn, token = await begun(store, "s"), mint()
         worker = getattr(store, "worker", "")
         async with store.waiter(token) as wake:
-            await asked(store, "s", "t", token=token, ticket_ms=LONG, worker=worker)
+            await try_begin(store, "s", "t", token=token, ticket_ms=LONG, worker=worker)
             woken = asyncio.create_task(wake.wait(30))
             await turn.commit(*items(1))
             while not isinstance(await self._ask(store, "t", token), Grant):
@@ -384,6 +384,6 @@ class QueueConformance(Suite):
             woken.cancel()
             await asyncio.gather(woken, return_exceptions=True)
 
-    async def test_waiting_ends_after_its_timeout(self, store: Store) -> None:
+    async def test_a_wait_ends_after_its_timeout(self, store: Store) -> None:
         async with store.waiter(mint()) as wake:
             await wake.wait(0.01)

@@ -1,4 +1,4 @@
-"""A message whose attempt failed: no worker begins another before its pause is over."""
+"""A message whose attempt failed: the next attempt begins after a delay."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from turnwise.testing.conformance.lab import (
     Held,
     Lab,
     Suite,
-    asked,
     begun,
     expect,
     items,
     mint,
     outcome,
     taken,
+    try_begin,
 )
 from turnwise.types import Busy, Grant, Idle, Info, Parked, Queued, Running
 
 
 async def failed(store: Store, delay: int, lease: int = LONG) -> Held:
-    """The turn "t" of the session "s", given back by the worker on which it failed."""
+    """The turn "t" of the session "s", released as failed."""
     await store.submit("s", "t", b"one")
     turn = await taken(store, "s", lease)
     await store.journal(*turn.ids, 0, items("done"))
@@ -33,7 +33,7 @@ async def failed(store: Store, delay: int, lease: int = LONG) -> Held:
 
 
 class RetriesConformance(Suite):
-    async def test_nobody_tries_again_at_once_what_failed(self, store: Store) -> None:
+    async def test_the_next_attempt_waits_for_the_delay(self, store: Store) -> None:
         turn = await failed(store, LONG)
         await store.release(*turn.ids, counted=True)
         for _ in range(2):
@@ -42,7 +42,7 @@ class RetriesConformance(Suite):
             assert 0 < busy.remaining_ms <= LONG
         assert expect(Running, await store.status("s", "t")).remaining_ms <= 0
 
-    async def test_the_next_attempt_begins_when_the_pause_is_over(self, lab: Lab) -> None:
+    async def test_the_next_attempt_begins_after_the_delay(self, lab: Lab) -> None:
         store, token = lab.store(), mint()
         began = await lab.now()
         await failed(store, lab.lease)
@@ -60,12 +60,12 @@ class RetriesConformance(Suite):
         await store.release("s", "t", token, counted=True)
         assert (await taken(store, "s")).grant.attempt == 3
 
-    async def test_everybody_else_waits_too(self, store: Store) -> None:
+    async def test_callers_wait_for_the_delay_too(self, store: Store) -> None:
         await failed(store, LONG)
         await store.submit("s", "behind", b"two")
         answers = [
-            await asked(store, "s"),
-            await asked(store, "s", ticket_ms=LONG),
+            await try_begin(store, "s"),
+            await try_begin(store, "s", ticket_ms=LONG),
             await store.append("s", mint(), items(1)),
         ]
         for answer in answers:
@@ -73,14 +73,14 @@ class RetriesConformance(Suite):
             assert answer.turn_id == "t"
             assert 0 < answer.remaining_ms <= LONG
 
-    async def test_what_failed_is_dropped_without_its_pause(self, store: Store) -> None:
+    async def test_a_failed_turn_is_cancelled_without_delay(self, store: Store) -> None:
         await failed(store, LONG)
         await store.submit("s", "behind", b"two")
         assert await outcome(store, "s", "t") == "dropped"
         await (await taken(store, "s")).commit(*items(1))
         assert await store.next("s", mint(), LONG, worker="w") == Idle()
 
-    async def test_a_turn_that_waits_again_has_no_pause(self, store: Store) -> None:
+    async def test_a_turn_that_is_parked_again_has_no_delay(self, store: Store) -> None:
         await store.submit("s", "t", b"one")
         await store.park(*(await taken(store, "s")).ids, b"{state}")
         turn = await begun(store, "s", "t", resume=True)
@@ -88,20 +88,20 @@ class RetriesConformance(Suite):
         assert await store.next("s", mint(), LONG, worker="w") == Parked("t")
         await begun(store, "s", "t", resume=True)
 
-    async def test_a_direct_turn_has_no_pause(self, store: Store) -> None:
+    async def test_a_direct_turn_has_no_delay(self, store: Store) -> None:
         turn = await begun(store, "s", "t")
         await store.journal(*turn.ids, 0, items("done"))
         await store.release(*turn.ids, counted=True, delay_ms=LONG)
         assert (await begun(store, "s", "t")).grant.journal == items("done")
 
-    async def test_a_session_does_not_expire_in_the_pause(self, lab: Lab) -> None:
+    async def test_a_session_does_not_expire_during_the_delay(self, lab: Lab) -> None:
         store = lab.store(Limits(ttl_ms=lab.lease))
         await failed(store, LONG, lab.lease)
         ttl = expect(Info, await store.info("s")).expires_in
         assert ttl is not None
         assert ttl > LONG / 1000
 
-    async def test_workers_are_told_again_when_the_pause_is_over(self, lab: Lab) -> None:
+    async def test_workers_can_claim_the_message_after_the_delay(self, lab: Lab) -> None:
         store, other = lab.store(), lab.store()
         await sent(store, "s", "t")
         claims = await store.ready.claim("w1", 5, 0)
@@ -120,7 +120,7 @@ class RetriesConformance(Suite):
 
         await lab.until(taken_over)
 
-    async def test_a_clock_set_back_hardly_stretches_the_pause(self, lab: Lab) -> None:
+    async def test_a_clock_set_back_hardly_extends_the_delay(self, lab: Lab) -> None:
         if not lab.steps:
             pytest.skip("the clock of this store cannot be set")
         store = lab.store()

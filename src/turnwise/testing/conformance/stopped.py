@@ -9,7 +9,6 @@ from turnwise.testing.conformance.lab import (
     Lab,
     Suite,
     added,
-    asked,
     begun,
     contents,
     expect,
@@ -17,8 +16,9 @@ from turnwise.testing.conformance.lab import (
     mint,
     outcome,
     taken,
+    try_begin,
 )
-from turnwise.testing.conformance.wakes import in_line
+from turnwise.testing.conformance.wake_ups import in_queue
 from turnwise.types import (
     Absent,
     Accepted,
@@ -50,10 +50,10 @@ class StoppedConformance(Suite):
         tip = (await self._stopped(store)).grant.tip
         for answer in (
             await store.next("s", mint(), LONG, worker="w"),
-            await asked(store, "s"),
-            await asked(store, "s", "t"),
-            await asked(store, "s", "t", resume=True),
-            await asked(store, "s", ticket_ms=1000),
+            await try_begin(store, "s"),
+            await try_begin(store, "s", "t"),
+            await try_begin(store, "s", "t", resume=True),
+            await try_begin(store, "s", ticket_ms=1000),
             await store.append("s", mint(), items(2)),
             await store.pop("s", mint(), tip),
             await store.clear("s", mint()),
@@ -95,7 +95,7 @@ class StoppedConformance(Suite):
         assert isinstance(await turn.commit(*items(2)), Stale)
         await store.abort(*turn.ids)
         await store.release(*turn.ids)
-        assert await asked(store, "s") == Stopped("t")
+        assert await try_begin(store, "s") == Stopped("t")
 
     async def test_a_stop_that_is_sent_again_is_done_until_the_turn_ends(
         self, store: Store
@@ -132,7 +132,7 @@ class StoppedConformance(Suite):
         assert isinstance(await store.dead_letter("s", "t", mint(), b"{other}"), Stale)
         assert isinstance(await store.dead_letter("s", "u", mint(), LETTER), Stale)
         assert await store.dead_letters() == []
-        assert await asked(store, "s") == Stopped("t")
+        assert await try_begin(store, "s") == Stopped("t")
 
     async def test_its_letter_does_not_end_a_turn_that_is_not_stopped(self, store: Store) -> None:
         await self._stopped(store)
@@ -181,21 +181,21 @@ class StoppedConformance(Suite):
     ) -> None:
         await store.submit("s", "t", b"one")
         turn = await taken(store, "s")
-        async with in_line(store, ["a", "b"]) as line:
+        async with in_queue(store, ["a", "b"]) as queue:
             await store.stop(*turn.ids, LETTER)
-            await line.waiter()
-            assert await line.ask("a") == Stopped("t")
-            assert await line.ask("b") == Stopped("t")
+            await queue.all_woken()
+            assert await queue.ask("a") == Stopped("t")
+            assert await queue.ask("b") == Stopped("t")
 
     async def test_the_head_of_the_queue_is_woken_when_the_turn_ends(self, store: Store) -> None:
         await store.submit("s", "t", b"one")
         turn = await taken(store, "s")
-        async with in_line(store, ["a"]) as line:
+        async with in_queue(store, ["a"]) as queue:
             await store.stop(*turn.ids, LETTER)
-            await line.waiter()
+            await queue.all_woken()
             await store.dead_letter("s", "t", mint(), LETTER)
-            await line.waiter()
-            assert isinstance(await line.ask("a"), Grant)
+            await queue.all_woken()
+            assert isinstance(await queue.ask("a"), Grant)
 
     async def test_a_stopped_session_can_be_deleted(self, store: Store) -> None:
         turn = await self._stopped(store)

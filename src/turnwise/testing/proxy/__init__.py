@@ -4,8 +4,8 @@
         client = redis.asyncio.from_url(proxy.url)
         proxy.faults = once("EVALSHA", LoseReply())
 
-It forwards everything unchanged, counts commands and bytes, and does to each command what
-`proxy.faults(command)` says. It lives in one event loop. Not understood: CLIENT REPLY, TLS.
+It forwards everything unchanged, counts commands and bytes, and applies to each command the fault
+that `proxy.faults(command)` returns. It runs in one event loop. Not supported: CLIENT REPLY, TLS.
 
 For a Cluster, put one proxy before each node and give the client an `address_remap`.
 """

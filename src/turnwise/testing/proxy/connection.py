@@ -22,14 +22,14 @@ _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class _Cut(Exception):
-    """The connection is to be cut."""
+    """Cuts the connection."""
 
 
 class Connection:
     """One client's connection and ours to the server.
 
-    `judge(frame)` tells what a request is and what to do to it; `passing(data, to_server)` is
-    awaited before data is let through, and counts it.
+    `judge(frame)` returns a request's command and its fault, if any. `passing(data, to_server)` is
+    awaited before data is forwarded, and counts it.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Connection:
 
     async def _deliver(self, data: bytes, writer: asyncio.StreamWriter) -> None:
         await self._passing(data, False)
-        # A client that is gone does not keep the server from executing what it has sent.
+        # If the client is gone, the server executes what it has sent all the same.
         with suppress(OSError):
             if not writer.is_closing():  # asyncio logs each write to one that is
                 writer.write(data)

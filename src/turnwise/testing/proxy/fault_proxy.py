@@ -1,4 +1,4 @@
-"""The proxy: where it listens, what it counts."""
+"""The proxy: it listens, injects faults and counts traffic."""
 
 import asyncio
 import socket
@@ -20,8 +20,7 @@ from .framing import command_words
 class Traffic:
     """What went through the proxy: names of commands, in order of arrival, and bytes.
 
-    `round_trips` is how often a client went on to ask after it had been answered; right as long as
-    there is one connection.
+    `round_trips` counts requests that followed a reply; it is right for one connection only.
     """
 
     names: list[str] = field(default_factory=list)
@@ -52,9 +51,8 @@ class Traffic:
 class FaultProxy:
     """A proxy on a free port of 127.0.0.1 in front of `target_host:target_port`.
 
-    `faults` is asked about every command, may be replaced at any time, and is None for none.
-    For commands of the SUBSCRIBE family it is obeyed in what concerns the request only.
-    `injected` lists what was done, and to which command.
+    `faults` is called for every command, and can be replaced at any time; None injects nothing. Of
+    the SUBSCRIBE family only requests can be faulted. `injected` lists commands and their faults.
     """
 
     def __init__(self, target_host: str, target_port: int, *, faults: Faults | None = None) -> None:
@@ -110,11 +108,11 @@ class FaultProxy:
         self._flowing.clear()
 
     def resume(self) -> None:
-        """Let it through again, what was held back first."""
+        """Forward again, first what was held back."""
         self._flowing.set()
 
     def refuse(self) -> None:
-        """Refuse new connections; those there are stay."""
+        """Refuse new connections; existing ones stay."""
         if self._server is None:
             return
         self._server.close()
@@ -129,7 +127,7 @@ class FaultProxy:
             self._server = await asyncio.start_server(self._open, sock=reserved)
 
     async def drop_connections(self) -> None:
-        """Cut all connections; what is held back is gone."""
+        """Cut all connections; what was held back is lost."""
         connections = list(self._connections)
         for connection in connections:
             connection.cancel()
@@ -137,7 +135,7 @@ class FaultProxy:
 
     @contextmanager
     def measure(self) -> Iterator[Traffic]:
-        """Counts what comes through during the block, connections' handshakes included."""
+        """Count the traffic during the block, handshakes of connections included."""
         traffic = Traffic()
         self._measuring.append(traffic)
         try:

@@ -24,7 +24,7 @@ class Command:
 
 
 class Fault:
-    """What is to be done to a command. One of the classes below."""
+    """What the proxy does to a command. One of the classes below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class CutReply(Fault):
 class Delay(Fault):
     """Holds something back for `seconds`, or if None until `release()`.
 
-    `arrived` is set when there is something to hold back. Meanwhile other connections go on.
+    `arrived` is set when it holds something back. Other connections are not affected.
     """
 
     seconds: float | None = None
@@ -57,11 +57,11 @@ class Delay(Fault):
     _released: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     def release(self) -> None:
-        """Let it go; commands that come later are not held back either."""
+        """Forward it. Later commands are not held back either."""
         self._released.set()
 
     async def hold(self) -> None:
-        """Wait as long as is to be waited."""
+        """Wait for the release, or for `seconds`."""
         self.arrived.set()
         with suppress(TimeoutError):
             async with asyncio.timeout(self.seconds):
@@ -69,8 +69,8 @@ class Delay(Fault):
 
 
 class DelayRequest(Delay):
-    """Hold the command back. It is forwarded later even if its client has gone by then: the late
-    write of somebody who was thought dead."""
+    """Hold the command back. It is forwarded later, even if its client is gone by then: the late
+    write of a client that was taken for dead."""
 
 
 class DelayReply(Delay):

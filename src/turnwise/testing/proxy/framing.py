@@ -2,7 +2,7 @@
 
 _SIMPLE = frozenset({b"+", b"-", b":", b"_", b",", b"#", b"("})
 _BULK = frozenset({b"$", b"=", b"!"})
-# Parts for each counted one. An attribute (|) stands before the value that it belongs to.
+# Parts for each counted one. An attribute (|) comes before the value that it belongs to.
 _AGGREGATE = {b"*": 1, b"~": 1, b">": 1, b"%": 2, b"|": 2}
 
 

@@ -50,7 +50,7 @@ def supports_tls(binary: Path) -> bool:
     """Whether `binary` was built with TLS.
 
     Asked by a start with a TLS port and no certificate, which ends at once either way: the
-    version line does not tell.
+    version line does not say.
     """
     probe = [str(binary), "--port", "0", "--tls-port", str(free_port())]
     try:

@@ -97,7 +97,7 @@ class ValkeyCluster:
     async def wait_ready(self) -> None:
         """Wait until all living nodes agree on a cluster that is ok, and replicas follow.
 
-        Clients are then told of every living node."""
+        Clients then see every living node."""
         await until(self._is_ready, self._timeout, "the cluster was ready")
 
     async def primary_of(self, slot: int) -> Node:
@@ -181,7 +181,7 @@ class ValkeyCluster:
 
     async def _share_slots(self) -> None:
         for number, node in enumerate(self.nodes):
-            # Distinct epochs from the start; the nodes would otherwise have to settle them.
+            # Distinct epochs from the start; the nodes would otherwise have to agree on them first.
             await node.command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         for number, node in enumerate(self.nodes[: self._primaries]):
             first = SLOTS * number // self._primaries
@@ -224,7 +224,7 @@ class ValkeyCluster:
 
 
 async def _ports_shown(node: Node) -> set[int]:
-    """The ports that `node` tells a client of."""
+    """The ports that `node` reports to a client."""
     shards = await node.command("CLUSTER", "SLOTS")
     return {int(address[1]) for _, _, *addresses in shards for address in addresses}
 

@@ -15,7 +15,7 @@ _PR_SET_PDEATHSIG = 1
 def main() -> None:
     parent, *command = sys.argv[1:]
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    # The parent may have died before the request: then nobody would be told.
+    # The parent may have died before the request, and the signal would never come.
     if os.getppid() != int(parent):
         sys.exit("the parent process is gone")
     os.execv(command[0], command)

@@ -39,7 +39,7 @@ class Member:
         """From a line: id, address, flags, primary, four numbers and states, slots."""
         words = line.split()
         port = int(words[1].split("@")[0].rsplit(":", 1)[1])
-        # A slot on its way stands in brackets: its owner has it in a range as well.
+        # A slot that is migrating is also listed in brackets; its owner lists it in a range too.
         slots = tuple(_range(word) for word in words[8:] if not word.startswith("["))
         return cls(words[0], port, frozenset(words[2].split(",")), words[3], slots)
 

@@ -38,7 +38,7 @@ class SlotMigration:
             await self._migrate(batch)
 
     async def finish(self) -> None:
-        """Move what is left and give the slot to the target; tell every primary."""
+        """Move what is left, and assign the slot to the target on every primary."""
         await self.move()
         owner = await _id(self.target)
         others = [node for node in self._primaries if node not in (self.target, self.source)]

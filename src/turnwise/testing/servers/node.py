@@ -17,7 +17,7 @@ from .waiting import until
 
 _ATTEMPTS = 10
 
-# Values as they stand in a configuration file; several values repeat the directive.
+# Values as in a configuration file; several values repeat the directive.
 Config = Mapping[str, str | Sequence[str]]
 
 BASE: Config = {
@@ -41,7 +41,7 @@ class Login:
 
     @property
     def url_part(self) -> str:
-        """What stands before the host in a URL."""
+        """The part before the host in a URL."""
         if self.password is None:
             return ""
         return f"{quote(self.user or '', safe='')}:{quote(self.password, safe='')}@"
@@ -200,7 +200,7 @@ class Node:
     async def _answers(self) -> bool:
         self._running.check()
         await self.command("PING")
-        # Somebody else's server may have taken the port, and ours be about to give up.
+        # Another server may have taken the port, and ours be about to exit.
         return (await self.info("server"))["process_id"] == str(self.pid)
 
     async def _launch(self) -> None:

@@ -19,7 +19,7 @@ class ServerFailed(RuntimeError):
 
 
 class PortTaken(ServerFailed):
-    """A port was in use by somebody else."""
+    """A port was in use by another process."""
 
 
 class Process:
@@ -65,7 +65,7 @@ class Process:
             return log.read().decode(errors="replace")
 
     def pause(self) -> None:
-        """SIGSTOP; returns when the process stands still."""
+        """SIGSTOP; returns when the process is stopped."""
         self._popen.send_signal(signal.SIGSTOP)
         if _LINUX and self.alive:
             os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)

@@ -26,7 +26,7 @@ class ValkeyServer(Node):
     - `users`: ACL rules by user name (`{"app": "on >secret ~app:* +@all"}`), or an ACL file. A
       `default` user among them replaces the one who may do everything.
     - `tls`: makes `url` a rediss:// one, with a certificate for `tls_hosts` by `authority`. A
-      server built without TLS gets it from a terminator in this event loop; `native_tls` tells.
+      server built without TLS gets it from a terminator in this event loop; see `native_tls`.
     - `directory`: keeps the data there, instead of in a temporary directory that is removed.
     - `timeout`: seconds until the server must have answered.
 
@@ -171,7 +171,7 @@ def _write_acl(
         given = users.read_text().splitlines()
     else:
         given = [f"user {name} {rules}" for name, rules in users.items()]
-    # A name that stands twice in an ACL file is an error.
+    # A name that is twice in an ACL file is an error.
     if any(line.split()[:2] == ["user", "default"] for line in given):
         first = ""
     directory.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,8 @@ if refusal then return refusal end
 if not header then return { 'ok' } end
 if holds(header, turn_id, token) then
   local turn = header.turn
-  if not turn.background and not turn.parked_index and journal_length(header) <= 0 then -- below 0 if somebody cut the list
+  local has_journal = journal_length(header) > 0 -- below 0 if an operator cut the list
+  if not turn.background and not turn.parked_index and not has_journal then
     close_turn(header)
     offer_to_head(header)
   else

@@ -99,7 +99,7 @@ local function stale(header) return { 'stale', header.incarnation } end
 
 local function done(header) return { 'done', header.elements, header.commit_id } end
 
--- The answer to a change that took effect before: the history that it left, as far as it still stands.
+-- The answer to a change that took effect before: it names the history that the change left.
 local function done_before(header, turn_id, commit_id)
   if header.commit_id == commit_id then return done(header) end
   local position = find_turn(header, turn_id)

@@ -17,8 +17,8 @@ end
 local function is_message(entry) return string.sub(entry, 1, 1) == MESSAGE end
 
 local function has_message(header)
-  for place = header.queued, 1, -1 do
-    if is_message(redis.call('LINDEX', KEY, 2 * place)) then return true end
+  for number = header.queued, 1, -1 do
+    if is_message(redis.call('LINDEX', KEY, 2 * number)) then return true end
   end
   return false
 end
@@ -118,7 +118,7 @@ local function wake_later(entry) tickets_to_wake[#tickets_to_wake + 1] = parse_t
 
 -- Nobody runs the open turn any more: each waiting caller may take it over, or learns its state.
 local function wake_all(header)
-  for place = header.queued, 1, -1 do wake_later(redis.call('LINDEX', KEY, 2 * place)) end
+  for number = header.queued, 1, -1 do wake_later(redis.call('LINDEX', KEY, 2 * number)) end
 end
 
 -- The turn ends: callers that wait with the same turn_id are answered at once.

@@ -1,4 +1,4 @@
-"""Random calls, a third of them sent again late, against a model of the contract."""
+"""Random calls, a third of them resent late, against a model of the contract."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ VERBS = {
 }
 
 
-class ChanceConformance(Suite):
+class RandomCallsConformance(Suite):
     @pytest.mark.parametrize("number", range(SEEDS))
     async def test_any_calls_in_any_order_however_late(self, lab: Lab, number: int) -> None:
         seed = int(os.environ.get("TURNWISE_SEED", random.randrange(2**32)))
@@ -51,7 +51,7 @@ class ChanceConformance(Suite):
 
 @dataclass
 class Run:
-    """One session under random calls."""
+    """Random calls on one session."""
 
     lab: Lab
     rng: random.Random
@@ -99,7 +99,7 @@ class Run:
         return await getattr(store, verb)("s", **options)
 
     async def _look(self, store: Store) -> None:
-        """The history is the model's, turn by turn; a base is right if and only if it is."""
+        """Compare history, session and bases with the model."""
         history = expect(History, await store.read("s"))
         assert [e for e in history.elements if is_item(e)] == self.model.items
         self._check_turns(history)
@@ -119,7 +119,7 @@ class Run:
             self.tips.append((history.tip, list(model.items), model.cuts))
 
     def _check_turns(self, history: History) -> None:
-        """Markers and records stand in pairs, no turn_id twice; the last record is the tip."""
+        """Each marker has its record, no turn_id comes twice, and the last record is the tip."""
         marks = [(i, e) for i, e in enumerate(history.elements) if not is_item(e)]
         markers, records = marks[::2], marks[1::2]
         assert all(e.startswith(MARKER) for _, e in markers)
@@ -142,7 +142,7 @@ class Run:
         return [item(self._new("item")) for _ in range(self.rng.randrange(4))]
 
     def _turn(self) -> dict[str, str]:
-        """Mostly the open turn and its token; now and then another's."""
+        """The open turn and its token, mostly; sometimes others."""
         opened = self.model.open
         held = opened is not None and opened.token != NOBODY
         if opened is not None and held and self.rng.random() < 0.8:
@@ -151,7 +151,7 @@ class Run:
         return {"turn_id": turn_id, "token": token}
 
     def _turn_id(self) -> str:
-        """A new one; or one that was used before."""
+        """A new one, or one that was used before."""
         if not self.named or self.rng.random() < 0.6:
             self.named.append(self._new("turn"))
             return self.named[-1]
