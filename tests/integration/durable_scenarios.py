@@ -83,7 +83,7 @@ def agent_tools(ledger: Ledger) -> Agent[Any]:
 
 
 def twins(ledger: Ledger) -> Agent[Any]:
-    """The same agent asked the same thing twice at the same time: each call has its own run.
+    """The same agent runs twice at once with the same input: each call has a run of its own.
 
     One of them has ended before the other one's tool has.
     """

@@ -33,7 +33,7 @@ async def session(sessions: Sessions) -> Session:
 
 
 class Compactor:
-    """Stands for the client of the API: makes one item of all that it is given."""
+    """In place of the API's client: makes one item of all its input."""
 
     def __init__(self) -> None:
         self.given: list[list[str]] = []

@@ -163,7 +163,7 @@ def asking(ledger: Ledger) -> Agent[Any]:
 
 
 async def resumed(lab: Lab, ledger: Ledger, way: str, store: Any = None) -> Any:
-    """Approve all that waits, or go on with what was approved."""
+    """Approve everything that is pending, or resume with what was approved."""
     session = lab.session(store)
     ids = [asked.id for asked in await lab.session().pending_approvals()]
     if way == "turnwise":

@@ -103,7 +103,7 @@ async def test_a_killed_worker_loses_nothing_that_it_had_finished(
 
 
 def _expected(history: list[TResponseInputItem], held: str) -> list[Any]:
-    """The calm history, with what is told of a tool that was running. What agents say stays."""
+    """The undisturbed history, except the output of the tool that was running."""
     changed: list[Any] = [dict(item) for item in history]
     for item in changed:
         if item.get("call_id") == f"of_{held}" and "output" in item:

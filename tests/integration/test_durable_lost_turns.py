@@ -140,7 +140,7 @@ async def test_a_takeover_of_a_cancelled_turn_raises_turn_cancelled() -> None:
 @pytest.mark.parametrize("way", ["turnwise", "streamed"])
 @pytest.mark.parametrize("kind", ["function", "server"])
 async def test_a_resumed_run_is_taken_over(way: str, kind: str) -> None:
-    """The approved tool had begun: it is not run again, nor is the model asked again."""
+    """The approved tool had begun. Neither it nor the model runs again."""
     ledger = Ledger()
 
     def agent() -> Agent[Any]:

@@ -55,7 +55,7 @@ class Out:
 
 
 class Work:
-    """A run of two tools, and what they did; `held` is where the second one waits."""
+    """A run of two tools, and what they did. The second one waits at `held`."""
 
     def __init__(self) -> None:
         self.ledger = Ledger()
@@ -104,7 +104,7 @@ def history(two: str = "two") -> list[str]:
 async def test_a_short_outage_of_the_store_repeats_no_tool(
     sessions: Sessions, way: str, at: int, paid: int
 ) -> None:
-    """Tools: one, two. What was not journaled of the second one is told as unknown."""
+    """Tools: one, two. If the end of the second is not in the journal, its outcome is unknown."""
     work, session = Work(), sessions.worker(session_id="s", lease=LEASE)
     await session.add_items(SEED)
     store = session.runtime.store
@@ -135,7 +135,7 @@ async def test_a_turn_whose_sender_was_cancelled_continues_when_it_is_sent_again
 
 
 async def test_others_wait_a_lease_for_a_cancelled_sender(sessions: Sessions) -> None:
-    """Then the turn is given up, which he is told when he comes."""
+    """Then the turn is abandoned; the sender gets TurnAbandoned if it sends it again."""
     work, session = Work(), sessions.worker(session_id="s", lease=LEASE)
     await session.add_items(SEED)
     await work.cancelled(session, "turnwise")
@@ -149,7 +149,7 @@ async def test_others_wait_a_lease_for_a_cancelled_sender(sessions: Sessions) ->
 
 
 async def test_nobody_waits_for_a_turn_that_cannot_be_sent_again(sessions: Sessions) -> None:
-    """Nobody else knows the id of his turn, or nothing was journaled."""
+    """Nobody can send the turn again, or nothing was journaled."""
     work, session = Work(), sessions.worker(session_id="s", lease=LEASE)
     await session.add_items(SEED)
     work.held = asyncio.Event()
@@ -191,7 +191,7 @@ async def test_a_cancelled_tool_is_not_journaled_as_timed_out(tmp_path: Path) ->
 
 
 async def test_a_sender_cancelled_during_a_takeover_loses_nothing(sessions: Sessions) -> None:
-    """His begin is granted, and he never learns of it."""
+    """Its begin is granted, and the answer never arrives."""
     work, session = Work(), sessions.worker(session_id="s", lease=LEASE)
     await session.add_items(SEED)
     await work.cancelled(session, "turnwise")

@@ -92,7 +92,7 @@ async def test_a_response_is_journaled_during_the_next_model_call() -> None:
 
 
 async def test_a_turn_in_a_tool_has_a_journal_of_its_own() -> None:
-    """It has its own journal, and whoever sends it from elsewhere goes on with it."""
+    """If another process sends it, that one continues it."""
     inner, outer, ledger = Lab(), Lab(), Ledger()
     store = Mortal(inner.store, None, acknowledged=True)
     session = inner.session(store)
@@ -108,7 +108,7 @@ async def test_a_turn_in_a_tool_has_a_journal_of_its_own() -> None:
 
 
 async def test_a_model_may_react_to_an_unknown_outcome() -> None:
-    """An agent whose tool would have raised goes on when nobody knows that it did."""
+    """A tool that raised would end the run. If its end is not journaled, the run continues."""
     takeover = await taken_over(SCENARIOS["errors"], WAYS["sdk"], 9, acknowledged=False)
     assert takeover.unknown == ["three"]
     assert takeover.ledger.tools["three"] == 0

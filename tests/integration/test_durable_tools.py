@@ -80,7 +80,7 @@ async def test_a_tool_that_a_tool_calls_has_no_entries() -> None:
 
 
 async def test_an_unknown_outcome_stays_unknown() -> None:
-    """Two workers die, one after the other: the second had told the model already.
+    """Two workers die, one after the other. The second had passed it on to the model already.
 
     The third may run the tool again, but the model must not see two outcomes.
     """
@@ -113,7 +113,7 @@ async def test_an_agent_in_a_repeatable_tool_is_replayed() -> None:
 
 
 async def test_idempotency_keys_are_unique_to_the_call() -> None:
-    """The same call id in the same place: in another turn, session, or call around, another key."""
+    """The same call id has another key in another turn, session, or enclosing call."""
     ledger = Ledger()
     inner = Agent(
         name="inner",
