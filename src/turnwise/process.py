@@ -13,7 +13,7 @@ import ctypes
 import os
 from collections.abc import Callable
 from threading import RLock
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 from weakref import WeakSet
 
 from turnwise.errors import UsageError
@@ -141,13 +141,17 @@ def process_name(name: str) -> PerProcess[str]:
     return PerProcess(lambda: name if os.getpid() == process else f"{name}:{os.getpid()}")
 
 
-def check_loop(loop: Loop, what: str) -> None:
-    """Raise UsageError unless `loop`, to which `what` belongs, is the one that runs here."""
+def is_running(loop: Loop) -> bool:
+    """Whether `loop` runs here: in this thread, and not in a parent of this process."""
     try:
-        here: Any = asyncio.get_running_loop()
+        return asyncio.get_running_loop() is loop
     except RuntimeError:
-        here = None
-    if here is not loop:
+        return False
+
+
+def check_loop(loop: Loop, what: str) -> None:
+    """Raise UsageError unless `loop`, to which `what` belongs, runs here."""
+    if not is_running(loop):
         raise UsageError(
             f"{what} belongs to the event loop and the process that began it, and was used in "
             "another one. Use it where it began; session objects may be shared"

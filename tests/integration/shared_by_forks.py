@@ -25,7 +25,7 @@ from turnwise import RedisSession, Runner, connect
 from turnwise.errors import UsageError
 from turnwise.runner.sync import run_until_complete
 from turnwise.stores.embedded.store import EmbeddedStore
-from turnwise.turns import acquire
+from turnwise.turns import Commit, acquire, end
 from turnwise.worker import Worker
 
 CHILDREN, TURNS = 4, 8
@@ -110,7 +110,7 @@ def mid_turn() -> None:
 
     @function_tool
     def fork_in_thread() -> str:
-        joined(forked(count=2))
+        joined(forked(lambda _: child(1), count=2))  # the thread's pool would swallow a sys.exit
         return "forked"
 
     for tool in (fork, fork_in_thread):
@@ -136,7 +136,7 @@ async def leave_a_turn() -> None:
 async def _use(turn: Any) -> int:
     """0 if the turn is refused to a child, in the event loop that it inherited too."""
     refused = 0
-    for use in (turn.get_items, turn.turn.commit):
+    for use in (turn.get_items, lambda: end(turn.turn, Commit())):
         for run in (_here, asyncio.run):
             try:
                 await _here(run(use())) if run is _here else run(use())

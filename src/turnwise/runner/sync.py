@@ -32,11 +32,13 @@ def run_until_complete(work: Coroutine[Any, Any, T]) -> T:
             "run_sync and resume_sync cannot be called while an event loop runs. Use "
             "`await Runner.run` or `await Runner.resume`"
         )
-    task = loop.create_task(work)
+    task, process = loop.create_task(work), os.getpid()
     try:
         return loop.run_until_complete(task)
     except BaseException:
-        if not task.done():  # KeyboardInterrupt: roll the turn back
+        # KeyboardInterrupt: roll the turn back. Not in a child that a tool forked and that ends by
+        # sys.exit: the turn is its parent's, and so is the loop.
+        if not task.done() and os.getpid() == process:
             task.cancel()
             loop.run_until_complete(asyncio.wait({task}))
         raise

@@ -32,7 +32,8 @@ async def block(
         try:
             yield turn
         except BaseException as error:
-            await end(turn, on_failure(turn, error))
+            if turn.is_ours:  # a forked child that leaves the block ends nothing of its parent
+                await end(turn, on_failure(turn, error))
             raise
         await end(turn, Commit())
     except asyncio.CancelledError as cancellation:

@@ -12,7 +12,7 @@ from turnwise.cache import HistorySnapshot
 from turnwise.errors import LeaseLost, StoreError, TurnCancelled, TurnError, UsageError
 from turnwise.hooks import StepReplayedEvent, TurnEndEvent, TurnLostEvent
 from turnwise.journal_entries import Entry
-from turnwise.process import check_loop
+from turnwise.process import check_loop, is_running
 from turnwise.turns import errors
 from turnwise.turns.buffer import Lost, TurnBuffer
 from turnwise.turns.cancelled import reason_in
@@ -130,6 +130,11 @@ class Turn(TurnBuffer):
         self.runtime.emit(StepReplayedEvent(*self.names, step, agent, tool))
 
     # For its end.
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this is the process, and the event loop, that began it."""
+        return is_running(self.lease.loop)
 
     @property
     def seconds(self) -> float:
