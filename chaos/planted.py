@@ -26,7 +26,7 @@ from turnwise.stores.redis import events, scripts, store
 from turnwise.stores.redis.store import RedisStore
 from turnwise.stores.redis.transport import Transport
 from turnwise.turns import Commit, cancelled
-from turnwise.turns.operations import pop_item
+from turnwise.turns.changes import pop_item
 from turnwise.turns.runtime import Runtime
 from turnwise.turns.turn import Turn
 from turnwise.types import Base, Done, Late

@@ -17,7 +17,7 @@ from turnwise import NoPendingApproval, Runner, connect
 from turnwise.durable.calls import OUTCOME_UNKNOWN
 from turnwise.errors import ApprovalPending, SessionBusy
 from turnwise.session import Session
-from turnwise.turns.expiry import NOT_APPROVED
+from turnwise.turns.approval_timeout import NOT_APPROVED
 
 __all__ = ["url"]  # the fixture
 

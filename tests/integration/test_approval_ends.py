@@ -24,7 +24,7 @@ from turnwise.errors import (
 )
 from turnwise.session import Session
 from turnwise.testing.servers.waiting import until
-from turnwise.turns.expiry import NOT_APPROVED
+from turnwise.turns.approval_timeout import NOT_APPROVED
 
 sessions = new_sessions_of(KINDS)
 
@@ -199,7 +199,7 @@ async def test_what_was_decided_in_time_is_done_later_and_the_rest_is_not(
             await Runner.run(broken, state, session=session, hooks=Down())
     assert await session.pending_approvals() == [second]
     later = SimpleNamespace(time=lambda: time.time() + 120)
-    monkeypatch.setattr("turnwise.turns.expiry.time", later)
+    monkeypatch.setattr("turnwise.turns.approval_timeout.time", later)
     there = sessions.worker(session_id="s")
     assert await there.pending_approvals() == []
     with pytest.raises(ApprovalPending):

@@ -33,7 +33,7 @@ from agents.tool_context import ToolContext
 from tests.items import assistant, call, output, user
 from tests.scripted import Script, agent, calls, says
 from turnwise import MemorySession, Runner
-from turnwise.runner.sharing import TurnResult, may_share
+from turnwise.runner.shared_items import TurnResult, may_share
 from turnwise.session import Session
 
 NESTED = {"role": "user", "content": [{"type": "input_text", "text": "a", "x": {"y": [1]}}]}

@@ -26,7 +26,7 @@ from turnwise.errors import AlreadyCommitted, UsageError
 from turnwise.runner.attempt import RunAttempt
 from turnwise.runner.enqueue import begin_or_enqueue, check_can_be_queued
 from turnwise.runner.resume import Resumption
-from turnwise.runner.sharing import TurnResult, keep_from_caller, may_share
+from turnwise.runner.shared_items import TurnResult, keep_from_caller, may_share
 from turnwise.runner.streaming import STREAM_IDLE_TIMEOUT, stream_turn
 from turnwise.runner.sync import run_until_complete
 from turnwise.session import Session

@@ -1,18 +1,18 @@
 """A turn's life, and changes between turns; everything below the Agents SDK's own types."""
 
 from turnwise.turns.acquire import BusyPolicy, check_busy, finished_turn_error
+from turnwise.turns.approval_timeout import NOT_APPROVED, is_expired
 from turnwise.turns.begin import begin_turn, begin_turn_if_free, next_turn
 from turnwise.turns.block import block
 from turnwise.turns.buffer import Savepoint
 from turnwise.turns.cancel import GRACE, cancel, make_way
 from turnwise.turns.cancelled import reason_in
+from turnwise.turns.changes import add_items, clear_items, pop_item
 from turnwise.turns.ends import OnError, check_on_error, end, failure
 from turnwise.turns.errors import busy as session_busy
 from turnwise.turns.errors import queue_full
 from turnwise.turns.errors import suspended as session_suspended
-from turnwise.turns.expiry import NOT_APPROVED, is_expired
 from turnwise.turns.ids import check_session_id, check_turn_id, mint
-from turnwise.turns.operations import add_items, clear_items, pop_item
 from turnwise.turns.outcomes import (
     Cancel,
     Commit,

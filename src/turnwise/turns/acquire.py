@@ -9,8 +9,8 @@ from turnwise.cache import HistorySnapshot
 from turnwise.errors import AlreadyCommitted, BusyTimeout, StoreError, TurnwiseError, UsageError
 from turnwise.hooks import TurnQueuedEvent
 from turnwise.turns import errors
+from turnwise.turns.approval_timeout import end_if_expired
 from turnwise.turns.cancel import make_way
-from turnwise.turns.expiry import end_if_expired
 from turnwise.turns.ids import mint
 from turnwise.turns.lease import CancelListener
 from turnwise.turns.runtime import Runtime

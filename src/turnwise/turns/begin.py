@@ -12,7 +12,7 @@ from turnwise.hooks import TurnBegunEvent, TurnRefusedEvent
 from turnwise.journal_entries import Entry, read_journal
 from turnwise.turns import ends, errors
 from turnwise.turns.acquire import BusyPolicy, LeaseRequest
-from turnwise.turns.expiry import end_if_expired
+from turnwise.turns.approval_timeout import end_if_expired
 from turnwise.turns.ids import check_session_id, check_turn_id, mint
 from turnwise.turns.lease import CancelListener
 from turnwise.turns.runtime import Runtime
