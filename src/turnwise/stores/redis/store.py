@@ -17,8 +17,9 @@ from turnwise.stores.redis.clients import TIMEOUT, Client
 from turnwise.stores.redis.connections import Connections
 from turnwise.stores.redis.dead_letters import DeadLetters
 from turnwise.stores.redis.events import RedisEvents
-from turnwise.stores.redis.header import ListHeader, foreign, parse
+from turnwise.stores.redis.header import foreign, parse
 from turnwise.stores.redis.keys import Keys
+from turnwise.stores.redis.long_reads import LongReads
 from turnwise.stores.redis.pubsub import ChannelWaiter
 from turnwise.stores.redis.ready import RedisReady
 from turnwise.stores.redis.scan import Scan
@@ -48,8 +49,6 @@ from turnwise.types import (
     Stopped,
 )
 
-PAGE = 2048
-"""Elements that one plain LRANGE reads."""
 _EMPTY = Base(0, "")
 
 
@@ -88,6 +87,7 @@ class RedisStore:
         clients = self._connections.clients
         self._transport = Transport(clients.here, patience, TIMEOUT if owned else None)
         self._scan = Scan(self._transport)
+        self._long_reads = LongReads(self._transport, self.keys)
         self._dead_letters = DeadLetters(self._transport, self.keys)
         parts = self._transport, self.keys, self._subscriptions, self.limits
         self.ready = RedisReady(*parts)
@@ -107,12 +107,12 @@ class RedisStore:
         self, session_id: str, base: Base | None = None, limit: int | None = None
     ) -> History | Absent:
         if base is None and (limit is None or limit > READ_LIMIT):
-            return await self._read_pages(session_id, limit)
+            return await self._long_reads.history(session_id, limit)
         in_one = -1 if limit is None or limit > READ_LIMIT else limit
         reply = await self._run("read", session_id, *_base(base), in_one)
         if reply[0] == b"absent":
             return Absent()
-        return replies.history(reply) or await self._read_pages(session_id, limit)
+        return replies.history(reply) or await self._long_reads.history(session_id, limit)
 
     async def begin(
         self,
@@ -352,61 +352,15 @@ class RedisStore:
         return reply
 
     async def _begun(self, session_id: str, token: str, reply: replies.Reply) -> Any:
-        """The answer of `begin` and `next`.
-
-        A long journal is read by a plain command; under the lease nobody else changes it.
-        """
+        """The answer of `begin` and `next`, whose script leaves a long journal out."""
         if reply[0] == b"granted":
             length, journal = reply[10], reply[11]
             if length > len(journal):
-                key = self.keys.session(session_id)
-                reply[11] = await self._plain(session_id, "LRANGE", key, -length, -1)
-                header = await self._header(session_id)
-                if header is None or header.turn is None or header.turn.token != token:
+                journal = await self._long_reads.journal(session_id, token, length)
+                if journal is None:
                     return Stale()
+                reply[11] = journal
         return replies.answer(reply)
-
-    async def _read_pages(self, session_id: str, limit: int | None) -> History | Absent:
-        """The history by plain LRANGE, which does not block the server for long as Lua would.
-
-        It is consistent: the header before and after says that nothing moved in between.
-        """
-        key = self.keys.session(session_id)
-        while True:
-            page = await self._plain(session_id, "LRANGE", key, 0, PAGE - 1)
-            if not page:
-                return Absent()
-            header = parse(session_id, key, page[0])
-            start = 0 if limit is None else max(0, header.elements - limit)
-            first = header.start + start
-            elements = page[first : first + header.elements - start]
-            if await self._read_on(session_id, header, start, elements):
-                tip = Base(header.elements, header.commit_id)
-                return History(header.incarnation, tip, header.items, start, elements)
-
-    async def _read_on(
-        self, session_id: str, header: ListHeader, start: int, elements: list[bytes]
-    ) -> bool:
-        """Extend `elements` to the history's end. False if the history changed meanwhile."""
-        key, end = self.keys.session(session_id), header.start + header.elements
-        while (first := header.start + start + len(elements)) < end:
-            last = min(first + PAGE, end) - 1
-            page = await self._plain(session_id, "LRANGE", key, first, last)
-            now = await self._header(session_id)
-            if now is None or not now.same_positions(header):
-                return False
-            if not page:  # an operator cut the list: decoding will find that elements are missing
-                break
-            elements += page
-        return True
-
-    async def _header(self, session_id: str) -> ListHeader | None:
-        key = self.keys.session(session_id)
-        raw = await self._plain(session_id, "LINDEX", key, 0)
-        return None if raw is None else parse(session_id, key, raw)
-
-    async def _plain(self, session_id: str, command: str, key: str, *args: Any) -> Any:
-        return await self._transport.command(session_id, command, key, *args)
 
 
 def _base(base: Base | None) -> tuple[int, str]:
