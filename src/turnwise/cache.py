@@ -13,7 +13,7 @@ from typing import Any
 
 from turnwise.call_pairs import is_whole
 from turnwise.codec import Codec, DecodeError
-from turnwise.process import LOCK, ProcessBound, put_aside
+from turnwise.process import LOCK, ProcessBound, keep_forever
 from turnwise.types import Base
 
 Item = dict[str, Any]
@@ -149,7 +149,7 @@ class Cache(ProcessBound):
             _, size = self._snapshots.pop(session_id, (None, 0))
             self._bytes -= size
 
-    def forked(self) -> None:
+    def reset_in_child(self) -> None:
         """A child begins with an empty cache."""
-        put_aside(self._snapshots)
+        keep_forever(self._snapshots)
         self._snapshots, self._bytes = OrderedDict(), 0

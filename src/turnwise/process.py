@@ -1,9 +1,9 @@
-"""What belongs to one process, or to one of its event loops, and must not outlive it there.
+"""State that belongs to one process, or to one of its event loops.
 
-A forked child shares its parent's sockets and the epoll object of its event loops. Neither may be
-used there, nor closed: a loop or transport that is closed, by the garbage collector too, takes the
-parent's sockets out of that epoll object. So the child puts aside what it inherited, for ever and
-before it does anything else, and makes its own when it needs it.
+A forked child shares its parent's sockets and the epoll object of its event loops. It may neither
+use nor close them: closing a loop or a transport there, by the garbage collector too, removes the
+parent's sockets from the shared epoll object. So a child, before it does anything else, keeps what
+it inherited alive and unused, and makes its own when it needs it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from threading import RLock
 from typing import Generic, TypeVar
@@ -22,47 +23,49 @@ T = TypeVar("T")
 Loop = asyncio.AbstractEventLoop
 
 LOCK = RLock()
-"""Held for a moment while what threads share is changed; no I/O and no code of callers inside.
+"""Held briefly while state that threads share is changed; no I/O and no callers' code inside.
 
-A fork waits for it, so that no child inherits what is half changed. It can be entered again: the
-garbage collector may run anywhere, and ends coroutines that hold listeners.
+A fork waits for it, so that no child inherits a half-made change. It is reentrant because the
+garbage collector may run anywhere, and closes coroutines that hold listeners.
 """
 
 
-class ProcessBound:
-    """What a forked child must not go on with."""
+class ProcessBound(ABC):
+    """An object with state that a forked child must not use."""
 
     def __init__(self) -> None:
         with LOCK:
             _BOUND.add(self)
 
-    def forked(self) -> None:
-        """Called in a child before anything else: put aside what was inherited."""
-        raise NotImplementedError
+    @abstractmethod
+    def reset_in_child(self) -> None:
+        """Replace the inherited state, kept alive by `keep_forever`. Called first in a child."""
 
 
 _BOUND: WeakSet[ProcessBound] = WeakSet()
 
 
-def put_aside(inherited: object) -> None:
-    """Keep it for ever, past the interpreter's own end: nothing in it is closed or collected."""
+def keep_forever(inherited: object) -> None:
+    """Keep it past the interpreter's own end: nothing in it is closed or collected."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))
 
 
-def _forked() -> None:
+def _reset_in_child() -> None:
     try:
         for bound in tuple(_BOUND):
-            bound.forked()
+            bound.reset_in_child()
     finally:
         LOCK.release()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork either
-    os.register_at_fork(before=LOCK.acquire, after_in_parent=LOCK.release, after_in_child=_forked)
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+    os.register_at_fork(
+        before=LOCK.acquire, after_in_parent=LOCK.release, after_in_child=_reset_in_child
+    )
 
 
 class PerProcess(ProcessBound, Generic[T]):
-    """One object for each process, made when it is first asked for."""
+    """One object for each process, made on first use."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         super().__init__()
@@ -79,34 +82,33 @@ class PerProcess(ProcessBound, Generic[T]):
                 self._made = self._make()
             return self._made
 
-    def forked(self) -> None:
-        put_aside(self._made)
+    def reset_in_child(self) -> None:
+        keep_forever(self._made)
         self._made = None
 
 
 class PerLoop(ProcessBound, Generic[T]):
-    """One object for each event loop of this process, made when that loop first asks for it.
+    """One object for each event loop of this process, made on first use.
 
-    `gone` is told of the objects of loops that were closed.
+    `discard` is called with the object of a loop that was closed.
     """
 
-    def __init__(self, make: Callable[[], T], gone: Callable[[T], None] | None = None) -> None:
+    def __init__(self, make: Callable[[], T], discard: Callable[[T], None] | None = None) -> None:
         super().__init__()
         self._make = make
-        self._gone = gone
+        self._discard = discard
         self._by_loop: dict[Loop, T] = {}
 
-    def here(self) -> T:
+    def get(self) -> T:
         """The running event loop's. Raises RuntimeError where none runs."""
         loop = asyncio.get_running_loop()
         found = self._by_loop.get(loop)
         return self._new(loop) if found is None else found
 
     def _new(self, loop: Loop) -> T:
-        gone = self._pop_closed()
-        for left in gone:
-            if self._gone is not None:
-                self._gone(left)
+        for left in self._pop_closed():
+            if self._discard is not None:
+                self._discard(left)
         with LOCK:
             made = self._by_loop[loop] = self._make()
         return made
@@ -117,12 +119,12 @@ class PerLoop(ProcessBound, Generic[T]):
             return [self._by_loop.pop(loop) for loop in closed]
 
     def pop(self, loop: Loop) -> T | None:
-        """What a loop has, which has it no longer; None if it has nothing."""
+        """Remove and return the object of `loop`; None if it has none."""
         with LOCK:
             return self._by_loop.pop(loop, None)
 
     def loops(self) -> list[Loop]:
-        """The loops that have one."""
+        """The loops that have an object."""
         with LOCK:
             return list(self._by_loop)
 
@@ -130,13 +132,13 @@ class PerLoop(ProcessBound, Generic[T]):
         with LOCK:
             return list(self._by_loop.values())
 
-    def forked(self) -> None:
-        put_aside(self._by_loop)
+    def reset_in_child(self) -> None:
+        keep_forever(self._by_loop)
         self._by_loop = {}
 
 
 def process_name(name: str) -> PerProcess[str]:
-    """The name of the process that asks: `name` here, with its own number in a forked child."""
+    """`name` in this process; in a forked child, `name` and the child's process id."""
     process = os.getpid()
     return PerProcess(lambda: name if os.getpid() == process else f"{name}:{os.getpid()}")
 
@@ -153,6 +155,6 @@ def check_loop(loop: Loop, what: str) -> None:
     """Raise UsageError unless `loop`, to which `what` belongs, runs here."""
     if not is_running(loop):
         raise UsageError(
-            f"{what} belongs to the event loop and the process that began it, and was used in "
-            "another one. Use it where it began; session objects may be shared"
+            f"{what} was used outside the event loop and process that opened it. Use a turn only "
+            "there; session objects can be shared"
         )

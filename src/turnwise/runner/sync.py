@@ -11,7 +11,7 @@ from threading import local
 from typing import Any, TypeVar
 
 from turnwise.errors import UsageError
-from turnwise.process import Loop, PerProcess, put_aside
+from turnwise.process import Loop, PerProcess, keep_forever
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ def run_until_complete(work: Coroutine[Any, Any, T]) -> T:
         raise
 
 
-class _Loops:
+class _LoopPool:
     """The event loops of this process's threads.
 
     When a thread ends, its loop and that loop's connections pass to another thread. So a server
@@ -61,15 +61,15 @@ class _Loops:
             loop = self._own()
             asyncio.set_event_loop(loop)
         else:
-            self._threads.current = loop  # so that a forked child can put it aside
+            self._threads.current = loop  # a forked child keeps it by this: see `keep_forever`
         return loop
 
     def _own(self) -> Loop:
         """The loop made here for this thread, which other code may have unset."""
-        held: _Held | None = getattr(self._threads, "held", None)
-        if held is None or held.loop.is_closed():
-            held = self._threads.held = _Held(self._take(), self._free)
-        return held.loop
+        checkout: _Checkout | None = getattr(self._threads, "checkout", None)
+        if checkout is None or checkout.loop.is_closed():
+            checkout = self._threads.checkout = _Checkout(self._take(), self._free)
+        return checkout.loop
 
     def _take(self) -> Loop:
         while self._free:
@@ -82,8 +82,8 @@ class _Loops:
         return asyncio.new_event_loop()
 
 
-class _Held:
-    """A thread's hold on a loop; it frees the loop when the thread ends."""
+class _Checkout:
+    """A loop checked out by a thread; it returns to the pool when the thread ends."""
 
     def __init__(self, loop: Loop, free: deque[Loop]) -> None:
         self.loop = loop
@@ -93,7 +93,7 @@ class _Held:
         self._free.append(self.loop)
 
 
-_loops = PerProcess(_Loops)
+_loops = PerProcess(_LoopPool)
 _inherited: list[Loop] = []
 """In a forked child: the loop of the parent's thread, which still belongs to the parent."""
 
@@ -117,7 +117,7 @@ def _remember_inherited() -> None:
         policy = asyncio.get_event_loop_policy()
     loop = getattr(getattr(policy, "_local", None), "_loop", None)
     if loop is not None:
-        put_aside(loop)
+        keep_forever(loop)
         _inherited.append(loop)
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
-from turnwise.process import LOCK, ProcessBound, put_aside
+from turnwise.process import LOCK, ProcessBound, keep_forever
 
 Callback = Callable[[], None]
 
@@ -44,8 +44,8 @@ class Listeners(ProcessBound):
             if not known:
                 self._by_token.pop(token, None)
 
-    def forked(self) -> None:
-        put_aside(self._by_token)
+    def reset_in_child(self) -> None:
+        keep_forever(self._by_token)
         self._by_token = {}
 
     def wake(self, token: str) -> None:

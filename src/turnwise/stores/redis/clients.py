@@ -74,56 +74,56 @@ def sentinel_client(
 
 
 class Clients(PerLoop[Client]):
-    """The client of each event loop: a connection belongs to the loop that opened it.
+    """The client of each event loop: a connection works only in the loop that opened it.
 
-    `another` makes further ones. Without, `client` is the only one, and stays where it is first
-    used: with another loop there is a UsageError, and in a forked child if it was connected before.
+    `another` makes a client for a further loop or a forked child. Without it, `client` is the
+    application's own and the only one: elsewhere than where it is connected, `get` raises
+    UsageError.
     """
 
     def __init__(self, client: Client, another: Callable[[], Client] | None = None) -> None:
-        super().__init__(self._next, hang_up if another is not None else None)
+        super().__init__(self._next, discard if another is not None else None)
         self._client: Client | None = client
         self._another = another
-        self._is_parents = False
+        self._connected_in_parent = False
 
     def any(self) -> Client:
-        """The running loop's; where none runs, the one that there is."""
+        """The running loop's client; where no loop runs, the only client there is."""
         if self._another is None and self._client is not None:
             return self._client
         try:
-            return self.here()
+            return self.get()
         except RuntimeError:
             known = self.all() if self._client is None else [self._client]
         if len(known) != 1:
-            raise UsageError("each event loop has a client of its own: ask for it inside of one")
+            raise UsageError("each event loop has its own Redis client: get it where a loop runs")
         return known[0]
 
     def _next(self) -> Client:
         if self._another is not None:
             client, self._client = self._client, None
             return client or self._another()
-        assert self._client is not None, "it is never given away"
-        if self._is_parents:
-            raise UsageError(f"its Redis client was connected before a fork: {_OWN_FOR_EACH}")
-        if self.loops():
-            raise UsageError(f"its Redis client belongs to another event loop: {_OWN_FOR_EACH}")
+        assert self._client is not None, "without `another` the client is never handed over"
+        if self._connected_in_parent:
+            raise UsageError(f"the Redis client was connected before a fork: {_MAKE_YOUR_OWN}")
+        if self.loops() or _connections(self._client):
+            raise UsageError(f"the Redis client belongs to another event loop: {_MAKE_YOUR_OWN}")
         return self._client
 
-    def forked(self) -> None:
-        super().forked()
+    def reset_in_child(self) -> None:
+        super().reset_in_child()
         if self._another is None and self._client is not None:
-            self._is_parents = self._is_parents or bool(_connections(self._client))
+            self._connected_in_parent |= bool(_connections(self._client))
 
 
-_OWN_FOR_EACH = (
-    "its connections cannot be used here. Make a client and its RedisSession where they are used "
-    "(after the fork, inside of the loop), or use RedisSession.from_url, which makes a client for "
-    "each process and event loop"
+_MAKE_YOUR_OWN = (
+    "its connections cannot be used here. Make the client and its RedisSession in the process and "
+    "event loop that use them, or use RedisSession.from_url, which makes a client for each"
 )
 
 
 def _connections(client: Client) -> list[Any]:
-    """Those that it has open, or is about to open."""
+    """The client's open connections, and those being opened."""
     if isinstance(client, RedisCluster):
         nodes = client.nodes_manager.nodes_cache.values()
         return [each for node in nodes for each in node._connections if each.is_connected]
@@ -132,12 +132,24 @@ def _connections(client: Client) -> list[Any]:
     return [*idle, *pool._in_use_connections]
 
 
-def hang_up(client: Client) -> None:
-    """End its connections without their event loop, which does not run any more."""
+def shut_down(client: Client) -> None:
+    """Shut down a client's sockets, from outside its event loop: that loop does not run."""
     for connection in _connections(client):
-        writer = connection._writer
-        with suppress(OSError, AttributeError):  # ended by now; not a socket of asyncio's own
-            writer.transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        with suppress(OSError, AttributeError):  # closed by now; not a socket of asyncio's own
+            connection._writer.transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+
+
+def discard(client: Client) -> None:
+    """Close a client's sockets; its event loop is closed, and would have done it otherwise."""
+    shut_down(client)
+    for connection in _connections(client):
+        writer, connection._writer = connection._writer, None
+        transport: Any = getattr(writer, "transport", None)
+        with suppress(RuntimeError, AttributeError):  # the loop is closed, which it says last
+            transport.abort()
+        if (opened := getattr(transport, "_sock", None)) is not None:
+            transport._sock = None
+            opened.close()
 
 
 async def close(client: Client) -> None:

@@ -1,19 +1,24 @@
-"""What a store has open in each event loop: a client, and a subscription for wake-ups."""
+"""What a store opens in each event loop: a client, and a subscription for wake-ups."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from turnwise.process import Loop, PerLoop
-from turnwise.stores.redis.clients import Client, Clients, close, hang_up
+from turnwise.stores.redis.clients import Client, Clients, close, discard, shut_down
 from turnwise.stores.redis.pubsub import Subscription, Subscriptions
 
 
 class Connections:
-    """Opened when a loop first needs them. `channel` answers the one that this process listens to.
+    """The clients and subscriptions of all event loops, each opened on first use.
 
-    `another` makes further clients like `client`; without, that one serves one loop of one process.
+    Args:
+        client: the first loop's.
+        another: makes further clients like `client`. Without it, `client` is the only one.
+        channel: returns the channel that this process subscribes to.
+        owned: whether `aclose` closes the clients too.
     """
 
     def __init__(
@@ -26,32 +31,62 @@ class Connections:
     ) -> None:
         self.clients = Clients(client, another)
         self.subscriptions: Subscriptions = PerLoop(
-            lambda: Subscription(self.clients.here(), channel()), Subscription.hang_up
+            lambda: Subscription(self.clients.get(), channel()), Subscription.discard
         )
         self._owned = owned
+        self._closing: set[asyncio.Task[None]] = set()
 
-    async def aclose(self, first: Callable[[], None]) -> None:
-        """Close them here, and in other loops without waiting; `first` is called in each.
+    async def aclose(self, before: Callable[[], None]) -> None:
+        """Close what every loop has; `before` is called first in each loop.
 
-        The client is closed only if it is owned.
+        Only the running loop is waited for. Another one closes its connections itself, a stopped
+        one when it runs again; the sockets of a stopped or closed loop are shut down at once.
         """
-        here = asyncio.get_running_loop()
-        for loop in {*self.clients.loops(), *self.subscriptions.loops()} - {here}:
-            if loop.is_running():
-                asyncio.run_coroutine_threadsafe(self._close(loop, first), loop)
+        current = asyncio.get_running_loop()
+        for loop in {*self.clients.loops(), *self.subscriptions.loops()} - {current}:
+            opened = self._pop(loop)
+            try:
+                loop.call_soon_threadsafe(self._close_soon, before, opened)
+            except RuntimeError:  # the loop is closed
+                opened.discard()
             else:
-                self._hang_up(loop)
-        await self._close(here, first)
+                if not loop.is_running():
+                    opened.shut_down()
+        before()
+        await self._pop(current).aclose()
 
-    async def _close(self, loop: Loop, first: Callable[[], None]) -> None:
-        first()
-        if (subscription := self.subscriptions.pop(loop)) is not None:
-            await subscription.aclose()
-        if self._owned and (client := self.clients.pop(loop)) is not None:
-            await close(client)
+    def _close_soon(self, before: Callable[[], None], opened: _Opened) -> None:
+        before()
+        task = asyncio.create_task(opened.aclose(), name="turnwise-close")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
-    def _hang_up(self, loop: Loop) -> None:
-        if (subscription := self.subscriptions.pop(loop)) is not None:
-            subscription.hang_up()
-        if self._owned and (client := self.clients.pop(loop)) is not None:
-            hang_up(client)
+    def _pop(self, loop: Loop) -> _Opened:
+        subscription = self.subscriptions.pop(loop)
+        return _Opened(subscription, self.clients.pop(loop) if self._owned else None)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What one event loop has opened, for closing."""
+
+    subscription: Subscription | None
+    client: Client | None
+
+    async def aclose(self) -> None:
+        if self.subscription is not None:
+            await self.subscription.aclose()
+        if self.client is not None:
+            await close(self.client)
+
+    def shut_down(self) -> None:
+        if self.subscription is not None:
+            self.subscription.shut_down()
+        if self.client is not None:
+            shut_down(self.client)
+
+    def discard(self) -> None:
+        if self.subscription is not None:
+            self.subscription.discard()
+        if self.client is not None:
+            discard(self.client)

@@ -51,7 +51,7 @@ class RedisEvents:
         if timeout <= 0:
             return await read()
         channel = self._keys.events(session_id, turn_id)
-        with self._subscriptions.here().channel_waiter(channel) as waiter:
+        with self._subscriptions.get().channel_waiter(channel) as waiter:
             return await wait_for_events(read, waiter, timeout)
 
     async def _read(self, session_id: str, turn_id: str, after: str | None) -> Events:

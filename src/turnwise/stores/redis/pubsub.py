@@ -20,7 +20,7 @@ from redis.exceptions import NoPermissionError
 
 from turnwise.process import PerLoop
 from turnwise.stores.listeners import Callback, EventWaiter, Listeners
-from turnwise.stores.redis.clients import Client, hang_up
+from turnwise.stores.redis.clients import Client, discard, shut_down
 
 _LINGER = 5.0
 """Seconds for which a channel stays subscribed after its last listener."""
@@ -122,10 +122,15 @@ class Subscription:
             _, tasks = await asyncio.wait(tasks, timeout=0.1)
         self._channels = {name: c for name, c in self._channels.items() if c.listeners}
 
-    def hang_up(self) -> None:
-        """End the connection without its event loop, which does not run any more."""
+    def shut_down(self) -> None:
+        """Shut the connection down from outside its event loop: that loop does not run."""
         if self._dedicated_client is not None:
-            hang_up(self._dedicated_client)
+            shut_down(self._dedicated_client)
+
+    def discard(self) -> None:
+        """Close the connection of an event loop that is closed."""
+        if self._dedicated_client is not None:
+            discard(self._dedicated_client)
 
     def _start_reader(self) -> None:
         if self._reader is None or self._reader.done():

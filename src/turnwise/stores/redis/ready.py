@@ -45,7 +45,7 @@ class RedisReady:
         self._keys = keys
         self._timeout_ms = limits.visibility_timeout_ms
         self._scan = Scan(transport)
-        self._schedules = PerLoop(lambda: _Schedule(subscriptions.here(), keys))
+        self._schedules = PerLoop(lambda: _Schedule(subscriptions.get(), keys))
         self._claimed: dict[str, set[str]] = {}
         self._cursors = ["0-0"] * len(keys.ready)
 
@@ -171,7 +171,7 @@ class RedisReady:
 
     @property
     def _schedule(self) -> _Schedule:
-        return self._schedules.here()
+        return self._schedules.get()
 
 
 class _Schedule:

@@ -85,7 +85,7 @@ class RedisStore:
         )
         self._subscriptions = self._connections.subscriptions
         clients = self._connections.clients
-        self._transport = Transport(clients.here, patience, TIMEOUT if owned else None)
+        self._transport = Transport(clients.get, patience, TIMEOUT if owned else None)
         self._scan = Scan(self._transport)
         self._long_reads = LongReads(self._transport, self.keys)
         self._dead_letters = DeadLetters(self._transport, self.keys)
@@ -319,11 +319,11 @@ class RedisStore:
                     yield session_id
 
     def waiter(self, token: str) -> AbstractAsyncContextManager[ChannelWaiter]:
-        return self._subscriptions.here().waiter(token)
+        return self._subscriptions.get().waiter(token)
 
     @contextmanager
     def on_wakeup(self, token: str, callback: Callback) -> Iterator[None]:
-        with self._subscriptions.here().listen(token, callback):
+        with self._subscriptions.get().listen(token, callback):
             yield
 
     async def ping(self) -> None:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from turnwise.process import ProcessBound, put_aside
+from turnwise.process import ProcessBound, keep_forever
 from turnwise.stores.sqlite.queries import query
 
 STAT_INTERVAL = 0.008
@@ -57,8 +57,8 @@ class FileWatch(ProcessBound):
                 timer.handle.cancel()
                 self._timers.pop(loop, None)
 
-    def forked(self) -> None:
-        put_aside(self._timers)
+    def reset_in_child(self) -> None:
+        keep_forever(self._timers)
         self._timers = {}
 
     def _stat(self) -> Stats:

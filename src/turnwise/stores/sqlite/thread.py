@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from turnwise.errors import StoreError
-from turnwise.process import ProcessBound, put_aside
+from turnwise.process import ProcessBound, keep_forever
 from turnwise.stores.sqlite.batch import BATCH_LIMIT, Batches, Call, Failed
 from turnwise.stores.sqlite.database import open_database
 from turnwise.stores.sqlite.errors import is_lock, needs_new_connection, refusal
@@ -157,7 +157,7 @@ class Connections(ProcessBound):
             self._thread = ConnectionThread(self._path, self._patience)
         return self._thread
 
-    def forked(self) -> None:
+    def reset_in_child(self) -> None:
         """A child touches no connection of its parent, not even to close it."""
-        put_aside(self._thread)
+        keep_forever(self._thread)
         self._lock, self._thread = threading.Lock(), None
