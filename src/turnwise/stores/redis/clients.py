@@ -86,6 +86,7 @@ class Clients(PerLoop[Client]):
         self._client: Client | None = client
         self._another = another
         self._connected_in_parent = False
+        self._was_used = False
 
     def any(self) -> Client:
         """The running loop's client; where no loop runs, the only client there is."""
@@ -106,8 +107,10 @@ class Clients(PerLoop[Client]):
         assert self._client is not None, "without `another` the client is never handed over"
         if self._connected_in_parent:
             raise UsageError(f"the Redis client was connected before a fork: {_MAKE_YOUR_OWN}")
-        if self.loops() or _connections(self._client):
+        # What the application connected before belongs to this loop, the first that asks.
+        if self.loops() or (self._was_used and _connections(self._client)):
             raise UsageError(f"the Redis client belongs to another event loop: {_MAKE_YOUR_OWN}")
+        self._was_used = True
         return self._client
 
     def reset_in_child(self) -> None:
