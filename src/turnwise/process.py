@@ -144,7 +144,7 @@ def process_name(name: str) -> PerProcess[str]:
 
 
 def is_running(loop: Loop) -> bool:
-    """Whether `loop` runs here: in this thread, and not in a parent of this process."""
+    """Whether `loop` is the running event loop of this thread, in this process."""
     try:
         return asyncio.get_running_loop() is loop
     except RuntimeError:
@@ -152,7 +152,7 @@ def is_running(loop: Loop) -> bool:
 
 
 def check_loop(loop: Loop, what: str) -> None:
-    """Raise UsageError unless `loop`, to which `what` belongs, runs here."""
+    """Raise UsageError unless `loop`, to which `what` belongs, is the running event loop."""
     if not is_running(loop):
         raise UsageError(
             f"{what} was used outside the event loop and process that opened it. Use a turn only "

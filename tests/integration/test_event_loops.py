@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
+from redis.asyncio import Redis
 
 from tests.integration.fault_lab import LONG
 from tests.scripted import agent, says
 from turnwise import RedisSession, Runner
 from turnwise.testing.servers import ValkeyServer
+from turnwise.testing.servers.waiting import until
 from turnwise.turns import acquire
 
 
@@ -51,3 +54,36 @@ def test_who_waits_is_woken_in_a_second_loop(monkeypatch: pytest.MonkeyPatch) ->
             if tasks:
                 loop.run_until_complete(asyncio.wait(tasks))
             loop.close()
+
+
+def test_loops_that_close_leave_no_connection_open() -> None:
+    """Neither at the server nor for the garbage collector, whose warnings are errors here."""
+
+    async def use(session: RedisSession) -> None:
+        await Runner.run(agent(says("one")), "hi", session=session)
+        async with session.runtime.store.waiter("token"):
+            pass
+
+    with asyncio.Runner() as runner:
+        server = ValkeyServer()
+        runner.run(server.__aenter__())
+        try:
+            session = RedisSession.from_url(server.url, session_id="s")
+            for _ in range(3):
+                asyncio.run(use(session))
+                gc.collect()
+            asyncio.run(session.aclose())
+            gc.collect()
+            runner.run(_until_alone(server))
+        finally:
+            runner.run(server.__aexit__(None, None, None))
+
+
+async def _until_alone(server: ValkeyServer) -> None:
+    """Wait until only this client is connected."""
+    async with Redis.from_url(server.url) as client:
+
+        async def is_alone() -> bool:
+            return len(await client.client_list()) == 1
+
+        await until(is_alone, LONG, "the server has no other connection")

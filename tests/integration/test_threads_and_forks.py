@@ -6,30 +6,24 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from redis.asyncio import Redis
 
-from tests.integration import shared_by_forks
+from tests.integration import forking_program
 from turnwise import RedisSession, Runner
 from turnwise.errors import UsageError
+from turnwise.stores.redis.clients import disconnect
 from turnwise.testing.servers import ValkeyServer
 
-ENDS = 100.0
+LIMIT = 100.0
 """Seconds after which a program counts as stuck."""
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-
-
-@pytest.fixture(params=["sqlite", "valkey"])
-async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
-    """A store that processes can share."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'shared.db'}"
-        return
-    async with ValkeyServer() as server:
-        yield server.url
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork"),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 
 async def run_program(*arguments: str, **environment: str) -> None:
@@ -42,7 +36,7 @@ async def run_program(*arguments: str, **environment: str) -> None:
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        async with asyncio.timeout(ENDS):
+        async with asyncio.timeout(LIMIT):
             output, _ = await process.communicate()
     except TimeoutError:
         process.kill()
@@ -52,37 +46,75 @@ async def run_program(*arguments: str, **environment: str) -> None:
 
 
 async def test_threads_share_a_session_object(url: str) -> None:
-    await run_program("tests.integration.shared_by_threads", url)
+    await run_program("tests.integration.threaded_program", url)
 
 
 async def test_threads_share_a_session_object_in_memory() -> None:
-    await run_program("tests.integration.shared_by_threads", "memory://")
+    await run_program("tests.integration.threaded_program", "memory://")
 
 
-@pytest.mark.parametrize("state", shared_by_forks.STATES)
-async def test_a_program_forks(url: str, state: str) -> None:
-    await run_program("tests.integration.shared_by_forks", state, SHARED_STORE=url)
+async def test_a_program_forks_while_its_session_object_is_in_use(url: str) -> None:
+    program = "tests.integration.forking_program"
+    await run_program(program, *forking_program.IN_USE, SHARED_STORE=url)
 
 
-async def test_an_application_s_client_serves_one_event_loop_of_one_process() -> None:
-    async with ValkeyServer() as server, Redis.from_url(server.url) as client:
-        session = RedisSession(client)
-        await session.bind("s").add_items([{"role": "user", "content": "here"}])
-        with pytest.raises(UsageError, match="client"):
-            await asyncio.to_thread(asyncio.run, session.bind("s").get_items())
-        assert await asyncio.to_thread(_refused_in_child, session)
-        assert len(await session.bind("s").get_items()) == 1
+@pytest.mark.parametrize("method", forking_program.START_METHODS)
+async def test_processes_share_a_session_object(url: str, method: str) -> None:
+    await run_program("tests.integration.forking_program", method, SHARED_STORE=url)
 
 
-def _refused_in_child(session: RedisSession) -> bool:
-    """Whether a forked child is refused with a UsageError."""
+@pytest_asyncio.fixture(loop_scope="module")
+async def client(server: ValkeyServer) -> AsyncIterator[Redis]:
+    """A client of the application's own."""
+    async with Redis.from_url(server.url) as client:
+        yield client
+
+
+async def test_an_application_s_client_is_refused_in_another_event_loop(client: Redis) -> None:
+    session = RedisSession(client, session_id="loops")
+    await session.add_items([{"role": "user", "content": "one"}])
+    with pytest.raises(UsageError, match=r"another event loop.*RedisSession\.from_url"):
+        await asyncio.to_thread(asyncio.run, session.get_items())
+    assert len(await session.get_items()) == 1
+
+
+async def test_an_application_s_client_serves_the_next_event_loop_once_it_is_disconnected(
+    server: ValkeyServer,
+) -> None:
+    session = RedisSession(Redis.from_url(server.url), session_id="one loop after another")
+
+    async def use(disconnect: bool) -> None:
+        await session.get_items()
+        if disconnect:
+            await session.client.aclose()
+
+    def use_in_several_loops() -> None:
+        for _ in range(2):
+            asyncio.run(use(disconnect=True))
+        asyncio.run(use(disconnect=False))
+        with pytest.raises(UsageError, match=r"another event loop.*RedisSession\.from_url"):
+            asyncio.run(use(disconnect=False))
+        disconnect(session.client)
+
+    await asyncio.to_thread(use_in_several_loops)
+
+
+async def test_an_application_s_client_is_refused_in_a_forked_child(client: Redis) -> None:
+    session = RedisSession(client, session_id="forks")
+    await session.add_items([{"role": "user", "content": "one"}])
+    assert await asyncio.to_thread(_error_in_child, session) == 0
+    assert len(await session.get_items()) == 1
+
+
+def _error_in_child(session: RedisSession) -> int:
+    """0 if a forked child gets a UsageError that says what to do."""
     pid = os.fork()
     if pid == 0:
         try:
-            Runner.run_sync(shared_by_forks.say("x"), "x", session=session, session_id="s")
-        except UsageError:
-            os._exit(0)
+            Runner.run_sync(forking_program.say("x"), "x", session=session)
+        except UsageError as error:
+            os._exit(0 if "before a fork" in str(error) and "from_url" in str(error) else 2)
         finally:
             os._exit(1)
     _, status = os.waitpid(pid, 0)
-    return os.waitstatus_to_exitcode(status) == 0
+    return os.waitstatus_to_exitcode(status)

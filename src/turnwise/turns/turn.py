@@ -133,7 +133,7 @@ class Turn(TurnBuffer):
 
     @property
     def is_ours(self) -> bool:
-        """Whether this is the process, and the event loop, that began it."""
+        """Whether the process and event loop that opened it are the current ones."""
         return is_running(self.lease.loop)
 
     @property

@@ -82,7 +82,7 @@ class Clients(PerLoop[Client]):
     """
 
     def __init__(self, client: Client, another: Callable[[], Client] | None = None) -> None:
-        super().__init__(self._next, discard if another is not None else None)
+        super().__init__(self._next, disconnect if another is not None else None)
         self._client: Client | None = client
         self._another = another
         self._connected_in_parent = False
@@ -132,24 +132,29 @@ def _connections(client: Client) -> list[Any]:
         return [each for node in nodes for each in node._connections if each.is_connected]
     pool = client.connection_pool
     idle = [each for each in pool._available_connections if each.is_connected]
-    return [*idle, *pool._in_use_connections]
+    to_sentinels = [each for sentinel in _sentinels(client) for each in _connections(sentinel)]
+    return [*idle, *pool._in_use_connections, *to_sentinels]
 
 
 def shut_down(client: Client) -> None:
-    """Shut down a client's sockets, from outside its event loop: that loop does not run."""
+    """Shut down a client's sockets. Its event loop does not run, so it cannot close them."""
     for connection in _connections(client):
         with suppress(OSError, AttributeError):  # closed by now; not a socket of asyncio's own
             connection._writer.transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
-def discard(client: Client) -> None:
-    """Close a client's sockets; its event loop is closed, and would have done it otherwise."""
-    shut_down(client)
+def disconnect(client: Client) -> None:
+    """Close a client's connections without waiting, in its event loop or after that is closed."""
     for connection in _connections(client):
         writer, connection._writer = connection._writer, None
-        transport: Any = getattr(writer, "transport", None)
-        with suppress(RuntimeError, AttributeError):  # the loop is closed, which it says last
-            transport.abort()
+        if writer is not None:
+            _abort(writer.transport)
+
+
+def _abort(transport: Any) -> None:
+    try:
+        transport.abort()
+    except RuntimeError:  # its loop is closed, which would have closed the socket
         if (opened := getattr(transport, "_sock", None)) is not None:
             transport._sock = None
             opened.close()
@@ -158,7 +163,11 @@ def discard(client: Client) -> None:
 async def close(client: Client) -> None:
     """Close the client, and its connections to sentinels, which redis-py leaves open."""
     await client.aclose()
+    for sentinel in _sentinels(client):
+        await sentinel.aclose()
+
+
+def _sentinels(client: Client) -> list[Redis]:
+    """The clients by which it asks the sentinels."""
     pool = None if isinstance(client, RedisCluster) else client.connection_pool
-    if isinstance(pool, SentinelConnectionPool):
-        for sentinel in pool.sentinel_manager.sentinels:
-            await sentinel.aclose()
+    return pool.sentinel_manager.sentinels if isinstance(pool, SentinelConnectionPool) else []

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from turnwise.process import Loop, PerLoop
-from turnwise.stores.redis.clients import Client, Clients, close, discard, shut_down
+from turnwise.stores.redis.clients import Client, Clients, close, disconnect, shut_down
 from turnwise.stores.redis.pubsub import Subscription, Subscriptions
 
 
@@ -31,35 +31,29 @@ class Connections:
     ) -> None:
         self.clients = Clients(client, another)
         self.subscriptions: Subscriptions = PerLoop(
-            lambda: Subscription(self.clients.get(), channel()), Subscription.discard
+            lambda: Subscription(self.clients.get(), channel()), Subscription.disconnect
         )
         self._owned = owned
-        self._closing: set[asyncio.Task[None]] = set()
 
     async def aclose(self, before: Callable[[], None]) -> None:
-        """Close what every loop has; `before` is called first in each loop.
+        """Close what every loop has opened; `before` is called first in each.
 
-        Only the running loop is waited for. Another one closes its connections itself, a stopped
-        one when it runs again; the sockets of a stopped or closed loop are shut down at once.
+        Other loops disconnect without being waited for, a stopped one when it runs again. Its
+        sockets are shut down at once.
         """
         current = asyncio.get_running_loop()
         for loop in {*self.clients.loops(), *self.subscriptions.loops()} - {current}:
             opened = self._pop(loop)
             try:
-                loop.call_soon_threadsafe(self._close_soon, before, opened)
+                loop.call_soon_threadsafe(before)
+                loop.call_soon_threadsafe(opened.disconnect)
             except RuntimeError:  # the loop is closed
-                opened.discard()
+                opened.disconnect()
             else:
                 if not loop.is_running():
                     opened.shut_down()
         before()
         await self._pop(current).aclose()
-
-    def _close_soon(self, before: Callable[[], None], opened: _Opened) -> None:
-        before()
-        task = asyncio.create_task(opened.aclose(), name="turnwise-close")
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
 
     def _pop(self, loop: Loop) -> _Opened:
         subscription = self.subscriptions.pop(loop)
@@ -85,8 +79,8 @@ class _Opened:
         if self.client is not None:
             shut_down(self.client)
 
-    def discard(self) -> None:
+    def disconnect(self) -> None:
         if self.subscription is not None:
-            self.subscription.discard()
+            self.subscription.disconnect()
         if self.client is not None:
-            discard(self.client)
+            disconnect(self.client)

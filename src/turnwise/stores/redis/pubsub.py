@@ -20,7 +20,7 @@ from redis.exceptions import NoPermissionError
 
 from turnwise.process import PerLoop
 from turnwise.stores.listeners import Callback, EventWaiter, Listeners
-from turnwise.stores.redis.clients import Client, discard, shut_down
+from turnwise.stores.redis.clients import Client, disconnect, shut_down
 
 _LINGER = 5.0
 """Seconds for which a channel stays subscribed after its last listener."""
@@ -127,10 +127,14 @@ class Subscription:
         if self._dedicated_client is not None:
             shut_down(self._dedicated_client)
 
-    def discard(self) -> None:
-        """Close the connection of an event loop that is closed."""
+    def disconnect(self) -> None:
+        """Close the connection without waiting, in its event loop or after that is closed."""
+        self._channels = {}
+        for task in (self._reader, *self._subscribing):
+            if task is not None and not task.get_loop().is_closed():
+                task.cancel()
         if self._dedicated_client is not None:
-            discard(self._dedicated_client)
+            disconnect(self._dedicated_client)
 
     def _start_reader(self) -> None:
         if self._reader is None or self._reader.done():

@@ -1,7 +1,7 @@
-"""A threaded program with one session object: `python -m tests.integration.shared_by_threads URL`.
+"""A threaded program with one session object: `python -m tests.integration.threaded_program URL`.
 
-Each of eight threads runs plain, streamed and background turns, on sessions of its own and on one
-that they all share. It fails if anything is not as one thread alone would have left it.
+Each of eight threads runs plain, streamed and background turns, on its own sessions and on one that
+all share. The program fails if a history differs from what one thread alone would have left.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ together = Barrier(THREADS)
 
 
 def _answer(given: list[Any]) -> Any:
-    """A call of the tool, then what was asked, word for word."""
+    """A call of the tool, then an answer that repeats the question."""
     last = given[-1]
     if last.get("type") == "function_call_output":
         asked = [item["content"] for item in given if item.get("role") == "user"]
@@ -40,7 +40,7 @@ def _answer(given: list[Any]) -> Any:
 
 @function_tool
 def look_up() -> str:
-    """A function that is not async, as most are: it runs in a thread of its own."""
+    """Not async, as most tools are: the SDK runs it in another thread."""
     Runner.run_sync(plain, "inside", session=session, session_id="inside a tool", timeout=LONG)
     return f"found {FILLING}"
 
@@ -89,7 +89,7 @@ def work(thread: int) -> None:
             )
             assert result.final_output == f"answer to {asked}"
         assert asyncio.run(streamed(thread, asked)) == f"answer to {asked}"
-        assert run_until_complete(left(thread, asked)) == f"answer to {asked}"
+        assert run_until_complete(submitted(thread, asked)) == f"answer to {asked}"
 
 
 async def streamed(thread: int, asked: str) -> object:
@@ -102,7 +102,7 @@ async def streamed(thread: int, asked: str) -> object:
     return result.final_output
 
 
-async def left(thread: int, asked: str) -> object:
+async def submitted(thread: int, asked: str) -> object:
     receipt = await session.submit(f"background {thread}", asked, agent="shared")
     async for _ in receipt.events():
         pass
@@ -112,22 +112,24 @@ async def left(thread: int, asked: str) -> object:
 async def check() -> None:
     for thread in range(THREADS):
         for kind in ("plain", "streamed", "background"):
-            told = outline(await session.bind(f"{kind} {thread}").get_items())
-            _check_turns(told, [f"{thread}.{number} {FILLING}" for number in range(ROUNDS)])
-    told = outline(await session.bind("everybody's").get_items())
-    _check_turns(told, None)
+            history = outline(await session.bind(f"{kind} {thread}").get_items())
+            _check_turns(history, [f"{thread}.{number} {FILLING}" for number in range(ROUNDS)])
+    history = outline(await session.bind("everybody's").get_items())
+    _check_turns(history, None)
     inside = outline(await session.bind("inside a tool").get_items())
     turns = THREADS * ROUNDS * 4
     assert inside == ["inside", "nothing"] * turns, inside[:10]
 
 
-def _check_turns(told: Sequence[str], expected: Sequence[str] | None) -> None:
-    asked = told[::4]
-    assert len(told) == 4 * (THREADS * ROUNDS if expected is None else len(expected)), told[:10]
-    assert sorted(asked) == sorted(set(asked)), "a turn is there twice"
+def _check_turns(history: Sequence[str], expected: Sequence[str] | None) -> None:
+    asked = history[::4]
+    assert len(history) == 4 * (THREADS * ROUNDS if expected is None else len(expected)), history[
+        :10
+    ]
+    assert sorted(asked) == sorted(set(asked)), "a turn was committed twice"
     assert expected is None or list(asked) == list(expected)
-    for start, question in zip(range(0, len(told), 4), asked, strict=True):
-        _, call, output, answer = told[start : start + 4]
+    for start, question in zip(range(0, len(history), 4), asked, strict=True):
+        _, call, output, answer = history[start : start + 4]
         assert output == f"{call.replace('call', 'output', 1)}: found {FILLING}"
         assert answer == f"answer to {question}"
 

@@ -1,10 +1,10 @@
-"""A program that forks: `python -m tests.integration.shared_by_forks STATE URL`.
+"""A program that forks: `SHARED_STORE=URL python -m tests.integration.forking_program STATE ...`.
 
-STATE is what the one session object is doing in the parent when it forks. The children run turns
-with the same object; some end as a program does, with all that Python tidies up then. It fails if a
-child sees anything but its own, or if the parent misses anything afterwards.
+Each STATE is what the one session object does in the parent when it forks. The children run turns
+with the same object. Some end as a program does, with all the cleaning up that Python does then.
+The program fails if a child sees anything but its own, or if the parent misses anything afterwards.
 
-Nobody looks again by itself here: a wake-up that is lost shows as a program that does not end.
+Nothing polls: if a wake-up is lost, the program does not end.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ from turnwise import RedisSession, Runner, connect
 from turnwise.errors import UsageError
 from turnwise.runner.sync import run_until_complete
 from turnwise.stores.embedded.store import EmbeddedStore
+from turnwise.testing.servers.waiting import until
 from turnwise.turns import Commit, acquire, end
 from turnwise.worker import Worker
 
 CHILDREN, TURNS = 4, 8
+STARTED = 2  # by a start method: each imports everything anew
 VERY_LONG = 1000.0
 
 session = connect(os.environ.get("SHARED_STORE", "memory://"), lease=VERY_LONG)
@@ -39,13 +41,13 @@ def say(text: str) -> Agent[Any]:
 
 
 def turns(name: str, count: int = TURNS) -> None:
-    """Turns on a session of one's own, each of which must have its own answer."""
+    """Run turns on this process's own session; each must return its own answer."""
     for number in range(count):
-        told = f"{name} {number} " + "word " * 500
+        answer = f"{name} {number} " + "word " * 500
         result = Runner.run_sync(
-            say(told), f"asked {number}", session=session, session_id=name, timeout=VERY_LONG
+            say(answer), f"asked {number}", session=session, session_id=name, timeout=VERY_LONG
         )
-        assert result.final_output == told, f"{name} was told {result.final_output!r}"
+        assert result.final_output == answer, f"{name} got {result.final_output!r}"
     history = outline(run_until_complete(session.bind(name).get_items()))
     assert len(history) == 2 * count, history
     assert history[::2] == [f"asked {number}" for number in range(count)], history
@@ -53,18 +55,18 @@ def turns(name: str, count: int = TURNS) -> None:
 
 
 def child(number: int) -> None:
-    assert session.runtime.name not in PARENTS, "a child goes by its parent's name"
+    assert session.runtime.name not in PARENTS, "a child has its parent's name"
     turns(f"child {os.getpid()}")
     if number % 2:
         os._exit(0)
-    sys.exit(0)  # and Python collects and closes what it can find
+    sys.exit(0)  # Python collects and closes what it finds
 
 
 PARENTS: list[str] = []
 
 
 def forked(work: Callable[[int], None] = child, count: int = CHILDREN) -> list[int]:
-    """Children at work; whatever else they do, they end here."""
+    """Start children that do `work` and end."""
     PARENTS.append(session.runtime.name)
     children = []
     for number in range(count):
@@ -83,7 +85,7 @@ def joined(children: list[int]) -> None:
 
 
 async def connection() -> object:
-    """Which connection the parent speaks on."""
+    """The id of the parent's connection, if it has one."""
     if not isinstance(session, RedisSession):
         return None
     return await session.client.client_id()
@@ -123,7 +125,7 @@ def mid_turn() -> None:
 
 
 async def leave_a_turn() -> None:
-    """A child that goes on in its parent's block can end nothing of it."""
+    """A child that continues its parent's block cannot end the turn."""
     async with session.turn("block") as turn:
         await turn.add_items([{"role": "user", "content": "the parent's"}])
         pid = os.fork()
@@ -134,71 +136,71 @@ async def leave_a_turn() -> None:
 
 
 async def _use(turn: Any) -> int:
-    """0 if the turn is refused to a child, in the event loop that it inherited too."""
+    """0 if a child cannot use the turn, neither in the inherited event loop nor in a new one."""
     refused = 0
     for use in (turn.get_items, lambda: end(turn.turn, Commit())):
-        for run in (_here, asyncio.run):
+        for run in (_inline, asyncio.run):
             try:
-                await _here(run(use())) if run is _here else run(use())
+                await run(use()) if run is _inline else run(use())
             except UsageError:
                 refused += 1
     return 0 if refused == 4 else 1
 
 
-async def _here(work: Any) -> Any:
+async def _inline(work: Any) -> Any:
     return await work
 
 
 def waiting() -> None:
-    """One waits in line in the parent, one in a child; each is woken when the other one ends."""
-    told: list[str] = []
+    """One waits in the queue in the parent, one in a child. Each is woken when its turn comes."""
+    woken: list[str] = []
 
     async def hold(waiter: Callable[[], Any], queued: int) -> None:
-        async with session.turn("line"):
+        async with session.turn("busy"):
             task = asyncio.create_task(waiter())
-            await until_queued(session, "line", queued)
+            await until_queued(session, "busy", queued)
             joined(forked())
-            children = forked(wait_in_line, count=1)
-            await until_queued(session, "line", queued + 1)
+            children = forked(wait_in_queue, count=1)
+            await until_queued(session, "busy", queued + 1)
         await task
         joined(children)
 
     async def wait() -> None:
-        async with session.turn("line", timeout=VERY_LONG):
-            told.append("woken")
+        async with session.turn("busy", timeout=VERY_LONG):
+            woken.append("parent")
 
     run_until_complete(hold(wait, 1))
-    assert told == ["woken"]
+    assert woken == ["parent"]
     # And the other way round: the parent waits for a turn of a child.
-    here, there = os.pipe()
-    children = forked(lambda _: hold_for_parent(there), count=1)
-    assert os.read(here, 1) == b"h"
+    readable, writable = os.pipe()
+    children = forked(lambda _: hold_for_parent(writable), count=1)
+    assert os.read(readable, 1) == b"h"
     run_until_complete(wait())
     joined(children)
 
 
-def wait_in_line(_: int) -> None:
+def wait_in_queue(_: int) -> None:
     async def wait() -> None:
-        async with session.turn("line", timeout=VERY_LONG):
+        async with session.turn("busy", timeout=VERY_LONG):
             pass
 
     run_until_complete(wait())
 
 
-def hold_for_parent(there: int) -> None:
+def hold_for_parent(writable: int) -> None:
     async def hold() -> None:
-        async with session.turn("line"):
-            os.write(there, b"h")
-            await until_queued(session, "line", 1)
+        async with session.turn("busy"):
+            os.write(writable, b"h")
+            await until_queued(session, "busy", 1)
 
     run_until_complete(hold())
 
 
 def subscribed() -> None:
-    """The parent reads what a turn tells, from before the fork to its end."""
+    """The parent reads a turn's events, from before the fork to the turn's end."""
 
     async def follow() -> None:
-        receipt = await session.submit("told", "hello", agent="agent")
+        receipt = await session.submit("events", "hello", agent="agent")
         kinds: list[str] = []
 
         async def read() -> None:
@@ -206,30 +208,35 @@ def subscribed() -> None:
                 kinds.append(str(event["type"]))
 
         reader = asyncio.create_task(read())
-        for _ in range(20):
-            await asyncio.sleep(0.005)
+        await until(is_listening, VERY_LONG, "the parent listens")
         joined(forked())
-        children = forked(lambda _: drain("told"), count=1)
+        children = forked(lambda _: drain("events"), count=1)
         await reader
         assert kinds
-        assert (await receipt.result(VERY_LONG)).final_output == "told"
+        assert (await receipt.result(VERY_LONG)).final_output == "events"
         joined(children)
 
     run_until_complete(follow())
 
 
+async def is_listening() -> bool:
+    if isinstance(session, RedisSession):
+        return bool(await session.client.pubsub_channels())
+    return bool(session.runtime.store._listeners)  # type: ignore[attr-defined]  # no contract's
+
+
 def drain(session_id: str) -> None:
-    assert run_until_complete(session.drain(session_id, {"agent": say("told")})) == 1
+    assert run_until_complete(session.drain(session_id, {"agent": say("events")})) == 1
 
 
 def working() -> None:
-    """A worker runs in another thread, in the midst of a turn."""
-    begun, go_on = Event(), Event()
+    """A worker runs a turn in another thread."""
+    begun, released = Event(), Event()
 
     @function_tool
     def linger() -> str:
         begun.set()
-        go_on.wait(VERY_LONG)
+        released.wait(VERY_LONG)
         return "lingered"
 
     helper = agent(calls("linger"), says("done"), tools=[linger])
@@ -240,7 +247,7 @@ def working() -> None:
     assert begun.wait(VERY_LONG)
     joined(forked())
     joined(forked(lambda _: work_too(), count=2))
-    go_on.set()
+    released.set()
     assert run_until_complete(receipt.result(VERY_LONG)).final_output == "done"
     again = run_until_complete(session.submit("s", "again", agent="agent"))
     assert run_until_complete(again.result(VERY_LONG)).final_output == "done"
@@ -249,7 +256,7 @@ def working() -> None:
 
 
 def work_too() -> None:
-    """A child's own worker, beside that of its parent, on one session after the other."""
+    """A child runs its own worker beside its parent's."""
 
     async def work() -> None:
         name = f"worker of {os.getpid()}"
@@ -269,11 +276,11 @@ def processes(method: str) -> Callable[[], None]:
         turns("parent")
         context: Any = multiprocessing.get_context(method)
         if method == "forkserver":
-            context.set_forkserver_preload(["tests.integration.shared_by_forks"])
-        started = [context.Process(target=turns, args=(f"child {n}",)) for n in range(CHILDREN)]
+            context.set_forkserver_preload(["tests.integration.forking_program"])
+        started = [context.Process(target=turns, args=(f"child {n}",)) for n in range(STARTED)]
         for process in started:
             process.start()
-        turns("parent beside them")
+        turns("parent meanwhile")
         for process in started:
             process.join()
             assert process.exitcode == 0
@@ -281,24 +288,27 @@ def processes(method: str) -> Callable[[], None]:
     return start
 
 
-STATES: dict[str, Callable[[], None]] = {
+IN_USE: dict[str, Callable[[], None]] = {
     "idle": idle,
     "mid_turn": mid_turn,
     "waiting": waiting,
     "subscribed": subscribed,
     "working": working,
-    **{method: processes(method) for method in ("fork", "forkserver", "spawn")},
 }
+START_METHODS = ("fork", "forkserver", "spawn")
+STATES = IN_USE | {method: processes(method) for method in START_METHODS}
 
 
 def main() -> None:
     EmbeddedStore._max_wait = VERY_LONG
     acquire._POLL_INTERVAL = VERY_LONG
     # The start methods import this module anew, under its own name; here it is `__main__`.
-    from tests.integration import shared_by_forks
+    from tests.integration import forking_program
 
-    shared_by_forks.STATES[sys.argv[1]]()
-    run_until_complete(shared_by_forks.session.aclose())
+    for state in sys.argv[1:]:
+        print(state, flush=True)
+        forking_program.STATES[state]()
+    run_until_complete(forking_program.session.aclose())
     print("all well")
 
 
