@@ -29,7 +29,7 @@ from turnwise.testing.servers.waiting import until
 from turnwise.turns import Commit, acquire, end
 from turnwise.worker import Worker
 
-CHILDREN, TURNS = 4, 8
+CHILDREN, TURNS = 4, 5
 STARTED = 2  # by a start method: each imports everything anew
 VERY_LONG = 1000.0
 
@@ -42,6 +42,7 @@ def say(text: str) -> Agent[Any]:
 
 def turns(name: str, count: int = TURNS) -> None:
     """Run turns on this process's own session; each must return its own answer."""
+    name = f"{name} {os.getpid()}"
     for number in range(count):
         answer = f"{name} {number} " + "word " * 500
         result = Runner.run_sync(
@@ -56,7 +57,7 @@ def turns(name: str, count: int = TURNS) -> None:
 
 def child(number: int) -> None:
     assert session.runtime.name not in PARENTS, "a child has its parent's name"
-    turns(f"child {os.getpid()}")
+    turns("child")
     if number % 2:
         os._exit(0)
     sys.exit(0)  # Python collects and closes what it finds

@@ -21,7 +21,7 @@ from turnwise import Runner, connect
 from turnwise.runner.sync import run_until_complete
 from turnwise.worker import Worker
 
-THREADS, ROUNDS = 8, 4
+THREADS, ROUNDS = 8, 3
 FILLING = "word " * 3000
 LONG = 100.0
 
