@@ -71,6 +71,7 @@ async def client(server: ValkeyServer) -> AsyncIterator[Redis]:
 
 
 async def test_an_application_s_client_is_refused_in_another_event_loop(client: Redis) -> None:
+    await client.ping()  # it may be connected before the session is used
     session = RedisSession(client, session_id="loops")
     await session.add_items([{"role": "user", "content": "one"}])
     with pytest.raises(UsageError, match=r"another event loop.*RedisSession\.from_url"):
