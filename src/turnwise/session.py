@@ -122,7 +122,7 @@ class Session:
         Raises:
             InvalidItem, ItemTooLarge, TurnTooLarge, SessionTooLarge: Nothing was written.
             BusyTimeout: A turn runs, and it did not end in time.
-            ApprovalPending: A parked turn is open.
+            ApprovalPending, SessionStopped: A parked turn is open, or the session is stopped.
         """
         await add_items(self.runtime, self.resolve_id(None), cast(list[dict[str, Any]], items))
 
@@ -166,7 +166,8 @@ class Session:
             The turn as the SDK's session.
 
         Raises:
-            SessionBusy, BusyTimeout, QueueFull, ApprovalPending: The turn did not begin.
+            SessionBusy, BusyTimeout, QueueFull, ApprovalPending, SessionStopped: The turn did not
+                begin.
             AlreadyCommitted, TurnAbandoned, TurnCancelled, DeadLettered: The turn_id is finished.
             TurnCancelled, LeaseLost, HistoryChanged, SessionGone: The turn was not committed.
             OutcomeUnknown: The turn may or may not be committed. Send its turn_id again.
@@ -213,7 +214,8 @@ class Session:
             QueueFull: The queue holds `max_queue` messages and callers.
             TurnIdReused: The turn_id stands for another message, or for a direct turn.
             InvalidItem, ItemTooLarge, TurnTooLarge, InvalidTurnId: Nothing was queued.
-            SessionBusy, ApprovalPending: With another `busy` than the default; nothing was queued.
+            SessionBusy, ApprovalPending, SessionStopped: With another `busy` than the default;
+                nothing was queued.
             OutcomeUnknown: The message may or may not be queued. Submit it again.
         """
         session_id = self.resolve_id(session_id)

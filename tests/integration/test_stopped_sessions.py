@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from tests.integration.approval_lab import Clerk, asks
 from tests.integration.background_lab import echo
+from tests.integration.fault_lab import until_queued
 from tests.integration.stores import Sessions, new_sessions_of
 from tests.scripted import says
 from turnwise import PendingApproval, Runner
@@ -123,3 +125,16 @@ async def test_an_outdated_dead_letter_does_not_end_a_new_stop(
     assert second.attempts == 2
     await session.delete_dead_letter(second)
     assert [letter async for letter in session.stopped_sessions()] == []
+
+
+async def test_a_run_that_is_enqueued_waits_behind_the_stop(sessions: Sessions) -> None:
+    session, agent = sessions.worker(), echo(name="clerk")
+    letter = await stopped(session)
+    there = sessions.worker(session_id="s")
+    run = asyncio.create_task(
+        Runner.run(agent, "hi", session=there, turn_id="behind", busy="enqueue")
+    )
+    await until_queued(session, "s", 2)  # behind the message that the session is stopped at
+    await session.delete_dead_letter(letter)
+    await session.drain("s", [agent], STOP)
+    assert (await run).final_output == "re: hi"

@@ -26,7 +26,7 @@ async def make_room(
 ) -> AsyncIterator[None]:
     """The block that queues the message.
 
-    Before the block, with nothing queued, it raises SessionBusy ("reject") or ApprovalPending
+    Before the block, with nothing queued, it raises SessionBusy ("reject"), SessionStopped or ApprovalPending
     ("reject", "interrupt", "rollback"). A message that was submitted before is not refused; one
     that is no longer queued cancels no turn.
     """

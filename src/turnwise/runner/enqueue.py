@@ -60,8 +60,8 @@ async def begin_or_enqueue(attempt: RunAttempt) -> Turn:
     """Begin the turn here if the session is free; else queue it and wait for a worker's answer.
 
     That answer is raised, as if the committed turn had been sent again: AlreadyCommitted. Raises
-    TurnCancelled, DeadLettered, or ApprovalPending if the turn is parked. If it is cancelled, the
-    message stays in the queue.
+    TurnCancelled, DeadLettered, ApprovalPending if the turn is parked, or SessionStopped if the
+    session is stopped at it. If it is cancelled, the message stays in the queue.
     """
     runtime, session_id = attempt.session.runtime, attempt.session_id
     turn = await begin_turn_if_free(runtime, session_id, attempt.turn_id)

@@ -107,7 +107,8 @@ class Runner:
             The SDK's result.
 
         Raises:
-            SessionBusy, BusyTimeout, QueueFull, ApprovalPending: The turn did not begin.
+            SessionBusy, BusyTimeout, QueueFull, ApprovalPending, SessionStopped: The turn did not
+                begin.
             TurnIdReused: The turn_id stands for another input or agent.
             TurnAbandoned, TurnCancelled, DeadLettered: The turn_id is finished.
             TurnCancelled, LeaseLost, HistoryChanged, SessionGone: The turn was not committed.

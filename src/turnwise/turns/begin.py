@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from turnwise.errors import ApprovalPending, SessionBusy, UndecodableItem
+from turnwise.errors import ApprovalPending, SessionBusy, SessionStopped, UndecodableItem
 from turnwise.hooks import TurnBegunEvent, TurnRefusedEvent
 from turnwise.journal_entries import Entry, read_journal
 from turnwise.turns import ends, errors
@@ -45,7 +45,8 @@ async def begin_turn(
         A turn that this worker holds until `end`.
 
     Raises:
-        SessionBusy, BusyTimeout, ApprovalPending, QueueFull: the turn did not begin.
+        SessionBusy, BusyTimeout, ApprovalPending, SessionStopped, QueueFull: the turn did not
+            begin.
         AlreadyCommitted, TurnAbandoned, TurnCancelled, DeadLettered: the turn_id is finished.
         NoPendingApproval: there is no parked turn to resume.
         UndecodableItem, UndecodableJournal: the history, or what earlier attempts left, cannot be
@@ -58,7 +59,7 @@ async def begin_turn(
 
 
 async def begin_turn_if_free(runtime: Runtime, session_id: str, turn_id: str | None) -> Turn | None:
-    """Begin a turn at once; None if another one is open or parked, or anybody waits.
+    """Begin a turn at once; None if another one is open, parked or stopped, or anybody waits.
 
     For None no event is emitted: the caller does something else, and was not refused.
 
@@ -173,7 +174,7 @@ async def _begin(
             # Its journal stays; a turn that was parked is parked again.
             names = session_id, turn_id, request.token
             await shielded(runtime.release(*names, counted=not resume))
-        if or_none and isinstance(error, SessionBusy | ApprovalPending):
+        if or_none and isinstance(error, SessionBusy | ApprovalPending | SessionStopped):
             return None
         reason = type(error).__name__
         runtime.emit(TurnRefusedEvent(session_id, turn_id, reason, request.waited))

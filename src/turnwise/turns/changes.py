@@ -25,7 +25,7 @@ async def add_items(runtime: Runtime, session_id: str, items: Iterable[Mapping[s
 
     Raises:
         InvalidItem, LimitError: none was added.
-        ApprovalPending, BusyTimeout: the session's turn did not end in time.
+        ApprovalPending, SessionStopped, BusyTimeout: the session's turn did not end in time.
         OutcomeUnknown: the store did not acknowledge the change.
         StoreError: the store refused.
     """
