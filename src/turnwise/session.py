@@ -166,8 +166,7 @@ class Session:
             The turn as the SDK's session.
 
         Raises:
-            SessionBusy, BusyTimeout, QueueFull, ApprovalPending, SessionStopped: The turn did not
-                begin.
+            SessionBusy, BusyTimeout, QueueFull, ApprovalPending, SessionStopped: It did not begin.
             AlreadyCommitted, TurnAbandoned, TurnCancelled, DeadLettered: The turn_id is finished.
             TurnCancelled, LeaseLost, HistoryChanged, SessionGone: The turn was not committed.
             OutcomeUnknown: The turn may or may not be committed. Send its turn_id again.
@@ -214,8 +213,7 @@ class Session:
             QueueFull: The queue holds `max_queue` messages and callers.
             TurnIdReused: The turn_id stands for another message, or for a direct turn.
             InvalidItem, ItemTooLarge, TurnTooLarge, InvalidTurnId: Nothing was queued.
-            SessionBusy, ApprovalPending, SessionStopped: With another `busy` than the default;
-                nothing was queued.
+            SessionBusy, ApprovalPending, SessionStopped: Not queued, by another `busy`.
             OutcomeUnknown: The message may or may not be queued. Submit it again.
         """
         session_id = self.resolve_id(session_id)

@@ -26,9 +26,9 @@ async def make_room(
 ) -> AsyncIterator[None]:
     """The block that queues the message.
 
-    Before the block, with nothing queued, it raises SessionBusy ("reject"), SessionStopped or ApprovalPending
-    ("reject", "interrupt", "rollback"). A message that was submitted before is not refused; one
-    that is no longer queued cancels no turn.
+    Before the block, with nothing queued, it raises SessionBusy ("reject"), or ApprovalPending or
+    SessionStopped ("reject", "interrupt", "rollback"). A message that was submitted before is not
+    refused; one that is no longer queued cancels no turn.
     """
     if busy in ("wait", "enqueue"):
         yield
