@@ -318,7 +318,7 @@ async def test_the_error_for_a_wrong_password_says_so(valkey: ValkeyServer) -> N
         await client.aclose()
 
 
-# Waiter-ups.
+# Wake-ups.
 
 
 async def test_a_process_has_one_subscription_and_leaves_none(

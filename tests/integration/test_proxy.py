@@ -56,7 +56,7 @@ async def proxy(server: ValkeyServer) -> AsyncIterator[FaultProxy]:
 async def client(
     proxy: FaultProxy, direct: Redis, request: pytest.FixtureRequest
 ) -> AsyncIterator[Redis]:
-    # Acks `direct`, which has emptied the server.
+    # After `direct`, which has emptied the server.
     async with connected(proxy.url, request.param) as client:
         await client.ping()
         yield client
