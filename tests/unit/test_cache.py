@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,12 +17,6 @@ from turnwise.types import Base
 
 Item = dict[str, Any]
 codec = Codec()
-
-
-@pytest.fixture(autouse=True)
-def _collect_garbage() -> None:
-    """Before Hypothesis parses this file: Python 3.11 fails if a collection interrupts a parse."""
-    gc.collect()
 
 
 def raw(number: int, size: int = 0) -> bytes:
