@@ -43,7 +43,7 @@ class Owner:
         assert self.process is not None
         await ready(self.process, there, name)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         assert self.process is not None
         self.process.resume()
         (self._folder / "over").touch()
@@ -52,7 +52,7 @@ class Owner:
         assert self.process is not None
         if how == "paused":
             self.process.pause()
-            while self._holds_the_file():  # it was renewing its lease: nobody could begin a turn
+            while self._holds_the_file():  # it was renewing its lease: nobody could commit
                 self.process.resume()
                 self.process.pause()
         elif how == "killed":
@@ -65,7 +65,7 @@ class Owner:
             return False
         with closing(sqlite3.connect(file, timeout=0)) as database:
             try:
-                database.execute("BEGIN IMMEDIATE")
+                database.execute("BEGIN EXCLUSIVE")  # a reader blocks the COMMIT too
             except sqlite3.OperationalError:
                 return True
         return False

@@ -59,7 +59,7 @@ async def test_an_owner_that_does_not_answer(owner: Owner, session: Session, how
     assert (found.outcome, found.running_tools) == ("forced", None)
     await Runner.run(agent(says("yes")), "on", session=session)
     if how != "killed":
-        owner.go_on()
+        owner.resume()
         assert await owner.ended() == ("TurnCancelled", 2)
         assert owner.reason == WHY
     assert outline(await session.get_items()) == ["on", "yes"]
@@ -73,6 +73,6 @@ async def test_a_worker_that_lost_its_lease(owner: Owner, session: Session, how:
     await owner.begin("stalls" if how == "stalled" else "waits", lease=0.5)
     await owner.strike(how)
     await Runner.run(agent(says("yes")), "on", session=session)
-    owner.go_on()
+    owner.resume()
     assert await owner.ended() == ("LeaseLost", 2)
     assert outline(await session.get_items()) == ["before", "on", "yes"]
