@@ -114,14 +114,12 @@ async def begin_parked(
         raise
 
 
-async def check_not_decided(turn: Turn, input: object) -> None:
-    """Raise NoPendingApproval if the input is a state whose calls have their outputs already.
+async def check_not_decided(turn: Turn, state: RunState[Any, Any]) -> None:
+    """Raise NoPendingApproval if the calls of a state have their outputs already.
 
     Then somebody else resumed the same run, and it is part of the history by now.
     """
-    if not isinstance(input, RunState):
-        return
-    calls = {(*call.path, call.item.call_id)[0] for call in pending_calls(input)}
+    calls = {(*call.path, call.item.call_id)[0] for call in pending_calls(state)}
     outputs = {output_of(item) for item in await turn.items()} if calls else set()
     if done := calls & outputs - {None}:
         raise NoPendingApproval(

@@ -50,7 +50,7 @@ async def _lease_on_free_session(runtime: Runtime, session_id: str) -> AsyncIter
     So of two messages with "reject", or of a message and a turn, only one finds the session free.
     """
     turn_id, token, answer = mint(), mint(), None
-    lease = min(_HOLD_MS, runtime.settings.lease_ms)
+    lease = min(_HOLD_MS, runtime.lease_ms)
     try:
         answer = await runtime.store.begin(
             session_id, turn_id, token, lease, worker=runtime.name, one_shot=True

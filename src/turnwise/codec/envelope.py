@@ -94,6 +94,8 @@ class Codec:
 
         Raises DecodeError, whose `index` names the first element that is no item.
         """
+        if not elements:
+            return []
         try:
             items = self._decode_joined(elements)
             return self._decode_each(elements) if items is None else items
@@ -102,6 +104,8 @@ class Codec:
 
     def raw_many(self, elements: Sequence[bytes]) -> list[bytes]:
         """What `raw` gives for each of `elements`. Raises DecodeError with `index`."""
+        if not elements:
+            return []
         try:
             raw = self._raw_each(elements)
             if all(element[0] in _RAW for element in raw):

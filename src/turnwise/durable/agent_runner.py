@@ -125,7 +125,8 @@ def _begin_run(
     if scope is None and holder.runs is not None:
         run.block_runs = holder.runs
         run.block_runs.begins(input)
-    run.claim_path()
+    if run.turn is not None:
+        run.claim_path()
     return run
 
 

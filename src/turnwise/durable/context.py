@@ -18,7 +18,7 @@ from agents import Agent, AgentsException, RunState, Usage
 
 from turnwise.durable.agents_exceptions import as_agents_exception
 from turnwise.durable.digests import input_digest
-from turnwise.durable.replay import Replay, replay_of
+from turnwise.durable.replay import Replay
 from turnwise.durable.responses import unpack_usage
 from turnwise.durable.sdk import rejection_texts
 from turnwise.durable.turn import DurableTurn, HoldsTurn, Runs
@@ -94,9 +94,13 @@ class Run:
 
     @property
     def replay(self) -> Replay:
+        """Its turn's, made when the turn's first run asks."""
         turn = self.turn
         assert turn is not None, "the run asked for its session first"
-        return replay_of(turn)
+        if turn.replay is None:
+            turn.replay = Replay(turn)
+        assert isinstance(turn.replay, Replay)
+        return turn.replay
 
     @property
     def is_active(self) -> bool:
@@ -123,17 +127,15 @@ class Run:
 
     @property
     def path(self) -> RunPath:
-        if self._path is None:
-            parent = () if self.parent is None else self.parent.path
-            claimed = self.replay.claim_path(parent, self._agent_name, self._digest)
-            self._path, self.is_in_journal = claimed
-            self._note_resumed()
-        return self._path
+        return self.claim_path() if self._path is None else self._path
 
-    def claim_path(self) -> None:
+    def claim_path(self) -> RunPath:
         """Take its path now. Runs with equal names and inputs take theirs as they begin."""
-        if self.turn is not None:
-            _ = self.path
+        parent = () if self.parent is None else self.parent.path
+        claimed = self.replay.claim_path(parent, self._agent_name, self._digest)
+        self._path, self.is_in_journal = claimed
+        self._note_resumed()
+        return claimed[0]
 
     def restart(self, agent: Agent[Any]) -> None:
         """Start again with this agent; the journal has nothing of the run any more."""

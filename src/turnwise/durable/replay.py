@@ -260,11 +260,3 @@ def _advice_if_parked(tools: list[str]) -> str:
         f"It stays parked, with all that it had finished{ran}. Resume it with the same agents and "
         "tools as before, or cancel it"
     )
-
-
-def replay_of(turn: DurableTurn) -> Replay:
-    """The turn's replay, made when its first run asks."""
-    if turn.replay is None:
-        turn.replay = Replay(turn)
-    assert isinstance(turn.replay, Replay)
-    return turn.replay

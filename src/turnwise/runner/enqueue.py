@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, cast
 
 from agents import RunState
@@ -9,12 +10,17 @@ from agents.run import DEFAULT_MAX_TURNS
 
 from turnwise import background
 from turnwise.background import Message, Receipt
-from turnwise.errors import TurnIdReused, UsageError
+from turnwise.errors import (
+    ApprovalPending,
+    SessionBusy,
+    SessionStopped,
+    TurnIdReused,
+    UsageError,
+)
 from turnwise.runner.attempt import RunAttempt
 from turnwise.turns import (
     Turn,
     begin_turn,
-    begin_turn_if_free,
     check_turn_id,
     mint,
     session_suspended,
@@ -64,9 +70,10 @@ async def begin_or_enqueue(attempt: RunAttempt) -> Turn:
     session is stopped at it. If it is cancelled, the message stays in the queue.
     """
     runtime, session_id = attempt.session.runtime, attempt.session_id
-    turn = await begin_turn_if_free(runtime, session_id, attempt.turn_id)
-    if turn is not None:
-        return turn
+    with suppress(SessionBusy, ApprovalPending, SessionStopped):
+        return await begin_turn(
+            runtime, session_id, attempt.turn_id, busy="reject", emit_busy=False
+        )
     turn_id = attempt.turn_id = attempt.turn_id or mint()
     while not await _is_direct_turn(attempt, turn_id):
         message = _message(attempt)

@@ -131,7 +131,8 @@ class Runner:
         try:
             begun = await _begin(attempt, busy, timeout)
             async with block(begun, partial(failure, on_error=on_error)) as turn:
-                await check_not_decided(turn, input)
+                if isinstance(input, RunState):
+                    await check_not_decided(turn, input)
                 held = TurnSession(turn, session.session_settings, shared=shared)
                 try:
                     result = await agents.Runner.run(starting_agent, input, session=held, **options)
@@ -200,7 +201,8 @@ class Runner:
                     return await resumption.opened(input, attempt)
             turn = await _begin(attempt, busy, timeout)
             try:
-                await check_not_decided(turn, input)
+                if isinstance(input, RunState):
+                    await check_not_decided(turn, input)
             except BaseException as error:
                 await end(turn, RollBack(error))
                 raise

@@ -2,7 +2,7 @@
 
 from turnwise.turns.acquire import BusyPolicy, check_busy, finished_turn_error
 from turnwise.turns.approval_timeout import NOT_APPROVED, is_expired
-from turnwise.turns.begin import begin_turn, begin_turn_if_free, next_turn
+from turnwise.turns.begin import begin_turn, next_turn
 from turnwise.turns.block import block
 from turnwise.turns.buffer import Savepoint
 from turnwise.turns.cancel import GRACE, cancel, make_way
@@ -53,7 +53,6 @@ __all__ = [
     "TurnEndWaiter",
     "add_items",
     "begin_turn",
-    "begin_turn_if_free",
     "block",
     "cancel",
     "check_busy",

@@ -122,7 +122,7 @@ class LeaseRequest:
             self._session_id,
             self._turn_id,
             self.token,
-            self._runtime.settings.lease_ms,
+            self._runtime.lease_ms,
             self._base,
             worker=self._runtime.name,
             one_shot=self._one_shot,

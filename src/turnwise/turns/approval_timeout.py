@@ -47,7 +47,7 @@ async def end_if_expired(runtime: Runtime, session_id: str, turn_id: str) -> boo
         session_id,
         turn_id,
         token,
-        runtime.settings.lease_ms,
+        runtime.lease_ms,
         worker=runtime.name,
         resume=True,
     )

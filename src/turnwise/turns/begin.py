@@ -29,6 +29,7 @@ async def begin_turn(
     busy: BusyPolicy = "wait",
     timeout: float | None = 30.0,
     resume: bool = False,
+    emit_busy: bool = True,
 ) -> Turn:
     """Begin a turn as soon as the session is free.
 
@@ -40,6 +41,8 @@ async def begin_turn(
         busy: what to do while another turn is open; "enqueue" waits without a timeout.
         timeout: seconds to wait in the queue; None waits for ever.
         resume: begin the parked turn of this turn_id.
+        emit_busy: emit TurnRefusedEvent if the session is busy, parked or stopped; False if the
+            caller then does something else, and so was not refused.
 
     Returns:
         A turn that this worker holds until `end`.
@@ -53,21 +56,45 @@ async def begin_turn(
             decoded.
         StoreError: the store did not answer, or refused.
     """
-    turn = await _begin(runtime, session_id, turn_id, busy, timeout, resume=resume)
-    assert turn is not None, "what kept it from beginning was raised"
-    return turn
-
-
-async def begin_turn_if_free(runtime: Runtime, session_id: str, turn_id: str | None) -> Turn | None:
-    """Begin a turn at once; None if another one is open, parked or stopped, or anybody waits.
-
-    For None no event is emitted: the caller does something else, and was not refused.
-
-    Raises:
-        AlreadyCommitted, TurnAbandoned, TurnCancelled, DeadLettered: the turn_id is finished.
-        UndecodableItem, UndecodableJournal, StoreError: as `begin_turn`.
-    """
-    return await _begin(runtime, session_id, turn_id, "reject", 0.0, or_none=True)
+    check_session_id(session_id)
+    one_shot = turn_id is None
+    turn_id = mint() if turn_id is None else check_turn_id(session_id, turn_id)
+    cached = runtime.reader.cache.get(session_id)
+    request = LeaseRequest(runtime, session_id, turn_id, cached, one_shot=one_shot, resume=resume)
+    grant: Grant | None = None
+    try:
+        grant = await request.granted(busy, timeout)
+        # All that can fail comes before the first heartbeat.
+        history, snapshot = grant.history, None
+        if history is not None:
+            snapshot = runtime.reader.absorb(session_id, history, cached)
+        entries = read_journal(runtime.codec, session_id, turn_id, grant.journal)
+        begun = TurnBegunEvent.of(session_id, grant, request.waited)
+        turn = Turn(
+            runtime,
+            session_id,
+            request.token,
+            grant,
+            snapshot=snapshot,
+            entries=entries,
+            sent=request.sent,
+            cancel_listener=request.cancel_listener,
+            end_cancelled=ends.cancel,
+            one_shot=one_shot,
+            resumed=resume,
+        )
+        runtime.emit(begun)
+        return turn
+    except BaseException as error:
+        request.cancel_listener.close()
+        if grant is not None:
+            # Its journal stays; a turn that was parked is parked again.
+            names = session_id, turn_id, request.token
+            await shielded(runtime.release(*names, counted=not resume))
+        if emit_busy or not isinstance(error, SessionBusy | ApprovalPending | SessionStopped):
+            reason = type(error).__name__
+            runtime.emit(TurnRefusedEvent(session_id, turn_id, reason, request.waited))
+        raise
 
 
 async def next_turn(runtime: Runtime, session_id: str) -> Turn | Busy | Parked | Stopped | Idle:
@@ -87,7 +114,7 @@ async def next_turn(runtime: Runtime, session_id: str) -> Turn | Busy | Parked |
         runtime.store.next,
         session_id,
         token,
-        runtime.settings.lease_ms,
+        runtime.lease_ms,
         base,
         worker=runtime.name,
     )
@@ -126,58 +153,6 @@ async def next_turn(runtime: Runtime, session_id: str) -> Turn | Busy | Parked |
     except BaseException:
         cancel_listener.close()
         await shielded(_give_back(runtime, session_id, token, ask))
-        raise
-
-
-async def _begin(
-    runtime: Runtime,
-    session_id: str,
-    turn_id: str | None,
-    busy: BusyPolicy,
-    timeout: float | None,
-    *,
-    resume: bool = False,
-    or_none: bool = False,
-) -> Turn | None:
-    check_session_id(session_id)
-    one_shot = turn_id is None
-    turn_id = mint() if turn_id is None else check_turn_id(session_id, turn_id)
-    cached = runtime.reader.cache.get(session_id)
-    request = LeaseRequest(runtime, session_id, turn_id, cached, one_shot=one_shot, resume=resume)
-    grant: Grant | None = None
-    try:
-        grant = await request.granted(busy, timeout)
-        # All that can fail comes before the first heartbeat.
-        history, snapshot = grant.history, None
-        if history is not None:
-            snapshot = runtime.reader.absorb(session_id, history, cached)
-        entries = read_journal(runtime.codec, session_id, turn_id, grant.journal)
-        begun = TurnBegunEvent.of(session_id, grant, request.waited)
-        turn = Turn(
-            runtime,
-            session_id,
-            request.token,
-            grant,
-            snapshot=snapshot,
-            entries=entries,
-            sent=request.sent,
-            cancel_listener=request.cancel_listener,
-            end_cancelled=ends.cancel,
-            one_shot=one_shot,
-            resumed=resume,
-        )
-        runtime.emit(begun)
-        return turn
-    except BaseException as error:
-        request.cancel_listener.close()
-        if grant is not None:
-            # Its journal stays; a turn that was parked is parked again.
-            names = session_id, turn_id, request.token
-            await shielded(runtime.release(*names, counted=not resume))
-        if or_none and isinstance(error, SessionBusy | ApprovalPending | SessionStopped):
-            return None
-        reason = type(error).__name__
-        runtime.emit(TurnRefusedEvent(session_id, turn_id, reason, request.waited))
         raise
 
 

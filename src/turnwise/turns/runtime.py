@@ -37,11 +37,13 @@ class Runtime:
         settings: how this process runs turns.
         codec: between items and stored elements.
         reader: reads histories, through the cache.
+        lease_ms: the settings' lease in milliseconds, as the store counts it.
     """
 
     def __init__(self, store: Store, settings: Settings, name: str) -> None:
         self.store = store
         self.settings = settings
+        self.lease_ms = math.ceil(settings.lease * 1000)
         self._name = process_name(name)
         self.codec = Codec(compression=settings.compression)
         self.reader = Reader(store, self.codec, Cache(settings.cache_bytes))

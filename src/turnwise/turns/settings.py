@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
@@ -51,11 +50,6 @@ class Settings:
                 raise UsageError(f"hooks: {hook!r} cannot be called")
             if iscoroutinefunction(hook) or iscoroutinefunction(type(hook).__call__):
                 raise UsageError(f"hooks: {hook!r} is async; a hook is called, and not awaited")
-
-    @property
-    def lease_ms(self) -> int:
-        """The lease in milliseconds, as the store counts it."""
-        return math.ceil(self.lease * 1000)
 
 
 def check_number(name: str, value: object, *, least: float = 0, most: float = 1e15) -> None:
