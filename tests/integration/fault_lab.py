@@ -30,7 +30,7 @@ Item = dict[str, Any]
 
 LONG = 30.0
 """Seconds until something that must happen counts as not happening."""
-SHORT = 0.3
+SHORT = 1.0
 """A lease that a test can wait for."""
 QUIET = RunConfig(tracing_disabled=True)
 

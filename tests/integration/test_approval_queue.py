@@ -25,7 +25,7 @@ sessions = new_sessions_of(KINDS)
 
 @pytest.fixture(autouse=True)
 def _nobody_asks_by_himself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Callers in line ask again when they are woken, and not by the clock."""
+    """Callers in the queue ask again when they are woken, and not by the clock."""
     monkeypatch.setattr(acquire, "_POLL_INTERVAL", NEVER)
     monkeypatch.setattr(EmbeddedStore, "_max_wait", NEVER)
 
@@ -54,7 +54,7 @@ async def in_line(session: Session, callers: int) -> None:
         info = await session.runtime.store.info("s")
         return isinstance(info, Info) and info.queued == callers
 
-    await until(queued, PATIENCE, f"{callers} in line")
+    await until(queued, PATIENCE, f"{callers} in the queue")
 
 
 async def test_of_two_who_resume_at_once_the_second_goes_on_when_the_first_parks(

@@ -78,7 +78,7 @@ async def until_queued(session: Session, count: int = 1) -> None:
         info = await session.info()
         return info is not None and info.queued == count
 
-    await until(queued, LONG, f"{count} stand in line")
+    await until(queued, LONG, f"{count} are in the queue")
 
 
 async def history(session: Session) -> list[str]:

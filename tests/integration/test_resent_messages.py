@@ -47,7 +47,7 @@ async def test_a_message_sent_as_a_run_gives_the_answer_of_the_message(
     sent = asyncio.create_task(
         Runner.run(echo(), "Hi", session=other, session_id=name, turn_id="t", busy=busy)
     )
-    blocked = asyncio.create_task(until_told(other, name, busy))
+    blocked = asyncio.create_task(until_answered(other, name, busy))
     if not running:
         draining = asyncio.create_task(sender.drain(name, echo(held)))
         await asyncio.wait_for(entered.wait(), LONG)
@@ -62,7 +62,7 @@ async def test_a_message_sent_as_a_run_gives_the_answer_of_the_message(
         await Runner.run(echo(), "Ho", session=other, session_id=name, turn_id="t", busy=busy)
 
 
-async def until_told(session: Session, name: str, busy: Any) -> BaseException | None:
+async def until_answered(session: Session, name: str, busy: Any) -> BaseException | None:
     try:
         async with session.turn(name, turn_id="t", busy=busy):
             pass
@@ -77,17 +77,17 @@ async def test_a_caller_waits_for_its_queued_message_without_a_ticket(
     name = sessions.new_id()
     await sender.submit(name, "Hi", agent="echo", turn_id="t")
     with pytest.raises(SessionBusy, match="in its queue already"):
-        await until_told(other, name, "reject")
+        await until_answered(other, name, "reject")
     with pytest.raises(BusyTimeout, match="message 't' waits for a worker"):
         async with other.turn(name, turn_id="t", timeout=0.1):
             pass
     info = await sender.info(name)
     assert info is not None
     assert info.queued == 1
-    told = asyncio.create_task(until_told(other, name, "wait"))
+    answered = asyncio.create_task(until_answered(other, name, "wait"))
     await sender.cancel(name, "t")
     with pytest.raises(TurnCancelled):
-        await asyncio.wait_for(told, LONG)
+        await asyncio.wait_for(answered, LONG)
 
 
 async def test_a_caller_learns_of_its_message_s_end_though_others_are_queued_behind_it(
@@ -103,7 +103,7 @@ async def test_a_caller_learns_of_its_message_s_end_though_others_are_queued_beh
     monkeypatch.setattr(TurnEndWaiter, "wait", watched)
     await sender.submit(name, "Hi", agent="echo", turn_id="t")
     await sender.submit(name, "Ho", agent="echo")
-    asked = asyncio.create_task(until_told(other, name, "enqueue"))
+    asked = asyncio.create_task(until_answered(other, name, "enqueue"))
     await asyncio.wait_for(waits.wait(), LONG)
     assert await sender.drain(name, echo()) == 2
     assert isinstance(await asyncio.wait_for(asked, LONG), AlreadyCommitted)
