@@ -2,8 +2,8 @@
 
     uvicorn examples.web_stream:app
 
+    POST /stream     the turn goes on without its client, and is committed
     POST /attached   the turn belongs to the request: it is rolled back if the client disconnects
-    POST /detached   the turn has a task of its own: it is committed if the client stays or not
     POST /messages   the turn belongs to a worker. The client follows it on any replica, and reads
                      on after a lost connection: GET /messages/{session_id}/{turn_id}/events
 
@@ -33,8 +33,6 @@ log = logging.getLogger(__name__)
 session = connect(os.environ.get("TURNWISE_URL", "sqlite:///web.db"))
 agent = Agent[Any](name="Chat", instructions="Be brief.", model=model(converse))
 idle_timeout = float(os.environ.get("STREAM_IDLE_SECONDS", "60"))
-turns: set[asyncio.Task[None]] = set()
-"""The detached turns of this process. The event loop alone does not keep a task alive."""
 
 
 class Message(BaseModel):
@@ -48,12 +46,10 @@ class Message(BaseModel):
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     """A worker beside the API answers what is submitted; it could be a process of its own."""
-    async with session:
+    async with session:  # when it is closed, it waits for the turns that go on without a client
         worker = Worker(session, [agent])
         running = asyncio.create_task(worker.run())
         yield
-        if turns:
-            await asyncio.wait(turns, timeout=20)  # a deployment lets them end
         worker.stop()
         await running
 
@@ -61,7 +57,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
 app = FastAPI(lifespan=lifespan)
 
 
-def run(message: Message) -> RunResultStreaming:
+def run(message: Message, **options: Any) -> RunResultStreaming:
     return Runner.run_streamed(
         agent,
         message.text,
@@ -69,15 +65,8 @@ def run(message: Message) -> RunResultStreaming:
         session_id=message.session_id,
         turn_id=message.turn_id,
         stream_idle_timeout=idle_timeout,
+        **options,
     )
-
-
-# The turn belongs to the request.
-
-
-@app.post("/attached")
-async def attached(message: Message) -> StreamingResponse:
-    return events(with_errors(deltas(run(message))))
 
 
 async def deltas(result: RunResultStreaming) -> AsyncIterator[str]:
@@ -88,29 +77,20 @@ async def deltas(result: RunResultStreaming) -> AsyncIterator[str]:
     yield sse("done")
 
 
-# The turn has a task of its own.
+# The turn goes on without its client.
 
 
-@app.post("/detached")
-async def detached(message: Message) -> StreamingResponse:
-    parts: asyncio.Queue[str | None] = asyncio.Queue()
+@app.post("/stream")
+async def stream(message: Message) -> StreamingResponse:
+    return events(with_errors(deltas(run(message))))
 
-    async def turn() -> None:
-        try:
-            async for part in with_errors(deltas(run(message))):
-                parts.put_nowait(part)
-        finally:
-            parts.put_nowait(None)
 
-    task = asyncio.create_task(turn())
-    turns.add(task)
-    task.add_done_callback(turns.discard)
+# The turn belongs to the request.
 
-    async def read() -> AsyncIterator[str]:
-        while (part := await parts.get()) is not None:
-            yield part
 
-    return events(read())
+@app.post("/attached")
+async def attached(message: Message) -> StreamingResponse:
+    return events(with_errors(deltas(run(message, on_disconnect="rollback"))))
 
 
 # The turn belongs to a worker.

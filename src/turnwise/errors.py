@@ -302,7 +302,7 @@ class DeadLettered(TurnError):
 
 
 class StreamIdle(TurnError):
-    """The reader of a stream stopped reading, so its turn was cancelled and rolled back.
+    """The reader of a stream took no event for too long: as far as its turn goes, it has gone.
 
     Read faster, or raise `stream_idle_timeout`.
     """

@@ -378,9 +378,14 @@ class Session:
         """Return if the store answers; raise StoreUnavailable if it does not."""
         await self.runtime.store.ping()
 
-    async def aclose(self) -> None:
-        """Close what this object opened. A client that was passed in stays open."""
-        await self.runtime.store.aclose()
+    async def aclose(self, grace: float = 20.0) -> None:
+        """Close what this object opened. A client that was passed in stays open.
+
+        Args:
+            grace: Seconds that streamed turns of this event loop may take to end. Then they are
+                cancelled: rolled back, or given back with their journal if they have a `turn_id`.
+        """
+        await self.runtime.aclose(grace)
 
     async def __aenter__(self) -> Self:
         return self

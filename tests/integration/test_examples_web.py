@@ -27,7 +27,9 @@ from turnwise.testing.servers.process import Process
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LARGE = 6 << 20  # more bytes than the buffers between the server and a client hold
-STREAMS = ["/attached", "/detached"]
+STREAMS = ["/attached", "/stream"]
+AROUND = ["", "/middleware", "/scope"]
+"""Nothing, Starlette's BaseHTTPMiddleware, or anyio's cancel scope around the API."""
 
 
 class Site:
@@ -66,10 +68,10 @@ class Site:
         await asyncio.wait({sending})
 
     def halt(self, text: str) -> None:
-        (self._folder / f"halt {text}").touch()
+        (self._folder / halt_file(text)).touch()
 
     def resume(self, text: str) -> None:
-        (self._folder / f"halt {text}").unlink()
+        (self._folder / halt_file(text)).unlink()
 
     async def wait(self, condition: Callable[[], Any]) -> None:
         async def reached() -> bool:
@@ -94,6 +96,10 @@ class Site:
     async def history(self, session_id: str) -> list[str]:
         items = await self.session.bind(session_id).get_items()
         return [item.partition(" call_")[0] for item in outline(items)]
+
+
+def halt_file(text: str) -> str:
+    return f"halt {text.replace('/', '-')}"
 
 
 def body(session_id: str, text: str = "", turn_id: str = "") -> dict[str, str]:
@@ -179,22 +185,26 @@ def client_that_does_not_read(site: Site, path: str, session_id: str) -> Iterato
         yield client
 
 
+@pytest.mark.parametrize("around", AROUND)
 async def test_a_disconnect_rolls_an_attached_turn_back_and_a_retry_continues_it(
-    site: Site,
+    site: Site, around: str
 ) -> None:
-    await site.disconnect_in_mid_turn("/attached", "a")
-    await site.wait_until_released("a")
-    assert await site.history("a") == []
-    site.resume("a")
-    assert text_of(await site.send("/attached", "a")) == "a shipped"
-    assert await site.history("a") == turn("a")
+    name = f"attached {around}"
+    await site.disconnect_in_mid_turn(f"{around}/attached", name)
+    await site.wait_until_released(name)
+    assert await site.history(name) == []
+    site.resume(name)
+    assert text_of(await site.send(f"{around}/attached", name)) == f"{name} shipped"
+    assert await site.history(name) == turn(name)
     # The tool had run, and so had the first response; the second was in flight.
-    assert site.calls("a") == ["model", "tool", "model", "model"]
+    assert site.calls(name) == ["model", "tool", "model", "model"]
 
 
-@pytest.mark.parametrize("path", ["/detached", "/plain"])
-async def test_a_detached_turn_is_committed_without_its_client(site: Site, path: str) -> None:
-    name = f"gone {path[1:]}"
+@pytest.mark.parametrize(
+    "path", [*(f"{around}/stream" for around in AROUND), "/plain", "/middleware/plain"]
+)
+async def test_a_turn_is_committed_without_its_client(site: Site, path: str) -> None:
+    name = f"gone {path}"
     await site.disconnect_in_mid_turn(path, name)
     assert (await site.session.status(name, name)).alive
     site.resume(name)
@@ -203,6 +213,15 @@ async def test_a_detached_turn_is_committed_without_its_client(site: Site, path:
     for stream in STREAMS:  # a retry gets the stored answer
         assert text_of(await site.send(stream, name)) == f"{name} shipped"
     assert site.calls(name) == ["model", "tool", "model"]
+
+
+async def test_a_run_that_is_not_streamed_ends_with_the_task_that_awaits_it(site: Site) -> None:
+    await site.disconnect_in_mid_turn("/scope/plain", "plain")
+    await site.wait_until_released("plain")
+    assert await site.history("plain") == []
+    site.resume("plain")
+    assert text_of(await site.send("/stream", "plain")) == "plain shipped"
+    assert site.calls("plain") == ["model", "tool", "model", "model"]
 
 
 async def test_a_message_is_followed_from_where_a_lost_connection_left_off(site: Site) -> None:
@@ -233,7 +252,7 @@ async def test_a_message_sent_twice_at_once_is_answered_once(site: Site) -> None
 
 async def test_messages_for_one_session_are_answered_one_after_the_other(site: Site) -> None:
     texts = ["one", "two", "three"]
-    paths = ["/attached", "/detached", "/attached"]
+    paths = ["/attached", "/stream", "/attached"]
     sendings = zip(paths, texts, strict=True)
     answers = await asyncio.gather(
         *(site.send(path, "busy", text, text) for path, text in sendings)
@@ -246,8 +265,8 @@ async def test_messages_for_one_session_are_answered_one_after_the_other(site: S
 
 async def test_a_client_that_disconnects_in_the_queue(site: Site) -> None:
     """An attached turn leaves the queue; others run when the session is free."""
-    await site.disconnect_in_mid_turn("/detached", "queue")
-    for number, path in enumerate(["/detached", "/plain", "/attached"]):
+    await site.disconnect_in_mid_turn("/stream", "queue")
+    for number, path in enumerate(["/stream", "/plain", "/attached"]):
         waiting = asyncio.create_task(site.send(path, "queue", path, path))
         await site.wait(partial(site.waits, "queue", number + 1))
         waiting.cancel()
@@ -256,27 +275,27 @@ async def test_a_client_that_disconnects_in_the_queue(site: Site) -> None:
     assert text_of(await site.send("/attached", "queue", "last", "last")) == "last shipped"
     assert await site.history("queue") == [
         *turn("queue"),
-        *turn("/detached"),
+        *turn("/stream"),
         *turn("/plain"),
         *turn("last"),
     ]
     assert site.calls("/attached") == []
 
 
-async def test_a_reader_that_stops_reading_holds_only_an_attached_turn(tmp_path: Path) -> None:
+async def test_a_reader_that_stops_reading_has_gone(tmp_path: Path) -> None:
     async with site_in(tmp_path, STREAM_IDLE_SECONDS="0.5", LONG_ANSWER=str(LARGE)) as site:
         with (
             client_that_does_not_read(site, "/attached", "held") as held,
-            client_that_does_not_read(site, "/detached", "free"),
+            client_that_does_not_read(site, "/stream", "free"),
         ):
             await site.wait(lambda: site.calls("held") == ["model", "tool"])
             await site.wait(lambda: site.calls("free") == ["model", "tool", "model"])
             await site.wait_until_released("held")
             await site.wait_until_released("free")
-            assert (await site.session.status("held", "held")).state == "unknown"  # rolled back
             assert (await site.session.status("free", "free")).state == "committed"
             assert b'"error": "StreamIdle"' in await asyncio.to_thread(read_to_end, held)
         assert await site.history("held") == []
+        assert len(await site.history("free")) == 6  # with a long message before each step
 
 
 def read_to_end(client: socket.socket) -> bytes:
@@ -289,9 +308,9 @@ def read_to_end(client: socket.socket) -> bytes:
 
 @pytest.mark.parametrize("path", STREAMS)
 async def test_a_server_that_is_told_to_end_lets_turns_end_first(tmp_path: Path, path: str) -> None:
-    """Those whose client reads on, and detached ones without a client."""
+    """Those whose client reads on, and those without a client."""
     async with site_in(tmp_path) as site:
-        if path == "/detached":
+        if path == "/stream":
             await site.disconnect_in_mid_turn(path, "late")
         else:
             site.halt("late")

@@ -293,7 +293,14 @@ async def test_a_reader_that_holds_the_stream_is_cancelled(
     session: Session, caplog: pytest.LogCaptureFixture, on_error: OnError
 ) -> None:
     """The run waits for its reader before its second step; with none it would wait for ever."""
-    result = Runner.run_streamed(forecaster(), "hi", session=session, stream_idle_timeout=0.05)
+    result = Runner.run_streamed(
+        forecaster(),
+        "hi",
+        session=session,
+        on_error=on_error,
+        on_disconnect="rollback",
+        stream_idle_timeout=0.05,
+    )
     events = cast(Any, result.stream_events())
     await anext(events)
     with caplog.at_level(logging.ERROR, "turnwise"):

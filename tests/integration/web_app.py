@@ -10,8 +10,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import anyio
 from agents import ModelResponse, function_tool
 from agents.testing import assistant_message
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.types import Message, Receive, Scope, Send
 
 from examples import web_stream
 from examples.offline import Call, ConversationView, OfflineModel
@@ -49,7 +52,10 @@ class HaltedModel(OfflineModel):
         conversation = ConversationView([*(named["input"] if "input" in named else args[1])])
         message = conversation.user_messages[-1]
         _log("model", message)
-        while conversation.outputs("look_up") and (_FOLDER / f"halt {message}").exists():
+        while (
+            conversation.outputs("look_up")
+            and (_FOLDER / f"halt {message.replace('/', '-')}").exists()
+        ):
             await asyncio.sleep(0.01)
         response = await super().get_response(*args, **named)
         if length := int(os.environ.get("LONG_ANSWER", "0")):
@@ -69,6 +75,29 @@ async def plain(message: web_stream.Message) -> str:
     )
     return str(result.final_output)
 
+
+async def cancelled_on_disconnect(scope: Scope, receive: Receive, send: Send) -> None:
+    """The whole API in a cancel scope of anyio that ends when the client disconnects."""
+    first = [await receive()]
+
+    async def received() -> Message:
+        if not first:
+            await anyio.sleep_forever()
+        return first.pop()
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch)
+        await app.router(scope, received, send)
+        group.cancel_scope.cancel()
+
+
+app.mount("/middleware", BaseHTTPMiddleware(app.router, lambda request, call: call(request)))
+app.mount("/scope", cancelled_on_disconnect)
 
 web_stream.agent.model = HaltedModel(_rule)
 web_stream.agent.tools = [look_up]

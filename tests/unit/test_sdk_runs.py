@@ -159,32 +159,6 @@ async def test_a_streamed_run_says_what_it_failed_with() -> None:
             pass
 
 
-async def test_a_stream_knows_whether_its_reader_was_cancelled() -> None:
-    """The SDK cancels the run then, as it does if `cancel` is called."""
-    seen: list[bool] = []
-
-    class Watched(RunResultStreaming):
-        def cancel(self, *args: Any, **options: Any) -> None:
-            seen.append(sdk.reader_is_cancelled(self))
-            super().cancel(*args, **options)
-
-    async def read(result: RunResultStreaming) -> None:
-        async for _ in result.stream_events():
-            reading.set()
-
-    reading = asyncio.Event()
-    never = agent(says("hello"), says("hello"))
-    never.model = Blocked(reading)
-    result = agents.Runner.run_streamed(never, "hi")
-    result.__class__ = Watched
-    reader = asyncio.create_task(read(result))
-    await reading.wait()
-    reader.cancel()
-    await asyncio.wait({reader})
-    result.cancel()
-    assert seen == [True, False]
-
-
 async def test_the_events_of_a_run_can_be_tapped() -> None:
     seen: list[str] = []
     result = agents.Runner.run_streamed(agent(says("hello")), "hi")

@@ -7,7 +7,6 @@ SDK, the test that fails says which one has changed.
 from __future__ import annotations
 
 import asyncio
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType, SimpleNamespace
@@ -124,11 +123,6 @@ async def failure_of(result: RunResultStreaming) -> BaseException | None:
         await asyncio.wait({result._input_guardrails_task})
     result._check_errors()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
     return result._stored_exception
-
-
-def reader_is_cancelled(result: RunResultStreaming) -> bool:
-    """Whether the SDK cancels the run because the task that reads its stream was cancelled."""
-    return result._waiting_on_event_queue and isinstance(sys.exc_info()[1], asyncio.CancelledError)
 
 
 def tap_events(result: RunResultStreaming, tap: Callable[[StreamEvent], object]) -> None:

@@ -14,7 +14,7 @@ from turnwise.background import ResumedEvents
 from turnwise.durable import install
 from turnwise.durable.sdk import items_of
 from turnwise.runner.attempt import RunAttempt
-from turnwise.runner.streaming import stream_turn
+from turnwise.runner.streaming import Reading, stream_turn
 from turnwise.session import Session
 from turnwise.turn_session import TurnSession
 from turnwise.turns import BusyPolicy, Turn, block, end
@@ -47,7 +47,7 @@ class Resumption:
             await end(turn, self._attempt(resumed, events).outcome(turn, result))
         return result
 
-    async def stream(self, given: Given, idle_timeout: float | None) -> RunResultStreaming:
+    async def stream(self, given: Given, reading: Reading) -> RunResultStreaming:
         """The same, streamed: returns when the turn has begun."""
         resumed = await self._begin()
 
@@ -65,7 +65,7 @@ class Resumption:
                 begun,
                 self._attempt(resumed, events),
                 on_error="rollback",
-                idle_timeout=idle_timeout,
+                reading=reading,
                 turn=resumed.turn,
             )
         except BaseException:

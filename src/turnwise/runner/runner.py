@@ -27,7 +27,7 @@ from turnwise.runner.attempt import RunAttempt
 from turnwise.runner.enqueue import begin_or_enqueue, check_can_be_queued
 from turnwise.runner.resume import Resumption
 from turnwise.runner.shared_items import TurnResult, keep_from_caller, may_share
-from turnwise.runner.streaming import STREAM_IDLE_TIMEOUT, stream_turn
+from turnwise.runner.streaming import STREAM_IDLE_TIMEOUT, OnDisconnect, Reading, stream_turn
 from turnwise.runner.sync import run_until_complete
 from turnwise.session import Session
 from turnwise.turn_session import TurnSession
@@ -82,7 +82,9 @@ class Runner:
     ) -> RunResult:
         """Run the agent to its final output, as one turn.
 
-        If the run asks for approvals, its turn is parked: see `resume`.
+        If the run asks for approvals, its turn is parked: see `resume`. If the task that awaits
+        this is cancelled, the run is too, and its turn is rolled back; if it has a turn_id, it
+        continues when that is sent again.
 
         Args:
             starting_agent: The agent.
@@ -169,19 +171,25 @@ class Runner:
         busy: BusyPolicy = "wait",
         timeout: float | None = 30.0,
         on_error: OnError = "rollback",
+        on_disconnect: OnDisconnect = "finish",
         stream_idle_timeout: float | None = STREAM_IDLE_TIMEOUT,
         **options: Unpack[RunOptions[TContext]],
     ) -> RunResultStreaming:
         """Start a run in the background, as one turn, and stream its events.
 
         The turn ends when the run ends, whether or not anybody reads the stream. `stream_events`
-        returns when the turn is committed, or raises why it is not: what `run` raises. `cancel()`
-        rolls the turn back; `cancel("after_turn")` commits the finished steps.
+        returns when the turn is committed, or raises why it is not: what `run` raises. An error
+        that nobody reads is logged. `cancel()` rolls the turn back; `cancel("after_turn")` commits
+        the finished steps.
 
         Args:
             starting_agent: See `run`, as for all other arguments that are not listed here.
-            stream_idle_timeout: Seconds that a reader may take between two events; then the turn is
-                rolled back, and the reader gets StreamIdle. None for no limit. A stream that nobody
+            on_disconnect: What becomes of the turn if its reader goes away before the end, since
+                its task is cancelled or fails, or since it leaves the loop. "finish": the run goes
+                on and is committed. "rollback": it is rolled back, and continues if its turn_id is
+                sent again.
+            stream_idle_timeout: Seconds that a reader may take between two events. Then it has gone
+                away, and gets StreamIdle if it comes back. None for no limit. A stream that nobody
                 reads is not idle.
 
         Returns:
@@ -193,6 +201,7 @@ class Runner:
         attempt = _attempt(
             starting_agent, input, session, session_id, turn_id, busy, on_error, options
         )
+        reading = Reading(on_disconnect, stream_idle_timeout)
 
         async def begin() -> Turn:
             if isinstance(input, RunState):
@@ -213,7 +222,7 @@ class Runner:
             begin,
             attempt,
             on_error=on_error,
-            idle_timeout=stream_idle_timeout,
+            reading=reading,
         )
 
     @classmethod
@@ -276,13 +285,14 @@ class Runner:
         reject: Mapping[str, str | None] | None = None,
         busy: BusyPolicy = "wait",
         timeout: float | None = 30.0,
+        on_disconnect: OnDisconnect = "finish",
         stream_idle_timeout: float | None = STREAM_IDLE_TIMEOUT,
         **options: Unpack[RunOptions[TContext]],
     ) -> RunResultStreaming:
         """Like `resume`, streamed as by `run_streamed`. Awaiting it waits for the turn to begin."""
         resumption = _resumption(session, session_id, agent, busy, timeout, options)
         decisions = Decisions.of(resumption.session_id, approve, reject)
-        return await resumption.stream(decisions, stream_idle_timeout)
+        return await resumption.stream(decisions, Reading(on_disconnect, stream_idle_timeout))
 
 
 def _attempt(

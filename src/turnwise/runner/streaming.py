@@ -8,22 +8,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from asyncio import CancelledError
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
-from typing import Any, Literal, cast
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
 
 from agents import RunResultStreaming, StreamEvent, TResponseInputItem
 
 from turnwise.durable import install
-from turnwise.durable.sdk import failure_of, reader_is_cancelled
-from turnwise.errors import AlreadyCommitted, StreamIdle
+from turnwise.durable.sdk import failure_of
+from turnwise.errors import AlreadyCommitted, StreamIdle, UsageError
 from turnwise.results import RebuiltRun
 from turnwise.runner.attempt import RunAttempt
+from turnwise.runner.event_relay import EventRelay
 from turnwise.session import Session
 from turnwise.turn_session import Items, TurnSession
 from turnwise.turns import OnError, RollBack, Turn, end
+from turnwise.turns.errors import shown
 
 STREAM_IDLE_TIMEOUT = 60.0
+OnDisconnect = Literal["finish", "rollback"]
+"""What becomes of a turn whose reader goes away: it runs on and is committed, or is rolled back."""
 _log = logging.getLogger("turnwise")
 
 
@@ -33,7 +38,7 @@ def stream_turn(
     attempt: RunAttempt,
     *,
     on_error: OnError,
-    idle_timeout: float | None,
+    reading: Reading,
     turn: Turn | None = None,
 ) -> RunResultStreaming:
     """Start the run; end its turn when it ends. `turn` is a turn that has begun already."""
@@ -44,8 +49,26 @@ def stream_turn(
     result.__class__ = TurnResultStreaming
     attempt.publish_stream(result)
     streaming = cast(TurnResultStreaming, result)
-    streaming._turn_end = TurnEnd(streaming, held, on_error, idle_timeout, attempt)
+    streaming._turn_end = TurnEnd(streaming, held, on_error, reading, attempt)
     return streaming
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a streamed turn expects of its reader.
+
+    Attributes:
+        on_disconnect: What becomes of the turn if the reader goes away.
+        idle_timeout: Seconds between two events after which it has; None for no limit.
+    """
+
+    on_disconnect: OnDisconnect
+    idle_timeout: float | None
+
+    def __post_init__(self) -> None:
+        if self.on_disconnect not in get_args(OnDisconnect):
+            known = ", ".join(map(repr, get_args(OnDisconnect)))
+            raise UsageError(f"on_disconnect={self.on_disconnect!r} is not one of {known}")
 
 
 class LazyTurnSession:
@@ -114,47 +137,87 @@ class TurnEnd:
         result: TurnResultStreaming,
         held: LazyTurnSession,
         on_error: OnError,
-        idle_timeout: float | None,
+        reading: Reading,
         attempt: RunAttempt,
     ) -> None:
         self._result = result
         self._held = held
         self._on_error = on_error
-        self._idle_timeout = idle_timeout
+        self._reading = reading
         self._idle: StreamIdle | None = None
         self._attempt = attempt
-        self._awaited = False
         self._rebuilt: RebuiltRun | None = None
-        self.cancelled = False
-        self.given_up = False
+        self._run_error: BaseException | None = None
+        self._cancelled = False
+        self._given_up = False
+        self.relay = EventRelay(
+            self._events, self._reader_gone, self._idle_error, reading.idle_timeout
+        )
         held.call_when_lost(result.cancel)
         self._task = asyncio.create_task(self._end(), name="turnwise-turn-end")
         self._task.add_done_callback(self._log)
+        attempt.session.runtime.keep(self._task)
 
     @property
     def run_is_over(self) -> bool:
         task = self._result.run_loop_task
         return task is None or task.done()
 
-    async def wait(self) -> None:
-        """Return when the turn is committed or rolled back; raise if that failed."""
-        self._awaited = True
-        await asyncio.shield(self._task)
-
-    def watch(self) -> asyncio.TimerHandle | None:
-        """Start the idle timer: the reader has taken an event and has to ask for the next one."""
-        if self._idle_timeout is None:
-            return None
-        return asyncio.get_running_loop().call_later(self._idle_timeout, self._reader_is_idle)
-
-    def _reader_is_idle(self) -> None:
+    def cancel(self) -> None:
+        """The run is cancelled now: by the caller, or by the SDK in the relay's task."""
         if not self.run_is_over:
-            self._idle = StreamIdle(
-                f"the reader of its stream took no event for {self._idle_timeout:g} s, so the run "
-                "was cancelled and rolled back. Read faster, or raise stream_idle_timeout",
-                session_id=self._held.session_id,
-            )
-            self._result.cancel()
+            self._cancelled = True
+            self._given_up = self._given_up or not self.relay.is_reading
+
+    # Its reader.
+
+    async def _events(self) -> AsyncGenerator[StreamEvent]:
+        """The run's events, as in the SDK; they end when the turn has ended."""
+        try:
+            try:
+                async with aclosing(cast("Any", self._result.events_of_run())) as events:
+                    async for event in events:
+                        yield event
+            except AlreadyCommitted:
+                await self._wait()
+            for event in self._rebuilt_events():
+                yield event
+        finally:
+            await self._wait()
+
+    async def _wait(self) -> None:
+        """Return when the turn is committed or rolled back; raise if that failed."""
+        await asyncio.wait({self._task})
+        self._task.result()
+
+    def _rebuilt_events(self) -> Iterator[StreamEvent]:
+        """The events of a turn that was committed before, once; none for any other turn."""
+        rebuilt, self._rebuilt = self._rebuilt, None
+        return iter(()) if rebuilt is None else rebuilt.events()
+
+    def _reader_gone(self) -> bool:
+        """Cancel the run if it does not go on without a reader; whether it does not."""
+        if self.run_is_over or self._reading.on_disconnect == "finish":
+            return False
+        self._cancelled = True
+        self._result.cancel_run()
+        return True
+
+    def _idle_error(self) -> StreamIdle | None:
+        if self.run_is_over:
+            return None
+        finishes = self._reading.on_disconnect == "finish"
+        error = StreamIdle(
+            f"the reader of its stream took no event for {self._reading.idle_timeout:g} s, so "
+            + ("the run went on without it" if finishes else "it was cancelled and rolled back")
+            + ". Read faster, or raise stream_idle_timeout",
+            session_id=self._held.session_id,
+        )
+        if not finishes:
+            self._idle = error
+        return error
+
+    # Its end.
 
     async def _end(self) -> None:
         try:
@@ -167,25 +230,27 @@ class TurnEnd:
     async def _commit_or_roll_back(self) -> None:
         try:
             error = await self._failure()
-        except CancelledError as closing:  # the event loop is closing
-            given_up = self.given_up
-            self._result.cancel()
-            self.given_up, error = given_up, closing
+        except CancelledError as closing:  # the event loop or the session is closing
+            self._cancelled = True
+            self._result.cancel_run()
+            error = closing
         turn = self._held.turn
         ours = self._idle or (turn.lost if turn else None)
         if turn is not None:
-            failed = error or ours
+            failed = self._run_error = error or ours
             if failed is None:
                 outcome = self._attempt.outcome(turn, self._result)
             else:
                 outcome = self._attempt.failure(
-                    turn, failed, self._on_error, given_up=self.given_up
+                    turn, failed, self._on_error, given_up=self._given_up
                 )
             async with self._attempt.ending(failed):
                 await end(turn, outcome)
         elif isinstance(error, AlreadyCommitted):
             self._rebuilt = await self._attempt.rebuilt(error)
             self._rebuilt.fill(self._result)
+        else:
+            self._run_error = error
         if ours is not None:
             raise ours
 
@@ -195,22 +260,20 @@ class TurnEnd:
         while not self.run_is_over:
             await asyncio.wait({cast("asyncio.Task[Any]", result.run_loop_task)})
         run = result.run_loop_task
-        if self.cancelled or (run is not None and run.cancelled()):
+        if self._cancelled or (run is not None and run.cancelled()):
             return CancelledError()
         return await failure_of(result)
 
-    def rebuilt_events(self) -> Iterator[StreamEvent]:
-        """The events of a turn that was committed before, once; none for any other turn."""
-        rebuilt, self._rebuilt = self._rebuilt, None
-        return iter(()) if rebuilt is None else rebuilt.events()
-
     def _log(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None and not self._awaited:
-            _log.error(
-                "a streamed turn of session %r, whose stream nobody reads, was not committed: %s",
-                self._held.session_id,
-                error,
-            )
+        """Log the error that no reader is there to get."""
+        error = None if task.cancelled() else task.exception() or self._run_error
+        if error is None or isinstance(error, CancelledError) or self.relay.has_reader:
+            return
+        _log.error(
+            "a streamed turn of session %r failed, and nobody reads its stream: %s",
+            self._held.session_id,
+            shown(error),
+        )
 
 
 class TurnResultStreaming(RunResultStreaming):
@@ -218,29 +281,20 @@ class TurnResultStreaming(RunResultStreaming):
 
     _turn_end: TurnEnd
 
-    async def stream_events(self) -> AsyncIterator[StreamEvent]:
+    def stream_events(self) -> AsyncIterator[StreamEvent]:
         """The run's events, as in the SDK; ends when the turn is committed."""
-        events = cast("Any", super().stream_events())
-        try:
-            try:
-                async with aclosing(events):
-                    async for event in events:
-                        timer = self._turn_end.watch()
-                        try:
-                            yield event
-                        finally:
-                            if timer is not None:
-                                timer.cancel()
-            except AlreadyCommitted:
-                await self._turn_end.wait()
-            for event in self._turn_end.rebuilt_events():
-                yield event
-        finally:
-            await self._turn_end.wait()
+        return self._turn_end.relay.events()
 
     def cancel(self, mode: Literal["immediate", "after_turn"] = "immediate") -> None:
         """As in the SDK. "immediate" rolls the turn back, "after_turn" commits finished steps."""
-        if mode == "immediate" and not self._turn_end.run_is_over:
-            self._turn_end.cancelled = True
-            self._turn_end.given_up = not reader_is_cancelled(self)
+        if mode == "immediate":
+            self._turn_end.cancel()
         super().cancel(mode)
+
+    def cancel_run(self) -> None:
+        """Cancel the run, though nobody called `cancel`."""
+        super().cancel()
+
+    def events_of_run(self) -> AsyncIterator[StreamEvent]:
+        """The SDK's own stream, which cancels the run with its reader."""
+        return super().stream_events()

@@ -15,7 +15,7 @@ from turnwise.codec import Codec, EncodedTooLarge, EncodeError
 from turnwise.contracts import Store
 from turnwise.errors import InvalidItem, ItemTooLarge, TurnTooLarge
 from turnwise.hooks import TurnEvent, emit
-from turnwise.process import process_name
+from turnwise.process import PerLoop, process_name
 from turnwise.turns.errors import shown
 from turnwise.turns.ids import mint
 from turnwise.turns.reading import Reader
@@ -47,6 +47,7 @@ class Runtime:
         self._name = process_name(name)
         self.codec = Codec(compression=settings.compression)
         self.reader = Reader(store, self.codec, Cache(settings.cache_bytes))
+        self._tasks: PerLoop[set[asyncio.Task[None]]] = PerLoop(set)
 
     @property
     def name(self) -> str:
@@ -61,6 +62,24 @@ class Runtime:
         """Call every hook with the event."""
         if self.settings.hooks:
             emit(self.settings.hooks, event)
+
+    def keep(self, task: asyncio.Task[None]) -> None:
+        """Keep a task that ends a turn, which the event loop alone does not. `aclose` awaits it."""
+        tasks = self._tasks.get()
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    async def aclose(self, grace: float) -> None:
+        """Close the store, when the tasks that are kept have ended or were cancelled."""
+        tasks = set(self._tasks.get())
+        try:
+            if tasks:
+                await asyncio.wait(tasks, timeout=grace)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
+        finally:
+            await self.store.aclose()
 
     def raw(
         self, session_id: str, items: Iterable[Mapping[str, Any]], *, before: int = 0
