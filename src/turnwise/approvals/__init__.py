@@ -1,11 +1,18 @@
 """Turns that are parked until tool calls are approved: what is pending, decisions, resuming."""
 
 from turnwise.approvals.block_runs import BlockRuns
-from turnwise.approvals.parked import Decisions, ParkedTurn, find_parked, parked_entry
+from turnwise.approvals.parked import (
+    DecidedState,
+    Decisions,
+    ParkedTurn,
+    find_parked,
+    parked_entry,
+)
 from turnwise.approvals.resume import ResumedTurn, begin_parked, check_not_decided
 
 __all__ = [
     "BlockRuns",
+    "DecidedState",
     "Decisions",
     "ParkedTurn",
     "ResumedTurn",

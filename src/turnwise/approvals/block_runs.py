@@ -7,7 +7,7 @@ from typing import Any
 
 from agents import Agent, RunResult, RunResultStreaming, RunState
 
-from turnwise.approvals.parked import ParkedTurn, parked_entry
+from turnwise.approvals.parked import DecidedState, ParkedTurn, parked_entry
 from turnwise.durable.digests import began_with
 from turnwise.errors import UsageError
 from turnwise.journal_entries import ParkedEntry
@@ -72,7 +72,7 @@ class BlockRuns:
         self._last = None
 
     def _matches(self, entry: ParkedEntry, state: RunState[Any]) -> bool:
-        return ParkedTurn(*self._turn.names, entry).matches(state)
+        return ParkedTurn(*self._turn.names, entry).matches(DecidedState(state))
 
     def _refusal(self) -> UsageError:
         return UsageError(

@@ -105,6 +105,25 @@ def _approval(turn_id: str, call: PendingCall) -> PendingApproval:
     )
 
 
+class DecidedState:
+    """A run's state that the application decided, as it was handed over.
+
+    Look at it before the SDK continues it: what was rejected is then no longer pending in it.
+
+    Attributes:
+        state: The state.
+        decisions: The calls that need approvals, each with what `decision_on` says of it.
+    """
+
+    def __init__(self, state: RunState[Any, Any]) -> None:
+        self.state = state
+        self.decisions = [(call, decision_on(call)) for call in pending_calls(state)]
+
+    @property
+    def calls(self) -> list[PendingCall]:
+        return [call for call, _ in self.decisions]
+
+
 class ParkedTurn:
     """A parked turn: its ParkedEntry, and what was decided since."""
 
@@ -167,7 +186,7 @@ class ParkedTurn:
         """Reject all that is pending; None if nothing is."""
         return self._add(Decisions(reject={one.id: message for one in self.pending}))
 
-    def decide_as_in(self, state: RunState[Any, Any]) -> Decisions | None:
+    def decide_as_in(self, state: DecidedState) -> Decisions | None:
         """Add the decisions in the application's own state of the run, and to it the earlier ones.
 
         Returns and raises what `decide` does, and NoPendingApproval if the state is of another run.
@@ -178,8 +197,8 @@ class ParkedTurn:
                 "returns what is pending",
                 session_id=self.session_id,
             )
-        calls = self._calls(state)
-        decisions = {approval_id: decision_on(call) for approval_id, call in calls.items()}
+        calls = self._by_id(state.calls)
+        decisions = {self._id(call): decision for call, decision in state.decisions}
         new = Decisions(
             {approval_id for approval_id, decision in decisions.items() if decision is True},
             {
@@ -198,9 +217,9 @@ class ParkedTurn:
         )
         return fresh
 
-    def matches(self, state: RunState[Any, Any]) -> bool:
+    def matches(self, state: DecidedState) -> bool:
         """Whether a state that the application restored is of the run that is parked."""
-        return set(self._calls(state)) == {one.id for one in self.entry.approvals}
+        return set(self._by_id(state.calls)) == {one.id for one in self.entry.approvals}
 
     async def restored_state(self, agent: Agent[Any], context: object) -> RunState[Any, Any]:
         """The run's state, with this agent, and with all that is decided.
@@ -216,7 +235,7 @@ class ParkedTurn:
             )
         except Exception as error:
             raise self._not_resumable(f"the Agents SDK cannot restore it ({error})") from error
-        calls = self._calls(state)
+        calls = self._by_id(pending_calls(state))
         if missing := [one for one in self.entry.approvals if one.id not in calls]:
             raise self._not_resumable(
                 "with this agent it does not ask for "
@@ -227,9 +246,12 @@ class ParkedTurn:
         self._decide(calls)
         return state
 
-    def _calls(self, state: RunState[Any, Any]) -> dict[str, PendingCall]:
+    def _by_id(self, calls: Iterable[PendingCall]) -> dict[str, PendingCall]:
         """The calls that need approvals, by the ids of these."""
-        return {_approval(self.turn_id, call).id: call for call in pending_calls(state)}
+        return {self._id(call): call for call in calls}
+
+    def _id(self, call: PendingCall) -> str:
+        return _approval(self.turn_id, call).id
 
     def _add(self, new: Decisions) -> Decisions | None:
         self.decided.approve |= new.approve

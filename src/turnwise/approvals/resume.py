@@ -6,9 +6,8 @@ from typing import Any
 
 from agents import Agent, RunState
 
-from turnwise.approvals.parked import Decisions, ParkedTurn
+from turnwise.approvals.parked import DecidedState, Decisions, ParkedTurn
 from turnwise.call_pairs import output_of
-from turnwise.durable.sdk import pending_calls
 from turnwise.errors import AlreadyCommitted, NoPendingApproval, TurnAbandoned, TurnCancelled
 from turnwise.turns import (
     NOT_APPROVED,
@@ -35,7 +34,7 @@ class ResumedTurn:
         self.parked = ParkedTurn.in_journal(*turn.names, turn.journal.entries)
 
     async def restore(
-        self, given: Decisions | RunState[Any, Any], agent: Agent[Any], context: object
+        self, given: Decisions | DecidedState, agent: Agent[Any], context: object
     ) -> RunState[Any, Any]:
         """Journal what is decided, and restore the turn and its run as they were parked.
 
@@ -61,8 +60,8 @@ class ResumedTurn:
             )
         if expired and (late := parked.reject_pending(NOT_APPROVED)) is not None:
             await self.turn.journal.write(late.entry())
-        if isinstance(given, RunState):
-            state, new = given, parked.decide_as_in(given)
+        if isinstance(given, DecidedState):
+            state, new = given.state, parked.decide_as_in(given)
         else:
             new = parked.decide(given)
             state = await parked.restored_state(agent, context)
@@ -114,12 +113,12 @@ async def begin_parked(
         raise
 
 
-async def check_not_decided(turn: Turn, state: RunState[Any, Any]) -> None:
+async def check_not_decided(turn: Turn, state: DecidedState) -> None:
     """Raise NoPendingApproval if the calls of a state have their outputs already.
 
     Then somebody else resumed the same run, and it is part of the history by now.
     """
-    calls = {(*call.path, call.item.call_id)[0] for call in pending_calls(state)}
+    calls = {(*call.path, call.item.call_id)[0] for call in state.calls}
     outputs = {output_of(item) for item in await turn.items()} if calls else set()
     if done := calls & outputs - {None}:
         raise NoPendingApproval(

@@ -84,7 +84,8 @@ class Run:
         self._thread = get_ident()
         self._agent_name = agent.name
         self._digest = input_digest(input)
-        self._state = input if isinstance(input, RunState) else None
+        # Now: the SDK settles rejections in the state before a streamed run begins its turn.
+        self._rejections = rejection_texts(input) if isinstance(input, RunState) else None
         self._path: RunPath | None = None
 
     @property
@@ -146,8 +147,8 @@ class Run:
         self._note_resumed()
 
     def _note_resumed(self) -> None:
-        if self._state is not None and self.parent is None:
-            self.replay.progress.resumed(self.path, rejection_texts(self._state))
+        if self._rejections is not None and self.parent is None:
+            self.replay.progress.resumed(self.path, self._rejections)
 
     def check(self) -> None:
         """Raise the error that ended the turn, if the SDK caught it."""

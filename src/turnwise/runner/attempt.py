@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from agents import Agent, RunResult, RunResultStreaming, RunState, SessionSettings, StreamEvent
+from agents import Agent, RunResult, RunResultStreaming, SessionSettings, StreamEvent
 
-from turnwise.approvals import ResumedTurn, parked_entry
+from turnwise.approvals import DecidedState, ResumedTurn, parked_entry
 from turnwise.background import ResumedEvents
 from turnwise.call_pairs import paired
 from turnwise.durable.digests import began_with
@@ -33,6 +33,7 @@ class RunAttempt:
         agent: The starting agent.
         input: The run's input.
         options: The SDK's options of the run.
+        state: The input, if it is the state of an interrupted run, as the caller hands it over.
         resumed: The parked turn that the run resumes; None if it begins a turn.
         resumed_events: Publishes the events of a turn that resumes.
     """
@@ -43,6 +44,7 @@ class RunAttempt:
     agent: Agent[Any]
     input: object
     options: Mapping[str, Any]
+    state: DecidedState | None = None
     resumed: ResumedTurn | None = None
     resumed_events: ResumedEvents | None = None
 
@@ -98,7 +100,7 @@ class RunAttempt:
 
     def publish_stream(self, result: RunResultStreaming) -> None:
         """Publish the run's stream as the run makes it, if its turn resumes a background turn."""
-        if self.resumed_events is not None or isinstance(self.input, RunState):
+        if self.resumed_events is not None or self.state is not None:
             tap_events(result, self._publish)
 
     def _publish(self, event: StreamEvent) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import agents
 from agents import Agent, RunResult, RunResultStreaming, RunState
 
-from turnwise.approvals import Decisions, ResumedTurn, begin_parked, find_parked
+from turnwise.approvals import DecidedState, Decisions, ResumedTurn, begin_parked, find_parked
 from turnwise.background import ResumedEvents
 from turnwise.durable import install
 from turnwise.durable.sdk import items_of
@@ -19,7 +19,7 @@ from turnwise.session import Session
 from turnwise.turn_session import TurnSession
 from turnwise.turns import BusyPolicy, Turn, block, end
 
-Given = Decisions | RunState[Any, Any]
+Given = Decisions | DecidedState
 
 
 @dataclass
@@ -72,12 +72,12 @@ class Resumption:
             await end(resumed.turn, resumed.failure())
             raise
 
-    async def is_of(self, state: RunState[Any, Any], turn_id: str | None) -> bool:
+    async def is_of(self, state: DecidedState, turn_id: str | None) -> bool:
         """Whether a state that the application restored is of the run that is parked here."""
         parked = await find_parked(self.session.runtime, self.session_id)
         return parked is not None and turn_id in (None, parked.turn_id) and parked.matches(state)
 
-    async def opened(self, state: RunState[Any, Any], attempt: RunAttempt) -> Turn:
+    async def opened(self, state: DecidedState, attempt: RunAttempt) -> Turn:
         """Begin the parked turn that this state is of."""
         resumed = await self._begin()
         try:

@@ -20,7 +20,7 @@ from agents import (
 )
 from agents.memory import Session as SDKSession
 
-from turnwise.approvals import Decisions, check_not_decided
+from turnwise.approvals import DecidedState, Decisions, check_not_decided
 from turnwise.durable import install
 from turnwise.errors import AlreadyCommitted, UsageError
 from turnwise.runner.attempt import RunAttempt
@@ -124,17 +124,17 @@ class Runner:
         attempt = _attempt(
             starting_agent, input, session, session_id, turn_id, busy, on_error, options
         )
-        if isinstance(input, RunState):
+        if attempt.state is not None:
             resumption = _resumption_of(attempt)
-            if await resumption.is_of(input, turn_id):
-                return await resumption.run(input)
+            if await resumption.is_of(attempt.state, turn_id):
+                return await resumption.run(attempt.state)
         shared = may_share(starting_agent, input, options)
         install()
         try:
             begun = await _begin(attempt, busy, timeout)
             async with block(begun, partial(failure, on_error=on_error)) as turn:
-                if isinstance(input, RunState):
-                    await check_not_decided(turn, input)
+                if attempt.state is not None:
+                    await check_not_decided(turn, attempt.state)
                 held = TurnSession(turn, session.session_settings, shared=shared)
                 try:
                     result = await agents.Runner.run(starting_agent, input, session=held, **options)
@@ -204,14 +204,14 @@ class Runner:
         reading = Reading(on_disconnect, stream_idle_timeout)
 
         async def begin() -> Turn:
-            if isinstance(input, RunState):
+            if attempt.state is not None:
                 resumption = _resumption_of(attempt)
-                if await resumption.is_of(input, turn_id):
-                    return await resumption.opened(input, attempt)
+                if await resumption.is_of(attempt.state, turn_id):
+                    return await resumption.opened(attempt.state, attempt)
             turn = await _begin(attempt, busy, timeout)
             try:
-                if isinstance(input, RunState):
-                    await check_not_decided(turn, input)
+                if attempt.state is not None:
+                    await check_not_decided(turn, attempt.state)
             except BaseException as error:
                 await end(turn, RollBack(error))
                 raise
@@ -308,7 +308,8 @@ def _attempt(
     """The attempt that a call asks for. Raises UsageError."""
     session_id = session.resolve_id(session_id)
     check_on_error(session_id, on_error)
-    attempt = RunAttempt(session, session_id, turn_id, agent, input, options)
+    state = DecidedState(input) if isinstance(input, RunState) else None
+    attempt = RunAttempt(session, session_id, turn_id, agent, input, options, state)
     if busy == "enqueue":
         check_can_be_queued(attempt, on_error)
     return attempt
