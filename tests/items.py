@@ -105,13 +105,12 @@ def without_halves(history: list[Item], limit: int | None = None) -> list[Item]:
         item = history[index]
         if _role_of(item) != "message" and partner.get(index) not in kept:
             return True
-        follows = index + 1
-        if item.get("type") == "reasoning" and not (
-            follows in kept and _is_from_model(history[follows])
-        ):
-            return True
-        thought = index > 0 and history[index - 1].get("type") == "reasoning"
-        return thought and _is_from_model(item) and index - 1 not in kept
+        if item.get("type") == "reasoning":
+            follows = history[index + 1] if index + 1 in kept else user("")
+            if not (_is_from_model(follows) or _role_of(follows) == "output"):
+                return True
+        thought = _reasoning_of(history, index)
+        return thought is not None and thought not in kept
 
     while halves := {index for index in kept if is_half(index)}:
         kept -= halves
@@ -126,6 +125,19 @@ def _role_of(item: Item) -> str:
 
 def _is_from_model(item: Item) -> bool:
     return _role_of(item) != "output" and item.get("role") in (None, "assistant")
+
+
+def _reasoning_of(history: list[Item], index: int) -> int | None:
+    """Where the reasoning stands that led to an item: before it, and before all it gave since."""
+    if not _is_from_model(history[index]):
+        return None
+    for before in range(index - 1, -1, -1):
+        if history[before].get("type") == "reasoning":
+            is_apart = history[index].get("type") == "reasoning" and before < index - 1
+            return None if is_apart else before
+        if not _is_from_model(history[before]):
+            return None
+    return None
 
 
 def _partners(history: list[Item], first: int) -> dict[int, int]:

@@ -7,7 +7,7 @@ the Responses API, as the Agents SDK knows them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 Item = Mapping[str, Any]
@@ -28,24 +28,34 @@ _OUTPUTS = {
     for output, _ in _CALLS.values()
 }
 Key = tuple[str, Any]
+_MISSING = -1
 
 
 def is_whole(items: Sequence[Item]) -> bool:
     """Whether no item depends on one that is missing here."""
     if all(_kind(item) not in _HALVES for item in items):
         return True
-    return not _halves(items)
+    return not _halves(items, 0)
 
 
-def paired(items: Sequence[Item], before: Item | None = None) -> list[Any]:
-    """The items without halves. `before` is the item before them, which was cut off."""
-    if before is None and is_whole(items):
-        return list(items)
-    dropped = _halves(items)
-    if before is not None and _kind(before) == "reasoning":
-        dropped |= _cut_from_reasoning(items)
-    _drop_reasoning(items, dropped)
-    return [item for index, item in enumerate(items) if index not in dropped]
+def paired(items: Sequence[Item], first: int = 0, later: Sequence[Item] = ()) -> list[Any]:
+    """The items from index `first` on, without halves.
+
+    Args:
+        items: the end of a history. What stands before `first` was cut off; it tells whether the
+            cut parted a response from its reasoning.
+        first: the index of the first item to return.
+        later: what follows the items: it may hold the outputs of their last calls.
+    """
+    dropped = _halves([*items, *later], first)
+    return [item for index, item in enumerate(items[first:], first) if index not in dropped]
+
+
+def is_undecided(items: Sequence[Item], first: int) -> bool:
+    """Whether it takes items before these to tell if a cut at `first` parts a response."""
+    return first < len(items) and all(
+        _is_from_model(item) and _kind(item) != "reasoning" for item in items[: first + 1]
+    )
 
 
 def open_calls(items: Sequence[Item]) -> list[Item]:
@@ -117,45 +127,58 @@ def _is_from_model(item: Item) -> bool:
     return _output(item) is None and (role == "assistant" or role is None)
 
 
-def _halves(items: Sequence[Item]) -> set[int]:
-    """The indices of calls without an output after them, and of outputs without a call before."""
-    open_calls: dict[Key, list[int]] = {}
+def _halves(items: Sequence[Item], first: int) -> set[int]:
+    """The indices of what depends, at one or more removes, on an item that is not there.
+
+    Items before `first` are not there.
+    """
+    dependents: dict[int, list[int]] = {}
+    for dependent, needed in (*_partners(items, first), *_reasoned(items, first)):
+        dependents.setdefault(needed if needed >= first else _MISSING, []).append(dependent)
     dropped: set[int] = set()
-    for index, item in enumerate(items):
+    found = dependents.get(_MISSING, [])
+    while found:
+        dropped.update(found)
+        found = [
+            later for index in found for later in dependents.get(index, ()) if later not in dropped
+        ]
+    return dropped
+
+
+def _partners(items: Sequence[Item], first: int) -> Iterator[tuple[int, int]]:
+    """Each call with the index of its output, and each output with that of its call."""
+    open_calls: dict[Key, list[int]] = {}
+    for index, item in enumerate(items[first:], first):
         if (call := _call(item)) is not None:
             open_calls.setdefault(call, []).append(index)
         elif (output := _output(item)) is not None:
             if calls := open_calls.get(output):
-                calls.pop(0)
+                partner = calls.pop(0)
+                yield partner, index
+                yield index, partner
             else:
-                dropped.add(index)
-    dropped.update(index for calls in open_calls.values() for index in calls)
-    _drop_reasoning(items, dropped)
-    return dropped
+                yield index, _MISSING
+    yield from ((index, _MISSING) for calls in open_calls.values() for index in calls)
 
 
-def _drop_reasoning(items: Sequence[Item], dropped: set[int]) -> None:
-    """Drop reasoning with what the model gave next; and where nothing follows it."""
-    alone = True
-    for index in range(len(items) - 1, -1, -1):
-        if _kind(items[index]) == "reasoning" and alone:
-            dropped.add(index)
-        alone = index in dropped or not _is_from_model(items[index])
+def _reasoned(items: Sequence[Item], first: int) -> Iterator[tuple[int, int]]:
+    """Reasoning with the index of what follows it; what a model gave, with that of its reasoning.
+
+    A response's items stand together, and all that follow its reasoning belong to it.
+    """
+    reasoning: int | None = None  # of the response that the item belongs to
+    for index, item in enumerate(items):
+        thinks = _kind(item) == "reasoning"
+        if not _is_from_model(item) or (thinks and reasoning != index - 1):
+            reasoning = None
+        if index >= first and reasoning is not None:
+            yield index, reasoning
+        if index >= first and thinks:
+            yield index, index + 1 if _can_follow(items[index + 1 : index + 2]) else _MISSING
+        if thinks:
+            reasoning = index
 
 
-def _cut_from_reasoning(items: Sequence[Item]) -> set[int]:
-    """What belongs to reasoning before the items: more of it, and what the model gave next."""
-    index = 0
-    while index < len(items) and _kind(items[index]) == "reasoning":
-        index += 1
-    cut = set(range(index))
-    if index < len(items) and _is_from_model(items[index]):
-        cut |= _with_partner(items, index)
-    return cut
-
-
-def _with_partner(items: Sequence[Item], index: int) -> set[int]:
-    """An item, and the output that belongs to it if it is a call."""
-    call = _call(items[index])
-    outputs = (i for i, item in enumerate(items) if call is not None and _output(item) == call)
-    return {index, *[next(outputs, index)]}
+def _can_follow(following: Sequence[Item]) -> bool:
+    """Whether a provider accepts reasoning before these items: not before a user's, or nothing."""
+    return any(_is_from_model(item) or _output(item) is not None for item in following)

@@ -9,6 +9,7 @@ from agents.items import TResponseInputItem
 from agents.memory.session_settings import SessionSettings, coerce_session_settings
 
 from turnwise.approvals import BlockRuns
+from turnwise.durable import input_of_beginning_run
 from turnwise.turns import Turn
 
 Items = list[TResponseInputItem]
@@ -18,8 +19,9 @@ SDKSettings = SessionSettings | dict[str, Any] | None
 class TurnSession:
     """One open turn as the SDK's session: what is added here becomes history with the turn.
 
-    `get_items` returns the raw end of the history and the turn, unpaired calls included: the SDK's
-    run loop needs them.
+    A run is given what a model accepts: its first `get_items` leaves halves of pairs out. Any other
+    `get_items` returns the raw end of the history and the turn: the SDK's run loop compares them
+    with what it added.
     """
 
     def __init__(
@@ -57,7 +59,10 @@ class TurnSession:
     async def get_items(self, limit: int | None = None) -> Items:
         """The last `limit` items of the history and this turn; None for all."""
         last = effective_limit(limit, self.session_settings)
-        return cast(Items, await self.turn.items(last, shared=self._shared))
+        follows = input_of_beginning_run(self.turn)
+        if follows is None:
+            return cast(Items, await self.turn.items(last, shared=self._shared))
+        return cast(Items, await self.turn.given(last, follows, shared=self._shared))
 
     async def add_items(self, items: Items) -> None:
         """Add items to the turn.

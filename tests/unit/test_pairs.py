@@ -34,8 +34,7 @@ def test_no_half_is_answered_and_nothing_else_is_left_out(
     history: list[Item], limit: int | None
 ) -> None:
     first = 0 if limit is None else max(0, len(history) - limit)
-    before = history[first - 1] if first > 0 else None
-    assert paired(history[first:], before) == without_halves(history, limit)
+    assert paired(history, first) == without_halves(history, limit)
 
 
 @given(whole_histories)

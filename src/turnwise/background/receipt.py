@@ -10,7 +10,6 @@ from typing import Any, Literal
 from agents import Agent, RunResult
 
 from turnwise.background.dead_letters import find_dead_letter
-from turnwise.call_pairs import paired
 from turnwise.errors import (
     AlreadyCommitted,
     BusyTimeout,
@@ -152,8 +151,8 @@ class Receipt:
         if not isinstance(error, AlreadyCommitted):
             raise error
         first = error.end - len(error.items)
-        before = await self.runtime.reader.before(self.session_id, first, None)
-        return RebuiltRun(error, agent, None, paired(before)).result(None)
+        before = await self.runtime.reader.before(self.session_id, first, None, error.items)
+        return RebuiltRun(error, agent, None, before).result(None)
 
     async def ending(self) -> TurnwiseError:
         """Wait for the turn to finish: the error that whoever sends its turn_id again gets.

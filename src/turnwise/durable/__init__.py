@@ -1,6 +1,7 @@
 """Durable runs: what a run finished before its worker died is not done again."""
 
 from turnwise.durable.agent_runner import install
+from turnwise.durable.context import input_of_beginning_run
 from turnwise.durable.keys import idempotency_key, repeatable
 from turnwise.durable.responses import to_json
 from turnwise.durable.turn import DurableTurn, HoldsTurn
@@ -9,6 +10,7 @@ __all__ = [
     "DurableTurn",
     "HoldsTurn",
     "idempotency_key",
+    "input_of_beginning_run",
     "install",
     "repeatable",
     "to_json",

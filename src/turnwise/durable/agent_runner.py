@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections.abc import Sequence
 from functools import cache
 from types import new_class
 from typing import Any, cast
@@ -37,6 +38,7 @@ from turnwise.durable.context import (
 )
 from turnwise.durable.models import DurableProvider, durable_model
 from turnwise.durable.proxy import ObjectProxy, make_proxy
+from turnwise.durable.responses import to_json
 from turnwise.durable.tools import make_durable
 from turnwise.durable.turn import holder_of
 
@@ -75,6 +77,7 @@ class DurableRunner(sdk.AgentRunner):
                         raise
                     if savepoint is not None and run.turn is not None:
                         run.turn.restore(savepoint)
+                        run.unread_for = _input_items(input)
                     run.restart(_first_agent(starting_agent, input))
                 else:
                     _ended(run, starting_agent, input, result)
@@ -120,6 +123,8 @@ def _begin_run(
     if around is None or holder.durable_turn is not around.turn:
         scope = None  # its session has a turn of its own
     run = Run(holder, scope, _first_agent(agent, input), input, streamed=streamed)
+    if options.get("session") is not None:
+        run.unread_for = _input_items(input)
     if isinstance(scope, Call):
         scope.runs.append(run)
     if scope is None and holder.runs is not None:
@@ -142,6 +147,13 @@ def _first_agent(agent: Agent[Any], input: Any) -> Agent[Any]:
     if isinstance(input, RunState):
         return sdk.current_agent(input) or agent
     return agent
+
+
+def _input_items(input: Any) -> Sequence[Any] | None:
+    """The items of a run's input; None for a state, whose run reads no history."""
+    if isinstance(input, RunState):
+        return None
+    return () if isinstance(input, str) else [to_json(item) for item in input]
 
 
 class _DurableOptions:

@@ -54,6 +54,7 @@ class Run:
         task: the task that runs it.
         results: what it returned.
         models: the durable models of the run, by the id of the original.
+        unread_for: its input's items, until it has read the history before them.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Run:
         self.results: list[Any] = []
         self.models: dict[int, Any] = {}
         self._occurrences: Counter[str] = Counter()
+        self.unread_for: Sequence[Any] | None = None
         self._thread = get_ident()
         self._agent_name = agent.name
         self._digest = input_digest(input)
@@ -252,6 +254,18 @@ def current_call() -> Call | UntrackedRun | None:
     run = (scope.call if isinstance(scope, UntrackedRun) else scope).run
     turn = None if run.is_over else run.turn
     return scope if turn is not None and not turn.ended else None
+
+
+def input_of_beginning_run(turn: object) -> Sequence[Any] | None:
+    """The input of the run that now reads the turn's history, to begin with it.
+
+    None for any other reader; so from a run's second reading on.
+    """
+    run = current_run()
+    if run is None or run.turn is not turn:
+        return None
+    items, run.unread_for = run.unread_for, None
+    return items
 
 
 def scope_of_untracked_run() -> UntrackedRun | None:

@@ -12,7 +12,6 @@ from agents import Agent, RunResult, RunResultStreaming, SessionSettings, Stream
 
 from turnwise.approvals import DecidedState, ResumedTurn, parked_entry
 from turnwise.background import ResumedEvents
-from turnwise.call_pairs import paired
 from turnwise.durable.digests import began_with
 from turnwise.durable.sdk import tap_events
 from turnwise.errors import AlreadyCommitted
@@ -76,8 +75,10 @@ class RunAttempt:
         if (error.session_id, error.turn_id) != ours or not error.payload:
             raise error
         first = error.end - len(error.items)
-        before = await self.session.runtime.reader.before(self.session_id, first, self._limit)
-        return RebuiltRun(error, self.agent, self.input, paired(before))
+        before = await self.session.runtime.reader.before(
+            self.session_id, first, self._limit, error.items
+        )
+        return RebuiltRun(error, self.agent, self.input, before)
 
     def _began(self) -> tuple[str, str]:
         """The agent and the input's digest that the turn began with."""

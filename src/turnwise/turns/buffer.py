@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from turnwise.cache import HistorySnapshot, Item
 from turnwise.codec import DecodeError
 from turnwise.errors import StoreUnavailable, TurnError
 from turnwise.turns import errors
+from turnwise.turns.reading import whole_items
 from turnwise.turns.runtime import Runtime
 from turnwise.types import Base, Gone, Grant, Stale
 
@@ -84,6 +85,23 @@ class TurnBuffer(ABC):
             return self._before(before, shared) + self.runtime.codec.decode_many(added)
         except DecodeError as error:
             raise await self.runtime.reader.located(self.session_id, error) from None
+
+    async def given(
+        self, last: int | None, later: Sequence[Item], *, shared: bool = False
+    ) -> list[Item]:
+        """The items without halves of pairs, for a run that begins with the items `later`.
+
+        A call may find its output there. The other arguments are as for `items`.
+        """
+
+        async def read(last: int | None) -> tuple[list[Item], bool]:
+            items = await self.items(last, shared=shared)
+            is_past = last is None and self.keep is None and not self.added_raw
+            snapshot = self._snapshot if is_past else None
+            known = snapshot is not None and snapshot.complete and snapshot.is_whole(items)
+            return items, known
+
+        return await whole_items(read, last, later)
 
     async def add(self, items: Iterable[Mapping[str, Any]]) -> None:
         """Add items at the end. Raises InvalidItem, ItemTooLarge, TurnTooLarge: none is added."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from turnwise.cache import Cache, HistorySnapshot, Item
-from turnwise.call_pairs import paired
+from turnwise.call_pairs import is_undecided, paired
 from turnwise.codec import Codec, DecodeError
 from turnwise.codec.elements import MARKER, RECORD, is_item
 from turnwise.contracts import Store
@@ -25,23 +26,18 @@ class Reader:
 
     async def items(self, session_id: str, limit: int | None) -> list[Item]:
         """The caller's own copies of all items or the last ones, without halves of pairs."""
-        if limit == 0:
-            return []
         last = None if limit is None or limit < 0 else limit
-        snapshot = await self.snapshot(session_id, None if last is None else last + 1)
+        return await whole_items(partial(self._copies, session_id), last)
+
+    async def _copies(self, session_id: str, last: int | None) -> tuple[list[Item], bool]:
+        snapshot = await self.snapshot(session_id, last)
         if snapshot is None:
-            return []
+            return [], True
         try:
-            return self._without_halves(snapshot, last)
+            items = snapshot.copies(last)
         except DecodeError as error:
             raise await self.located(session_id, error) from None
-
-    def _without_halves(self, snapshot: HistorySnapshot, last: int | None) -> list[Item]:
-        if last is None or last >= len(snapshot):
-            items = snapshot.copies()
-            return items if snapshot.is_whole(items) else paired(items)
-        before, *items = snapshot.copies(last + 1)
-        return paired(items, before)
+        return items, last is None and snapshot.is_whole(items)
 
     async def snapshot(self, session_id: str, last: int | None) -> HistorySnapshot | None:
         """The history now, with all items or at least the `last` ones; None without a session."""
@@ -104,15 +100,22 @@ class Reader:
         except DecodeError as error:
             raise await self.located(session_id, error) from None
 
-    async def before(self, session_id: str, end: int, last: int | None) -> list[Item]:
-        """The items before a position, or the `last` of them; the caller's own."""
+    async def before(
+        self, session_id: str, end: int, last: int | None, later: Sequence[Item]
+    ) -> list[Item]:
+        """The items before a position, or the `last` of them, as `later` items followed them.
+
+        They are the caller's own, without halves of pairs.
+        """
         history = await self._store.read(session_id)
         elements = history.elements[:end] if isinstance(history, History) else []
-        items = [element for element in elements if is_item(element)]
-        if last is not None:
-            items = items[max(0, len(items) - last) :]
+        raw = [element for element in elements if is_item(element)]
+
+        async def read(last: int | None) -> tuple[list[Item], bool]:
+            return self._codec.decode_many(raw if last is None else raw[-last:]), False
+
         try:
-            return self._codec.decode_many(items)
+            return await whole_items(read, last, later)
         except DecodeError as error:
             raise await self.located(session_id, error) from None
 
@@ -131,6 +134,31 @@ class Reader:
         except DecodeError as error:
             return error
         return None
+
+
+async def whole_items(
+    read: Callable[[int | None], Awaitable[tuple[list[Item], bool]]],
+    last: int | None,
+    later: Sequence[Item] = (),
+) -> list[Item]:
+    """All items or the last ones, without halves of pairs.
+
+    Args:
+        read: returns all items or at least the last ones, and whether they are known to be whole.
+        last: how many items are wanted; None for all.
+        later: what will follow them.
+    """
+    if last is None:
+        items, whole = await read(None)
+        return items if whole else paired(items, later=later)
+    more = 1
+    while last > 0:
+        items, _ = await read(last + more)
+        first = max(0, len(items) - last)
+        if first < more or not is_undecided(items, first):
+            return paired(items, first, later)
+        more *= 8
+    return []
 
 
 def _misfit(history: History) -> int:
