@@ -9,6 +9,7 @@ import random
 import signal
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
@@ -17,6 +18,7 @@ from typing import Any
 from redis.asyncio import Redis, RedisCluster, Sentinel
 
 from chaos import planted, task_stacks
+from chaos.executors import LoopThread, in_forked_child
 from chaos.operation_context import OperationContext, RunningOperation, current_operation
 from chaos.operations import KINDS
 from chaos.operations.messages import MAX_ATTEMPTS
@@ -48,12 +50,15 @@ from turnwise.errors import (
     TurnAbandoned,
     TurnCancelled,
 )
+from turnwise.process import is_running
 from turnwise.session import Session
 from turnwise.stores.redis.clients import close
 from turnwise.worker import Worker
 
 _MESSAGE_CONCURRENCY = 8
 """How many messages a process runs at a time, in addition to the parent's requests."""
+_THREAD_EVERY, _FORK_EVERY = 4, 40
+"""One in so many requests is executed by the other thread, or in a forked child."""
 _GRACE = 10.0
 """Seconds that messages may continue at a shutdown. Then the worker requeues them, which takes a
 few calls to the store, each of which may take some seconds while the store is in trouble."""
@@ -94,10 +99,17 @@ async def _serve(pipe: Connection, config: WorkerConfig) -> None:
 
 
 class RequestServer:
-    """Executes each request in a task of its own, and runs a queue worker."""
+    """Executes each request in a task of its own, and runs a queue worker.
+
+    Some requests are executed by another thread, some in a forked child, on the same session
+    object. (Not if the client is the application's: it serves one event loop of one process.)
+    """
 
     def __init__(self, config: WorkerConfig, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
+        self._loop = asyncio.get_running_loop()
+        self._thread = LoopThread()
+        self._write: Callable[[bytes], object] = self._write_to_parent
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._context = OperationContext(config, self._send)
         self._session, self._client = open_session(config, self._context)
@@ -127,6 +139,36 @@ class RequestServer:
                 return
 
     async def _execute(self, request: Request) -> None:
+        if self._client is not None:
+            response = await self._respond(request)
+        elif request.invocation % _FORK_EVERY == 1:
+            response = await self._respond_in_child(request)
+        elif request.invocation % _THREAD_EVERY == 0:
+            response = await self._thread.run(self._respond(request))
+        else:
+            response = await self._respond(request)
+        self._send(response)
+
+    async def _respond_in_child(self, request: Request) -> Response:
+        responses: list[Response] = []
+
+        async def work(write: Callable[[bytes], object]) -> None:
+            self._write = write
+            self._send(await self._respond(request))
+
+        def received(message: FromWorker) -> None:
+            if isinstance(message, Response):
+                responses.append(message)
+            else:
+                self._send(message)
+
+        try:
+            await in_forked_child(work, received)
+        except asyncio.CancelledError:
+            return _unknown(request.invocation, "CancelledError")
+        return responses[0] if responses else _unknown(request.invocation, "! a child died")
+
+    async def _respond(self, request: Request) -> Response:
         running = RunningOperation(request)
         current_operation.set(running)
         value: dict[str, Any] = {}
@@ -143,25 +185,29 @@ class RequestServer:
                 value = {"kept": failure.kept}
         except Exception as unexpected:
             outcome, error = "info", f"! {type(unexpected).__name__}: {unexpected}"[:2000]
-        self._send(
-            Response(
-                request.invocation,
-                outcome,  # type: ignore[arg-type]  # one of the literals
-                error,
-                value,
-                running.granted,
-                running.active_until,
-                running.attempt,
-            )
+        return Response(
+            request.invocation,
+            outcome,  # type: ignore[arg-type]  # one of the literals
+            error,
+            value,
+            running.granted,
+            running.active_until,
+            running.attempt,
         )
 
     def _on_done(self, invocation: int, task: asyncio.Task[None]) -> None:
         del self._tasks[invocation]
-        if task.cancelled():  # before it began
-            self._send(Response(invocation, "info", "CancelledError", {}, None, None, 0))
+        if task.cancelled():  # before it began, or in another thread
+            self._send(_unknown(invocation, "CancelledError"))
 
     def _send(self, message: FromWorker) -> None:
-        self._writer.write(line(message))
+        self._write(line(message))
+
+    def _write_to_parent(self, data: bytes) -> None:
+        if is_running(self._loop):
+            self._writer.write(data)
+        else:
+            self._loop.call_soon_threadsafe(self._writer.write, data)
 
     async def _shut_down(self) -> None:
         self._queue_worker.stop()
@@ -169,11 +215,17 @@ class RequestServer:
             await asyncio.wait(self._tasks.values())
         await self._queue_task
         await self._session.aclose()
+        self._thread.stop()
         if self._client is not None:
             await close(self._client)
         self._context.close()
         self._send(ShutdownReport(await _leaked_tasks()))
         await self._writer.drain()
+
+
+def _unknown(invocation: int, error: str) -> Response:
+    """The response for an invocation that ended in the middle: its effect is unknown."""
+    return Response(invocation, "info", error, {}, None, None, 0)
 
 
 async def _leaked_tasks() -> list[str]:

@@ -1,0 +1,107 @@
+"""Where a worker executes requests besides its event loop: in a thread, or in a forked child."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from chaos.protocol import FromWorker, from_worker
+
+T = TypeVar("T")
+_PR_SET_PDEATHSIG = 1
+
+
+class LoopThread:
+    """A thread with an event loop of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """What the coroutine returns. If the caller is cancelled, it is cancelled as well.
+
+        Returns or raises when the coroutine has ended.
+        """
+        ended = asyncio.Event()
+        here = asyncio.get_running_loop()
+
+        async def work() -> T:
+            try:
+                return await coroutine
+            finally:
+                here.call_soon_threadsafe(ended.set)
+
+        future = asyncio.run_coroutine_threadsafe(work(), self._loop)
+        try:
+            await ended.wait()
+        except asyncio.CancelledError:
+            future.cancel()
+            await ended.wait()
+            raise
+        return await asyncio.wrap_future(future)
+
+    def stop(self) -> None:
+        """Cancel what is left, as `asyncio.run` does, and end the thread."""
+        asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+async def _cancel_all() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def in_forked_child(
+    work: Callable[[Callable[[bytes], object]], Coroutine[Any, Any, None]],
+    received: Callable[[FromWorker], None],
+) -> None:
+    """Fork a child in the middle of whatever this process does. It runs `work`, and exits.
+
+    `work` gets a function that writes a message to this process; `received` is called with each.
+    If the caller is cancelled, the child is killed.
+    """
+    readable, writable = os.pipe()
+    parent, pid = os.getpid(), os.fork()
+    if pid == 0:
+        _be_child(parent, work, writable)
+    os.close(writable)
+    reader = asyncio.StreamReader()
+    try:
+        protocol = asyncio.StreamReaderProtocol(reader)
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: protocol, os.fdopen(readable, "rb")
+        )
+        while data := await reader.readline():
+            received(from_worker(data))
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)  # at the end of its messages there is nothing left to do
+        os.waitpid(pid, 0)
+
+
+def _be_child(
+    parent: int,
+    work: Callable[[Callable[[bytes], object]], Coroutine[Any, Any, None]],
+    writable: int,
+) -> None:
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() == parent:
+            asyncio.run(work(lambda data: os.write(writable, data)))
+    except BaseException as error:
+        print(f"a forked child failed: {error!r}", file=sys.stderr, flush=True)
+    finally:
+        os._exit(0)
