@@ -176,6 +176,7 @@ MUTANTS: dict[str, tuple[str, Experiment]] = {
     "parked-turn-dropped": ("a begin drops a parked turn", APPROVALS),
     "interrupt-unpaired": ("an interrupted turn keeps calls without output", INTERRUPTS_ON_SQLITE),
     "cancel-flag-ignored": ("a worker continues a cancelled turn", CANCELS_WITHOUT_FAULTS),
+    "compression-contexts-shared": ("threads share compression contexts", TURNS),
 }
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from turnwise import session as sessions
 from turnwise.approvals import ParkedTurn
+from turnwise.codec import zstd
 from turnwise.durable import calls
 from turnwise.errors import StoreUnavailable
 from turnwise.runner.attempt import RunAttempt
@@ -221,6 +222,12 @@ def _do_nothing(self: Any, *args: Any, **options: Any) -> None:
     """Replaces a method that keeps something."""
 
 
+def _share_contexts() -> None:
+    """All threads use the compression contexts of the first one."""
+    first = vars(zstd._contexts()).copy()
+    vars(zstd)["_contexts"] = lambda: SimpleNamespace(**first)
+
+
 def _commit_without_result(self: Any, *args: Any) -> Commit:
     """The run's result is not recorded with its turn."""
     return Commit()
@@ -309,4 +316,5 @@ PLANTED: dict[str, Callable[[], None]] = {
     ),
     "interrupt-unpaired": method(cancelled, "finished", _keep_unpaired),
     "cancel-flag-ignored": method(Turn, "_cancel", _do_nothing),
+    "compression-contexts-shared": _share_contexts,
 }

@@ -1,0 +1,82 @@
+"""Requests that another thread or a forked child executes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from chaos.executors import LoopThread, in_forked_child
+from chaos.protocol import FromWorker, Response, line
+
+
+def response(error: str) -> Response:
+    return Response(1, "ok", error, {}, None, None, os.getpid())
+
+
+async def test_a_thread_returns_what_the_coroutine_returns() -> None:
+    thread = LoopThread()
+
+    async def where() -> int:
+        return threading.get_ident()
+
+    assert await thread.run(where()) != threading.get_ident()
+    thread.stop()
+
+
+async def test_a_cancelled_caller_waits_for_the_end_in_the_thread() -> None:
+    thread, begun, ended = LoopThread(), threading.Event(), threading.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    task = asyncio.create_task(thread.run(work()))
+    await asyncio.to_thread(begun.wait)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended.is_set()
+    thread.stop()
+
+
+async def test_a_forked_child_sends_its_messages() -> None:
+    received: list[FromWorker] = []
+
+    async def work(write: Callable[[bytes], object]) -> None:
+        write(line(response("one")))
+        await asyncio.sleep(0)
+        write(line(response("two")))
+
+    await in_forked_child(work, received.append)
+    assert [one.error for one in received if isinstance(one, Response)] == ["one", "two"]
+    assert {one.attempt for one in received if isinstance(one, Response)}.isdisjoint({os.getpid()})
+
+
+async def test_a_cancelled_caller_kills_the_child() -> None:
+    received: list[FromWorker] = []
+    begun = asyncio.Event()
+
+    async def work(write: Callable[[bytes], object]) -> None:
+        write(line(response("begun")))
+        await asyncio.Event().wait()
+
+    def note(message: FromWorker) -> None:
+        received.append(message)
+        begun.set()
+
+    task = asyncio.create_task(in_forked_child(work, note))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    (child,) = received
+    assert isinstance(child, Response)
+    with pytest.raises(ProcessLookupError):
+        os.kill(child.attempt, 0)
