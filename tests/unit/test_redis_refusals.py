@@ -53,4 +53,6 @@ async def test_a_refusal_that_passes_after_a_lost_reply() -> None:
 
 async def test_a_refusal_after_the_server_was_not_ready() -> None:
     with pytest.raises(StoreRefused, match="OOM"):
-        await _append(_transport(ResponseError("LOADING the dataset is in memory"), OOM))
+        await _append(
+            _transport(ResponseError("NOREPLICAS Not enough good replicas to write."), OOM)
+        )

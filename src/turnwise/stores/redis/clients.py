@@ -5,17 +5,30 @@ A client that the application brings keeps its own retries: every verb is safe t
 
 from __future__ import annotations
 
+import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from hiredis import pack_command
-from redis.asyncio import Connection, Redis, RedisCluster, Sentinel, SSLConnection
-from redis.asyncio.connection import parse_url
+from redis.asyncio import (
+    Connection,
+    ConnectionPool,
+    Redis,
+    RedisCluster,
+    Sentinel,
+    SSLConnection,
+)
+from redis.asyncio.connection import AbstractConnection, parse_url
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import SentinelConnectionPool
+from redis.asyncio.sentinel import (
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
 from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
 
 from turnwise.errors import UsageError
 from turnwise.process import PerLoop
@@ -23,16 +36,54 @@ from turnwise.process import PerLoop
 Client = Redis | RedisCluster
 
 TIMEOUT = 5.0
-_OPTIONS: dict[str, Any] = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
+"""Seconds until a connection or an answer is given up."""
+PATIENCE = 6.0
+"""For how many seconds a call that failed is sent again: three sendings that nobody answers."""
+_PING_TIMEOUT = 1.0
+_OPTIONS: dict[str, Any] = {
+    "socket_timeout": TIMEOUT,
+    "socket_connect_timeout": TIMEOUT,
+    "socket_keepalive": True,
+    "health_check_interval": 15,
+}
 
 
-class _FastConnection(Connection):
-    """Packs commands by hiredis: a call of twenty arguments takes a tenth of the time."""
+class _Fast(AbstractConnection):
+    """Packs commands by hiredis: a call of twenty arguments takes a tenth of the time.
+
+    Its health check, a PING after 15 idle seconds, gives up soon: a firewall that dropped the
+    connection swallows the PING.
+    """
 
     def pack_command(self, *args: Any) -> list[bytes]:
         if " " in args[0]:
             return super().pack_command(*args)
         return [pack_command(args)]
+
+    async def on_connect_check_health(self, check_health: bool = True) -> None:
+        # What is new needs no PING.
+        await super().on_connect_check_health(check_health=False)
+
+    async def _send_ping(self) -> None:
+        with suppress(ResponseError):  # no permission, say: an answer all the same
+            async with asyncio.timeout(_PING_TIMEOUT):
+                await super()._send_ping()  # type: ignore[no-untyped-call]  # redis-py leaves it so
+
+
+class _Plain(_Fast, Connection):
+    pass
+
+
+class _TLS(_Fast, SSLConnection):
+    pass
+
+
+class _PlainBySentinel(_Fast, SentinelManagedConnection):
+    pass
+
+
+class _TLSBySentinel(_Fast, SentinelManagedSSLConnection):
+    pass
 
 
 def _no_retries() -> Retry:
@@ -44,8 +95,15 @@ def standalone_client(url: str) -> Redis:
 
     It has no timeout for answers, since redis-py spends a task a call on it: Transport has one.
     """
-    options = {**_OPTIONS, "socket_timeout": None}
-    return Redis.from_url(url, connection_class=_FastConnection, retry=_no_retries(), **options)
+    options = {**_OPTIONS, "socket_timeout": None, "retry": _no_retries(), **parse_url(url)}
+    secure = _pop_secure(options)
+    pool = ConnectionPool(connection_class=_TLS if secure else _Plain, **options)
+    return Redis.from_pool(pool)
+
+
+def _pop_secure(options: dict[str, Any]) -> bool:
+    """Whether a parsed URL asks for TLS."""
+    return issubclass(options.pop("connection_class", Connection), SSLConnection)
 
 
 def cluster_client(url: str) -> RedisCluster:
@@ -62,14 +120,15 @@ def sentinel_client(
     get the same TLS options and a login of their own.
     """
     options = {**_OPTIONS, **parse_url(url)}
-    secure = issubclass(options.pop("connection_class", Connection), SSLConnection)
+    secure = _pop_secure(options)
     for part in ("host", "port"):
         options.pop(part, None)
     tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
     sentinel_options = {**_OPTIONS, **tls, "ssl": secure, **sentinel_login}
     # redis-py leaves its constructor untyped
     sentinel = Sentinel(hosts, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]
-    client: Redis = sentinel.master_for(master, retry=_no_retries(), ssl=secure, **options)
+    options["connection_class"] = _TLSBySentinel if secure else _PlainBySentinel
+    client: Redis = sentinel.master_for(master, retry=_no_retries(), **options)
     return client
 
 
@@ -134,6 +193,38 @@ def _connections(client: Client) -> list[Any]:
     idle = [each for each in pool._available_connections if each.is_connected]
     to_sentinels = [each for sentinel in _sentinels(client) for each in _connections(sentinel)]
     return [*idle, *pool._in_use_connections, *to_sentinels]
+
+
+async def reconnect(client: Client) -> None:
+    """Have the client replace its connections: idle ones now, each other one after its answer.
+
+    A RedisCluster also asks anew which nodes there are, a Sentinel's client which is the primary.
+    """
+    if isinstance(client, RedisCluster):
+        for node in client.get_nodes():
+            node.update_active_connections_for_reconnect()
+            await _disconnect_idle(node._free)
+        client._initialize = True
+        return
+    pool: Any = client.connection_pool
+    for connection in pool._in_use_connections:
+        connection.mark_for_reconnect()
+    await _disconnect_idle(pool._available_connections)
+    for sentinel in _sentinels(client):
+        await reconnect(sentinel)
+
+
+async def _disconnect_idle(connections: Iterable[Any]) -> None:
+    for connection in tuple(connections):
+        # Without a pause, in which another call would take the connection.
+        await connection.disconnect(nowait=True)
+
+
+def answer_timeout(client: Client) -> float | None:
+    """TIMEOUT for a client that would wait for an answer for ever; None for any other one."""
+    settings = client if isinstance(client, RedisCluster) else client.connection_pool
+    waits_for_ever = settings.connection_kwargs.get("socket_timeout", TIMEOUT) is None
+    return TIMEOUT if waits_for_ever else None
 
 
 def shut_down(client: Client) -> None:

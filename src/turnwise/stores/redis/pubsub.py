@@ -24,6 +24,8 @@ from turnwise.stores.redis.clients import Client, disconnect, shut_down
 
 _LINGER = 5.0
 """Seconds for which a channel stays subscribed after its last listener."""
+_PING_AFTER, _LOST_AFTER = 15.0, 20.0
+"""Seconds without a word from the server: it is asked for one, the connection is taken for lost."""
 _WAIT_UNSUBSCRIBED = 0.25
 """The longest wait, in seconds, of a waiter whose channel is not subscribed."""
 _WAIT_FOR_SUBSCRIPTION = 1.0
@@ -182,21 +184,31 @@ class Subscription:
             self._pubsub = pubsub
             if added := [name for name in self._channels if name not in known]:
                 await pubsub.subscribe(*added)
-            checked = time.monotonic()
-            while self._channels:
-                message = await pubsub.get_message(timeout=_LINGER)
-                if message is not None:
-                    self._handle(message)
-                if time.monotonic() - checked >= _LINGER:
-                    checked = time.monotonic()
-                    if dropped := self._drop_unused():
-                        await pubsub.unsubscribe(*dropped)
+            await self._read_messages(pubsub)
         finally:
             self._pubsub = None
             for channel in self._channels.values():
                 channel.on_lost()
             await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
             await client.aclose()
+
+    async def _read_messages(self, pubsub: PubSub) -> None:
+        """Until no channel is used any more. Raises TimeoutError if the server is silent."""
+        checked = heard = time.monotonic()
+        while self._channels:
+            message = await pubsub.get_message(timeout=min(_LINGER, _PING_AFTER))
+            now = time.monotonic()
+            if message is not None:
+                heard = now
+                self._handle(message)
+            elif now - heard >= _LOST_AFTER:
+                raise TimeoutError("the connection was dropped, and nobody was told")
+            elif now - heard >= _PING_AFTER:
+                await pubsub.ping()
+            if now - checked >= _LINGER:
+                checked = now
+                if dropped := self._drop_unused():
+                    await pubsub.unsubscribe(*dropped)
 
     def _drop_unused(self) -> list[str]:
         dropped = [name for name, channel in self._channels.items() if not channel.in_use]
@@ -205,6 +217,8 @@ class Subscription:
         return dropped
 
     def _handle(self, message: dict[str, Any]) -> None:
+        if message["type"] == "pong":
+            return
         channel = self._channels.get(_text(message["channel"]))
         if channel is None:
             return
@@ -247,5 +261,7 @@ async def _dedicated_client(client: Client) -> Redis:
         pool = client.get_random_node()
     else:
         pool = client.connection_pool
-    own = ConnectionPool(connection_class=pool.connection_class, **pool.connection_kwargs)
+    # redis-py's health check would send a PING, and never miss the answer.
+    settings = {**pool.connection_kwargs, "health_check_interval": 0}
+    own = ConnectionPool(connection_class=pool.connection_class, **settings)
     return Redis.from_pool(own)

@@ -13,7 +13,7 @@ from turnwise.process import process_name
 from turnwise.stores.header import newer
 from turnwise.stores.listeners import Callback
 from turnwise.stores.redis import replies
-from turnwise.stores.redis.clients import TIMEOUT, Client
+from turnwise.stores.redis.clients import PATIENCE, TIMEOUT, Client, answer_timeout
 from turnwise.stores.redis.connections import Connections
 from turnwise.stores.redis.dead_letters import DeadLetters
 from turnwise.stores.redis.events import RedisEvents
@@ -62,7 +62,7 @@ class RedisStore:
         limits: what the store enforces.
         owned: whether `aclose` closes the client too.
         another: makes a client for a further event loop or a forked child; the store owns it.
-        patience: how many seconds a call is sent again before it fails.
+        patience: for how many seconds a call is sent again after it first failed.
         worker: this process's name; wake-ups are published to a channel of that name.
     """
 
@@ -74,7 +74,7 @@ class RedisStore:
         limits: Limits | None = None,
         owned: bool = False,
         another: Callable[[], Client] | None = None,
-        patience: float = 3.0,
+        patience: float = PATIENCE,
         worker: str = "",
     ) -> None:
         self.keys = Keys(key_prefix)
@@ -85,7 +85,9 @@ class RedisStore:
         )
         self._subscriptions = self._connections.subscriptions
         clients = self._connections.clients
-        self._transport = Transport(clients.get, patience, TIMEOUT if owned else None)
+        self._transport = Transport(
+            clients.get, patience, TIMEOUT if owned else answer_timeout(client)
+        )
         self._scan = Scan(self._transport)
         self._long_reads = LongReads(self._transport, self.keys)
         self._dead_letters = DeadLetters(self._transport, self.keys)

@@ -1,7 +1,7 @@
 """One command, sent until it is answered; errors of the client library become Turnwise's.
 
 An exception says nothing about what the server did: the command may have run. Each command here is
-safe to send again, so it is sent again until `patience` seconds have passed.
+safe to send again, so it is sent again until `patience` seconds have passed since it first failed.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from redis.client import NEVER_DECODE
 from redis.exceptions import (
     AskError,
     AuthenticationError,
+    BusyLoadingError,
     ClusterError,
     NoScriptError,
     ResponseError,
 )
+from redis.exceptions import TimeoutError as RedisTimeout
 
 from turnwise.errors import StoreRefused, StoreUnavailable, TurnwiseError
-from turnwise.stores.redis.clients import Client
+from turnwise.stores.redis.clients import Client, reconnect
 from turnwise.stores.redis.header import foreign
 from turnwise.stores.redis.scripts import Script
 
@@ -29,6 +31,8 @@ from turnwise.stores.redis.scripts import Script
 _TEMPORARY = frozenset(
     {"BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "NOREPLICAS", "READONLY", "TRYAGAIN"}
 )
+# It is not the server that writes: a new connection may lead to that one.
+_NOT_THE_PRIMARY = frozenset({"LOADING", "MASTERDOWN", "READONLY"})
 _RAW = {NEVER_DECODE: True}
 _FIRST_PAUSE, _MAX_PAUSE = 0.02, 0.5
 
@@ -46,8 +50,8 @@ Send = Callable[[], Awaitable[Any]]
 class Transport:
     """Sends commands to one server or cluster, by the client that `clients` gives this event loop.
 
-    A command is sent again for `patience` seconds. Each time, the answer is waited for at most
-    `timeout` seconds; None leaves that to the client's own timeout.
+    A command is sent again for `patience` seconds after it first failed. Each time, the answer is
+    waited for at most `timeout` seconds; None leaves that to the client's own timeout.
     """
 
     def __init__(
@@ -89,7 +93,7 @@ class Transport:
 
         Raises NotASession, StoreRefused, StoreUnavailable.
         """
-        deadline, pause = time.monotonic() + self.patience, _FIRST_PAUSE
+        deadline, pause = 0.0, _FIRST_PAUSE
         in_doubt, cancellations = False, _cancellations()
         while True:
             try:
@@ -103,7 +107,10 @@ class Transport:
                 # A refusal says nothing of an earlier sending, which may have run.
                 if refusal is not None and not (in_doubt and isinstance(refusal, StoreRefused)):
                     raise refusal from None
-                in_doubt = in_doubt or not isinstance(error, ResponseError)
+                in_doubt = in_doubt or not _ran_nothing(error)
+                if _leads_astray(error):
+                    await reconnect(self.client)
+                deadline = deadline or time.monotonic() + self.patience
                 if time.monotonic() + pause > deadline:
                     raise unavailable(error, session_id) from None
             await asyncio.sleep(pause)
@@ -132,6 +139,20 @@ def unavailable(error: Exception, session_id: str | None) -> StoreUnavailable:
         "Check that it runs and that the URL is right; the call can be sent again",
         session_id=session_id,
     )
+
+
+def _ran_nothing(error: Exception) -> bool:
+    """Whether the server answered that it did not run the command."""
+    return isinstance(error, ResponseError | BusyLoadingError)
+
+
+def _leads_astray(error: Exception) -> bool:
+    """Whether the client's other connections may lead to a server that cannot answer either.
+
+    Behind a load balancer or a DNS name, the old primary stays connected after a failover; and a
+    firewall drops idle connections without telling anybody.
+    """
+    return isinstance(error, TimeoutError | RedisTimeout) or _code(error) in _NOT_THE_PRIMARY
 
 
 def _refusal(error: Exception, session_id: str | None, key: str) -> TurnwiseError | None:

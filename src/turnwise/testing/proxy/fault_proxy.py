@@ -66,6 +66,7 @@ class FaultProxy:
         self._measuring: list[Traffic] = [self.total]
         self._connections: set[asyncio.Task[None]] = set()
         self._opened = 0
+        self._silent = 0
         self._ordinal = 0
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -111,6 +112,17 @@ class FaultProxy:
         """Forward again, first what was held back."""
         self._flowing.set()
 
+    def silence(self) -> None:
+        """Forward nothing more on the connections that are open now, and tell nobody.
+
+        So does a firewall that drops what was idle for too long. New connections work.
+        """
+        self._silent = self._opened
+
+    def lead_to(self, host: str, port: int) -> None:
+        """Lead new connections to another server, as a load balancer does after a failover."""
+        self._target = host, port
+
     def refuse(self) -> None:
         """Refuse new connections; existing ones stay."""
         if self._server is None:
@@ -145,7 +157,8 @@ class FaultProxy:
 
     def _open(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._opened += 1
-        connection = Connection(partial(self._judge, self._opened), self._passing)
+        number = self._opened
+        connection = Connection(partial(self._judge, number), partial(self._passing, number))
         task = asyncio.create_task(connection.serve(reader, writer, self._target))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
@@ -163,8 +176,10 @@ class FaultProxy:
             self.injected.append((command, fault))
         return command, fault
 
-    async def _passing(self, data: bytes, to_server: bool) -> None:
+    async def _passing(self, connection: int, data: bytes, to_server: bool) -> None:
         await self._flowing.wait()
+        if connection <= self._silent:
+            await asyncio.Event().wait()
         for traffic in self._measuring:
             traffic.add(len(data), to_server)
 
