@@ -39,6 +39,7 @@ OUTCOME_UNKNOWN = (
 _RETURNS_ERRORS = (ApplyPatchTool, CustomTool, ShellTool)
 """Tools whose exceptions the model gets as output. Any other tool's exception ends the run."""
 
+_MOMENT = 0.001
 Execute = Callable[[], Awaitable[Any]]
 
 
@@ -151,9 +152,21 @@ class _ToolCall:
         await self._run.replay.write(self._start_entry())
 
     async def journal_end(self, outcome: ToolOutcome) -> None:
+        """Return when the end is in the journal.
+
+        If a call beside this one fails meanwhile, the SDK cancels this one, though it has ended.
+        """
         entry = ToolEndedEntry(run=self._run.path, call=self.name, outcome=outcome)
-        self._run.replay.note_end(entry)
-        await self._run.replay.write(entry)
+        write = self._run.replay.write_end(entry)
+        try:
+            await asyncio.shield(write)
+        except asyncio.CancelledError:
+            # The SDK waits for a cancelled call only while that sleeps, and then counts its output.
+            while not write.done() and not self._run.is_stopping:  # noqa: ASYNC110
+                await asyncio.sleep(_MOMENT)
+            if self._run.is_stopping:
+                raise
+            await write
 
     async def execute(self, execute: Execute) -> Any:
         try:
@@ -167,6 +180,7 @@ class _ToolCall:
         except Exception as error:
             self._note_error(error)
             await self.journal_end(pack_error(error))
+            await self._run.replay.flushed()  # with the ends of the calls beside it
             raise
         self._note_value(value)
         await self.journal_end(self._returned(value))
@@ -179,6 +193,9 @@ class _ToolCall:
                 value = await execute()
         except asyncio.CancelledError:
             await self._cancelled()
+            raise
+        except Exception:
+            await self._run.replay.flushed()
             raise
         await self._run.replay.check()  # the SDK may have made a text of an error that ended it
         if not self._scope.is_interrupted:
@@ -212,9 +229,11 @@ class _ToolCall:
         task = asyncio.current_task()
         if task is None or not task.cancelling():
             await self.journal_end(Cancelled())
+            await self._run.replay.flushed()
         elif getattr(self._tool, "timeout_seconds", None) is not None and not self._run.is_stopping:
             await self._run.replay.check()
             await self.journal_end(TimedOut())
+            await self._run.replay.flushed()
 
     async def end_as_unknown(self, value: Any) -> Any:
         self._note_value(value, is_error_text=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -193,9 +193,23 @@ class Replay:
         """Begin to write what `write_later` got. If that fails, the next `write` raises."""
         entries = self._take_unwritten()
         if entries and not self.turn.ended:
-            task = asyncio.create_task(self._write_all(entries), name="turnwise-journal")
-            self._flushes.add(task)
-            task.add_done_callback(self._flushes.discard)
+            self._write_in_background(self._write_all(entries))
+
+    def write_end(self, end: ToolEndedEntry) -> asyncio.Task[None]:
+        """Begin to write that a call has ended, also if the call's own task is cancelled now."""
+        self.note_end(end)
+        return self._write_in_background(self.write(end))
+
+    def _write_in_background(self, write: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(write, name="turnwise-journal")
+        self._flushes.add(task)
+        task.add_done_callback(self._written)
+        return task
+
+    def _written(self, task: asyncio.Task[None]) -> None:
+        self._flushes.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waits for it gets it; the next `write` raises it too
 
     async def _write_all(self, entries: list[Entry]) -> None:
         try:
@@ -205,7 +219,7 @@ class Replay:
 
     async def flushed(self) -> None:
         """Return when nothing is being written in the background."""
-        if self._flushes:
+        while self._flushes:
             await asyncio.wait(self._flushes)
 
     def _take_unwritten(self) -> list[Entry]:
