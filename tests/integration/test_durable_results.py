@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import random
+from functools import partial
 from typing import Any
 
 import pytest
-from agents import Agent, ModelSettings, RunConfig, ToolOutputImage, function_tool
+from agents import Agent, ModelSettings, RunConfig, ToolOutputImage, ToolOutputText, function_tool
 from pydantic import BaseModel
 
 from tests.integration.durable_lab import Ledger, Sage, calls, read, says
@@ -206,6 +209,59 @@ async def test_a_final_output_may_be_a_tools(session: Session) -> None:
     first = await Runner.run(agent, "go", session=session, turn_id="t")
     again = await Runner.run(agent, "go", session=session, turn_id="t")
     assert first.final_output == again.final_output == "{'x': 1}"
+
+
+IMAGE = "data:image/png;base64," + base64.b64encode(random.Random(1).randbytes(300_000)).decode()
+LARGE = {
+    "image": ToolOutputImage(image_url=IMAGE, detail="high"),
+    "parts": [ToolOutputText(text="two"), ToolOutputImage(image_url=IMAGE)],
+    "dict": {"type": "image", "image_url": IMAGE},
+    "text": IMAGE,
+    "value": {"images": [IMAGE]},
+}
+
+
+def shows(value: Any, behavior: Any) -> Agent[Any]:
+    return Agent(
+        name="a",
+        model=Sage(Ledger(), "m", calls("show"), says("seen")),
+        tools=[function_tool(lambda: value, name_override="show")],
+        tool_use_behavior=behavior,
+    )
+
+
+async def stored_bytes(session: Session) -> int:
+    info = await session.info()
+    assert info is not None
+    return info.bytes
+
+
+@pytest.mark.parametrize("behavior", ["run_llm_again", "stop_on_first_tool"])
+@pytest.mark.parametrize("name", LARGE)
+async def test_what_a_tool_returned_is_stored_once(
+    sessions: Sessions, name: str, behavior: Any
+) -> None:
+    """For a turn that can be sent again, and for a message, as for one that cannot."""
+    one_shot, direct, queued = (sessions.worker().bind(sessions.new_id()) for _ in range(3))
+    agent = partial(shows, LARGE[name], behavior)
+    await Runner.run(agent(), "go", session=one_shot)
+    first = await Runner.run(agent(), "go", session=direct, turn_id="t")
+    again = await Runner.run(agent(), "go", session=direct, turn_id="t")
+    assert facts(again) == facts(first)
+    receipt = await queued.submit(None, "go", agent="a")
+    await queued.drain(None, agent())
+    assert (await receipt.result(agent=agent())).final_output == first.final_output
+    once = await stored_bytes(one_shot)
+    assert await stored_bytes(direct) < 1.25 * once + 1000
+    assert await stored_bytes(queued) < 1.25 * once + 1000
+
+
+async def test_what_a_record_says_once_more_is_compressed(session: Session) -> None:
+    rows = [{"number": number, "text": f"row {number}"} for number in range(5000)]
+    first = await Runner.run(shows(rows, "run_llm_again"), "go", session=session, turn_id="t")
+    again = await Runner.run(shows(rows, "run_llm_again"), "go", session=session, turn_id="t")
+    assert facts(again) == facts(first)
+    assert await stored_bytes(session) < len(str(rows)) / 2
 
 
 async def test_a_failed_run_has_no_result_and_may_be_sent_again(session: Session) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from turnwise.codec import Zstd
 from turnwise.journal_entries import ToolOutput
 from turnwise.results.record import (
     ItemDetails,
@@ -13,6 +14,7 @@ from turnwise.results.record import (
     record_differs,
     unpack_record,
 )
+from turnwise.results.shared_strings import SharedStrings
 
 RECORD = Record(
     version=1,
@@ -56,6 +58,29 @@ def test_a_final_output_may_be_a_value() -> None:
     value = ToolOutput("structured", ["ToolOutputText", {"text": "x"}])
     record = msgspec.structs.replace(RECORD, final_output=value, usage=None)
     assert unpack_record(msgspec.msgpack.encode(record)) == record
+
+
+def test_long_strings_of_the_items_are_stored_as_their_places() -> None:
+    long, longer = "long " * 100, "longer" * 1000
+    items = [{"content": [{"text": long}]}, {"output": f"It says: {longer}."}]
+    value = {"a": [long, "short"], "b": {"c": longer}}
+    shared = SharedStrings(items)
+    record = msgspec.structs.replace(RECORD, final_output=ToolOutput("json", shared.without(value)))
+    stored = msgspec.msgpack.encode(record)
+    assert len(stored) < len(STORED) + 100
+    found = unpack_record(stored, items)
+    assert found is not None
+    assert found.final_output == ToolOutput("json", value)
+    assert unpack_record(stored, items[:1]) is None
+    assert not record_differs(stored, ("desk", "0123456789ab"))
+
+
+def test_a_compressed_record_is_read() -> None:
+    stored = Zstd().shrink(STORED * 10)
+    assert stored[:1] in (b"\x11", b"\x12")
+    assert unpack_record(stored) is None  # more than one record
+    assert unpack_record(Zstd().shrink(STORED)) == RECORD
+    assert unpack_record(stored[:-1]) is None
 
 
 def test_what_this_version_cannot_read_is_no_record() -> None:

@@ -2,7 +2,7 @@
 
 from turnwise.codec.envelope import Codec
 from turnwise.codec.errors import DecodeError, EncodedTooLarge, EncodeError
-from turnwise.codec.zstd import MAX_RAW
+from turnwise.codec.zstd import MAX_RAW, Zstd
 
 __all__ = [
     "MAX_RAW",
@@ -10,4 +10,5 @@ __all__ = [
     "DecodeError",
     "EncodeError",
     "EncodedTooLarge",
+    "Zstd",
 ]

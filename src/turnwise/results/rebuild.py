@@ -66,7 +66,7 @@ class RebuiltRun:
         input: object,
         before: Sequence[Any],
     ) -> None:
-        record = unpack_record(committed.payload)
+        record = unpack_record(committed.payload, committed.items)
         if record is None or record.items != len(committed.items):
             raise committed
         if agent is not None and input is not None:
@@ -174,6 +174,10 @@ class RebuiltRun:
         final = self._record.final_output
         if isinstance(final, ToolOutput):
             return unpack_output(final)
+        if isinstance(final, tuple):
+            index, as_text = final
+            output = cast(ToolCallOutputItem, self.new_items[index]).output
+            return str(output) if as_text else output
         text = last_text(self.new_items)
         if final == "text" or text is None:
             return text

@@ -1,7 +1,8 @@
 """What the record of a committed turn keeps of its run, so that the SDK's result can be rebuilt.
 
 The history has the items. The record has what they do not say: which agent made each, the usage and
-id of each response, and where the final output comes from.
+id of each response, and where the final output comes from. It refers to the long strings that the
+items have (shared_strings.py), and is compressed if it is long all the same.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ from agents.items import HandoffOutputItem, MessageOutputItem, ToolApprovalItem,
 from agents.result import RunResultBase
 from pydantic import BaseModel
 
+from turnwise.codec import MAX_RAW, DecodeError, Zstd
 from turnwise.durable import sdk
 from turnwise.durable.responses import COUNTS, pack_usage, to_json
 from turnwise.durable.tool_outputs import pack_output
 from turnwise.journal_entries import ToolOutput
+from turnwise.results.shared_strings import SharedStrings
 
 VERSION = 1
+_COMPRESSED_FROM = 1024
+_COMPRESSED = (b"\x11", b"\x12")
 _log = logging.getLogger("turnwise")
 
 
@@ -58,8 +63,11 @@ class RecordedResponse(msgspec.Struct, array_like=True, frozen=True):
     output: list[Any]
 
 
-FinalOutput = ToolOutput | Literal["text", "typed_text"]
-"""A value, or: the last message's text; that text as the agent's output type reads it."""
+OutputOf = tuple[int, bool]
+"""A tool's output, by the index of its run item, and whether as text."""
+FinalOutput = ToolOutput | OutputOf | Literal["text", "typed_text"]
+"""A value, a tool's output, the last message's text, or that as the agent's output type reads it.
+"""
 
 
 class Record(msgspec.Struct, array_like=True):
@@ -83,6 +91,7 @@ class Record(msgspec.Struct, array_like=True):
 
 
 _decode = msgspec.msgpack.Decoder(Record).decode
+_zstd = Zstd()
 
 
 def pack_record(result: RunResultBase, began: tuple[str, str], items: Sequence[Any]) -> bytes:
@@ -101,17 +110,26 @@ def pack_record(result: RunResultBase, began: tuple[str, str], items: Sequence[A
         return b""
     try:
         record = _Recorder(result, items).record(*began)
-        return msgspec.msgpack.encode(record, enc_hook=str)
+        raw = msgspec.msgpack.encode(record, enc_hook=str)
+        return _zstd.shrink(raw) if _COMPRESSED_FROM <= len(raw) <= MAX_RAW else raw
     except Exception:
         _log.exception("a turn is committed, but its result cannot be rebuilt for a retry")
         return b""
 
 
-def unpack_record(payload: bytes) -> Record | None:
-    """The record of a payload; None if there is none that this version can read."""
+def unpack_record(payload: bytes, items: Sequence[Any] | None = None) -> Record | None:
+    """The record of a payload; None if there is none that this version can read.
+
+    Without the turn's `items`, long strings that they share with it are missing.
+    """
     try:
-        record = _decode(payload)
-    except msgspec.MsgspecError:
+        raw = _zstd.expand(payload) if payload[:1] in _COMPRESSED else payload
+        if items is None:
+            record = _decode(raw)
+        else:
+            shared = SharedStrings(items)
+            record = msgspec.msgpack.decode(raw, type=Record, ext_hook=shared.at)
+    except (msgspec.MsgspecError, DecodeError, IndexError):
         return None
     return record if record.version == VERSION else None
 
@@ -128,6 +146,7 @@ class _Recorder:
     def __init__(self, result: RunResultBase, items: Sequence[Any]) -> None:
         self._result = result
         self._items = items
+        self._shared = SharedStrings(items)
         self._agents: list[str] = []
         self._next = 0
 
@@ -159,11 +178,11 @@ class _Recorder:
         agent = self._agent(item.agent)
         output = source = target = None
         if isinstance(item, ToolCallOutputItem) and item.output != _output(raw):
-            output = pack_output(item.output, None, None)
+            output = self._value(item.output)
         if isinstance(item, HandoffOutputItem):
             source, target = self._agent(item.source_agent), self._agent(item.target_agent)
         details = ItemDetails(
-            raw=raw if index < 0 else None,
+            raw=self._shared.without(raw) if index < 0 else None,
             is_dict=not isinstance(item.raw_item, BaseModel),
             output=output,
             source=source,
@@ -180,7 +199,12 @@ class _Recorder:
         return -1
 
     def _response(self, response: Any, indexes: dict[int, int]) -> RecordedResponse:
-        output = [indexes.get(id(item), to_json(item)) for item in response.output]
+        output = [
+            self._shared.without(to_json(item))
+            if (index := indexes.get(id(item))) is None
+            else index
+            for item in response.output
+        ]
         usage = pack_usage(response.usage)
         return RecordedResponse(response.response_id, response.request_id, usage, output)
 
@@ -197,7 +221,16 @@ class _Recorder:
             return "text"
         if text is not None and final == typed_text(self._result.last_agent, text):
             return "typed_text"
-        return pack_output(final, None, None)
+        for index, item in enumerate(run_items):
+            if isinstance(item, ToolCallOutputItem):
+                as_text = isinstance(final, str) and final == str(item.output)
+                if as_text or final is item.output:
+                    return index, as_text
+        return self._value(final)
+
+    def _value(self, value: Any) -> ToolOutput:
+        packed = pack_output(value, None, None)
+        return ToolOutput(packed.kind, self._shared.without(packed.value))
 
 
 def _output(raw: Any) -> Any:
