@@ -82,6 +82,8 @@ class EventRelay:
 
     async def _next(self, reader: _Reader, task: Task[None]) -> StreamEvent | None:
         if reader.error is not None:
+            if reader.ended_run:
+                await asyncio.wait({task})
             raise reader.error
         if task.done():
             return None
@@ -134,8 +136,7 @@ class EventRelay:
     def _let_idle_readers_go(self) -> None:
         if (error := self._idle()) is not None:
             for reader in list(self._readers):
-                reader.error = error
-                self._leave(reader)
+                reader.error, reader.ended_run = error, self._leave(reader)
 
 
 class _Reader:
@@ -143,6 +144,7 @@ class _Reader:
 
     def __init__(self, leave: Callable[[_Reader], object]) -> None:
         self.error: StreamIdle | None = None
+        self.ended_run = False
         self._leave = leave
         self._task: Task[Any] | None = None
 
