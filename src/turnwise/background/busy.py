@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 
 from turnwise.turns import (
     BusyPolicy,
@@ -62,7 +63,7 @@ async def _lease_on_free_session(runtime: Runtime, session_id: str) -> AsyncIter
         yield
     finally:
         if answer is None or isinstance(answer, Grant):
-            await shielded(runtime.abort(session_id, turn_id, token))
+            await shielded(partial(runtime.abort, session_id, turn_id, token))
 
 
 async def _turn_to_cancel(runtime: Runtime, session_id: str, turn_id: str) -> OpenTurn | None:

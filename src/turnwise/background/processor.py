@@ -42,6 +42,7 @@ from turnwise.turns import (
     end,
     next_turn,
     shielded,
+    until_done,
 )
 from turnwise.types import Busy, Idle, Parked, Stopped
 
@@ -244,7 +245,7 @@ class Processor:
         )
         await publisher.close({"type": "turn.retry", "error": type(error).__name__})
         if isinstance(turn.replay, Replay):
-            await shielded(turn.replay.attempt_failed())
+            await shielded(turn.replay.attempt_failed)
         await end(turn, Release(error, delay=self._backoff(turn)))
         return False
 
@@ -282,13 +283,7 @@ class Processor:
 async def _run_ended(result: RunResultStreaming) -> BaseException | None:
     """Wait until no task of the run is left; return the error that it ended with."""
     task = result.run_loop_task
-    cancellation: asyncio.CancelledError | None = None
-    while task is not None and not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            result.cancel()
-            cancellation = error
+    cancellation = None if task is None else await until_done(task, result.cancel)
     if cancellation is not None:
         raise cancellation
     if task is not None and task.cancelled():  # by its own code; the stream does not raise that

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import threading
+import time
 import warnings
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from threading import local
+from types import FrameType
 from typing import Any, TypeVar
 
 from turnwise.errors import UsageError
 from turnwise.process import Loop, PerProcess, keep_forever
 
 T = TypeVar("T")
+_END_TIMEOUT = 10.0
+"""Seconds that an interrupted turn has to end: more than the store's patience, on any store."""
 
 
 def run_until_complete(work: Coroutine[Any, Any, T]) -> T:
@@ -40,8 +47,30 @@ def run_until_complete(work: Coroutine[Any, Any, T]) -> T:
         # sys.exit: the turn is its parent's, and so is the loop.
         if not task.done() and os.getpid() == process:
             task.cancel()
-            loop.run_until_complete(asyncio.wait({task}))
+            with _deaf_to_interrupts(_END_TIMEOUT):
+                loop.run_until_complete(asyncio.wait({task}))
         raise
+
+
+@contextmanager
+def _deaf_to_interrupts(seconds: float) -> Iterator[None]:
+    """Ignore a second Ctrl-C for so long: the turn is being rolled back already."""
+    handler = signal.getsignal(signal.SIGINT)
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or handler is not signal.default_int_handler:
+        yield
+        return
+    deadline = time.monotonic() + seconds
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        if time.monotonic() > deadline:
+            signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 class _LoopPool:

@@ -26,7 +26,7 @@ from turnwise.turns.outcomes import (
 )
 from turnwise.turns.runtime import Runtime, default_worker_name
 from turnwise.turns.settings import Settings, check_number, ttl_ms
-from turnwise.turns.shielding import resend_if_cancelled, shielded
+from turnwise.turns.shielding import resend_if_cancelled, shielded, until_done
 from turnwise.turns.turn import Turn
 from turnwise.turns.wait import POLL_INTERVAL, Backoff, TurnEndWaiter
 
@@ -77,4 +77,5 @@ __all__ = [
     "session_suspended",
     "shielded",
     "ttl_ms",
+    "until_done",
 ]

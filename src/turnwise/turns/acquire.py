@@ -104,7 +104,7 @@ class LeaseRequest:
                 answer = await self._wait_in_queue(answer, busy, timeout)
         except BaseException as error:
             if not isinstance(error, StoreError):  # else the store would not answer that either
-                await shielded(self.give_up())
+                await shielded(self.give_up)
             raise
         if isinstance(answer, Grant):
             return answer
@@ -167,7 +167,7 @@ class LeaseRequest:
     async def _refusal(self, answer: Answer) -> TurnwiseError:
         session_id = self._session_id
         if isinstance(answer, Parked | Stopped | Absent) and self._queued_at is not None:
-            await shielded(self.give_up())  # the caller's ticket is still in the queue
+            await shielded(self.give_up)  # the caller's ticket is still in the queue
         match answer:
             case Busy() | Queued():
                 return errors.busy(session_id, answer)

@@ -90,7 +90,7 @@ async def begin_turn(
         if grant is not None:
             # Its journal stays; a turn that was parked is parked again.
             names = session_id, turn_id, request.token
-            await shielded(runtime.release(*names, counted=not resume))
+            await shielded(partial(runtime.release, *names, counted=not resume))
         if emit_busy or not isinstance(error, SessionBusy | ApprovalPending | SessionStopped):
             reason = type(error).__name__
             runtime.emit(TurnRefusedEvent(session_id, turn_id, reason, request.waited))
@@ -152,7 +152,7 @@ async def next_turn(runtime: Runtime, session_id: str) -> Turn | Busy | Parked |
         )
     except BaseException:
         cancel_listener.close()
-        await shielded(_give_back(runtime, session_id, token, ask))
+        await shielded(partial(_give_back, runtime, session_id, token, ask))
         raise
 
 

@@ -83,10 +83,16 @@ def check_on_error(session_id: str, on_error: object) -> None:
 def failure(turn: Turn, error: BaseException, on_error: OnError = "rollback") -> Outcome:
     """How a turn ends whose code raised `error`. A cancellation never commits it.
 
-    If the error is not the turn's own (its sender was cancelled, the store failed, or another
-    version wrote its journal), a retry of its turn_id continues from its journal.
+    If the error is not the turn's own (its sender was cancelled or interrupted, the store failed,
+    or another version wrote its journal), a retry of its turn_id continues from its journal.
     """
-    outside = asyncio.CancelledError, StoreUnavailable, StoreRefused, UndecodableJournal
+    outside = (
+        asyncio.CancelledError,
+        KeyboardInterrupt,
+        StoreUnavailable,
+        StoreRefused,
+        UndecodableJournal,
+    )
     if turn.lost is None:
         if on_error == "keep" and isinstance(error, Exception):
             return Commit()
@@ -144,14 +150,14 @@ async def _carry_out(turn: Turn, outcome: Outcome) -> None:
         case DeadLetter() | Stop():
             await resend_if_cancelled(partial(_give_up_message, turn, outcome))
         case RollBack():
-            await _give_back(turn, outcome, _abort(turn))
+            await _give_back(turn, outcome, partial(_abort, turn))
         case Release():
-            release = _release(turn, counted=outcome.counted, delay=outcome.delay)
+            release = partial(_release, turn, counted=outcome.counted, delay=outcome.delay)
             await _give_back(turn, outcome, release)
         case StayParked():
-            await _give_back(turn, outcome, _release(turn, counted=False))
+            await _give_back(turn, outcome, partial(_release, turn, counted=False))
         case Cancel():
-            await shielded(cancel(turn))
+            await shielded(partial(cancel, turn, mint()))
         case _:
             assert_never(outcome)
 
@@ -290,7 +296,9 @@ async def _give_up_message(turn: Turn, outcome: DeadLetter | Stop) -> None:
 
 
 async def _give_back(
-    turn: Turn, outcome: RollBack | Release | StayParked, call: Coroutine[Any, Any, None]
+    turn: Turn,
+    outcome: RollBack | Release | StayParked,
+    call: Callable[[], Coroutine[Any, Any, None]],
 ) -> None:
     try:
         await shielded(call)
@@ -324,10 +332,11 @@ def _emit_rolled_back(turn: Turn, reason: BaseException | None) -> None:
 # The end that a cancel requested.
 
 
-async def cancel(turn: Turn) -> None:
+async def cancel(turn: Turn, commit_id: str | None = None) -> None:
     """End a turn that was closed, as its cancel request says. Never raises.
 
-    "keep" commits what it has finished. Either way its record says that it was cancelled.
+    "keep" commits what it has finished. Either way its record says that it was cancelled. It is
+    safe to call again with the same `commit_id`; None for a new one.
     """
     await turn.lease.stopped()
     assert turn.cancel is not None
@@ -338,15 +347,16 @@ async def cancel(turn: Turn) -> None:
     if isinstance(turn.lost, TurnCancelled):
         turn.lost.running_tools = tuple(running)
     payload = cancelled.record_payload(running, turn.cancel.reason)
+    commit = partial(_commit_cancelled, turn, turn.cancel, payload, commit_id or mint())
     raw = _finished_raw(turn) if turn.cancel.mode == "keep" else []
     try:
         async with asyncio.timeout(turn.runtime.settings.lease):
-            answer = await _commit_cancelled(turn, turn.cancel, raw, payload)
+            answer = await commit(raw)
             if isinstance(answer, Full):
                 _log.warning(
                     "cancelled turn %r keeps nothing: session %r is too large", *turn.names[::-1]
                 )
-                answer = await _commit_cancelled(turn, turn.cancel, [], payload)
+                answer = await commit([])
     except Exception as error:
         _log.warning(
             "cancelled turn %r of session %r stays open until its lease expires: %s",
@@ -360,7 +370,7 @@ async def cancel(turn: Turn) -> None:
 
 
 async def _commit_cancelled(
-    turn: Turn, outcome: Cancel, raw: list[bytes], payload: bytes
+    turn: Turn, outcome: Cancel, payload: bytes, commit_id: str, raw: list[bytes]
 ) -> Done | Stale | Gone | Full:
     elements = list(map(turn.runtime.codec.pack, raw))
     keep = turn.keep if outcome.mode == "keep" else None
@@ -368,7 +378,7 @@ async def _commit_cancelled(
         *turn.names,
         turn.token,
         turn.grant.tip,
-        mint(),
+        commit_id,
         elements,
         keep=keep,
         payload=payload,

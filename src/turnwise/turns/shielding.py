@@ -1,15 +1,24 @@
-"""Calls that a cancelled caller must not leave half done."""
+"""Calls that a cancelled caller must not leave half done.
+
+Ctrl-C comes as a cancellation (of the main task, by `asyncio.run`), as a KeyboardInterrupt at any
+line of code, and pressed a second time as both: all tasks are cancelled, also those that end turns.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from asyncio import CancelledError
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, TypeVar
+
+import anyio
 
 from turnwise.errors import TurnwiseError
 
 T = TypeVar("T")
+_INTERRUPTIONS = CancelledError, KeyboardInterrupt
+_ATTEMPTS = 3
 
 
 async def resend_if_cancelled(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -20,22 +29,54 @@ async def resend_if_cancelled(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """
     try:
         return await call()
-    except asyncio.CancelledError:
+    except _INTERRUPTIONS:
         with suppress(TurnwiseError):
-            await shielded(call())
+            await shielded(call)
         raise
 
 
-async def shielded(work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` to its end even if the caller is cancelled meanwhile; then raise that."""
-    task = asyncio.create_task(work)
-    cancellation: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancellation = error
-    if cancellation is not None:
-        task.cancelled() or task.exception()  # looked at, so that asyncio does not complain
-        raise cancellation
+async def shielded(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Await a call that is safe to send twice to its end, though the caller is cancelled meanwhile.
+
+    Then raise that cancellation.
+    """
+    interruption: BaseException | None = None
+    for _ in range(_ATTEMPTS):
+        task = asyncio.create_task(call())
+        interruption = await until_done(task) or interruption
+        if not _was_interrupted(task):  # else the event loop is closing
+            break
+    if interruption is not None:
+        raise interruption
     return task.result()
+
+
+async def until_done(
+    task: asyncio.Task[Any], on_cancel: Callable[[], object] | None = None
+) -> BaseException | None:
+    """Wait until the task is done, though the caller is cancelled meanwhile.
+
+    Args:
+        task: The task, which is not cancelled.
+        on_cancel: Called whenever the caller is cancelled.
+
+    Returns:
+        The cancellation, for the caller to raise.
+    """
+    interruption: BaseException | None = None
+    while not task.done():
+        # A cancelled scope of anyio cancels its tasks again and again, as fast as the event loop
+        # turns, until they leave the scope or are shielded.
+        shield = nullcontext() if interruption is None else anyio.CancelScope(shield=True)
+        try:
+            with shield:
+                await asyncio.wait({task})
+        except _INTERRUPTIONS as error:
+            interruption = error
+            if on_cancel is not None:
+                on_cancel()
+    return interruption
+
+
+def _was_interrupted(task: asyncio.Task[Any]) -> bool:
+    return task.cancelled() or isinstance(task.exception(), KeyboardInterrupt)
