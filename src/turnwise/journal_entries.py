@@ -143,7 +143,12 @@ class ToolEndedEntry(_Entry, frozen=True, kw_only=True, tag="tool_ended"):
 
 
 class AttemptFailedEntry(_Entry, frozen=True, tag="attempt_failed"):
-    """An attempt failed. The next one may repeat calls whose errors no response followed."""
+    """An attempt failed. The next one may repeat calls whose errors no response followed.
+
+    `ask_again`: the last response was of no use. The next attempt asks the model again.
+    """
+
+    ask_again: bool = False
 
 
 class RestartedEntry(_Entry, frozen=True, tag="restarted"):

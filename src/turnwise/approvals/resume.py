@@ -12,12 +12,14 @@ from turnwise.errors import AlreadyCommitted, NoPendingApproval, TurnAbandoned, 
 from turnwise.turns import (
     NOT_APPROVED,
     BusyPolicy,
+    Commit,
     Runtime,
     Savepoint,
     StayParked,
     Turn,
     begin_turn,
     end,
+    failure,
     is_expired,
 )
 from turnwise.types import Info
@@ -71,9 +73,15 @@ class ResumedTurn:
         await self.turn.add(parked.entry.items)
         return state
 
-    def failure(self) -> StayParked:
-        """How the turn ends if it cannot be restored, or the resumed run fails."""
-        return StayParked(len(self.parked.pending))
+    def failure(self, error: BaseException | None = None) -> Commit | StayParked:
+        """How the turn ends if it cannot be restored (without `error`), or if its run raised one.
+
+        It is parked again, unless every resumption would end with the error.
+        """
+        outcome = None if error is None else failure(self.turn, error)
+        if isinstance(outcome, Commit):
+            return outcome
+        return StayParked(len(self.parked.pending), error)
 
 
 async def begin_parked(

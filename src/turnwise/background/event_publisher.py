@@ -22,7 +22,7 @@ from turnwise.durable.sdk import item_events
 from turnwise.errors import LeaseLost, SessionGone, StoreError, StoreUnavailable, TurnCancelled
 from turnwise.journal_entries import ParkedEntry
 from turnwise.stores.event_log import event_id, parse_event_id
-from turnwise.turns import Park, Runtime, Turn
+from turnwise.turns import Commit, Runtime, Turn
 
 OTHERS_MAY_CONTINUE = (LeaseLost, SessionGone, StoreUnavailable)
 """Errors after which this process does not know how the turn ends: another one may run it."""
@@ -191,10 +191,10 @@ class ResumedEvents:
 
 def _last_event(turn: Turn, error: BaseException | None) -> Event | None:
     """How a turn ended; None if another process may continue it."""
-    if error is None and isinstance(turn.outcome, Park):
-        return {"type": "turn.parked"}
-    if error is None:
+    if isinstance(turn.outcome, Commit):
         return {"type": "turn.finished", "state": "committed"}
+    if error is None:
+        return {"type": "turn.parked"}
     if isinstance(error, TurnCancelled):
         return {"type": "turn.finished", "state": "cancelled"}
     if isinstance(error, OTHERS_MAY_CONTINUE):

@@ -6,33 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from agents import (
-    Agent,
-    InputGuardrailTripwireTriggered,
-    MaxTurnsExceeded,
-    OutputGuardrailTripwireTriggered,
-    ToolInputGuardrailTripwireTriggered,
-    ToolOutputGuardrailTripwireTriggered,
-)
+from agents import Agent
 
 from turnwise.background.message import Message
-from turnwise.errors import LimitError, ReplayMismatch, UnreadableMessage, UsageError
+from turnwise.errors import UsageError
 
 Agents = Mapping[str, Agent[Any]] | Iterable[Agent[Any]] | Agent[Any]
 
 MAX_BACKOFF = 60.0
-
-NOT_RETRIED: tuple[type[BaseException], ...] = (
-    InputGuardrailTripwireTriggered,
-    OutputGuardrailTripwireTriggered,
-    ToolInputGuardrailTripwireTriggered,
-    ToolOutputGuardrailTripwireTriggered,
-    MaxTurnsExceeded,
-    ReplayMismatch,
-    LimitError,
-    UnreadableMessage,
-)
-"""Errors that another attempt would run into again: the message becomes a dead letter at once."""
 
 
 @dataclass(frozen=True)

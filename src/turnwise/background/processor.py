@@ -21,7 +21,7 @@ from turnwise.background.event_publisher import (
     stream_event,
 )
 from turnwise.background.message import Message, decode_message
-from turnwise.background.policy import NOT_RETRIED, Agents, Policy, agents_by_name
+from turnwise.background.policy import Agents, Policy, agents_by_name
 from turnwise.durable import install
 from turnwise.durable.digests import began_with
 from turnwise.durable.replay import Replay
@@ -40,8 +40,9 @@ from turnwise.turns import (
     Stop,
     Turn,
     end,
+    is_lasting,
     next_turn,
-    shielded,
+    refuse_to_wait_for_own_turn,
     until_done,
 )
 from turnwise.types import Busy, Idle, Parked, Stopped
@@ -126,6 +127,7 @@ class Processor:
         while (visit := await self.visit(session_id)).state not in ("idle", "parked"):
             count += len(visit.finished)
             if visit.state == "busy":
+                await refuse_to_wait_for_own_turn(self.runtime, session_id)
                 await pauses.pause(visit.pause)
             else:
                 pauses.reset()
@@ -233,8 +235,7 @@ class Processor:
             await end(turn, Release(error, delay=self._backoff(turn)))
             await publisher.close()
             return False
-        is_last = turn.failures + 1 >= self.policy.max_attempts
-        if is_last or isinstance(error, NOT_RETRIED) or _fails_each_attempt(turn, error):
+        if turn.failures + 1 >= self.policy.max_attempts or is_lasting(turn, error):
             return await self._dead_letter(turn, publisher, error)
         _log.warning(
             "attempt %d of turn %r of session %r failed: %s",
@@ -244,8 +245,6 @@ class Processor:
             type(error).__name__,
         )
         await publisher.close({"type": "turn.retry", "error": type(error).__name__})
-        if isinstance(turn.replay, Replay):
-            await shielded(turn.replay.attempt_failed)
         await end(turn, Release(error, delay=self._backoff(turn)))
         return False
 
@@ -294,11 +293,6 @@ async def _run_ended(result: RunResultStreaming) -> BaseException | None:
 def _exited(turn: Turn) -> bool:
     """Whether code in the run ends this process (SystemExit)."""
     return isinstance(turn.replay, Replay) and turn.replay.progress.exited
-
-
-def _fails_each_attempt(turn: Turn, error: BaseException) -> bool:
-    """Whether a tool raised it that may not run again, so that a replay would raise it again."""
-    return isinstance(turn.replay, Replay) and turn.replay.is_final(error)
 
 
 def _is_cancelled(error: BaseException) -> bool:

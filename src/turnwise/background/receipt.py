@@ -10,6 +10,7 @@ from typing import Any, Literal
 from agents import Agent, RunResult
 
 from turnwise.background.dead_letters import find_dead_letter
+from turnwise.enclosing import enclosing_turns
 from turnwise.errors import (
     AlreadyCommitted,
     BusyTimeout,
@@ -25,6 +26,7 @@ from turnwise.turns import (
     TurnEndWaiter,
     finished_turn_error,
     reason_in,
+    refuse_to_wait_for_own_turn,
     session_suspended,
 )
 from turnwise.types import Absent, Duplicate, Parked, Queued, RecordKind, Running, Stopped
@@ -188,6 +190,8 @@ class Receipt:
         Raises:
             SessionGone: Nothing is known of the turn.
         """
+        if enclosing_turns(self.session_id) and not (await self.status()).finished:
+            await refuse_to_wait_for_own_turn(self.runtime, self.session_id)
         log, codec = self.runtime.store.events, self.runtime.codec
         cursor, is_over, pauses, state = after or None, False, Backoff(), ""
         while not is_over:
@@ -231,6 +235,7 @@ class Receipt:
         """Wait for the turn's record. `parked`: raise ApprovalPending if the turn is parked."""
         ending = TurnEndWaiter(self.runtime, self.session_id, self.turn_id)
         while (answer := await self._finished_now(parked=parked)) is None:
+            await refuse_to_wait_for_own_turn(self.runtime, self.session_id)
             await ending.wait()
         return answer
 

@@ -41,6 +41,7 @@ from turnwise.durable.proxy import ObjectProxy, make_proxy
 from turnwise.durable.responses import to_json
 from turnwise.durable.tools import make_durable
 from turnwise.durable.turn import holder_of
+from turnwise.enclosing import part_of, tasks_included
 
 
 def install() -> None:
@@ -69,7 +70,7 @@ class DurableRunner(sdk.AgentRunner):
         try:
             while True:
                 try:
-                    with entered(run):
+                    with entered(run), part_of(run.enclosing_turn):
                         result = await self._inner.run(starting_agent, input, **durable.options)
                     run.check()
                 except Restart as restart:
@@ -97,10 +98,10 @@ class DurableRunner(sdk.AgentRunner):
     ) -> RunResultStreaming:
         run = _begin_run(starting_agent, input, options, streamed=True)
         if run is None:
-            with entered(scope_of_untracked_run()):
+            with entered(scope_of_untracked_run()), tasks_included():
                 return self._inner.run_streamed(starting_agent, input, **options)
         durable = _DurableOptions(run, options)
-        with entered(run):
+        with entered(run), tasks_included(), part_of(run.enclosing_turn):
             result = self._inner.run_streamed(starting_agent, input, **durable.options)
         run.task = result.run_loop_task
         _ended(run, starting_agent, input, result)

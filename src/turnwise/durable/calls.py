@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from agents import ApplyPatchTool, CustomTool, FunctionTool, ShellTool, ToolTimeoutError
@@ -72,6 +73,7 @@ async def call_tool(
     """
     replay = await run.open()
     run.check()
+    replay.progress.acted = True
     this = _ToolCall(run, tool, call_id, context, call)
     key = run.path, this.name
     ended = replay.ended.get(key)
@@ -104,7 +106,8 @@ def note_output(run: Run, tool: Any, output: Any, context: Any) -> None:
     if before is None or before.value is not output:
         is_error_text = before is not None or tool.timeout_error_function is None
         call = getattr(context, "tool_call", None)
-        progress.call_ended(run.path, name, EndedCall(tool, output, call, is_error_text))
+        before = EndedCall(tool, output, call, is_error_text)
+    progress.call_ended(run.path, name, replace(before, passed=True))
 
 
 def note_rejection(run: Run, call_id: str, text: object) -> None:
@@ -149,6 +152,7 @@ class _ToolCall:
         )
 
     async def journal_start(self) -> None:
+        self._run.replay.has_run_tools = True
         await self._run.replay.write(self._start_entry())
 
     async def journal_end(self, outcome: ToolOutcome) -> None:

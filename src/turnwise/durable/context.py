@@ -95,6 +95,10 @@ class Run:
         """The turn; None while a streamed run has not begun it yet."""
         return self.holder.durable_turn
 
+    def enclosing_turn(self) -> DurableTurn | None:
+        """The turn that the run's code is part of; None when the run is over."""
+        return None if self.is_over else self.turn
+
     @property
     def replay(self) -> Replay:
         """Its turn's, made when the turn's first run asks."""

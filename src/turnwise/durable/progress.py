@@ -35,22 +35,34 @@ class LastResponse:
 
 @dataclass(frozen=True, slots=True)
 class EndedCall:
-    """A tool call that has ended. `is_error_text`: `value` is the SDK's text about an error."""
+    """A tool call that has ended.
+
+    `is_error_text`: `value` is the SDK's text about an error. `passed`: the tool's output
+    guardrails, which run last, let it pass.
+    """
 
     tool: object
     value: Any
     call: Any = None
     is_error_text: bool = False
+    passed: bool = False
+
+    @property
+    def may_be_shown(self) -> bool:
+        """Whether no guardrail can keep the output from the model any more."""
+        return self.passed or not getattr(self.tool, "tool_output_guardrails", None)
 
 
 class Progress:
     """What an attempt has done, with what it replayed of earlier ones.
 
-    `exited` says whether something in a run called `sys.exit`, which ends this process.
+    `exited` says whether something in a run called `sys.exit`, which ends this process; `acted`,
+    whether the last response has made a tool call.
     """
 
     def __init__(self) -> None:
         self.exited = False
+        self.acted = False
         self._response: LastResponse | None = None
         self._steps: list[tuple[RunPath, int]] = []
         self._ended: dict[tuple[RunPath, str], EndedCall] = {}
@@ -60,6 +72,7 @@ class Progress:
     def responded(self, response: LastResponse) -> None:
         """A run at the top of the turn has a response: the turn has the items of earlier steps."""
         self._response = response
+        self.acted = False
         self._steps = [(response.run, response.responses)]
         self._ended.clear()
 
@@ -120,24 +133,34 @@ class Progress:
             except TimeoutError:
                 return
 
-    def unsaved(self, added: Sequence[Item], changes: int) -> list[Any]:
+    def unsaved(self, added: Sequence[Item], changes: int, *, failed: bool = False) -> list[Any]:
         """What is finished of the last step and not among the items `added` to the turn.
 
         `changes` counts how often items were added to the turn: the SDK adds a response when its
-        calls have ended.
+        calls have ended. `failed`: see `turns.cancelled.Work`.
         """
-        response = self._response
-        is_unsaved = response is not None and response.changes == changes
-        items = list(response.output) if response is not None and is_unsaved else []
+        items = self._unsaved_of_response(added, changes, failed=failed)
         outputs = (self._output_item(call) for call in open_calls([*added, *items]))
         return [*items, *(output for output in outputs if output is not None)]
+
+    def _unsaved_of_response(
+        self, added: Sequence[Item], changes: int, *, failed: bool
+    ) -> list[Item]:
+        if self._response is None or (failed and not self.acted):
+            return []
+        output = list(self._response.output)
+        if self._response.changes == changes:
+            return output
+        # Of a step that an error ends, the SDK adds the calls that had ended before.
+        left = open_calls([*output, *added]) if failed else []
+        return [call for call in left if any(call is own for own in output)]
 
     def _output_item(self, call: Item) -> Any:
         """The output of a call, as an item; None if the call has not ended."""
         names = ((run, f"{number}.{call.get('call_id')}") for run, number in self._steps)
         found = (self.ended_call(*name) for name in names)
         ended = next((ended for ended in found if ended is not None), None)
-        if ended is None:
+        if ended is None or not ended.may_be_shown:
             return None
         value = ended.value
         if call["type"] == "function_call" and ended.call is not None:

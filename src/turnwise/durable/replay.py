@@ -9,6 +9,16 @@ from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from agents import (
+    InputGuardrailTripwireTriggered,
+    MaxTurnsExceeded,
+    ModelBehaviorError,
+    ModelRefusalError,
+    OutputGuardrailTripwireTriggered,
+    ToolInputGuardrailTripwireTriggered,
+    ToolOutputGuardrailTripwireTriggered,
+)
+
 from turnwise.durable.agents_exceptions import as_agents_exception
 from turnwise.durable.digests import RESUMED
 from turnwise.durable.progress import Progress
@@ -28,6 +38,14 @@ from turnwise.journal_entries import (
 Item = Mapping[str, Any]
 CallKey = tuple[RunPath, str]
 
+_ENDS_EACH_ATTEMPT = (
+    InputGuardrailTripwireTriggered,
+    MaxTurnsExceeded,
+    OutputGuardrailTripwireTriggered,
+    ToolInputGuardrailTripwireTriggered,
+    ToolOutputGuardrailTripwireTriggered,
+)
+_RESPONSE_OF_NO_USE = ModelBehaviorError, ModelRefusalError
 _PATH_OF_A_RUN = 3
 """How many elements each run adds to a path."""
 _FLUSH_DELAY = 0.05
@@ -44,6 +62,7 @@ class Replay:
         failed_calls: calls that ended an earlier attempt with their errors. If their tools are
             repeatable they are made again.
         final_errors: errors that tools raised which may not run again. Every attempt raises them.
+        has_run_tools: whether a call that may have had an effect has begun, in any attempt.
         times_parked: how often the turn was parked.
         progress: what this attempt has come to.
     """
@@ -55,6 +74,7 @@ class Replay:
         self.ended: dict[CallKey, ToolEndedEntry] = {}
         self.failed_calls: set[CallKey] = set()
         self.final_errors: list[Exception] = []
+        self.has_run_tools = False
         self.times_parked = 0
         self.progress = Progress()
         self._has_errors = False
@@ -74,6 +94,7 @@ class Replay:
                 self.responses[entry.run, entry.number] = entry
                 self._unclaimed.add(entry.run)
             case ToolStartedEntry():
+                self.has_run_tools = True
                 self.started[entry.run, entry.call] = entry
             case ToolEndedEntry():
                 self.ended[entry.run, entry.call] = entry
@@ -83,6 +104,8 @@ class Replay:
                 self.failed_calls = {
                     key for key, end in self.ended.items() if self._is_last_error(key, end)
                 }
+                if entry.ask_again:
+                    self._drop_last_responses()
             case RestartedEntry():
                 self._drop(entry.run)
             case ParkedEntry():
@@ -94,12 +117,27 @@ class Replay:
         path, name = key
         return end.failed and (path, int(name.partition(".")[0])) not in self.responses
 
+    def _drop_last_responses(self) -> None:
+        """Forget each run's last response, unless it has made calls."""
+        acted = {(path, int(name.partition(".")[0])) for path, name in (*self.started, *self.ended)}
+        last: dict[RunPath, int] = {}
+        for path, number in self.responses:
+            last[path] = max(number, last.get(path, 0))
+        for path, number in last.items():
+            if (path, number + 1) not in acted:
+                del self.responses[path, number]
+
     def note_end(self, end: ToolEndedEntry) -> None:
         """A call has ended, in this or an earlier attempt."""
         self._has_errors |= end.failed
 
-    def is_final(self, error: BaseException) -> bool:
-        """Whether every attempt would end with this error: a tool raised it that may not repeat."""
+    def is_lasting(self, error: BaseException) -> bool:
+        """Whether every attempt would end with this error.
+
+        A guardrail or `max_turns` ends each; so does an error of a tool that may not repeat.
+        """
+        if isinstance(error, _ENDS_EACH_ATTEMPT):
+            return True
         cause: BaseException | None = error
         while cause is not None:
             if any(cause is final for final in self.final_errors):
@@ -107,14 +145,16 @@ class Replay:
             cause = cause.__cause__
         return False
 
-    async def attempt_failed(self) -> None:
+    async def attempt_failed(self, error: BaseException) -> None:
         """Let the next attempt repeat the calls whose errors may have ended this one.
 
+        If the SDK could make nothing of the last response, the next attempt asks the model again.
         Never raises: if this is not written, the next attempt ends with the same errors.
         """
-        if self._has_errors:
+        ask_again = isinstance(error, _RESPONSE_OF_NO_USE)
+        if self._has_errors or ask_again:
             with suppress(TurnwiseError):
-                await self.write(AttemptFailedEntry())
+                await self.write(AttemptFailedEntry(ask_again=ask_again))
 
     def claim_path(self, parent: RunPath, agent: str, digest: str) -> tuple[RunPath, bool]:
         """The path of a run that begins now, and whether an earlier attempt had begun it."""
@@ -231,9 +271,9 @@ class Replay:
 
     # What is asked when the turn is cancelled.
 
-    def unsaved(self, added: Sequence[Item]) -> list[Any]:
+    def unsaved(self, added: Sequence[Item], *, failed: bool = False) -> list[Any]:
         """What is finished of the current step and not among the items `added`."""
-        return self.progress.unsaved(added, self.turn.changes)
+        return self.progress.unsaved(added, self.turn.changes, failed=failed)
 
     def running_tools(self) -> list[str]:
         """The names of tools that run. The end of one in a thread is not noticed."""

@@ -27,6 +27,7 @@ class DurableTurn(Protocol):
     """A turn that a worker holds.
 
     Attributes:
+        worker: the name under which this worker holds it.
         changes: how often items were added to it.
         repeatable_tools: names of tools that may run again, by the settings.
         replay: its `Replay`, once a run has begun; kept here so that all its runs share it.
@@ -34,6 +35,7 @@ class DurableTurn(Protocol):
 
     session_id: str
     turn_id: str
+    worker: str
     attempt: int
     journal: Journal
     ended: bool

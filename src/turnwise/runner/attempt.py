@@ -63,7 +63,7 @@ class RunAttempt:
     ) -> Outcome:
         """How the turn ends if its run failed; `given_up`: by the caller's own `cancel()`."""
         if self.resumed is not None:
-            return self.resumed.failure()
+            return self.resumed.failure(error)
         return RollBack(error) if given_up else failure(turn, error, on_error)
 
     async def rebuilt(self, error: AlreadyCommitted) -> RebuiltRun:

@@ -23,6 +23,7 @@ from turnwise.turns import (
     begin_turn,
     check_turn_id,
     mint,
+    refuse_to_wait_for_own_turn,
     session_suspended,
 )
 from turnwise.types import Parked, Running, Stopped
@@ -74,6 +75,7 @@ async def begin_or_enqueue(attempt: RunAttempt) -> Turn:
         return await begin_turn(
             runtime, session_id, attempt.turn_id, busy="reject", emit_busy=False
         )
+    await refuse_to_wait_for_own_turn(runtime, session_id)
     turn_id = attempt.turn_id = attempt.turn_id or mint()
     while not await _is_direct_turn(attempt, turn_id):
         message = _message(attempt)

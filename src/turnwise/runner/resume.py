@@ -37,7 +37,8 @@ class Resumption:
         """Run to the end, or until the turn is parked again."""
         resumed = await self._begin()
         events = ResumedEvents(self.session.runtime, resumed.turn)
-        async with events.ending(), block(resumed.turn, lambda *_: resumed.failure()) as turn:
+        held_by = block(resumed.turn, lambda _, error: resumed.failure(error))
+        async with events.ending(), held_by as turn:
             state = await self._restored(resumed, given)
             await events.begin(resumed.parked.entry)
             before = items_of(state)

@@ -8,10 +8,11 @@ from turnwise.turns.buffer import Savepoint
 from turnwise.turns.cancel import GRACE, cancel, make_way
 from turnwise.turns.cancelled import reason_in
 from turnwise.turns.changes import add_items, clear_items, pop_item
-from turnwise.turns.ends import OnError, check_on_error, end, failure
+from turnwise.turns.ends import end
 from turnwise.turns.errors import busy as session_busy
 from turnwise.turns.errors import queue_full
 from turnwise.turns.errors import suspended as session_suspended
+from turnwise.turns.failures import OnError, check_on_error, failure, is_lasting
 from turnwise.turns.ids import check_session_id, check_turn_id, mint
 from turnwise.turns.outcomes import (
     Cancel,
@@ -24,6 +25,7 @@ from turnwise.turns.outcomes import (
     StayParked,
     Stop,
 )
+from turnwise.turns.own_turn import refuse_to_wait_for_own_turn
 from turnwise.turns.runtime import Runtime, default_worker_name
 from turnwise.turns.settings import Settings, check_number, ttl_ms
 from turnwise.turns.shielding import resend_if_cancelled, shielded, until_done
@@ -66,12 +68,14 @@ __all__ = [
     "failure",
     "finished_turn_error",
     "is_expired",
+    "is_lasting",
     "make_way",
     "mint",
     "next_turn",
     "pop_item",
     "queue_full",
     "reason_in",
+    "refuse_to_wait_for_own_turn",
     "resend_if_cancelled",
     "session_busy",
     "session_suspended",

@@ -13,6 +13,7 @@ from turnwise.turns.approval_timeout import end_if_expired
 from turnwise.turns.cancel import make_way
 from turnwise.turns.ids import mint
 from turnwise.turns.lease import CancelListener
+from turnwise.turns.own_turn import refuse_to_wait_for_own_turn
 from turnwise.turns.runtime import Runtime
 from turnwise.turns.shielding import shielded
 from turnwise.turns.wait import message_ended
@@ -101,6 +102,7 @@ class LeaseRequest:
             ):
                 answer = await self._ask()
             if busy != "reject" and isinstance(answer, Busy | Queued):
+                await refuse_to_wait_for_own_turn(self._runtime, self._session_id)
                 answer = await self._wait_in_queue(answer, busy, timeout)
         except BaseException as error:
             if not isinstance(error, StoreError):  # else the store would not answer that either

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from turnwise.turns.ends import end, failure
+from turnwise.enclosing import part_of
+from turnwise.turns.ends import end
+from turnwise.turns.failures import failure
 from turnwise.turns.outcomes import Commit, Outcome
 from turnwise.turns.turn import Turn
 
@@ -30,7 +32,8 @@ async def block(
     turn.interrupt_with(interruption.interrupt)
     try:
         try:
-            yield turn
+            with part_of(lambda: turn, asyncio.current_task()):
+                yield turn
         except BaseException as error:
             if turn.is_ours:  # a forked child that leaves the block ends nothing of its parent
                 await end(turn, on_failure(turn, error))

@@ -1,4 +1,4 @@
-"""What a cancelled turn leaves: the items that it has finished, and what its record says."""
+"""What a turn leaves that was cancelled or failed: the items that it has finished, its record."""
 
 from __future__ import annotations
 
@@ -15,13 +15,33 @@ INTERRUPTED = (
 )
 """The output, for later model calls, of a call that had begun when its turn was interrupted."""
 
+FAILED = (
+    "This call has no result, because the turn failed. It may have done its work, or a part of it, "
+    "or nothing. Find out what it did before you repeat it."
+)
+"""The output, for later model calls, of a call without one in a turn that an error ended."""
+
 
 @runtime_checkable
 class Work(Protocol):
     """What goes on in a turn, as the runs in it report it."""
 
-    def unsaved(self, added: Sequence[Item]) -> list[Item]:
-        """What is finished and not among the items that the turn has added, in order."""
+    @property
+    def has_run_tools(self) -> bool:
+        """Whether a tool call that may have had an effect has begun, in any attempt."""
+
+    def is_lasting(self, error: BaseException) -> bool:
+        """Whether every attempt would end with this error."""
+
+    async def attempt_failed(self, error: BaseException) -> None:
+        """Journal what the next attempt has to know of the error. Never raises."""
+
+    def unsaved(self, added: Sequence[Item], *, failed: bool = False) -> list[Item]:
+        """What is finished and not among the items that the turn has added, in order.
+
+        `failed`: an error ended the turn. A response that made no call is not kept then: the error
+        may be about it.
+        """
 
     def running_tools(self) -> list[str]:
         """The names of the tools that run or may run: those in threads are not followed."""
@@ -30,10 +50,12 @@ class Work(Protocol):
         """Return when no tool runs, or after that many seconds."""
 
 
-def finished(added: Sequence[Item], work: object) -> list[Item]:
+def finished(added: Sequence[Item], work: object, *, failed: bool = False) -> list[Item]:
     """All that the turn has finished, each call with an output."""
-    items = [*added, *(work.unsaved(added) if isinstance(work, Work) else ())]
-    outputs = (text_output(call, INTERRUPTED) for call in open_calls(items))
+    unsaved = work.unsaved(added, failed=failed) if isinstance(work, Work) else ()
+    items = [*added, *unsaved]
+    text = FAILED if failed else INTERRUPTED
+    outputs = (text_output(call, text) for call in open_calls(items))
     return paired([*items, *(output for output in outputs if output is not None)])
 
 

@@ -20,7 +20,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Any, Literal, assert_never, get_args
+from typing import Any, assert_never
 
 from turnwise.codec import EncodedTooLarge, EncodeError
 from turnwise.errors import (
@@ -29,13 +29,10 @@ from turnwise.errors import (
     LeaseLost,
     ReplayMismatch,
     StoreError,
-    StoreRefused,
     StoreUnavailable,
     TurnCancelled,
     TurnTooLarge,
     TurnwiseError,
-    UndecodableJournal,
-    UsageError,
 )
 from turnwise.hooks import (
     TurnCancelledEvent,
@@ -47,6 +44,7 @@ from turnwise.hooks import (
 )
 from turnwise.journal_entries import encode_entry
 from turnwise.turns import cancelled, errors
+from turnwise.turns.failures import can_continue, failure
 from turnwise.turns.ids import mint
 from turnwise.turns.outcomes import (
     Cancel,
@@ -63,42 +61,9 @@ from turnwise.turns.shielding import resend_if_cancelled, shielded
 from turnwise.turns.turn import Turn
 from turnwise.types import Done, Full, Gone, Stale
 
-OnError = Literal["rollback", "keep"]
-"""What an exception does to the turn: roll it back, or commit what it has added."""
-
 _TOOLS_GRACE = 0.03
 """Seconds that the tools of a cancelled turn have to end before they are named as running."""
 _log = logging.getLogger("turnwise")
-
-
-def check_on_error(session_id: str, on_error: object) -> None:
-    """Raise UsageError unless it is an `OnError`."""
-    if on_error not in get_args(OnError):
-        raise UsageError(
-            f"on_error={on_error!r} is not one of {', '.join(map(repr, get_args(OnError)))}",
-            session_id=session_id,
-        )
-
-
-def failure(turn: Turn, error: BaseException, on_error: OnError = "rollback") -> Outcome:
-    """How a turn ends whose code raised `error`. A cancellation never commits it.
-
-    If the error is not the turn's own (its sender was cancelled or interrupted, the store failed,
-    or another version wrote its journal), a retry of its turn_id continues from its journal.
-    """
-    outside = (
-        asyncio.CancelledError,
-        KeyboardInterrupt,
-        StoreUnavailable,
-        StoreRefused,
-        UndecodableJournal,
-    )
-    if turn.lost is None:
-        if on_error == "keep" and isinstance(error, Exception):
-            return Commit()
-        if isinstance(error, outside) and turn.journal.was_used and not turn.one_shot:
-            return Release(error)
-    return RollBack(error)
 
 
 async def end(turn: Turn, outcome: Outcome) -> None:
@@ -111,7 +76,8 @@ async def end(turn: Turn, outcome: Outcome) -> None:
     Raises:
         LeaseLost, HistoryChanged, SessionGone, TurnCancelled: the turn was lost, so that it could
             not be committed, parked or dead-lettered.
-        SessionTooLarge, TurnTooLarge, StoreRefused: the same; it was rolled back.
+        SessionTooLarge, TurnTooLarge, StoreRefused: the same. If a retry can continue it, its
+            journal stays, or it stays parked; if not, it was rolled back.
         OutcomeUnknown: it is not known whether it was committed or parked.
         StoreError: its message is not a dead letter, or its session not stopped.
     """
@@ -140,7 +106,7 @@ def _prevailing(turn: Turn, outcome: Outcome) -> Outcome:
 
 
 async def _carry_out(turn: Turn, outcome: Outcome) -> None:
-    state = await _state_or_roll_back(turn, outcome) if isinstance(outcome, Park) else b""
+    state = await _state_or_failure(turn, outcome) if isinstance(outcome, Park) else b""
     turn.close()
     match outcome:
         case Commit():
@@ -152,10 +118,10 @@ async def _carry_out(turn: Turn, outcome: Outcome) -> None:
         case RollBack():
             await _give_back(turn, outcome, partial(_abort, turn))
         case Release():
-            release = partial(_release, turn, counted=outcome.counted, delay=outcome.delay)
-            await _give_back(turn, outcome, release)
+            await _give_back(turn, outcome, partial(_release, turn, outcome))
         case StayParked():
-            await _give_back(turn, outcome, partial(_release, turn, counted=False))
+            release = Release(outcome.reason, counted=False)
+            await _give_back(turn, outcome, partial(_release, turn, release))
         case Cancel():
             await shielded(partial(cancel, turn, mint()))
         case _:
@@ -167,6 +133,10 @@ async def _carry_out(turn: Turn, outcome: Outcome) -> None:
 
 async def _commit(turn: Turn, outcome: Commit, commit_id: str) -> None:
     elements: list[bytes] = []
+    if outcome.error is not None and isinstance(turn.replay, cancelled.Work):
+        await turn.replay.quiet(_TOOLS_GRACE)
+        turn.added_raw = _finished_raw(turn, failed=True)
+        turn.changes += 1
 
     async def commit() -> Done | Stale | Gone | Full:
         elements.extend(map(turn.runtime.codec.pack, turn.added_raw))
@@ -200,11 +170,11 @@ async def _park(turn: Turn, outcome: Park, state: bytes) -> None:
     )
 
 
-async def _state_or_roll_back(turn: Turn, outcome: Park) -> bytes:
+async def _state_or_failure(turn: Turn, outcome: Park) -> bytes:
     try:
         return _parked_state(turn, outcome)
     except Exception as error:
-        await _carry_out(turn, RollBack(error))
+        await _carry_out(turn, _prevailing(turn, failure(turn, error)))
         raise
 
 
@@ -219,8 +189,7 @@ def _parked_state(turn: Turn, outcome: Park) -> bytes:
         ) from None
     except EncodeError as error:
         raise InvalidItem(
-            f"turn {turn.turn_id!r} cannot be parked and was rolled back: its state is not JSON "
-            f"({error})",
+            f"turn {turn.turn_id!r} cannot be parked: its state is not JSON ({error})",
             session_id=turn.session_id,
         ) from None
     if len(state) > limit:
@@ -230,7 +199,7 @@ def _parked_state(turn: Turn, outcome: Park) -> bytes:
 
 def _too_large(turn: Turn, size: str) -> TurnTooLarge:
     return TurnTooLarge(
-        f"turn {turn.turn_id!r} cannot be parked and was rolled back: its state takes {size}",
+        f"turn {turn.turn_id!r} cannot be parked: its state takes {size}",
         session_id=turn.session_id,
     )
 
@@ -267,8 +236,11 @@ async def _confirmed(
 
 
 async def _refused(turn: Turn, error: TurnwiseError) -> TurnwiseError:
-    """The store refused the write, so the turn is rolled back."""
-    await _abort(turn)
+    """The store refused the write: nothing of the turn is in the history. A retry continues it."""
+    if can_continue(turn):
+        await turn.runtime.release(*turn.names, turn.token, counted=not turn.resumed)
+    else:
+        await _abort(turn)
     _emit_rolled_back(turn, error)
     return error
 
@@ -319,9 +291,15 @@ async def _abort(turn: Turn) -> None:
         await turn.runtime.abort(*turn.names, turn.token)
 
 
-async def _release(turn: Turn, *, counted: bool, delay: float = 0.0) -> None:
+async def _release(turn: Turn, outcome: Release) -> None:
     await turn.lease.stopped()
-    await turn.runtime.release(*turn.names, turn.token, counted=counted, delay=delay)
+    error, work = outcome.reason, turn.replay
+    own = isinstance(error, Exception) and not isinstance(error, StoreError)
+    if error is not None and own and turn.lost is None and isinstance(work, cancelled.Work):
+        await work.attempt_failed(error)
+    await turn.runtime.release(
+        *turn.names, turn.token, counted=outcome.counted, delay=outcome.delay
+    )
 
 
 def _emit_rolled_back(turn: Turn, reason: BaseException | None) -> None:
@@ -396,10 +374,13 @@ async def _commit_cancelled(
     return answer
 
 
-def _finished_raw(turn: Turn) -> list[bytes]:
+def _finished_raw(turn: Turn, *, failed: bool = False) -> list[bytes]:
     """What the turn has finished, raw."""
     try:
-        return turn.runtime.raw(turn.session_id, cancelled.finished(turn.added(), turn.replay))
+        finished = cancelled.finished(turn.added(), turn.replay, failed=failed)
+        return turn.runtime.raw(turn.session_id, finished)
     except Exception:
+        if failed:
+            return turn.added_raw
         _log.exception("what cancelled turn %r had finished is not kept", turn.turn_id)
         return []

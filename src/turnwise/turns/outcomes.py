@@ -10,9 +10,13 @@ from turnwise.types import CancelMode
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """Make it part of the history. `payload` is kept for whoever sends the turn_id again."""
+    """Make it part of the history. `payload` is kept for whoever sends the turn_id again.
+
+    `error`: it failed by this, and what it had finished is committed, each call with an output.
+    """
 
     payload: bytes = b""
+    error: BaseException | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +52,11 @@ class Park:
 class StayParked:
     """A resumed turn did not finish: it is parked again, with all that its journal holds.
 
-    `pending` approvals are pending still.
+    `pending` approvals are pending still. `reason` is the error that ended the attempt, if any.
     """
 
     pending: int
+    reason: BaseException | None = None
 
 
 @dataclass(frozen=True, slots=True)

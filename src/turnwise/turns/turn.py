@@ -32,6 +32,7 @@ class Turn(TurnBuffer):
     """A turn that this worker holds. `ends.end` ends it.
 
     Attributes:
+        worker: The name under which this worker holds it.
         attempt: 1, or more if earlier attempts did not finish it.
         failures: Earlier attempts that failed or died.
         open_error: What kept a message's turn from being opened whole: its journal cannot be
@@ -65,6 +66,7 @@ class Turn(TurnBuffer):
     ) -> None:
         super().__init__(runtime, session_id, grant, snapshot)
         self.token = token
+        self.worker = runtime.name
         self.attempt = grant.attempt
         self.failures = grant.attempt - 1 - grant.released
         self.message = grant.message
