@@ -63,6 +63,7 @@ from turnwise.types import (
     Running,
     Stale,
     Stopped,
+    Suspect,
 )
 
 
@@ -127,13 +128,27 @@ class Store(Protocol):
         """
 
     async def next(
-        self, session_id: str, token: str, lease_ms: int, base: Base | None = None, *, worker: str
-    ) -> Grant | Busy | Parked | Stopped | Idle | Stale:
+        self,
+        session_id: str,
+        token: str,
+        lease_ms: int,
+        base: Base | None = None,
+        *,
+        worker: str,
+        alone: bool = False,
+        max_deaths: int | None = None,
+    ) -> Grant | Suspect | Busy | Parked | Stopped | Idle | Stale:
         """Open the oldest message as a turn, or take that turn over from a dead worker.
 
         *Idle* if there is no message; then a dead turn that is no message's stays as it is. The
-        attempt is counted before it runs, so a worker that finds too many (`attempt` less
-        `released`) can `dead_letter` the message. The arguments are those of `begin`.
+        attempt is counted before it runs, so a worker that finds too many that failed or died can
+        `dead_letter` the message. The first arguments are those of `begin`.
+
+        Args:
+            session_id, token, lease_ms, base, worker: as in `begin`.
+            alone: this worker runs no other message meanwhile.
+            max_deaths: *suspect* if more of the attempts ended with the death of their workers;
+                None for any number.
         """
 
     async def journal(
@@ -219,7 +234,8 @@ class Store(Protocol):
 
         Args:
             session_id, turn_id, token: of the open turn.
-            counted: the attempt failed. Otherwise `Grant.released` counts it as no failure.
+            counted: the attempt failed (`Grant.failed`). Otherwise it counts as no failure
+                (`Grant.released`).
             delay_ms: the next attempt at a message begins no sooner; until then `next` is *busy*.
         """
 

@@ -184,7 +184,7 @@ class UnreadableMessage(MessageError):
 
 
 class WorkersDied(MessageError):
-    """Every worker that took the message died or lost its lease before it could report why."""
+    """Workers that ran the message died or lost their leases, one of them while it ran nothing else."""
 
 
 class TurnError(TurnwiseError):

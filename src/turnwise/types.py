@@ -90,6 +90,8 @@ class Grant:
         cancel_mode: set if the turn was asked to end.
         message: the submitted message that this turn answers; None for a direct turn.
         released: how many attempts were released, and count as no failure.
+        failed: how many attempts failed. Those that were neither released nor failed died.
+        died_alone: a worker died that ran no other message.
         cancel_reason: the first reason that was given for a cancel.
     """
 
@@ -103,7 +105,22 @@ class Grant:
     cancel_mode: CancelMode | None = None
     message: bytes | None = None
     released: int = 0
+    failed: int = 0
+    died_alone: bool = False
     cancel_reason: str = ""
+
+    @property
+    def deaths(self) -> int:
+        """How many earlier attempts ended with the death of their workers."""
+        return self.attempt - 1 - self.released - self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """The workers of message `turn_id` died `deaths` times, more often than the caller accepts."""
+
+    turn_id: str
+    deaths: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +140,8 @@ class Queued:
         worker, turn_id, remaining_ms: for a ticket, whom it waits for, as in Busy. For a message,
             `turn_id` is its own and `worker` is "".
         position: how many entries are before the message.
-        attempts: how many attempts at the message failed.
+        attempts: how many attempts at the message failed, or died.
+        waiting_ms: how long ago the message was submitted.
     """
 
     worker: str
@@ -131,6 +149,7 @@ class Queued:
     remaining_ms: int
     position: int = 0
     attempts: int = 0
+    waiting_ms: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +161,7 @@ class Running:
         remaining_ms: what is left of its lease; 0 or below, it is dead.
         cancel_mode: set if it was asked to end.
         background: whether it is a message's turn, so that another worker takes it over.
+        retry_in_ms: its last attempt failed, and the next one may begin in that time; else 0.
     """
 
     turn_id: str
@@ -150,6 +170,7 @@ class Running:
     remaining_ms: int
     cancel_mode: CancelMode | None
     background: bool
+    retry_in_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

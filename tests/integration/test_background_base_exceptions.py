@@ -103,7 +103,10 @@ async def test_the_errors_of_turns_that_others_end_are_remembered_for_some_time_
         await session.submit(name, "hello", agent="echo", turn_id="t")
         with monkeypatch.context() as patched:
             patched.setattr(session.runtime.store, "commit", out_of_order)
-            assert (await processor.visit(name)).state == "failed"
+            for _ in range(2):  # a message is not given up before it ran alone
+                while (visit := await processor.visit(name)).state == "busy":
+                    await asyncio.sleep(visit.pause)
+                assert visit.state == "failed"
     assert [name for name, _ in processor._last_errors] == ["b", "c"]
     assert await asyncio.gather(*map(processor.drain, "abc")) == [1, 1, 1]
     errors = {letter.session_id: letter.error for letter in await session.dead_letters()}

@@ -85,9 +85,10 @@ async def test_a_message_that_kills_its_workers_is_dead_lettered(fleet: Fleet) -
     async with connect(fleet.url) as session:
         receipt = await session.submit("s", "go", agent="a")
         behind = await session.submit("s", "next", agent="echo")
-        first = fleet.worker("--max-attempts", "1", hold="three")
-        await fleet.reached("three", first)
-        await first.kill()
+        for step in ("three", "model-m-3"):
+            worker = fleet.worker("--max-attempts", "1", hold=step)
+            await fleet.reached(step, worker)
+            await worker.kill()
         second = fleet.worker("--max-attempts", "1")
         with pytest.raises(DeadLettered, match="died or lost"):
             await receipt.result(30)

@@ -10,6 +10,7 @@ from agents import Agent
 
 from turnwise.background.message import Message
 from turnwise.errors import UsageError
+from turnwise.turns import Company
 
 Agents = Mapping[str, Agent[Any]] | Iterable[Agent[Any]] | Agent[Any]
 
@@ -21,8 +22,9 @@ class Policy:
     """How queued messages are run.
 
     Attributes:
-        max_attempts: A message that failed so many times becomes a dead letter (3). An attempt
-            whose worker died counts; one that was released gracefully does not.
+        max_attempts: A message that failed so many times becomes a dead letter (3). So does one
+            whose workers died so many times, and at least twice, if the last of them ran nothing
+            else. An attempt that was released gracefully counts neither way.
         backoff: Seconds between the first failed attempt and the next (1). Doubles with each
             failure, up to 60 seconds.
         on_dead: What the session does after a dead letter: run its "next" message (the default), or
@@ -39,6 +41,21 @@ class Policy:
     turns_per_visit: int = 8
     context: Callable[[Message], Any] | None = None
     run_options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def max_deaths(self) -> int:
+        """After so many deaths of its workers a message is given up, if it ran alone."""
+        return max(2, self.max_attempts)
+
+    def company(self, deaths: int) -> Company:
+        """What a message may run beside whose workers died so many times."""
+        if deaths == 0:
+            return "any"
+        return "few" if deaths + 1 < self.max_deaths else "none"
+
+    def deaths_in(self, company: Company) -> int | None:
+        """The most deaths of a message that may run in this company; None for any number."""
+        return {"any": 0, "few": self.max_deaths - 2, "none": None}[company]
 
     def backoff_after(self, failures: int) -> float:
         """Seconds to wait after so many failed attempts, at least 1."""

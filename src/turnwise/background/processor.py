@@ -30,8 +30,10 @@ from turnwise.errors import TurnCancelled, UnknownAgent, UnreadableMessage, Work
 from turnwise.results import pack_record
 from turnwise.turn_session import TurnSession
 from turnwise.turns import (
+    ANY_COMPANY,
     Backoff,
     Commit,
+    Company,
     DeadLetter,
     Park,
     Release,
@@ -45,7 +47,7 @@ from turnwise.turns import (
     refuse_to_wait_for_own_turn,
     until_done,
 )
-from turnwise.types import Busy, Idle, Parked, Stopped
+from turnwise.types import Busy, Idle, Parked, Stopped, Suspect
 
 _MAX_LAST_ERRORS = 1000
 _log = logging.getLogger("turnwise")
@@ -99,23 +101,38 @@ class Processor:
         Raises:
             StoreError: The store failed.
         """
-        visit = Visit()
-        while len(visit.finished) < self.policy.turns_per_visit and not is_stopping():
-            turn = await next_turn(self.runtime, session_id)
-            if isinstance(turn, Idle):
-                visit.state = "idle"
-            elif isinstance(turn, Parked | Stopped):
-                visit.state = "parked"
-            elif isinstance(turn, Busy):
-                visit.state, visit.pause = "busy", max(0, turn.remaining_ms) / 1000
-            elif await self._run(turn):
-                if not isinstance(turn.outcome, Park):
-                    visit.finished.append(turn.turn_id)
-                continue
-            else:
-                visit.state, visit.pause = "failed", self._backoff(turn)
-            break
+        visit, company, isolation = Visit(), ANY_COMPANY, self.runtime.isolation.get()
+        while len(visit.finished) < self.policy.turns_per_visit and visit.state == "more":
+            async with isolation.room(company):
+                if is_stopping():
+                    break
+                company = await self._visit_next(session_id, visit, company)
         return visit
+
+    async def _visit_next(self, session_id: str, visit: Visit, company: Company) -> Company:
+        """Run the next message, if it may run in this company; the company of the one to try next.
+
+        So who died beside others is asked for again when there is room for it.
+        """
+        turn = await next_turn(
+            self.runtime,
+            session_id,
+            alone=company == "none",
+            max_deaths=self.policy.deaths_in(company),
+        )
+        if isinstance(turn, Suspect):
+            return self.policy.company(turn.deaths)
+        if isinstance(turn, Idle):
+            visit.state = "idle"
+        elif isinstance(turn, Parked | Stopped):
+            visit.state = "parked"
+        elif isinstance(turn, Busy):
+            visit.state, visit.pause = "busy", max(0, turn.remaining_ms) / 1000
+        elif not await self._run(turn):
+            visit.state, visit.pause = "failed", self._backoff(turn)
+        elif not isinstance(turn.outcome, Park):
+            visit.finished.append(turn.turn_id)
+        return ANY_COMPANY
 
     async def drain(self, session_id: str) -> int:
         """Run messages until the queue is empty, or the session is parked or stopped.
@@ -163,7 +180,7 @@ class Processor:
 
     async def _attempt(self, turn: Turn, message: Message, publisher: EventPublisher) -> bool:
         try:
-            if turn.failures >= self.policy.max_attempts:
+            if self._is_given_up(turn):
                 return await self._dead_letter(turn, publisher, _workers_died(turn))
             if turn.open_error is not None:
                 raise turn.open_error
@@ -248,6 +265,12 @@ class Processor:
         await end(turn, Release(error, delay=self._backoff(turn)))
         return False
 
+    def _is_given_up(self, turn: Turn) -> bool:
+        """Whether it failed too often, or its workers died, the last one of nothing else."""
+        if turn.failures >= self.policy.max_attempts:
+            return True
+        return turn.deaths >= self.policy.max_deaths and turn.grant.died_alone
+
     def _backoff(self, turn: Turn) -> float:
         """Seconds until the next attempt, if this one failed."""
         return self.policy.backoff_after(turn.failures + 1)
@@ -256,7 +279,7 @@ class Processor:
         self, turn: Turn, publisher: EventPublisher, error: BaseException
     ) -> bool:
         """Dead-letter the message, or stop its session; True if the turn is finished."""
-        attempts = turn.failures + (0 if isinstance(error, WorkersDied) else 1)
+        attempts = turn.failures + turn.deaths + (0 if isinstance(error, WorkersDied) else 1)
         why = error_text(error)
         if isinstance(error, WorkersDied):
             why = self._last_errors.pop((turn.session_id, turn.turn_id), why)
@@ -264,10 +287,10 @@ class Processor:
         letter = encode_dead_letter(self.runtime, turn.message or b"", attempts, number, why)
         reason = why.partition(":")[0]
         if self.policy.on_dead == "stop":
-            await end(turn, Stop(letter, reason))
+            await end(turn, Stop(letter, attempts, reason))
             await publisher.close({"type": "turn.stopped", "error": why})
             return False
-        await end(turn, DeadLetter(letter, reason))
+        await end(turn, DeadLetter(letter, attempts, reason))
         event = {"type": "turn.finished", "state": "dead", "error": why}
         await publisher.close(event, last=True)
         return True
@@ -304,7 +327,7 @@ def _is_cancelled(error: BaseException) -> bool:
 
 def _workers_died(turn: Turn) -> WorkersDied:
     return WorkersDied(
-        f"each of the {turn.failures} workers that took turn {turn.turn_id!r} died or lost its "
-        "lease before it could report why",
+        f"{turn.deaths} workers that ran turn {turn.turn_id!r} died or lost its lease before they "
+        "could report why; one of them ran nothing else",
         session_id=turn.session_id,
     )

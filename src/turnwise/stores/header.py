@@ -34,6 +34,9 @@ class StoredTurn(msgspec.Struct, omit_defaults=True):
         cancel_mode: how it was asked to end.
         cancel_reason: the first reason that was given for it.
         released: how many attempts were released, and count as no failure.
+        failed: how many attempts failed. The others that ended died.
+        alone: whether its worker runs no other message.
+        died_alone: whether such a worker died.
         parked_index: the journal index of the state that it was parked with last.
         stopped_at: when it was stopped. Its dead letter is then its journal.
         delay_ms: how long after the deadline the next attempt may begin.
@@ -51,6 +54,9 @@ class StoredTurn(msgspec.Struct, omit_defaults=True):
     cancel_mode: CancelMode | None = None
     cancel_reason: str = ""
     released: int = 0
+    failed: int = 0
+    alone: bool = False
+    died_alone: bool = False
     parked_index: int | None = None
     stopped_at: int = 0
     delay_ms: int = 0

@@ -14,6 +14,7 @@ from turnwise.turns.errors import queue_full
 from turnwise.turns.errors import suspended as session_suspended
 from turnwise.turns.failures import OnError, check_on_error, failure, is_lasting
 from turnwise.turns.ids import check_session_id, check_turn_id, mint
+from turnwise.turns.isolation import ANY_COMPANY, Company
 from turnwise.turns.outcomes import (
     Cancel,
     Commit,
@@ -33,6 +34,7 @@ from turnwise.turns.turn import Turn
 from turnwise.turns.wait import POLL_INTERVAL, Backoff, TurnEndWaiter
 
 __all__ = [
+    "ANY_COMPANY",
     "GRACE",
     "NOT_APPROVED",
     "POLL_INTERVAL",
@@ -40,6 +42,7 @@ __all__ = [
     "BusyPolicy",
     "Cancel",
     "Commit",
+    "Company",
     "DeadLetter",
     "OnError",
     "Outcome",

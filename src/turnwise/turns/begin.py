@@ -18,7 +18,7 @@ from turnwise.turns.lease import CancelListener
 from turnwise.turns.runtime import Runtime
 from turnwise.turns.shielding import shielded
 from turnwise.turns.turn import Turn
-from turnwise.types import Busy, Grant, Idle, Parked, Stale, Stopped
+from turnwise.types import Busy, Grant, Idle, Parked, Stale, Stopped, Suspect
 
 
 async def begin_turn(
@@ -97,11 +97,19 @@ async def begin_turn(
         raise
 
 
-async def next_turn(runtime: Runtime, session_id: str) -> Turn | Busy | Parked | Stopped | Idle:
+async def next_turn(
+    runtime: Runtime, session_id: str, *, alone: bool = False, max_deaths: int | None = None
+) -> Turn | Suspect | Busy | Parked | Stopped | Idle:
     """Begin the turn of the session's oldest message, or take it over from a dead worker.
 
     The message stays in the queue until the turn has ended for good. The caller emits
     `TurnBegunEvent.of(session_id, turn.grant)`, in the trace that the message carries.
+
+    Args:
+        runtime: the process's store, codec, cache and settings.
+        session_id: the session.
+        alone: this process runs no other message meanwhile.
+        max_deaths: open no message whose workers died more often; None for any.
 
     Raises:
         StoreError: the store did not answer, or refused.
@@ -117,6 +125,8 @@ async def next_turn(runtime: Runtime, session_id: str) -> Turn | Busy | Parked |
         runtime.lease_ms,
         base,
         worker=runtime.name,
+        alone=alone,
+        max_deaths=max_deaths,
     )
     cancel_listener = CancelListener(runtime.store, token)
     try:

@@ -261,7 +261,7 @@ async def _give_up_message(turn: Turn, outcome: DeadLetter | Stop) -> None:
         raise lost
     turn.outcome = outcome
     event = TurnStoppedEvent if isinstance(outcome, Stop) else TurnDeadLetteredEvent
-    turn.emit_end(event(*turn.names, turn.failures + 1, outcome.reason, turn.seconds))
+    turn.emit_end(event(*turn.names, outcome.attempts, outcome.reason, turn.seconds))
 
 
 # Ends that need no answer: if the store gives none, the lease runs out.

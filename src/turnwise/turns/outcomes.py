@@ -61,17 +61,19 @@ class StayParked:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Give its message up. `reason` names the last error."""
+    """Give its message up after so many attempts. `reason` names the last error."""
 
     letter: bytes
+    attempts: int
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Give its message up, and stop the session at it. `reason` names the last error."""
+    """Give its message up likewise, and stop the session at it."""
 
     letter: bytes
+    attempts: int
     reason: str
 
 

@@ -18,6 +18,7 @@ from turnwise.hooks import TurnEvent, emit
 from turnwise.process import PerLoop, process_name
 from turnwise.turns.errors import shown
 from turnwise.turns.ids import mint
+from turnwise.turns.isolation import Isolation
 from turnwise.turns.reading import Reader
 from turnwise.turns.settings import Settings
 
@@ -38,6 +39,7 @@ class Runtime:
         codec: between items and stored elements.
         reader: reads histories, through the cache.
         lease_ms: the settings' lease in milliseconds, as the store counts it.
+        isolation: which messages run side by side in each event loop.
     """
 
     def __init__(self, store: Store, settings: Settings, name: str) -> None:
@@ -46,6 +48,7 @@ class Runtime:
         self.lease_ms = math.ceil(settings.lease * 1000)
         self._name = process_name(name)
         self.codec = Codec(compression=settings.compression)
+        self.isolation = PerLoop(Isolation)
         self.reader = Reader(store, self.codec, Cache(settings.cache_bytes))
         self._tasks: PerLoop[set[asyncio.Task[None]]] = PerLoop(set)
 

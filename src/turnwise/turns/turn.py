@@ -34,7 +34,8 @@ class Turn(TurnBuffer):
     Attributes:
         worker: The name under which this worker holds it.
         attempt: 1, or more if earlier attempts did not finish it.
-        failures: Earlier attempts that failed or died.
+        failures: Earlier attempts that failed.
+        deaths: Earlier attempts whose workers died.
         open_error: What kept a message's turn from being opened whole: its journal cannot be
             decoded, say. The attempt must fail by it.
         message: The queued message that it answers; None for a direct turn.
@@ -68,7 +69,8 @@ class Turn(TurnBuffer):
         self.token = token
         self.worker = runtime.name
         self.attempt = grant.attempt
-        self.failures = grant.attempt - 1 - grant.released
+        self.failures = grant.failed
+        self.deaths = grant.deaths
         self.message = grant.message
         self.open_error = open_error
         self.one_shot = one_shot

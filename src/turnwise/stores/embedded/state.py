@@ -38,7 +38,8 @@ class Entry(msgspec.Struct, omit_defaults=True):
         turn_id, kind: of any entry.
         message: what was submitted.
         attempts: how often the message was taken.
-        released: how many of these attempts count as no failure.
+        released, failed: how many of these attempts were released, and how many failed.
+        submitted: when the message was submitted.
         commit_id, reason: what the record of a cancelled message will carry.
         token, worker: the ticket's caller.
         deadline: until when the caller waits.
@@ -50,12 +51,19 @@ class Entry(msgspec.Struct, omit_defaults=True):
     message: bytes = b""
     attempts: int = 0
     released: int = 0
+    failed: int = 0
+    submitted: int = 0
     commit_id: str = ""
     reason: str = ""
     token: str = ""
     worker: str = ""
     deadline: int = 0
     wait_ms: int = 0
+
+    @property
+    def deaths(self) -> int:
+        """How many of the attempts at the message ended with the death of their workers."""
+        return self.attempts - self.released - self.failed
 
 
 class State(Protocol):

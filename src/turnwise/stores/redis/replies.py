@@ -25,6 +25,7 @@ from turnwise.types import (
     Running,
     Stale,
     Stopped,
+    Suspect,
 )
 
 Reply = list[Any]
@@ -46,7 +47,7 @@ def history(reply: Reply) -> History | None:
 
 def _grant(reply: Reply) -> Grant:
     _, incarnation, turn_id, attempt, cancel_mode, position, commit_id, items, *rest = reply
-    start, elements, _, journal, message, released, cancel_reason = rest
+    start, elements, _, journal, message, released, cancel_reason, failed, died_alone = rest
     tip, incarnation = Base(position, commit_id.decode()), incarnation.decode()
     new = History(incarnation, tip, items, start, elements, follows=start > 0)
     return Grant(
@@ -60,6 +61,8 @@ def _grant(reply: Reply) -> Grant:
         cancel_mode.decode() or None,
         message,
         released,
+        failed,
+        bool(died_alone),
         cancel_reason.decode(),
     )
 
@@ -73,9 +76,16 @@ def _queued(reply: Reply) -> Queued:
 
 
 def _running(reply: Reply) -> Running:
-    _, turn_id, worker, attempt, remaining_ms, cancel_mode, background = reply
-    mode = cancel_mode.decode() or None
-    return Running(turn_id.decode(), worker.decode(), attempt, remaining_ms, mode, bool(background))
+    _, turn_id, worker, attempt, remaining_ms, cancel_mode, background, retry_in_ms = reply
+    return Running(
+        turn_id.decode(),
+        worker.decode(),
+        attempt,
+        remaining_ms,
+        cancel_mode.decode() or None,
+        bool(background),
+        retry_in_ms,
+    )
 
 
 def _parked(reply: Reply) -> Parked:
@@ -127,4 +137,5 @@ _BY_WORD: dict[bytes, Any] = {
     b"running": _running,
     b"stale": _stale,
     b"stopped": lambda reply: Stopped(reply[1].decode(), *reply[2:]),
+    b"suspect": lambda reply: Suspect(reply[1].decode(), reply[2]),
 }

@@ -47,6 +47,7 @@ from turnwise.types import (
     Running,
     Stale,
     Stopped,
+    Suspect,
 )
 
 _EMPTY = Base(0, "")
@@ -137,10 +138,20 @@ class RedisStore:
         return answer
 
     async def next(
-        self, session_id: str, token: str, lease_ms: int, base: Base | None = None, *, worker: str
-    ) -> Grant | Busy | Parked | Stopped | Idle | Stale:
-        reply = await self._run("next", session_id, token, lease_ms, *_base(base), worker)
-        answer: Grant | Busy | Parked | Stopped | Idle | Stale
+        self,
+        session_id: str,
+        token: str,
+        lease_ms: int,
+        base: Base | None = None,
+        *,
+        worker: str,
+        alone: bool = False,
+        max_deaths: int | None = None,
+    ) -> Grant | Suspect | Busy | Parked | Stopped | Idle | Stale:
+        most = -1 if max_deaths is None else max_deaths
+        args = token, lease_ms, *_base(base), worker, int(alone), most
+        reply = await self._run("next", session_id, *args)
+        answer: Grant | Suspect | Busy | Parked | Stopped | Idle | Stale
         answer = await self._begun(session_id, token, reply)
         return answer
 

@@ -20,7 +20,7 @@ from turnwise.testing.conformance.lab import (
     taken,
     try_begin,
 )
-from turnwise.types import Busy, Grant, Idle, Info, Parked, Queued, Running
+from turnwise.types import Busy, Grant, Idle, Info, Parked, Queued, Running, Stale, Suspect
 
 
 async def failed(store: Store, delay: int, lease: int = LONG) -> Held:
@@ -128,3 +128,71 @@ class RetriesConformance(Suite):
         lab.step(-3_600_000)
         busy = expect(Busy, await store.next("s", mint(), LONG, worker="w"))
         assert busy.remaining_ms <= LONG + lab.lease
+
+    async def test_deaths_are_counted_apart_from_failures(self, lab: Lab) -> None:
+        store = lab.store()
+        await store.submit("s", "t", b"one")
+        await store.release(*(await taken(store, "s")).ids, counted=True)
+        await store.release(*(await taken(store, "s")).ids)
+        await taken(store, "s", lab.lease)
+        await lab.dead("s")
+        turn = await taken(store, "s")
+        grant = turn.grant
+        assert (grant.attempt, grant.failed, grant.released, grant.deaths) == (4, 1, 1, 1)
+        again = expect(Grant, await store.next("s", turn.token, LONG, worker="worker"))
+        assert (again.failed, again.released, again.deaths) == (1, 1, 1)
+        await store.abort(*turn.ids)  # which ends the turn, and not its message
+        grant = (await taken(store, "s")).grant
+        assert (grant.attempt, grant.failed, grant.released, grant.deaths) == (5, 2, 1, 1)
+
+    async def test_a_message_whose_workers_died_is_opened_on_request_only(self, lab: Lab) -> None:
+        store = lab.store()
+        await store.submit("s", "t", b"one")
+        for deaths in (1, 2):
+            await taken(store, "s", lab.lease)
+            await lab.dead("s")
+            for most in range(deaths):
+                answer = await store.next("s", mint(), LONG, worker="w", max_deaths=most)
+                assert answer == Suspect("t", deaths)
+        turn = expect(Grant, await store.next("s", mint(), lab.lease, worker="w", max_deaths=2))
+        assert (turn.attempt, turn.deaths) == (3, 2)
+        await lab.dead("s")
+        token = mint()
+        grant = expect(Grant, await store.next("s", token, LONG, worker="w"))
+        assert grant.deaths == 3
+        await store.abort("s", "t", token)
+        assert await store.next("s", mint(), LONG, worker="w", max_deaths=2) == Suspect("t", 3)
+
+    async def test_whether_a_worker_died_that_ran_nothing_else(self, lab: Lab) -> None:
+        store = lab.store()
+        await store.submit("s", "t", b"one")
+
+        async def next_grant(lease: int = LONG, *, alone: bool = False) -> tuple[Grant, str]:
+            token = mint()
+            answer = await store.next("s", token, lease, worker="w", alone=alone)
+            return expect(Grant, answer), token
+
+        await next_grant(lab.lease)
+        await lab.dead("s")
+        grant, token = await next_grant(alone=True)
+        assert not grant.died_alone
+        await store.release("s", "t", token)  # it ran alone, and did not die
+        grant, _ = await next_grant(lab.lease, alone=True)
+        assert not grant.died_alone
+        await lab.dead("s")
+        grant, token = await next_grant()
+        assert grant.died_alone
+        assert grant.deaths == 2
+        again = expect(Grant, await store.next("s", token, LONG, worker="w"))
+        assert again.died_alone
+
+    async def test_the_status_in_the_pause_after_a_failure(self, store: Store) -> None:
+        turn = await failed(store, LONG)
+        running = expect(Running, await store.status("s", "t"))
+        assert 0 < running.retry_in_ms <= LONG
+        await store.submit("s", "behind", b"two")
+        assert expect(Queued, await store.status("s", "behind")).waiting_ms >= 0
+        await store.cancel("s", "t")
+        assert isinstance(await store.renew(*turn.ids), Stale)
+        await taken(store, "s")
+        assert expect(Running, await store.status("s", "behind")).retry_in_ms == 0

@@ -20,7 +20,7 @@ from turnwise.stores.embedded.verbs.history import (
 )
 from turnwise.stores.embedded.verbs.lease import (
     close_turn,
-    count_released,
+    count_end,
     finish_token,
     held_turn,
     lease_left,
@@ -75,7 +75,7 @@ class EndVerbs(SessionVerbs):
         s.state.extend_journal([state])
         if turn.cancel_mode == "keep":
             turn.cancel_mode = None
-        count_released(s, turn)
+        count_end(s, turn, failed=False)
         s.refresh_expiry()
         wake_all(s)
         return done(s)
@@ -114,6 +114,7 @@ class EndVerbs(SessionVerbs):
         if not s.exists:
             return
         if (turn := held_turn(s, turn_id, token)) is not None:
+            count_end(s, turn, failed=True)
             close_turn(s, turn)
             offer_to_head(s)
         self._finish(turn_id, token)
@@ -130,8 +131,7 @@ class EndVerbs(SessionVerbs):
             offer_to_head(s)
         elif turn:
             turn.token, turn.deadline = s.new_id, s.now
-            if not counted:
-                count_released(s, turn)
+            count_end(s, turn, failed=counted)
             if turn.was_parked or not turn.background:
                 wake_all(s)
             elif delay_ms > 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from turnwise.limits import FINISHED_TOKENS, READ_LIMIT
+from turnwise.stores.embedded.state import Entry
 from turnwise.stores.embedded.verbs.history import history, tip, valid_position, write_turn
 from turnwise.stores.embedded.verbs.queue import (
     find_message,
@@ -58,11 +59,14 @@ def count_attempts(s: Session, turn: StoredTurn) -> None:
     """Copy the open turn's attempts into its message, if it has one."""
     if turn.background and (message := find_message(s, turn.id)) is not None:
         message.attempts, message.released = turn.attempt, turn.released
+        message.failed = turn.failed
 
 
-def count_released(s: Session, turn: StoredTurn) -> None:
-    """The open turn's attempt does not count as a failed one."""
-    turn.released += 1
+def count_end(s: Session, turn: StoredTurn, *, failed: bool) -> None:
+    """The open turn's attempt failed, or was released. One that ends otherwise died."""
+    turn.failed += failed
+    turn.released += not failed
+    turn.alone = False
     count_attempts(s, turn)
 
 
@@ -117,31 +121,39 @@ def open_turn(
     token: str,
     worker: str,
     lease_ms: int,
-    attempt: int = 1,
     *,
-    background: bool = False,
-    released: int = 0,
+    message: Entry | None = None,
     one_shot: bool = False,
+    alone: bool = False,
 ) -> None:
     """Give the session to a worker.
 
-    A takeover inherits the request to cancel, and where it was parked.
+    A takeover inherits the counts of attempts, the request to cancel, and where it was parked.
     """
     header, before = s.header, s.header.turn
     turn = header.turn = StoredTurn(
         turn_id,
         token,
         worker,
-        attempt,
+        1,
         s.now + lease_ms,
         lease_ms,
         "running",
-        background=background,
-        released=released,
+        background=message is not None,
         one_shot=one_shot,
+        alone=alone,
     )
+    if message is not None:
+        turn.attempt, turn.released = message.attempts + 1, message.released
+        turn.failed = message.failed
     if before is not None:
         finish_token(header, before.token)
+        turn.attempt, turn.released, turn.failed = (
+            before.attempt + 1,
+            before.released,
+            before.failed,
+        )
+        turn.background, turn.died_alone = before.background, before.died_alone or before.alone
         turn.cancel_mode, turn.cancel_reason = before.cancel_mode, before.cancel_reason
         turn.parked_index = before.parked_index
     count_attempts(s, turn)
@@ -167,5 +179,7 @@ def granted(s: Session, base: Base | None, message: bytes | None = None) -> Gran
         cancel_mode=turn.cancel_mode,
         message=message,
         released=turn.released,
+        failed=turn.failed,
+        died_alone=turn.died_alone,
         cancel_reason=turn.cancel_reason,
     )

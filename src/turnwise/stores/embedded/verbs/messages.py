@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from turnwise.limits import LATE_MS, READ_LIMIT
 from turnwise.stores.embedded.state import Entry
 from turnwise.stores.embedded.verbs.history import duplicate, find_turn, record_of, stale
@@ -37,6 +39,7 @@ from turnwise.types import (
     Running,
     Stale,
     Stopped,
+    Suspect,
 )
 
 
@@ -44,15 +47,23 @@ class MessageVerbs(SessionVerbs):
     """The verbs of those who submit messages, and of the workers that take them."""
 
     def next(
-        self, token: str, lease_ms: int, base: Base | None = None, *, worker: str
-    ) -> Grant | Busy | Parked | Stopped | Idle | Stale:
+        self,
+        token: str,
+        lease_ms: int,
+        base: Base | None = None,
+        *,
+        worker: str,
+        alone: bool = False,
+        max_deaths: int | None = None,
+    ) -> Grant | Suspect | Busy | Parked | Stopped | Idle | Stale:
         s, turn = self._s, self._s.header.turn
+        request = token, lease_ms, base, worker, alone, max_deaths
         if not s.exists:
             return Idle()
         if is_finished(s.header, token):
             return stale(s)
         if turn is not None and turn.background and turn.suspended(s.now) is None:
-            return self._take_over(turn, token, lease_ms, base, worker)
+            return self._take_over(turn, *request)
         if turn is not None and self._is_dead(turn) and not has_message(s):
             return Idle()  # the turn stays as it is: its sender may come back
         if (answer := blocked(s)) is not None:
@@ -62,14 +73,14 @@ class MessageVerbs(SessionVerbs):
             return Idle()
         if first.kind == "ticket":
             return Busy(first.worker, first.turn_id, head_time_left(s))
-        return self._open_message(first, token, lease_ms, base, worker, first.attempts + 1)
+        return self._open_message(first, *request)
 
     def _is_dead(self, turn: StoredTurn) -> bool:
         return turn.suspended(self._s.now) is None and lease_left(self._s, turn) <= 0
 
     def _take_over(
-        self, turn: StoredTurn, token: str, lease_ms: int, base: Base | None, worker: str
-    ) -> Grant | Busy:
+        self, turn: StoredTurn, token: str, lease_ms: int, base: Base | None, *request: Any
+    ) -> Grant | Suspect | Busy:
         """While a message's turn is open: it is its worker's, or is taken over when that died."""
         s = self._s
         message = find_message(s, turn.id)
@@ -78,7 +89,7 @@ class MessageVerbs(SessionVerbs):
             return granted(s, base, message.message)
         if (left_ms := next_attempt_in(s, turn)) > 0:
             return Busy(turn.worker, turn.id, left_ms)
-        return self._open_message(message, token, lease_ms, base, worker, turn.attempt + 1)
+        return self._open_message(message, token, lease_ms, base, *request)
 
     def _open_message(
         self,
@@ -87,12 +98,14 @@ class MessageVerbs(SessionVerbs):
         lease_ms: int,
         base: Base | None,
         worker: str,
-        attempt: int,
-    ) -> Grant:
-        s, released = self._s, message.released
-        turn = message.turn_id, token, worker, lease_ms, attempt
-        open_turn(s, *turn, background=True, released=released)
-        return granted(s, base, message.message)
+        alone: bool,
+        max_deaths: int | None,
+    ) -> Grant | Suspect:
+        if max_deaths is not None and message.deaths > max_deaths:
+            return Suspect(message.turn_id, message.deaths)
+        turn = message.turn_id, token, worker, lease_ms
+        open_turn(self._s, *turn, message=message, alone=alone)
+        return granted(self._s, base, message.message)
 
     def submit(
         self,
@@ -118,7 +131,7 @@ class MessageVerbs(SessionVerbs):
         if len(s.state.queue) >= s.limits.max_queue:
             return Full(s.limits.max_queue)
         s.save()
-        s.state.queue.append(Entry(turn_id, "message", message))
+        s.state.queue.append(Entry(turn_id, "message", message, submitted=s.now))
         s.refresh_expiry()
         s.next_up.append(("", READY))
         return Accepted(len(s.state.queue) - 1)
@@ -136,8 +149,8 @@ class MessageVerbs(SessionVerbs):
         if (entry := find_message(s, turn_id)) is not None:
             if entry.kind == "cancelled":
                 return cancelled_duplicate(s, entry)
-            failed = entry.attempts - entry.released
-            return Queued("", turn_id, 0, s.state.queue.index(entry), failed)
+            place, failed = s.state.queue.index(entry), entry.attempts - entry.released
+            return Queued("", turn_id, 0, place, failed, s.now - entry.submitted)
         position = find_turn(s, turn_id)
         return Absent() if position is None else duplicate(s, position)
 
@@ -148,4 +161,7 @@ class MessageVerbs(SessionVerbs):
         if turn.suspended(s.now) is not None:
             return Parked(turn.id, s.state.journal()[turn.parked_index :][:READ_LIMIT])
         left_ms, mode = turn.lease_left(s.now), turn.cancel_mode
-        return Running(turn.id, turn.worker, turn.attempt, left_ms, mode, turn.background)
+        retry_in_ms = max(0, left_ms + turn.delay_ms) if turn.delay_ms else 0
+        return Running(
+            turn.id, turn.worker, turn.attempt, left_ms, mode, turn.background, retry_in_ms
+        )

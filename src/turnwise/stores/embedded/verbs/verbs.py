@@ -120,16 +120,7 @@ class Verbs(MessageVerbs, EndVerbs):
         s = self._s
         if (ticket := find_ticket(s, turn.id, token)) is not None:
             s.state.queue.remove(ticket)
-        open_turn(
-            s,
-            turn.id,
-            token,
-            worker,
-            lease_ms,
-            turn.attempt + 1,
-            background=turn.background,
-            released=turn.released,
-        )
+        open_turn(s, turn.id, token, worker, lease_ms)
 
     def _refused_begin(
         self, turn_id: str, token: str, worker: str, ticket_ms: int | None

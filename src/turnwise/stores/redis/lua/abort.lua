@@ -7,6 +7,7 @@ local header, refusal = load()
 if refusal then return refusal end
 if not header then return { 'ok' } end
 if holds(header, turn_id, token) then
+  count_end(header, 'failed')
   close_turn(header)
   offer_to_head(header)
 else

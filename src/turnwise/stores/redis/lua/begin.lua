@@ -41,8 +41,7 @@ end
 local ticket = find_ticket(header, turn_id, token)
 if takeover then
   if ticket then dequeue(header, ticket) end
-  open_turn(header, turn_id, token, worker, lease_ms, turn.attempt + 1, turn.background, turn.released)
-  count_attempts(header)
+  open_turn(header, turn_id, token, worker, lease_ms)
   save_and_wake(header)
   return granted(header, position, commit_id)
 end
@@ -58,7 +57,7 @@ if first and ticket and first.token == token then
 end
 
 if not answer then
-  open_turn(header, turn_id, token, worker, lease_ms, 1, nil, 0, one_shot)
+  open_turn(header, turn_id, token, worker, lease_ms, nil, one_shot)
   save_and_wake(header)
   return granted(header, position, commit_id)
 end

@@ -15,7 +15,7 @@ end
 turn.state, turn.parked_index = 'parked', journal_length(header)
 redis.call('RPUSH', KEY, state)
 if turn.cancel_mode == 'keep' then turn.cancel_mode = nil end
-count_released(header)
+count_end(header, 'released')
 refresh_expiry(header)
 wake_all(header)
 save_and_wake(header)

@@ -15,7 +15,7 @@ if holds(header, turn_id, token) then
     offer_to_head(header)
   else
     turn.token, turn.deadline, changed = NEW_ID, NOW, true
-    if not counted then count_released(header) end
+    count_end(header, counted and 'failed' or 'released')
     if not turn.background or turn.parked_index then
       wake_all(header)
     elseif delay_ms > 0 then

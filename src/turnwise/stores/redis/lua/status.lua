@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- status(turn_id) -> running, turn_id, worker, attempt, remaining_ms, cancel_mode, background
+-- status(turn_id) -> running, turn_id, worker, attempt, remaining_ms, cancel_mode, background, retry_in_ms
 --   | parked, turn_id, journal | stopped, turn_id, letter, stopped_at | queued | duplicate | absent
 local turn_id = ARGV[7]
 
@@ -14,14 +14,16 @@ if turn and turn.id == turn_id then
     local first = index_of(header, header.elements) + turn.parked_index
     return { 'parked', turn_id, redis.call('LRANGE', KEY, first, first + READ_LIMIT - 1) }
   end
-  local background = turn.background and 1 or 0
-  return { 'running', turn_id, turn.worker, turn.attempt, lease_left(turn), turn.cancel_mode or '', background }
+  local left_ms, background = lease_left(turn), turn.background and 1 or 0
+  local retry_in_ms = turn.delay_ms and math.max(0, next_attempt_in(turn)) or 0
+  return { 'running', turn_id, turn.worker, turn.attempt, left_ms, turn.cancel_mode or '', background, retry_in_ms }
 end
 local index, entry = find_message(header, turn_id)
 if index then
   if not is_message(entry) then return cancelled_duplicate(entry) end
-  local attempts, _, released = parse_message(entry)
-  return { 'queued', '', turn_id, 0, header.queued - (index + 1) / 2, attempts - released }
+  local message = parse_message(entry)
+  local position, waiting_ms = header.queued - (index + 1) / 2, NOW - message.submitted
+  return { 'queued', '', turn_id, 0, position, message.attempts - message.released, waiting_ms }
 end
 local finished = find_turn(header, turn_id)
 return finished and duplicate(header, finished) or { 'absent' }

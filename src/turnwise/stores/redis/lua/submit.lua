@@ -10,8 +10,7 @@ header = header or create()
 local index, entry = find_message(header, turn_id)
 if index then
   if not is_message(entry) then return cancelled_duplicate(entry) end
-  local _, known = parse_message(entry)
-  return known == content and { 'accepted', header.queued - (index + 1) / 2 } or { 'duplicate', '', 0, {} }
+  return parse_message(entry).content == content and { 'accepted', header.queued - (index + 1) / 2 } or { 'duplicate', '', 0, {} }
 end
 local finished = find_turn(header, turn_id)
 if finished then
@@ -22,7 +21,8 @@ local turn = header.turn
 if turn and turn.id == turn_id then return busy(turn.worker, turn.id, lease_left(turn)) end
 if announced_at > 0 and NOW - announced_at > LATE_MS then return { 'late' } end
 if header.queued >= MAX_QUEUE then return { 'full', MAX_QUEUE } end
-enqueue(header, turn_id, make_message(0, content))
+local message = { attempts = 0, released = 0, failed = 0, submitted = NOW, content = content }
+enqueue(header, turn_id, make_message(message))
 refresh_expiry(header)
 save_and_wake(header)
 return { 'accepted', header.queued - 1 }

@@ -45,15 +45,20 @@ local function count_attempts(header)
   local turn = header.turn
   if not turn.background then return end
   local index, entry = find_message(header, turn.id)
-  local _, content = parse_message(entry)
-  redis.call('LSET', KEY, index + 1, make_message(turn.attempt, content, turn.released))
+  local message = parse_message(entry)
+  message.attempts, message.released, message.failed = turn.attempt, turn.released or 0, turn.failed or 0
+  redis.call('LSET', KEY, index + 1, make_message(message))
 end
 
--- The open turn's attempt does not count as a failed one.
-local function count_released(header)
-  header.turn.released, changed = (header.turn.released or 0) + 1, true
+-- How the open turn's attempt ended: 'released' or 'failed'. One that ends otherwise died.
+local function count_end(header, how)
+  local turn = header.turn
+  turn[how], turn.alone, changed = (turn[how] or 0) + 1, nil, true
   count_attempts(header)
 end
+
+-- Attempts that ended with the death of their workers.
+local function deaths(attempts, released, failed) return attempts - (released or 0) - (failed or 0) end
 
 -- Removes the open turn and its journal.
 local function close_turn(header)
@@ -133,16 +138,22 @@ local function save_or_delete(header)
   return { 'ok' }
 end
 
--- Gives the session to a worker. A takeover inherits the request to cancel, and where it was parked.
-local function open_turn(header, turn_id, token, worker, lease_ms, attempt, background, released, one_shot)
+-- Gives the session to a worker. A takeover inherits the counts of attempts, the request to cancel,
+-- and where it was parked. `message`: of a turn that was not open; the caller stores its attempts.
+local function open_turn(header, turn_id, token, worker, lease_ms, message, one_shot, alone)
   local before = header.turn or {}
+  local counts = message or before
+  local released, failed = counts.released or 0, counts.failed or 0
   if header.turn then finish_token(header, before.token) end
   header.turn = {
-    id = turn_id, token = token, worker = worker, attempt = attempt, deadline = NOW + lease_ms,
-    lease_ms = lease_ms, state = 'running', background = background or nil, one_shot = one_shot or nil,
-    released = (released or 0) > 0 and released or nil, cancel_mode = before.cancel_mode,
-    cancel_reason = before.cancel_reason, parked_index = before.parked_index,
+    id = turn_id, token = token, worker = worker, attempt = (counts.attempt or counts.attempts or 0) + 1,
+    deadline = NOW + lease_ms, lease_ms = lease_ms, state = 'running',
+    background = message and true or before.background, one_shot = one_shot or nil,
+    released = released > 0 and released or nil, failed = failed > 0 and failed or nil,
+    alone = alone or nil, died_alone = before.died_alone or before.alone,
+    cancel_mode = before.cancel_mode, cancel_reason = before.cancel_reason, parked_index = before.parked_index,
   }
+  if not message then count_attempts(header) end
   header.head_deadline, changed, next_up = nil, true, nil
   outlive(header, lease_ms)
 end
@@ -155,6 +166,6 @@ local function granted(header, position, commit_id, message)
   return {
     'granted', header.incarnation, turn.id, turn.attempt, turn.cancel_mode or '', header.elements,
     header.commit_id, header.items, start, elements, length, journal, message or false,
-    turn.released or 0, turn.cancel_reason or '',
+    turn.released or 0, turn.cancel_reason or '', turn.failed or 0, turn.died_alone and 1 or 0,
   }
 end

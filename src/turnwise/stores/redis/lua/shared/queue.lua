@@ -23,14 +23,19 @@ local function has_message(header)
   return false
 end
 
-local function make_message(attempts, content, released)
-  return MESSAGE .. attempts .. ((released or 0) > 0 and '-' .. released or '') .. ':' .. content
+local function make_message(message)
+  local counts = string.format('%d %d %d %.0f:', message.attempts, message.released, message.failed, message.submitted)
+  return MESSAGE .. counts .. message.content
 end
 
--- How often it was taken, its content, and how many of these attempts were released.
+-- How often it was taken, how many of these attempts were released or failed, when it was submitted,
+-- and its content.
 local function parse_message(entry)
-  local attempts, released, content = string.match(entry, '^.(%d+)%-?(%d*):(.*)$')
-  return tonumber(attempts), content, tonumber(released) or 0
+  local attempts, released, failed, submitted, content = string.match(entry, '^.(%d+) (%d+) (%d+) (%d+):(.*)$')
+  return {
+    attempts = tonumber(attempts), released = tonumber(released), failed = tonumber(failed),
+    submitted = tonumber(submitted), content = content,
+  }
 end
 
 local function make_ticket(token, worker, wait_ms)
@@ -75,8 +80,8 @@ local function cancelled_duplicate(entry)
   return { 'duplicate', make_record(commit_id, 0, 'cancelled', reason), 0, {} }
 end
 
--- Who is next on a free session: {ticket} or {message, turn_id, attempts, released}. A ticket whose
--- caller stopped waiting, or did not begin in time, is passed over, and the entry behind it is
+-- Who is next on a free session: a ticket, or a message (it has `content`), with its turn_id. A ticket
+-- whose caller stopped waiting, or did not begin in time, is passed over, and the entry behind it is
 -- woken. A cancelled message becomes a record.
 local function head(header)
   local latest = NOW + HEAD_TIMEOUT_MS
@@ -85,8 +90,9 @@ local function head(header)
     local turn_id = string.sub(redis.call('LINDEX', KEY, 2 * header.queued - 1), 2)
     local entry = redis.call('LINDEX', KEY, 2 * header.queued)
     if is_message(entry) then
-      local attempts, content, released = parse_message(entry)
-      return { turn_id = turn_id, attempts = attempts, message = content, released = released }
+      local message = parse_message(entry)
+      message.turn_id = turn_id
+      return message
     end
     local ticket = parse_ticket(entry)
     local in_time = not (header.head_deadline and NOW >= header.head_deadline)
@@ -132,5 +138,5 @@ local function save_and_wake(header)
   if changed then save(header) end
   for _, ticket in ipairs(tickets_to_wake) do redis.pcall('PUBLISH', WAKE_CHANNEL .. ticket.worker, ticket.token) end
   if next_up and next_up.token then redis.pcall('PUBLISH', WAKE_CHANNEL .. next_up.worker, next_up.token) end
-  if next_up and next_up.message and not worker_continues then redis.pcall('PUBLISH', READY_CHANNEL, KEY) end
+  if next_up and next_up.content and not worker_continues then redis.pcall('PUBLISH', READY_CHANNEL, KEY) end
 end
