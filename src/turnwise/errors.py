@@ -51,16 +51,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from turnwise.printable import printable
+
 
 class TurnwiseError(Exception):
     """The root of all errors that Turnwise raises.
+
+    Its text is one printable line of bounded length, whatever ids and names it quotes.
 
     Attributes:
         session_id: The session concerned; None if the error concerns no single session.
     """
 
     def __init__(self, message: str, *, session_id: str | None = None) -> None:
-        super().__init__(message if session_id is None else f"session {session_id!r}: {message}")
+        named = message if session_id is None else f"session {session_id!r}: {message}"
+        super().__init__(printable(named))
         self.session_id = session_id
 
 

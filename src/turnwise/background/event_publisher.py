@@ -21,6 +21,7 @@ from turnwise.durable import to_json
 from turnwise.durable.sdk import item_events
 from turnwise.errors import LeaseLost, SessionGone, StoreError, StoreUnavailable, TurnCancelled
 from turnwise.journal_entries import ParkedEntry
+from turnwise.printable import printable
 from turnwise.stores.event_log import event_id, parse_event_id
 from turnwise.turns import Commit, Runtime, Turn
 
@@ -85,11 +86,11 @@ class EventPublisher:
             self._unsent.append(self._runtime.codec.encode(event))
         except EncodeError as error:  # a custom model may stream what is not JSON
             _log.warning(
-                "an event of type %s of turn %r of session %r was not published: %s",
+                "an event of type %r of turn %r of session %r was not published: %s",
                 event.get("type"),
                 self._turn_id,
                 self._session_id,
-                error,
+                printable(str(error)),
             )
             return
         if self._sending is None or self._sending.done():

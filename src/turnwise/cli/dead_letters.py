@@ -10,6 +10,7 @@ import typer
 
 from turnwise.background import DeadLetter
 from turnwise.cli.options import PREFIX, KeyPrefix, Url, with_sessions
+from turnwise.printable import printable
 from turnwise.session import Session
 
 app = typer.Typer(help="List, retry and delete messages that failed.", no_args_is_help=True)
@@ -32,7 +33,7 @@ def list_(
     """Show dead letters, oldest first, without the messages' content.
 
     Each line holds, separated by tabs: id, time (UTC), state, session id, turn id, agent, failed
-    attempts, last error.
+    attempts, last error. What is not printable is escaped: no id forges a line.
     """
 
     async def show(session: Session) -> None:
@@ -53,7 +54,7 @@ def retry(ids: Annotated[list[str], _IDS], url: Url, key_prefix: KeyPrefix = PRE
     async def act(session: Session) -> None:
         for dead_letter_id in ids:
             await session.retry_dead_letter(dead_letter_id)
-            typer.echo(f"retried {dead_letter_id}: its message is queued again")
+            typer.echo(f"retried {printable(dead_letter_id)}: its message is queued again")
 
     with_sessions(act, url, key_prefix)
 
@@ -78,7 +79,7 @@ def delete(
     async def act(session: Session) -> None:
         for dead_letter_id in ids or await _older(session, 0 if every else older_than or 0):
             await session.delete_dead_letter(dead_letter_id)
-            typer.echo(f"deleted {dead_letter_id}")
+            typer.echo(f"deleted {printable(dead_letter_id)}")
 
     with_sessions(act, url, key_prefix)
 
@@ -94,5 +95,7 @@ async def _older(session: Session, days: float) -> list[str]:
 
 def _row(letter: DeadLetter) -> str:
     at = datetime.fromtimestamp(letter.failed_at, UTC).isoformat(timespec="seconds")
-    fields = letter.id, at, letter.state, letter.session_id, letter.turn_id, letter.agent
-    return "\t".join((*fields, str(letter.attempts), letter.error.partition("\n")[0]))
+    error, attempts = letter.error.partition("\n")[0], str(letter.attempts)
+    ids = letter.session_id, letter.turn_id, letter.agent
+    fields = letter.id, at, letter.state, *ids, attempts, error
+    return "\t".join(map(printable, fields))

@@ -11,6 +11,7 @@ from typing import Any
 
 from turnwise.errors import UsageError
 from turnwise.hooks import TurnCancelledEvent
+from turnwise.printable import printable
 from turnwise.turns.cancelled import reason_in, request_payload, running_tools
 from turnwise.turns.ids import check_session_id, check_turn_id, utf8_size
 from turnwise.turns.runtime import Runtime
@@ -67,7 +68,8 @@ async def cancel(
     if found.outcome not in _CANCELLED:
         found = replace(found, reason=reason)
     level = logging.INFO if found.outcome in _CANCELLED else logging.DEBUG
-    fields = found.turn_id, session_id, found.outcome, found.reason or "no reason given"
+    why = printable(found.reason or "no reason given")
+    fields = found.turn_id, session_id, found.outcome, why
     _log.log(level, "cancel of turn %r of session %r: %s (%s)", *fields)
     return found
 

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from turnwise.background import Agents, Policy
-from turnwise.errors import StoreError, StoreUnavailable, TurnwiseError
+from turnwise.errors import StoreError, StoreUnavailable
 from turnwise.session import Session
+from turnwise.turns.errors import shown
 from turnwise.worker.acks import Acks
 from turnwise.worker.backlog import Backlog
 
@@ -121,7 +122,7 @@ class Worker:
     def _visit_done(self, visit: asyncio.Task[None]) -> None:
         self._visits.discard(visit)
         if not visit.cancelled() and (error := visit.exception()) is not None:
-            _log.error("a visit of worker %r failed: %r", self._name, error)
+            _log.error("a visit of worker %r failed: %s", self._name, shown(error))
         self._begin_visits()
 
     async def _visit(self, session_id: str) -> None:
@@ -142,7 +143,7 @@ class Worker:
             # Unreachable, of a newer format, not a session: its messages stay queued, so its claims
             # must not stay with a worker that cannot serve it.
             _log.warning(
-                "worker %r cannot serve session %r: %s", self._name, session_id, _loggable(error)
+                "worker %r cannot serve session %r: %s", self._name, session_id, shown(error)
             )
             with suppress(StoreError):
                 transient = isinstance(error, StoreUnavailable)
@@ -175,8 +176,3 @@ class Worker:
     async def _extend_claims(self) -> None:
         if self._backlog.active or len(self._backlog):
             await self._ready.extend(self._name)
-
-
-def _loggable(error: Exception) -> str:
-    """An error for the log. The text of one that is not ours may hold content of the session."""
-    return str(error) if isinstance(error, TurnwiseError) else type(error).__name__
