@@ -16,6 +16,7 @@ from agents import set_tracing_disabled
 from rich.console import Console
 
 from bench.plots import draw
+from bench.readme import README, write_figures
 from bench.report import heading, tables
 from bench.suite import FULL, PARTS, QUICK, run_suite
 from bench.targets import Results
@@ -41,6 +42,9 @@ def main() -> int:
         _report(json.loads(file.read_text()), folder, console)
         if folder != Path(temporary):
             console.print(f"tables, JSON and plots are in {folder}")
+        if folder == FOLDER:
+            write_figures(json.loads(file.read_text()))
+            console.print(f"the figures in {README} are those of this run")
     return 0
 
 
@@ -77,7 +81,11 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="about a minute instead of several")
     parser.add_argument("--server", choices=SERVERS, default="valkey", help="the server to start")
-    parser.add_argument("--output", type=Path, help=f"folder for the results, by default {FOLDER}")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help=f"folder for the results, by default {FOLDER}: README.md gets their figures",
+    )
     parser.add_argument(
         "--only",
         nargs="+",

@@ -17,9 +17,12 @@ from bench.history import Items
 from turnwise import MemorySession, RedisSession, SQLiteSession
 from turnwise.session import Session
 
+MAX_CONNECTIONS = 1_000
+"""Of a client's pool. redis-py's default is 100; one more call at the same time would fail."""
 _BATCH = 1_000
 
 TURNWISE, SDK, PING = "turnwise", "sdk", "ping"
+COPIES, COLD = "turnwise copies", "turnwise cold"
 
 
 class Contender(Protocol):
@@ -119,7 +122,7 @@ class TurnwiseContender:
 
 @asynccontextmanager
 async def redis_client(url: str) -> AsyncIterator[Redis]:
-    client = Redis.from_url(url)
+    client = Redis.from_url(url, max_connections=MAX_CONNECTIONS)
     try:
         yield client
     finally:

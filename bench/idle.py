@@ -11,8 +11,8 @@ from typing import Any
 from bench.background import idle_latency, monitored_worker
 from bench.contenders import TurnwiseContender, redis_client
 from bench.history import HistoryGenerator
-from bench.samples import Sample, measure
-from bench.turns import Sessions
+from bench.samples import Sample, measure_in_phases
+from bench.turns import Conversation, pings
 from turnwise import RedisSession
 
 ITEMS = 4
@@ -49,12 +49,8 @@ async def measure_idle(url: str, idle: int, rounds: int) -> dict[str, Any]:
 
 async def _measure(url: str, name: str, rounds: int, into: dict[str, dict[str, Sample]]) -> None:
     async with RedisSession.from_url(url) as session, redis_client(url) as client:
-        sessions = Sessions({"turn": TurnwiseContender(session)}, _LENGTH)
-        samples = dict[str, Sample]()
-        for number in range(rounds + 1):
-            await sessions.refresh()
-            calls = {**sessions.turns(), "ping": client.ping}
-            await measure(calls, number, samples if number else {}, client.ping)
+        turn = Conversation(TurnwiseContender(session), _LENGTH).turn
+        samples = await measure_in_phases({"turn": turn, "ping": pings(client)}, rounds)
     for kind in ("turn", "ping"):
         into[kind][name].values += samples[kind].values
     async with monitored_worker(url) as worker:

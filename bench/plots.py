@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.memory import OTHER_TASKS, UNCOMPRESSED
-from bench.targets import Results
+from bench.targets import AFTER_LEASE, Results
 
 _TURNWISE, _SDK, _GREY, _INK = "#0f766e", "#d97706", "#94a3b8", "#1e293b"
 
@@ -155,7 +155,7 @@ def _takeovers(results: Results, path: Path) -> Path:
             values = sample["values"]
             shares = [(number + 1) / len(values) for number in range(len(values))]
             axes.step(values, shares, dashes, where="post", color=colour, linewidth=2, label=name)
-        for seconds, text in ((float(lease), "lease"), (float(lease) + 1, "target")):
+        for seconds, text in ((float(lease), "lease"), (float(lease) + AFTER_LEASE, "target")):
             axes.axvline(seconds, color=_GREY, linestyle=":")
             axes.annotate(text, (seconds, 0.02), rotation=90, ha="right", va="bottom", color=_GREY)
         axes.set(xlim=(0, float(lease) + 1.5), ylim=(0, 1.02))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
+from bench.concurrency import CALLERS, MEMORY, SERVER, SESSIONS
+from bench.contenders import MAX_CONNECTIONS, PING, SDK, TURNWISE
+from bench.images import BACKGROUND, IMAGE_BYTES, ONE_SHOT, TURN_ID
 from bench.memory import OTHER_TASKS, SHIPPED, SYNTHETIC, UNCOMPRESSED
 from bench.report_workers import worker_tables
 from bench.tables import Measured, Table, ms, rate, ratio
@@ -12,14 +15,12 @@ from bench.targets import Results, targets
 
 def tables(results: Results) -> Iterator[Table]:
     """The targets, then the tables of the parts that were measured."""
-    yield _targets(results)
+    yield target_table(results)
     if "turns" in results:
         yield from (_turns(results), _cpu(results), _reads(results), _traffic(results))
-    for part, table in {"concurrency": _concurrency, "chat": _chat, "memory": _memory}.items():
+    for part, table in _TABLES.items():
         if part in results:
             yield table(results)
-    if "embedded" in results:
-        yield _embedded(results)
     yield from worker_tables(results)
 
 
@@ -33,15 +34,15 @@ def heading(results: Results) -> str:
         f"on {found['cpus']} CPUs ({found['system']}, load {found['load_before']} before and "
         f"{results['load_after']} after), "
         f"{found['server']} on loopback, Python {found['python']}; {versions}. All in one run, "
-        "contenders alternating; medians, with first and third quartile in brackets. Items have "
+        "each side in phases of its own, which take turns; medians, with first and third quartile "
+        "in brackets. Items have "
         f"about {found['item_bytes']} bytes. SDK: `agents.extensions.memory.RedisSession`.{quick}"
     )
 
 
-def _targets(results: Results) -> Table:
+def target_table(results: Results) -> Table:
     rows = [
-        (each.what, each.sdk, each.turnwise, each.goal, "met" if each.met else "missed")
-        for each in targets(results)
+        (each.what, each.sdk, each.turnwise, each.goal, each.verdict) for each in targets(results)
     ]
     return Table("Targets", ("", "SDK", "Turnwise", "target", ""), rows)
 
@@ -118,19 +119,52 @@ def _counts(found: Measured) -> Iterator[str]:
 
 
 def _concurrency(results: Results) -> Table:
-    found, setting = results["concurrency"], results["concurrency_setting"]
-    sdk, turnwise = found["sdk"], found["turnwise"]
+    rows = [
+        (
+            f"{int(length):,} items, {label}",
+            *(rate(samples[name + kind]) for name in (SDK, TURNWISE, MEMORY, PING)),
+            f"{samples[TURNWISE + kind]['median'] / samples[SDK + kind]['median']:.2f}",
+        )
+        for length, samples in results["concurrency"].items()
+        for kind, label in (("", "turns/s"), (SERVER, "server CPU, µs a turn"))
+    ]
     return Table(
-        f"{setting['sessions']} concurrent sessions in one process (turns/s)",
-        ("", "SDK", "Turnwise", "Turnwise ÷ SDK"),
-        [
-            (
-                f"histories from {setting['history']} items",
-                rate(sdk),
-                rate(turnwise),
-                ratio(turnwise, sdk),
-            )
-        ],
+        f"{SESSIONS} concurrent sessions in one process",
+        ("histories from", "SDK", "Turnwise", "Turnwise in memory", "PING", "Turnwise ÷ SDK"),
+        rows,
+        "PING: the same, with a PING in place of each turn. In memory: what the process itself can "
+        "do, without a server. The server's CPU time is what INFO says before and after.",
+    )
+
+
+def _connections(results: Results) -> Table:
+    found = results["connections"]
+    return Table(
+        f"Connections to the server that {CALLERS} concurrent turns hold",
+        ("", "SDK", "Turnwise"),
+        [("connections", str(found[SDK]), str(found[TURNWISE]))],
+        f"Either client may open {MAX_CONNECTIONS:,}.",
+    )
+
+
+def _images(results: Results) -> Table:
+    found = results["images"]
+    labels = {
+        SDK: "SDK",
+        ONE_SHOT: "Turnwise",
+        TURN_ID: "Turnwise, with a turn_id",
+        BACKGROUND: "Turnwise, in the background",
+    }
+    rows = [
+        (label, f"{found[kind]:,}", f"{found[kind] / found['item']:.0%}")
+        for kind, label in labels.items()
+    ]
+    return Table(
+        "Redis memory of a turn whose tool returns an image (MEMORY USAGE)",
+        ("", "bytes", "relative to the item"),
+        rows,
+        f"A random image of {IMAGE_BYTES:,} bytes; its item takes {found['item']:,} as JSON. Of "
+        "Turnwise the session's key, without the events of a background turn, which expire.",
     )
 
 
@@ -204,3 +238,13 @@ def _embedded(results: Results) -> Table:
         ("items", "SDK's SQLiteSession", "Turnwise on SQLite", "Turnwise in memory"),
         rows,
     )
+
+
+_TABLES: Mapping[str, Callable[[Results], Table]] = {
+    "concurrency": _concurrency,
+    "connections": _connections,
+    "chat": _chat,
+    "memory": _memory,
+    "images": _images,
+    "embedded": _embedded,
+}

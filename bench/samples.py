@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,11 @@ from statistics import median, quantiles
 from typing import Any
 
 Call = Callable[[], Awaitable[object]]
+Prepare = Callable[[], Awaitable[Call]]
+"""Gets ready what is timed next, and is not timed itself."""
+
+PHASES = 4
+WARM_UP = 2  # calls of each phase that do not count
 
 
 @dataclass(slots=True)
@@ -58,18 +64,21 @@ def alternating(names: Iterable[str], rounds: int) -> Iterable[list[str]]:
         yield forwards[::-1] if number % 2 else forwards
 
 
-async def measure(
-    calls: Mapping[str, Call], number: int, into: dict[str, Sample], before: Call
-) -> None:
-    """Time each call once, CPU time too, in an order that rotates with `number`.
+async def measure_in_phases(
+    sides: Mapping[str, Prepare], rounds: int, phases: int = PHASES
+) -> dict[str, Sample]:
+    """Time each side `rounds` times: milliseconds by its name, of CPU time by its name + " CPU".
 
-    `before` runs before each call and is not timed: it gives all calls the same start, whatever the
-    call before has left in the processor's caches.
+    Each side is measured in phases of its own, and the phases take turns. If single calls took
+    turns, each would pay for what the one before it has left in the processor's caches.
     """
-    names = list(calls)
-    shift = number % len(names)
-    for name in names[shift:] + names[:shift]:
-        await before()
-        elapsed, cpu = await timed(calls[name])
-        into.setdefault(name, Sample()).add(elapsed)
-        into.setdefault(f"{name} CPU", Sample()).add(cpu)
+    samples = {f"{name}{suffix}": Sample() for name in sides for suffix in ("", " CPU")}
+    for order in alternating(sides, phases):
+        for name in order:
+            gc.collect()  # no phase pays for the garbage of another
+            for number in range(-WARM_UP, max(1, rounds // phases)):
+                elapsed, cpu = await timed(await sides[name]())
+                if number >= 0:
+                    samples[name].add(elapsed)
+                    samples[f"{name} CPU"].add(cpu)
+    return samples

@@ -6,6 +6,7 @@ the difference in steps. So the fixed cost of a run cancels out.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import count
@@ -18,7 +19,7 @@ from agents.run import AgentRunner
 import turnwise
 from bench.contenders import redis_client
 from bench.model import InstantModel
-from bench.samples import Sample, timed
+from bench.samples import PHASES, WARM_UP, Sample, alternating, timed
 from turnwise import RedisSession
 
 MANY = 9
@@ -45,21 +46,17 @@ async def measure_steps(url: str, rounds: int) -> dict[str, dict[str, Sample]]:
             contender: {name: _agent(*shape) for name, shape in SHAPES.items()}
             for contender in CONTENDERS
         }
-        for number in range(rounds + 1):
-            shift = number % len(CONTENDERS)
-            found: dict[str, dict[str, tuple[float, float]]] = {
-                contender: {} for contender in CONTENDERS
-            }
-            for name in SHAPES:
-                for contender in CONTENDERS[shift:] + CONTENDERS[:shift]:
-                    call = partial(
-                        runs[contender], agents_of[contender][name], f"steps-{next(_ids)}"
-                    )
-                    await client.ping()
-                    found[contender][name] = await timed(call)
-            if number:  # the first round loads scripts and opens connections
-                for contender in CONTENDERS:
-                    _add(samples[contender], found[contender])
+        for order in alternating(CONTENDERS, PHASES):
+            for contender in order:
+                gc.collect()  # no phase pays for the garbage of another
+                run, shapes = runs[contender], agents_of[contender]
+                for number in range(-WARM_UP, max(1, rounds // PHASES)):
+                    found = {
+                        name: await timed(partial(run, agent, f"steps-{next(_ids)}"))
+                        for name, agent in shapes.items()
+                    }
+                    if number >= 0:
+                        _add(samples[contender], found)
     return samples
 
 

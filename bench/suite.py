@@ -12,10 +12,13 @@ from typing import Any
 from bench.background import measure_background
 from bench.cancel import measure_cancel
 from bench.chat import CONNECTIONS, TURNS, measure_chat
-from bench.concurrency import HISTORY, SESSIONS, measure_concurrency
+from bench.concurrency import CALLERS, SESSIONS, measure_concurrency, measure_connections
 from bench.environment import describe
 from bench.fairness import measure_fairness
+from bench.growth import AGENTS, MESSAGES, SDK_AGENTS, measure_growth
+from bench.growth import SESSIONS as GROWING_SESSIONS
 from bench.idle import measure_idle
+from bench.images import measure_images
 from bench.memory import SDK, measure_memory
 from bench.samples import Sample
 from bench.steps import measure_steps
@@ -30,12 +33,12 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """Rounds of each part, by length of the history where it varies."""
+    """Rounds of each part and side, by length of the history where it varies."""
 
     turns: Mapping[int, int]
     reads: Mapping[int, int]
     embedded: Mapping[int, int]
-    concurrency: tuple[int, int]  # rounds, and turns of each session in a round
+    concurrency: Mapping[int, tuple[int, int]]  # rounds, and turns of each session in a round
     chat: tuple[int, float]  # rounds, and seconds of each route in a round
     conversations: int  # 1: all of them, 4: every fourth
     steps: int
@@ -45,6 +48,7 @@ class Plan:
     fairness: tuple[int, int]  # messages of the hot session, and of other sessions
     idle: tuple[int, int]  # sessions, and rounds
     waiting: tuple[int, float]  # rounds, and seconds that a queue of callers is observed
+    growth: Mapping[str, int]  # how many of each kind
     quick: bool
 
 
@@ -52,7 +56,7 @@ FULL = Plan(
     turns={0: 200, 10: 200, 100: 200, 1_000: 120, 10_000: 50},
     reads={0: 200, 10: 200, 100: 200, 1_000: 100, 10_000: 30},
     embedded={0: 60, 10: 60, 100: 60, 1_000: 20},
-    concurrency=(11, 10),
+    concurrency={20: (8, 10), 1_000: (4, 10)},
     chat=(21, 1.0),
     conversations=1,
     steps=60,
@@ -62,13 +66,14 @@ FULL = Plan(
     fairness=(1_000, 100),
     idle=(100_000, 120),
     waiting=(100, 5.0),
+    growth={GROWING_SESSIONS: 100_000, MESSAGES: 4_000, AGENTS: 4_000, SDK_AGENTS: 4_000},
     quick=False,
 )
 QUICK = Plan(
     turns={0: 40, 10: 40, 100: 40, 1_000: 30, 10_000: 8},
     reads={10: 40, 1_000: 30, 10_000: 5},
     embedded={10: 20, 1_000: 10},
-    concurrency=(3, 3),
+    concurrency={20: (2, 3), 1_000: (1, 3)},
     chat=(3, 0.5),
     conversations=4,
     steps=10,
@@ -78,6 +83,7 @@ QUICK = Plan(
     fairness=(300, 30),
     idle=(20_000, 30),
     waiting=(20, 2.0),
+    growth={GROWING_SESSIONS: 8_000, MESSAGES: 400, AGENTS: 400, SDK_AGENTS: 400},
     quick=True,
 )
 
@@ -99,6 +105,7 @@ class Suite:
             "concurrency": self._concurrency,
             "chat": self._chat,
             "memory": self._memory,
+            "images": self._images,
             "steps": self._steps,
             "takeover": self._takeover,
             "cancel": self._cancel,
@@ -106,6 +113,7 @@ class Suite:
             "fairness": self._fairness,
             "idle": self._idle,
             "waiting": self._waiting,
+            "growth": self._growth,
         }
 
     async def _turns(self) -> Results:
@@ -127,10 +135,12 @@ class Suite:
         return {"turns": turns, "reads": reads, "embedded": embedded, "traffic": traffic}
 
     async def _concurrency(self) -> Results:
-        self._progress(f"{SESSIONS} concurrent sessions")
-        setting = {"sessions": SESSIONS, "history": HISTORY}
-        measured = await measure_concurrency(self._url, *self.plan.concurrency)
-        return {"concurrency_setting": setting, "concurrency": _json(measured)}
+        found = {}
+        for length, rounds in self.plan.concurrency.items():
+            self._progress(f"{SESSIONS} concurrent sessions at {length:,} items")
+            found[str(length)] = _json(await measure_concurrency(self._url, length, *rounds))
+        self._progress(f"connections of {CALLERS} concurrent turns")
+        return {"concurrency": found, "connections": await measure_connections(self._url)}
 
     async def _chat(self) -> Results:
         self._progress("chat requests")
@@ -141,6 +151,10 @@ class Suite:
     async def _memory(self) -> Results:
         self._progress("memory of real conversations")
         return {"memory": _shares(await measure_memory(self._url, self.plan.conversations))}
+
+    async def _images(self) -> Results:
+        self._progress("memory of images")
+        return {"images": await measure_images(self._url)}
 
     async def _steps(self) -> Results:
         self._progress("steps of durable runs")
@@ -183,6 +197,10 @@ class Suite:
         wake_up = {name: await measure_wake_up(url, rounds) for name, url in self._stores.items()}
         queue = await measure_queue(self._url, seconds)
         return {"waiting": {"wake_up": _with_percentiles(wake_up), "queue": queue}}
+
+    async def _growth(self) -> Results:
+        self._progress("growth of processes")
+        return {"growth": await measure_growth(self._url, self.plan.growth)}
 
 
 PARTS = tuple(Suite(FULL, "", {}, print).parts)

@@ -29,10 +29,12 @@ class Table:
         console.print(table)
 
     def markdown(self) -> str:
+        note = [self.note, ""] if self.note else []
+        return "\n".join([f"### {self.title}", "", *self.markdown_rows(), "", *note])
+
+    def markdown_rows(self) -> list[str]:
         aligned = [":--", *["--:"] * (len(self.columns) - 1)]
-        lines = [f"### {self.title}", ""]
-        lines += [f"| {' | '.join(row)} |" for row in (self.columns, aligned, *self.rows)]
-        return "\n".join([*lines, "", *([self.note, ""] if self.note else [])])
+        return [f"| {' | '.join(row)} |" for row in (self.columns, aligned, *self.rows)]
 
 
 Measured = dict[str, Any]

@@ -1,13 +1,16 @@
-"""The session cost of one turn in a run, by length of the history."""
+"""The session cost of one turn in a run, and of reading the history, by length of the history."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from itertools import count
 from pathlib import Path
 
+from redis.asyncio import Redis
+
 from bench.contenders import (
+    COLD,
+    COPIES,
     PING,
     SDK,
     TURNWISE,
@@ -18,108 +21,90 @@ from bench.contenders import (
     on_sqlite,
 )
 from bench.history import HistoryGenerator
-from bench.samples import Call, Sample, measure
+from bench.samples import Call, Prepare, Sample, measure_in_phases
 from turnwise import RedisSession
 
 _ids = count()
 
 
-class Sessions:
-    """One session per contender, each with a history of about `length` items.
+class Conversation:
+    """A session with a history of about `length` items.
 
-    A new set replaces them before they have grown by more than 2 %. The last turn of each history
-    ran in this process, as in a conversation that goes on.
+    Another one replaces it before it has grown by more than 2 %. The last turn of its history ran
+    in this process, as in a conversation that goes on.
     """
 
-    def __init__(self, contenders: Mapping[str, Contender], length: int) -> None:
-        self._contenders = contenders
+    def __init__(self, contender: Contender, length: int) -> None:
+        self._contender = contender
         self._length = length
         self._histories = HistoryGenerator()
-        self._turns_per_set = max(1, length // 100)
         self._turns_left = 0
         self.session_id = ""
 
-    async def refresh(self) -> None:
-        """Call before each turn: keeps the sessions at the right length."""
+    async def turn(self) -> Call:
+        """The next turn."""
         if self._turns_left == 0:
-            await self._create()
-            self._turns_left = self._turns_per_set
+            await self.create()
+            self._turns_left = max(1, self._length // 100)
         self._turns_left -= 1
+        return partial(self._contender.turn, self.session_id, *self._histories.turn())
 
-    async def _create(self) -> None:
+    async def create(self) -> None:
         self.session_id = f"bench-{next(_ids)}"
-        history = self._histories.items(max(0, self._length - 2))
-        user_items, agent_items = self._histories.turn()
-        for contender in self._contenders.values():
-            if self._length:
-                await contender.fill(self.session_id, history)
-                await contender.turn(self.session_id, user_items, agent_items)
+        if self._length:
+            history = self._histories.items(max(0, self._length - 2))
+            await self._contender.fill(self.session_id, history)
+            await self._contender.turn(self.session_id, *self._histories.turn())
 
-    def turns(self) -> dict[str, Call]:
-        """One turn, the same for each contender."""
-        user_items, agent_items = self._histories.turn()
-        return {
-            name: partial(contender.turn, self.session_id, user_items, agent_items)
-            for name, contender in self._contenders.items()
-        }
-
-    def reads(self) -> dict[str, Call]:
-        return {
-            name: partial(contender.read, self.session_id)
-            for name, contender in self._contenders.items()
-        }
+    async def read(self) -> Call:
+        return partial(self._contender.read, self.session_id)
 
 
-async def measure_turns(
-    contenders: Mapping[str, Contender], length: int, rounds: int, ping: Call | None = None
-) -> dict[str, Sample]:
-    """Milliseconds of a turn of each contender, and of a PING if there is one."""
-    sessions, samples = Sessions(contenders, length), dict[str, Sample]()
-    for number in range(rounds + 1):
-        await sessions.refresh()
-        calls = sessions.turns()
-        if ping is not None:
-            calls[PING] = ping
-        # The first round loads scripts and opens connections.
-        await measure(calls, number, samples if number else {}, ping or _no_ping)
-    return samples
+def pings(client: Redis) -> Prepare:
+    """The side that every other one is compared with: one round trip."""
+
+    async def prepare() -> Call:
+        return client.ping
+
+    return prepare
+
+
+async def turns_on_redis(url: str, length: int, rounds: int) -> dict[str, Sample]:
+    """Milliseconds of a turn of each contender, and of a PING."""
+    async with on_redis(url) as (turnwise, sdk):
+        copying = TurnwiseContender(turnwise.session, shared=False)
+        contenders: dict[str, Contender] = {TURNWISE: turnwise, SDK: sdk, COPIES: copying}
+        sides = {name: Conversation(each, length).turn for name, each in contenders.items()}
+        return await measure_in_phases({**sides, PING: pings(sdk.client)}, rounds)
 
 
 async def measure_reads(url: str, length: int, rounds: int) -> dict[str, Sample]:
     """Milliseconds of a caller's `get_items`: with a warm cache, and with an empty one."""
     async with on_redis(url) as (turnwise, sdk):
-        sessions = Sessions({TURNWISE: turnwise, SDK: sdk}, length)
-        await sessions.refresh()
-        samples = dict[str, Sample]()
-        for number in range(rounds + 1):
-            calls = sessions.reads()
-            cold = TurnwiseContender(RedisSession(sdk.client))
-            calls["turnwise cold"] = partial(cold.read, sessions.session_id)
-            await measure(calls, number, samples if number else {}, sdk.client.ping)
-        return samples
-
-
-async def turns_on_redis(url: str, length: int, rounds: int) -> dict[str, Sample]:
-    async with on_redis(url) as (turnwise, sdk):
-        ping = sdk.client.ping
-        contenders: dict[str, Contender] = {TURNWISE: turnwise, SDK: sdk}
-        samples = await measure_turns(contenders, length, rounds, ping)
-        copying: dict[str, Contender] = {
-            "turnwise copies": TurnwiseContender(turnwise.session, shared=False)
+        stored = {
+            name: Conversation(contender, length)
+            for name, contender in ((TURNWISE, turnwise), (SDK, sdk))
         }
-        copies = await measure_turns(copying, length, max(8, rounds // 3), ping)
-        return {**copies, **samples}
+        for conversation in stored.values():
+            await conversation.create()
+
+        forgetful = TurnwiseContender(RedisSession(sdk.client, cache_bytes=0))
+
+        async def cold() -> Call:
+            return partial(forgetful.read, stored[TURNWISE].session_id)
+
+        sides = {name: conversation.read for name, conversation in stored.items()}
+        return await measure_in_phases({**sides, COLD: cold}, rounds)
 
 
 async def turns_embedded(folder: Path, length: int, rounds: int) -> dict[str, Sample]:
+    """The same turns on SQLite, and in memory."""
     async with on_sqlite(folder) as (turnwise, sdk), in_memory() as memory:
         contenders: dict[str, Contender] = {
             "turnwise SQLite": turnwise,
             "sdk SQLite": sdk,
             "turnwise memory": memory,
         }
-        return await measure_turns(contenders, length, rounds)
-
-
-async def _no_ping() -> None:
-    """In place of a PING, where there is no server."""
+        return await measure_in_phases(
+            {name: Conversation(each, length).turn for name, each in contenders.items()}, rounds
+        )
