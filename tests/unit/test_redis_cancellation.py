@@ -17,6 +17,8 @@ from turnwise.stores.redis.transport import Transport
 class _Swallowing:
     """A client that takes a cancellation for a reason to answer, or to fail."""
 
+    single_connection_client = False
+
     def __init__(self, failure: Exception | None) -> None:
         self._failure = failure
         self.called = asyncio.Event()

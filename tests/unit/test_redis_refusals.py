@@ -18,6 +18,8 @@ OOM = ResponseError("OOM command not allowed when used memory > 'maxmemory'.")
 class _Client:
     """Answers each command with the next of these, the last one again and again."""
 
+    single_connection_client = False
+
     def __init__(self, *answers: Any) -> None:
         self._answers = list(answers)
 

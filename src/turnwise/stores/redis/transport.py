@@ -11,7 +11,6 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from redis.client import NEVER_DECODE
 from redis.exceptions import (
     AskError,
     AuthenticationError,
@@ -23,8 +22,10 @@ from redis.exceptions import (
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from turnwise.errors import StoreRefused, StoreUnavailable, TurnwiseError
+from turnwise.process import PerLoop
 from turnwise.stores.redis.clients import Client, reconnect
 from turnwise.stores.redis.header import foreign
+from turnwise.stores.redis.pipeline import RAW, Command, Pipelines
 from turnwise.stores.redis.scripts import Script
 
 # The server, or the cluster, cannot run the command just now, and ran nothing of it.
@@ -33,7 +34,6 @@ _TEMPORARY = frozenset(
 )
 # It is not the server that writes: a new connection may lead to that one.
 _NOT_THE_PRIMARY = frozenset({"LOADING", "MASTERDOWN", "READONLY"})
-_RAW = {NEVER_DECODE: True}
 _FIRST_PAUSE, _MAX_PAUSE = 0.02, 0.5
 
 ADVICE = {
@@ -45,6 +45,7 @@ ADVICE = {
 }
 
 Send = Callable[[], Awaitable[Any]]
+Execute = Callable[[str, Command], Awaitable[Any]]
 
 
 class Transport:
@@ -58,6 +59,7 @@ class Transport:
         self, clients: Callable[[], Client], patience: float, timeout: float | None = None
     ) -> None:
         self._clients = clients
+        self._pipelines = PerLoop(lambda: Pipelines(clients))
         self.patience = patience
         self._timeout = timeout
 
@@ -69,22 +71,31 @@ class Transport:
     async def run(
         self, script: Script, key: str, args: tuple[Any, ...], session_id: str | None = None
     ) -> Any:
-        """Run a script on one key. Its reply is a list that begins with a word."""
+        """Run a script on one key. Its reply is a list that begins with a word.
+
+        The first sending may share a pipeline. A resend goes alone: so a command that breaks its
+        connection each time breaks only its own.
+        """
+        execute: Execute = self._pipelines.get().execute
 
         async def send() -> Any:
-            execute = self.client.execute_command
+            nonlocal execute
+            first, execute = execute, self._alone
             try:
-                return await execute("EVALSHA", script.digest, 1, key, *args, **_RAW)
+                return await first(key, ("EVALSHA", script.digest, 1, key, *args))
             except NoScriptError:
-                return await execute("EVAL", script.text, 1, key, *args, **_RAW)
+                return await first(key, ("EVAL", script.text, 1, key, *args))
 
         return await self.call(send, session_id, key)
+
+    async def _alone(self, key: str, command: Command) -> Any:
+        return await self.client.execute_command(*command, **RAW)
 
     async def command(self, session_id: str, name: str, key: str, *args: Any) -> Any:
         """Run a plain command on a session's key."""
 
         async def send() -> Any:
-            return await self.client.execute_command(name, key, *args, **_RAW)
+            return await self.client.execute_command(name, key, *args, **RAW)
 
         return await self.call(send, session_id, key)
 

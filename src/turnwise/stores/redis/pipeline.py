@@ -1,0 +1,199 @@
+"""Commands of concurrent callers share round trips.
+
+While fewer than two sendings to a server are under way, a command goes out at once, on a connection
+of its own: a single caller waits for nothing. Otherwise it waits for one of them to end, and goes
+out in one pipeline with all that wait. A pipeline belongs to none of its callers: one that is
+cancelled leaves it, and its neighbours get their replies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextvars import Context
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from redis.asyncio import RedisCluster
+from redis.asyncio.cluster import PipelineCommand
+from redis.client import NEVER_DECODE
+from redis.exceptions import AskError, SlotNotCoveredError
+from redis.exceptions import ConnectionError as Disconnected
+
+from turnwise.stores.redis.clients import Client
+
+RAW = {NEVER_DECODE: True}
+"""The option by which a client that decodes replies leaves one as bytes."""
+
+MAX_UNDER_WAY = 2
+MAX_COMMANDS = 64
+"""In one pipeline, since the server serves nobody else meanwhile."""
+MAX_WAIT = 0.01
+"""Seconds that a command waits for others' replies: the server may be slow, a connection dead."""
+LARGE = 65_536
+"""Bytes in a command that goes alone, since those behind it would wait for it."""
+
+Command = tuple[Any, ...]
+SendOne = Callable[[Command], Awaitable[Any]]
+SendMany = Callable[[Sequence[Command]], Coroutine[Any, Any, list[Any]]]
+"""Returns for each command its reply, or the exception that it got."""
+
+
+@dataclass(eq=False, slots=True)
+class _Call:
+    """A command whose reply comes by a pipeline.
+
+    An exception is a reply as well: nobody retrieves that of a cancelled caller.
+    """
+
+    command: Command
+    reply: asyncio.Future[Any]
+    sending: _Sending | None = None
+
+
+@dataclass(eq=False, slots=True)
+class _Sending:
+    calls: list[_Call]
+    task: asyncio.Task[list[Any]]
+
+    def leave(self) -> None:
+        """A caller has left. After the last one nobody needs the sending."""
+        if all(call.reply.done() for call in self.calls):
+            self.task.cancel()
+
+
+class Pipeline:
+    """Sends the commands of one event loop to one server."""
+
+    def __init__(self, one: SendOne, many: SendMany) -> None:
+        self._one = one
+        self._many = many
+        self._under_way = 0
+        self._waiting: list[_Call] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def execute(self, command: Command) -> Any:
+        """The command's reply. Raises what the client raises."""
+        if self._under_way >= MAX_UNDER_WAY and _size(command) < LARGE:
+            return await self._share(command)
+        self._under_way += 1
+        try:
+            return await self._one(command)
+        finally:
+            self._ended()
+
+    async def _share(self, command: Command) -> Any:
+        call = _Call(command, asyncio.get_running_loop().create_future())
+        self._waiting.append(call)
+        self._limit_wait()
+        try:
+            reply = await call.reply
+        except asyncio.CancelledError:
+            if call.sending is not None:
+                call.sending.leave()
+            raise
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def _limit_wait(self) -> None:
+        if self._timer is None and self._waiting:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(MAX_WAIT, self._send_waiting)
+
+    def _ended(self) -> None:
+        self._under_way -= 1
+        while self._waiting and self._under_way < MAX_UNDER_WAY:
+            self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        first, self._waiting = self._waiting[:MAX_COMMANDS], self._waiting[MAX_COMMANDS:]
+        self._limit_wait()
+        if calls := [call for call in first if not call.reply.done()]:
+            self._send(calls)
+
+    def _send(self, calls: list[_Call]) -> None:
+        self._under_way += 1
+        coroutine = self._many([call.command for call in calls])
+        # A context of its own: it belongs to no caller's trace.
+        task = asyncio.get_running_loop().create_task(coroutine, context=Context())
+        sending = _Sending(calls, task)
+        for call in calls:
+            call.sending = sending
+        task.add_done_callback(partial(self._deliver, calls))
+
+    def _deliver(self, calls: list[_Call], task: asyncio.Task[list[Any]]) -> None:
+        for call, reply in zip(calls, _replies(task, len(calls)), strict=True):
+            if not call.reply.done():
+                call.reply.set_result(reply)
+        self._ended()
+
+
+def _replies(task: asyncio.Task[list[Any]], count: int) -> list[Any]:
+    """What `task` returned; its failure is that of every command."""
+    if task.cancelled():
+        return [Disconnected("the pipeline was cancelled")] * count
+    error = task.exception()
+    return task.result() if error is None else [error] * count
+
+
+def _size(command: Command) -> int:
+    return sum(len(part) for part in command if isinstance(part, bytes))
+
+
+class Pipelines:
+    """The pipelines of one event loop: one for the server, or for each node of a cluster."""
+
+    def __init__(self, client: Callable[[], Client]) -> None:
+        self._client = client
+        self._by_node: dict[str, Pipeline] = {}
+
+    async def execute(self, key: str, command: Command) -> Any:
+        """The reply to a command on `key`, in bytes. Raises what the client raises."""
+        client = self._client()
+        if isinstance(client, RedisCluster):
+            return await self._on_cluster(client, key, command)
+        if client.single_connection_client:
+            return await self._one(command)
+        return await self._pipeline("").execute(command)
+
+    async def _on_cluster(self, client: RedisCluster, key: str, command: Command) -> Any:
+        try:
+            node = client.get_node_from_key(key)
+            if node is not None:
+                return await self._pipeline(node.name).execute(command)
+        except (SlotNotCoveredError, AskError):  # it is not connected yet; follows a MOVED or ASK
+            pass
+        return await self._one(command)
+
+    def _pipeline(self, node: str) -> Pipeline:
+        found = self._by_node.get(node)
+        if found is None:
+            found = self._by_node[node] = Pipeline(self._one, partial(self._many, node))
+        return found
+
+    async def _one(self, command: Command) -> Any:
+        return await self._client().execute_command(*command, **RAW)
+
+    async def _many(self, node: str, commands: Sequence[Command]) -> list[Any]:
+        client = self._client()
+        if isinstance(client, RedisCluster):
+            return await _send_to_node(client, node, commands)
+        pipeline = client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command, **RAW)
+        return await pipeline.execute(raise_on_error=False)
+
+
+async def _send_to_node(client: RedisCluster, name: str, commands: Sequence[Command]) -> list[Any]:
+    """redis-py's own pipeline for clusters refuses EVALSHA."""
+    node = client.get_node(node_name=name)
+    if node is None:
+        raise Disconnected(f"{name} is no node of the cluster any more")
+    sent = [PipelineCommand(at, *command, **RAW) for at, command in enumerate(commands)]
+    await node.execute_pipeline(sent)
+    return [each.result for each in sent]
