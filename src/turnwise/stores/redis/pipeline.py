@@ -9,13 +9,13 @@ cancelled leaves it, and its neighbours get their replies.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from redis.asyncio import RedisCluster
+from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import PipelineCommand
 from redis.client import NEVER_DECODE
 from redis.exceptions import AskError, SlotNotCoveredError
@@ -35,7 +35,6 @@ LARGE = 65_536
 """Bytes in a command that goes alone, since those behind it would wait for it."""
 
 Command = tuple[Any, ...]
-SendOne = Callable[[Command], Awaitable[Any]]
 SendMany = Callable[[Sequence[Command]], Coroutine[Any, Any, list[Any]]]
 """Returns for each command its reply, or the exception that it got."""
 
@@ -66,22 +65,25 @@ class _Sending:
 class Pipeline:
     """Sends the commands of one event loop to one server."""
 
-    def __init__(self, one: SendOne, many: SendMany) -> None:
-        self._one = one
+    def __init__(self, client: Client, many: SendMany) -> None:
+        self._client = client
         self._many = many
         self._under_way = 0
         self._waiting: list[_Call] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    async def execute(self, command: Command) -> Any:
+    async def execute(self, *command: Any) -> Any:
         """The command's reply. Raises what the client raises."""
         if self._under_way >= MAX_UNDER_WAY and _size(command) < LARGE:
             return await self._share(command)
         self._under_way += 1
         try:
-            return await self._one(command)
+            return await self._client.execute_command(*command, **RAW)
         finally:
-            self._ended()
+            if self._waiting:
+                asyncio.get_running_loop().call_soon(self._ended)
+            else:
+                self._under_way -= 1
 
     async def _share(self, command: Command) -> Any:
         call = _Call(command, asyncio.get_running_loop().create_future())
@@ -93,6 +95,8 @@ class Pipeline:
             if call.sending is not None:
                 call.sending.leave()
             raise
+        if isinstance(reply, AskError):  # or MOVED: the client follows it
+            return await self._client.execute_command(*command, **RAW)
         if isinstance(reply, Exception):
             raise reply
         return reply
@@ -130,7 +134,7 @@ class Pipeline:
         for call, reply in zip(calls, _replies(task, len(calls)), strict=True):
             if not call.reply.done():
                 call.reply.set_result(reply)
-        self._ended()
+        asyncio.get_running_loop().call_soon(self._ended)
 
 
 def _replies(task: asyncio.Task[list[Any]], count: int) -> list[Any]:
@@ -149,48 +153,63 @@ class Pipelines:
     """The pipelines of one event loop: one for the server, or for each node of a cluster."""
 
     def __init__(self, client: Callable[[], Client]) -> None:
+        self._get_client = client
+        self._client: Client | None = None
+        self._find: Callable[[str], Pipeline | None] = _alone
+
+    def get(self, key: str) -> Pipeline | None:
+        """The pipeline for commands on `key`. None if they have to go alone."""
+        client = self._get_client()
+        if client is not self._client:
+            self._client, self._find = client, _finder(client)
+        return self._find(key)
+
+
+def _finder(client: Client) -> Callable[[str], Pipeline | None]:
+    """Chosen once for a client: `isinstance` takes microseconds with redis-py's classes."""
+    if isinstance(client, RedisCluster):
+        return _Nodes(client).find
+    if client.single_connection_client:
+        return _alone
+    pipeline = Pipeline(client, partial(_send_to_server, client))
+    return lambda key: pipeline
+
+
+def _alone(key: str) -> None:
+    return None
+
+
+class _Nodes:
+    """The pipelines of a cluster's nodes."""
+
+    def __init__(self, client: RedisCluster) -> None:
         self._client = client
-        self._by_node: dict[str, Pipeline] = {}
+        self._by_name: dict[str, Pipeline] = {}
 
-    async def execute(self, key: str, command: Command) -> Any:
-        """The reply to a command on `key`, in bytes. Raises what the client raises."""
-        client = self._client()
-        if isinstance(client, RedisCluster):
-            return await self._on_cluster(client, key, command)
-        if client.single_connection_client:
-            return await self._one(command)
-        return await self._pipeline("").execute(command)
-
-    async def _on_cluster(self, client: RedisCluster, key: str, command: Command) -> Any:
+    def find(self, key: str) -> Pipeline | None:
         try:
-            node = client.get_node_from_key(key)
-            if node is not None:
-                return await self._pipeline(node.name).execute(command)
-        except (SlotNotCoveredError, AskError):  # it is not connected yet; follows a MOVED or ASK
-            pass
-        return await self._one(command)
+            node = self._client.get_node_from_key(key)
+        except SlotNotCoveredError:  # it has not connected yet
+            return None
+        if node is None:
+            return None
+        return self._by_name.get(node.name) or self._add(node.name)
 
-    def _pipeline(self, node: str) -> Pipeline:
-        found = self._by_node.get(node)
-        if found is None:
-            found = self._by_node[node] = Pipeline(self._one, partial(self._many, node))
-        return found
+    def _add(self, name: str) -> Pipeline:
+        added = Pipeline(self._client, partial(_send_to_node, self._client, name))
+        self._by_name[name] = added
+        return added
 
-    async def _one(self, command: Command) -> Any:
-        return await self._client().execute_command(*command, **RAW)
 
-    async def _many(self, node: str, commands: Sequence[Command]) -> list[Any]:
-        client = self._client()
-        if isinstance(client, RedisCluster):
-            return await _send_to_node(client, node, commands)
-        pipeline = client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command, **RAW)
-        return await pipeline.execute(raise_on_error=False)
+async def _send_to_server(client: Redis, commands: Sequence[Command]) -> list[Any]:
+    pipeline = client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command, **RAW)
+    return await pipeline.execute(raise_on_error=False)
 
 
 async def _send_to_node(client: RedisCluster, name: str, commands: Sequence[Command]) -> list[Any]:
-    """redis-py's own pipeline for clusters refuses EVALSHA."""
+    """By the node, since redis-py's own pipeline for clusters refuses EVALSHA."""
     node = client.get_node(node_name=name)
     if node is None:
         raise Disconnected(f"{name} is no node of the cluster any more")

@@ -25,7 +25,7 @@ from turnwise.errors import StoreRefused, StoreUnavailable, TurnwiseError
 from turnwise.process import PerLoop
 from turnwise.stores.redis.clients import Client, reconnect
 from turnwise.stores.redis.header import foreign
-from turnwise.stores.redis.pipeline import RAW, Command, Pipelines
+from turnwise.stores.redis.pipeline import RAW, Pipelines
 from turnwise.stores.redis.scripts import Script
 
 # The server, or the cluster, cannot run the command just now, and ran nothing of it.
@@ -45,7 +45,6 @@ ADVICE = {
 }
 
 Send = Callable[[], Awaitable[Any]]
-Execute = Callable[[str, Command], Awaitable[Any]]
 
 
 class Transport:
@@ -76,26 +75,27 @@ class Transport:
         The first sending may share a pipeline. A resend goes alone: so a command that breaks its
         connection each time breaks only its own.
         """
-        execute: Execute = self._pipelines.get().execute
+        shared = True
 
         async def send() -> Any:
-            nonlocal execute
-            first, execute = execute, self._alone
+            nonlocal shared
+            pipeline, shared = self._pipelines.get().get(key) if shared else None, False
+            execute = self._alone if pipeline is None else pipeline.execute
             try:
-                return await first(key, ("EVALSHA", script.digest, 1, key, *args))
+                return await execute("EVALSHA", script.digest, 1, key, *args)
             except NoScriptError:
-                return await first(key, ("EVAL", script.text, 1, key, *args))
+                return await execute("EVAL", script.text, 1, key, *args)
 
         return await self.call(send, session_id, key)
 
-    async def _alone(self, key: str, command: Command) -> Any:
+    async def _alone(self, *command: Any) -> Any:
         return await self.client.execute_command(*command, **RAW)
 
     async def command(self, session_id: str, name: str, key: str, *args: Any) -> Any:
         """Run a plain command on a session's key."""
 
         async def send() -> Any:
-            return await self.client.execute_command(name, key, *args, **RAW)
+            return await self._alone(name, key, *args)
 
         return await self.call(send, session_id, key)
 
