@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from turnwise.testing.conformance.background import BackgroundConformance
 from turnwise.testing.conformance.cancel import CancelConformance
+from turnwise.testing.conformance.concurrency import ConcurrencyConformance
 from turnwise.testing.conformance.events import EventsConformance
 from turnwise.testing.conformance.history import HistoryConformance
 from turnwise.testing.conformance.operators import OperatorsConformance
@@ -17,6 +18,7 @@ class ConnectionConformance(
     BackgroundConformance,
     EventsConformance,
     OperatorsConformance,
+    ConcurrencyConformance,
 ):
     """All that large answers, wake-ups, blocking reads and scans carry over the connection.
 

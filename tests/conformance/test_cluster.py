@@ -16,6 +16,7 @@ from turnwise.stores.redis import RedisStore, cluster_client
 from turnwise.stores.redis.keys import Keys
 from turnwise.testing.conformance import Lab, StoreConformance
 from turnwise.testing.conformance.background import BackgroundConformance
+from turnwise.testing.conformance.concurrency import ConcurrencyConformance
 from turnwise.testing.conformance.events import EventsConformance
 from turnwise.testing.conformance.history import HistoryConformance
 from turnwise.testing.conformance.lab import added, begun, contents, expect, items, mint, try_begin
@@ -39,6 +40,7 @@ class TestClusterThroughAnApplicationsClient(
     BackgroundConformance,
     EventsConformance,
     OperatorsConformance,
+    ConcurrencyConformance,
     RandomCallsConformance,
 ):
     """Decoded responses, the default retries."""
@@ -166,5 +168,55 @@ async def test_a_killed_primary_costs_at_most_a_suffix_of_turns(cluster: ValkeyC
         assert kept == items(*range(10))[: len(kept)]
         assert isinstance(await store.commit(*turn.ids, grant.tip, mint(), items("after")), Done)
         assert await contents(store, session_id) == [*kept, *items("after")]
+        await old.restart()
+        await cluster.wait_ready()
+
+
+async def test_one_session_s_slot_moves_while_its_node_is_asked_in_pipelines(
+    cluster: ValkeyCluster,
+) -> None:
+    await _flush(cluster)
+    moved = mint()
+    source = await cluster.primary_of(_slot(moved))
+    target = await _another_primary(cluster, source)
+    primaries = {
+        name: await cluster.primary_of(_slot(name)) for name in (mint() for _ in range(60))
+    }
+    names = [moved, *(name for name, primary in primaries.items() if primary is source)]
+    await source.command("CONFIG", "RESETSTAT")
+    async with _store(cluster) as store:
+
+        async def append(number: int) -> None:
+            # The one whose slot moves is neither the first nor the second, which go alone.
+            ordered = [*names[1:], names[0]]
+            await asyncio.gather(*(added(store, name, name, number) for name in ordered))
+
+        await append(0)
+        async with cluster.migration(_slot(moved), target) as migration:
+            await migration.move()
+            await append(1)
+        await append(2)
+        for name in names:
+            expected = [each for number in range(3) for each in items(name, number)]
+            assert await contents(store, name) == expected
+    errors = await source.info("errorstats")
+    assert {"errorstat_ASK", "errorstat_MOVED"} <= set(errors)
+    await cluster.migrate(_slot(moved), source)
+
+
+async def test_a_dead_primary_fails_no_pipeline_of_the_others(cluster: ValkeyCluster) -> None:
+    await _flush(cluster)
+    names = [mint() for _ in range(40)]
+    async with _store(cluster) as store:
+        await asyncio.gather(*(added(store, name, name) for name in names))
+        old = await cluster.primary_of(_slot(names[0]))
+        others = [name for name in names if await cluster.primary_of(_slot(name)) is not old]
+        await old.kill()
+        asked = asyncio.gather(*(store.info(name) for name in names))
+        assert await asyncio.gather(*(contents(store, name) for name in others)) == [
+            items(name) for name in others
+        ]
+        await cluster.wait_primary_changed(_slot(names[0]), old)
+        assert [expect(Info, info).session_id for info in await asked] == names
         await old.restart()
         await cluster.wait_ready()

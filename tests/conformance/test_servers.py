@@ -13,6 +13,7 @@ from turnwise.stores.redis import standalone_client
 from turnwise.testing.conformance import Lab, StoreConformance
 from turnwise.testing.conformance.background import BackgroundConformance
 from turnwise.testing.conformance.cancel import CancelConformance
+from turnwise.testing.conformance.concurrency import ConcurrencyConformance
 from turnwise.testing.conformance.events import EventsConformance
 from turnwise.testing.conformance.history import HistoryConformance
 from turnwise.testing.conformance.operators import OperatorsConformance
@@ -46,6 +47,7 @@ class TestValkeyThroughAnApplicationsClient(
     BackgroundConformance,
     EventsConformance,
     OperatorsConformance,
+    ConcurrencyConformance,
     RandomCallsConformance,
 ):
     """Decoded responses, the default retries."""

@@ -18,7 +18,7 @@ from typing import Any
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import PipelineCommand
 from redis.client import NEVER_DECODE
-from redis.exceptions import AskError, SlotNotCoveredError
+from redis.exceptions import AskError, BusyLoadingError, SlotNotCoveredError
 from redis.exceptions import ConnectionError as Disconnected
 
 from turnwise.stores.redis.clients import Client
@@ -68,6 +68,7 @@ class Pipeline:
     def __init__(self, client: Client, many: SendMany) -> None:
         self._client = client
         self._many = many
+        self._loop = asyncio.get_running_loop()
         self._under_way = 0
         self._waiting: list[_Call] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -80,13 +81,14 @@ class Pipeline:
         try:
             return await self._client.execute_command(*command, **RAW)
         finally:
-            if self._waiting:
-                asyncio.get_running_loop().call_soon(self._ended)
+            if self._waiting and not self._loop.is_closed():
+                # Its caller runs first: what that sends next joins those that wait.
+                self._loop.call_soon(self._ended)
             else:
                 self._under_way -= 1
 
     async def _share(self, command: Command) -> Any:
-        call = _Call(command, asyncio.get_running_loop().create_future())
+        call = _Call(command, self._loop.create_future())
         self._waiting.append(call)
         self._limit_wait()
         try:
@@ -103,8 +105,7 @@ class Pipeline:
 
     def _limit_wait(self) -> None:
         if self._timer is None and self._waiting:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(MAX_WAIT, self._send_waiting)
+            self._timer = self._loop.call_later(MAX_WAIT, self._send_waiting)
 
     def _ended(self) -> None:
         self._under_way -= 1
@@ -124,7 +125,7 @@ class Pipeline:
         self._under_way += 1
         coroutine = self._many([call.command for call in calls])
         # A context of its own: it belongs to no caller's trace.
-        task = asyncio.get_running_loop().create_task(coroutine, context=Context())
+        task = self._loop.create_task(coroutine, context=Context())
         sending = _Sending(calls, task)
         for call in calls:
             call.sending = sending
@@ -134,7 +135,7 @@ class Pipeline:
         for call, reply in zip(calls, _replies(task, len(calls)), strict=True):
             if not call.reply.done():
                 call.reply.set_result(reply)
-        asyncio.get_running_loop().call_soon(self._ended)
+        self._loop.call_soon(self._ended)
 
 
 def _replies(task: asyncio.Task[list[Any]], count: int) -> list[Any]:
@@ -142,6 +143,8 @@ def _replies(task: asyncio.Task[list[Any]], count: int) -> list[Any]:
     if task.cancelled():
         return [Disconnected("the pipeline was cancelled")] * count
     error = task.exception()
+    if isinstance(error, BusyLoadingError):  # which says nothing of the commands before it
+        error = Disconnected(str(error))
     return task.result() if error is None else [error] * count
 
 

@@ -12,6 +12,7 @@ The tests are coroutines: run them with pytest-asyncio in its auto mode.
 
 from turnwise.testing.conformance.background import BackgroundConformance
 from turnwise.testing.conformance.cancel import CancelConformance
+from turnwise.testing.conformance.concurrency import ConcurrencyConformance
 from turnwise.testing.conformance.dead_letters import DeadLettersConformance
 from turnwise.testing.conformance.events import EventsConformance
 from turnwise.testing.conformance.expiry import ExpiryConformance
@@ -49,6 +50,7 @@ class StoreConformance(
     EventsConformance,
     ExpiryConformance,
     OperatorsConformance,
+    ConcurrencyConformance,
     RandomCallsConformance,
 ):
     """All of it."""
