@@ -189,7 +189,7 @@ class UnreadableMessage(MessageError):
 
 
 class WorkersDied(MessageError):
-    """Workers that ran the message died or lost their leases; one of them ran nothing else."""
+    """Workers of the message died or lost their leases, one of them while it ran nothing else."""
 
 
 class TurnError(TurnwiseError):

@@ -68,7 +68,7 @@ class ResponseEntry(_Entry, frozen=True, kw_only=True, tag="response"):
     """A model has answered; `number` counts the responses of the run from 0.
 
     `agent`, `tools` (names) and `input` (a digest of the shape of its items) are what the model was
-    asked with. A replay must ask the same.
+    asked with. A replay must ask with the same agent and input, and with these tools at least.
     """
 
     run: RunPath

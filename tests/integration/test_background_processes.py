@@ -85,7 +85,7 @@ async def test_a_message_that_kills_its_workers_is_dead_lettered(fleet: Fleet) -
     async with connect(fleet.url) as session:
         receipt = await session.submit("s", "go", agent="a")
         behind = await session.submit("s", "next", agent="echo")
-        for step in ("three", "model-m-3"):
+        for step in ("three", "model-m-2"):
             worker = fleet.worker("--max-attempts", "1", hold=step)
             await fleet.reached(step, worker)
             await worker.kill()

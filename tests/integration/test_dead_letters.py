@@ -131,7 +131,8 @@ async def test_events_of_a_retried_dead_letter_follow_those_of_all_attempts(
 async def test_a_deleted_dead_letter_is_gone(sessions: Sessions) -> None:
     sender = sessions.worker()
     receipt = await sender.submit("s", "hello", agent="nobody")
-    async with working(sessions.worker(), echo()):
+    no_deploy = Policy(backoff=0.01, deploy_timeout=0)
+    async with working(sessions.worker(), echo(), policy=no_deploy):
         await state(receipt, "dead")
     (letter,) = await sender.dead_letters()
     assert letter.error.startswith("UnknownAgent: ")

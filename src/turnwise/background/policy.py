@@ -9,12 +9,16 @@ from typing import Any, Literal
 from agents import Agent
 
 from turnwise.background.message import Message
-from turnwise.errors import UsageError
+from turnwise.errors import ReplayMismatch, UnknownAgent, UsageError
 from turnwise.turns import Company
 
 Agents = Mapping[str, Agent[Any]] | Iterable[Agent[Any]] | Agent[Any]
 
 MAX_BACKOFF = 60.0
+
+
+UNFIT: tuple[type[BaseException], ...] = (UnknownAgent, ReplayMismatch)
+"""Errors that a worker of another version may not run into."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,9 @@ class Policy:
         max_attempts: A message that failed so many times becomes a dead letter (3). So does one
             whose workers died so many times, and at least twice, if the last of them ran nothing
             else. An attempt that was released gracefully counts neither way.
+        deploy_timeout: Seconds for which a message whose agent or tools this worker lacks goes back
+            to the queue, uncounted, for workers that have them (300): as long as workers of two
+            versions may run side by side. After that its attempts count.
         backoff: Seconds between the first failed attempt and the next (1). Doubles with each
             failure, up to 60 seconds.
         on_dead: What the session does after a dead letter: run its "next" message (the default), or
@@ -36,6 +43,7 @@ class Policy:
     """
 
     max_attempts: int = 3
+    deploy_timeout: float = 300.0
     backoff: float = 1.0
     on_dead: Literal["next", "stop"] = "next"
     turns_per_visit: int = 8

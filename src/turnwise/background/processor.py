@@ -21,7 +21,7 @@ from turnwise.background.event_publisher import (
     stream_event,
 )
 from turnwise.background.message import Message, decode_message
-from turnwise.background.policy import Agents, Policy, agents_by_name
+from turnwise.background.policy import UNFIT, Agents, Policy, agents_by_name
 from turnwise.durable import install
 from turnwise.durable.digests import began_with
 from turnwise.durable.replay import Replay
@@ -50,6 +50,7 @@ from turnwise.turns import (
 from turnwise.types import Busy, Idle, Parked, Stopped, Suspect
 
 _MAX_LAST_ERRORS = 1000
+_MAX_UNFIT = 100_000
 _log = logging.getLogger("turnwise")
 
 
@@ -60,14 +61,17 @@ class Visit:
     Attributes:
         state: "idle": the queue is empty. "busy": another turn runs, for about `pause` seconds.
             "parked": the open turn is parked, or the session is stopped. "failed": an attempt
-            failed; the next one is due in `pause` seconds. "more": there may be more messages.
+            failed; the next one is due in `pause` seconds. "unfit": the message is left to
+            workers of another version. "more": there may be more messages.
         pause: Seconds until the next visit makes sense.
         finished: The ids of the turns that were finished.
+        unfit: Why the message is left to others; None if it is not.
     """
 
-    state: Literal["idle", "busy", "parked", "failed", "more"] = "more"
+    state: Literal["idle", "busy", "parked", "failed", "unfit", "more"] = "more"
     pause: float = 0.0
     finished: list[str] = field(default_factory=list)
+    unfit: BaseException | None = None
 
 
 class Processor:
@@ -85,6 +89,7 @@ class Processor:
         self._agents = agents_by_name(agents)
         self._session_settings = session_settings
         self._last_errors: dict[tuple[str, str], str] = {}
+        self._unfit_since: dict[tuple[str, str, int], float] = {}
         install()
 
     async def visit(
@@ -130,6 +135,8 @@ class Processor:
             visit.state, visit.pause = "busy", max(0, turn.remaining_ms) / 1000
         elif not await self._run(turn):
             visit.state, visit.pause = "failed", self._backoff(turn)
+            if isinstance(turn.outcome, Release) and not turn.outcome.counted:
+                visit.state, visit.unfit = "unfit", turn.outcome.reason
         elif not isinstance(turn.outcome, Park):
             visit.finished.append(turn.turn_id)
         return ANY_COMPANY
@@ -139,10 +146,16 @@ class Processor:
 
         Returns:
             How many messages were finished.
+
+        Raises:
+            UnknownAgent, ReplayMismatch: The message needs a worker of another version. It stays in
+                the queue.
         """
         count, pauses = 0, Backoff()
         while (visit := await self.visit(session_id)).state not in ("idle", "parked"):
             count += len(visit.finished)
+            if visit.unfit is not None:
+                raise visit.unfit
             if visit.state == "busy":
                 await refuse_to_wait_for_own_turn(self.runtime, session_id)
                 await pauses.pause(visit.pause)
@@ -203,7 +216,7 @@ class Processor:
 
     async def _run_agent(self, turn: Turn, message: Message, publisher: EventPublisher) -> None:
         """Run the agent, then commit or park the turn."""
-        agent = self._agent(message.agent)
+        agent = self._agent(turn.session_id, message.agent)
         context = self.policy.context(message) if self.policy.context is not None else None
         session = TurnSession(turn, self._session_settings)
         options = {"context": context, **self.policy.run_options}
@@ -234,11 +247,15 @@ class Processor:
         if error is not None:
             raise error
 
-    def _agent(self, name: str) -> Agent[Any]:
+    def _agent(self, session_id: str, name: str) -> Agent[Any]:
         agent = self._agents.get(name)
         if agent is None:
             known = ", ".join(map(repr, self._agents)) or "none"
-            raise UnknownAgent(f"this worker knows no agent {name!r}; it knows {known}")
+            raise UnknownAgent(
+                f"this worker knows no agent {name!r}; it knows {known}. Give it the agent, or run "
+                "a worker that knows it",
+                session_id=session_id,
+            )
         return agent
 
     async def _failed(self, turn: Turn, publisher: EventPublisher, error: BaseException) -> bool:
@@ -252,6 +269,10 @@ class Processor:
             await end(turn, Release(error, delay=self._backoff(turn)))
             await publisher.close()
             return False
+        if self._is_for_others(turn, error):
+            await end(turn, Release(error, counted=False))
+            await publisher.close({"type": "turn.retry", "error": type(error).__name__})
+            return False
         if turn.failures + 1 >= self.policy.max_attempts or is_lasting(turn, error):
             return await self._dead_letter(turn, publisher, error)
         _log.warning(
@@ -264,6 +285,19 @@ class Processor:
         await publisher.close({"type": "turn.retry", "error": type(error).__name__})
         await end(turn, Release(error, delay=self._backoff(turn)))
         return False
+
+    def _is_for_others(self, turn: Turn, error: BaseException) -> bool:
+        """Whether to leave the turn to workers of another version.
+
+        They have `deploy_timeout` since this worker saw it first, or since they did more of it.
+        """
+        if not isinstance(error, UNFIT):
+            return False
+        now, state = self.runtime.now(), (*turn.names, len(turn.grant.journal))
+        since = self._unfit_since.setdefault(state, now)
+        if len(self._unfit_since) > _MAX_UNFIT:
+            del self._unfit_since[next(iter(self._unfit_since))]
+        return now - since < self.policy.deploy_timeout
 
     def _is_given_up(self, turn: Turn) -> bool:
         """Whether it failed too often, or its workers died, the last one of nothing else."""

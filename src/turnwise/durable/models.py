@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -157,8 +158,8 @@ class _ModelCall:
     def _difference(self, entry: ResponseEntry) -> str | None:
         if entry.agent != self._agent:
             return f"agent {entry.agent!r} was asked then, {self._agent!r} is now"
-        if entry.tools != self._tools:
-            return f"its tools were {entry.tools} then and are {self._tools} now"
+        if missing := Counter(entry.tools) - Counter(self._tools):
+            return f"it had the tools {sorted(missing)} then, and lacks them now"
         if entry.input != self._input:
             return "the model gets other items than then, or in another order"
         return None

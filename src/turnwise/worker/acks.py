@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import OrderedDict
+from dataclasses import dataclass
 
 from turnwise.background import Visit
 from turnwise.limits import ACK_IDLE_AFTER_MS
@@ -14,7 +15,23 @@ from turnwise.types import Claim, Duplicate
 _BUSY_PAUSE, _MAX_BUSY_PAUSE = 0.02, 1.0
 _PARKED_PAUSE = 2.0
 _ERROR_PAUSE, _MAX_ERROR_PAUSE = 0.5, 15.0
-_MAX_FINISHED = 10_000
+_HIDDEN, _MAX_HIDDEN = 0.02, 5.0
+_MAX_KNOWN = 10_000
+
+
+@dataclass
+class _Trouble:
+    """A session that this worker could not serve.
+
+    Attributes:
+        pause: seconds from the next failure to the visit after it.
+        due: when it is visited again.
+        hidden: for how many seconds its claims are hidden from all workers, if they come before.
+    """
+
+    pause: float = _ERROR_PAUSE
+    due: float = 0.0
+    hidden: float = _HIDDEN
 
 
 class Acks:
@@ -24,26 +41,28 @@ class Acks:
         self._store = runtime.store
         self._runtime = runtime
         self._finished: OrderedDict[tuple[str, str], None] = OrderedDict()
-        self._not_before: dict[str, float] = {}
+        self._troubles: OrderedDict[str, _Trouble] = OrderedDict()
         self._busy_pause: dict[str, float] = {}
-        self._error_pause: dict[str, float] = {}
 
     async def too_soon(self, session_id: str, claims: list[Claim]) -> bool:
-        """Whether a visit failed a moment ago and the next is not due; requeues the claims then."""
-        due = self._not_before.get(session_id)
-        if due is None:
+        """Whether a visit failed a moment ago and the next is not due; requeues the claims then.
+
+        Other workers, which may be able to serve the session, get them sooner.
+        """
+        trouble = self._troubles.get(session_id)
+        if trouble is None or (left := trouble.due - asyncio.get_running_loop().time()) <= 0:
             return False
-        left = due - asyncio.get_running_loop().time()
-        if left <= 0:
-            del self._not_before[session_id]
-            return False
-        await self._requeue(claims, left)
+        await self._requeue(claims, min(left, trouble.hidden))
+        trouble.hidden = min(_MAX_HIDDEN, 2 * trouble.hidden)
         return True
 
     async def visited(self, session_id: str, claims: list[Claim], visit: Visit) -> None:
         """After a visit. Raises StoreError; the claims then time out."""
         self._remember(session_id, visit.finished)
-        self._error_pause.pop(session_id, None)
+        if visit.state == "unfit":
+            await self.failed(session_id, claims)
+            return
+        self._troubles.pop(session_id, None)
         pause = self._busy_pause.pop(session_id, _BUSY_PAUSE)
         if visit.state == "busy":
             self._busy_pause[session_id] = min(_MAX_BUSY_PAUSE, 2 * pause)
@@ -55,20 +74,30 @@ class Acks:
         else:
             await self._requeue(claims, _PARKED_PAUSE if visit.state == "parked" else 0)
 
-    async def failed(self, session_id: str, claims: list[Claim], *, transient: bool) -> None:
-        """After a visit that raised: the pause before the next doubles, unless it is `transient`.
+    async def failed(
+        self, session_id: str, claims: list[Claim], *, transient: bool = False
+    ) -> None:
+        """After a visit that raised, or of a message for workers of another version.
+
+        The pause before the next visit doubles, unless the failure is `transient`. Others get the
+        claims at once.
 
         Raises StoreError; the claims then time out.
         """
-        pause = self._error_pause.get(session_id, _ERROR_PAUSE)
-        self._error_pause[session_id] = pause if transient else min(_MAX_ERROR_PAUSE, 2 * pause)
-        self._not_before[session_id] = asyncio.get_running_loop().time() + pause
-        await self._requeue(claims, pause)
+        trouble = self._troubles.pop(session_id, None) or _Trouble()
+        self._troubles[session_id] = trouble
+        if len(self._troubles) > _MAX_KNOWN:
+            self._troubles.popitem(last=False)
+        pause, trouble.hidden = trouble.pause, _HIDDEN
+        trouble.due = asyncio.get_running_loop().time() + pause
+        if not transient:
+            trouble.pause = min(_MAX_ERROR_PAUSE, 2 * pause)
+        await self._requeue(claims, pause if transient else 0)
 
     def _remember(self, session_id: str, turn_ids: list[str]) -> None:
         for turn_id in turn_ids:
             self._finished[session_id, turn_id] = None
-        while len(self._finished) > _MAX_FINISHED:
+        while len(self._finished) > _MAX_KNOWN:
             self._finished.popitem(last=False)
 
     async def _found_idle(self, session_id: str, claims: list[Claim]) -> None:
