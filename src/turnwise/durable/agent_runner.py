@@ -126,6 +126,7 @@ def _begin_run(
     run = Run(holder, scope, _first_agent(agent, input), input, streamed=streamed)
     if options.get("session") is not None:
         run.unread_for = _input_items(input)
+        run.adds_items = options["session"] is holder
     if isinstance(scope, Call):
         scope.runs.append(run)
     if scope is None and holder.runs is not None:

@@ -13,6 +13,7 @@ from agents import ApplyPatchTool, CustomTool, FunctionTool, ShellTool, ToolTime
 from agents.tool import default_tool_timeout_error_message
 
 from turnwise.durable import sdk
+from turnwise.durable.agents_exceptions import as_agents_exception
 from turnwise.durable.context import Call, Run, entered
 from turnwise.durable.keys import is_repeatable
 from turnwise.durable.progress import EndedCall
@@ -188,6 +189,7 @@ class _ToolCall:
             raise
         self._note_value(value)
         await self.journal_end(self._returned(value))
+        self._check_size()
         return value
 
     async def execute_agent(self, execute: Execute) -> Any:
@@ -206,6 +208,7 @@ class _ToolCall:
             self._note_value(value)
             usage = pack_usage(self._scope.usage)
             await self.journal_end(self._returned(value, usage=usage))
+            self._check_size()
         return value
 
     def _note_value(self, value: Any, *, is_error_text: bool = False) -> None:
@@ -213,6 +216,22 @@ class _ToolCall:
         is_error_text = is_error_text or sdk.is_error_text(self._context)
         ended = EndedCall(self._tool, value, self._call, is_error_text)
         self._run.replay.progress.call_ended(self._run.path, self.name, ended)
+
+    def _check_size(self) -> None:
+        """Raise LimitError if the history cannot take the output, so that nothing else is paid.
+
+        Output guardrails and wrapped sessions may yet make it smaller.
+        """
+        run, tool = self._run, self._tool
+        ended = run.replay.progress.ended_call(run.path, self.name)
+        if not run.adds_items or ended is None or ended.call is None:
+            return
+        if not isinstance(tool, FunctionTool) or tool.tool_output_guardrails:
+            return
+        try:
+            run.replay.turn.check_can_add([ended.item()])
+        except TurnwiseError as error:
+            raise as_agents_exception(error) from None
 
     def _note_error(self, error: Exception) -> None:
         if isinstance(self._tool, _RETURNS_ERRORS):

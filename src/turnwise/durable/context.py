@@ -54,6 +54,7 @@ class Run:
         task: the task that runs it.
         results: what it returned.
         models: the durable models of the run, by the id of the original.
+        adds_items: whether what it makes becomes items of the turn as it is.
         unread_for: its input's items, until it has read the history before them.
     """
 
@@ -82,6 +83,7 @@ class Run:
         self.results: list[Any] = []
         self.models: dict[int, Any] = {}
         self._occurrences: Counter[str] = Counter()
+        self.adds_items = False
         self.unread_for: Sequence[Any] | None = None
         self._thread = get_ident()
         self._agent_name = agent.name

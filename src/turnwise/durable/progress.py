@@ -52,6 +52,13 @@ class EndedCall:
         """Whether no guardrail can keep the output from the model any more."""
         return self.passed or not getattr(self.tool, "tool_output_guardrails", None)
 
+    def item(self) -> dict[str, Any]:
+        """The output of a function tool as an item."""
+        schema: dict[str, Any] = {}
+        if isinstance(self.tool, FunctionTool) and not self.is_error_text:
+            schema = sdk.output_schema(self.tool)
+        return dict(ItemHelpers.tool_call_output_item(self.call, self.value, **schema))
+
 
 class Progress:
     """What an attempt has done, with what it replayed of earlier ones.
@@ -164,10 +171,7 @@ class Progress:
             return None
         value = ended.value
         if call["type"] == "function_call" and ended.call is not None:
-            schema: dict[str, Any] = {}
-            if isinstance(ended.tool, FunctionTool) and not ended.is_error_text:
-                schema = sdk.output_schema(ended.tool)
-            return dict(ItemHelpers.tool_call_output_item(ended.call, value, **schema))
+            return ended.item()
         if call["type"] == "apply_patch_call":
             return _patch_output(call, value, failed=ended.is_error_text)
         output = text_output(call, str(value))

@@ -5,7 +5,7 @@ So these are protocols: the layers keep `durable` and `turns` from importing eac
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from agents import Agent
@@ -45,6 +45,9 @@ class DurableTurn(Protocol):
 
     async def check(self) -> None:
         """Return if the turn is still this worker's. Raises what ended it."""
+
+    def check_can_add(self, items: Sequence[Mapping[str, Any]]) -> None:
+        """Raise InvalidItem or LimitError if these items cannot be added to what it has added."""
 
     def fail(self, error: TurnError) -> None:
         """End the turn with this error: it cannot be committed any more."""

@@ -103,6 +103,10 @@ class TurnBuffer(ABC):
 
         return await whole_items(read, last, later)
 
+    def check_can_add(self, items: Iterable[Mapping[str, Any]]) -> None:
+        """Raise what `add` would raise for these items."""
+        self.runtime.raw(self.session_id, items, before=self._added_bytes)
+
     async def add(self, items: Iterable[Mapping[str, Any]]) -> None:
         """Add items at the end. Raises InvalidItem, ItemTooLarge, TurnTooLarge: none is added."""
         await self.check()
