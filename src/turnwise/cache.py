@@ -21,6 +21,8 @@ _DECODED = 4
 """About how many bytes a decoded item takes for each byte of its JSON."""
 _OVERHEAD = 48
 """How many bytes Python adds to each bytes object."""
+_ENTRY_OVERHEAD = 700
+"""About how many bytes a snapshot takes in the cache besides its items."""
 
 
 class _Storage:
@@ -67,7 +69,7 @@ class HistorySnapshot:
     def size(self) -> int:
         """About how many bytes it takes in memory."""
         factor = 1 + _DECODED * bool(self._storage.decoded)
-        return self._storage.bytes * factor
+        return _ENTRY_OVERHEAD + self._storage.bytes * factor
 
     def items(self) -> list[Item]:
         """The cached items themselves, to be read only: everybody gets the same objects."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import tracemalloc
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -154,7 +156,7 @@ def test_what_is_decoded_after_it_was_put_is_counted_when_next_got() -> None:
 
 
 def test_a_snapshot_larger_than_the_cache_is_not_kept_and_does_not_block_others() -> None:
-    cache = Cache(2_000)
+    cache = Cache(3_000)
     cache.put("large", snapshot(1, size=5_000))
     assert cache.get("large") is None
     small = snapshot(1)
@@ -162,10 +164,35 @@ def test_a_snapshot_larger_than_the_cache_is_not_kept_and_does_not_block_others(
     assert cache.get("small") is small
 
 
-def test_a_cache_of_no_bytes_keeps_nothing() -> None:
+@pytest.mark.parametrize("items", [0, 1])
+def test_a_cache_of_no_bytes_keeps_nothing(items: int) -> None:
     cache = Cache(0)
-    cache.put("s", snapshot(1))
+    cache.put("s", snapshot(*range(items)))
     assert cache.get("s") is None
+
+
+@pytest.mark.parametrize("items", [0, 1, 2])
+@pytest.mark.parametrize("decoded", [False, True])
+def test_small_histories_are_weighed_as_what_they_take(items: int, decoded: bool) -> None:
+    """By the memory that Python allocates for a thousand of them."""
+    sessions = 1000
+    cache = Cache(10**9)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for session in range(sessions):
+            held = HistorySnapshot(
+                codec, f"i{session}", Base(items, f"c{session}"), [*map(raw, range(items))]
+            )
+            if decoded:
+                held.items()
+            cache.put(f"session-{session}", held)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    names = (f"session-{session}" for session in range(sessions))
+    weighed = sum(found.size for name in names if (found := cache.get(name)) is not None)
+    assert 0.5 * taken <= weighed <= 2 * taken
 
 
 def test_putting_again_counts_once() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Sequence
-from functools import cache
 from types import new_class
 from typing import Any, cast
 
@@ -37,7 +36,7 @@ from turnwise.durable.context import (
     scope_of_untracked_run,
 )
 from turnwise.durable.models import DurableProvider, durable_model
-from turnwise.durable.proxy import ObjectProxy, make_proxy
+from turnwise.durable.proxy import ObjectProxy, make_proxy, recently_derived
 from turnwise.durable.responses import to_json
 from turnwise.durable.tools import make_durable
 from turnwise.durable.turn import holder_of
@@ -218,7 +217,7 @@ class _DurableConfig:
     model = property(_model, _set_model)
 
 
-@cache
+@recently_derived
 def _durable_config_class(kind: type[RunConfig]) -> type[Any]:
     return new_class(kind.__name__, (_DurableConfig, kind))
 

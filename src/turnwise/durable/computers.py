@@ -6,7 +6,7 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable
-from functools import cache, partial, wraps
+from functools import partial, wraps
 from types import new_class
 from typing import Any
 
@@ -15,6 +15,7 @@ from agents import AsyncComputer, Computer, ComputerTool
 from turnwise.durable import sdk
 from turnwise.durable.calls import OUTCOME_UNKNOWN, call_tool
 from turnwise.durable.context import Run, current_run
+from turnwise.durable.proxy import recently_derived
 
 _MARK = "_turnwise_durable"
 _log = logging.getLogger("turnwise")
@@ -35,7 +36,7 @@ def make_computer_durable(computer: Computer | AsyncComputer) -> None:
             _log.warning("a %s cannot be made durable: it may do things twice", kind.__qualname__)
 
 
-@cache
+@recently_derived
 def _durable_class(kind: type[Any]) -> Any:
     names: dict[str, Any] = {
         "__slots__": (),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from types import new_class
 from typing import Any
+
+recently_derived = lru_cache(maxsize=32)
+"""Caches classes that are derived from the application's: the last ones, since an application may
+make classes for each request, and a class that is kept keeps all that it refers to."""
 
 
 class ObjectProxy:
@@ -31,7 +35,7 @@ class ObjectProxy:
         return make_proxy, (self._turnwise_original, proxy, self._turnwise_context)
 
 
-@cache
+@recently_derived
 def _proxy_class(proxy: type[ObjectProxy], kind: type[Any]) -> type[Any]:
     """The class of proxies of this kind. Calling `type(proxy)(...)` makes an original."""
     names: dict[str, Any] = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import cache, partial, wraps
+from functools import partial, wraps
 from types import new_class
 from typing import Any
 
@@ -19,7 +19,7 @@ from turnwise.durable import sdk
 from turnwise.durable.calls import call_tool
 from turnwise.durable.context import current_run
 from turnwise.durable.editors import DurableEditor
-from turnwise.durable.proxy import ObjectProxy, make_proxy
+from turnwise.durable.proxy import ObjectProxy, make_proxy, recently_derived
 from turnwise.process import LOCK
 
 
@@ -74,7 +74,7 @@ class _DurableSDKInvoker(sdk.FunctionToolInvoker):
         return await _invoke(sdk.tool_of(self), super().__call__, ctx, input)
 
 
-@cache
+@recently_derived
 def _durable_class(kind: type[Any]) -> Any:
     if kind is sdk.FunctionToolInvoker:
         return _DurableSDKInvoker

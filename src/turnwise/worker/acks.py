@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import TypeVar
 
 from turnwise.background import Visit
 from turnwise.limits import ACK_IDLE_AFTER_MS
@@ -16,7 +17,22 @@ _BUSY_PAUSE, _MAX_BUSY_PAUSE = 0.02, 1.0
 _PARKED_PAUSE = 2.0
 _ERROR_PAUSE, _MAX_ERROR_PAUSE = 0.5, 15.0
 _HIDDEN, _MAX_HIDDEN = 0.02, 5.0
-_MAX_KNOWN = 10_000
+_REMEMBERED = 10_000
+"""Of how many turns and sessions a worker remembers something: other workers have them by now."""
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Recent(OrderedDict[K, V]):
+    """A dict of what was set last."""
+
+    def __setitem__(self, key: K, value: V) -> None:
+        super().__setitem__(key, value)
+        self.move_to_end(key)
+        if len(self) > _REMEMBERED:
+            self.popitem(last=False)
 
 
 @dataclass
@@ -40,9 +56,9 @@ class Acks:
     def __init__(self, runtime: Runtime) -> None:
         self._store = runtime.store
         self._runtime = runtime
-        self._finished: OrderedDict[tuple[str, str], None] = OrderedDict()
-        self._troubles: OrderedDict[str, _Trouble] = OrderedDict()
-        self._busy_pause: dict[str, float] = {}
+        self._finished = Recent[tuple[str, str], None]()
+        self._troubles = Recent[str, _Trouble]()
+        self._busy_pause = Recent[str, float]()
 
     async def too_soon(self, session_id: str, claims: list[Claim]) -> bool:
         """Whether a visit failed a moment ago and the next is not due; requeues the claims then.
@@ -86,8 +102,6 @@ class Acks:
         """
         trouble = self._troubles.pop(session_id, None) or _Trouble()
         self._troubles[session_id] = trouble
-        if len(self._troubles) > _MAX_KNOWN:
-            self._troubles.popitem(last=False)
         pause, trouble.hidden = trouble.pause, _HIDDEN
         trouble.due = asyncio.get_running_loop().time() + pause
         if not transient:
@@ -97,8 +111,6 @@ class Acks:
     def _remember(self, session_id: str, turn_ids: list[str]) -> None:
         for turn_id in turn_ids:
             self._finished[session_id, turn_id] = None
-        while len(self._finished) > _MAX_KNOWN:
-            self._finished.popitem(last=False)
 
     async def _found_idle(self, session_id: str, claims: list[Claim]) -> None:
         settled = [claim for claim in claims if await self._is_settled(claim)]
