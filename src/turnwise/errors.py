@@ -61,12 +61,14 @@ class TurnwiseError(Exception):
 
     Attributes:
         session_id: The session concerned; None if the error concerns no single session.
+        message: The text without the session's name.
     """
 
     def __init__(self, message: str, *, session_id: str | None = None) -> None:
         named = message if session_id is None else f"session {session_id!r}: {message}"
         super().__init__(printable(named))
         self.session_id = session_id
+        self.message = message
 
 
 class UsageError(TurnwiseError, ValueError):
@@ -138,7 +140,7 @@ class OutcomeUnknown(StoreUnavailable):
 
 
 class StoreRefused(StoreError):
-    """The store refused the command: no permission, out of memory, read-only. Fix the store."""
+    """The store refused: no permission, no memory, read-only, of another kind. Fix store or URL."""
 
 
 class NotASession(StoreError):

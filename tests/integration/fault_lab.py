@@ -22,6 +22,7 @@ from turnwise.hooks import (
     TurnRolledBackEvent,
 )
 from turnwise.session import Session
+from turnwise.stores.redis.clients import close
 from turnwise.testing.servers import ValkeyServer
 from turnwise.testing.servers.waiting import until
 
@@ -48,6 +49,19 @@ def patience(session: RedisSession, seconds: float) -> RedisSession:
 def plain_client(url: str, **options: Any) -> Redis:
     """An application's client that never sends a command twice."""
     return Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options)
+
+
+@asynccontextmanager
+async def connected(
+    connect: Callable[[str], RedisSession], url: str
+) -> AsyncIterator[RedisSession]:
+    """A session, which is closed with its client at the end, also with an application's."""
+    session = connect(url)
+    try:
+        yield session
+    finally:
+        await session.aclose()
+        await close(session.client)
 
 
 @asynccontextmanager

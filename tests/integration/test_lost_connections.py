@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
@@ -15,13 +15,12 @@ from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from tests.integration.fault_lab import LONG, message, plain_client
+from tests.integration.fault_lab import LONG, connected, message, plain_client
 from turnwise import RedisSession
 from turnwise.stores.redis import clients as clients_module
 from turnwise.stores.redis import pubsub
 from turnwise.stores.redis.clients import (
     Client,
-    close,
     cluster_client,
     sentinel_client,
     standalone_client,
@@ -37,16 +36,6 @@ MANY = 8
 SOON = "socket_timeout=0.3"
 """A URL's option: an answer is not waited for as long as by default."""
 Connect = Callable[[str], RedisSession]
-
-
-@asynccontextmanager
-async def connected(connect: Connect, url: str) -> AsyncIterator[RedisSession]:
-    session = connect(url)
-    try:
-        yield session
-    finally:
-        await session.aclose()
-        await close(session.client)
 
 
 CLIENTS: dict[str, Connect] = {

@@ -7,19 +7,22 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as Cut
 from redis.exceptions import OutOfMemoryError
 
 from turnwise.stores.redis.scripts import script
 from turnwise.stores.redis.transport import Transport
+from turnwise.testing.servers.ports import free_port
 
 
-class _Swallowing:
+class _Swallowing(Redis):
     """A client that takes a cancellation for a reason to answer, or to fail."""
 
     single_connection_client = False
 
     def __init__(self, failure: Exception | None) -> None:
+        super().__init__(port=free_port())
         self._failure = failure
         self.called = asyncio.Event()
 
@@ -33,7 +36,7 @@ class _Swallowing:
             return [b"ok"]
 
 
-def _always(client: _Swallowing) -> Callable[[], Any]:
+def _always(client: _Swallowing) -> Callable[[], Redis]:
     return lambda: client
 
 

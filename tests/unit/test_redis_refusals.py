@@ -5,22 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as Cut
 from redis.exceptions import ResponseError
 
 from turnwise.errors import StoreRefused, StoreUnavailable
 from turnwise.stores.redis.scripts import script
 from turnwise.stores.redis.transport import Transport
+from turnwise.testing.servers.ports import free_port
 
 OOM = ResponseError("OOM command not allowed when used memory > 'maxmemory'.")
 
 
-class _Client:
+class _Client(Redis):
     """Answers each command with the next of these, the last one again and again."""
 
     single_connection_client = False
 
     def __init__(self, *answers: Any) -> None:
+        super().__init__(port=free_port())
         self._answers = list(answers)
 
     async def execute_command(self, *command: Any, **options: Any) -> Any:
@@ -31,7 +34,7 @@ class _Client:
 
 
 def _transport(*answers: Any) -> Transport:
-    client: Any = _Client(*answers)
+    client = _Client(*answers)
     return Transport(lambda: client, patience=0.2)
 
 

@@ -110,7 +110,7 @@ async def enqueue(
         except StoreUnavailable as error:
             raise OutcomeUnknown(
                 f"the store did not acknowledge the message of turn {turn_id!r}, which may or may "
-                "not be queued. Submit it again with the same turn_id",
+                f"not be queued: {error.message}. Submit it again with the same turn_id",
                 session_id=session_id,
             ) from error
         if isinstance(answer, Full):

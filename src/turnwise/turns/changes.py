@@ -84,4 +84,4 @@ async def _changed(session_id: str, call: Callable[[], Coroutine[Any, Any, T]]) 
     try:
         return await resend_if_cancelled(call)
     except StoreUnavailable as error:
-        raise errors.unknown_change(session_id) from error
+        raise errors.unknown_change(session_id, error) from error

@@ -212,7 +212,7 @@ async def _confirmed(
     try:
         answer = await write()
     except StoreUnavailable as error:
-        unknown = errors.unknown_outcome(*turn.names)
+        unknown = errors.unknown_outcome(*turn.names, error)
         turn.emit_lost(unknown)
         raise unknown from error
     except StoreError as error:

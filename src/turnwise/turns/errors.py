@@ -164,17 +164,18 @@ def session_too_large(session_id: str, limit: int) -> SessionTooLarge:
     )
 
 
-def unknown_change(session_id: str) -> OutcomeUnknown:
+def unknown_change(session_id: str, error: StoreUnavailable) -> OutcomeUnknown:
     return OutcomeUnknown(
-        "the store cannot be reached, or stopped answering before it acknowledged the change, "
-        "which may or may not have been made. Read the history before you make it again",
+        "the store did not acknowledge the change, which may or may not have been made: "
+        f"{error.message}. Read the history before you make the change again",
         session_id=session_id,
     )
 
 
-def unknown_outcome(session_id: str, turn_id: str) -> OutcomeUnknown:
+def unknown_outcome(session_id: str, turn_id: str, error: StoreUnavailable) -> OutcomeUnknown:
     return OutcomeUnknown(
         f"the store did not acknowledge the end of turn {turn_id!r}, which may or may not be part "
-        "of the history. Send it again with the same turn_id: it runs only if it is not",
+        f"of the history: {error.message}. Send the turn again with the same turn_id: it runs only "
+        "if it is not",
         session_id=session_id,
     )

@@ -191,7 +191,7 @@ def _connections(client: Client) -> list[Any]:
         return [each for node in nodes for each in node._connections if each.is_connected]
     pool = client.connection_pool
     idle = [each for each in pool._available_connections if each.is_connected]
-    to_sentinels = [each for sentinel in _sentinels(client) for each in _connections(sentinel)]
+    to_sentinels = [each for sentinel in sentinels(client) for each in _connections(sentinel)]
     return [*idle, *pool._in_use_connections, *to_sentinels]
 
 
@@ -210,7 +210,7 @@ async def reconnect(client: Client) -> None:
     for connection in pool._in_use_connections:
         connection.mark_for_reconnect()
     await _disconnect_idle(pool._available_connections)
-    for sentinel in _sentinels(client):
+    for sentinel in sentinels(client):
         await reconnect(sentinel)
 
 
@@ -225,6 +225,13 @@ def answer_timeout(client: Client) -> float | None:
     settings = client if isinstance(client, RedisCluster) else client.connection_pool
     waits_for_ever = settings.connection_kwargs.get("socket_timeout", TIMEOUT) is None
     return TIMEOUT if waits_for_ever else None
+
+
+def max_connections(client: Client) -> int:
+    """How many connections it opens at most to a server, or to each node of a cluster."""
+    if isinstance(client, RedisCluster):
+        return int(client.connection_kwargs["max_connections"])
+    return client.connection_pool.max_connections
 
 
 def shut_down(client: Client) -> None:
@@ -254,11 +261,11 @@ def _abort(transport: Any) -> None:
 async def close(client: Client) -> None:
     """Close the client, and its connections to sentinels, which redis-py leaves open."""
     await client.aclose()
-    for sentinel in _sentinels(client):
+    for sentinel in sentinels(client):
         await sentinel.aclose()
 
 
-def _sentinels(client: Client) -> list[Redis]:
+def sentinels(client: Client) -> list[Redis]:
     """The clients by which it asks the sentinels."""
     pool = None if isinstance(client, RedisCluster) else client.connection_pool
     return pool.sentinel_manager.sentinels if isinstance(pool, SentinelConnectionPool) else []

@@ -13,7 +13,13 @@ from turnwise.process import process_name
 from turnwise.stores.header import newer
 from turnwise.stores.listeners import Callback
 from turnwise.stores.redis import replies
-from turnwise.stores.redis.clients import PATIENCE, TIMEOUT, Client, answer_timeout
+from turnwise.stores.redis.clients import (
+    PATIENCE,
+    TIMEOUT,
+    Client,
+    answer_timeout,
+    max_connections,
+)
 from turnwise.stores.redis.connections import Connections
 from turnwise.stores.redis.dead_letters import DeadLetters
 from turnwise.stores.redis.events import RedisEvents
@@ -86,9 +92,8 @@ class RedisStore:
         )
         self._subscriptions = self._connections.subscriptions
         clients = self._connections.clients
-        self._transport = Transport(
-            clients.get, patience, TIMEOUT if owned else answer_timeout(client)
-        )
+        timeout = TIMEOUT if owned else answer_timeout(client)
+        self._transport = Transport(clients.get, patience, timeout, max_connections(client))
         self._scan = Scan(self._transport)
         self._long_reads = LongReads(self._transport, self.keys)
         self._dead_letters = DeadLetters(self._transport, self.keys)

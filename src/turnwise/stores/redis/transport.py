@@ -16,6 +16,7 @@ from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
     ClusterError,
+    MaxConnectionsError,
     NoScriptError,
     ResponseError,
 )
@@ -27,6 +28,7 @@ from turnwise.stores.redis.clients import Client, reconnect
 from turnwise.stores.redis.header import foreign
 from turnwise.stores.redis.pipeline import RAW, Pipelines
 from turnwise.stores.redis.scripts import Script
+from turnwise.stores.redis.wrong_scheme import wrong_scheme
 
 # The server, or the cluster, cannot run the command just now, and ran nothing of it.
 _TEMPORARY = frozenset(
@@ -35,6 +37,7 @@ _TEMPORARY = frozenset(
 # It is not the server that writes: a new connection may lead to that one.
 _NOT_THE_PRIMARY = frozenset({"LOADING", "MASTERDOWN", "READONLY"})
 _FIRST_PAUSE, _MAX_PAUSE = 0.02, 0.5
+_WAIT_FOR_CONNECTION = 30.0
 
 ADVICE = {
     "NOPERM": "give the user the commands and key patterns that the documentation lists",
@@ -52,15 +55,25 @@ class Transport:
 
     A command is sent again for `patience` seconds after it first failed. Each time, the answer is
     waited for at most `timeout` seconds; None leaves that to the client's own timeout.
+
+    In each event loop `connections` commands are under way at most. Further ones wait for their
+    turn, since a client that has no free connection would refuse them.
     """
 
     def __init__(
-        self, clients: Callable[[], Client], patience: float, timeout: float | None = None
+        self,
+        clients: Callable[[], Client],
+        patience: float,
+        timeout: float | None = None,
+        connections: int = 100,
     ) -> None:
         self._clients = clients
         self._pipelines = PerLoop(lambda: Pipelines(clients))
         self.patience = patience
         self._timeout = timeout
+        self._connections = connections
+        self._free = PerLoop(lambda: asyncio.Semaphore(connections))
+        self._reached = False
 
     @property
     def client(self) -> Client:
@@ -108,12 +121,14 @@ class Transport:
         in_doubt, cancellations = False, _cancellations()
         while True:
             try:
-                async with asyncio.timeout(self._timeout):
-                    answer = await send()
+                answer = await self._send(send, session_id)
                 _raise_if_cancelled(cancellations)
+                self._reached = True
                 return answer
             except Exception as error:
                 _raise_if_cancelled(cancellations)
+                if not deadline:
+                    await self._check_scheme(error, session_id)
                 refusal = _refusal(error, session_id, key)
                 # A refusal says nothing of an earlier sending, which may have run.
                 if refusal is not None and not (in_doubt and isinstance(refusal, StoreRefused)):
@@ -126,6 +141,39 @@ class Transport:
                     raise unavailable(error, session_id) from None
             await asyncio.sleep(pause)
             pause = min(2 * pause, _MAX_PAUSE)
+
+    async def _send(self, send: Send, session_id: str | None) -> Any:
+        """Send it once, when there is a free connection."""
+        free = self._free.get()
+        if free.locked():
+            await self._wait(free, session_id)
+        else:
+            await free.acquire()
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await send()
+        finally:
+            free.release()
+
+    async def _check_scheme(self, error: Exception, session_id: str | None) -> None:
+        """Raise StoreRefused if the client is of the wrong kind for the server."""
+        if isinstance(error, TurnwiseError):
+            return
+        advice = await wrong_scheme(self.client, error, reached=self._reached)
+        if advice is not None:
+            raise StoreRefused(advice, session_id=session_id) from None
+
+    async def _wait(self, free: asyncio.Semaphore, session_id: str | None) -> None:
+        try:
+            async with asyncio.timeout(_WAIT_FOR_CONNECTION):
+                await free.acquire()
+        except TimeoutError:
+            raise StoreUnavailable(
+                f"all {self._connections} connections of the Redis client have been in use for "
+                f"{_WAIT_FOR_CONNECTION:g} s: the server is slow, or max_connections too small. "
+                "The call can be sent again",
+                session_id=session_id,
+            ) from None
 
 
 def _cancellations() -> int:
@@ -144,17 +192,31 @@ def _raise_if_cancelled(before: int) -> None:
 
 
 def unavailable(error: Exception, session_id: str | None) -> StoreUnavailable:
+    return StoreUnavailable(f"{_why(error)}; the call can be sent again", session_id=session_id)
+
+
+def _why(error: Exception) -> str:
+    if _is_pool_exhausted(error):
+        return (
+            "all connections of the application's Redis client are in use, so nothing was sent. "
+            "Raise its max_connections, or use RedisSession.from_url, which makes a client for "
+            "these sessions alone"
+        )
     # The text of a connection error names host and port, never the password.
-    return StoreUnavailable(
-        f"the Redis server cannot be reached or does not answer ({type(error).__name__}: {error}). "
-        "Check that it runs and that the URL is right; the call can be sent again",
-        session_id=session_id,
+    return (
+        "the Redis server cannot be reached or does not answer "
+        f"({type(error).__name__}: {error}). Check that it runs and that the URL is right"
     )
 
 
 def _ran_nothing(error: Exception) -> bool:
-    """Whether the server answered that it did not run the command."""
-    return isinstance(error, ResponseError | BusyLoadingError)
+    """Whether the server answered that it did not run the command, or got none."""
+    return isinstance(error, ResponseError | BusyLoadingError) or _is_pool_exhausted(error)
+
+
+def _is_pool_exhausted(error: Exception) -> bool:
+    # A BlockingConnectionPool has only its words.
+    return isinstance(error, MaxConnectionsError) or str(error) == "No connection available."
 
 
 def _leads_astray(error: Exception) -> bool:
