@@ -144,7 +144,11 @@ class StoreRefused(StoreError):
 
 
 class NotASession(StoreError):
-    """The key holds another application's data and was left unchanged. Use another key prefix."""
+    """The key or file holds another application's data and was left unchanged.
+
+    Use another key prefix or file. Sessions of the Agents SDK are brought over as the README says
+    ("Coming from the SDK's sessions").
+    """
 
 
 class NewerFormat(StoreError):

@@ -8,14 +8,15 @@ from copy import copy
 from functools import partial
 from typing import Any, Self, cast
 
+from agents import Agent
 from agents.items import TResponseInputItem
 from agents.memory.session_settings import SessionSettings
 
 from turnwise import background
 from turnwise.approvals import BlockRuns, find_parked
 from turnwise.background import Agents, DeadLetter, Policy, Processor, Receipt, Status
-from turnwise.durable import install
-from turnwise.errors import UnboundSession
+from turnwise.durable import agent_name, checked_input, checked_items, install
+from turnwise.errors import UnboundSession, UsageError
 from turnwise.turn_session import (
     Items,
     SDKSettings,
@@ -34,6 +35,7 @@ from turnwise.turns import (
     cancel,
     check_on_error,
     check_session_id,
+    check_turn_id,
     clear_items,
     end,
     failure,
@@ -124,7 +126,8 @@ class Session:
             BusyTimeout: A turn runs, and it did not end in time.
             ApprovalPending, SessionStopped: A parked turn is open, or the session is stopped.
         """
-        await add_items(self.runtime, self.resolve_id(None), cast(list[dict[str, Any]], items))
+        session_id = self.resolve_id(None)
+        await add_items(self.runtime, session_id, checked_items(session_id, items))
 
     async def pop_item(self) -> TResponseInputItem | None:
         """Remove and return the last item; None if there is none. Waits while a turn runs."""
@@ -187,7 +190,7 @@ class Session:
         session_id: str | None,
         input: str | Items,
         *,
-        agent: str,
+        agent: str | Agent[Any],
         turn_id: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         busy: BusyPolicy = "enqueue",
@@ -197,7 +200,7 @@ class Session:
         Args:
             session_id: The session; None for the bound one.
             input: The user's text, or items.
-            agent: The name of the agent that answers.
+            agent: The agent that answers, or its name. The message names it; a worker has it.
             turn_id: Makes the message safe to send again: it runs once, and the receipt is the
                 same. None for a random id.
             metadata: JSON that goes with the message; `Policy.context` receives it.
@@ -218,17 +221,24 @@ class Session:
         """
         session_id = self.resolve_id(session_id)
         turn_id = await background.submit(
-            self.runtime, session_id, cast("Any", input), agent, turn_id, metadata, busy
+            self.runtime,
+            session_id,
+            checked_input(session_id, input),
+            agent_name(session_id, agent),
+            turn_id,
+            metadata,
+            busy,
         )
         return Receipt(session_id, turn_id, self.runtime)
 
     def receipt(self, session_id: str | None, turn_id: str) -> Receipt:
         """The receipt of a message that any process submitted. Does no I/O."""
-        return Receipt(self.resolve_id(session_id), turn_id, self.runtime)
+        session_id = self.resolve_id(session_id)
+        return Receipt(session_id, check_turn_id(session_id, turn_id), self.runtime)
 
     async def status(self, session_id: str | None, turn_id: str) -> Status:
         """What has become of a turn so far."""
-        return await background.status_of(self.runtime, self.resolve_id(session_id), turn_id)
+        return await self.receipt(session_id, turn_id).status()
 
     async def drain(
         self, session_id: str | None, agents: Agents, policy: Policy | None = None
@@ -290,7 +300,7 @@ class Session:
         await background.retry_dead_letter(self.runtime, letter)
 
     async def delete_dead_letter(self, letter: DeadLetter | str) -> None:
-        """Delete a dead letter, if it is there; its turn stays dead.
+        """Delete a dead letter; its turn stays dead.
 
         Args:
             letter: The dead letter or its id.
@@ -396,6 +406,12 @@ class Session:
     def resolve_id(self, session_id: str | None) -> str:
         """The session that a call is about: the one it names, else the bound one."""
         if session_id is not None:
+            if self.session_id not in ("", session_id):
+                raise UsageError(
+                    f"this {type(self).__name__} is bound to {self.session_id!r}, and the call "
+                    f"names {session_id!r}. Leave session_id out, or use the object that stands "
+                    "for all sessions"
+                )
             return check_session_id(session_id)
         if not self.session_id:
             raise UnboundSession(

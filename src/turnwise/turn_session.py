@@ -9,7 +9,8 @@ from agents.items import TResponseInputItem
 from agents.memory.session_settings import SessionSettings, coerce_session_settings
 
 from turnwise.approvals import BlockRuns
-from turnwise.durable import input_of_beginning_run
+from turnwise.durable import checked_items, input_of_beginning_run
+from turnwise.errors import UsageError
 from turnwise.turns import Turn
 
 Items = list[TResponseInputItem]
@@ -72,7 +73,7 @@ class TurnSession:
             TurnError: The turn was ended from outside.
         """
         self._check()
-        await self.turn.add(cast(list[dict[str, Any]], items))
+        await self.turn.add(checked_items(self.session_id, items))
 
     async def pop_item(self) -> TResponseInputItem | None:
         """Remove and return the last item of the turn, or of the history before it."""
@@ -93,10 +94,21 @@ def effective_limit(limit: int | None, settings: SessionSettings | None) -> int 
     """How many of the last items a caller wants; None for all, as for a negative limit."""
     if limit is None and settings is not None:
         limit = settings.limit
+    check_limit(limit)
     return None if limit is None or limit < 0 else limit
+
+
+def check_limit(limit: object) -> None:
+    """Raise UsageError unless it can be a limit."""
+    if limit is not None and type(limit) is not int:
+        raise UsageError(f"limit={limit!r}: use a whole number of items, or None for all")
 
 
 def merged_settings(limit: int | None, settings: SDKSettings) -> SessionSettings:
     """A copy of the settings, since the SDK's are mutable; `limit` overrides theirs."""
-    known = SessionSettings() if settings is None else coerce_session_settings(settings)
+    check_limit(limit)
+    try:
+        known = SessionSettings() if settings is None else coerce_session_settings(settings)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"session_settings={settings!r}: {error}") from None
     return dataclasses.replace(known, limit=known.limit if limit is None else limit)

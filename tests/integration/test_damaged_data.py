@@ -166,6 +166,29 @@ async def test_a_neighbour_s_sessions(server: ValkeyServer, redis_session: Redis
         assert await other.bind("user-1").get_items() == [message("other")]
 
 
+async def test_only_sessions_are_listed(
+    server: ValkeyServer, redis_session: RedisSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Other data under the prefix is not, and whoever lists the sessions is told of it."""
+    await redis_session.bind("user-1").add_items([message("one")])
+    await redis_session.bind("user-2").add_items([message("one")])
+    key = redis_session.key("user-2")
+    async with raw(server) as client:
+        header = msgspec.json.decode(cast(bytes, await client.lindex(key, 0)))
+        await client.lset(key, 0, msgspec.json.encode({**header, "format": 2}).decode())
+        await client.rpush(redis_session.key("user-3:messages"), '{"role": "user"}', "{}")
+        await client.rpush(redis_session.key("jobs"), b"\x00")
+        await client.hset(redis_session.key("user-3"), "session_id", "user-3")
+    caplog.clear()
+    assert sorted([found async for found in redis_session.scan()]) == ["user-1", "user-2"]
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert "2 keys" in warning
+    assert "Coming from the SDK's sessions" in warning
+    caplog.clear()
+    assert [found async for found in redis_session.scan("user-1")] == ["user-1"]
+    assert not caplog.records
+
+
 class Store(Protocol):
     """A way past the session to its stored elements."""
 

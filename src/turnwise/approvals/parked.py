@@ -40,6 +40,8 @@ class Decisions:
         """The caller's decisions. Raises UsageError for an id that is approved and rejected."""
         if isinstance(approve, str):
             raise UsageError("approve takes a list of ids, not a string", session_id=session_id)
+        if not isinstance(reject, Mapping | None):
+            raise UsageError("reject takes a dict from ids to texts", session_id=session_id)
         decisions = cls(set(approve), dict(reject or {}))
         if both := decisions.approve & set(decisions.reject):
             raise UsageError(f"approved and rejected: {_listed(both)}", session_id=session_id)

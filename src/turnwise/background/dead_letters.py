@@ -134,11 +134,10 @@ async def retry_dead_letter(runtime: Runtime, letter: DeadLetter | str) -> None:
 
 async def delete_dead_letter(runtime: Runtime, letter: DeadLetter | str) -> None:
     """See `Session.delete_dead_letter`."""
-    if isinstance(letter, str) and letter.startswith(_STOPPED):
-        letter = await _found(runtime, letter)
-    if isinstance(letter, DeadLetter) and letter.state == "stopped":
+    letter = await _found(runtime, letter)
+    if letter.state == "stopped":
         letter = await _end_stop(runtime, letter)
-    await runtime.store.delete_dead_letter(letter if isinstance(letter, str) else letter.id)
+    await runtime.store.delete_dead_letter(letter.id)
 
 
 def _decoded(runtime: Runtime, entry: DeadLetterEntry) -> DeadLetter:
@@ -166,10 +165,10 @@ def _decoded(runtime: Runtime, entry: DeadLetterEntry) -> DeadLetter:
     )
 
 
-async def _found(runtime: Runtime, letter: DeadLetter | str) -> DeadLetter:
+async def _found(runtime: Runtime, letter: object) -> DeadLetter:
     if isinstance(letter, DeadLetter):
         return letter
-    found = await find_dead_letter(runtime, letter)
+    found = await find_dead_letter(runtime, letter) if isinstance(letter, str) else None
     if found is None:
         raise UsageError(f"there is no dead letter {letter!r}; list them first")
     return found

@@ -10,7 +10,7 @@ from agents import Agent
 
 from turnwise.background.message import Message
 from turnwise.errors import ReplayMismatch, UnknownAgent, UsageError
-from turnwise.turns import Company
+from turnwise.turns import Company, check_number
 
 Agents = Mapping[str, Agent[Any]] | Iterable[Agent[Any]] | Agent[Any]
 
@@ -19,6 +19,7 @@ MAX_BACKOFF = 60.0
 
 UNFIT: tuple[type[BaseException], ...] = (UnknownAgent, ReplayMismatch)
 """Errors that a worker of another version may not run into."""
+_RUN_OPTIONS = ("context", "max_turns", "hooks", "run_config", "error_handlers")
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,20 @@ class Policy:
         """The most deaths of a message that may run in this company; None for any number."""
         return {"any": 0, "few": self.max_deaths - 2, "none": None}[company]
 
+    def __post_init__(self) -> None:
+        check_number("max_attempts", self.max_attempts, least=1)
+        check_number("backoff", self.backoff)
+        check_number("turns_per_visit", self.turns_per_visit, least=1)
+        if self.on_dead not in ("next", "stop"):
+            raise UsageError(f"on_dead={self.on_dead!r} is not one of 'next', 'stop'")
+        if self.context is not None and not callable(self.context):
+            raise UsageError(f"context={self.context!r} cannot be called with a message")
+        if unknown := sorted(set(self.run_options) - set(_RUN_OPTIONS)):
+            raise UsageError(
+                f"run_options: {', '.join(unknown)}. A message's run takes: "
+                f"{', '.join(_RUN_OPTIONS)}"
+            )
+
     def backoff_after(self, failures: int) -> float:
         """Seconds to wait after so many failed attempts, at least 1."""
         return min(MAX_BACKOFF, float(self.backoff * 2 ** (failures - 1)))
@@ -74,9 +89,17 @@ def agents_by_name(agents: Agents) -> dict[str, Agent[Any]]:
     """Agents by the names that messages call them. Raises UsageError."""
     if isinstance(agents, Mapping):
         known = dict(agents)
+    elif isinstance(agents, str):
+        known = {}
     else:
         given = list(agents) if isinstance(agents, Iterable) else [agents]
         known = {getattr(agent, "name", ""): agent for agent in given}
+        if any(known[getattr(agent, "name", "")] is not agent for agent in given):
+            names = ", ".join(repr(getattr(agent, "name", "")) for agent in given)
+            raise UsageError(
+                f"agents: two of {names} have one name, and a message names its agent. Name them "
+                "apart, or pass a mapping from names to agents"
+            )
     if not known or not all(isinstance(agent, Agent) for agent in known.values()):
         raise UsageError(
             "agents must be agents of the SDK: one, several, or a mapping from names to agents"

@@ -17,6 +17,7 @@ from turnwise.errors import (
     StoreUnavailable,
     TurnIdReused,
     TurnTooLarge,
+    UsageError,
 )
 from turnwise.results import record_differs
 from turnwise.turns import (
@@ -39,7 +40,7 @@ MAX_MESSAGE_BYTES = MAX_RAW - 64 * 1024
 async def submit(
     runtime: Runtime,
     session_id: str,
-    input: Input,
+    input: object,
     agent: str,
     turn_id: str | None,
     metadata: Mapping[str, Any] | None = None,
@@ -47,6 +48,13 @@ async def submit(
 ) -> str:
     """Return the turn_id when the message is durable. See `Session.submit`."""
     check_busy(session_id, busy)
+    if not isinstance(input, str | list):
+        raise UsageError(
+            "a message cannot carry the state of a run: Runner.resume continues a parked turn",
+            session_id=session_id,
+        )
+    if not isinstance(metadata, Mapping | None):
+        raise UsageError(f"metadata={metadata!r}: use a dict of JSON", session_id=session_id)
     turn_id = mint() if turn_id is None else check_turn_id(session_id, turn_id)
     message = Message(agent, input, metadata or {}, hooks.inject(runtime.settings.hooks))
     content = encoded_message(runtime, session_id, message)

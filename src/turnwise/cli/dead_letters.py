@@ -77,20 +77,20 @@ def delete(
         raise typer.BadParameter("give ids, --older-than DAYS, or --all")
 
     async def act(session: Session) -> None:
-        for dead_letter_id in ids or await _older(session, 0 if every else older_than or 0):
-            await session.delete_dead_letter(dead_letter_id)
-            typer.echo(f"deleted {printable(dead_letter_id)}")
+        for letter in ids or await _older(session, 0 if every else older_than or 0):
+            await session.delete_dead_letter(letter)
+            typer.echo(f"deleted {printable(letter if isinstance(letter, str) else letter.id)}")
 
     with_sessions(act, url, key_prefix)
 
 
-async def _older(session: Session, days: float) -> list[str]:
-    """The ids of the dead letters that are here now and failed at least so many days ago."""
+async def _older(session: Session, days: float) -> list[DeadLetter]:
+    """The dead letters that are here now and failed at least so many days ago."""
     found: list[DeadLetter] = []
     while page := await session.dead_letters(after=found[-1].id if found else None):
         found += page
     latest = time.time() - days * _DAY
-    return [letter.id for letter in found if not days or letter.failed_at <= latest]
+    return [letter for letter in found if not days or letter.failed_at <= latest]
 
 
 def _row(letter: DeadLetter) -> str:

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from turnwise.connect import connect
-from turnwise.connect.sessions import DEFAULT_PREFIX
 from turnwise.errors import TurnwiseError
 from turnwise.session import Session
+from turnwise.stores.redis import DEFAULT_PREFIX
 
 Url = Annotated[
     str,
@@ -26,6 +26,12 @@ def with_sessions(
     act: Callable[[Session], Coroutine[Any, Any, None]], url: str, key_prefix: str, **options: Any
 ) -> None:
     """Call `act` with the sessions of a URL. A Turnwise error ends the program with status 1."""
+
+    if url.partition(":")[0] == "memory":
+        sys.exit(
+            "turnwise: sessions at memory:// are in the memory of the process that made them; no "
+            "other process can reach them. Use redis://, valkey:// or sqlite:///"
+        )
 
     async def run() -> None:
         async with connect(url, key_prefix=key_prefix, **options) as session:

@@ -12,12 +12,10 @@ from turnwise.contracts import Store
 from turnwise.errors import UsageError
 from turnwise.session import Session
 from turnwise.stores.embedded.memory import MemoryStore
-from turnwise.stores.redis import Client, RedisStore
+from turnwise.stores.redis import DEFAULT_PREFIX, Client, RedisStore
 from turnwise.stores.sqlite import SQLiteStore
 from turnwise.turn_session import SDKSettings
 from turnwise.turns import Runtime
-
-DEFAULT_PREFIX = "agents:sessions:"
 
 
 def _check(client: object) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TypedDict
+from collections.abc import Collection, Iterable
+from typing import Any, TypedDict
 
 from turnwise.errors import UsageError
 from turnwise.hooks import Hook
 from turnwise.limits import Limits
 from turnwise.turns import Settings, check_number, default_worker_name, ttl_ms
 
+_ARGUMENTS = ("session_id", "key_prefix", "ttl", "limit", "session_settings")
+"""What `connect` and the classes take besides the options."""
 _TURN_OPTIONS = (
     "lease",
     "compression",
@@ -34,7 +36,8 @@ class Options(TypedDict, total=False):
         retention: Seconds for which a finished turn_id is remembered (24 hours).
         compression: Whether new items are compressed (True). Both kinds can be read either way.
         cache_bytes: Decoded history cached in this process (64 MiB); 0 for no cache.
-        hooks: Callables that receive what happens to turns: see `turnwise.hooks` (none).
+        hooks: A callable, or several, that receive what happens to turns: see `turnwise.hooks`
+            (none).
         repeatable_tools: Names of tools that may run again if a worker died in them (none). See
             `repeatable`, which marks one tool.
         approval_timeout: Seconds until pending approvals of a parked turn are rejected (None:
@@ -50,8 +53,8 @@ class Options(TypedDict, total=False):
     retention: float
     compression: bool
     cache_bytes: int
-    hooks: tuple[Hook, ...]
-    repeatable_tools: Collection[str]
+    hooks: Hook | Iterable[Hook] | None
+    repeatable_tools: Collection[str] | None
     approval_timeout: float | None
     worker: str
 
@@ -62,9 +65,31 @@ def turn_settings(options: Options) -> Settings:
     if unknown:
         raise UsageError(
             f"unknown options: {', '.join(sorted(unknown))}. Use some of: "
-            f"{', '.join(Options.__annotations__)}"
+            f"{', '.join((*_ARGUMENTS, *Options.__annotations__))}"
         )
-    return Settings(**{name: options[name] for name in _TURN_OPTIONS if name in options})  # type: ignore[literal-required]  # names are those of Options
+    given: dict[str, Any] = {name: options[name] for name in _TURN_OPTIONS if name in options}  # type: ignore[literal-required]  # names are those of Options
+    if "hooks" in given:
+        given["hooks"] = _hooks(given["hooks"])
+    if "repeatable_tools" in given:
+        given["repeatable_tools"] = _names(given["repeatable_tools"])
+    return Settings(**given)
+
+
+def _hooks(hooks: object) -> tuple[Any, ...]:
+    """One hook, several, or none."""
+    if hooks is None:
+        return ()
+    if isinstance(hooks, Iterable) and not callable(hooks):
+        return tuple(hooks)
+    return (hooks,)
+
+
+def _names(names: object) -> frozenset[str]:
+    """One name, several, or none. Raises UsageError."""
+    several = [] if names is None else [names] if isinstance(names, str) else names
+    if not isinstance(several, Iterable) or not all(isinstance(name, str) for name in several):
+        raise UsageError(f"repeatable_tools={names!r}: use names of tools")
+    return frozenset(several)
 
 
 def store_limits(options: Options, ttl: float | None) -> Limits:
@@ -90,4 +115,7 @@ def store_limits(options: Options, ttl: float | None) -> Limits:
 
 def worker_name(options: Options) -> str:
     """This process's name."""
-    return options.get("worker") or default_worker_name()
+    name = options.get("worker")
+    if name is not None and not isinstance(name, str):
+        raise UsageError(f"worker={name!r}: use a text, or None for host, process id and a mark")
+    return name or default_worker_name()

@@ -7,13 +7,13 @@ from urllib.parse import unquote, urlsplit
 
 from turnwise.connect.clients import REDIS_SCHEMES, redacted, split
 from turnwise.connect.sessions import (
-    DEFAULT_PREFIX,
     MemorySession,
     RedisSession,
     SQLiteSession,
 )
 from turnwise.connect.settings import Options
 from turnwise.errors import InvalidURL
+from turnwise.stores.redis import DEFAULT_PREFIX
 from turnwise.turn_session import SDKSettings
 
 

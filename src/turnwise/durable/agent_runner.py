@@ -35,6 +35,7 @@ from turnwise.durable.context import (
     entered,
     scope_of_untracked_run,
 )
+from turnwise.durable.inputs import plain_items
 from turnwise.durable.models import DurableProvider, durable_model
 from turnwise.durable.proxy import ObjectProxy, make_proxy, recently_derived
 from turnwise.durable.responses import to_json
@@ -61,6 +62,7 @@ class DurableRunner(sdk.AgentRunner):
         if run is None:
             with entered(scope_of_untracked_run()):
                 return await self._inner.run(starting_agent, input, **options)
+        given = plain_items(input)
         run.task = asyncio.current_task()
         durable = _DurableOptions(run, options)
         savepoint = None
@@ -70,7 +72,7 @@ class DurableRunner(sdk.AgentRunner):
             while True:
                 try:
                     with entered(run), part_of(run.enclosing_turn):
-                        result = await self._inner.run(starting_agent, input, **durable.options)
+                        result = await self._inner.run(starting_agent, given, **durable.options)
                     run.check()
                 except Restart as restart:
                     if restart.run is not run:
@@ -80,7 +82,7 @@ class DurableRunner(sdk.AgentRunner):
                         run.unread_for = _input_items(input)
                     run.restart(_first_agent(starting_agent, input))
                 else:
-                    _ended(run, starting_agent, input, result)
+                    _ended(run, starting_agent, given, result)
                     return result
         finally:
             run.is_over = True
@@ -99,11 +101,12 @@ class DurableRunner(sdk.AgentRunner):
         if run is None:
             with entered(scope_of_untracked_run()), tasks_included():
                 return self._inner.run_streamed(starting_agent, input, **options)
+        given = plain_items(input)
         durable = _DurableOptions(run, options)
         with entered(run), tasks_included(), part_of(run.enclosing_turn):
-            result = self._inner.run_streamed(starting_agent, input, **durable.options)
+            result = self._inner.run_streamed(starting_agent, given, **durable.options)
         run.task = result.run_loop_task
-        _ended(run, starting_agent, input, result)
+        _ended(run, starting_agent, given, result)
         durable.close_after(result)
         return result
 

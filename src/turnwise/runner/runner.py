@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any, Generic, TypedDict, TypeVar, Unpack
+from typing import Any, Generic, TypedDict, TypeVar, Unpack, cast
 
 import agents
 from agents import (
@@ -21,7 +21,7 @@ from agents import (
 from agents.memory import Session as SDKSession
 
 from turnwise.approvals import DecidedState, Decisions, check_not_decided
-from turnwise.durable import install
+from turnwise.durable import check_agent, check_options, checked_input, install
 from turnwise.errors import AlreadyCommitted, UsageError
 from turnwise.runner.attempt import RunAttempt
 from turnwise.runner.enqueue import begin_or_enqueue, check_can_be_queued
@@ -58,6 +58,21 @@ class RunOptions(TypedDict, Generic[TContext], total=False):
     previous_response_id: str | None
     auto_previous_response_id: bool
     conversation_id: str | None
+
+
+_KNOWN = (
+    "session",
+    "session_id",
+    "turn_id",
+    "busy",
+    "timeout",
+    "on_error",
+    "on_disconnect",
+    "stream_idle_timeout",
+    "approve",
+    "reject",
+    *RunOptions.__annotations__,
+)
 
 
 class Runner:
@@ -128,7 +143,8 @@ class Runner:
             resumption = _resumption_of(attempt)
             if await resumption.is_of(attempt.state, turn_id):
                 return await resumption.run(attempt.state)
-        shared = may_share(starting_agent, input, options)
+        given = cast("Any", attempt.input)
+        shared = may_share(starting_agent, given, options)
         install()
         try:
             begun = await _begin(attempt, busy, timeout)
@@ -137,7 +153,7 @@ class Runner:
                     await check_not_decided(turn, attempt.state)
                 held = TurnSession(turn, session.session_settings, shared=shared)
                 try:
-                    result = await agents.Runner.run(starting_agent, input, session=held, **options)
+                    result = await agents.Runner.run(starting_agent, given, session=held, **options)
                 except AgentsException as error:
                     keep_from_caller(error.run_data)
                     raise
@@ -218,7 +234,9 @@ class Runner:
             return turn
 
         return stream_turn(
-            lambda turn: agents.Runner.run_streamed(starting_agent, input, session=turn, **options),
+            lambda turn: agents.Runner.run_streamed(
+                starting_agent, cast("Any", attempt.input), session=turn, **options
+            ),
             begin,
             attempt,
             on_error=on_error,
@@ -307,9 +325,12 @@ def _attempt(
 ) -> RunAttempt:
     """The attempt that a call asks for. Raises UsageError."""
     session_id = session.resolve_id(session_id)
+    check_agent(session_id, agent)
+    check_options(session_id, options, _KNOWN)
     check_on_error(session_id, on_error)
-    state = DecidedState(input) if isinstance(input, RunState) else None
-    attempt = RunAttempt(session, session_id, turn_id, agent, input, options, state)
+    given = checked_input(session_id, input)
+    state = DecidedState(given) if isinstance(given, RunState) else None
+    attempt = RunAttempt(session, session_id, turn_id, agent, given, options, state)
     if busy == "enqueue":
         check_can_be_queued(attempt, on_error)
     return attempt
@@ -334,7 +355,10 @@ def _resumption(
 ) -> Resumption:
     if not isinstance(session, Session):
         raise UsageError(f"only a Turnwise session keeps parked turns, not {type(session)!r}")
-    return Resumption(session, session.resolve_id(session_id), agent, busy, timeout, options)
+    session_id = session.resolve_id(session_id)
+    check_agent(session_id, agent)
+    check_options(session_id, options, _KNOWN)
+    return Resumption(session, session_id, agent, busy, timeout, options)
 
 
 def _resumption_of(attempt: RunAttempt) -> Resumption:
@@ -345,6 +369,11 @@ def _resumption_of(attempt: RunAttempt) -> Resumption:
 
 
 def _check_foreign(session: object, session_id: str | None, turn_id: str | None) -> None:
+    if isinstance(session, str):
+        raise UsageError(
+            f"session={session!r} is a string. Pass a session object, connect(url) say, and the "
+            "session's id as session_id="
+        )
     if session_id is not None or turn_id is not None:
         raise UsageError(
             f"session_id and turn_id need a Turnwise session, not {type(session)!r}: RedisSession, "

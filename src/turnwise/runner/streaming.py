@@ -23,7 +23,7 @@ from turnwise.runner.attempt import RunAttempt
 from turnwise.runner.event_relay import EventRelay
 from turnwise.session import Session
 from turnwise.turn_session import Items, TurnSession
-from turnwise.turns import OnError, RollBack, Turn, end
+from turnwise.turns import OnError, RollBack, Turn, check_number, end
 from turnwise.turns.errors import shown
 
 STREAM_IDLE_TIMEOUT = 60.0
@@ -69,6 +69,8 @@ class Reading:
         if self.on_disconnect not in get_args(OnDisconnect):
             known = ", ".join(map(repr, get_args(OnDisconnect)))
             raise UsageError(f"on_disconnect={self.on_disconnect!r} is not one of {known}")
+        if self.idle_timeout is not None:
+            check_number("stream_idle_timeout", self.idle_timeout)
 
 
 class LazyTurnSession:

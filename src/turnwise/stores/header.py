@@ -15,6 +15,11 @@ import msgspec
 from turnwise.errors import NewerFormat, NotASession
 from turnwise.types import CancelMode, Info, OpenTurn, Parked, Stopped
 
+SDK_SESSIONS = (
+    "Are they the Agents SDK's own sessions? The README says how these are brought over: Coming "
+    "from the SDK's sessions"
+)
+"""Ends what is said of data that is not ours."""
 FORMAT = 1
 """The format that this version writes; it reads no newer one."""
 

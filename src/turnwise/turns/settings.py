@@ -43,6 +43,8 @@ class Settings:
         check_number("max_item_bytes", self.max_item_bytes, least=1)
         check_number("max_turn_bytes", self.max_turn_bytes, least=1)
         check_number("cache_bytes", self.cache_bytes)
+        if not isinstance(self.compression, bool):
+            raise UsageError(f"compression={self.compression!r}: use True or False")
         if self.approval_timeout is not None:
             check_number("approval_timeout", self.approval_timeout)
         for hook in self.hooks:

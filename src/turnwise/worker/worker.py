@@ -10,6 +10,7 @@ from contextlib import suppress
 from turnwise.background import Agents, Policy
 from turnwise.errors import StoreError, StoreUnavailable
 from turnwise.session import Session
+from turnwise.turns import check_number
 from turnwise.turns.errors import shown
 from turnwise.worker.acks import Acks
 from turnwise.worker.backlog import Backlog
@@ -36,7 +37,8 @@ class Worker:
         turns: How many turns this worker has finished.
 
     Raises:
-        UsageError: `agents` holds something else than agents of the SDK.
+        UsageError: `agents` holds something else than agents of the SDK, or two of one name;
+            or a number is out of range.
     """
 
     def __init__(
@@ -48,6 +50,8 @@ class Worker:
         grace: float = 20.0,
         policy: Policy | None = None,
     ) -> None:
+        check_number("concurrency", concurrency, least=1)
+        check_number("grace", grace)
         self.turns = 0
         self._ready = session.runtime.store.ready
         self._runtime = session.runtime

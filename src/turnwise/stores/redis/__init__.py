@@ -6,6 +6,14 @@ from turnwise.stores.redis.clients import (
     sentinel_client,
     standalone_client,
 )
+from turnwise.stores.redis.keys import DEFAULT_PREFIX
 from turnwise.stores.redis.store import RedisStore
 
-__all__ = ["Client", "RedisStore", "cluster_client", "sentinel_client", "standalone_client"]
+__all__ = [
+    "DEFAULT_PREFIX",
+    "Client",
+    "RedisStore",
+    "cluster_client",
+    "sentinel_client",
+    "standalone_client",
+]

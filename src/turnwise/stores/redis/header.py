@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from turnwise.errors import NotASession
+from turnwise.errors import NewerFormat, NotASession
 from turnwise.stores import header
+from turnwise.stores.header import SDK_SESSIONS
 
 
 class ListHeader(header.Header, kw_only=True):
@@ -44,6 +45,16 @@ def parse(session_id: str, key: str, raw: bytes) -> ListHeader:
 def foreign(session_id: str, key: str) -> NotASession:
     return NotASession(
         f"the key {key!r} holds another application's data; it was left as it is. "
-        "Choose another key_prefix or session id",
+        f"Choose another key_prefix or session id. {SDK_SESSIONS}",
         session_id=session_id,
     )
+
+
+def is_session(session_id: str, key: str, raw: object) -> bool:
+    """Whether a list's first element is a session's header, maybe of a newer version."""
+    try:
+        return isinstance(raw, bytes) and bool(parse(session_id, key, raw))
+    except NewerFormat:
+        return True
+    except NotASession:
+        return False

@@ -13,6 +13,8 @@ from urllib.parse import unquote
 
 from turnwise.errors import InvalidKeyPrefix
 
+DEFAULT_PREFIX = "agents:sessions:"
+_SDK_PREFIX = "agents:session"
 SHARDS = 4
 """How many ready streams there are, so that the nodes of a cluster share the work."""
 _UNSAFE = re.compile(r"[{}%\s\x00-\x1f\x7f-\x9f]")
@@ -51,6 +53,16 @@ class Keys:
     def session_id(self, key: bytes | str) -> str:
         text = key if isinstance(key, str) else key.decode(errors="replace")
         return unquote(text[len(self.prefix) :])
+
+    def is_own(self, key: str) -> bool:
+        """Whether the key begins with the prefix; what a pattern finds may not."""
+        return key.startswith(self.prefix)
+
+    def pattern_beside(self, match: str) -> str:
+        """The same, and at the default prefix also the SDK's sessions at its own default prefix."""
+        if match == "*" and self.prefix == DEFAULT_PREFIX:
+            return _SDK_PREFIX + "*"
+        return self.pattern(match)
 
     def pattern(self, match: str) -> str:
         """A SCAN pattern for a superset of the session ids that match a glob.

@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from redis.asyncio import RedisCluster
 
+from turnwise.stores.redis.pipeline import RAW
 from turnwise.stores.redis.transport import Transport
 
 _COUNT = 500
 
 
 class Scan:
-    """Pages of the keys that hold lists and match a pattern. A key may come twice."""
+    """Pages of the keys that hold lists and match a pattern, and what the lists begin with.
+
+    A key may come twice.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def pages(self, pattern: str) -> AsyncIterator[list[Any]]:
+    async def pages(self, pattern: str) -> AsyncIterator[list[str]]:
         options = {"match": pattern, "count": _COUNT, "_type": "list"}
         for node in await self.nodes():
             cursor = 0
             while True:
                 cursor, keys = await self._page(node, cursor, options)
-                yield keys
+                yield [
+                    key if isinstance(key, str) else key.decode(errors="replace") for key in keys
+                ]
                 if cursor == 0:
                     break
+
+    async def first_elements(self, keys: Sequence[str]) -> list[Any]:
+        """The first element of each list; None or an error where there is none."""
+        client = self._transport.client
+
+        async def send() -> Any:
+            pipeline: Any = client.pipeline(transaction=False)
+            for key in keys:
+                pipeline.execute_command("LINDEX", key, 0, **RAW)
+            return await pipeline.execute(raise_on_error=False)
+
+        found: list[Any] = await self._transport.call(send) if keys else []
+        return found
 
     async def nodes(self) -> list[Any]:
         """The primaries of a cluster, or None for the one server."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -10,7 +11,7 @@ from typing import Any, Literal
 
 from turnwise.limits import READ_LIMIT, Limits
 from turnwise.process import process_name
-from turnwise.stores.header import newer
+from turnwise.stores.header import SDK_SESSIONS, newer
 from turnwise.stores.listeners import Callback
 from turnwise.stores.redis import replies
 from turnwise.stores.redis.clients import (
@@ -23,8 +24,8 @@ from turnwise.stores.redis.clients import (
 from turnwise.stores.redis.connections import Connections
 from turnwise.stores.redis.dead_letters import DeadLetters
 from turnwise.stores.redis.events import RedisEvents
-from turnwise.stores.redis.header import foreign, parse
-from turnwise.stores.redis.keys import Keys
+from turnwise.stores.redis.header import foreign, is_session, parse
+from turnwise.stores.redis.keys import DEFAULT_PREFIX, Keys
 from turnwise.stores.redis.long_reads import LongReads
 from turnwise.stores.redis.pubsub import ChannelWaiter
 from turnwise.stores.redis.ready import RedisReady
@@ -57,6 +58,7 @@ from turnwise.types import (
 )
 
 _EMPTY = Base(0, "")
+_log = logging.getLogger("turnwise")
 
 
 class RedisStore:
@@ -77,7 +79,7 @@ class RedisStore:
         self,
         client: Client,
         *,
-        key_prefix: str = "agents:sessions:",
+        key_prefix: str = DEFAULT_PREFIX,
         limits: Limits | None = None,
         owned: bool = False,
         another: Callable[[], Client] | None = None,
@@ -331,10 +333,23 @@ class RedisStore:
         )
 
     async def scan(self, match: str = "*") -> AsyncIterator[str]:
-        async for keys in self._scan.pages(self.keys.pattern(match)):
-            for session_id in map(self.keys.session_id, keys):
-                if fnmatchcase(session_id, match):
-                    yield session_id
+        others: list[str] = []
+        async for keys in self._scan.pages(self.keys.pattern_beside(match)):
+            own = {key: self.keys.session_id(key) for key in keys if self.keys.is_own(key)}
+            wanted = [key for key, session_id in own.items() if fnmatchcase(session_id, match)]
+            others += [key for key in keys if key not in own]
+            for key, first in zip(wanted, await self._scan.first_elements(wanted), strict=True):
+                if is_session(own[key], key, first):
+                    yield own[key]
+                elif first is not None:
+                    others.append(key)
+        if others:
+            _log.warning(
+                "%d keys, %r for example, hold no sessions of Turnwise and are not listed. %s",
+                len(others),
+                others[0],
+                SDK_SESSIONS,
+            )
 
     def waiter(self, token: str) -> AbstractAsyncContextManager[ChannelWaiter]:
         return self._subscriptions.get().waiter(token)

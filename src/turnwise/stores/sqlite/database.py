@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from turnwise.errors import NewerFormat, NotASession, StoreRefused
+from turnwise.stores.header import SDK_SESSIONS
 from turnwise.stores.sqlite.files import refuse_network
 from turnwise.stores.sqlite.queries import schema
 
@@ -75,7 +76,8 @@ def _schema_of(database: sqlite3.Connection, path: str) -> int:
         return 0
     if application != APPLICATION:
         raise NotASession(
-            f"{path} is another application's database; it was left as it is. Choose another path"
+            f"{path} is another application's database; it was left as it is. Choose another path. "
+            f"{SDK_SESSIONS}"
         )
     if version > SCHEMA:
         raise NewerFormat(
