@@ -77,6 +77,10 @@ ZOMBIE_RUNS = Experiment(
     WorkloadConfig(turn_sessions=80, plain_sessions=1, max_in_flight=1, weights=_NO_TURNS),
     ((workers.PauseUntilTakenOver(),),),
 )
+PIPELINES = Experiment(
+    WorkloadConfig(clients=48, turn_sessions=40, plain_sessions=10, plain_session_length=20),
+    ((workers.CancelTasks(),),),
+)
 LATE_BEGINS = Experiment(
     WorkloadConfig(clients=16, turn_sessions=40, plain_sessions=1, weights={"long-turn": 0.0}),
     ((late.LateBegin(),),),
@@ -128,7 +132,7 @@ INTERRUPTS_ON_SQLITE = replace(INTERRUPTS, topology="sqlite")
 
 _CONTROL_EXPERIMENTS = (
     *(PLAIN, TURNS, ZOMBIES, ZOMBIE_RUNS, RUNS, LATE_BEGINS, CANCELS, INTERRUPTS, APPROVALS),
-    *(MESSAGES, MESSAGES_ON_SQLITE, MESSAGES_ON_CLUSTER),
+    *(MESSAGES, MESSAGES_ON_SQLITE, MESSAGES_ON_CLUSTER, PIPELINES),
     *(INTERRUPTS_ON_SQLITE, CANCELS_WITHOUT_FAULTS, TURNS_ON_SENTINEL),
 )
 
@@ -176,6 +180,11 @@ MUTANTS: dict[str, tuple[str, Experiment]] = {
     "parked-turn-dropped": ("a begin drops a parked turn", APPROVALS),
     "interrupt-unpaired": ("an interrupted turn keeps calls without output", INTERRUPTS_ON_SQLITE),
     "cancel-flag-ignored": ("a worker continues a cancelled turn", CANCELS_WITHOUT_FAULTS),
+    "pipeline-cancelled-by-neighbour": (
+        "a caller that is cancelled takes along those who share its pipeline",
+        PIPELINES,
+    ),
+    "reply-to-wrong-caller": ("a reply goes to another caller of its pipeline", PIPELINES),
     "compression-contexts-shared": ("threads share compression contexts", TURNS),
 }
 

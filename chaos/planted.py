@@ -23,7 +23,7 @@ from turnwise.durable import calls
 from turnwise.errors import StoreUnavailable
 from turnwise.runner.attempt import RunAttempt
 from turnwise.stores.embedded.verbs import messages
-from turnwise.stores.redis import events, scripts, store
+from turnwise.stores.redis import events, pipeline, scripts, store
 from turnwise.stores.redis.store import RedisStore
 from turnwise.stores.redis.transport import Transport
 from turnwise.turns import Commit, cancelled
@@ -132,6 +132,21 @@ async def _journal_in_background(self: RedisStore, *args: Any) -> Done:
 
 
 _writing: set[asyncio.Task[None]] = set()
+
+
+def _cancel_neighbours(self: Any) -> None:
+    """A caller that is cancelled cancels the pipeline, and all who wait for its replies."""
+    self.task.cancel()
+    for call in self.calls:
+        call.reply.cancel()
+
+
+_deliver = pipeline.Pipeline._deliver
+
+
+def _deliver_to_neighbours(self: Any, calls: list[Any], task: Any) -> None:
+    """Each reply goes to the next caller of its pipeline."""
+    _deliver(self, [*calls[1:], calls[0]], task)
 
 
 def _client_clock() -> None:
@@ -316,5 +331,7 @@ PLANTED: dict[str, Callable[[], None]] = {
     ),
     "interrupt-unpaired": method(cancelled, "finished", _keep_unpaired),
     "cancel-flag-ignored": method(Turn, "_cancel", _do_nothing),
+    "pipeline-cancelled-by-neighbour": method(pipeline._Sending, "leave", _cancel_neighbours),
+    "reply-to-wrong-caller": method(pipeline.Pipeline, "_deliver", _deliver_to_neighbours),
     "compression-contexts-shared": _share_contexts,
 }

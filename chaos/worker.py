@@ -175,8 +175,13 @@ class RequestServer:
         outcome, error = "ok", ""
         try:
             value = await KINDS[request.kind].run(self._context, request)
-        except (OutcomeUnknown, asyncio.CancelledError) as unknown:
-            outcome, error = "info", type(unknown).__name__
+        except OutcomeUnknown:
+            outcome, error = "info", "OutcomeUnknown"
+        except asyncio.CancelledError:
+            outcome, error = (
+                "info",
+                "CancelledError" if _was_cancelled() else "! nobody cancelled it",
+            )
         except DEFINITE_FAILURES as failure:
             # redis-py's own retries hide the outcome of the first try.
             retried = isinstance(failure, StoreRefused) and self._client is not None
@@ -221,6 +226,12 @@ class RequestServer:
         self._context.close()
         self._send(ShutdownReport(await _leaked_tasks()))
         await self._writer.drain()
+
+
+def _was_cancelled() -> bool:
+    """Whether this task was asked to end; if not, another one's cancellation hit it."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _unknown(invocation: int, error: str) -> Response:
