@@ -340,6 +340,40 @@ async def test_a_verb_whose_reply_is_lost_has_its_effect_once(
     assert await _state(ready, "lossy") == await _state(ready, "clean")
 
 
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.__name__.strip("_"))
+async def test_a_verb_whose_reply_is_lost_in_a_pipeline_has_its_effect_once(
+    ready: Store, proxy: FaultProxy, scenario: Scenario
+) -> None:
+    expected = await scenario(ready, ready, "clean")
+    async with _lossy(standalone_client(proxy.url)) as store, _neighbours(store):
+        proxy.faults = lose_next(lambda command: command.name in COMMANDS and not _theirs(command))
+        answer = await scenario(ready, store, "lossy")
+    assert len(proxy.injected) == 1
+    assert type(answer) is type(expected)
+    assert await _state(ready, "lossy") == await _state(ready, "clean")
+
+
+@asynccontextmanager
+async def _neighbours(store: Store) -> AsyncIterator[None]:
+    """Others who call the store all the time, so that commands share their pipelines."""
+    over = False
+
+    async def ask(session_id: str) -> None:
+        while not over:
+            await store.info(session_id)
+
+    asking = [asyncio.create_task(ask(f"neighbour {number}")) for number in range(6)]
+    try:
+        yield
+    finally:
+        over = True
+        await asyncio.gather(*asking)
+
+
+def _theirs(command: Command) -> bool:
+    return any(b"neighbour" in arg for arg in command.args)
+
+
 async def test_the_default_client_resends_an_append(ready: Store, proxy: FaultProxy) -> None:
     await added(ready, "s", 1)
     async with _lossy(Redis.from_url(proxy.url)) as store:
