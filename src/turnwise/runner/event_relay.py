@@ -116,13 +116,17 @@ class EventRelay:
 
     async def _until_asked(self) -> None:
         """Return when a reader asks for an event, or when there is none any more."""
-        while self._readers and not self._is_asked():
-            self._news.clear()
-            try:
-                async with asyncio.timeout(self._idle_timeout):
-                    await self._news.wait()
-            except TimeoutError:
-                self._let_idle_readers_go()
+        timer = None
+        if self._idle_timeout is not None and not self._is_asked():
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(self._idle_timeout, self._let_idle_readers_go)
+        try:
+            while self._readers and not self._is_asked():
+                self._news.clear()
+                await self._news.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     def _is_asked(self) -> bool:
         while self._requests and self._requests[0].done():  # its reader was cancelled
