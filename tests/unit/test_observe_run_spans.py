@@ -321,6 +321,5 @@ async def test_nothing_is_kept_of_what_has_ended(exported: Exported) -> None:
     session = MemorySession(hooks=(turns,))
     with sdk_tracing(runs):
         result = Runner.run_streamed(desk(), "hi", session=session, session_id="user-1")
-        async for _ in result.stream_events():
-            assert runs._bases
+        assert any([bool(runs._bases) async for _ in result.stream_events()])
     assert (runs._bases, runs._open, turns._open) == ({}, {}, {})

@@ -94,7 +94,7 @@ def test_a_loop_that_closes_in_mid_run_rolls_back(tmp_path: Path, read: bool) ->
 
     started = asyncio.Event()
 
-    async def leave_in_mid_run() -> None:
+    async def leave_in_mid_run() -> Session:
         session = await _known(tmp_path)
         helper = agent(calls("wait"), tools=[wait])
         result = Runner.run_streamed(helper, "hi", session=session)
@@ -104,6 +104,7 @@ def test_a_loop_that_closes_in_mid_run_rolls_back(tmp_path: Path, read: bool) ->
         info = await session.info()
         assert info is not None
         assert info.open_turn is not None
+        return session
 
     async def look() -> None:
         async with SQLiteSession(tmp_path / "s.db", session_id="s") as session:
@@ -112,8 +113,9 @@ def test_a_loop_that_closes_in_mid_run_rolls_back(tmp_path: Path, read: bool) ->
             assert info.open_turn is None
             assert outline(await session.get_items()) == ["before"]
 
-    asyncio.run(leave_in_mid_run())
+    left = asyncio.run(leave_in_mid_run())
     asyncio.run(look())
+    asyncio.run(left.aclose())
 
 
 async def _known(path: Path) -> Session:
