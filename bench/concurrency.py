@@ -28,7 +28,7 @@ SESSIONS = 64
 CALLERS = 256
 MEMORY = "turnwise memory"
 SERVER = " server CPU"
-CACHE = 1024 * 1024 * 1024
+CACHE = 1024 * 1024 * 1024  # holds all sessions; the default holds 27 of 1,000 items
 _BATCH = 1_000
 
 Turn = Callable[[str], Awaitable[object]]

@@ -1,8 +1,8 @@
 """What was measured beside its target, and whether it is met.
 
-A target is a limit that was measured: by the same run (a PING, a list in the process, the SDK's
-session, the size of an item, a lease), times what the work needs of it, or once by a prototype.
-What has no such limit has no target.
+A target is a limit that was measured: by the same run (a PING, a list in the process, the
+SDK's session, the size of an item, a lease), times what the work needs of it, or once by a
+prototype. What has no such limit has no target.
 """
 
 from __future__ import annotations

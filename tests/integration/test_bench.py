@@ -1,6 +1,8 @@
 """The benchmark measures, reports and draws. Its figures are not checked here."""
 
+import gc
 import json
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,14 @@ TARGET_COUNTS = {
     "waiting": 2,
     "growth": 3,
 }
+
+
+@pytest.fixture(autouse=True)
+def freeze_garbage_collector() -> Iterator[None]:
+    """As the benchmark does: it collects before each phase, and would visit all that is loaded."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 async def _results(*parts: str) -> dict[str, Any]:
