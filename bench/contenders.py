@@ -20,6 +20,7 @@ from turnwise.session import Session
 MAX_CONNECTIONS = 1_000
 """Of a client's pool. redis-py's default is 100; one more call at the same time would fail."""
 _BATCH = 1_000
+_TIMEOUT = 60.0
 
 TURNWISE, SDK, PING = "turnwise", "sdk", "ping"
 COPIES, COLD = "turnwise copies", "turnwise cold"
@@ -122,7 +123,12 @@ class TurnwiseContender:
 
 @asynccontextmanager
 async def redis_client(url: str) -> AsyncIterator[Redis]:
-    client = Redis.from_url(url, max_connections=MAX_CONNECTIONS)
+    client = Redis.from_url(
+        url,
+        max_connections=MAX_CONNECTIONS,
+        socket_timeout=_TIMEOUT,
+        socket_connect_timeout=_TIMEOUT,
+    )
     try:
         yield client
     finally:

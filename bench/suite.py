@@ -66,7 +66,7 @@ FULL = Plan(
     fairness=(1_000, 100),
     idle=(100_000, 120),
     waiting=(100, 5.0),
-    growth={GROWING_SESSIONS: 100_000, MESSAGES: 4_000, AGENTS: 4_000, SDK_AGENTS: 4_000},
+    growth={GROWING_SESSIONS: 100_000, MESSAGES: 10_000, AGENTS: 4_000, SDK_AGENTS: 4_000},
     quick=False,
 )
 QUICK = Plan(

@@ -33,6 +33,8 @@ CANCEL_MS = 20
 BESIDE_IDLE = 1.1
 SESSION_BYTES = 100
 """One entry in a dict, with its key, takes more."""
+MESSAGE_BYTES = 500
+"""One object that is kept takes more."""
 AGENT_BYTES = 1_000
 """One class takes more."""
 
@@ -181,7 +183,7 @@ def _waiting(found: Results) -> Iterator[Target]:
 def _growth(found: Results) -> Iterator[Target]:
     for kind, name, limit in (
         (GROWING_SESSIONS, "session", SESSION_BYTES),
-        (MESSAGES, "background turn of its own session", SESSION_BYTES),
+        (MESSAGES, "background turn of its own session", MESSAGE_BYTES),
         (AGENTS, "agent made for its request", AGENT_BYTES),
     ):
         number, growth = found[kind]["number"], found[kind]["growth"]
