@@ -44,6 +44,11 @@ def call(name: str | None, kind: str = "function_call") -> Item:
     return {"type": kind, field: name, "name": "tool", "arguments": "{}"}
 
 
+def of_program(name: str, item: Item) -> Item:
+    """The item as a program makes it: a call, or a call's output."""
+    return item | {"caller": {"type": "program", "caller_id": name}}
+
+
 def output(name: str | None, kind: str = "function_call", text: str = "done") -> Item:
     field = "approval_request_id" if kind == "mcp_approval_request" else "call_id"
     return {"type": PAIRS[kind], field: name, "output": text}
@@ -67,11 +72,24 @@ messages = st.builds(user, texts) | st.builds(assistant, texts)
 
 
 @st.composite
+def whole_programs(draw: st.DrawFn) -> list[Item]:
+    """A program with what it called, and with an output for each time that it paused."""
+    name = draw(ids)
+    called: list[Item] = []
+    for inner in draw(st.lists(ids, max_size=2, unique=True)):
+        called += [of_program(name, call(inner)), of_program(name, output(inner))]
+        called += [output(name, "program", "paused")] * draw(st.integers(0, 1))
+    return [call(name, "program"), *called, output(name, "program")]
+
+
+@st.composite
 def whole_groups(draw: st.DrawFn) -> list[Item]:
     """Items that belong together, and nothing less than that."""
     thought = [reasoning(draw(texts))] if draw(st.booleans()) else []
     if draw(st.booleans()):
         return [*thought, draw(st.builds(assistant, texts) | unknown)]
+    if draw(st.booleans()):
+        return [*thought, *draw(whole_programs())]
     names = draw(st.lists(ids, min_size=1, max_size=3, unique=True))
     kind = draw(kinds)
     calls = [call(name, kind) for name in names]
@@ -88,6 +106,7 @@ loose_items = st.one_of(
     st.builds(output, ids, kinds),
     st.just(call(None, "tool_search_call")),
     st.just(output(None, "tool_search_call")),
+    st.builds(of_program, ids, st.builds(call, ids) | st.builds(output, ids) | unknown),
     unknown,
 )
 
@@ -103,7 +122,13 @@ def without_halves(history: list[Item], limit: int | None = None) -> list[Item]:
 
     def is_half(index: int) -> bool:
         item = history[index]
-        if _role_of(item) != "message" and partner.get(index) not in kept:
+        if item.get("type") == "program":
+            outputs = [other for other, program in partner.items() if program == index]
+            if not outputs:
+                return True
+        elif _role_of(item) != "message" and partner.get(index) not in kept:
+            return True
+        if "caller" in item and _program_of(history, first, index) not in kept:
             return True
         if item.get("type") == "reasoning":
             follows = history[index + 1] if index + 1 in kept else user("")
@@ -141,16 +166,34 @@ def _reasoning_of(history: list[Item], index: int) -> int | None:
 
 
 def _partners(history: list[Item], first: int) -> dict[int, int]:
-    """For each call its output, and the other way round: the oldest open call gets the output."""
+    """For each call its output, and the other way round: the oldest open call gets the output.
+
+    Only the outputs of a program have a partner: it may have several.
+    """
     found: dict[int, int] = {}
     for index in range(first, len(history)):
         if _role_of(history[index]) != "output":
+            continue
+        if history[index]["type"] == "program_output":
+            program = _latest_program(history, first, index, history[index]["call_id"])
+            found |= {} if program is None else {index: program}
             continue
         for before in range(first, index):
             if before not in found and _belong(history[before], history[index]):
                 found |= {before: index, index: before}
                 break
     return found
+
+
+def _program_of(history: list[Item], first: int, index: int) -> int | None:
+    return _latest_program(history, first, index, history[index]["caller"]["caller_id"])
+
+
+def _latest_program(history: list[Item], first: int, end: int, name: str) -> int | None:
+    for index in range(end - 1, first - 1, -1):
+        if history[index].get("type") == "program" and history[index]["call_id"] == name:
+            return index
+    return None
 
 
 def _belong(call: Item, output: Item) -> bool:

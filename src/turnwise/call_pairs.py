@@ -1,8 +1,9 @@
 """Calls and their outputs: a history that a model provider accepts holds both or neither.
 
 Providers reject a call without its output, an output without its call, and a reasoning item
-without what followed it; one such half makes a session unusable. The kinds of pairs are those of
-the Responses API, as the Agents SDK knows them.
+without what followed it; one such half makes a session unusable. A program that calls tools has an
+output for each pause; it is a half without any, and so are its calls without the program. The kinds
+of pairs are those of the Responses API, as the Agents SDK knows them.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ _OUTPUTS = {
     output: "approval_request_id" if output == "mcp_approval_response" else "call_id"
     for output, _ in _CALLS.values()
 }
+_PROGRAMS = ("program", "program_output")
 Key = tuple[str, Any]
 _MISSING = -1
 
 
 def is_whole(items: Sequence[Item]) -> bool:
     """Whether no item depends on one that is missing here."""
-    if all(_kind(item) not in _HALVES for item in items):
+    if all(_kind(item) not in _HALVES and "caller" not in item for item in items):
         return True
     return not _halves(items, 0)
 
@@ -133,7 +135,11 @@ def _halves(items: Sequence[Item], first: int) -> set[int]:
     Items before `first` are not there.
     """
     dependents: dict[int, list[int]] = {}
-    for dependent, needed in (*_partners(items, first), *_reasoned(items, first)):
+    for dependent, needed in (
+        *_partners(items, first),
+        *_programs(items, first),
+        *_reasoned(items, first),
+    ):
         dependents.setdefault(needed if needed >= first else _MISSING, []).append(dependent)
     dropped: set[int] = set()
     found = dependents.get(_MISSING, [])
@@ -149,6 +155,8 @@ def _partners(items: Sequence[Item], first: int) -> Iterator[tuple[int, int]]:
     """Each call with the index of its output, and each output with that of its call."""
     open_calls: dict[Key, list[int]] = {}
     for index, item in enumerate(items[first:], first):
+        if _kind(item) in _PROGRAMS:
+            continue
         if (call := _call(item)) is not None:
             open_calls.setdefault(call, []).append(index)
         elif (output := _output(item)) is not None:
@@ -159,6 +167,34 @@ def _partners(items: Sequence[Item], first: int) -> Iterator[tuple[int, int]]:
             else:
                 yield index, _MISSING
     yield from ((index, _MISSING) for calls in open_calls.values() for index in calls)
+
+
+def _programs(items: Sequence[Item], first: int) -> Iterator[tuple[int, int]]:
+    """Outputs of programs, and what programs called, each with the index of its program.
+
+    A program has an output for each pause. One without any depends on what is missing.
+    """
+    programs: dict[object, int] = {}
+    unfinished: set[int] = set()
+    for index, item in enumerate(items[first:], first):
+        if (caller := _caller(item)) is not None:
+            yield index, programs.get(caller, _MISSING)
+        if _kind(item) == "program":
+            programs[_name(item.get("call_id"))] = index
+            unfinished.add(index)
+        elif _kind(item) == "program_output":
+            program = programs.get(_name(item.get("call_id")), _MISSING)
+            yield index, program
+            unfinished.discard(program)
+    yield from ((index, _MISSING) for index in unfinished)
+
+
+def _caller(item: Item) -> object:
+    """The id of the program that made this call, or whose call has this output."""
+    caller = item.get("caller")
+    if not isinstance(caller, Mapping) or caller.get("type") != "program":
+        return None
+    return _name(caller.get("caller_id"))
 
 
 def _reasoned(items: Sequence[Item], first: int) -> Iterator[tuple[int, int]]:

@@ -14,6 +14,7 @@ from tests.items import (
     assistant,
     call,
     loose_items,
+    of_program,
     output,
     reasoning,
     user,
@@ -35,6 +36,27 @@ def test_no_half_is_answered_and_nothing_else_is_left_out(
 ) -> None:
     first = 0 if limit is None else max(0, len(history) - limit)
     assert paired(history, first) == without_halves(history, limit)
+
+
+def test_a_program_is_answered_with_all_its_outputs_or_not_at_all() -> None:
+    whole = [
+        call("p", "program"),
+        of_program("p", call("x")),
+        of_program("p", output("x")),
+        output("p", "program", "paused"),
+        of_program("p", call("y")),
+        of_program("p", output("y")),
+        output("p", "program", "done"),
+    ]
+    assert paired(whole) == whole
+    unfinished = [item for item in whole if item["type"] != "program_output"]
+    assert paired([user("a"), *unfinished, assistant("b")]) == [user("a"), assistant("b")]
+    assert paired(whole[1:]) == []
+
+
+def test_reasoning_between_a_call_and_its_output_is_answered() -> None:
+    items = [call("x"), reasoning("a"), output("x"), assistant("b")]
+    assert paired(items) == items
 
 
 @given(whole_histories)
@@ -85,7 +107,7 @@ def test_fields_of_another_type_than_the_api_has_are_no_halves(odd: Any) -> None
     assert paired([call(odd), output("x")]) == []
 
 
-@given(st.lists(loose_items, max_size=12))
+@given(st.lists(loose_items.filter(lambda item: "caller" not in item), max_size=12))
 @example([call("x"), call("x"), output("x")])
 def test_open_calls_are_those_without_an_output(history: list[Item]) -> None:
     outputs = (
