@@ -15,7 +15,7 @@ from agents.memory.session_settings import SessionSettings
 from turnwise import background
 from turnwise.approvals import BlockRuns, find_parked
 from turnwise.background import Agents, DeadLetter, Policy, Processor, Receipt, Status
-from turnwise.durable import agent_name, checked_input, checked_items, install
+from turnwise.durable import agent_name, checked_input, checked_items, install, is_bookkeeping
 from turnwise.errors import UnboundSession, UsageError
 from turnwise.turn_session import (
     Items,
@@ -102,8 +102,8 @@ class Session:
     async def get_items(self, limit: int | None = None) -> Items:
         """Read the history.
 
-        Calls without their output, and outputs without their call, are left out: model providers
-        reject them.
+        Calls without their output, and outputs without their call, are left out, since models
+        reject them; not where the SDK only compares or replaces what a session holds.
 
         Args:
             limit: How many items to return at most, the last ones; None for the session's limit.
@@ -114,9 +114,9 @@ class Session:
         Raises:
             UndecodableItem: An item cannot be decoded.
         """
-        session_id = self.resolve_id(None)
+        session_id, raw = self.resolve_id(None), is_bookkeeping()
         last = effective_limit(limit, self.session_settings)
-        return cast(Items, await self.runtime.reader.items(session_id, last))
+        return cast(Items, await self.runtime.reader.items(session_id, last, raw=raw))
 
     async def add_items(self, items: Items) -> None:
         """Append items to the history, all or none. Waits while a turn runs.

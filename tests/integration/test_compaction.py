@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
 import agents
 import pytest
 import pytest_asyncio
+from agents import function_tool
 from agents.memory import OpenAIResponsesCompactionSession
 from agents.memory import Session as SDKSession
 
 from tests.integration.stores import KINDS, Sessions, sessions_of
-from tests.items import assistant, user
-from tests.scripted import agent, outline, says
+from tests.items import assistant, call, output, user
+from tests.scripted import agent, calls, outline, says
 from turnwise import Runner
+from turnwise.errors import OutcomeUnknown, StoreUnavailable, TurnwiseError
 from turnwise.session import Session
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -35,13 +38,14 @@ async def session(sessions: Sessions) -> Session:
 class Compactor:
     """In place of the API's client: makes one item of all its input."""
 
-    def __init__(self) -> None:
+    def __init__(self, output: Sequence[Any] = (SUMMARY,)) -> None:
         self.given: list[list[str]] = []
+        self._output = list(output)
         self.responses = SimpleNamespace(compact=self._compact)
 
     async def _compact(self, *, model: str, input: list[Any]) -> Any:
         self.given.append(outline(input))
-        return SimpleNamespace(output=[SUMMARY], usage=None)
+        return SimpleNamespace(output=self._output, usage=None)
 
 
 def compacting(session: SDKSession, client: Compactor) -> OpenAIResponsesCompactionSession:
@@ -67,6 +71,64 @@ async def test_compaction_after_a_run_of_the_plain_sdk(session: Session, runner:
     await runner.run(agent(says("six")), "five", session=compacting(session, client))
     assert client.given == [["one", "two", "three", "four", "five", "six"]]
     assert await session.get_items() == [SUMMARY]
+
+
+async def test_compaction_waits_for_an_approval(session: Session) -> None:
+    @function_tool(needs_approval=True)
+    def pay() -> str:
+        return "paid"
+
+    client = Compactor()
+    compacted = compacting(session, client)
+    helper = agent(calls("pay"), says("done"), tools=[pay])
+    state = (await agents.Runner.run(helper, "pay", session=compacted)).to_state()
+    state.approve(state.get_interruptions()[0])
+    assert client.given == []
+    result = await agents.Runner.run(helper, state, session=compacted)
+    assert result.final_output == "done"
+    assert [given[-4:] for given in client.given] == [
+        ["pay", "call call_1", "output call_1: paid", "done"]
+    ]
+
+
+async def test_a_compaction_that_fails_keeps_the_call_that_waits(session: Session) -> None:
+    waits: list[Any] = [user("pay"), call("waits")]
+    await session.add_items(waits)
+    client = Compactor(output=[{"type": "no item", "content": object()}])
+    with pytest.raises(TurnwiseError):
+        await compacting(session, client).run_compaction({"force": True})
+    await session.add_items([cast(Any, output("waits"))])
+    assert await session.get_items() == [*OLD, *waits, output("waits")]
+
+
+async def test_a_state_is_resumed_after_an_unknown_outcome(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @function_tool(needs_approval=True)
+    def pay() -> str:
+        return "paid"
+
+    helper = agent(calls("pay"), says("done"), tools=[pay])
+    state = (await agents.Runner.run(helper, "pay", session=session)).to_state()
+    state.approve(state.get_interruptions()[0])
+    append = session.runtime.store.append
+
+    async def unacknowledged(*args: Any) -> Any:
+        await append(*args)
+        raise StoreUnavailable("the reply is lost")
+
+    with monkeypatch.context() as faulty:
+        faulty.setattr(session.runtime.store, "append", unacknowledged)
+        with pytest.raises(OutcomeUnknown):
+            await agents.Runner.run(helper, state, session=session)
+    result = await agents.Runner.run(helper, state, session=session)
+    assert result.final_output == "done"
+    assert outline((await session.get_items())[-4:]) == [
+        "pay",
+        "call call_1",
+        "output call_1: paid",
+        "done",
+    ]
 
 
 async def test_compaction_in_a_turn_is_committed_with_it(

@@ -1,4 +1,4 @@
-"""The SDK's private names are used in `turnwise/durable/sdk.py` only, and each has a canary."""
+"""The SDK's private names are used in `turnwise/durable/sdk*.py` only, and each has a canary."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import turnwise
-from turnwise.durable import sdk
 
 SOURCES = Path(turnwise.__file__).parent
-SDK = Path(sdk.__file__)
+SDK = sorted(SOURCES.glob("durable/sdk*.py"))
 CANARIES = Path(__file__).parent.glob("test_sdk_[rst]*.py")
 PACKAGES = ("agents", "openai")
 
@@ -42,11 +41,11 @@ def private_imports(path: Path) -> list[str]:
 
 
 def test_no_other_module_uses_them() -> None:
-    used = private_attributes(SDK)
+    used = {name for path in SDK for name in private_attributes(path)}
     assert len(used) > 12
-    assert private_imports(SDK)
+    assert all(map(private_imports, SDK))
     for path in SOURCES.rglob("*.py"):
-        if path != SDK and "testing" not in path.parts:
+        if path not in SDK and "testing" not in path.parts:
             assert not private_attributes(path) & used, path
             assert not private_imports(path), path
 
@@ -54,7 +53,8 @@ def test_no_other_module_uses_them() -> None:
 def test_each_has_a_canary() -> None:
     names = {
         node.name
-        for node in ast.parse(SDK.read_text()).body
+        for path in SDK
+        for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
         and not node.name.startswith("_")
     }

@@ -11,6 +11,7 @@ from turnwise.durable.inputs import (
 )
 from turnwise.durable.keys import idempotency_key, repeatable
 from turnwise.durable.responses import to_json
+from turnwise.durable.sdk_sessions import is_bookkeeping
 from turnwise.durable.turn import DurableTurn, HoldsTurn
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "idempotency_key",
     "input_of_beginning_run",
     "install",
+    "is_bookkeeping",
     "repeatable",
     "to_json",
 ]

@@ -24,9 +24,11 @@ class Reader:
         self._codec = codec
         self.cache = cache
 
-    async def items(self, session_id: str, limit: int | None) -> list[Item]:
-        """The caller's own copies of all items or the last ones, without halves of pairs."""
+    async def items(self, session_id: str, limit: int | None, *, raw: bool = False) -> list[Item]:
+        """The caller's own copies of all items or the last ones, if not `raw` without halves."""
         last = None if limit is None or limit < 0 else limit
+        if raw:
+            return (await self._copies(session_id, last))[0]
         return await whole_items(partial(self._copies, session_id), last)
 
     async def _copies(self, session_id: str, last: int | None) -> tuple[list[Item], bool]:
