@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from agents import Agent, RunResult, RunResultStreaming, RunState
+from agents.sandbox import SandboxAgent
 
 from turnwise.durable.sdk import PendingCall, context_of, decision_on, pending_calls
 from turnwise.errors import NoPendingApproval, NotResumable, UsageError
@@ -279,8 +280,8 @@ class ParkedTurn:
     async def _check_tool(self, call: PendingCall, context: object) -> None:
         raw = call.item.raw_item
         kind = raw.get("type") if isinstance(raw, dict) else getattr(raw, "type", None)
-        if kind not in _CALLS:
-            return
+        if kind not in _CALLS or isinstance(call.item.agent, SandboxAgent):
+            return  # the SDK gives an agent in a sandbox its tools only as it runs
         wrapper = context_of(call.state)
         before = wrapper.context
         if context is not None:
