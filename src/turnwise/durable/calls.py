@@ -161,16 +161,18 @@ class _ToolCall:
 
         If a call beside this one fails meanwhile, the SDK cancels this one, though it has ended.
         """
+        replay = self._run.replay
         entry = ToolEndedEntry(run=self._run.path, call=self.name, outcome=outcome)
-        write = self._run.replay.write_end(entry)
+        replay.note_end(entry)
         try:
-            await asyncio.shield(write)
+            await replay.write(entry)
         except asyncio.CancelledError:
-            # The SDK waits for a cancelled call only while that sleeps, and then counts its output.
-            while not write.done() and not self._run.is_stopping:  # noqa: ASYNC110
-                await asyncio.sleep(_MOMENT)
             if self._run.is_stopping:
                 raise
+            write = asyncio.create_task(replay.settled(), name="turnwise-journal")
+            # The SDK waits for a cancelled call only while that sleeps, and then counts its output.
+            while not write.done():  # noqa: ASYNC110
+                await asyncio.sleep(_MOMENT)
             await write
 
     async def execute(self, execute: Execute) -> Any:
@@ -185,7 +187,7 @@ class _ToolCall:
         except Exception as error:
             self._note_error(error)
             await self.journal_end(pack_error(error))
-            await self._run.replay.flushed()  # with the ends of the calls beside it
+            await self._run.replay.settled()  # with the ends of the calls beside it
             raise
         self._note_value(value)
         await self.journal_end(self._returned(value))
@@ -201,7 +203,7 @@ class _ToolCall:
             await self._cancelled()
             raise
         except Exception:
-            await self._run.replay.flushed()
+            await self._run.replay.settled()
             raise
         await self._run.replay.check()  # the SDK may have made a text of an error that ended it
         if not self._scope.is_interrupted:
@@ -252,11 +254,11 @@ class _ToolCall:
         task = asyncio.current_task()
         if task is None or not task.cancelling():
             await self.journal_end(Cancelled())
-            await self._run.replay.flushed()
+            await self._run.replay.settled()
         elif getattr(self._tool, "timeout_seconds", None) is not None and not self._run.is_stopping:
             await self._run.replay.check()
             await self.journal_end(TimedOut())
-            await self._run.replay.flushed()
+            await self._run.replay.settled()
 
     async def end_as_unknown(self, value: Any) -> Any:
         self._note_value(value, is_error_text=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -219,6 +219,13 @@ class Replay:
         except TurnwiseError as error:
             raise as_agents_exception(error) from None
 
+    async def settled(self) -> None:
+        """Return when all is in the store that tasks had begun to write, cancelled ones too."""
+        try:
+            await self.turn.journal.write()
+        except TurnwiseError as error:
+            raise as_agents_exception(error) from None
+
     def write_later(self, entry: Entry) -> None:
         """Write the entry with the next one, before the next model call, or after a short delay.
 
@@ -233,23 +240,9 @@ class Replay:
         """Begin to write what `write_later` got. If that fails, the next `write` raises."""
         entries = self._take_unwritten()
         if entries and not self.turn.ended:
-            self._write_in_background(self._write_all(entries))
-
-    def write_end(self, end: ToolEndedEntry) -> asyncio.Task[None]:
-        """Begin to write that a call has ended, also if the call's own task is cancelled now."""
-        self.note_end(end)
-        return self._write_in_background(self.write(end))
-
-    def _write_in_background(self, write: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(write, name="turnwise-journal")
-        self._flushes.add(task)
-        task.add_done_callback(self._written)
-        return task
-
-    def _written(self, task: asyncio.Task[None]) -> None:
-        self._flushes.discard(task)
-        if not task.cancelled():
-            task.exception()  # whoever waits for it gets it; the next `write` raises it too
+            task = asyncio.create_task(self._write_all(entries), name="turnwise-journal")
+            self._flushes.add(task)
+            task.add_done_callback(self._flushes.discard)
 
     async def _write_all(self, entries: list[Entry]) -> None:
         try:
@@ -259,7 +252,7 @@ class Replay:
 
     async def flushed(self) -> None:
         """Return when nothing is being written in the background."""
-        while self._flushes:
+        if self._flushes:
             await asyncio.wait(self._flushes)
 
     def _take_unwritten(self) -> list[Entry]:

@@ -47,7 +47,7 @@ class Journal:
         return self._length > 0 or bool(self._unconfirmed)
 
     async def write(self, *entries: Entry) -> None:
-        """Return when the entries are in the store.
+        """Return when the entries are in the store, and all that others had begun to write.
 
         After a failure the store lacks something, or nobody knows, so each later write fails too.
 
@@ -59,7 +59,7 @@ class Journal:
         batch = self._batch
         batch += self._encoded(entries)
         async with self._lock:
-            if batch is self._batch:
+            if batch is self._batch and (batch or self._unconfirmed):
                 self._batch = []
                 await self._write(batch)
         if self._failure is not None:
