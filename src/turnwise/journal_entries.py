@@ -92,10 +92,11 @@ class ToolOutput(_Stored, frozen=True):
     """What a tool returned.
 
     `kind` says what `value` is: any JSON value; one structured output of the SDK, as its class name
-    and fields; a list of these; or the fields of a shell tool's result.
+    and fields; a list of these; the fields of a shell tool's result; or the JSON of a run's final
+    output, as the agent's output type reads it.
     """
 
-    kind: Literal["json", "structured", "structured_list", "shell"]
+    kind: Literal["json", "structured", "structured_list", "shell", "typed"]
     value: Any
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from tests.integration.durable_lab import Ledger, Sage, calls, read, says
 from tests.integration.durable_scenarios import SCENARIOS
+from tests.integration.result_facts import facts
 from tests.integration.stores import Sessions, sessions_of
 from turnwise import Runner
 from turnwise.errors import AlreadyCommitted, TurnIdReused
@@ -28,37 +29,6 @@ sessions = sessions_of(["memory", "valkey"])
 @pytest.fixture
 def session(sessions: Sessions) -> Session:
     return sessions.worker().bind(sessions.new_id())
-
-
-def facts(result: Any) -> dict[str, Any]:
-    """What every sender of a turn_id gets."""
-    return {
-        "output": result.final_output,
-        "type": type(result.final_output),
-        "usage": repr(result.context_wrapper.usage),
-        "responses": [
-            (response.response_id, response.request_id, repr(response.usage), response.output)
-            for response in result.raw_responses
-        ],
-        "items": [
-            (item.type, item.agent.name, item.raw_item, getattr(item, "output", None))
-            for item in result.new_items
-        ],
-        "calls": [
-            (item.description, item.tool_origin)
-            for item in result.new_items
-            if item.type == "tool_call_item"
-        ],
-        "handoffs": [
-            (item.source_agent.name, item.target_agent.name)
-            for item in result.new_items
-            if item.type == "handoff_output_item"
-        ],
-        "last": result.last_agent.name,
-        "input": result.input,
-        "list": result.to_input_list(),
-        "id": result.last_response_id,
-    }
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

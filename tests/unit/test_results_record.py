@@ -11,6 +11,7 @@ from turnwise.results.record import (
     Record,
     RecordedItem,
     RecordedResponse,
+    Rewritten,
     record_differs,
     unpack_record,
 )
@@ -21,7 +22,7 @@ RECORD = Record(
     starting_agent="desk",
     input_digest="0123456789ab",
     items=4,
-    agents=["desk", "clerk"],
+    agents=["desk", ("desk", 1)],
     last_agent=1,
     new_items=[
         RecordedItem("tool_call_item", 0, 1, ItemDetails()),
@@ -33,19 +34,18 @@ RECORD = Record(
         ),
         RecordedItem("handoff_output_item", 0, -1, ItemDetails(raw={"a": 1}, source=0, target=1)),
     ],
-    responses=[RecordedResponse("resp_1", None, {"requests": 1}, [0, {"type": "x"}])],
+    responses=[RecordedResponse("resp_1", None, {"requests": 1}, [0, {"type": "x"}], {"n": 1})],
     usage={"requests": 2},
     final_output="text",
+    rewritten=Rewritten([{"role": "user"}], [0], [{"a": 1}, 2]),
 )
 STORED = (
-    b"\x9a\x01\xa4desk\xac0123456789ab\x04\x92\xa4desk\xa5"
-    b"clerk\x01\x93\x94\xaetool_call_item\x00\x01\x80\x94\xb5"
-    b"tool_call_output_item\x00\x02\x82\xa7is_"
-    b"dict\xc3\xa6output\x82\xa4kind\xa4json\xa5valu"
-    b"e\x81\xa1n\x01\x94\xb3handoff_output_item\x00\xff"
-    b"\x83\xa3raw\x81\xa1a\x01\xa6source\x00\xa6target\x01\x91\x94\xa6"
-    b"resp_1\xc0\x81\xa8requests\x01\x92\x00\x81\xa4type\xa1x"
-    b"\x81\xa8requests\x02\xa4text"
+    b"\x9b\x01\xa4desk\xac0123456789ab\x04\x92\xa4desk\x92\xa4desk\x01\x01\x93\x94\xaetool_c"
+    b"all_item\x00\x01\x80\x94\xb5tool_call_output_item\x00\x02\x82\xa7is_dic"
+    b"t\xc3\xa6output\x82\xa4kind\xa4json\xa5value\x81\xa1n\x01\x94\xb3handoff_outp"
+    b"ut_item\x00\xff\x83\xa3raw\x81\xa1a\x01\xa6source\x00\xa6target\x01\x91\x95\xa6resp_1\xc0"
+    b"\x81\xa8requests\x01\x92\x00\x81\xa4type\xa1x\x81\xa1n\x01\x81\xa8requests\x02\xa4text\x93\x91\x81"
+    b"\xa4role\xa4user\x91\x00\x92\x81\xa1a\x01\x02"
 )
 
 

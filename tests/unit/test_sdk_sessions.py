@@ -6,7 +6,7 @@ from typing import Any
 
 import agents
 import pytest
-from agents import SQLiteSession, function_tool
+from agents import SessionSettings, SQLiteSession, function_tool
 from agents.memory import OpenAIResponsesCompactionSession
 from agents.memory.session import SessionABC
 
@@ -18,7 +18,7 @@ class Asked(SessionABC):
     """Notes for each read whether it is bookkeeping. The first write is not acknowledged."""
 
     session_id = "s"
-    session_settings = None
+    session_settings: SessionSettings | None = None
 
     def __init__(self, *, loses_replies: bool = False) -> None:
         self._held = SQLiteSession("s")

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import agents as sdk
@@ -227,7 +228,8 @@ class Processor:
             entry = msgspec.structs.replace(entry, event=publisher.cursor)
             await end(turn, Park(entry))
         else:
-            payload = pack_record(result, began_with(agent, message.input), turn.added())
+            began, given = began_with(agent, message.input), partial(turn.loaded, None)
+            payload = pack_record(result, agent, began, turn.added(), given)
             await end(turn, Commit(payload))
 
     async def _follow(

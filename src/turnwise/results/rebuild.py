@@ -9,7 +9,6 @@ from typing import Any, cast
 from agents import (
     Agent,
     AgentUpdatedStreamEvent,
-    Handoff,
     ModelResponse,
     RawResponsesStreamEvent,
     RunContextWrapper,
@@ -17,10 +16,12 @@ from agents import (
     RunResult,
     RunResultStreaming,
     StreamEvent,
+    ToolOrigin,
     Usage,
 )
 from agents import items as sdk_items
 from agents.items import HandoffOutputItem, ToolCallItem, ToolCallOutputItem
+from agents.result import RunResultBase
 
 from turnwise.durable import sdk
 from turnwise.durable.digests import began_with
@@ -29,10 +30,15 @@ from turnwise.durable.stream_events import response_events
 from turnwise.durable.tool_outputs import unpack_output
 from turnwise.errors import AlreadyCommitted, TurnIdReused
 from turnwise.journal_entries import ToolOutput
+from turnwise.results.names import AgentName, Origins, named_agents
 from turnwise.results.record import (
+    MODES,
+    ItemDetails,
     Record,
     RecordedItem,
     RecordedResponse,
+    Rewritten,
+    input_count,
     last_text,
     typed_text,
     unpack_record,
@@ -74,16 +80,20 @@ class RebuiltRun:
         self._record = record
         self._items = committed.items
         self._agents = _agents(agent, record.agents)
+        self._origins = Origins()
         self.new_items = [self._item(item) for item in record.new_items]
         self.responses = [self._response(response) for response in record.responses]
         self.last_agent = self._agents[record.last_agent]
         self.usage = self._usage()
         self.final_output = self._final_output()
-        self.input = [*before, *committed.items[: self._input_items()]]
+        count = input_count(record.new_items, committed.items)
+        self.input = [*before, *committed.items[:count]]
+        if record.rewritten is not None:
+            self.input = record.rewritten.input
 
     def result(self, context: Any) -> RunResult:
         """The result that the run returned, except context, guardrail results and tracing."""
-        return sdk.completed_result(
+        result = sdk.completed_result(
             input=self.input,
             new_items=self.new_items,
             raw_responses=self.responses,
@@ -91,6 +101,18 @@ class RebuiltRun:
             context_wrapper=_wrapper(context, self.usage),
             last_agent=self.last_agent,
         )
+        if self._record.rewritten is not None:
+            result.__class__ = RebuiltResult
+            vars(result)["_rewritten"] = self._views(self._record.rewritten)
+        return result
+
+    def _views(self, rewritten: Rewritten) -> dict[str, list[Any]]:
+        """What `to_input_list` returns in each mode."""
+        added = zip(MODES, (rewritten.all, rewritten.normalized), strict=True)
+        return {mode: [*self.input, *map(self._input_item, view)] for mode, view in added}
+
+    def _input_item(self, place: Any) -> Any:
+        return self.new_items[place].to_input_item() if isinstance(place, int) else place
 
     def fill(self, result: RunResultStreaming) -> None:
         """Give the result of a stream that did not run what the committed run gave."""
@@ -102,6 +124,8 @@ class RebuiltRun:
         result.current_turn = len(self.responses)
         result.is_complete = True
         result.context_wrapper.usage = self.usage
+        if self._record.rewritten is not None:
+            vars(result)["_rewritten"] = self._views(self._record.rewritten)
 
     def events(self) -> Iterator[StreamEvent]:
         """The events of the run. Each text and each call comes in one piece."""
@@ -130,11 +154,6 @@ class RebuiltRun:
         taken, left[:] = left[:count], left[count:]
         return taken
 
-    def _input_items(self) -> int:
-        """How many of the turn's items are the run's input: those before the first run item."""
-        indexes = [item.index for item in self._record.new_items if item.index >= 0]
-        return min(indexes, default=len(self._items))
-
     def _item(self, recorded: RecordedItem) -> RunItem:
         agent, details = self._agents[recorded.agent], recorded.details
         raw = deepcopy(details.raw if recorded.index < 0 else self._items[recorded.index])
@@ -145,12 +164,19 @@ class RebuiltRun:
         if kind is ToolCallOutputItem:
             output = details.output
             fields["output"] = raw.get("output") if output is None else unpack_output(output)
+            fields["custom_data"] = details.custom_data
+            fields["tool_origin"] = self._origins.of(raw)
+            if details.origin is not None:
+                fields["tool_origin"] = ToolOrigin.from_json_dict(details.origin)
         if kind is HandoffOutputItem:
             fields["source_agent"] = self._agents[cast(int, details.source)]
             fields["target_agent"] = self._agents[cast(int, details.target)]
         if kind is ToolCallItem:
-            fields |= sdk.described(agent, raw)
-        return cast(RunItem, kind(**fields))
+            fields |= _described(agent, raw, details)
+        item = cast(RunItem, kind(**fields))
+        if isinstance(item, ToolCallItem):
+            self._origins.add(item)
+        return item
 
     def _response(self, recorded: RecordedResponse) -> ModelResponse:
         output = [
@@ -159,6 +185,7 @@ class RebuiltRun:
         ]
         usage = unpack_usage(recorded.usage)
         response = ModelResponse([], usage, recorded.response_id, recorded.request_id)
+        response.raw_usage = recorded.raw_usage
         response.output = cast(Any, output)
         return response
 
@@ -173,6 +200,8 @@ class RebuiltRun:
     def _final_output(self) -> Any:
         final = self._record.final_output
         if isinstance(final, ToolOutput):
+            if final.kind == "typed":
+                return typed_text(self.last_agent, final.value)
             return unpack_output(final)
         if isinstance(final, tuple):
             index, as_text = final
@@ -200,18 +229,39 @@ def _check(committed: AlreadyCommitted, record: Record, agent: Agent[Any], input
         )
 
 
-def _agents(starting: Agent[Any] | None, names: Sequence[str]) -> list[Agent[Any]]:
+def _agents(starting: Agent[Any] | None, names: Sequence[AgentName]) -> list[Agent[Any]]:
     """The agents of these names, as far as handoffs lead to them; else agents with names only."""
-    known: dict[str, Agent[Any]] = {}
-    reached: list[Any] = [starting]
-    while reached:
-        agent = reached.pop()
-        if isinstance(agent, Handoff):
-            agent = sdk.target_of(agent)
-        if isinstance(agent, Agent) and agent.name not in known:
-            known[agent.name] = agent
-            reached += agent.handoffs
-    return [known.get(name) or Agent(name=name) for name in names]
+    known = named_agents(starting)
+    plain = [name if isinstance(name, str) else name[0] for name in names]
+    return [
+        known.get(name) or known.get(as_text) or Agent(name=as_text)
+        for name, as_text in zip(names, plain, strict=True)
+    ]
+
+
+def _described(agent: Agent[Any], call: Any, details: ItemDetails) -> dict[str, Any]:
+    if details.described is None:
+        return sdk.described(agent, call)
+    description, title, origin = details.described
+    return {
+        "description": description,
+        "title": title,
+        "tool_origin": ToolOrigin.from_json_dict(origin),
+    }
+
+
+class Rebuildable(RunResultBase):
+    """A result that may be rebuilt: where handoffs rewrote its input, the record says into what."""
+
+    def to_input_list(self, *, mode: Any = "preserve_all") -> list[Any]:
+        rewritten: dict[str, list[Any]] = vars(self).get("_rewritten", {})
+        if mode in rewritten:
+            return deepcopy(rewritten[mode])
+        return super().to_input_list(mode=mode)
+
+
+class RebuiltResult(Rebuildable, RunResult):
+    """A result whose input handoffs rewrote."""
 
 
 def _wrapper(context: Any, usage: Usage) -> RunContextWrapper[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -55,7 +56,9 @@ class RunAttempt:
         if result.interruptions:
             return self._park(turn, result)
         if self.resumed is not None or self.turn_id is not None:
-            return Commit(pack_record(result, self._began(), turn.added()))
+            given = partial(turn.loaded, self._limit)
+            record = pack_record(result, self.agent, self._began(), turn.added(), given)
+            return Commit(record)
         return Commit()
 
     def failure(

@@ -18,7 +18,7 @@ from agents import RunResultStreaming, StreamEvent, TResponseInputItem
 from turnwise.durable import install
 from turnwise.durable.sdk import failure_of
 from turnwise.errors import AlreadyCommitted, StreamIdle, UsageError
-from turnwise.results import RebuiltRun
+from turnwise.results import Rebuildable, RebuiltRun
 from turnwise.runner.attempt import RunAttempt
 from turnwise.runner.event_relay import EventRelay
 from turnwise.session import Session
@@ -278,7 +278,7 @@ class TurnEnd:
         )
 
 
-class TurnResultStreaming(RunResultStreaming):
+class TurnResultStreaming(Rebuildable, RunResultStreaming):
     """The SDK's result of a streamed run that is a turn of a session."""
 
     _turn_end: TurnEnd

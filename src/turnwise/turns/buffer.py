@@ -129,6 +129,11 @@ class TurnBuffer(ABC):
         await self.check()
         self.kept, self.added_raw, self._added_bytes = 0, [], 0
 
+    def loaded(self, last: int | None) -> list[Item]:
+        """The `last` items of before the turn, as far as a run has read them; to be read only."""
+        count = self.kept if last is None else min(last, self.kept)
+        return self._before(count, shared=True) if self._has(count) else []
+
     def added(self) -> list[Item]:
         """The items that this turn has added so far; the caller's own."""
         return self.runtime.codec.decode_many(self.added_raw)
