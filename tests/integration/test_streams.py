@@ -26,7 +26,7 @@ from agents.testing import ScriptedModel
 from tests.integration.stores import KINDS, Sessions, sessions_of
 from tests.scripted import agent, broken, calls, echo, outline, says, script_of, weather
 from turnwise import Runner
-from turnwise.errors import AlreadyCommitted, SessionBusy, StreamIdle
+from turnwise.errors import AlreadyCommitted, SessionBusy, StreamIdle, UsageError
 from turnwise.session import Session
 from turnwise.turns import OnError
 
@@ -355,3 +355,19 @@ async def test_an_approved_stream_resumes_in_the_same_turn(session: Session) -> 
         "output call_1: deleted",
         "gone",
     ]
+
+
+async def test_options_come_by_position_as_in_the_sdk(session: Session) -> None:
+    contexts: list[Any] = []
+
+    class Notes(agents.RunHooks[Any]):
+        async def on_agent_start(self, context: Any, agent: Any) -> None:
+            contexts.append(context.context)
+
+    hooks = Notes()
+    given = {"user": 1}, 5, hooks, None, None, False, None, session
+    await drain(Runner.run_streamed(agent(says("hello")), "hi", *given))
+    assert contexts == [{"user": 1}]
+    assert outline(await session.get_items()) == ["hi", "hello"]
+    with pytest.raises(UsageError, match="by position"):
+        Runner.run_streamed(agent(says("x")), "hi", {}, context={}, session=session)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Generic, TypedDict, TypeVar, Unpack, cast
 
@@ -45,6 +45,19 @@ from turnwise.turns import (
 
 TContext = TypeVar("TContext")
 Input = str | list[TResponseInputItem] | RunState[TContext]
+
+
+_BY_POSITION = (
+    "context",
+    "max_turns",
+    "hooks",
+    "run_config",
+    "previous_response_id",
+    "auto_previous_response_id",
+    "conversation_id",
+    "session",
+)
+"""The options that the SDK's `run_streamed` takes by position too."""
 
 
 class RunOptions(TypedDict, Generic[TContext], total=False):
@@ -180,7 +193,7 @@ class Runner:
         cls,
         starting_agent: Agent[TContext],
         input: str | list[TResponseInputItem] | RunState[TContext],
-        *,
+        *by_position: Any,
         session: Session | SDKSession | None = None,
         session_id: str | None = None,
         turn_id: str | None = None,
@@ -200,6 +213,7 @@ class Runner:
 
         Args:
             starting_agent: See `run`, as for all other arguments that are not listed here.
+            *by_position: Options of `agents.Runner.run_streamed`, in its order, context first.
             on_disconnect: What becomes of the turn if its reader goes away before the end, since
                 its task is cancelled or fails, or since it leaves the loop. "finish": the run goes
                 on and is committed. "rollback": it is rolled back, and continues if its turn_id is
@@ -211,6 +225,8 @@ class Runner:
         Returns:
             The SDK's result.
         """
+        if by_position:
+            options, session = _named(by_position, options, session)
         if not isinstance(session, Session):
             _check_foreign(session, session_id, turn_id)
             return agents.Runner.run_streamed(starting_agent, input, session=session, **options)
@@ -311,6 +327,18 @@ class Runner:
         resumption = _resumption(session, session_id, agent, busy, timeout, options)
         decisions = Decisions.of(resumption.session_id, approve, reject)
         return await resumption.stream(decisions, Reading(on_disconnect, stream_idle_timeout))
+
+
+def _named(by_position: Sequence[Any], options: Any, session: Any) -> tuple[Any, Any]:
+    """The SDK's options with those that were given by position, and the session."""
+    named = dict(zip(_BY_POSITION, by_position, strict=False))
+    if len(by_position) > len(named) or named.keys() & options.keys():
+        raise UsageError(
+            f"run_streamed got {len(by_position)} options by position, and some of them twice or "
+            f"too many. By position come {', '.join(_BY_POSITION)}; give the others by name"
+        )
+    given = named.pop("session", None)
+    return {**named, **options}, session if given is None else given
 
 
 def _attempt(
