@@ -227,6 +227,7 @@ class Store(Protocol):
         *,
         counted: bool = False,
         delay_ms: int = 0,
+        decided: bool | None = None,
     ) -> None:
         """End the lease of the open turn now, and leave its journal for the next attempt.
 
@@ -237,6 +238,10 @@ class Store(Protocol):
             counted: the attempt failed (`Grant.failed`). Otherwise it counts as no failure
                 (`Grant.released`).
             delay_ms: the next attempt at a message begins no sooner; until then `next` is *busy*.
+            decided: True if the approvals that a message's turn was parked for are decided. From
+                now on `next` opens the turn as if it had never been parked, until it is parked
+                again, or released with False; `begin` answers *parked* for it all the same. None
+                leaves it as it is.
         """
 
     async def append(

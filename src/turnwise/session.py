@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
 from functools import partial
@@ -13,7 +13,7 @@ from agents.items import TResponseInputItem
 from agents.memory.session_settings import SessionSettings
 
 from turnwise import background
-from turnwise.approvals import BlockRuns, find_parked
+from turnwise.approvals import BlockRuns, Decisions, decide, find_parked
 from turnwise.background import Agents, DeadLetter, Policy, Processor, Receipt, Status
 from turnwise.durable import agent_name, checked_input, checked_items, install, is_bookkeeping
 from turnwise.errors import UnboundSession, UsageError
@@ -311,11 +311,45 @@ class Session:
         """The tool calls of the parked turn that nobody has decided yet.
 
         Returns:
-            In the order of the calls; pass their ids to `Runner.resume`, in any process. Empty if
-            no turn is parked, or if `approval_timeout` is over.
+            In the order of the calls; pass their ids to `decide` or `Runner.resume`, in any
+            process. Empty if no turn is parked, or if `approval_timeout` is over.
         """
         parked = await find_parked(self.runtime, self.resolve_id(session_id))
         return [] if parked is None or is_expired(parked.entry) else parked.pending
+
+    async def decide(
+        self,
+        session_id: str | None = None,
+        *,
+        approve: Iterable[str] = (),
+        reject: Mapping[str, str | None] | None = None,
+        timeout: float | None = 30.0,
+    ) -> list[PendingApproval]:
+        """Decide pending approvals of the parked turn, without running it.
+
+        It needs no agent. When all are decided, the turn goes on: a worker (or `drain`) continues
+        it if a message began it, and `Runner.resume`, with nothing left to decide, any other. It is
+        safe to send again. Without ids it offers a turn of which all is decided to the workers.
+
+        Args:
+            session_id: The session; None for the bound one.
+            approve: Ids from `pending_approvals`.
+            reject: Ids, each with the text that the model gets instead of the tool's output; None
+                for the SDK's text.
+            timeout: Seconds to wait while another process runs the turn; None for no limit.
+
+        Returns:
+            What is still pending.
+
+        Raises:
+            NoPendingApproval: There is no such pending approval, or no parked turn; or
+                `approval_timeout` is over. Nothing was decided.
+            UsageError: Nothing is decided, or an id is both approved and rejected.
+            BusyTimeout: Another process runs the turn, and it did not end in time.
+        """
+        session_id = self.resolve_id(session_id)
+        decisions = Decisions.of(session_id, approve, reject)
+        return await decide(self.runtime, session_id, decisions, timeout)
 
     async def cancel(
         self,

@@ -1,6 +1,7 @@
 """Turns that are parked until tool calls are approved: what is pending, decisions, resuming."""
 
 from turnwise.approvals.block_runs import BlockRuns
+from turnwise.approvals.decide import decide
 from turnwise.approvals.parked import (
     DecidedState,
     Decisions,
@@ -8,7 +9,12 @@ from turnwise.approvals.parked import (
     find_parked,
     parked_entry,
 )
-from turnwise.approvals.resume import ResumedTurn, begin_parked, check_not_decided
+from turnwise.approvals.resume import (
+    ResumedTurn,
+    begin_parked,
+    check_not_decided,
+    resumed_turn,
+)
 
 __all__ = [
     "BlockRuns",
@@ -18,6 +24,8 @@ __all__ = [
     "ResumedTurn",
     "begin_parked",
     "check_not_decided",
+    "decide",
     "find_parked",
     "parked_entry",
+    "resumed_turn",
 ]

@@ -156,6 +156,11 @@ class ParkedTurn:
         """The approvals that are not decided."""
         return [one for one in self.entry.approvals if one.id not in self.decided.ids]
 
+    @property
+    def is_of_message(self) -> bool:
+        """Whether a message began it: only then it has events."""
+        return self.entry.event is not None
+
     def decide(self, new: Decisions) -> Decisions | None:
         """Add decisions to the earlier ones.
 

@@ -19,8 +19,8 @@ from turnwise.turns import (
     Turn,
     begin_turn,
     end,
-    failure,
     is_expired,
+    is_lasting,
 )
 from turnwise.types import Info
 
@@ -78,10 +78,18 @@ class ResumedTurn:
 
         It is parked again, unless every resumption would end with the error.
         """
-        outcome = None if error is None else failure(self.turn, error)
-        if isinstance(outcome, Commit):
-            return outcome
+        has_run = self.turn.lost is None and self.turn.replay is not None
+        if has_run and error is not None and is_lasting(self.turn, error):
+            return Commit(error=error)
         return StayParked(len(self.parked.pending), error)
+
+
+def resumed_turn(turn: Turn) -> ResumedTurn | None:
+    """The turn of a message, if it was parked before this attempt; None if not."""
+    try:
+        return ResumedTurn(turn)
+    except NoPendingApproval:
+        return None
 
 
 async def begin_parked(

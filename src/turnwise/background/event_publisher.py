@@ -136,6 +136,17 @@ class EventPublisher:
         self._next += len(batch)
 
 
+async def resumed_publisher(
+    runtime: Runtime, turn: Turn, parked: tuple[int, int]
+) -> EventPublisher:
+    """Publishes behind the event `parked`, which says that the turn was parked."""
+    names = turn.session_id, turn.turn_id
+    number = await _next_number(runtime, *names, *parked)
+    publisher = EventPublisher(runtime, *names, parked[0], number)
+    publisher.publish_nowait({"type": "turn.resumed"})
+    return publisher
+
+
 class ResumedEvents:
     """The events of one resumption of a parked turn, behind those from before it was parked.
 
@@ -149,13 +160,8 @@ class ResumedEvents:
 
     async def begin(self, entry: ParkedEntry) -> None:
         """The turn resumes from this entry."""
-        if entry.event is None:
-            return
-        names = self._turn.session_id, self._turn.turn_id
-        attempt, number = entry.event
-        number = await _next_number(self._runtime, *names, attempt, number)
-        self._publisher = EventPublisher(self._runtime, *names, attempt, number)
-        self._publisher.publish_nowait({"type": "turn.resumed"})
+        if entry.event is not None:
+            self._publisher = await resumed_publisher(self._runtime, self._turn, entry.event)
 
     def publish(self, event: StreamEvent) -> None:
         """Publish an event of the run's stream soon."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from agents import Agent
 
 from turnwise.background.message import Message
-from turnwise.errors import ReplayMismatch, UnknownAgent, UsageError
+from turnwise.errors import NotResumable, ReplayMismatch, UnknownAgent, UsageError
 from turnwise.turns import Company, check_number
 
 Agents = Mapping[str, Agent[Any]] | Iterable[Agent[Any]] | Agent[Any]
@@ -17,7 +17,7 @@ Agents = Mapping[str, Agent[Any]] | Iterable[Agent[Any]] | Agent[Any]
 MAX_BACKOFF = 60.0
 
 
-UNFIT: tuple[type[BaseException], ...] = (UnknownAgent, ReplayMismatch)
+UNFIT: tuple[type[BaseException], ...] = (UnknownAgent, ReplayMismatch, NotResumable)
 """Errors that a worker of another version may not run into."""
 _RUN_OPTIONS = ("context", "max_turns", "hooks", "run_config", "error_handlers")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -14,11 +14,12 @@ import msgspec
 from agents import Agent, RunResultStreaming, SessionSettings
 
 from turnwise import hooks
-from turnwise.approvals import parked_entry
+from turnwise.approvals import Decisions, ResumedTurn, parked_entry, resumed_turn
 from turnwise.background.dead_letters import encode_dead_letter, error_text
 from turnwise.background.event_publisher import (
     OTHERS_MAY_CONTINUE,
     EventPublisher,
+    resumed_publisher,
     stream_event,
 )
 from turnwise.background.message import Message, decode_message
@@ -27,7 +28,12 @@ from turnwise.durable import install
 from turnwise.durable.digests import began_with
 from turnwise.durable.replay import Replay
 from turnwise.durable.sdk import failure_of
-from turnwise.errors import TurnCancelled, UnknownAgent, UnreadableMessage, WorkersDied
+from turnwise.errors import (
+    TurnCancelled,
+    UnknownAgent,
+    UnreadableMessage,
+    WorkersDied,
+)
 from turnwise.results import pack_record
 from turnwise.turn_session import TurnSession
 from turnwise.turns import (
@@ -40,6 +46,7 @@ from turnwise.turns import (
     Release,
     RollBack,
     Runtime,
+    StayParked,
     Stop,
     Turn,
     end,
@@ -138,7 +145,7 @@ class Processor:
             visit.state, visit.pause = "failed", self._backoff(turn)
             if isinstance(turn.outcome, Release) and not turn.outcome.counted:
                 visit.state, visit.unfit = "unfit", turn.outcome.reason
-        elif not isinstance(turn.outcome, Park):
+        elif not isinstance(turn.outcome, Park | StayParked):
             visit.finished.append(turn.turn_id)
         return ANY_COMPANY
 
@@ -149,7 +156,7 @@ class Processor:
             How many messages were finished.
 
         Raises:
-            UnknownAgent, ReplayMismatch: The message needs a worker of another version. It stays in
+            UnknownAgent, NotResumable, ReplayMismatch: The message needs a worker of another version. It stays in
                 the queue.
         """
         count, pauses = 0, Backoff()
@@ -185,20 +192,27 @@ class Processor:
             return await self._failed(turn, publisher, error)
         with hooks.attach(self.runtime.settings.hooks, message.trace):
             self.runtime.emit(hooks.TurnBegunEvent.of(turn.session_id, turn.grant))
-            number = message.attempt_offset + turn.attempt
-            publisher = EventPublisher(self.runtime, turn.session_id, turn.turn_id, number)
+            publisher = await self._publisher(turn, message)
             try:
                 return await self._attempt(turn, message, publisher)
             finally:
                 await publisher.stop()  # it is not closed if the store failed at the turn's end
 
+    async def _publisher(self, turn: Turn, message: Message) -> EventPublisher:
+        resumed = resumed_turn(turn)
+        if resumed is not None and resumed.parked.entry.event is not None:
+            return await resumed_publisher(self.runtime, turn, resumed.parked.entry.event)
+        number = message.attempt_offset + turn.attempt
+        return EventPublisher(self.runtime, turn.session_id, turn.turn_id, number)
+
     async def _attempt(self, turn: Turn, message: Message, publisher: EventPublisher) -> bool:
         try:
             if self._is_given_up(turn):
-                return await self._dead_letter(turn, publisher, _workers_died(turn))
+                return await self._failed(turn, publisher, _workers_died(turn))
             if turn.open_error is not None:
                 raise turn.open_error
-            await publisher.publish({"type": "turn.begun", "attempt": turn.attempt})
+            if resumed_turn(turn) is None:
+                await publisher.publish({"type": "turn.begun", "attempt": turn.attempt})
             await self._run_agent(turn, message, publisher)
         except BaseException as error:
             if not _is_cancelled(error):  # a run may also raise what is no Exception
@@ -221,15 +235,20 @@ class Processor:
         context = self.policy.context(message) if self.policy.context is not None else None
         session = TurnSession(turn, self._session_settings)
         options = {"context": context, **self.policy.run_options}
-        result = sdk.Runner.run_streamed(agent, message.input, session=session, **options)
+        given: Any = message.input
+        began = began_with(agent, message.input)
+        if (resumed := resumed_turn(turn)) is not None:
+            began = resumed.parked.entry.began
+            given = await resumed.restore(Decisions(), agent, context)
+        result = sdk.Runner.run_streamed(agent, given, session=session, **options)
         await self._follow(turn, result, publisher)
         if result.interruptions:
-            entry = parked_entry(turn, result, began_with(agent, message.input))
+            entry = parked_entry(turn, result, began)
             entry = msgspec.structs.replace(entry, event=publisher.cursor)
             await end(turn, Park(entry))
         else:
-            began, given = began_with(agent, message.input), partial(turn.loaded, None)
-            payload = pack_record(result, agent, began, turn.added(), given)
+            given_items = partial(turn.loaded, None)
+            payload = pack_record(result, agent, began, turn.added(), given_items)
             await end(turn, Commit(payload))
 
     async def _follow(
@@ -275,7 +294,10 @@ class Processor:
             await end(turn, Release(error, counted=False))
             await publisher.close({"type": "turn.retry", "error": type(error).__name__})
             return False
-        if turn.failures + 1 >= self.policy.max_attempts or is_lasting(turn, error):
+        if (resumed := resumed_turn(turn)) is not None:
+            if (ended := await self._resumption_failed(resumed, publisher, error)) is not None:
+                return ended
+        elif self._is_last(turn, error) or is_lasting(turn, error):
             return await self._dead_letter(turn, publisher, error)
         _log.warning(
             "attempt %d of turn %r of session %r failed: %s",
@@ -306,6 +328,33 @@ class Processor:
         if turn.failures >= self.policy.max_attempts:
             return True
         return turn.deaths >= self.policy.max_deaths and turn.grant.died_alone
+
+    async def _resumption_failed(
+        self, resumed: ResumedTurn, publisher: EventPublisher, error: BaseException
+    ) -> bool | None:
+        """A decided turn failed: end it, or give it to others; None if it is to be retried.
+
+        It is not dead-lettered: what approved tools did would be lost with it.
+        """
+        turn, outcome = resumed.turn, resumed.failure(error)
+        if isinstance(outcome, Commit):
+            await end(turn, outcome)
+            await publisher.close({"type": "turn.finished", "state": "committed"}, last=True)
+            return True
+        if not self._is_last(turn, error):
+            return None
+        _log.error(
+            "turn %r of session %r failed %d times after its approval and stays parked for "
+            "Runner.resume or a cancel: %s",
+            *(turn.turn_id, turn.session_id, turn.failures + 1, type(error).__name__),
+        )
+        await publisher.close({"type": "turn.parked"})
+        await end(turn, replace(outcome, decided=False))
+        return True
+
+    def _is_last(self, turn: Turn, error: BaseException) -> bool:
+        """Whether no attempt follows this one, which failed by the error."""
+        return isinstance(error, WorkersDied) or turn.failures + 1 >= self.policy.max_attempts
 
     def _backoff(self, turn: Turn) -> float:
         """Seconds until the next attempt, if this one failed."""

@@ -43,6 +43,7 @@ class StoredTurn(msgspec.Struct, omit_defaults=True):
         alone: whether its worker runs no other message.
         died_alone: whether such a worker died.
         parked_index: the journal index of the state that it was parked with last.
+        decided: whether its approvals are decided, so that workers continue it.
         stopped_at: when it was stopped. Its dead letter is then its journal.
         delay_ms: how long after the deadline the next attempt may begin.
         one_shot: whether nobody can send this turn_id again.
@@ -63,6 +64,7 @@ class StoredTurn(msgspec.Struct, omit_defaults=True):
     alone: bool = False
     died_alone: bool = False
     parked_index: int | None = None
+    decided: bool = False
     stopped_at: int = 0
     delay_ms: int = 0
     one_shot: bool = False
@@ -80,7 +82,7 @@ class StoredTurn(msgspec.Struct, omit_defaults=True):
     @property
     def is_for_workers(self) -> bool:
         """Whether a worker may take it over, if it is a message's and its lease ends."""
-        return self.state != "stopped" and not self.was_parked
+        return self.state != "stopped" and (self.decided or not self.was_parked)
 
     def lease_left(self, now: int) -> int:
         """In ms; 0 or below for a dead turn. At most a whole lease: the clock may have been set."""

@@ -117,11 +117,8 @@ async def _carry_out(turn: Turn, outcome: Outcome) -> None:
             await resend_if_cancelled(partial(_give_up_message, turn, outcome))
         case RollBack():
             await _give_back(turn, outcome, partial(_abort, turn))
-        case Release():
+        case Release() | StayParked():
             await _give_back(turn, outcome, partial(_release, turn, outcome))
-        case StayParked():
-            release = Release(outcome.reason, counted=False)
-            await _give_back(turn, outcome, partial(_release, turn, release))
         case Cancel():
             await shielded(partial(cancel, turn, mint()))
         case _:
@@ -291,15 +288,18 @@ async def _abort(turn: Turn) -> None:
         await turn.runtime.abort(*turn.names, turn.token)
 
 
-async def _release(turn: Turn, outcome: Release) -> None:
+async def _release(turn: Turn, outcome: Release | StayParked) -> None:
     await turn.lease.stopped()
     error, work = outcome.reason, turn.replay
     own = isinstance(error, Exception) and not isinstance(error, StoreError)
     if error is not None and own and turn.lost is None and isinstance(work, cancelled.Work):
         await work.attempt_failed(error)
-    await turn.runtime.release(
-        *turn.names, turn.token, counted=outcome.counted, delay=outcome.delay
-    )
+    how: dict[str, Any] = {"counted": False, "decided": None}
+    if isinstance(outcome, Release):
+        how |= {"counted": outcome.counted, "delay": outcome.delay}
+    else:
+        how |= {"decided": outcome.decided}
+    await turn.runtime.release(*turn.names, turn.token, **how)
 
 
 def _emit_rolled_back(turn: Turn, reason: BaseException | None) -> None:

@@ -53,10 +53,12 @@ class StayParked:
     """A resumed turn did not finish: it is parked again, with all that its journal holds.
 
     `pending` approvals are pending still. `reason` is the error that ended the attempt, if any.
+    `decided`: whether workers may continue it, if a message began it; None leaves that as it is.
     """
 
     pending: int
     reason: BaseException | None = None
+    decided: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,8 +148,11 @@ class Runtime:
         *,
         counted: bool = True,
         delay: float = 0.0,
+        decided: bool | None = None,
     ) -> None:
-        """Give an open turn back with its journal, or leave the queue. Never raises for the store.
+        """Give an open turn back with its journal, or leave the queue.
+
+        Never raises for the store, unless it is to be handed to workers (`decided`).
 
         Args:
             session_id: the session.
@@ -157,10 +160,16 @@ class Runtime:
             token: the lease's token.
             counted: whether the attempt counts as failed.
             delay: seconds before the next attempt at a message may begin.
+            decided: whether workers may continue a message's turn that was parked; None leaves it
+                as it is.
         """
         delay_ms = math.ceil(delay * 1000)
-        call = self.store.release(session_id, turn_id, token, counted=counted, delay_ms=delay_ms)
-        await self._try(turn_id, call)
+        how: dict[str, Any] = {"counted": counted, "delay_ms": delay_ms, "decided": decided}
+        call = self.store.release(session_id, turn_id, token, **how)
+        if decided:
+            await call
+        else:
+            await self._try(turn_id, call)
 
     async def _try(self, turn_id: str, call: Awaitable[None]) -> None:
         try:

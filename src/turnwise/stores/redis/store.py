@@ -214,8 +214,10 @@ class RedisStore:
         *,
         counted: bool = False,
         delay_ms: int = 0,
+        decided: bool | None = None,
     ) -> None:
-        await self._run("release", session_id, turn_id, token, int(counted), delay_ms)
+        how = int(counted), delay_ms, "" if decided is None else int(decided)
+        await self._run("release", session_id, turn_id, token, *how)
 
     async def append(
         self, session_id: str, op_id: str, items: Sequence[bytes]

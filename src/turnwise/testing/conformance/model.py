@@ -254,6 +254,7 @@ class Model:
         elif turn is not None and turn.background:
             if turn.token != token:
                 assert (turn.mortal, turn.delayed) == (True, False)
+                assert turn.resumed <= turn.decided
                 self._forget(turn.token)
                 turn.token, turn.attempt, turn.mortal = token, turn.attempt + 1, mortal
             assert (answer.attempt, answer.journal) == (turn.attempt, turn.journal)
@@ -298,7 +299,7 @@ class Model:
             return
         assert isinstance(answer, t.Done)
         turn.journal.append(state)
-        turn.state, turn.parked, turn.mortal = state, True, False
+        turn.state, turn.parked, turn.mortal, turn.decided = state, True, False, False
         turn.cancel_mode = None if turn.cancel_mode == "keep" else turn.cancel_mode
         turn.released += 1
 
@@ -310,7 +311,7 @@ class Model:
             return
         assert isinstance(answer, t.Done)
         turn.letter, turn.journal, turn.state = letter, [letter], None
-        turn.cancel_mode, turn.resumed, turn.mortal = None, False, False
+        turn.cancel_mode, turn.resumed, turn.mortal, turn.decided = None, False, False, False
 
     def _stopped_at(self, turn_id: str, letter: bytes) -> Open | None:
         turn = self.open
@@ -326,7 +327,13 @@ class Model:
         self._leave(token)
 
     def _release(
-        self, answer: None, turn_id: str, token: str, counted: bool, delay_ms: int = 0
+        self,
+        answer: None,
+        turn_id: str,
+        token: str,
+        counted: bool,
+        delay_ms: int = 0,
+        decided: bool | None = None,
     ) -> None:
         turn = self._held(turn_id, token)
         self._abort(None, "", token)
@@ -335,7 +342,8 @@ class Model:
         elif turn is not None:
             turn.token, turn.mortal = NOBODY, True
             turn.released += not counted
-            turn.delayed = delay_ms > 0 and turn.background and not turn.resumed
+            turn.decided = turn.decided if decided is None else decided and turn.background
+            turn.delayed = delay_ms > 0 and turn.background and turn.resumed <= turn.decided
 
     def _dead_letter(self, answer: object, turn_id: str, token: str, letter: bytes) -> None:
         held = self._held(turn_id, token) or self._stopped_at(turn_id, letter)

@@ -18,6 +18,7 @@ class Open:
         mortal: its lease may have run out.
         delayed: its attempt failed, and the next may not begin yet.
         resumed: it was parked before.
+        decided: it was parked, and workers may continue it.
         state: what it was parked with last.
         letter: what its session is stopped with.
     """
@@ -33,6 +34,7 @@ class Open:
     cancel_mode: CancelMode | None = None
     cancel_reason: str = ""
     resumed: bool = False
+    decided: bool = False
     state: bytes | None = None
     letter: bytes | None = None
     journal: list[bytes] = field(default_factory=list)

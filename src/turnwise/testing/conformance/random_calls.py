@@ -200,7 +200,9 @@ class Run:
 
     def _release(self) -> Call:
         delay = LONG if self.rng.random() < 0.1 else 0
-        return "release", {**self._turn(), "counted": self.rng.random() < 0.5, "delay_ms": delay}
+        decided = self.rng.choice((None, None, True, False))
+        how = {"counted": self.rng.random() < 0.5, "delay_ms": delay, "decided": decided}
+        return "release", {**self._turn(), **how}
 
     def _dead_letter(self) -> Call:
         return "dead_letter", {**self._turn(), "letter": b"letter"}

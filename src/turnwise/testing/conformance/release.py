@@ -5,6 +5,7 @@ from __future__ import annotations
 from turnwise.contracts import Store
 from turnwise.testing.conformance.lab import (
     LONG,
+    Held,
     Suite,
     added,
     begun,
@@ -20,6 +21,7 @@ from turnwise.types import (
     Done,
     Grant,
     Info,
+    Parked,
     Queued,
     Stale,
 )
@@ -75,6 +77,62 @@ class ReleaseConformance(Suite):
         assert await store.status("s", "t") == Queued("", "t", 0, 0, 1)
         turn = await taken(store, "s")
         assert (turn.grant.attempt, turn.grant.released) == (3, 1)
+
+    async def test_a_decided_turn_of_a_message_is_opened_by_workers(self, store: Store) -> None:
+        await store.submit("s", "t", b"one")
+        await store.submit("s", "behind", b"two")
+        await store.park(*(await taken(store, "s")).ids, b"{state}")
+        assert await store.next("s", mint(), LONG, worker="w") == Parked("t")
+        turn = await begun(store, "s", "t", resume=True)
+        await store.journal(*turn.ids, 1, items("decided"))
+        await store.release(*turn.ids)
+        assert await store.next("s", mint(), LONG, worker="w") == Parked("t")
+        turn = await begun(store, "s", "t", resume=True)
+        await store.release(*turn.ids, decided=True)
+        await store.release(*turn.ids, decided=True)
+        assert expect(Parked, await try_begin(store, "s", "other")) == Parked("t")
+        assert isinstance(await store.status("s", "t"), Parked)
+        turn = await taken(store, "s")
+        assert (turn.grant.turn_id, turn.grant.message) == ("t", b"one")
+        assert turn.grant.journal == [b"{state}", *items("decided")]
+        assert (turn.grant.attempt, turn.grant.released) == (4, 3)
+        assert expect(Busy, await store.next("s", mint(), LONG, worker="w")).turn_id == "t"
+        await store.release(*turn.ids, counted=True)
+        turn = await taken(store, "s")
+        assert (turn.grant.attempt, turn.grant.released) == (5, 3)
+        assert isinstance(await turn.commit(*items(1)), Done)
+        assert (await taken(store, "s")).grant.turn_id == "behind"
+
+    async def test_a_decided_turn_that_is_parked_again_waits_again(self, store: Store) -> None:
+        await store.submit("s", "t", b"one")
+        await store.park(*(await taken(store, "s")).ids, b"{state}")
+        await store.release(*(await begun(store, "s", "t", resume=True)).ids, decided=True)
+        await store.park(*(await taken(store, "s")).ids, b"{another}")
+        assert await store.next("s", mint(), LONG, worker="w") == Parked("t")
+
+    async def test_a_decided_turn_is_delayed_like_any_other(self, store: Store) -> None:
+        await store.submit("s", "t", b"one")
+        await store.park(*(await taken(store, "s")).ids, b"{state}")
+        await store.release(*(await begun(store, "s", "t", resume=True)).ids, decided=True)
+        turn = await taken(store, "s")
+        await store.release(*turn.ids, counted=True, delay_ms=LONG)
+        busy = expect(Busy, await store.next("s", mint(), LONG, worker="w"))
+        assert 0 < busy.remaining_ms <= LONG
+
+    async def test_a_decided_turn_can_be_taken_from_the_workers(self, store: Store) -> None:
+        await store.submit("s", "t", b"one")
+        await store.park(*(await taken(store, "s")).ids, b"{state}")
+        await store.release(*(await begun(store, "s", "t", resume=True)).ids, decided=True)
+        await store.release(*(await taken(store, "s")).ids, decided=False)
+        assert await store.next("s", mint(), LONG, worker="w") == Parked("t")
+        assert isinstance(await begun(store, "s", "t", resume=True), Held)
+
+    async def test_a_decided_direct_turn_waits_for_whoever_resumes_it(self, store: Store) -> None:
+        await store.park(*(await begun(store, "s", "t")).ids, b"{state}")
+        await store.submit("s", "behind", b"two")
+        await store.release(*(await begun(store, "s", "t", resume=True)).ids, decided=True)
+        assert await store.next("s", mint(), LONG, worker="w") == Parked("t")
+        assert isinstance(await begun(store, "s", "t", resume=True), Held)
 
     async def test_a_released_ticket_leaves_the_queue(self, store: Store) -> None:
         turn, token = await begun(store, "s"), mint()

@@ -72,6 +72,7 @@ class EndVerbs(SessionVerbs):
         if turn is None:
             return done(s) if self._parked_state(turn_id) == state else stale(s)
         turn.state, turn.parked_index = "parked", len(s.state.journal())
+        turn.decided = False
         s.state.extend_journal([state])
         if turn.cancel_mode == "keep":
             turn.cancel_mode = None
@@ -98,6 +99,7 @@ class EndVerbs(SessionVerbs):
         s.state.extend_journal([letter])
         turn.state, turn.stopped_at = "stopped", s.now
         turn.parked_index = turn.cancel_mode = None
+        turn.decided = False
         s.refresh_expiry()
         wake_all(s)
         return done(s)
@@ -120,7 +122,13 @@ class EndVerbs(SessionVerbs):
         self._finish(turn_id, token)
 
     def release(
-        self, turn_id: str, token: str, *, counted: bool = False, delay_ms: int = 0
+        self,
+        turn_id: str,
+        token: str,
+        *,
+        counted: bool = False,
+        delay_ms: int = 0,
+        decided: bool | None = None,
     ) -> None:
         s = self._s
         if not s.exists:
@@ -132,14 +140,20 @@ class EndVerbs(SessionVerbs):
         elif turn:
             turn.token, turn.deadline = s.new_id, s.now
             count_end(s, turn, failed=counted)
+            if decided is not None:
+                turn.decided = decided and turn.background
             if turn.was_parked or not turn.background:
                 wake_all(s)
-            elif delay_ms > 0:
-                turn.delay_ms = delay_ms
-                s.outlive(delay_ms)
-            else:
-                s.next_up.append(("", READY))
+            if turn.background and turn.is_for_workers:
+                self._offer_to_workers(turn, delay_ms)
         self._finish(turn_id, token)
+
+    def _offer_to_workers(self, turn: StoredTurn, delay_ms: int) -> None:
+        if delay_ms > 0:
+            turn.delay_ms = delay_ms
+            self._s.outlive(delay_ms)
+        else:
+            self._s.next_up.append(("", READY))
 
     def _finish(self, turn_id: str, token: str) -> None:
         """The token holds nothing any more, and its begin, if still on the way, is refused.

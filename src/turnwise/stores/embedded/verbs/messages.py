@@ -62,7 +62,8 @@ class MessageVerbs(SessionVerbs):
             return Idle()
         if is_finished(s.header, token):
             return stale(s)
-        if turn is not None and turn.background and turn.suspended(s.now) is None:
+        for_workers = turn is not None and (turn.decided or turn.suspended(s.now) is None)
+        if turn is not None and turn.background and for_workers:
             return self._take_over(turn, *request)
         if turn is not None and self._is_dead(turn) and not has_message(s):
             return Idle()  # the turn stays as it is: its sender may come back

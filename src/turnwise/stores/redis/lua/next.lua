@@ -20,7 +20,7 @@ local function suspect(turn_id, died)
 end
 
 local turn = header.turn
-if turn and turn.background and not suspended(turn) then
+if turn and turn.background and (turn.decided or not suspended(turn)) then
   local _, entry = find_message(header, turn.id)
   local content = parse_message(entry).content
   if turn.token == token then return granted(header, position, commit_id, content) end

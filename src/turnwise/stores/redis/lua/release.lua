@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
--- release(turn_id, token, counted, delay_ms) -> ok
+-- release(turn_id, token, counted, delay_ms, decided) -> ok
 -- The turn stays open with its journal, its lease is over. A direct turn without a journal is removed.
--- delay_ms: how long no other attempt at a message begins.
+-- delay_ms: how long no other attempt at a message begins. decided: 1 if workers continue a parked turn.
 local turn_id, token, counted, delay_ms = ARGV[7], ARGV[8], ARGV[9] == '1', tonumber(ARGV[10])
+local decided = ARGV[11]
 
 local header, refusal = load()
 if refusal then return refusal end
@@ -16,9 +17,9 @@ if holds(header, turn_id, token) then
   else
     turn.token, turn.deadline, changed = NEW_ID, NOW, true
     count_end(header, counted and 'failed' or 'released')
-    if not turn.background or turn.parked_index then
-      wake_all(header)
-    elseif delay_ms > 0 then
+    if decided ~= '' then turn.decided = decided == '1' and turn.background or nil end
+    if not turn.background or turn.parked_index then wake_all(header) end
+    if turn.background and (turn.decided or not turn.parked_index) and delay_ms > 0 then
       turn.delay_ms = delay_ms
       outlive(header, delay_ms)
     end

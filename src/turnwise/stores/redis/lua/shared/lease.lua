@@ -152,6 +152,7 @@ local function open_turn(header, turn_id, token, worker, lease_ms, message, one_
     released = released > 0 and released or nil, failed = failed > 0 and failed or nil,
     alone = alone or nil, died_alone = before.died_alone or before.alone,
     cancel_mode = before.cancel_mode, cancel_reason = before.cancel_reason, parked_index = before.parked_index,
+    decided = before.decided,
   }
   if not message then count_attempts(header) end
   header.head_deadline, changed, next_up = nil, true, nil
