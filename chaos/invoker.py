@@ -12,7 +12,10 @@ from chaos.operations import OperationKind
 from chaos.protocol import Request
 from chaos.worker_pool import WorkerDied, WorkerPool, WorkerProcess
 
-RETRYABLE = {"LeaseLost", "HistoryChanged", "SessionGone", "StoreUnavailable", "StoreRefused"}
+RETRYABLE = {
+    *("LeaseLost", "HistoryChanged", "SessionGone", "StoreUnavailable", "StoreRefused"),
+    "Overloaded",
+}
 """Failures after which a caller retries."""
 
 _MAX_IN_FLIGHT = 48

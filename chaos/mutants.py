@@ -67,6 +67,7 @@ RUNS = Experiment(
     WorkloadConfig(turn_sessions=60, plain_sessions=1, max_in_flight=1, weights=_NO_TURNS),
     ((workers.KillWorker(), workers.PauseUntilTakenOver()), (network.LoseReplies(),)),
 )
+RUNS_WITHOUT_FAULTS = replace(RUNS, fault_groups=((),))
 ZOMBIES = Experiment(
     WorkloadConfig(
         turn_sessions=80, plain_sessions=1, max_in_flight=1, max_pause=0.8, weights={"run": 2.0}
@@ -133,7 +134,7 @@ INTERRUPTS_ON_SQLITE = replace(INTERRUPTS, topology="sqlite")
 _CONTROL_EXPERIMENTS = (
     *(PLAIN, TURNS, ZOMBIES, ZOMBIE_RUNS, RUNS, LATE_BEGINS, CANCELS, INTERRUPTS, APPROVALS),
     *(MESSAGES, MESSAGES_ON_SQLITE, MESSAGES_ON_CLUSTER, PIPELINES),
-    *(INTERRUPTS_ON_SQLITE, CANCELS_WITHOUT_FAULTS, TURNS_ON_SENTINEL),
+    *(INTERRUPTS_ON_SQLITE, CANCELS_WITHOUT_FAULTS, TURNS_ON_SENTINEL, RUNS_WITHOUT_FAULTS),
 )
 
 MUTANTS: dict[str, tuple[str, Experiment]] = {
@@ -163,6 +164,10 @@ MUTANTS: dict[str, tuple[str, Experiment]] = {
     "tool-end-not-journaled": ("a tool's end is not journaled", RUNS),
     "every-tool-repeatable": ("every tool runs again after a takeover", RUNS),
     "key-per-attempt": ("an idempotency key changes with a takeover", RUNS),
+    "journal-dropped-at-error": (
+        "a provider's error drops what a direct turn had finished",
+        RUNS_WITHOUT_FAULTS,
+    ),
     "message-dequeued-early": ("a message leaves the queue before its commit", MESSAGES),
     "wake-up-after-message": ("workers are woken only after the message is queued", MESSAGES),
     "wake-up-acked-when-idle": (

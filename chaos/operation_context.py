@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import agents
-from agents import Agent, function_tool
+from agents import Agent, ModelResponse, function_tool
+from agents.items import TResponseStreamEvent
 from agents.tool_context import ToolContext
 
 from chaos import script
@@ -54,6 +55,29 @@ def mark_active() -> None:
         running.active_until = now()
 
 
+class Provider(ScriptedModel):
+    """The scripted model; in some runs it is overloaded now and then, once a tool has run."""
+
+    async def get_response(self, *args: Any, **options: Any) -> ModelResponse:
+        _raise_if_overloaded(options["input"] if "input" in options else args[1])
+        return await super().get_response(*args, **options)
+
+    async def stream_response(
+        self, *args: Any, **options: Any
+    ) -> AsyncIterator[TResponseStreamEvent]:
+        _raise_if_overloaded(options["input"] if "input" in options else args[1])
+        async for event in super().stream_response(*args, **options):
+            yield event
+
+
+def _raise_if_overloaded(given: Any) -> None:
+    running = current_operation.get()
+    has_output = not isinstance(given, str) and given[-1].get("type") == "function_call_output"
+    share = running.request.params.get("overloaded", 0.0) if running is not None else 0.0
+    if has_output and random.random() < share:
+        raise script.Overloaded
+
+
 class OperationContext:
     """`report_takeover` sends a takeover to the parent at once."""
 
@@ -61,7 +85,7 @@ class OperationContext:
         self.execution_log = ExecutionLog(config.execution_log)
         self._report_takeover = report_takeover
         self.agent: Agent[Any] = Agent(
-            name="agent", model=ScriptedModel(), tools=[*map(self._tool, script.TOOLS.values())]
+            name="agent", model=Provider(), tools=[*map(self._tool, script.TOOLS.values())]
         )
         self.session: Session
 

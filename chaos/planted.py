@@ -20,13 +20,13 @@ from turnwise import session as sessions
 from turnwise.approvals import ParkedTurn
 from turnwise.codec import zstd
 from turnwise.durable import calls
-from turnwise.errors import StoreUnavailable
+from turnwise.errors import StoreError, StoreUnavailable
 from turnwise.runner.attempt import RunAttempt
 from turnwise.stores.embedded.verbs import messages
 from turnwise.stores.redis import events, pipeline, scripts, store
 from turnwise.stores.redis.store import RedisStore
 from turnwise.stores.redis.transport import Transport
-from turnwise.turns import Commit, cancelled
+from turnwise.turns import Commit, cancelled, ends
 from turnwise.turns.changes import pop_item
 from turnwise.turns.runtime import Runtime
 from turnwise.turns.turn import Turn
@@ -149,6 +149,18 @@ def _deliver_to_neighbours(self: Any, calls: list[Any], task: Any) -> None:
     _deliver(self, [*calls[1:], calls[0]], task)
 
 
+_release = ends._release
+
+
+async def _drop_journal_at_error(turn: Turn, outcome: Any) -> None:
+    """Roll a direct turn back, journal and all, if its run raised."""
+    raised = isinstance(outcome.reason, Exception) and not isinstance(outcome.reason, StoreError)
+    if raised and turn.message is None and not turn.resumed:
+        await ends._abort(turn)
+    else:
+        await _release(turn, outcome)
+
+
 def _client_clock() -> None:
     """The clocks of workers differ by twenty seconds, and the scripts use them."""
     skew = os.getpid() % 3 * 20_000
@@ -206,7 +218,7 @@ def _dequeue_early() -> None:
     )()
 
 
-def _keep_unpaired(added: Sequence[Any], work: object) -> list[Any]:
+def _keep_unpaired(added: Sequence[Any], work: object, *, failed: bool = False) -> list[Any]:
     """An interrupted turn keeps open calls as they are."""
     return [*added, *(work.unsaved(added) if isinstance(work, cancelled.Work) else ())]
 
@@ -329,6 +341,7 @@ PLANTED: dict[str, Callable[[], None]] = {
         "if answer then return answer end",
         "if answer then close_turn(header) return nil end",
     ),
+    "journal-dropped-at-error": method(ends, "_release", _drop_journal_at_error),
     "interrupt-unpaired": method(cancelled, "finished", _keep_unpaired),
     "cancel-flag-ignored": method(Turn, "_cancel", _do_nothing),
     "pipeline-cancelled-by-neighbour": method(pipeline._Sending, "leave", _cancel_neighbours),

@@ -117,6 +117,10 @@ class RunFailed(Exception):
     """The error of a run whose plan is `ALWAYS_FAILS`."""
 
 
+class Overloaded(Exception):
+    """The error of a provider that may answer the next time."""
+
+
 class ToolFailed(Exception):
     """The error of a tool that ends an attempt of a message."""
 

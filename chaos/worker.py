@@ -17,7 +17,7 @@ from typing import Any
 
 from redis.asyncio import Redis, RedisCluster, Sentinel
 
-from chaos import planted, task_stacks
+from chaos import planted, script, task_stacks
 from chaos.executors import LoopThread, in_forked_child
 from chaos.operation_context import OperationContext, RunningOperation, current_operation
 from chaos.operations import KINDS
@@ -76,6 +76,7 @@ DEFINITE_FAILURES = (
     StoreUnavailable,
     TurnCancelled,
     TurnAbandoned,
+    script.Overloaded,
 )
 
 

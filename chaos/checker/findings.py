@@ -139,7 +139,7 @@ class Findings:
         return _overlap(self._clock_steps, start, end)
 
 
-RELEASING_ERRORS = {"CancelledError", "StoreUnavailable", "StoreRefused"}
+RELEASING_ERRORS = {"CancelledError", "Overloaded", "StoreUnavailable", "StoreRefused"}
 """Errors of an invocation that releases its turn for the next one with the same turn_id."""
 
 

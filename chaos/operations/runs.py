@@ -29,7 +29,8 @@ class Run(OperationKind):
     def generate(self, rng: random.Random, lease: float) -> dict[str, Any]:
         plan = rng.choice(PLANS)
         slow = rng.choice([0.0, 0.0, 0.02, 0.2, 0.2, 1.0]) if plan else 0.0
-        return {"plan": plan, "slow": slow}
+        overloaded = 0.5 if plan and rng.random() < 0.2 else 0.0
+        return {"plan": plan, "slow": slow, "overloaded": overloaded}
 
     def input(self, request: Request) -> str:
         return script.question(request.op, request.params["plan"])

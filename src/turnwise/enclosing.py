@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 
@@ -23,10 +23,11 @@ class EnclosingTurn(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
-    """Code that is part of a turn: one task, or (None) all tasks and threads that come of it."""
+    """Code that is part of a turn; None stands for any task, and for any runtime."""
 
     turn: Callable[[], EnclosingTurn | None]
     task: asyncio.Task[object] | None
+    runtime: object | None
 
 
 _parts: ContextVar[tuple[_Part, ...]] = ContextVar("turnwise_enclosing", default=())
@@ -34,15 +35,19 @@ _parts: ContextVar[tuple[_Part, ...]] = ContextVar("turnwise_enclosing", default
 
 @contextmanager
 def part_of(
-    turn: Callable[[], EnclosingTurn | None], task: asyncio.Task[object] | None = None
+    turn: Callable[[], EnclosingTurn | None],
+    task: asyncio.Task[object] | None = None,
+    runtime: object | None = None,
 ) -> Iterator[None]:
     """The block is part of a turn, as long as that is open.
 
     Args:
         turn: returns the turn; None before it has begun, or when its code is over.
-        task: what other tasks do that the block starts is no part of the turn. None: it is.
+        task: only what this task does is part of the turn; None: also what the tasks and threads do
+            that the block starts.
+        runtime: only what is done with this runtime is part of the turn; None: with any.
     """
-    part = _Part(turn, task)
+    part = _Part(turn, task, runtime)
     _parts.set((*_parts.get(), part))
     try:
         yield
@@ -54,20 +59,24 @@ def part_of(
 def tasks_included() -> Iterator[None]:
     """The tasks that the block starts are part of the turns that the current task is part of."""
     before, current = _parts.get(), asyncio.current_task()
-    _parts.set(tuple(_Part(one.turn, None) if one.task is current else one for one in before))
+    _parts.set(tuple(replace(one, task=None) if one.task is current else one for one in before))
     try:
         yield
     finally:
         _parts.set(before)
 
 
-def enclosing_turns(session_id: str) -> list[EnclosingTurn]:
-    """The open turns of this session that the current task is part of."""
+def enclosing_turns(session_id: str, runtime: object) -> list[EnclosingTurn]:
+    """The open turns of this session that the current task is part of, if it uses this runtime."""
     parts = _parts.get()
     if not parts:
         return []
     current = asyncio.current_task()
-    turns = [part.turn() for part in parts if part.task is None or part.task is current]
+    turns = [
+        part.turn()
+        for part in parts
+        if part.task in (None, current) and part.runtime in (None, runtime)
+    ]
     return [
         turn
         for turn in turns

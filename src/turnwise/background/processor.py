@@ -156,8 +156,8 @@ class Processor:
             How many messages were finished.
 
         Raises:
-            UnknownAgent, NotResumable, ReplayMismatch: The message needs a worker of another version. It stays in
-                the queue.
+            UnknownAgent, NotResumable, ReplayMismatch: The message needs a worker of another
+                version. It stays in the queue.
         """
         count, pauses = 0, Backoff()
         while (visit := await self.visit(session_id)).state not in ("idle", "parked"):

@@ -190,7 +190,7 @@ class Receipt:
         Raises:
             SessionGone: Nothing is known of the turn.
         """
-        if enclosing_turns(self.session_id) and not (await self.status()).finished:
+        if enclosing_turns(self.session_id, self.runtime) and not (await self.status()).finished:
             await refuse_to_wait_for_own_turn(self.runtime, self.session_id)
         log, codec = self.runtime.store.events, self.runtime.codec
         cursor, is_over, pauses, state = after or None, False, Backoff(), ""

@@ -14,7 +14,7 @@ async def refuse_to_wait_for_own_turn(runtime: Runtime, session_id: str) -> None
     It calls the store only if the code is part of a turn of a session of this name, which may be in
     another store.
     """
-    own = {(turn.turn_id, turn.worker) for turn in enclosing_turns(session_id)}
+    own = {(turn.turn_id, turn.worker) for turn in enclosing_turns(session_id, runtime)}
     if not own:
         return
     found = await runtime.store.info(session_id)
