@@ -162,7 +162,8 @@ class Session:
                 wait in the queue. The place in the queue ends with this process: use `submit` or
                 `Runner.run` for what has to outlive it.
             timeout: Seconds to wait in the queue; None for no limit.
-            on_error: "rollback", or "keep" to commit what was added before an exception.
+            on_error: "rollback", or "keep" to commit what was added before an exception; see
+                `Runner.run` for a turn with a turn_id.
             shared: Whether `get_items` returns the cache's own items, which must not be changed.
 
         Yields:

@@ -163,6 +163,8 @@ async def _approvals(block: Block, names: Names) -> AsyncIterator[None]:
     if "first" in names:
         assert names["result"].final_output == "Done."
         assert await session.pending_approvals("user-1") == []
+    elif "left" in names:
+        assert names["left"] == await session.pending_approvals("user-1") == []
     else:
         assert len(await session.pending_approvals("user-2")) == 2
 

@@ -130,7 +130,10 @@ class Runner:
                 answers it, and this call waits for the result. It takes JSON as input and no
                 options.
             timeout: Seconds to wait in the queue; None for no limit. "enqueue" ignores it.
-            on_error: "rollback", or "keep" to commit what the SDK saved before an exception.
+            on_error: "rollback", or "keep" to commit what the SDK saved before an exception. With a
+                turn_id, a turn that is rolled back continues when it is sent again; if each attempt
+                would end with the error (a tripped guardrail, say) and a tool has run, what the
+                turn had finished is committed.
             **options: Arguments of `agents.Runner.run`.
 
         Returns:
@@ -275,7 +278,8 @@ class Runner:
         """Decide pending approvals of a parked turn and resume it, in any process.
 
         The decisions are journaled before anything else happens. If this raises, or the process
-        dies, the turn is parked again; the next `resume`, which need not decide anything, continues
+        dies, the turn is parked again (unless each attempt would end with the error: then what it
+        had finished is committed); the next `resume`, which need not decide anything, continues
         where this one stopped, and no tool runs twice. `session.cancel` ends a parked turn.
 
         Args:
