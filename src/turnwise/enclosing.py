@@ -5,6 +5,7 @@ itself.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,7 +19,10 @@ class EnclosingTurn(Protocol):
     session_id: str
     turn_id: str
     worker: str
-    ended: bool
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the worker still holds it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +34,8 @@ class _Part:
     runtime: object | None
 
 
+_BOUNDED = 10.0
+"""Seconds: a block that says itself that it waits for less than this gets BusyTimeout then."""
 _parts: ContextVar[tuple[_Part, ...]] = ContextVar("turnwise_enclosing", default=())
 
 
@@ -45,7 +51,8 @@ def part_of(
         turn: returns the turn; None before it has begun, or when its code is over.
         task: only what this task does is part of the turn; None: also what the tasks and threads do
             that the block starts.
-        runtime: only what is done with this runtime is part of the turn; None: with any.
+        runtime: only what is done with this runtime, and without a bound on its wait, is part of
+            the turn; None: whatever is done.
     """
     part = _Part(turn, task, runtime)
     _parts.set((*_parts.get(), part))
@@ -66,8 +73,16 @@ def tasks_included() -> Iterator[None]:
         _parts.set(before)
 
 
-def enclosing_turns(session_id: str, runtime: object) -> list[EnclosingTurn]:
-    """The open turns of this session that the current task is part of, if it uses this runtime."""
+def enclosing_turns(
+    session_id: str, runtime: object, timeout: float = math.inf
+) -> list[EnclosingTurn]:
+    """The open turns of this session for which the current task would wait in vain.
+
+    Args:
+        session_id: the session.
+        runtime: what the task uses to wait.
+        timeout: seconds for which it would wait.
+    """
     parts = _parts.get()
     if not parts:
         return []
@@ -75,10 +90,11 @@ def enclosing_turns(session_id: str, runtime: object) -> list[EnclosingTurn]:
     turns = [
         part.turn()
         for part in parts
-        if part.task in (None, current) and part.runtime in (None, runtime)
+        if part.task in (None, current)
+        and (part.runtime is None or (part.runtime is runtime and timeout >= _BOUNDED))
     ]
     return [
         turn
         for turn in turns
-        if turn is not None and turn.session_id == session_id and not turn.ended
+        if turn is not None and turn.session_id == session_id and turn.is_held
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -142,7 +143,7 @@ class Receipt:
         try:
             answer = await self._finished_now(parked=False)  # once, however short the timeout
             async with asyncio.timeout_at(deadline):
-                answer = answer or await self._finished(parked=False)
+                answer = answer or await self._finished(parked=False, timeout=timeout)
         except TimeoutError:
             raise BusyTimeout(
                 f"turn {self.turn_id!r} did not finish within {timeout:g} s. It continues; ask for "
@@ -231,11 +232,15 @@ class Receipt:
             raise self._unknown()
         return False
 
-    async def _finished(self, *, parked: bool) -> Duplicate:
-        """Wait for the turn's record. `parked`: raise ApprovalPending if the turn is parked."""
+    async def _finished(self, *, parked: bool, timeout: float | None = None) -> Duplicate:
+        """Wait for the turn's record. `parked`: raise ApprovalPending if the turn is parked.
+
+        `timeout` is how many seconds the caller waits; None for no limit.
+        """
+        longest = math.inf if timeout is None else timeout
         ending = TurnEndWaiter(self.runtime, self.session_id, self.turn_id)
         while (answer := await self._finished_now(parked=parked)) is None:
-            await refuse_to_wait_for_own_turn(self.runtime, self.session_id)
+            await refuse_to_wait_for_own_turn(self.runtime, self.session_id, longest)
             await ending.wait()
         return answer
 

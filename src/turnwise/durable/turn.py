@@ -43,6 +43,10 @@ class DurableTurn(Protocol):
     repeatable_tools: Collection[str]
     replay: object | None
 
+    @property
+    def is_held(self) -> bool:
+        """Whether this worker holds it, as far as it knows, and keeps its lease."""
+
     async def check(self) -> None:
         """Return if the turn is still this worker's. Raises what ended it."""
 

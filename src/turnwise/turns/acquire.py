@@ -102,7 +102,6 @@ class LeaseRequest:
             ):
                 answer = await self._ask()
             if busy != "reject" and isinstance(answer, Busy | Queued):
-                await refuse_to_wait_for_own_turn(self._runtime, self._session_id)
                 answer = await self._wait_in_queue(answer, busy, timeout)
         except BaseException as error:
             if not isinstance(error, StoreError):  # else the store would not answer that either
@@ -151,6 +150,7 @@ class LeaseRequest:
                 latest = await self._ask(ticket=left)
                 if not isinstance(latest, Queued):
                     continue
+                await refuse_to_wait_for_own_turn(self._runtime, self._session_id, timeout)
                 if self._is_own_message(latest):
                     await message_ended(self._runtime, self._session_id, self._turn_id, left)
                 elif to_end is not None:

@@ -41,6 +41,11 @@ class Lease:
             self._timer = self.loop.call_at(self._end - 2 * self._length / 3, self._beat)
 
     @property
+    def is_kept(self) -> bool:
+        """Whether it is still renewed."""
+        return not self._stopped
+
+    @property
     def expired(self) -> bool:
         """Whether it has expired as far as this worker knows: the event loop stalled, say."""
         return self.loop.time() >= self._end

@@ -136,6 +136,11 @@ class Turn(TurnBuffer):
     # For its end.
 
     @property
+    def is_held(self) -> bool:
+        """Whether this worker holds it, as far as it knows, and keeps its lease."""
+        return not self.ended and self.lease.is_kept
+
+    @property
     def is_ours(self) -> bool:
         """Whether the process and event loop that opened it are the current ones."""
         return is_running(self.lease.loop)
