@@ -414,14 +414,24 @@ class Ready(Protocol):
         other workers for `Limits.visibility_timeout_ms`, and longer if they are extended.
         """
 
+    async def last_claim(self, session_id: str) -> int | None:
+        """How many ms ago a worker asked for announcements like this session's, to within seconds.
+
+        None if none is known to have asked, in the last hour at least.
+        """
+
     async def extend(self, worker: str) -> None:
         """Hide all of this worker's claims for `Limits.visibility_timeout_ms` from now on."""
 
     async def requeue(self, worker: str, claims: Sequence[Claim], delay_ms: int) -> None:
         """Give claims back: any worker can claim them again in `delay_ms`, or soon for 0.
 
-        The longest delay is `Limits.visibility_timeout_ms`.
+        They come sooner if their session gets free meanwhile; and after
+        `Limits.visibility_timeout_ms` if this process has died, or does not `extend` its claims.
         """
+
+    async def leave(self, worker: str) -> None:
+        """Give all of this worker's claims back, those with a delay too: it ends."""
 
     async def ack(self, worker: str, claims: Sequence[Claim]) -> None:
         """Remove the announcements: they need no more work."""

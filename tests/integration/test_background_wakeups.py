@@ -46,3 +46,16 @@ async def test_the_end_of_a_direct_turn_wakes_a_worker_that_found_the_session_bu
     (again,) = await ready.claim("w", 10, SOONER)
     assert again.session_id == "s"
     await end(turn, RollBack())
+
+
+async def test_a_sweep_leaves_the_sessions_of_a_longer_prefix_to_their_workers(
+    sessions: Sessions,
+) -> None:
+    """They look like sessions of the shorter prefix, whose workers do not know their agents."""
+    ours, theirs = sessions.worker(key_prefix="app:"), sessions.worker(key_prefix="app:staging:")
+    await theirs.submit("s", "hello", agent="echo", turn_id="t")
+    await ours.submit("mine", "hello", agent="echo", turn_id="t")
+    assert await ours.runtime.store.ready.sweep(force=True) == 1
+    claims = await ours.runtime.store.ready.claim("w", 10, 0)
+    assert {claim.session_id for claim in claims} == {"mine"}
+    assert await theirs.runtime.store.ready.sweep(force=True) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -29,11 +30,20 @@ from turnwise.turns import (
     reason_in,
     refuse_to_wait_for_own_turn,
     session_suspended,
+    standing,
 )
 from turnwise.types import Absent, Duplicate, Parked, Queued, RecordKind, Running, Stopped
 
 State = Literal[
-    "queued", "running", "parked", "stopped", "committed", "cancelled", "dead", "unknown"
+    "queued",
+    "running",
+    "retrying",
+    "parked",
+    "stopped",
+    "committed",
+    "cancelled",
+    "dead",
+    "unknown",
 ]
 
 
@@ -44,13 +54,16 @@ class Status:
     Attributes:
         session_id: The turn's session.
         turn_id: The turn.
-        state: "queued": its message waits for a worker. "running". "parked": until its approvals
-            are decided. "stopped": it failed for good, and its session is stopped at it.
+        state: "queued": its message waits for a worker. "running". "retrying": its last attempt
+            failed, and the pause before the next one is not over. "parked": until its approvals are
+            decided. "stopped": it failed for good, and its session is stopped at it.
             "committed", "cancelled", "dead": finished. "unknown": rolled back, never begun, or
             finished longer ago than `retention`.
         position: How many messages and callers are ahead of it in the queue; None unless "queued".
-        attempts: Failed attempts if "queued", the current attempt if "running".
-        worker: The worker that runs it, if "running".
+        queued_for: Seconds since it was submitted, if "queued".
+        attempts: Failed attempts if "queued" or "retrying", the current attempt if "running".
+        next_attempt_at: When the next attempt may begin, in POSIX seconds, if "retrying".
+        worker: The worker that runs it if "running", or ran it last if "retrying".
         alive: Whether that worker's lease is live.
         finished_at: When it finished, in POSIX seconds; None if it has not.
         reason: The cancel request's reason; None if there is none.
@@ -60,7 +73,9 @@ class Status:
     turn_id: str
     state: State
     position: int | None = None
+    queued_for: float | None = None
     attempts: int = 0
+    next_attempt_at: float | None = None
     worker: str = ""
     alive: bool = False
     finished_at: float | None = None
@@ -79,11 +94,18 @@ async def status_of(runtime: Runtime, session_id: str, turn_id: str) -> Status:
 
 def _status(session_id: str, turn_id: str, answer: Any) -> Status:
     if isinstance(answer, Queued):
-        return Status(session_id, turn_id, "queued", answer.position, answer.attempts)
+        waiting, failed = answer.waiting_ms / 1000, answer.attempts
+        return Status(session_id, turn_id, "queued", answer.position, waiting, failed)
+    if isinstance(answer, Running) and answer.retry_in_ms > 0:
+        due = time.time() + answer.retry_in_ms / 1000
+        attempts, worker = answer.attempt, answer.worker
+        return Status(
+            session_id, turn_id, "retrying", attempts=attempts, next_attempt_at=due, worker=worker
+        )
     if isinstance(answer, Running):
         attempts, alive = answer.attempt, answer.remaining_ms > 0
         return Status(
-            session_id, turn_id, "running", None, attempts, worker=answer.worker, alive=alive
+            session_id, turn_id, "running", attempts=attempts, worker=answer.worker, alive=alive
         )
     if isinstance(answer, Parked):
         return Status(session_id, turn_id, "parked")
@@ -145,9 +167,10 @@ class Receipt:
             async with asyncio.timeout_at(deadline):
                 answer = answer or await self._finished(parked=False, timeout=timeout)
         except TimeoutError:
+            where = await standing(self.runtime, self.session_id, self.turn_id)
             raise BusyTimeout(
-                f"turn {self.turn_id!r} did not finish within {timeout:g} s. It continues; ask for "
-                "its result again",
+                f"turn {self.turn_id!r} did not finish within {timeout:g} s: {where}. Ask for its "
+                "result again",
                 session_id=self.session_id,
             ) from None
         error = await self._error(answer)

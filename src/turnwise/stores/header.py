@@ -112,6 +112,8 @@ class Header(msgspec.Struct, omit_defaults=True, kw_only=True):
         next_search_start: the position that it moves to when the retention has passed.
         search_rolled: when it was moved last.
         turn: the open turn.
+        retention_ms: the longest retention of all processes that committed to it.
+        ttl_ms: the ttl of the last process that has one; it counts for those that have none.
         provisional_expiry: the expiry that this session was given while it had no commit.
         head_deadline: until when a free session is reserved for the head of its queue.
     """
@@ -130,6 +132,8 @@ class Header(msgspec.Struct, omit_defaults=True, kw_only=True):
     next_search_start: int = 0
     search_rolled: int
     turn: StoredTurn | None = None
+    retention_ms: int = 0
+    ttl_ms: int | None = None
     provisional_expiry: int | None = None
     head_deadline: int | None = None
 

@@ -30,6 +30,7 @@ from turnwise.turns.own_turn import refuse_to_wait_for_own_turn
 from turnwise.turns.runtime import Runtime, default_worker_name
 from turnwise.turns.settings import Settings, check_number, ttl_ms
 from turnwise.turns.shielding import resend_if_cancelled, shielded, until_done
+from turnwise.turns.standing import standing
 from turnwise.turns.turn import Turn
 from turnwise.turns.wait import POLL_INTERVAL, Backoff, TurnEndWaiter
 
@@ -83,6 +84,7 @@ __all__ = [
     "session_busy",
     "session_suspended",
     "shielded",
+    "standing",
     "ttl_ms",
     "until_done",
 ]

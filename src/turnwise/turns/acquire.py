@@ -16,6 +16,7 @@ from turnwise.turns.lease import CancelListener
 from turnwise.turns.own_turn import refuse_to_wait_for_own_turn
 from turnwise.turns.runtime import Runtime
 from turnwise.turns.shielding import shielded
+from turnwise.turns.standing import standing
 from turnwise.turns.wait import message_ended
 from turnwise.types import Absent, Busy, Duplicate, Full, Grant, Parked, Queued, Stale, Stopped
 
@@ -146,7 +147,7 @@ class LeaseRequest:
             while isinstance(latest, Busy | Queued):
                 left = deadline - self._runtime.now()
                 if left <= 0:
-                    raise self._timed_out(latest, timeout)
+                    raise await self._timed_out(latest, timeout)
                 latest = await self._ask(ticket=left)
                 if not isinstance(latest, Queued):
                     continue
@@ -185,10 +186,10 @@ class LeaseRequest:
                 incarnation = answer.incarnation if isinstance(answer, Stale) else ""
                 return errors.lost(session_id, self._turn_id, incarnation, Stale(incarnation))
 
-    def _timed_out(self, answer: Busy | Queued, timeout: float) -> BusyTimeout:
+    async def _timed_out(self, answer: Busy | Queued, timeout: float) -> BusyTimeout:
+        by = await standing(self._runtime, self._session_id, answer.turn_id)
         return BusyTimeout(
-            f"still busy after {timeout:g} s: {errors.holder(answer)}. Send it again later, or "
-            "with a longer timeout",
+            f"still busy after {timeout:g} s: {by}. Send it again later, or with a longer timeout",
             session_id=self._session_id,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TypeVar
@@ -13,8 +14,10 @@ from turnwise.limits import ACK_IDLE_AFTER_MS
 from turnwise.turns import Runtime
 from turnwise.types import Claim, Duplicate
 
-_BUSY_PAUSE, _MAX_BUSY_PAUSE = 0.02, 1.0
-_PARKED_PAUSE = 2.0
+_BUSY_PAUSE, _MAX_BUSY_PAUSE = 0.02, 30.0
+_PARKED_PAUSE, _MAX_PARKED_PAUSE = 2.0, 60.0
+_LEAST = 0.8
+"""The shortest pause as a share of the longest: those that came together part."""
 _ERROR_PAUSE, _MAX_ERROR_PAUSE = 0.5, 15.0
 _HIDDEN, _MAX_HIDDEN = 0.02, 5.0
 _REMEMBERED = 10_000
@@ -58,7 +61,7 @@ class Acks:
         self._runtime = runtime
         self._finished = Recent[tuple[str, str], None]()
         self._troubles = Recent[str, _Trouble]()
-        self._busy_pause = Recent[str, float]()
+        self._waits = Recent[str, tuple[str, float]]()
 
     async def too_soon(self, session_id: str, claims: list[Claim]) -> bool:
         """Whether a visit failed a moment ago and the next is not due; requeues the claims then.
@@ -79,16 +82,33 @@ class Acks:
             await self.failed(session_id, claims)
             return
         self._troubles.pop(session_id, None)
-        pause = self._busy_pause.pop(session_id, _BUSY_PAUSE)
         if visit.state == "busy":
-            self._busy_pause[session_id] = min(_MAX_BUSY_PAUSE, 2 * pause)
-            await self._requeue(claims, min(pause, visit.pause + _BUSY_PAUSE))
-        elif visit.state == "failed":
+            pause = self._wait(session_id, visit.state, _BUSY_PAUSE, _MAX_BUSY_PAUSE)
+            if pause < _LEAST * _MAX_BUSY_PAUSE:  # its worker may die and let its lease run out
+                pause = min(pause, visit.pause + _BUSY_PAUSE)
+            await self._requeue(claims, pause)
+            return
+        if visit.state == "parked":
+            pause = self._wait(session_id, visit.state, _PARKED_PAUSE, _MAX_PARKED_PAUSE)
+            await self._requeue(claims, pause)
+            return
+        self._waits.pop(session_id, None)
+        if visit.state == "failed":
             await self._requeue(claims, visit.pause)
         elif visit.state == "idle":
             await self._found_idle(session_id, claims)
         else:
-            await self._requeue(claims, _PARKED_PAUSE if visit.state == "parked" else 0)
+            await self._requeue(claims, 0)
+
+    def _wait(self, session_id: str, state: str, first: float, most: float) -> float:
+        """Seconds until the next visit of a session that waits: four times as long each time.
+
+        What it waits for is published when it comes, so a visit finds only what was missed.
+        """
+        before, pause = self._waits.pop(session_id, (state, first))
+        pause = pause if before == state else first
+        self._waits[session_id] = state, min(most, 4 * pause)
+        return pause * random.uniform(_LEAST, 1)
 
     async def failed(
         self, session_id: str, claims: list[Claim], *, transient: bool = False

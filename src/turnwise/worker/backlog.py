@@ -54,8 +54,6 @@ class Backlog:
         if left:
             self._queued[session_id] = left
 
-    def clear(self) -> list[Claim]:
-        """Remove all queued sessions, and return their claims."""
-        claims = [claim for queued in self._queued.values() for claim in queued]
+    def clear(self) -> None:
+        """Remove all queued sessions."""
         self._queued.clear()
-        return claims

@@ -165,9 +165,9 @@ class Worker:
             visit.cancel()
         if self._visits:
             await asyncio.wait(self._visits)
-        if claims := self._backlog.clear():
-            with suppress(StoreError):
-                await self._ready.requeue(self._name, claims, 0)
+        self._backlog.clear()
+        with suppress(StoreError):
+            await self._ready.leave(self._name)
 
     async def _repeat(self, interval: float, act: Callable[[], Awaitable[object]]) -> None:
         while True:
@@ -178,5 +178,4 @@ class Worker:
             await asyncio.sleep(interval)
 
     async def _extend_claims(self) -> None:
-        if self._backlog.active or len(self._backlog):
-            await self._ready.extend(self._name)
+        await self._ready.extend(self._name)

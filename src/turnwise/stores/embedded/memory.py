@@ -12,7 +12,7 @@ from turnwise.stores.embedded.ready import EmbeddedReady
 from turnwise.stores.embedded.state import EmbeddedHeader, Entry
 from turnwise.stores.embedded.store import Clock, EmbeddedStore, system_clock
 from turnwise.stores.embedded.verbs import Verbs
-from turnwise.stores.embedded.verbs.session import NewDeadLetter
+from turnwise.stores.embedded.verbs.session import READY, NewDeadLetter
 from turnwise.stores.event_log import Log, events_after, wait_for_events, wake_token
 from turnwise.stores.listeners import Listeners
 from turnwise.types import Events
@@ -65,12 +65,14 @@ class MemoryState:
 class Memory:
     """What all stores on one memory share.
 
-    `claims` has the worker and the end of the claim on each session, the latest claim last.
+    `claims` has the worker and the end of the claim on each session, the latest claim last;
+    `last_claim` is when a worker asked for some.
     """
 
     def __init__(self) -> None:
         self.sessions: dict[str, MemoryState] = {}
         self.claims: dict[str, tuple[str, int]] = {}
+        self.last_claim: int | None = None
         self.dead_letters: dict[tuple[str, str], NewDeadLetter] = {}
         self.logs: dict[tuple[str, str], tuple[Log, list[bytes]]] = {}
         self.listeners = Listeners()
@@ -114,6 +116,8 @@ class MemoryStore(EmbeddedStore):
         for letter in verbs.dead_letters:
             self.memory.dead_letters.pop((session_id, letter.turn_id), None)
             self.memory.dead_letters[session_id, letter.turn_id] = letter
+        if ("", READY) in verbs.wake_ups and self.memory.claims.get(session_id, ("-", 0))[0] == "":
+            self.memory.claims[session_id] = ("", 0)  # it is free before the end of a delay
         self._notify(verbs.wake_ups)
         return answer
 
@@ -149,6 +153,12 @@ class MemoryReady(EmbeddedReady):
     def __init__(self, store: MemoryStore) -> None:
         super().__init__(store)
         self._memory_store = store
+
+    async def _note_claim(self, now: int) -> None:
+        self._memory_store.memory.last_claim = now
+
+    async def _last_claim(self) -> int | None:
+        return self._memory_store.memory.last_claim
 
     async def _take(self, worker: str, count: int, now: int, until: int) -> list[str]:
         await asyncio.sleep(0)

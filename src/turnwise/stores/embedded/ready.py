@@ -14,6 +14,7 @@ from turnwise.stores.embedded.verbs.session import READY
 from turnwise.types import Claim
 
 _LOOK_INTERVAL = 1.0
+_NOTE_INTERVAL_MS = 5_000
 
 
 class EmbeddedReady(ABC):
@@ -23,6 +24,7 @@ class EmbeddedReady(ABC):
         self._store = store
         self._timeout_ms = store.limits.visibility_timeout_ms
         self._claimed: dict[str, set[str]] = {}
+        self._noted = 0
 
     @abstractmethod
     async def _take(self, worker: str, count: int, now: int, until: int) -> list[str]:
@@ -36,6 +38,14 @@ class EmbeddedReady(ABC):
     async def _free(self, worker: str, sessions: list[str]) -> None:
         """End this worker's claims. The sessions can be claimed again if they have messages."""
 
+    @abstractmethod
+    async def _note_claim(self, now: int) -> None:
+        """Keep this time as that of the last claim."""
+
+    @abstractmethod
+    async def _last_claim(self) -> int | None:
+        """The time that was noted last."""
+
     async def announce(self, session_id: str, turn_id: str | None) -> int:
         return self._store.clock()
 
@@ -44,6 +54,9 @@ class EmbeddedReady(ABC):
         async with self._store.waiter(READY) as waiter:
             while True:
                 now = self._store.clock()
+                if abs(now - self._noted) >= _NOTE_INTERVAL_MS:
+                    self._noted = now
+                    await self._note_claim(now)
                 sessions = await self._take(worker, count, now, now + self._timeout_ms)
                 if sessions or (left := deadline - time.monotonic()) <= 0:
                     break
@@ -51,13 +64,21 @@ class EmbeddedReady(ABC):
         self._claimed.setdefault(worker, set()).update(sessions)
         return [Claim(session_id, None, 0, session_id) for session_id in sessions]
 
+    async def last_claim(self, session_id: str) -> int | None:
+        noted = await self._last_claim()
+        return None if noted is None else max(0, self._store.clock() - noted)
+
     async def extend(self, worker: str) -> None:
         until = self._store.clock() + self._timeout_ms
         await self._move(worker, list(self._claimed.get(worker, ())), worker, until)
 
     async def requeue(self, worker: str, claims: Sequence[Claim], delay_ms: int) -> None:
-        until = self._store.clock() + min(delay_ms, self._timeout_ms)
+        until = self._store.clock() + delay_ms
         await self._move(worker, self._forget(worker, claims), "", until)
+        self._store._notify([("", READY)])
+
+    async def leave(self, worker: str) -> None:
+        await self._move(worker, list(self._claimed.pop(worker, ())), "", self._store.clock())
         self._store._notify([("", READY)])
 
     async def ack(self, worker: str, claims: Sequence[Claim]) -> None:

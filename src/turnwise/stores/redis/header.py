@@ -13,10 +13,12 @@ class ListHeader(header.Header, kw_only=True):
     """A header that also counts the queue, which is between it and the history.
 
     Attributes:
+        prefix: the key prefix under which it was created.
         queued: how many entries the queue has.
         queue_changes: how often one was added or removed.
     """
 
+    prefix: str = ""
     queued: int
     queue_changes: int
 

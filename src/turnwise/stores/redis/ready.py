@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from heapq import heappop, heappush
 from typing import Any
 from zlib import crc32
 
@@ -29,6 +30,8 @@ from turnwise.types import Claim
 GROUP = "workers"
 NOBODY = "-"
 _LOOK_INTERVAL, _LOOK_INTERVAL_UNSUBSCRIBED = 1.0, 0.25
+_MAX_DELAY_UNSUBSCRIBED = 1.0
+"""The longest delay of a requeued entry, in seconds, while no wake-up can end it sooner."""
 _SWEEP_CONCURRENCY = 50
 _SWEEP_TIMEOUT_MS = 60_000
 """After how long another worker sweeps, if the one that sweeps has died."""
@@ -50,17 +53,24 @@ class RedisReady:
         self._cursors = ["0-0"] * len(keys.ready)
 
     async def announce(self, session_id: str, turn_id: str | None) -> int:
-        shard = crc32(session_id.encode()) % len(self._keys.ready)
+        shard = self._shard(session_id)
         args = session_id, turn_id or "", self._keys.ready_channel, shard
         _, now = await self._run("announce", shard, *args)
         return int(now)
+
+    def _shard(self, session_id: str) -> int:
+        return crc32(session_id.encode()) % len(self._keys.ready)
+
+    async def last_claim(self, session_id: str) -> int | None:
+        _, idle_ms = await self._run("last_claim", self._shard(session_id), GROUP, NOBODY)
+        return None if idle_ms < 0 else int(idle_ms)
 
     async def claim(self, worker: str, count: int, timeout: float) -> list[Claim]:
         deadline = time.monotonic() + timeout
         while True:
             claims: list[Claim] = []
             is_last = time.monotonic() >= deadline
-            await self._make_claimable(self._schedule.take_freed())
+            await self._make_claimable(self._schedule.take_claimable())
             for shard in self._schedule.take_shards(all_of_them=is_last):
                 claims += await self._claim(shard, worker, count - len(claims))
             if claims or is_last:
@@ -76,6 +86,7 @@ class RedisReady:
         args = GROUP, worker, count, self._timeout_ms, self._cursors[shard]
         _, now, cursor, entries = await self._run("claim", shard, *args)
         self._cursors[shard] = cursor.decode()
+        self._schedule.looked_at(shard)
         if len(entries) >= count or self._cursors[shard] != "0-0":
             self._schedule.add(shard)
         return [_parse_claim(shard, entry, now) for entry in entries]
@@ -84,21 +95,28 @@ class RedisReady:
         await self._move(worker, worker, 0, list(self._claimed.get(worker, ())))
 
     async def requeue(self, worker: str, claims: Sequence[Claim], delay_ms: int) -> None:
-        delay_ms = min(max(0, delay_ms), self._timeout_ms)
-        ids = self._forget(worker, claims)
-        channel = "" if delay_ms else self._keys.ready_channel
-        await self._move(worker, NOBODY, self._timeout_ms - delay_ms, ids, channel)
-        for shard in _by_shard(ids):
-            self._schedule.add_later(shard, delay_ms / 1000)
+        delay_ms = self._schedule.possible_delay(max(0, delay_ms))
+        is_held = delay_ms > self._timeout_ms  # longer than nobody's entry can be hidden
+        if not is_held:
+            ids = self._forget(worker, claims)
+            channel = "" if delay_ms else self._keys.ready_channel
+            await self._move(worker, NOBODY, self._timeout_ms - delay_ms, ids, channel)
         for claim in claims if delay_ms else ():
-            key = self._keys.session(claim.session_id)
-            self._schedule.requeued(key, claim.id, delay_ms / 1000)
+            key, holder = self._keys.session(claim.session_id), worker if is_held else NOBODY
+            self._schedule.requeued(key, _Delayed(claim.id, holder), delay_ms / 1000)
 
-    async def _make_claimable(self, ids: Sequence[str]) -> None:
+    async def leave(self, worker: str) -> None:
+        ids = list(self._claimed.pop(worker, ()))
+        await self._move(worker, NOBODY, self._timeout_ms, ids, self._keys.ready_channel)
+
+    async def _make_claimable(self, delayed: Sequence[_Delayed]) -> None:
         """End the delay of requeued entries that nobody has claimed since."""
-        await self._move(NOBODY, NOBODY, self._timeout_ms, ids)
-        for shard in _by_shard(ids):
-            self._schedule.add(shard)
+        for holder in {entry.holder for entry in delayed}:
+            ids = [entry.id for entry in delayed if entry.holder == holder]
+            self._claimed.get(holder, set()).difference_update(ids)
+            await self._move(holder, NOBODY, self._timeout_ms, ids)
+            for shard in _by_shard(ids):
+                self._schedule.add(shard)
 
     async def _move(
         self, worker: str, to: str, idle_ms: int, ids: Iterable[str], channel: str = ""
@@ -151,15 +169,20 @@ class RedisReady:
         return str(info.get("master_replid", ""))
 
     async def _session_with_queue(self, key: Any) -> str | None:
-        """The key's session id, if anything waits in its queue."""
+        """The key's session id, if anything waits in its queue.
+
+        A longer prefix that begins with ours has sessions of its own, and workers of its own.
+        """
         session_id = self._keys.session_id(key)
         key = self._keys.session(session_id)
         raw = await self._transport.command(session_id, "LINDEX", key, 0)
         try:
-            queued = raw is not None and parse(session_id, key, raw).queued > 0
+            header = None if raw is None else parse(session_id, key, raw)
         except (NotASession, NewerFormat):
             return None
-        return session_id if queued else None
+        if header is None or header.prefix not in ("", self._keys.prefix):
+            return None
+        return session_id if header.queued > 0 else None
 
     async def _run(self, name: str, shard: int, *args: Any) -> Any:
         return await self._transport.run(script(f"ready/{name}"), self._keys.ready[shard], args)
@@ -182,9 +205,10 @@ class _Schedule:
         self._channel_name = keys.ready_channel
         self._all = set(range(len(keys.ready)))
         self._now: set[int] = set()
-        self._later: list[tuple[float, int]] = []
+        self._order = list(self._all)
         self._requeued: dict[str, _Requeued] = {}
-        self._freed: list[str] = []
+        self._dues: list[tuple[float, str]] = []
+        self._claimable: list[_Delayed] = []
         self._event = asyncio.Event()
         self._looked_at_all = 0.0
         self._listening = ExitStack()
@@ -194,51 +218,59 @@ class _Schedule:
         self._now.add(shard)
         self._event.set()
 
-    def add_later(self, shard: int, delay: float) -> None:
-        self._later.append((time.monotonic() + delay, shard))
+    def possible_delay(self, delay_ms: int) -> int:
+        """The delay, or less while nothing tells of a session that gets free before its end."""
+        return delay_ms if self._subscribed else min(delay_ms, int(1000 * _MAX_DELAY_UNSUBSCRIBED))
 
-    def requeued(self, key: str, entry_id: str, delay: float) -> None:
+    def requeued(self, key: str, entry: _Delayed, delay: float) -> None:
         """While an entry is delayed, listen for the release of its session."""
-        if self._channel is None:
-            return
         requeued = self._requeued.get(key)
         if requeued is None:
             requeued = self._requeued[key] = _Requeued()
-            listening = self._channel.listeners.listening(key, partial(self._on_free, key))
-            requeued.listening.enter_context(listening)
+            if self._channel is not None:
+                listening = self._channel.listeners.listening(key, partial(self._end_delay, key))
+                requeued.listening.enter_context(listening)
         requeued.due = max(requeued.due, time.monotonic() + delay)
-        requeued.ids.append(entry_id)
-
-    def _on_free(self, key: str) -> None:
-        requeued = self._requeued.pop(key)
-        requeued.listening.close()
-        self._freed += requeued.ids
+        requeued.entries.append(entry)
+        heappush(self._dues, (requeued.due, key))
         self._event.set()
 
-    def take_freed(self) -> list[str]:
-        """The ids of the delayed entries whose session was released since; each once."""
+    def _end_delay(self, key: str) -> None:
+        requeued = self._requeued.pop(key)
+        requeued.listening.close()
+        self._claimable += requeued.entries
+        self._event.set()
+
+    def take_claimable(self) -> list[_Delayed]:
+        """The delayed entries whose delay is over, or whose session was released; each once."""
         now = time.monotonic()
-        for key in [key for key, requeued in self._requeued.items() if requeued.due <= now]:
-            self._requeued.pop(key).listening.close()
-        freed, self._freed = self._freed, []
-        return freed
+        while self._dues and self._dues[0][0] <= now:
+            due, key = heappop(self._dues)
+            requeued = self._requeued.get(key)
+            if requeued is not None and requeued.due <= due:
+                self._end_delay(key)
+        taken, self._claimable = self._claimable, []
+        return taken
 
     def take_shards(self, *, all_of_them: bool) -> list[int]:
-        """The streams to look at now."""
+        """The streams to look at now, first the one that was looked at the longest time ago."""
         self._listen()
         now = time.monotonic()
         if all_of_them or now - self._looked_at_all >= self._interval:
             self._looked_at_all = now
             self._now |= self._all
-        self._now |= {shard for due, shard in self._later if due <= now}
-        self._later = [(due, shard) for due, shard in self._later if due > now]
         shards, self._now = self._now, set()
         self._event.clear()
-        return list(shards)
+        return [shard for shard in self._order if shard in shards]
+
+    def looked_at(self, shard: int) -> None:
+        """So that a stream with many entries does not keep the others from being looked at."""
+        self._order.remove(shard)
+        self._order.append(shard)
 
     async def wait(self, timeout: float) -> None:
         now = time.monotonic()
-        dues = [due - now for due, _ in self._later]
+        dues = [due - now for due, _ in self._dues[:1]]
         timeout = min(timeout, self._looked_at_all + self._interval - now, *dues)
         try:
             async with asyncio.timeout(max(0.001, timeout)):
@@ -248,8 +280,11 @@ class _Schedule:
 
     @property
     def _interval(self) -> float:
-        subscribed = self._channel is not None and self._channel.subscribed
-        return _LOOK_INTERVAL if subscribed else _LOOK_INTERVAL_UNSUBSCRIBED
+        return _LOOK_INTERVAL if self._subscribed else _LOOK_INTERVAL_UNSUBSCRIBED
+
+    @property
+    def _subscribed(self) -> bool:
+        return self._channel is not None and self._channel.subscribed
 
     def _listen(self) -> None:
         if self._channel is None:
@@ -264,7 +299,16 @@ class _Schedule:
         for requeued in self._requeued.values():
             requeued.listening.close()
         self._requeued.clear()
+        self._dues.clear()
         self._listening.close()
+
+
+@dataclass(frozen=True)
+class _Delayed:
+    """A requeued entry, and for whom it is pending: NOBODY, or a worker that extends it."""
+
+    id: str
+    holder: str
 
 
 @dataclass
@@ -272,7 +316,7 @@ class _Requeued:
     """The delayed entries of one session, and until when its release is listened for."""
 
     due: float = 0.0
-    ids: list[str] = field(default_factory=list)
+    entries: list[_Delayed] = field(default_factory=list)
     listening: ExitStack = field(default_factory=ExitStack)
 
 

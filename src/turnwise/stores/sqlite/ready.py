@@ -19,6 +19,20 @@ class SQLiteReady(EmbeddedReady):
         super().__init__(store)
         self._host = host
 
+    async def _note_claim(self, now: int) -> None:
+        def note(database: sqlite3.Connection) -> tuple[None, list[WakeUp]]:
+            database.execute(query("note_claim"), (now,))
+            return None, []
+
+        await self._host.call(note)
+
+    async def _last_claim(self) -> int | None:
+        def look(database: sqlite3.Connection) -> tuple[int | None, list[WakeUp]]:
+            found = database.execute(query("last_claim")).fetchone()
+            return (None if found is None else int(found[0])), []
+
+        return await self._host.call(look, writes=False)
+
     async def _take(self, worker: str, count: int, now: int, until: int) -> list[str]:
         def take(database: sqlite3.Connection) -> tuple[list[str], list[WakeUp]]:
             rows = database.execute(query("ready_sessions"), (now, now, count)).fetchall()

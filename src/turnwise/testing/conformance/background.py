@@ -19,6 +19,7 @@ from turnwise.testing.conformance.lab import (
     item,
     items,
     mint,
+    taken,
 )
 from turnwise.types import Accepted, Claim, Duplicate, Grant, Idle, Parked
 
@@ -146,6 +147,40 @@ class BackgroundConformance(Suite):
             return names(await store.ready.claim("w2", 1, 0)) == ["s"]
 
         await lab.until(back)
+
+    async def test_a_long_delay_ends_when_the_session_gets_free(self, lab: Lab) -> None:
+        """Also one that is longer than claims are hidden."""
+        limits = Limits(visibility_timeout_ms=lab.lease)
+        store, other = lab.store(limits), lab.store(limits)
+        await sent(store, "s", "t")
+        claims = await store.ready.claim("w1", 1, 0)
+        turn = await taken(other, "s")
+        await store.ready.requeue("w1", claims, 10 * LONG)
+        await other.release(*turn.ids)
+
+        async def back() -> bool:
+            await store.ready.extend("w1")
+            return names(await store.ready.claim("w1", 1, 0)) == ["s"]
+
+        await lab.until(back)
+
+    async def test_a_worker_that_leaves_gives_all_its_claims_back(self, lab: Lab) -> None:
+        store, other = lab.store(), lab.store()
+        await sent(store, "s", "t")
+        await sent(store, "delayed", "t")
+        await store.ready.requeue("w1", await store.ready.claim("w1", 2, 0), 10 * LONG)
+        await sent(store, "s2", "t")
+        await store.ready.claim("w1", 1, 0)
+        await store.ready.leave("w1")
+        assert "s2" in names(await other.ready.claim("w2", 5, 0))
+
+    async def test_when_a_worker_claimed_last(self, store: Store) -> None:
+        await sent(store, "s", "t")
+        assert await store.ready.last_claim("s") is None
+        await store.ready.claim("w", 1, 0)
+        ago = await store.ready.last_claim("s")
+        assert ago is not None
+        assert 0 <= ago < LONG
 
     async def test_a_claim_requeued_without_delay_is_anybody_s_at_once(self, lab: Lab) -> None:
         store, other = lab.store(), lab.store()

@@ -16,7 +16,7 @@ from turnwise.testing.conformance.lab import (
     mint,
     try_begin,
 )
-from turnwise.types import Absent, Done, Gone, Grant, Info
+from turnwise.types import Absent, Done, Duplicate, Gone, Grant, Info
 
 DAY = 24 * 60 * 60 * 1000
 
@@ -152,3 +152,27 @@ class ExpiryConformance(Suite):
         ttl = await self._ttl(store)
         assert ttl is not None
         assert ttl <= 1000
+
+    async def test_a_ttl_counts_for_processes_without_one(self, lab: Lab) -> None:
+        """Their turns and messages keep the session, as those of processes with the ttl do."""
+        store, other = lab.store(Limits(ttl_ms=2 * lab.lease)), lab.store()
+        await added(store, "s", 1)
+        turn = await begun(other, "s", lease=LONG)
+        ttl = await self._ttl(other)
+        assert ttl is not None
+        assert ttl > LONG
+        await turn.commit(*items(2))
+        ttl = await self._ttl(other)
+        assert ttl is not None
+        assert ttl <= 2 * lab.lease
+        await other.expire("s", None)
+        await other.submit("s", "t", b"one")
+        assert await self._ttl(other) is None
+
+    async def test_the_longest_retention_counts(self, lab: Lab) -> None:
+        long, short = lab.store(Limits(retention_ms=DAY)), lab.store(Limits(retention_ms=1))
+        await (await begun(long, "s", "t")).commit(*items(1))
+        for _ in range(4):
+            await lab.tick()
+            await added(short, "s", 2)
+        assert isinstance(await try_begin(short, "s", "t"), Duplicate)

@@ -139,7 +139,8 @@ def _apply_cut(s: Session, cut: Cut) -> None:
 
 
 def _roll_search_start(s: Session) -> None:
-    header, retention_ms = s.header, s.limits.retention_ms
+    header = s.header
+    header.retention_ms = retention_ms = s.retention_ms
     header.search_rolled = min(header.search_rolled, s.now)
     age_ms = s.now - header.search_rolled
     if age_ms <= retention_ms:

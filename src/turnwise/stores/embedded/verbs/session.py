@@ -58,6 +58,16 @@ class Session:
         """Create the session, if it does not exist yet."""
         self.state.header = self.header
 
+    @property
+    def ttl_ms(self) -> int | None:
+        """This process's ttl, or that of another process, if only that has one."""
+        return self.header.ttl_ms if self.limits.ttl_ms is None else self.limits.ttl_ms
+
+    @property
+    def retention_ms(self) -> int:
+        """The longest retention of all processes that committed to the session."""
+        return max(self.limits.retention_ms, self.header.retention_ms)
+
     def has_provisional_expiry(self) -> bool:
         """Whether its expiry is still the one that a session without a commit is given."""
         provisional = self.header.provisional_expiry
@@ -66,10 +76,10 @@ class Session:
     def outlive(self, lease_ms: int) -> None:
         """Keep the session from expiring during a lease that begins now."""
         header, least = self.header, self.now + 2 * lease_ms
-        ttl_ms = self.limits.ttl_ms
+        ttl_ms = self.ttl_ms
         if not self.exists or self.has_provisional_expiry():
             # The journal of a dead turn is kept until the turn is sent again.
-            kept_ms = (ttl_ms or self.limits.retention_ms) if self.state.journal() else 0
+            kept_ms = (ttl_ms or self.retention_ms) if self.state.journal() else 0
             header.provisional_expiry = header.expires = max(least, self.now + kept_ms)
             return
         header.provisional_expiry = None
@@ -82,8 +92,8 @@ class Session:
         if self.has_provisional_expiry():
             header.expires = None
         header.provisional_expiry = None
-        if self.limits.ttl_ms is not None:
-            header.expires = self.now + self.limits.ttl_ms
+        if self.ttl_ms is not None:
+            header.ttl_ms, header.expires = self.ttl_ms, self.now + self.ttl_ms
 
 
 class SessionVerbs:

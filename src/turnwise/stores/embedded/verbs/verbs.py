@@ -235,7 +235,7 @@ class Verbs(MessageVerbs, EndVerbs):
     def expire(self, ttl_ms: int | None) -> bool:
         s = self._s
         if s.exists:
-            s.header.provisional_expiry = None
+            s.header.provisional_expiry = s.header.ttl_ms = None
             s.header.expires = None if ttl_ms is None else s.now + ttl_ms
         return s.exists
 

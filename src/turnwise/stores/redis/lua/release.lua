@@ -22,6 +22,8 @@ if holds(header, turn_id, token) then
     if turn.background and (turn.decided or not turn.parked_index) and delay_ms > 0 then
       turn.delay_ms = delay_ms
       outlive(header, delay_ms)
+    else
+      next_up = { content = '' } -- its message
     end
   end
 else

@@ -112,6 +112,7 @@ local function apply_cut(header, cut)
 end
 
 local function roll_search_start(header)
+  header.retention_ms = RETENTION_MS
   if NOW < header.search_rolled then header.search_rolled = NOW end
   local age_ms = NOW - header.search_rolled
   if age_ms <= RETENTION_MS then return end

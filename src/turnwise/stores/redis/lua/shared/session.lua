@@ -6,6 +6,7 @@ local KEY = KEYS[1]
 local WAKE_CHANNEL, NEW_ID = ARGV[1], ARGV[2]
 local TTL_MS, RETENTION_MS = tonumber(ARGV[3]), tonumber(ARGV[4])
 local MAX_BYTES, MAX_QUEUE = tonumber(ARGV[5]), tonumber(ARGV[6])
+local PREFIX = string.match(WAKE_CHANNEL, '^{(.*)wake}:$')
 local READY_CHANNEL = string.gsub(WAKE_CHANNEL, 'wake}:$', 'ready}')
 local EXPIRY_SLACK_MS = 1000
 
@@ -22,7 +23,8 @@ local tickets_to_wake, next_up, worker_continues = {}, nil, false
 local function create()
   is_new = true
   return {
-    format = FORMAT, incarnation = NEW_ID,
+    format = FORMAT, incarnation = NEW_ID, prefix = PREFIX,
+    retention_ms = RETENTION_MS, ttl_ms = TTL_MS > 0 and TTL_MS or nil,
     queued = 0, queue_changes = 0,
     elements = 0, items = 0, bytes = 0,
     commits = 0, commit_id = NEW_ID,
@@ -39,6 +41,9 @@ local function load()
   if not ok or type(header) ~= 'table' or type(header.format) ~= 'number' then return nil, { 'foreign' } end
   if header.format > FORMAT then return nil, { 'newer', header.format } end
   if type(header.incarnation) ~= 'string' or type(header.queued) ~= 'number' then return nil, { 'foreign' } end
+  -- Another process may have other settings: the longest retention counts, and a ttl counts for all.
+  RETENTION_MS = math.max(RETENTION_MS, header.retention_ms or 0)
+  if TTL_MS == 0 then TTL_MS = header.ttl_ms or 0 end
   return header
 end
 
@@ -81,5 +86,7 @@ end
 local function refresh_expiry(header)
   if has_provisional_expiry(header) then redis.call('PERSIST', KEY) end
   if header.provisional_expiry then header.provisional_expiry, changed = nil, true end
-  if TTL_MS > 0 then redis.call('PEXPIRE', KEY, TTL_MS) end
+  if TTL_MS == 0 then return end
+  if header.ttl_ms ~= TTL_MS then header.ttl_ms, changed = TTL_MS, true end
+  redis.call('PEXPIRE', KEY, TTL_MS)
 end
