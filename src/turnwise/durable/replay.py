@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import Context
 from typing import Any
 
 from agents import (
@@ -234,7 +235,8 @@ class Replay:
         self._unwritten.append(entry)
         if self._flush_timer is None:
             loop = asyncio.get_running_loop()
-            self._flush_timer = loop.call_later(_FLUSH_DELAY, self.flush)
+            # The loop keeps a cancelled timer for a while: not with the run that set it.
+            self._flush_timer = loop.call_later(_FLUSH_DELAY, self.flush, context=Context())
 
     def flush(self) -> None:
         """Begin to write what `write_later` got. If that fails, the next `write` raises."""
