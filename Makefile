@@ -35,7 +35,7 @@ ARGS ?=
 # Minutes that chaos may take, over all topologies.
 MINUTES ?= 3
 
-.PHONY: help setup demo bench chaos chaos-mutants test lint format types imports docs pytest lock lock-check clean
+.PHONY: help setup demo bench chaos chaos-mutants sdk-suite test lint format types imports docs pytest lock lock-check clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -53,6 +53,18 @@ chaos: $(STAMP) ## let workers and servers fail, and check every promise; MINUTE
 
 chaos-mutants: $(STAMP) ## plant known bugs and see whether chaos finds them
 	$(BIN)/python -m chaos.mutants $(ARGS)
+
+# In an environment of its own. Each mode takes minutes: SHARE=8 runs one test of eight in each, and
+# MODES=memory,bound only these. SDK=0.25.0 tries another version of the SDK.
+SHARE ?= 1
+MODES ?=
+SDK ?=
+
+sdk-suite: $(UV) has-python ## run the SDK's own tests with every run as a turn; SHARE=8 for a part
+	@UV_PROJECT_ENVIRONMENT=.venv-sdk $(SYNC) --group sdk-suite --quiet || \
+		UV_PROJECT_ENVIRONMENT=.venv-sdk $(SYSTEM_CERTS) $(SYNC) --group sdk-suite --quiet
+	$(if $(SDK),.venv-sdk/bin/python -m pip install --quiet 'openai-agents==$(SDK)')
+	.venv-sdk/bin/python -m tests.sdk_suite --share $(SHARE) $(if $(MODES),--modes $(MODES)) $(ARGS)
 
 test: lock-check lint types imports docs pytest ## run all checks, then the tests
 
@@ -90,7 +102,7 @@ lock-check: $(UV) ## fail if uv.lock does not match pyproject.toml
 	@$(LOCK) --check --quiet || $(SYSTEM_CERTS) $(LOCK) --check --quiet
 
 clean: ## remove the environments, caches and builds
-	rm -rf .venv .venv-tools build dist site .hypothesis .import_linter_cache .mypy_cache \
+	rm -rf .venv .venv-tools .venv-sdk .sdk-suite build dist site .hypothesis .import_linter_cache .mypy_cache \
 		.pytest_cache .ruff_cache
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
