@@ -59,19 +59,28 @@ async def _measure(url: str, name: str, rounds: int, into: dict[str, dict[str, S
 
 @asynccontextmanager
 async def _idle_sessions(url: str, idle: int) -> AsyncIterator[int]:
-    """Copies of one session's key; yields the bytes that they use."""
+    """Copies of one session; yields the bytes that they use."""
     async with RedisSession.from_url(url) as session, redis_client(url) as client:
         name = f"idle-{next(_ids)}"
         await session.bind(name).add_items(HistoryGenerator().items(ITEMS))
-        dump, before = await client.dump(session.key(name)) or b"", await _used_memory(client)
-        keys = [session.key(f"{name}-{number}") for number in range(idle)]
-        batches = [keys[start : start + _BATCH] for start in range(0, idle, _BATCH)]
+        before = await _used_memory(client)
+        async with copies(url, session.key(name), idle):
+            yield await _used_memory(client) - before
+
+
+@asynccontextmanager
+async def copies(url: str, key: str, number: int) -> AsyncIterator[None]:
+    """So many copies of one session's key, while the block lasts."""
+    keys = [f"{key}-{copy}" for copy in range(number)]
+    batches = [keys[start : start + _BATCH] for start in range(0, number, _BATCH)]
+    async with redis_client(url) as client:
+        dump = await client.dump(key) or b""
         for batch in batches:
             async with client.pipeline(transaction=False) as pipeline:
-                for key in batch:
-                    pipeline.restore(key, 0, dump)
+                for copy in batch:
+                    pipeline.restore(copy, 0, dump)
                 await pipeline.execute()
-        yield await _used_memory(client) - before
+        yield
         for batch in batches:
             await client.unlink(*batch)
 

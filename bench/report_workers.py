@@ -168,6 +168,20 @@ def _growth(found: Results) -> Table:
     )
 
 
+def _parked(found: Results) -> Table:
+    rows = [
+        (label, f"{each['cpu']:.1%}", f"{each['commands']:,.0f}")
+        for label, each in (("without", found["without"]), ("with", found["with"]))
+    ]
+    return Table(
+        f"A background worker beside {found['sessions']:,} parked sessions with a message each",
+        ("", "CPU of the worker", "commands/s of the server"),
+        rows,
+        "Their turns wait for an approval, their messages for the turns. Commands inside scripts "
+        "count.",
+    )
+
+
 def _percentiles_table(title: str, samples: Mapping[str, Measured], note: str = "") -> Table:
     rows = [(name, str(sample["n"]), *percentiles(sample)) for name, sample in samples.items()]
     return Table(title, ("", "turns", "median", "p99", "max"), rows, note)
@@ -182,4 +196,5 @@ _TABLES = {
     "idle": _idle,
     "waiting": _waiting,
     "growth": _growth,
+    "parked": _parked,
 }

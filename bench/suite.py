@@ -20,6 +20,7 @@ from bench.growth import SESSIONS as GROWING_SESSIONS
 from bench.idle import measure_idle
 from bench.images import measure_images
 from bench.memory import SDK, measure_memory
+from bench.parked import measure_parked
 from bench.samples import Sample
 from bench.steps import measure_steps
 from bench.takeover import DEFAULT_LEASE, SHORT_LEASE, measure_takeover
@@ -49,6 +50,7 @@ class Plan:
     idle: tuple[int, int]  # sessions, and rounds
     waiting: tuple[int, float]  # rounds, and seconds that a queue of callers is observed
     growth: Mapping[str, int]  # how many of each kind
+    parked: tuple[int, float]  # sessions, and seconds that a worker is observed
     quick: bool
 
 
@@ -67,6 +69,7 @@ FULL = Plan(
     idle=(100_000, 120),
     waiting=(100, 5.0),
     growth={GROWING_SESSIONS: 100_000, MESSAGES: 10_000, AGENTS: 4_000, SDK_AGENTS: 4_000},
+    parked=(3_000, 5.0),
     quick=False,
 )
 QUICK = Plan(
@@ -84,6 +87,7 @@ QUICK = Plan(
     idle=(20_000, 30),
     waiting=(20, 2.0),
     growth={GROWING_SESSIONS: 8_000, MESSAGES: 400, AGENTS: 400, SDK_AGENTS: 400},
+    parked=(300, 2.0),
     quick=True,
 )
 
@@ -114,6 +118,7 @@ class Suite:
             "idle": self._idle,
             "waiting": self._waiting,
             "growth": self._growth,
+            "parked": self._parked,
         }
 
     async def _turns(self) -> Results:
@@ -201,6 +206,10 @@ class Suite:
     async def _growth(self) -> Results:
         self._progress("growth of processes")
         return {"growth": await measure_growth(self._url, self.plan.growth)}
+
+    async def _parked(self) -> Results:
+        self._progress(f"{self.plan.parked[0]:,} parked sessions")
+        return {"parked": await measure_parked(self._url, *self.plan.parked)}
 
 
 PARTS = tuple(Suite(FULL, "", {}, print).parts)

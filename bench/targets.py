@@ -38,6 +38,9 @@ MESSAGE_BYTES = 500
 AGENT_BYTES = 1_000
 """One class takes more."""
 
+PARKED_CPU = 0.02
+"""What the observation itself may be off by."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -197,6 +200,17 @@ def _growth(found: Results) -> Iterator[Target]:
         )
 
 
+def _parked(found: Results) -> Iterator[Target]:
+    cpu, without = found["with"]["cpu"], found["without"]["cpu"]
+    yield Target(
+        f"CPU of a worker beside {found['sessions']:,} parked sessions with a message each",
+        "-",
+        f"{cpu:.1%}, {without:.1%} without them",
+        f"≤ {PARKED_CPU:.0%} more than without",
+        cpu <= without + PARKED_CPU,
+    )
+
+
 def _median_p99(sample: Results) -> str:
     return f"{sample['median']:.1f}, {sample['p99']:.1f} ms"
 
@@ -219,4 +233,5 @@ _TARGETS: Mapping[str, Callable[[Results], Iterator[Target]]] = {
     "idle": _idle,
     "waiting": _waiting,
     "growth": _growth,
+    "parked": _parked,
 }

@@ -47,9 +47,9 @@ async def measure_queue(url: str, seconds: float) -> dict[str, Any]:
         await callers.wait_for("ready")
         async with session.turn(session_id), redis_client(url) as client:
             await _enqueue(session, callers, session_id, CALLERS)
-            before = await _calls(client)
+            before = await calls(client)
             await asyncio.sleep(seconds)
-            after = await _calls(client)
+            after = await calls(client)
         ended = time.monotonic()
         for _ in range(CALLERS):
             [begun] = await callers.wait_for("begun")
@@ -70,7 +70,7 @@ async def _enqueue(session: Session, callers: ChildProcess, session_id: str, num
         await asyncio.sleep(0.01)
 
 
-async def _calls(client: Any) -> tuple[int, int]:
+async def calls(client: Any) -> tuple[int, int]:
     """Calls of scripts so far, and of all commands, those inside scripts included."""
     info = await client.info("commandstats")
     calls = {name: stats["calls"] for name, stats in info.items()}

@@ -35,6 +35,7 @@ SMALLEST = Plan(
     idle=(100, 2),
     waiting=(2, 0.1),
     growth={SESSIONS: 8, MESSAGES: 4, AGENTS: 4, SDK_AGENTS: 4},
+    parked=(10, 0.1),
     quick=True,
 )
 TARGET_COUNTS = {
@@ -49,6 +50,7 @@ TARGET_COUNTS = {
     "idle": 2,
     "waiting": 2,
     "growth": 3,
+    "parked": 1,
 }
 
 
