@@ -66,6 +66,8 @@ class EventPublisher:
         self._attempt = attempt
         self._unsent: list[bytes] = []
         self._next = first
+        self._bytes = 0
+        self._is_full = False
         self._is_current = True
         self._sending: asyncio.Task[None] | None = None
 
@@ -83,7 +85,7 @@ class EventPublisher:
     def publish_nowait(self, event: Event) -> None:
         """Publish it soon."""
         try:
-            self._unsent.append(self._runtime.codec.encode(event))
+            content = self._runtime.codec.encode(event)
         except EncodeError as error:  # a custom model may stream what is not JSON
             _log.warning(
                 "an event of type %r of turn %r of session %r was not published: %s",
@@ -93,8 +95,30 @@ class EventPublisher:
                 printable(str(error)),
             )
             return
+        if not self._has_room(event, content):
+            return
+        self._unsent.append(content)
         if self._sending is None or self._sending.done():
             self._sending = asyncio.create_task(self._send_soon(), name="turnwise-events")
+
+    def _has_room(self, event: Event, content: bytes) -> bool:
+        """Whether it may be published. What becomes of the turn always is."""
+        limit = self._runtime.settings.max_event_bytes
+        if str(event["type"]).startswith("turn."):
+            return True
+        fits = not self._is_full and self._bytes + len(content) <= limit
+        if fits:
+            self._bytes += len(content)
+        elif not self._is_full:
+            self._is_full = True
+            _log.warning(
+                "the events of turn %r of session %r reach max_event_bytes=%d: no more are "
+                "published of its run, which goes on",
+                self._turn_id,
+                self._session_id,
+                limit,
+            )
+        return fits
 
     async def close(self, event: Event | None = None, *, last: bool = False) -> None:
         """Send all unsent events, then `event`. `last`: the turn's events end here."""

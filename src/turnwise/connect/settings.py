@@ -17,6 +17,7 @@ _TURN_OPTIONS = (
     "compression",
     "max_item_bytes",
     "max_turn_bytes",
+    "max_event_bytes",
     "cache_bytes",
     "hooks",
     "repeatable_tools",
@@ -33,6 +34,10 @@ class Options(TypedDict, total=False):
         max_turn_bytes: All items of one turn, as JSON (64 MiB).
         max_session_bytes: One session's history as stored (256 MiB).
         max_queue: How many messages and callers may wait for one session (1000).
+        events_ttl: Seconds for which a message's events are kept after the last one (an hour).
+        max_events: How many events of one message are kept, the last ones (10,000).
+        max_event_bytes: All events of one attempt at a message, as stored (64 MiB). Further ones
+            of its run are not published; the run and its result do not depend on them.
         retention: Seconds for which a finished turn_id is remembered (24 hours).
         compression: Whether new items are compressed (True). Both kinds can be read either way.
         cache_bytes: Decoded history cached in this process (64 MiB); 0 for no cache.
@@ -50,6 +55,9 @@ class Options(TypedDict, total=False):
     max_turn_bytes: int
     max_session_bytes: int
     max_queue: int
+    events_ttl: float
+    max_events: int
+    max_event_bytes: int
     retention: float
     compression: bool
     cache_bytes: int
@@ -98,7 +106,11 @@ def store_limits(options: Options, ttl: float | None) -> Limits:
     retention = options.get("retention", known.retention_ms / 1000)
     max_bytes = options.get("max_session_bytes", known.max_bytes)
     max_queue = options.get("max_queue", known.max_queue)
+    events_ttl = options.get("events_ttl", known.events_ttl_ms / 1000)
+    max_events = options.get("max_events", known.max_events)
     lease = options.get("lease", Settings().lease)
+    check_number("events_ttl", events_ttl, least=1)
+    check_number("max_events", max_events, least=1)
     check_number("lease", lease, least=0.001)
     check_number("retention", retention)
     check_number("max_session_bytes", max_bytes, least=1)
@@ -108,6 +120,8 @@ def store_limits(options: Options, ttl: float | None) -> Limits:
         retention_ms=round(retention * 1000),
         max_bytes=max_bytes,
         max_queue=max_queue,
+        events_ttl_ms=round(events_ttl * 1000),
+        max_events=max_events,
         # As long as a lease: a dead worker loses its turns and its claims at the same time.
         visibility_timeout_ms=round(lease * 1000),
     )

@@ -39,8 +39,6 @@ def check_can_be_queued(attempt: RunAttempt, on_error: str) -> None:
         refused.append(f"on_error={on_error!r}")
     if isinstance(attempt.input, RunState):
         refused.append("a RunState")
-    elif not isinstance(attempt.input, str | list):
-        refused.append(f"an input of type {type(attempt.input).__name__}")
     if refused:
         raise UsageError(
             "with busy='enqueue' a worker may answer, and a message cannot carry "

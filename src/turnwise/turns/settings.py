@@ -23,6 +23,7 @@ class Settings:
         compression: Whether elements are stored compressed.
         max_item_bytes: The most that one item may take, uncompressed.
         max_turn_bytes: The most that the items of one turn may take, uncompressed.
+        max_event_bytes: The most that the events of one attempt may take, as stored.
         cache_bytes: The most that the decoded histories in this process's memory may take.
         hooks: Called with every event.
         repeatable_tools: Names of tools that may run again if it is unknown whether they ran.
@@ -33,6 +34,7 @@ class Settings:
     compression: bool = True
     max_item_bytes: int = 16 * MEBIBYTE
     max_turn_bytes: int = 64 * MEBIBYTE
+    max_event_bytes: int = 64 * MEBIBYTE
     cache_bytes: int = 64 * MEBIBYTE
     hooks: tuple[Hook, ...] = ()
     repeatable_tools: Collection[str] = ()
@@ -42,6 +44,7 @@ class Settings:
         check_number("lease", self.lease, least=0.001, most=_DAY)
         check_number("max_item_bytes", self.max_item_bytes, least=1)
         check_number("max_turn_bytes", self.max_turn_bytes, least=1)
+        check_number("max_event_bytes", self.max_event_bytes)
         check_number("cache_bytes", self.cache_bytes)
         if not isinstance(self.compression, bool):
             raise UsageError(f"compression={self.compression!r}: use True or False")
