@@ -108,7 +108,7 @@ def _mode_in(answer: bytes) -> str:
 
 async def _ask(host: str, port: int, tls: ssl.SSLContext | None) -> bytes | None:
     """What a server answers to HELLO: empty if it hangs up, None if there is none or it is slow."""
-    with suppress(OSError):
+    with suppress(OSError, ValueError):  # such a host name cannot be
         async with asyncio.timeout(_TIMEOUT):
             reader, writer = await asyncio.open_connection(host, port, ssl=tls)
             try:
