@@ -19,7 +19,7 @@ from tests.integration.fault_lab import (
 )
 from turnwise import RedisSession
 from turnwise.errors import StoreUnavailable
-from turnwise.stores.redis import transport
+from turnwise.stores.redis import free_connections
 from turnwise.testing.proxy import DelayRequest, FaultProxy
 from turnwise.testing.servers import ValkeyCluster, ValkeySentinel, ValkeyServer
 
@@ -119,16 +119,17 @@ async def test_connections_that_are_never_free(
     server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A call does not wait for one without end."""
-    monkeypatch.setattr(transport, "_WAIT_FOR_CONNECTION", 0.05)
+    monkeypatch.setattr(free_connections, "_WAIT", 0.05)
     held = DelayRequest()
     async with (
         FaultProxy.before(server.url) as proxy,
         RedisSession.from_url(f"{proxy.url}?max_connections=1") as session,
     ):
+        patience(session, 0.0)
         proxy.faults = lambda command: held if command.name == "LRANGE" else None
         first = asyncio.create_task(session.bind("user-1").get_items())
         await held.arrived.wait()
-        with pytest.raises(StoreUnavailable, match="all 1 connections of the Redis client"):
+        with pytest.raises(StoreUnavailable, match="all connections of the Redis client"):
             await session.bind("user-2").get_items()
         held.release()
         await first

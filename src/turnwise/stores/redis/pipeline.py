@@ -22,6 +22,7 @@ from redis.exceptions import AskError, BusyLoadingError, SlotNotCoveredError
 from redis.exceptions import ConnectionError as Disconnected
 
 from turnwise.stores.redis.clients import Client
+from turnwise.stores.redis.free_connections import FreeConnections
 
 RAW = {NEVER_DECODE: True}
 """The option by which a client that decodes replies leaves one as bytes."""
@@ -65,8 +66,9 @@ class _Sending:
 class Pipeline:
     """Sends the commands of one event loop to one server."""
 
-    def __init__(self, client: Client, many: SendMany) -> None:
+    def __init__(self, client: Client, free: FreeConnections, many: SendMany) -> None:
         self._client = client
+        self._free = free
         self._many = many
         self._loop = asyncio.get_running_loop()
         self._under_way = 0
@@ -79,13 +81,16 @@ class Pipeline:
             return await self._share(command)
         self._under_way += 1
         try:
-            return await self._client.execute_command(*command, **RAW)
+            return await self._alone(command)
         finally:
             if self._waiting and not self._loop.is_closed():
                 # Its caller runs first: what that sends next joins those that wait.
                 self._loop.call_soon(self._ended)
             else:
                 self._under_way -= 1
+
+    async def _alone(self, command: Command) -> Any:
+        return await self._free.use(partial(self._client.execute_command, *command, **RAW))
 
     async def _share(self, command: Command) -> Any:
         call = _Call(command, self._loop.create_future())
@@ -98,7 +103,7 @@ class Pipeline:
                 call.sending.leave()
             raise
         if isinstance(reply, AskError):  # or MOVED: the client follows it
-            return await self._client.execute_command(*command, **RAW)
+            return await self._alone(command)
         if isinstance(reply, Exception):
             raise reply
         return reply
@@ -123,7 +128,8 @@ class Pipeline:
 
     def _send(self, calls: list[_Call]) -> None:
         self._under_way += 1
-        coroutine = self._many([call.command for call in calls])
+        commands = [call.command for call in calls]
+        coroutine = self._free.use(partial(self._many, commands))
         # A context of its own: it belongs to no caller's trace.
         task = self._loop.create_task(coroutine, context=Context())
         sending = _Sending(calls, task)
@@ -155,8 +161,9 @@ def _size(command: Command) -> int:
 class Pipelines:
     """The pipelines of one event loop: one for the server, or for each node of a cluster."""
 
-    def __init__(self, client: Callable[[], Client]) -> None:
+    def __init__(self, client: Callable[[], Client], free: FreeConnections) -> None:
         self._get_client = client
+        self._free = free
         self._client: Client | None = None
         self._find: Callable[[str], Pipeline | None] = _alone
 
@@ -164,17 +171,17 @@ class Pipelines:
         """The pipeline for commands on `key`. None if they have to go alone."""
         client = self._get_client()
         if client is not self._client:
-            self._client, self._find = client, _finder(client)
+            self._client, self._find = client, _finder(client, self._free)
         return self._find(key)
 
 
-def _finder(client: Client) -> Callable[[str], Pipeline | None]:
+def _finder(client: Client, free: FreeConnections) -> Callable[[str], Pipeline | None]:
     """Chosen once for a client: `isinstance` takes microseconds with redis-py's classes."""
     if isinstance(client, RedisCluster):
-        return _Nodes(client).find
+        return _Nodes(client, free).find
     if client.single_connection_client:
         return _alone
-    pipeline = Pipeline(client, partial(_send_to_server, client))
+    pipeline = Pipeline(client, free, partial(_send_to_server, client))
     return lambda key: pipeline
 
 
@@ -185,8 +192,9 @@ def _alone(key: str) -> None:
 class _Nodes:
     """The pipelines of a cluster's nodes."""
 
-    def __init__(self, client: RedisCluster) -> None:
+    def __init__(self, client: RedisCluster, free: FreeConnections) -> None:
         self._client = client
+        self._free = free
         self._by_name: dict[str, Pipeline] = {}
 
     def find(self, key: str) -> Pipeline | None:
@@ -199,7 +207,7 @@ class _Nodes:
         return self._by_name.get(node.name) or self._add(node.name)
 
     def _add(self, name: str) -> Pipeline:
-        added = Pipeline(self._client, partial(_send_to_node, self._client, name))
+        added = Pipeline(self._client, self._free, partial(_send_to_node, self._client, name))
         self._by_name[name] = added
         return added
 

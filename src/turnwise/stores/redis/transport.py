@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from redis.exceptions import (
@@ -25,6 +26,7 @@ from redis.exceptions import TimeoutError as RedisTimeout
 from turnwise.errors import StoreRefused, StoreUnavailable, TurnwiseError
 from turnwise.process import PerLoop
 from turnwise.stores.redis.clients import Client, reconnect
+from turnwise.stores.redis.free_connections import FreeConnections
 from turnwise.stores.redis.header import foreign
 from turnwise.stores.redis.pipeline import RAW, Pipelines
 from turnwise.stores.redis.scripts import Script
@@ -37,7 +39,6 @@ _TEMPORARY = frozenset(
 # It is not the server that writes: a new connection may lead to that one.
 _NOT_THE_PRIMARY = frozenset({"LOADING", "MASTERDOWN", "READONLY"})
 _FIRST_PAUSE, _MAX_PAUSE = 0.02, 0.5
-_WAIT_FOR_CONNECTION = 30.0
 
 ADVICE = {
     "NOPERM": "give the user the commands and key patterns that the documentation lists",
@@ -56,8 +57,7 @@ class Transport:
     A command is sent again for `patience` seconds after it first failed. Each time, the answer is
     waited for at most `timeout` seconds; None leaves that to the client's own timeout.
 
-    In each event loop `connections` commands are under way at most. Further ones wait for their
-    turn, since a client that has no free connection would refuse them.
+    In each event loop at most `connections` of the client are in use; what needs one more waits.
     """
 
     def __init__(
@@ -68,11 +68,10 @@ class Transport:
         connections: int = 100,
     ) -> None:
         self._clients = clients
-        self._pipelines = PerLoop(lambda: Pipelines(clients))
+        self._free = FreeConnections(connections)
+        self._pipelines = PerLoop(lambda: Pipelines(clients, self._free))
         self.patience = patience
         self._timeout = timeout
-        self._connections = connections
-        self._free = PerLoop(lambda: asyncio.Semaphore(connections))
         self._reached = False
 
     @property
@@ -94,34 +93,43 @@ class Transport:
             nonlocal shared
             pipeline, shared = self._pipelines.get().get(key) if shared else None, False
             execute = self._alone if pipeline is None else pipeline.execute
-            try:
-                return await execute("EVALSHA", script.digest, 1, key, *args)
-            except NoScriptError:
-                return await execute("EVAL", script.text, 1, key, *args)
+            async with asyncio.timeout(self._timeout):
+                try:
+                    return await execute("EVALSHA", script.digest, 1, key, *args)
+                except NoScriptError:
+                    return await execute("EVAL", script.text, 1, key, *args)
 
-        return await self.call(send, session_id, key)
+        return await self._answer(send, session_id, key)
 
     async def _alone(self, *command: Any) -> Any:
-        return await self.client.execute_command(*command, **RAW)
+        return await self._free.use(partial(self.client.execute_command, *command, **RAW))
 
     async def command(self, session_id: str, name: str, key: str, *args: Any) -> Any:
         """Run a plain command on a session's key."""
 
         async def send() -> Any:
-            return await self._alone(name, key, *args)
+            return await self.client.execute_command(name, key, *args, **RAW)
 
         return await self.call(send, session_id, key)
 
     async def call(self, send: Send, session_id: str | None = None, key: str = "") -> Any:
-        """What `send` returns, once it succeeds.
+        """What `send` returns, once it succeeds. It takes one connection.
 
         Raises NotASession, StoreRefused, StoreUnavailable.
         """
+
+        async def send_in_time() -> Any:
+            async with asyncio.timeout(self._timeout):
+                return await send()
+
+        return await self._answer(partial(self._free.use, send_in_time), session_id, key)
+
+    async def _answer(self, send: Send, session_id: str | None, key: str) -> Any:
         deadline, pause = 0.0, _FIRST_PAUSE
         in_doubt, cancellations = False, _cancellations()
         while True:
             try:
-                answer = await self._send(send, session_id)
+                answer = await send()
                 _raise_if_cancelled(cancellations)
                 self._reached = True
                 return answer
@@ -142,19 +150,6 @@ class Transport:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _MAX_PAUSE)
 
-    async def _send(self, send: Send, session_id: str | None) -> Any:
-        """Send it once, when there is a free connection."""
-        free = self._free.get()
-        if free.locked():
-            await self._wait(free, session_id)
-        else:
-            await free.acquire()
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await send()
-        finally:
-            free.release()
-
     async def _check_scheme(self, error: Exception, session_id: str | None) -> None:
         """Raise StoreRefused if the client is of the wrong kind for the server."""
         if isinstance(error, TurnwiseError):
@@ -162,18 +157,6 @@ class Transport:
         advice = await wrong_scheme(self.client, error, reached=self._reached)
         if advice is not None:
             raise StoreRefused(advice, session_id=session_id) from None
-
-    async def _wait(self, free: asyncio.Semaphore, session_id: str | None) -> None:
-        try:
-            async with asyncio.timeout(_WAIT_FOR_CONNECTION):
-                await free.acquire()
-        except TimeoutError:
-            raise StoreUnavailable(
-                f"all {self._connections} connections of the Redis client have been in use for "
-                f"{_WAIT_FOR_CONNECTION:g} s: the server is slow, or max_connections too small. "
-                "The call can be sent again",
-                session_id=session_id,
-            ) from None
 
 
 def _cancellations() -> int:
@@ -198,9 +181,9 @@ def unavailable(error: Exception, session_id: str | None) -> StoreUnavailable:
 def _why(error: Exception) -> str:
     if _is_pool_exhausted(error):
         return (
-            "all connections of the application's Redis client are in use, so nothing was sent. "
-            "Raise its max_connections, or use RedisSession.from_url, which makes a client for "
-            "these sessions alone"
+            "all connections of the Redis client are in use, so nothing was sent. Raise its "
+            "max_connections, or, for an application's client, use RedisSession.from_url, which "
+            "makes one for these sessions alone"
         )
     # The text of a connection error names host and port, never the password.
     return (
