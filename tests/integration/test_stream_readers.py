@@ -7,7 +7,7 @@ import gc
 import logging
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from contextvars import ContextVar
 from typing import Any, cast
 
@@ -267,12 +267,31 @@ async def test_a_turn_without_reader_leaves_the_queue_when_its_time_is_over(
     session: Session, caplog: pytest.LogCaptureFixture
 ) -> None:
     halting = Halting()
-    async with session.turn():
+    async with held(session):
         result = halting.streamed(session, timeout=0.05)
         await cancelled(read(result))
         await until_over(result)
     await until_logged(caplog, "still busy after 0.05 s")
     assert not halting.begun.is_set()
+
+
+@asynccontextmanager
+async def held(session: Session) -> AsyncIterator[None]:
+    """Somebody else holds the session during the block."""
+    holds, over = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        async with session.turn():
+            holds.set()
+            await over.wait()
+
+    holder = asyncio.create_task(hold())
+    await holds.wait()
+    try:
+        yield
+    finally:
+        over.set()
+        await holder
 
 
 async def until_logged(caplog: pytest.LogCaptureFixture, text: str) -> None:
@@ -309,7 +328,7 @@ async def test_an_error_of_a_stream_that_nobody_ever_read_is_logged(
     await until_logged(caplog, "UserError")
     with pytest.raises(UserError, match="the tool broke"):
         await read(result)
-    async with session.turn():
+    async with held(session):
         refused = Runner.run_streamed(agent(), "hi", session=session, busy="reject")
         await until_logged(caplog, "it is busy")
         with pytest.raises(SessionBusy):
