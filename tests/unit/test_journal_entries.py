@@ -141,6 +141,7 @@ SNAPSHOTS: list[tuple[Entry, bytes]] = [
         ),
     ),
     (AttemptFailedEntry(), b'{"entry":"attempt_failed"}'),
+    (AttemptFailedEntry(ask_again=True), b'{"entry":"attempt_failed","ask_again":true}'),
     (RestartedEntry(RUN), b'{"entry":"restarted","run":["desk","0123456789ab",0]}'),
     (
         ParkedEntry(
