@@ -206,15 +206,17 @@ def _dequeue_early() -> None:
     """A message leaves the queue when its turn begins."""
     original = vars(messages)["open_turn"]
 
-    def open_turn(s: Any, turn_id: str, *args: Any, background: bool = False, **rest: Any) -> Any:
-        s.state.queue[:] = [entry for entry in s.state.queue if entry.turn_id != turn_id]
-        return original(s, turn_id, *args, background=False, **rest)
+    def open_turn(s: Any, turn_id: str, *args: Any, message: Any = None, **rest: Any) -> None:
+        original(s, turn_id, *args, message=message, **rest)
+        if message is not None:
+            s.header.turn.background = False
+            s.state.queue.remove(message)
 
     vars(messages)["open_turn"] = open_turn
     lua(
         "next",
-        "lease_ms, attempt, true, first.released)",
-        "lease_ms, attempt, nil, first.released)\n  dequeue(header, 2 * header.queued - 1)",
+        "redis.call('LSET', KEY, 2 * header.queued, make_message(first))",
+        "header.turn.background = nil\n  dequeue(header, 2 * header.queued - 1)",
     )()
 
 
@@ -325,7 +327,9 @@ PLANTED: dict[str, Callable[[], None]] = {
     "wake-up-acked-when-idle": method(acks.Acks, "_is_settled", _always_ack),
     "wake-up-acked-early": method(queues.Worker, "_visit", _ack_first),
     "attempts-not-counted": lua(
-        "next", "lease_ms, turn.attempt + 1, true", "lease_ms, turn.attempt, true"
+        "next",
+        "open_turn(header, turn.id,",
+        "turn.attempt = turn.attempt - 1\n  open_turn(header, turn.id,",
     ),
     "events-without-reset": lua(
         "events/append", "redis.call('DEL', KEY) else highest = tonumber(number) end", "end"
