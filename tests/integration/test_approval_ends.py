@@ -148,7 +148,7 @@ async def test_an_expired_parked_turn_ends_as_not_approved(sessions: Sessions, h
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_a_deployment_with_another_tool_cannot_resume_and_loses_nothing(
+async def test_a_deployment_that_lacks_a_tool_cannot_resume_and_loses_nothing(
     sessions: Sessions, streamed: bool
 ) -> None:
     async def resume(helper: agents.Agent[Any], **decisions: Any) -> Any:
@@ -169,7 +169,7 @@ async def test_a_deployment_with_another_tool_cannot_resume_and_loses_nothing(
         with pytest.raises(
             ReplayMismatch, match=r"stays parked.*look, pay had run.*cancel"
         ) as raised:
-            await resume(clerk.agent(says("x"), more="new"))
+            await resume(clerk.agent(says("x"), without="send"))
         assert raised.value.tools == ["look", "pay"]
         assert (await session.status("s", "t")).state == "parked"
     assert recorder.names.count("TurnParkedEvent") == 2

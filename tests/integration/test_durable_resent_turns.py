@@ -79,7 +79,8 @@ class Work:
     async def cancelled(self, session: Session, way: str) -> None:
         """Let the sender be cancelled in the second tool."""
         self.held = asyncio.Event()
-        sending = asyncio.ensure_future(WAYS[way](session, self.agent(), "go", {}))
+        options = {"on_disconnect": "rollback"} if way == "streamed" else {}
+        sending = asyncio.ensure_future(WAYS[way](session, self.agent(), "go", options))
         await self.held.wait()
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -127,7 +127,7 @@ async def test_idempotency_keys_are_unique_to_the_call() -> None:
     await Runner.run(agent, "go", session=session, turn_id="t1")
     await session.clear_session()
     await Runner.run(agent, "go", session=session, turn_id="t2")
-    await Runner.run(agent, "go", session=session, session_id="other", turn_id="t1")
+    await Runner.run(agent, "go", session=session.bind("other"), turn_id="t1")
     assert len(ledger.keys["one"]) == 6
     assert {len(key) for key in ledger.keys["one"]} == {40}
 
@@ -222,7 +222,7 @@ async def test_an_agent_in_a_thread_with_a_session_of_its_own_has_keys() -> None
 
     def outer() -> str:
         keys.append(idempotency_key())
-        options: Any = {"session": lab.session(), "session_id": "inner", "turn_id": "i"}
+        options: Any = {"session": lab.session().bind("inner"), "turn_id": "i"}
         return str(asyncio.run(Runner.run(inner, "x", **options)).final_output)
 
     keys: list[str] = []

@@ -158,13 +158,13 @@ async def test_a_session_stopped_at_a_message_as_large_as_one_may_be(sessions: S
     largest = base64.b64encode(noise).decode()
     one = await ours.submit("s", largest, agent="nobody")
     two = await ours.submit("s", "two", agent="echo")
-    await ours.drain("s", [echo()], Policy(max_attempts=1, on_dead="stop"))
+    await ours.drain("s", [echo()], Policy(max_attempts=1, on_dead="stop", deploy_timeout=0))
     assert (await one.status()).state == "stopped"
     (letter,) = [letter async for letter in other.stopped_sessions()]
     assert letter.input == largest
     await other.retry_dead_letter(letter)
     assert (await one.status()).state == "queued"
-    await ours.drain("s", [echo()], Policy(max_attempts=1))
+    await ours.drain("s", [echo()], Policy(max_attempts=1, deploy_timeout=0))
     assert await output(two) == "re: two"
     assert (await one.status()).state == "dead"
 
@@ -180,7 +180,7 @@ async def test_a_message_nested_as_deeply_as_one_may_be(sessions: Sessions) -> N
     nested = nested[0]
     one = await ours.submit("s", "hi", agent="nobody", metadata={"m": [nested]})
     two = await ours.submit("s", "two", agent="echo")
-    await ours.drain("s", [echo()], Policy(max_attempts=1))
+    await ours.drain("s", [echo()], Policy(max_attempts=1, deploy_timeout=0))
     assert (await one.status()).state == "dead"
     assert await output(two) == "re: two"
     (letter,) = await ours.dead_letters()

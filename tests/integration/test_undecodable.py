@@ -119,7 +119,7 @@ async def test_it_can_be_cancelled(sessions: Sessions, streamed: bool) -> None:
 async def test_a_message_is_dead_lettered_after_its_attempts(
     sessions: Sessions, entry: bytes
 ) -> None:
-    """And the next one of its session runs."""
+    """Three that failed and one whose worker died; the next one of its session runs."""
     sender = sessions.worker(lease=0.3)
     first = await sender.submit("s", "one", agent="echo", turn_id="t1")
     second = await sender.submit("s", "two", agent="echo", turn_id="t2")
@@ -127,11 +127,11 @@ async def test_a_message_is_dead_lettered_after_its_attempts(
     assert isinstance(grant, Grant)
     await _journaled(sender, grant, "dead", entry)
     async with working(sessions.worker(lease=0.3), echo()):
-        with pytest.raises(DeadLettered, match=r"3 attempts.*UndecodableJournal"):
+        with pytest.raises(DeadLettered, match=r"4 attempts.*UndecodableJournal"):
             await first.result(LONG)
         assert await output(second) == "re: two"
     (letter,) = await sender.dead_letters()
-    assert (letter.turn_id, letter.attempts, letter.input) == ("t1", 3, "one")
+    assert (letter.turn_id, letter.attempts, letter.input) == ("t1", 4, "one")
 
 
 async def test_a_session_is_stopped_at_it(sessions: Sessions) -> None:

@@ -233,6 +233,7 @@ class _ToolCall:
         try:
             run.replay.turn.check_can_add([ended.item()])
         except TurnwiseError as error:
+            run.replay.progress.forget_call(run.path, self.name)  # the turn can still be committed
             raise as_agents_exception(error) from None
 
     def _note_error(self, error: Exception) -> None:

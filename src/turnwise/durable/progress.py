@@ -95,6 +95,10 @@ class Progress:
     def call_ended(self, run: RunPath, name: str, ended: EndedCall) -> None:
         self._ended[run, name] = ended
 
+    def forget_call(self, run: RunPath, name: str) -> None:
+        """The history cannot take its output: the call counts as one without an output."""
+        self._ended.pop((run, name), None)
+
     def ended_call(self, run: RunPath, name: str) -> EndedCall | None:
         return self._ended.get((run, name))
 

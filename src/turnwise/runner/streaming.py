@@ -235,6 +235,8 @@ class TurnEnd:
         except CancelledError as closing:  # the event loop or the session is closing
             self._cancelled = True
             self._result.cancel_run()
+            if self._held.turn is None and not self.run_is_over:  # it leaves the queue
+                await asyncio.wait({cast("asyncio.Task[Any]", self._result.run_loop_task)})
             error = closing
         turn = self._held.turn
         ours = self._idle or (turn.lost if turn else None)

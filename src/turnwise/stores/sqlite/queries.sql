@@ -134,7 +134,7 @@ INSERT INTO last_claim (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at 
 
 -- last_claim --
 -- When one did last.
-SELECT at FROM last_claim;
+SELECT at FROM last_claim WHERE id = 1;
 
 -- add_dead_letter --
 -- A turn's letter replaces its earlier one.
