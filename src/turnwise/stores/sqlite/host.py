@@ -17,6 +17,7 @@ T = TypeVar("T")
 class Host(Protocol):
     """The store."""
 
+    path: str
     limits: Limits
     clock: Callable[[], int]
 

@@ -128,14 +128,6 @@ UPDATE ready SET worker = '', due = ? WHERE session = ? AND worker = ?;
 UPDATE ready SET worker = ?, due = ?
 WHERE worker = ? AND session = (SELECT session FROM sessions WHERE session_id = ?);
 
--- note_claim --
--- A worker asks for claims now.
-INSERT INTO last_claim (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at;
-
--- last_claim --
--- When one did last.
-SELECT at FROM last_claim WHERE id = 1;
-
 -- add_dead_letter --
 -- A turn's letter replaces its earlier one.
 INSERT INTO dead_letters (id, session_id, turn_id, at, content) VALUES (?, ?, ?, ?, ?)

@@ -60,12 +60,6 @@ CREATE TABLE ready (
 
 CREATE INDEX ready_due ON ready (due);
 
--- When a worker asked for claims last, in one row.
-CREATE TABLE last_claim (
-    id INTEGER PRIMARY KEY,
-    at INTEGER NOT NULL
-);
-
 -- Dead letters, one a turn. Their ids are in the order of time.
 CREATE TABLE dead_letters (
     id         TEXT PRIMARY KEY,
