@@ -200,16 +200,16 @@ class RebuiltRun:
     def _final_output(self) -> Any:
         final = self._record.final_output
         if isinstance(final, ToolOutput):
-            if final.kind == "typed":
-                return typed_text(self.last_agent, final.value)
-            return unpack_output(final)
+            return self._typed(final.value) if final.kind == "typed" else unpack_output(final)
         if isinstance(final, tuple):
             index, as_text = final
             output = cast(ToolCallOutputItem, self.new_items[index]).output
             return str(output) if as_text else output
         text = last_text(self.new_items)
-        if final == "text" or text is None:
-            return text
+        return text if final == "text" or text is None else self._typed(text)
+
+    def _typed(self, text: str) -> Any:
+        """The text as the agent's output type reads it; as it is where the agent is not known."""
         typed = typed_text(self.last_agent, text)
         return text if typed is None else typed
 
