@@ -91,7 +91,10 @@ def _nemesis(
 
 
 async def _finish(work: asyncio.Task[None], pool: WorkerPool, history: History) -> None:
-    """Wait for it. What still runs long after the last fault hangs: report it and kill it."""
+    """Wait for it. What still runs long after the last fault hangs: report it and kill it.
+
+    Its worker prints the stacks of its tasks.
+    """
     await asyncio.wait({work}, timeout=_QUIESCE_SECONDS)
     if not work.done():
         for number in [number for worker in pool.workers for number in worker.in_flight]:
@@ -99,6 +102,8 @@ async def _finish(work: asyncio.Task[None], pool: WorkerPool, history: History) 
             what = f"{hung.kind} {hung.op} on {hung.worker} still runs"
             history.leftovers.append(Leftover(what, "worker", hung.session))
         for worker in list(pool.workers):
+            if worker.in_flight:
+                await worker.print_stacks()
             await worker.kill()
             await pool.replace(worker)
     await work

@@ -1,16 +1,32 @@
-"""The stacks of all tasks of an event loop: what a worker prints if it does not shut down."""
+"""The stacks of all tasks of an event loop: what a worker prints if it hangs.
+
+Its forked children print where their threads stand.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import faulthandler
+import os
+import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 
+def install() -> None:
+    """Let SIGUSR1 print them. In a forked child SIGUSR2 does, which needs no event loop."""
+    faulthandler.register(signal.SIGUSR2, all_threads=True)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, print_all)
+
+
 def print_all() -> None:
     """Write them to stderr."""
+    for child in Path("/proc/self/task").glob("*/children"):
+        for pid in child.read_text().split():
+            os.kill(int(pid), signal.SIGUSR2)
     for task in asyncio.all_tasks():
         print(f"task {task.get_name()}", *frames(task.get_coro()), sep="\n    ", file=sys.stderr)
     sys.stderr.flush()

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import random
-import signal
 import socket
 import time
 from collections.abc import Callable
@@ -57,7 +56,7 @@ from turnwise.worker import Worker
 
 _MESSAGE_CONCURRENCY = 8
 """How many messages a process runs at a time, in addition to the parent's requests."""
-_THREAD_EVERY, _FORK_EVERY = 4, 40
+_THREAD_EVERY, _FORK_EVERY = 3, 20
 """One in so many requests is executed by the other thread, or in a forked child."""
 _GRACE = 10.0
 """Seconds that messages may continue at a shutdown. Then the worker requeues them, which takes a
@@ -92,7 +91,7 @@ async def _serve(pipe: Connection, config: WorkerConfig) -> None:
     end = socket.socket(fileno=os.dup(pipe.fileno()))
     pipe.close()
     reader, writer = await asyncio.open_connection(sock=end, limit=2**20)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, task_stacks.print_all)
+    task_stacks.install()
     try:
         await RequestServer(config, writer).serve(reader)
     finally:
@@ -102,13 +101,16 @@ async def _serve(pipe: Connection, config: WorkerConfig) -> None:
 class RequestServer:
     """Executes each request in a task of its own, and runs a queue worker.
 
-    Some requests are executed by another thread, some in a forked child, on the same session
-    object. (Not if the client is the application's: it serves one event loop of one process.)
+    Some requests are executed elsewhere, on the same session object: in every other worker by
+    another thread, in the others in a forked child. (Not in both: a child would wait for ever for a
+    lock that a thread held in a library at the fork, as when pydantic builds a model. And not if
+    the client is the application's: it serves one event loop of one process.)
     """
 
     def __init__(self, config: WorkerConfig, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
         self._loop = asyncio.get_running_loop()
+        self._forks = os.getpid() % 2 == 0
         self._thread = LoopThread()
         self._write: Callable[[bytes], object] = self._write_to_parent
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -142,9 +144,9 @@ class RequestServer:
     async def _execute(self, request: Request) -> None:
         if self._client is not None:
             response = await self._respond(request)
-        elif request.invocation % _FORK_EVERY == 1:
+        elif self._forks and request.invocation % _FORK_EVERY == 1:
             response = await self._respond_in_child(request)
-        elif request.invocation % _THREAD_EVERY == 0:
+        elif not self._forks and request.invocation % _THREAD_EVERY == 0:
             response = await self._thread.run(self._respond(request))
         else:
             response = await self._respond(request)

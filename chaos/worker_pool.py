@@ -126,9 +126,13 @@ class WorkerProcess:
             await asyncio.wait_for(self.exited.wait(), timeout)
         exited = self.exited.is_set()
         if not exited:
-            self.signal(signal.SIGUSR1)
-            await asyncio.sleep(1.0)
+            await self.print_stacks()
         return exited
+
+    async def print_stacks(self) -> None:
+        """Let it print the stacks of its tasks, and give it a moment."""
+        self.signal(signal.SIGUSR1)
+        await asyncio.sleep(1.0)
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         with suppress(OSError):

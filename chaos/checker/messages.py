@@ -8,6 +8,10 @@ from chaos import script
 from chaos.checker.findings import Findings
 from chaos.history import ATTEMPT, Execution, FinalState, Invocation, StoredTurn
 from chaos.operations.messages import MAX_ATTEMPTS
+from turnwise.background import Policy
+
+_MOST_ATTEMPTS = MAX_ATTEMPTS + Policy(max_attempts=MAX_ATTEMPTS).max_deaths - 1
+"""What workers may begin of a message: failures and deaths of workers are counted apart."""
 
 
 def check(findings: Findings) -> None:
@@ -30,7 +34,7 @@ def check(findings: Findings) -> None:
                 or (op in repeated and "repeated a tool that had raised and is not repeatable")
                 or _result_problem(findings.by_op[op], ends)
             )
-            if not problem and attempts[op] > MAX_ATTEMPTS:
+            if not problem and attempts[op] > _MOST_ATTEMPTS:
                 problem = f"was attempted {attempts[op]} times"
             if problem:
                 reason = "messages that went through a failover"

@@ -10,11 +10,11 @@ from typing import Any
 import agents
 import pytest
 
-from tests.integration.approval_lab import Clerk, asks, waiting
+from tests.integration.approval_lab import Clerk, agent, asks, waiting
 from tests.integration.fault_lab import LONG, HookRecorder
 from tests.integration.stores import KINDS, Sessions, new_sessions_of
 from tests.scripted import outline, says
-from turnwise import NoPendingApproval, Runner
+from turnwise import NoPendingApproval, Policy, Runner
 from turnwise.errors import (
     AlreadyCommitted,
     ApprovalPending,
@@ -250,3 +250,27 @@ async def test_a_message_s_turn_is_parked_and_resumed(sessions: Sessions) -> Non
     assert await there.drain("s", clerk.agent(says("ok"))) == 1
     assert clerk.ran == {"look": 1, "pay": 1}
     assert outline(await session.get_items())[-3:] == ["paid", "next", "ok"]
+
+
+async def test_a_message_that_failed_meanwhile_has_no_pending_approval(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`resume` saw its turn open; it was dead-lettered before it could begin."""
+    session = sessions.worker(session_id="s")
+    seen: list[Any] = []
+
+    async def fails() -> str:
+        seen.append(await session.runtime.store.info("s"))
+        raise OSError("down")
+
+    tool = agents.function_tool(fails, failure_error_function=None)
+    clerk = agent(asks("fails"), tools=[tool], name="clerk")
+    await session.submit("s", "go", agent="clerk", turn_id="t")
+    await session.drain("s", clerk, Policy(max_attempts=1))
+
+    async def info(session_id: str) -> Any:
+        return seen[0]
+
+    monkeypatch.setattr(session.runtime.store, "info", info)
+    with pytest.raises(NoPendingApproval, match="it has ended"):
+        await Runner.resume(clerk, session=session)

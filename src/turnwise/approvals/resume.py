@@ -8,7 +8,13 @@ from agents import Agent, RunState
 
 from turnwise.approvals.parked import DecidedState, Decisions, ParkedTurn
 from turnwise.call_pairs import output_of
-from turnwise.errors import AlreadyCommitted, NoPendingApproval, TurnAbandoned, TurnCancelled
+from turnwise.errors import (
+    AlreadyCommitted,
+    DeadLettered,
+    NoPendingApproval,
+    TurnAbandoned,
+    TurnCancelled,
+)
 from turnwise.turns import (
     NOT_APPROVED,
     BusyPolicy,
@@ -117,7 +123,7 @@ async def begin_parked(
         turn = await begin_turn(
             runtime, session_id, turn_id, busy=busy, timeout=timeout, resume=True
         )
-    except (AlreadyCommitted, TurnCancelled, TurnAbandoned) as error:
+    except (AlreadyCommitted, DeadLettered, TurnCancelled, TurnAbandoned) as error:
         raise NoPendingApproval(
             f"turn {turn_id!r} has no pending approvals any more: it has ended",
             session_id=session_id,
