@@ -291,8 +291,9 @@ async def _abort(turn: Turn) -> None:
 async def _release(turn: Turn, outcome: Release | StayParked) -> None:
     await turn.lease.stopped()
     error, work = outcome.reason, turn.replay
-    own = isinstance(error, Exception) and not isinstance(error, StoreError)
-    if error is not None and own and turn.lost is None and isinstance(work, cancelled.Work):
+    # A tool may have cancelled itself, or raised no Exception: that is an error of the turn too.
+    own = error is not None and not isinstance(error, StoreError) and turn.lost is None
+    if error is not None and own and isinstance(work, cancelled.Work):
         await work.attempt_failed(error)
     how: dict[str, Any] = {"counted": False, "decided": None}
     if isinstance(outcome, Release):
