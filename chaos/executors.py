@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import signal
 import sys
@@ -13,9 +12,9 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from chaos.protocol import FromWorker, from_worker
+from turnwise.testing.servers.guard import die_with
 
 T = TypeVar("T")
-_PR_SET_PDEATHSIG = 1
 
 
 class LoopThread:
@@ -98,8 +97,7 @@ def _be_child(
     writable: int,
 ) -> None:
     try:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() == parent:
+        if die_with(parent):
             asyncio.run(work(lambda data: os.write(writable, data)))
     except BaseException as error:
         print(f"a forked child failed: {error!r}", file=sys.stderr, flush=True)

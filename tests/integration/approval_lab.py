@@ -28,9 +28,7 @@ class Clerk:
     def __init__(self) -> None:
         self.ran: Counter[str] = Counter()
 
-    def agent(
-        self, *replies: Any, without: str = "", more: str = "", name: str = "clerk"
-    ) -> Agent[Any]:
+    def agent(self, *replies: Any, without: str = "", name: str = "clerk") -> Agent[Any]:
         def made(tool: str, asks: bool) -> Any:
             def run(what: str = "") -> str:
                 self.ran[f"{tool} {what}".strip()] += 1
@@ -40,7 +38,6 @@ class Clerk:
 
         tools = [made("look", False), made("pay", True), made("send", True)]
         kept = [tool for tool in tools if tool.name != without]
-        kept += [made(more, False)] if more else []
         return agent(*replies, name=name, tools=kept)
 
 

@@ -12,11 +12,16 @@ import sys
 _PR_SET_PDEATHSIG = 1
 
 
+def die_with(parent: int) -> bool:
+    """Let this process die with its parent; False if the parent is dead already."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # It may have died before the request, and the signal would never come.
+    return os.getppid() == parent
+
+
 def main() -> None:
     parent, *command = sys.argv[1:]
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    # The parent may have died before the request, and the signal would never come.
-    if os.getppid() != int(parent):
+    if not die_with(int(parent)):
         sys.exit("the parent process is gone")
     os.execv(command[0], command)
 
