@@ -50,6 +50,7 @@ from turnwise.turns import (
     Stop,
     Turn,
     end,
+    is_cancelled,
     is_lasting,
     next_turn,
     refuse_to_wait_for_own_turn,
@@ -215,7 +216,7 @@ class Processor:
                 await publisher.publish({"type": "turn.begun", "attempt": turn.attempt})
             await self._run_agent(turn, message, publisher)
         except BaseException as error:
-            if not _is_cancelled(error):  # a run may also raise what is no Exception
+            if not is_cancelled(error):  # a run may also raise what is no Exception
                 return await self._failed(turn, publisher, turn.lost or error)
             exited = _exited(turn)
             delay = self._backoff(turn) if exited else 0
@@ -401,13 +402,6 @@ async def _run_ended(result: RunResultStreaming) -> BaseException | None:
 def _exited(turn: Turn) -> bool:
     """Whether code in the run ends this process (SystemExit)."""
     return isinstance(turn.replay, Replay) and turn.replay.progress.exited
-
-
-def _is_cancelled(error: BaseException) -> bool:
-    """Whether this task was cancelled, rather than something in the run."""
-    task = asyncio.current_task()
-    cancelled = isinstance(error, asyncio.CancelledError)
-    return cancelled and task is not None and task.cancelling() > 0
 
 
 def _workers_died(turn: Turn) -> WorkersDied:

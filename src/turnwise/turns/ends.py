@@ -57,7 +57,7 @@ from turnwise.turns.outcomes import (
     StayParked,
     Stop,
 )
-from turnwise.turns.shielding import resend_if_cancelled, shielded
+from turnwise.turns.shielding import is_cancelled, resend_if_cancelled, shielded
 from turnwise.turns.turn import Turn
 from turnwise.types import Done, Full, Gone, Stale
 
@@ -118,7 +118,8 @@ async def _carry_out(turn: Turn, outcome: Outcome) -> None:
         case RollBack():
             await _give_back(turn, outcome, partial(_abort, turn))
         case Release() | StayParked():
-            await _give_back(turn, outcome, partial(_release, turn, outcome))
+            failed = outcome.reason is not None and not is_cancelled(outcome.reason)
+            await _give_back(turn, outcome, partial(_release, turn, outcome, failed))
         case Cancel():
             await shielded(partial(cancel, turn, mint()))
         case _:
@@ -288,11 +289,10 @@ async def _abort(turn: Turn) -> None:
         await turn.runtime.abort(*turn.names, turn.token)
 
 
-async def _release(turn: Turn, outcome: Release | StayParked) -> None:
+async def _release(turn: Turn, outcome: Release | StayParked, failed: bool) -> None:
     await turn.lease.stopped()
     error, work = outcome.reason, turn.replay
-    # A tool may have cancelled itself, or raised no Exception: that is an error of the turn too.
-    own = error is not None and not isinstance(error, StoreError) and turn.lost is None
+    own = failed and not isinstance(error, StoreError) and turn.lost is None
     if error is not None and own and isinstance(work, cancelled.Work):
         await work.attempt_failed(error)
     how: dict[str, Any] = {"counted": False, "decided": None}

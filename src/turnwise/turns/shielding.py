@@ -78,5 +78,14 @@ async def until_done(
     return interruption
 
 
+def is_cancelled(error: BaseException | None) -> bool:
+    """Whether it is a cancellation that somebody asked for.
+
+    Code may also raise CancelledError by itself. That is an error like others.
+    """
+    task = asyncio.current_task()
+    return isinstance(error, CancelledError) and task is not None and task.cancelling() > 0
+
+
 def _was_interrupted(task: asyncio.Task[Any]) -> bool:
     return task.cancelled() or isinstance(task.exception(), KeyboardInterrupt)
