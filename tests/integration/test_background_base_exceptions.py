@@ -96,7 +96,7 @@ async def test_the_errors_of_turns_that_others_end_are_remembered_for_some_time_
     async def out_of_order(*_: Any, **__: Any) -> Any:
         raise StoreUnavailable("down")
 
-    monkeypatch.setattr("turnwise.background.processor._MAX_LAST_ERRORS", 2)
+    monkeypatch.setattr("turnwise.background.failed_attempts._MAX_LAST_ERRORS", 2)
     session = MemorySession(lease=0.05)
     processor = session.processor(echo(), Policy(max_attempts=1))
     for name in ("a", "b", "c"):
@@ -107,7 +107,7 @@ async def test_the_errors_of_turns_that_others_end_are_remembered_for_some_time_
                 while (visit := await processor.visit(name)).state == "busy":
                     await asyncio.sleep(visit.pause)
                 assert visit.state == "failed"
-    assert [name for name, _ in processor._last_errors] == ["b", "c"]
+    assert [name for name, _ in processor._failed._last_errors] == ["b", "c"]
     assert await asyncio.gather(*map(processor.drain, "abc")) == [1, 1, 1]
     errors = {letter.session_id: letter.error for letter in await session.dead_letters()}
     assert {name: error.partition(":")[0] for name, error in errors.items()} == {
@@ -115,4 +115,4 @@ async def test_the_errors_of_turns_that_others_end_are_remembered_for_some_time_
         "b": "OutcomeUnknown",
         "c": "OutcomeUnknown",
     }
-    assert processor._last_errors == {}
+    assert processor._failed._last_errors == {}

@@ -30,7 +30,7 @@ from agents.run import AgentRunner, get_default_agent_runner, set_default_agent_
 from tests.scripted import Script, agent, calls, says
 from turnwise import MemorySession, Runner
 from turnwise.durable import sdk
-from turnwise.runner.runner import RunOptions
+from turnwise.runner.options import RunOptions
 
 
 async def test_the_default_runner_runs_all_runs() -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
@@ -14,25 +13,22 @@ import msgspec
 from agents import Agent, RunResultStreaming, SessionSettings
 
 from turnwise import hooks
-from turnwise.approvals import Decisions, ResumedTurn, parked_entry, resumed_turn
-from turnwise.background.dead_letters import encode_dead_letter, error_text
+from turnwise.approvals import Decisions, parked_entry, resumed_turn
 from turnwise.background.event_publisher import (
-    OTHERS_MAY_CONTINUE,
     EventPublisher,
     resumed_publisher,
     stream_event,
 )
+from turnwise.background.failed_attempts import FailedAttempts, workers_died
 from turnwise.background.message import Message, decode_message
-from turnwise.background.policy import UNFIT, Agents, Policy, agents_by_name
+from turnwise.background.policy import Agents, Policy, agents_by_name
 from turnwise.durable import install
 from turnwise.durable.digests import began_with
 from turnwise.durable.replay import Replay
 from turnwise.durable.sdk import failure_of
 from turnwise.errors import (
-    TurnCancelled,
     UnknownAgent,
     UnreadableMessage,
-    WorkersDied,
 )
 from turnwise.results import pack_record
 from turnwise.turn_session import TurnSession
@@ -41,26 +37,18 @@ from turnwise.turns import (
     Backoff,
     Commit,
     Company,
-    DeadLetter,
     Park,
     Release,
-    RollBack,
     Runtime,
     StayParked,
-    Stop,
     Turn,
     end,
     is_cancelled,
-    is_lasting,
     next_turn,
     refuse_to_wait_for_own_turn,
     until_done,
 )
 from turnwise.types import Busy, Idle, Parked, Stopped, Suspect
-
-_MAX_LAST_ERRORS = 1000
-_MAX_UNFIT = 100_000
-_log = logging.getLogger("turnwise")
 
 
 @dataclass
@@ -97,8 +85,7 @@ class Processor:
         self.policy = policy
         self._agents = agents_by_name(agents)
         self._session_settings = session_settings
-        self._last_errors: dict[tuple[str, str], str] = {}
-        self._unfit_since: dict[tuple[str, str, int], float] = {}
+        self._failed = FailedAttempts(runtime, policy)
         install()
 
     async def visit(
@@ -143,7 +130,7 @@ class Processor:
         elif isinstance(turn, Busy):
             visit.state, visit.pause = "busy", max(0, turn.remaining_ms) / 1000
         elif not await self._run(turn):
-            visit.state, visit.pause = "failed", self._backoff(turn)
+            visit.state, visit.pause = "failed", self._failed.backoff(turn)
             if isinstance(turn.outcome, Release) and not turn.outcome.counted:
                 visit.state, visit.unfit = "unfit", turn.outcome.reason
         elif not isinstance(turn.outcome, Park | StayParked):
@@ -179,9 +166,9 @@ class Processor:
             return await self._run_message(turn)
         except BaseException as error:
             if not turn.ended:  # an unforeseen error
-                self._remember(turn, error)
+                self._failed.remember(turn, error)
                 failed = isinstance(error, Exception)
-                await end(turn, Release(error, counted=failed, delay=self._backoff(turn)))
+                await end(turn, Release(error, counted=failed, delay=self._failed.backoff(turn)))
             raise
 
     async def _run_message(self, turn: Turn) -> bool:
@@ -190,7 +177,7 @@ class Processor:
         except UnreadableMessage as error:
             self.runtime.emit(hooks.TurnBegunEvent.of(turn.session_id, turn.grant))
             publisher = EventPublisher(self.runtime, turn.session_id, turn.turn_id, turn.attempt)
-            return await self._failed(turn, publisher, error)
+            return await self._failed.handle(turn, publisher, error)
         with hooks.attach(self.runtime.settings.hooks, message.trace):
             self.runtime.emit(hooks.TurnBegunEvent.of(turn.session_id, turn.grant))
             publisher = await self._publisher(turn, message)
@@ -208,8 +195,8 @@ class Processor:
 
     async def _attempt(self, turn: Turn, message: Message, publisher: EventPublisher) -> bool:
         try:
-            if self._is_given_up(turn):
-                return await self._failed(turn, publisher, _workers_died(turn))
+            if self._failed.is_given_up(turn):
+                return await self._failed.handle(turn, publisher, workers_died(turn))
             if turn.open_error is not None:
                 raise turn.open_error
             if resumed_turn(turn) is None:
@@ -217,13 +204,13 @@ class Processor:
             await self._run_agent(turn, message, publisher)
         except BaseException as error:
             if not is_cancelled(error):  # a run may also raise what is no Exception
-                return await self._failed(turn, publisher, turn.lost or error)
+                return await self._failed.handle(turn, publisher, turn.lost or error)
             exited = _exited(turn)
-            delay = self._backoff(turn) if exited else 0
+            delay = self._failed.backoff(turn) if exited else 0
             await end(turn, Release(counted=exited, delay=delay))
             await publisher.close()
             raise
-        self._last_errors.pop((turn.session_id, turn.turn_id), None)
+        self._failed.forget(turn)
         if isinstance(turn.outcome, Park):
             await publisher.close({"type": "turn.parked"})
         else:
@@ -280,113 +267,6 @@ class Processor:
             )
         return agent
 
-    async def _failed(self, turn: Turn, publisher: EventPublisher, error: BaseException) -> bool:
-        """An attempt failed: end the turn, or release it for the next attempt."""
-        if isinstance(error, TurnCancelled):
-            await end(turn, RollBack(error))  # which ends it as the cancel request asks
-            await publisher.close({"type": "turn.finished", "state": "cancelled"}, last=True)
-            return True
-        if isinstance(error, OTHERS_MAY_CONTINUE) or turn.ended:
-            self._remember(turn, error)
-            await end(turn, Release(error, delay=self._backoff(turn)))
-            await publisher.close()
-            return False
-        if self._is_for_others(turn, error):
-            await end(turn, Release(error, counted=False))
-            await publisher.close({"type": "turn.retry", "error": type(error).__name__})
-            return False
-        if (resumed := resumed_turn(turn)) is not None:
-            if (ended := await self._resumption_failed(resumed, publisher, error)) is not None:
-                return ended
-        elif self._is_last(turn, error) or is_lasting(turn, error):
-            return await self._dead_letter(turn, publisher, error)
-        _log.warning(
-            "attempt %d of turn %r of session %r failed: %s",
-            turn.failures + 1,
-            turn.turn_id,
-            turn.session_id,
-            type(error).__name__,
-        )
-        await publisher.close({"type": "turn.retry", "error": type(error).__name__})
-        await end(turn, Release(error, delay=self._backoff(turn)))
-        return False
-
-    def _is_for_others(self, turn: Turn, error: BaseException) -> bool:
-        """Whether to leave the turn to workers of another version.
-
-        They have `deploy_timeout` since this worker saw it first, or since they did more of it.
-        """
-        if not isinstance(error, UNFIT):
-            return False
-        now, state = self.runtime.now(), (*turn.names, len(turn.grant.journal))
-        since = self._unfit_since.setdefault(state, now)
-        if len(self._unfit_since) > _MAX_UNFIT:
-            del self._unfit_since[next(iter(self._unfit_since))]
-        return now - since < self.policy.deploy_timeout
-
-    def _is_given_up(self, turn: Turn) -> bool:
-        """Whether it failed too often, or its workers died, the last one of nothing else."""
-        if turn.failures >= self.policy.max_attempts:
-            return True
-        return turn.deaths >= self.policy.max_deaths and turn.grant.died_alone
-
-    async def _resumption_failed(
-        self, resumed: ResumedTurn, publisher: EventPublisher, error: BaseException
-    ) -> bool | None:
-        """A decided turn failed: end it, or give it to others; None if it is to be retried.
-
-        It is not dead-lettered: what approved tools did would be lost with it.
-        """
-        turn, outcome = resumed.turn, resumed.failure(error)
-        if isinstance(outcome, Commit):
-            await end(turn, outcome)
-            await publisher.close({"type": "turn.finished", "state": "committed"}, last=True)
-            return True
-        if not self._is_last(turn, error):
-            return None
-        _log.error(
-            "turn %r of session %r failed %d times after its approval and stays parked for "
-            "Runner.resume or a cancel: %s",
-            *(turn.turn_id, turn.session_id, turn.failures + 1, type(error).__name__),
-        )
-        await publisher.close({"type": "turn.parked"})
-        await end(turn, replace(outcome, decided=False))
-        return True
-
-    def _is_last(self, turn: Turn, error: BaseException) -> bool:
-        """Whether no attempt follows this one, which failed by the error."""
-        return isinstance(error, WorkersDied) or turn.failures + 1 >= self.policy.max_attempts
-
-    def _backoff(self, turn: Turn) -> float:
-        """Seconds until the next attempt, if this one failed."""
-        return self.policy.backoff_after(turn.failures + 1)
-
-    async def _dead_letter(
-        self, turn: Turn, publisher: EventPublisher, error: BaseException
-    ) -> bool:
-        """Dead-letter the message, or stop its session; True if the turn is finished."""
-        attempts = turn.failures + turn.deaths + (0 if isinstance(error, WorkersDied) else 1)
-        why = error_text(error)
-        if isinstance(error, WorkersDied):
-            why = self._last_errors.pop((turn.session_id, turn.turn_id), why)
-        number, _ = publisher.cursor
-        letter = encode_dead_letter(self.runtime, turn.message or b"", attempts, number, why)
-        reason = why.partition(":")[0]
-        if self.policy.on_dead == "stop":
-            await end(turn, Stop(letter, attempts, reason))
-            await publisher.close({"type": "turn.stopped", "error": why})
-            return False
-        await end(turn, DeadLetter(letter, attempts, reason))
-        event = {"type": "turn.finished", "state": "dead", "error": why}
-        await publisher.close(event, last=True)
-        return True
-
-    def _remember(self, turn: Turn, error: BaseException) -> None:
-        """Keep the error for the dead letter, in case this worker is the one that writes it."""
-        self._last_errors[turn.session_id, turn.turn_id] = error_text(error)
-        if len(self._last_errors) > _MAX_LAST_ERRORS:
-            del self._last_errors[next(iter(self._last_errors))]
-
 
 async def _run_ended(result: RunResultStreaming) -> BaseException | None:
     """Wait until no task of the run is left; return the error that it ended with."""
@@ -402,11 +282,3 @@ async def _run_ended(result: RunResultStreaming) -> BaseException | None:
 def _exited(turn: Turn) -> bool:
     """Whether code in the run ends this process (SystemExit)."""
     return isinstance(turn.replay, Replay) and turn.replay.progress.exited
-
-
-def _workers_died(turn: Turn) -> WorkersDied:
-    return WorkersDied(
-        f"{turn.deaths} workers that ran turn {turn.turn_id!r} died or lost its lease before they "
-        "could report why; one of them ran nothing else",
-        session_id=turn.session_id,
-    )

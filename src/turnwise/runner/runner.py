@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any, Generic, TypedDict, TypeVar, Unpack, cast
+from typing import Any, TypeVar, Unpack, cast
 
 import agents
 from agents import (
     Agent,
     AgentsException,
-    RunConfig,
-    RunErrorHandlers,
-    RunHooks,
     RunResult,
     RunResultStreaming,
     RunState,
@@ -25,6 +22,7 @@ from turnwise.durable import check_agent, check_options, checked_input, install
 from turnwise.errors import AlreadyCommitted, UsageError
 from turnwise.runner.attempt import RunAttempt
 from turnwise.runner.enqueue import begin_or_enqueue, check_can_be_queued
+from turnwise.runner.options import KNOWN, RunOptions, check_foreign, named
 from turnwise.runner.resume import Resumption
 from turnwise.runner.shared_items import TurnResult, keep_from_caller, may_share
 from turnwise.runner.streaming import STREAM_IDLE_TIMEOUT, OnDisconnect, Reading, stream_turn
@@ -45,47 +43,6 @@ from turnwise.turns import (
 
 TContext = TypeVar("TContext")
 Input = str | list[TResponseInputItem] | RunState[TContext]
-
-
-_BY_POSITION = (
-    "context",
-    "max_turns",
-    "hooks",
-    "run_config",
-    "previous_response_id",
-    "auto_previous_response_id",
-    "conversation_id",
-    "session",
-)
-"""The options that the SDK's `run_streamed` takes by position too."""
-
-
-class RunOptions(TypedDict, Generic[TContext], total=False):
-    """Arguments of `agents.Runner.run` that are passed on unchanged."""
-
-    context: TContext | None
-    max_turns: int | None
-    hooks: RunHooks[TContext] | None
-    run_config: RunConfig | dict[str, Any] | None
-    error_handlers: RunErrorHandlers[TContext] | None
-    previous_response_id: str | None
-    auto_previous_response_id: bool
-    conversation_id: str | None
-
-
-_KNOWN = (
-    "session",
-    "session_id",
-    "turn_id",
-    "busy",
-    "timeout",
-    "on_error",
-    "on_disconnect",
-    "stream_idle_timeout",
-    "approve",
-    "reject",
-    *RunOptions.__annotations__,
-)
 
 
 class Runner:
@@ -150,7 +107,7 @@ class Runner:
             Exception: Whatever the run raises.
         """
         if not isinstance(session, Session):
-            _check_foreign(session, session_id, turn_id)
+            check_foreign(session, session_id, turn_id)
             return await agents.Runner.run(starting_agent, input, session=session, **options)
         attempt = _attempt(
             starting_agent, input, session, session_id, turn_id, busy, on_error, options
@@ -229,9 +186,9 @@ class Runner:
             The SDK's result.
         """
         if by_position:
-            options, session = _named(by_position, options, session)
+            options, session = named(by_position, options, session)
         if not isinstance(session, Session):
-            _check_foreign(session, session_id, turn_id)
+            check_foreign(session, session_id, turn_id)
             return agents.Runner.run_streamed(starting_agent, input, session=session, **options)
         attempt = _attempt(
             starting_agent, input, session, session_id, turn_id, busy, on_error, options
@@ -333,18 +290,6 @@ class Runner:
         return await resumption.stream(decisions, Reading(on_disconnect, stream_idle_timeout))
 
 
-def _named(by_position: Sequence[Any], options: Any, session: Any) -> tuple[Any, Any]:
-    """The SDK's options with those that were given by position, and the session."""
-    named = dict(zip(_BY_POSITION, by_position, strict=False))
-    if len(by_position) > len(named) or named.keys() & options.keys():
-        raise UsageError(
-            f"run_streamed got {len(by_position)} options by position, and some of them twice or "
-            f"too many. By position come {', '.join(_BY_POSITION)}; give the others by name"
-        )
-    given = named.pop("session", None)
-    return {**named, **options}, session if given is None else given
-
-
 def _attempt(
     agent: Agent[Any],
     input: object,
@@ -358,7 +303,7 @@ def _attempt(
     """The attempt that a call asks for. Raises UsageError."""
     session_id = session.resolve_id(session_id)
     check_agent(session_id, agent)
-    check_options(session_id, options, _KNOWN)
+    check_options(session_id, options, KNOWN)
     check_on_error(session_id, on_error)
     given = checked_input(session_id, input)
     state = DecidedState(given) if isinstance(given, RunState) else None
@@ -389,7 +334,7 @@ def _resumption(
         raise UsageError(f"only a Turnwise session keeps parked turns, not {type(session)!r}")
     session_id = session.resolve_id(session_id)
     check_agent(session_id, agent)
-    check_options(session_id, options, _KNOWN)
+    check_options(session_id, options, KNOWN)
     return Resumption(session, session_id, agent, busy, timeout, options)
 
 
@@ -398,16 +343,3 @@ def _resumption_of(attempt: RunAttempt) -> Resumption:
     return Resumption(
         attempt.session, attempt.session_id, attempt.agent, "reject", None, attempt.options
     )
-
-
-def _check_foreign(session: object, session_id: str | None, turn_id: str | None) -> None:
-    if isinstance(session, str):
-        raise UsageError(
-            f"session={session!r} is a string. Pass a session object, connect(url) say, and the "
-            "session's id as session_id="
-        )
-    if session_id is not None or turn_id is not None:
-        raise UsageError(
-            f"session_id and turn_id need a Turnwise session, not {type(session)!r}: RedisSession, "
-            "SQLiteSession, MemorySession or connect(url)"
-        )
