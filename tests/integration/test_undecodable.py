@@ -28,7 +28,7 @@ from turnwise.types import Done, Grant, Info
 
 NEWER = b"\x13 as a newer version writes it"
 DAMAGED = b"\x7fno item"
-LONG = 30.0
+LONG, LEASE = 30.0, 1.0
 UNDECODABLE = pytest.mark.parametrize(
     "entry",
     [
@@ -86,7 +86,7 @@ async def gets_in(session: Session) -> None:
 @UNDECODABLE
 async def test_a_direct_turn_that_is_taken_over(sessions: Sessions, entry: bytes) -> None:
     """It stays for the version that wrote it; those behind it do not wait for ever."""
-    ours, other = sessions.worker(lease=0.3), sessions.worker(lease=0.3)
+    ours, other = sessions.worker(lease=LEASE), sessions.worker(lease=0.3)
     await begun(ours, "t", entry)
     run = Runner.run(speaker(), "hi", session=ours, session_id="s", turn_id="t")
     with pytest.raises(UndecodableJournal, match=r"'t'.*session\.cancel") as caught:
@@ -101,7 +101,7 @@ async def test_a_direct_turn_that_is_taken_over(sessions: Sessions, entry: bytes
 
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_it_can_be_cancelled(sessions: Sessions, streamed: bool) -> None:
-    ours = sessions.worker(lease=0.3)
+    ours = sessions.worker(lease=LEASE)
     await begun(ours, "t", NEWER)
     with pytest.raises(UndecodableJournal):
         if streamed:
@@ -120,13 +120,13 @@ async def test_a_message_is_dead_lettered_after_its_attempts(
     sessions: Sessions, entry: bytes
 ) -> None:
     """Three that failed and one whose worker died; the next one of its session runs."""
-    sender = sessions.worker(lease=0.3)
+    sender = sessions.worker(lease=LEASE)
     first = await sender.submit("s", "one", agent="echo", turn_id="t1")
     second = await sender.submit("s", "two", agent="echo", turn_id="t2")
     grant = await sender.runtime.store.next("s", "dead", 60, worker="dead")
     assert isinstance(grant, Grant)
     await _journaled(sender, grant, "dead", entry)
-    async with working(sessions.worker(lease=0.3), echo()):
+    async with working(sessions.worker(lease=LEASE), echo()):
         with pytest.raises(DeadLettered, match=r"4 attempts.*UndecodableJournal"):
             await first.result(LONG)
         assert await output(second) == "re: two"
@@ -136,7 +136,7 @@ async def test_a_message_is_dead_lettered_after_its_attempts(
 
 async def test_a_session_is_stopped_at_it(sessions: Sessions) -> None:
     """The letter can be listed and retried, though what is before it cannot be decoded."""
-    sender = sessions.worker(lease=0.3)
+    sender = sessions.worker(lease=LEASE)
     receipt = await sender.submit("s", "one", agent="echo", turn_id="t1")
     grant = await sender.runtime.store.next("s", "dead", 60, worker="dead")
     assert isinstance(grant, Grant)
@@ -158,7 +158,7 @@ async def parked(session: Session, clerk: Clerk) -> str:
 
 
 async def test_a_parked_turn_waits_on(sessions: Sessions) -> None:
-    ours, other, clerk = sessions.worker(lease=0.3), sessions.worker(lease=0.3), Clerk()
+    ours, other, clerk = sessions.worker(lease=LEASE), sessions.worker(lease=0.3), Clerk()
     asked = await parked(ours, clerk)
     await begun(ours, "t", NEWER, resume=True)
     for _ in range(2):
@@ -179,7 +179,7 @@ async def test_a_parked_turn_waits_on(sessions: Sessions) -> None:
 
 
 async def test_a_damaged_history_parks_a_parked_turn_again(sessions: Sessions) -> None:
-    ours = sessions.worker(lease=0.3)
+    ours = sessions.worker(lease=LEASE)
     store = ours.runtime.store
     state = ours.runtime.codec.encode({"entry": "parked", "expires_at": 0})
     assert isinstance(await store.append("s", "op", [DAMAGED]), Done)
@@ -191,14 +191,14 @@ async def test_a_damaged_history_parks_a_parked_turn_again(sessions: Sessions) -
         assert (await ours.status("s", "t")).state == "parked"
     # Its time is over, and whoever comes cannot end it either: the entry is not whole.
     with pytest.raises(ApprovalPending):
-        await gets_in(sessions.worker(lease=0.3))
+        await gets_in(sessions.worker(lease=LEASE))
     assert (await ours.status("s", "t")).state == "parked"
 
 
 async def test_a_damaged_history_leaves_a_journal_to_who_comes_after_its_repair(
     sessions: Sessions,
 ) -> None:
-    ours = sessions.worker(lease=0.3)
+    ours = sessions.worker(lease=LEASE)
     assert isinstance(await ours.runtime.store.append("s", "op", [DAMAGED]), Done)
     entry = encode_entry(ours.runtime.codec, ToolStartedEntry(run=(), call="0.x", tool="x"))
     await begun(ours, "t", entry)
@@ -209,7 +209,7 @@ async def test_a_damaged_history_leaves_a_journal_to_who_comes_after_its_repair(
 
 async def test_no_heartbeat_begins(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody asks for its lease to be renewed, as nobody has the turn."""
-    ours = sessions.worker(lease=0.3)
+    ours = sessions.worker(lease=LEASE)
     await begun(ours, "t", NEWER)
     renewed: list[object] = []
     renew = ours.runtime.store.renew
@@ -221,5 +221,5 @@ async def test_no_heartbeat_begins(sessions: Sessions, monkeypatch: pytest.Monke
     monkeypatch.setattr(ours.runtime.store, "renew", counted)
     with pytest.raises(UndecodableJournal):
         await Runner.run(speaker(), "hi", session=ours, session_id="s", turn_id="t")
-    await gets_in(sessions.worker(lease=0.3))
+    await gets_in(sessions.worker(lease=LEASE))
     assert not renewed

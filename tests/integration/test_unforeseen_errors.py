@@ -20,7 +20,7 @@ from tests.integration.stores import Sessions, new_sessions_of
 from tests.scripted import Script, says
 from turnwise import Runner, hooks
 from turnwise.approvals import ParkedTurn
-from turnwise.background import Policy, processor
+from turnwise.background import Policy, failed_attempts, processor
 from turnwise.background.event_publisher import EventPublisher
 from turnwise.cache import HistorySnapshot
 from turnwise.codec import Codec
@@ -36,7 +36,7 @@ from turnwise.turns.reading import Reader
 from turnwise.types import Done, Grant
 
 LONG = 30.0
-LEASE = 0.3
+LEASE = 1.0
 
 sessions = new_sessions_of(["memory", "sqlite", "valkey"])
 
@@ -321,7 +321,7 @@ async def test_while_it_is_dead_lettered(sessions: Sessions) -> None:
 
     receipt = await ours.submit("s", "one", agent="echo")
     last = Policy(max_attempts=1, backoff=0.01)
-    with broken(processor, "encode_dead_letter"), pytest.raises(Unforeseen):
+    with broken(failed_attempts, "encode_dead_letter"), pytest.raises(Unforeseen):
         await ours.processor([echo(fail)], last).visit("s")
     await other.drain("s", [echo(fail)], last)
     with pytest.raises(DeadLettered):
