@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
+from unittest.mock import patch
 
 import agents
 import pytest
@@ -28,6 +29,7 @@ from agents.tool_context import ToolContext
 
 from tests.integration.durable_lab import WAYS, Lab, Ledger, Mortal, Sage, calls, says
 from turnwise import Runner
+from turnwise.durable import replay
 
 
 class Watching(RunHooks[Any]):
@@ -161,11 +163,12 @@ async def test_runs_outside_of_turns_are_not_journaled() -> None:
     agent = Agent(name="a", model=Sage(ledger, "m", calls("one"), says("done")), tools=[one])
     first, second = Lab(), Lab()
     stores = [Mortal(lab.store, None, acknowledged=True) for lab in (first, second)]
-    results = await asyncio.gather(
-        Runner.run(agent, "go", session=first.session(stores[0]), turn_id="t"),
-        Runner.run(agent, "go", session=second.session(stores[1]), turn_id="t"),
-        agents.Runner.run(agent, "go"),
-    )
+    with patch.object(replay, "_FLUSH_DELAY", 60.0):  # the last response goes with the commit
+        results = await asyncio.gather(
+            Runner.run(agent, "go", session=first.session(stores[0]), turn_id="t"),
+            Runner.run(agent, "go", session=second.session(stores[1]), turn_id="t"),
+            agents.Runner.run(agent, "go"),
+        )
     assert [result.final_output for result in results] == ["done"] * 3
     assert [store.written for store in stores] == [3, 3]
     assert ledger.models.total() == 6
