@@ -17,7 +17,7 @@ from turnwise.errors import UsageError
 from turnwise.stores.redis.clients import disconnect
 from turnwise.testing.servers import ValkeyServer
 
-LIMIT = 100.0
+LIMIT = 240.0
 """Seconds after which a program counts as stuck."""
 
 pytestmark = [
