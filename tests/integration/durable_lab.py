@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from secrets import token_urlsafe
 from typing import Any, TypeVar
@@ -281,6 +282,11 @@ WAYS: dict[str, Way] = {
 }
 
 
+def last_response_with_commit() -> AbstractContextManager[Any]:
+    """A last response goes with the commit, however late that comes: it is no entry of its own."""
+    return patch.object(replay, "_FLUSH_DELAY", 60.0)
+
+
 @dataclass
 class Scenario:
     """A run: agents are built anew for each worker, as another process would."""
@@ -291,10 +297,9 @@ class Scenario:
     settings: dict[str, Any] = field(default_factory=dict)
 
     async def run(self, lab: Lab, ledger: Ledger, way: Way, store: Any = None) -> Outcome:
-        """Run it; a last response goes with the commit, however late that comes."""
         session = lab.session(store, **self.settings)
         agent = self.build(ledger)
-        with patch.object(replay, "_FLUSH_DELAY", 60.0):
+        with last_response_with_commit():
             result, events, deltas = await way(session, agent, self.input, self.options(ledger))
         return Outcome(await session.get_items(), result, events, deltas)
 

@@ -29,6 +29,7 @@ from tests.integration.durable_lab import (
     calls,
     check,
     kinds,
+    last_response_with_commit,
     nothing_runs,
     says,
     taken_over,
@@ -166,12 +167,13 @@ async def resumed(lab: Lab, ledger: Ledger, way: str, store: Any = None) -> Any:
     """Approve everything that is pending, or resume with what was approved."""
     session = lab.session(store)
     ids = [asked.id for asked in await lab.session().pending_approvals()]
-    if way == "turnwise":
-        return await Runner.resume(asking(ledger), session=session, approve=ids)
-    result = await Runner.resume_streamed(asking(ledger), session=session, approve=ids)
-    async for _ in result.stream_events():
-        pass
-    return result
+    with last_response_with_commit():
+        if way == "turnwise":
+            return await Runner.resume(asking(ledger), session=session, approve=ids)
+        result = await Runner.resume_streamed(asking(ledger), session=session, approve=ids)
+        async for _ in result.stream_events():
+            pass
+        return result
 
 
 @pytest.mark.parametrize("way", ["turnwise", "streamed"])

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
-from unittest.mock import patch
 
 import agents
 import pytest
@@ -27,9 +26,17 @@ from agents import (
 from agents.run import AgentRunner, get_default_agent_runner, set_default_agent_runner
 from agents.tool_context import ToolContext
 
-from tests.integration.durable_lab import WAYS, Lab, Ledger, Mortal, Sage, calls, says
+from tests.integration.durable_lab import (
+    WAYS,
+    Lab,
+    Ledger,
+    Mortal,
+    Sage,
+    calls,
+    last_response_with_commit,
+    says,
+)
 from turnwise import Runner
-from turnwise.durable import replay
 
 
 class Watching(RunHooks[Any]):
@@ -163,7 +170,7 @@ async def test_runs_outside_of_turns_are_not_journaled() -> None:
     agent = Agent(name="a", model=Sage(ledger, "m", calls("one"), says("done")), tools=[one])
     first, second = Lab(), Lab()
     stores = [Mortal(lab.store, None, acknowledged=True) for lab in (first, second)]
-    with patch.object(replay, "_FLUSH_DELAY", 60.0):  # the last response goes with the commit
+    with last_response_with_commit():
         results = await asyncio.gather(
             Runner.run(agent, "go", session=first.session(stores[0]), turn_id="t"),
             Runner.run(agent, "go", session=second.session(stores[1]), turn_id="t"),
