@@ -65,8 +65,10 @@ def part_of(
 @contextmanager
 def tasks_included() -> Iterator[None]:
     """The tasks that the block starts are part of the turns that the current task is part of."""
-    before, current = _parts.get(), asyncio.current_task()
-    _parts.set(tuple(replace(one, task=None) if one.task is current else one for one in before))
+    before = _parts.get()
+    if before:  # then a task runs: without one there may be no event loop
+        current = asyncio.current_task()
+        _parts.set(tuple(replace(one, task=None) if one.task is current else one for one in before))
     try:
         yield
     finally:

@@ -179,10 +179,14 @@ class ParkedEntry(_Entry, frozen=True, kw_only=True, tag="parked"):
 
 
 class DecidedEntry(_Entry, frozen=True, kw_only=True, tag="decided"):
-    """Approvals and rejections, by id. A rejection has a message to the model, or None."""
+    """Approvals and rejections, by id. A rejection has a message to the model, or None.
+
+    `always` has the ids whose decision is about all calls of that tool by that agent.
+    """
 
     approve: list[str]
     reject: dict[str, str | None]
+    always: list[str] | None = None
 
 
 Entry = (

@@ -67,7 +67,7 @@ class Session:
         limit: int | None = None,
         session_settings: SDKSettings = None,
     ) -> None:
-        self.runtime = runtime
+        self._runtime = runtime
         self.session_id = "" if session_id is None else check_session_id(session_id)
         self.session_settings: SessionSettings | None = merged_settings(limit, session_settings)
 
@@ -91,6 +91,12 @@ class Session:
             session_settings = self.session_settings
         bound.session_settings = merged_settings(limit, session_settings)
         return bound
+
+    @property
+    def runtime(self) -> Runtime:
+        """The process's store, codec, cache and settings. Raises UsageError after `aclose`."""
+        self._runtime.check_open()
+        return self._runtime
 
     @property
     def limit(self) -> int | None:
@@ -324,6 +330,8 @@ class Session:
         *,
         approve: Iterable[str] = (),
         reject: Mapping[str, str | None] | None = None,
+        always_approve: Iterable[str] = (),
+        always_reject: Mapping[str, str | None] | None = None,
         timeout: float | None = 30.0,
     ) -> list[PendingApproval]:
         """Decide pending approvals of the parked turn, without running it.
@@ -337,6 +345,9 @@ class Session:
             approve: Ids from `pending_approvals`.
             reject: Ids, each with the text that the model gets instead of the tool's output; None
                 for the SDK's text.
+            always_approve, always_reject: The same, for good: as in the SDK, the decision holds for
+                every call of that tool by that agent in this turn. Other calls that are pending
+                now are decided so when the turn goes on.
             timeout: Seconds to wait while another process runs the turn; None for no limit.
 
         Returns:
@@ -349,7 +360,7 @@ class Session:
             BusyTimeout: Another process runs the turn, and it did not end in time.
         """
         session_id = self.resolve_id(session_id)
-        decisions = Decisions.of(session_id, approve, reject)
+        decisions = Decisions.of(session_id, approve, reject, always_approve, always_reject)
         return await decide(self.runtime, session_id, decisions, timeout)
 
     async def cancel(
@@ -426,11 +437,13 @@ class Session:
     async def aclose(self, grace: float = 20.0) -> None:
         """Close what this object opened. A client that was passed in stays open.
 
+        This object, and all that `bind` made of it, raise UsageError from then on.
+
         Args:
             grace: Seconds that streamed turns of this event loop may take to end. Then they are
                 cancelled: rolled back, or given back with their journal if they have a `turn_id`.
         """
-        await self.runtime.aclose(grace)
+        await self._runtime.aclose(grace)
 
     async def __aenter__(self) -> Self:
         return self

@@ -96,5 +96,5 @@ def _on(store: MemoryStore, **settings: Any) -> MemorySession:
     """Like MemorySession, on a store that others use too."""
     session = MemorySession(**settings)
     options = {key: value for key, value in settings.items() if key in Settings.__annotations__}
-    session.runtime = Runtime(store, Settings(**options), "another")
+    session._runtime = Runtime(store, Settings(**options), "another")
     return session

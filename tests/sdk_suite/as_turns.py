@@ -1,7 +1,8 @@
 """A pytest plugin for the SDK's own tests: every run of agents in them is a Turnwise turn.
 
 `--runs` says what a run becomes. `memory`, `sqlite`, `valkey`: a turn on a session of that store.
-`block`: a run in a `session.turn` block. `bound`: a run of the SDK's runner with a bound session.
+`block`: a run in a `session.turn` block; if that parks the turn, its state continues it as a turn.
+`bound`: a run of the SDK's runner with a bound session.
 `resent`: a turn with a turn_id; the result is that of a second call with the same turn_id. `plain`:
 the SDK's own run, to compare with.
 """
@@ -137,7 +138,7 @@ class TurnRunner(AgentRunner):
         if mode == "bound":
             bound = session.bind(session_id)
             result = await super().run(starting_agent, input, session=bound, **options)
-        elif mode == "block":
+        elif mode == "block" and not isinstance(input, RunState):
             async with session.turn(session_id) as turn:
                 result = await agents.Runner.run(starting_agent, input, session=turn, **options)
         else:

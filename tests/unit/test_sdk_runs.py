@@ -23,6 +23,7 @@ from agents import (
     RunState,
     input_guardrail,
 )
+from agents.exceptions import _prepare_data_redacted_error
 from agents.memory import Session as SDKSession
 from agents.memory.session_settings import SessionSettings, coerce_session_settings
 from agents.run import AgentRunner, get_default_agent_runner, set_default_agent_runner
@@ -30,6 +31,7 @@ from agents.run import AgentRunner, get_default_agent_runner, set_default_agent_
 from tests.scripted import Script, agent, calls, says
 from turnwise import MemorySession, Runner
 from turnwise.durable import sdk
+from turnwise.durable.sdk_states import current_agent
 from turnwise.runner.options import RunOptions
 
 
@@ -90,7 +92,7 @@ async def test_providers_are_closed() -> None:
 def test_a_resumed_run_knows_its_agent() -> None:
     helper = Agent(name="a")
     state = RunState(RunContextWrapper(None), "go", helper)
-    assert sdk.current_agent(state) is helper
+    assert current_agent(state) is helper
 
 
 class Blocked(Script):
@@ -157,6 +159,32 @@ async def test_a_streamed_run_says_what_it_failed_with() -> None:
     with pytest.raises(agents.InputGuardrailTripwireTriggered):
         async for _ in result.stream_events():
             pass
+
+
+class FailingHooks(agents.RunHooks[Any]):
+    async def on_llm_end(self, *_: Any) -> None:
+        raise RuntimeError("no database")
+
+
+async def test_a_stream_that_is_read_late_gives_what_came_before_its_error() -> None:
+    result = agents.Runner.run_streamed(agent(says("hello")), "hi", hooks=FailingHooks())
+    result.__class__ = sdk.StreamToTheEnd
+    assert result.run_loop_task is not None
+    await asyncio.wait({result.run_loop_task})
+    seen = [""]
+    with pytest.raises(RuntimeError, match="no database"):
+        async for event in result.stream_events():
+            seen += [event.type]
+    assert seen[-1] == "run_item_stream_event"
+
+
+def test_only_a_redacted_error_forgets_what_its_caller_was_handling() -> None:
+    redacted, other = _prepare_data_redacted_error(ValueError("a secret")), ValueError("another")
+    for error in (redacted, other):
+        error.__context__ = KeyError("the caller's")
+        sdk.forget_redacted(error)
+    assert redacted.__context__ is None
+    assert isinstance(other.__context__, KeyError)
 
 
 async def test_the_events_of_a_run_can_be_tapped() -> None:

@@ -6,13 +6,15 @@ One that fails after an upgrade of the SDK says what has changed: see `turnwise/
 from __future__ import annotations
 
 import agents
+import pytest
 from agents import function_tool
 from agents.testing import function_call
 
 from tests.scripted import agent, calls, says
-from turnwise.durable.sdk import (
+from turnwise.durable.sdk_states import (
     context_of,
     decision_on,
+    is_sticky,
     items_of,
     pending_calls,
     rejection_texts,
@@ -63,6 +65,23 @@ async def test_a_state_says_what_is_decided_for_each_that_waits() -> None:
         assert list(map(decision_on, pending_calls(state))) == [True, ["no"], [None]]
         again = await agents.RunState.from_json(boss, state.to_json())
         assert list(map(decision_on, pending_calls(again))) == [True, ["no"], [None]]
+
+
+@pytest.mark.parametrize("approve", [True, False])
+async def test_a_state_says_whether_a_decision_is_about_all_calls(approve: bool) -> None:
+    cashier = agent([*calls("pay", "one"), *calls("pay", "two")], tools=[pay])
+    live = (await agents.Runner.run(cashier, "go")).to_state()
+    for state in (live, await agents.RunState.from_json(cashier, live.to_json())):
+        first, second = pending_calls(state)
+        state.approve(first.item) if approve else state.reject(first.item)
+        assert [is_sticky(first), is_sticky(second)] == [False, False]
+        if approve:
+            state.approve(first.item, always_approve=True)
+        else:
+            state.reject(first.item, always_reject=True, rejection_message="Never.")
+        decided = True if approve else ["Never."]
+        assert list(map(decision_on, pending_calls(state))) == [decided, decided]
+        assert [is_sticky(first), is_sticky(second)] == [True, True]
 
 
 async def test_a_result_begins_with_the_items_of_the_state_that_it_went_on_from() -> None:

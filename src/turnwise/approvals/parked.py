@@ -13,12 +13,20 @@ import msgspec
 from agents import Agent, RunResult, RunResultStreaming, RunState
 from agents.sandbox import SandboxAgent
 
-from turnwise.durable.sdk import PendingCall, context_of, decision_on, pending_calls
+from turnwise.durable.sdk_states import (
+    PendingCall,
+    context_of,
+    decision_on,
+    is_sticky,
+    pending_calls,
+)
 from turnwise.errors import NoPendingApproval, NotResumable, UsageError
 from turnwise.journal_entries import DecidedEntry, Entry, ParkedEntry, read_parked
 from turnwise.turns import Runtime, Turn
 from turnwise.types import Info, Parked, PendingApproval
 
+_InState = tuple[bool | list[str | None] | None, bool]
+"""What `decision_on` says of a call, and `is_sticky`."""
 _CALLS = ("function_call", "custom_tool_call")
 
 
@@ -29,36 +37,61 @@ class Decisions:
     Attributes:
         approve: The ids that are approved.
         reject: The ids that are rejected, each with the message to the model; None for the SDK's.
+        always: Those of them whose decision is about all calls of that tool by that agent.
     """
 
     approve: set[str] = field(default_factory=set)
     reject: dict[str, str | None] = field(default_factory=dict)
+    always: set[str] = field(default_factory=set)
 
     @classmethod
     def of(
-        cls, session_id: str, approve: Iterable[str], reject: Mapping[str, str | None] | None
+        cls,
+        session_id: str,
+        approve: Iterable[str],
+        reject: Mapping[str, str | None] | None,
+        always_approve: Iterable[str],
+        always_reject: Mapping[str, str | None] | None,
     ) -> Decisions:
-        """The caller's decisions. Raises UsageError for an id that is approved and rejected."""
-        if isinstance(approve, str):
+        """The caller's decisions. Raises UsageError for an id that is decided twice."""
+        if any(isinstance(ids, str) for ids in (approve, always_approve)):
             raise UsageError("approve takes a list of ids, not a string", session_id=session_id)
-        if not isinstance(reject, Mapping | None):
+        if not all(isinstance(given, Mapping | None) for given in (reject, always_reject)):
             raise UsageError("reject takes a dict from ids to texts", session_id=session_id)
-        decisions = cls(set(approve), dict(reject or {}))
-        if both := decisions.approve & set(decisions.reject):
-            raise UsageError(f"approved and rejected: {_listed(both)}", session_id=session_id)
-        return decisions
+        once, always = cls(set(approve), dict(reject or {})), cls(set(always_approve))
+        always.reject = dict(always_reject or {})
+        made = once.approve, set(once.reject), always.approve, set(always.reject)
+        if twice := {one for one in once.ids | always.ids if sum(one in ids for ids in made) > 1}:
+            raise UsageError(
+                f"approved and rejected, or for once and always: {_listed(twice)}",
+                session_id=session_id,
+            )
+        return cls(once.approve | always.approve, once.reject | always.reject, always.ids)
 
     @property
     def ids(self) -> set[str]:
         return self.approve | set(self.reject)
 
-    def on(self, approval_id: str) -> bool | list[str | None]:
-        """The decision: True, or the message of the rejection in a list."""
-        return True if approval_id in self.approve else [self.reject[approval_id]]
+    def add(self, other: Decisions) -> None:
+        """Add decisions on other calls."""
+        self.approve |= other.approve
+        self.reject |= other.reject
+        self.always |= other.always
+
+    def without(self, ids: set[str]) -> Decisions:
+        """The decisions on all calls but these."""
+        reject = {one: message for one, message in self.reject.items() if one not in ids}
+        return Decisions(self.approve - ids, reject, self.always - ids)
+
+    def on(self, approval_id: str) -> tuple[bool, str | None, bool]:
+        """The decision: whether it is approved, what the model is told, and if it is for always."""
+        approved, always = approval_id in self.approve, approval_id in self.always
+        return approved, self.reject.get(approval_id), always
 
     def entry(self) -> DecidedEntry:
         """The journal's entry for these decisions."""
-        return DecidedEntry(approve=sorted(self.approve), reject=self.reject)
+        always = sorted(self.always) or None
+        return DecidedEntry(approve=sorted(self.approve), reject=self.reject, always=always)
 
 
 def parked_entry(
@@ -115,16 +148,35 @@ class DecidedState:
 
     Attributes:
         state: The state.
-        decisions: The calls that need approvals, each with what `decision_on` says of it.
+        calls: The calls that need approvals.
     """
 
     def __init__(self, state: RunState[Any, Any]) -> None:
         self.state = state
-        self.decisions = [(call, decision_on(call)) for call in pending_calls(state)]
+        self.calls = pending_calls(state)
+        self._decided = [_decision_in_state(call) for call in self.calls]
 
-    @property
-    def calls(self) -> list[PendingCall]:
-        return [call for call, _ in self.decisions]
+    def decisions(self, turn_id: str) -> Decisions:
+        """What is decided in it, by the ids of the approvals in this turn."""
+        return _decisions(turn_id, zip(self.calls, self._decided, strict=True))
+
+
+def _decision_in_state(call: PendingCall) -> _InState:
+    decision = decision_on(call)
+    return decision, decision is not None and is_sticky(call)
+
+
+def _decisions(turn_id: str, found: Iterable[tuple[PendingCall, _InState]]) -> Decisions:
+    decisions = Decisions()
+    for call, (decision, always) in found:
+        approval_id = _approval(turn_id, call).id
+        if decision is True:
+            decisions.approve.add(approval_id)
+        elif isinstance(decision, list):
+            decisions.reject[approval_id] = decision[0]
+        if always:
+            decisions.always.add(approval_id)
+    return decisions
 
 
 class ParkedTurn:
@@ -139,8 +191,8 @@ class ParkedTurn:
         self.decided = Decisions()
         for later in since:
             if isinstance(later, DecidedEntry):
-                self.decided.approve |= set(later.approve)
-                self.decided.reject |= later.reject
+                always = set(later.always or ())
+                self.decided.add(Decisions(set(later.approve), later.reject, always))
 
     @classmethod
     def in_journal(cls, session_id: str, turn_id: str, entries: Sequence[Entry]) -> ParkedTurn:
@@ -186,18 +238,16 @@ class ParkedTurn:
                 "decided; session.pending_approvals() returns what is pending",
                 session_id=self.session_id,
             )
-        return self._add(
-            Decisions(new.approve - again, {k: v for k, v in new.reject.items() if k not in again})
-        )
+        return self._add(new.without(again))
 
     def reject_pending(self, message: str) -> Decisions | None:
         """Reject all that is pending; None if nothing is."""
         return self._add(Decisions(reject={one.id: message for one in self.pending}))
 
-    def decide_as_in(self, state: DecidedState) -> Decisions | None:
+    def decide_as_in(self, state: DecidedState) -> None:
         """Add the decisions in the application's own state of the run, and to it the earlier ones.
 
-        Returns and raises what `decide` does, and NoPendingApproval if the state is of another run.
+        Raises what `decide` does, and NoPendingApproval if the state is of another run.
         """
         if not self.matches(state):
             raise NoPendingApproval(
@@ -205,25 +255,11 @@ class ParkedTurn:
                 "returns what is pending",
                 session_id=self.session_id,
             )
+        new = state.decisions(self.turn_id)
+        if new.ids:
+            self.decide(new)
         calls = self._by_id(state.calls)
-        decisions = {self._id(call): decision for call, decision in state.decisions}
-        new = Decisions(
-            {approval_id for approval_id, decision in decisions.items() if decision is True},
-            {
-                approval_id: decision[0]
-                for approval_id, decision in decisions.items()
-                if isinstance(decision, list)
-            },
-        )
-        fresh = self.decide(new) if new.ids else None
-        self._decide(
-            {
-                approval_id: call
-                for approval_id, call in calls.items()
-                if decisions[approval_id] is None
-            }
-        )
-        return fresh
+        self._decide({one: call for one, call in calls.items() if one not in new.ids})
 
     def matches(self, state: DecidedState) -> bool:
         """Whether a state that the application restored is of the run that is parked."""
@@ -231,6 +267,8 @@ class ParkedTurn:
 
     async def restored_state(self, agent: Agent[Any], context: object) -> RunState[Any, Any]:
         """The run's state, with this agent, and with all that is decided.
+
+        What the SDK takes as decided too, since a decision is for always, is added to `decided`.
 
         Raises:
             NotResumable: the run cannot be restored with this agent, these tools or this SDK.
@@ -252,6 +290,9 @@ class ParkedTurn:
         for call in calls.values():
             await self._check_tool(call, context)
         self._decide(calls)
+        open_calls = [call for one, call in calls.items() if one not in self.decided.ids]
+        implied = [(call, _decision_in_state(call)) for call in open_calls]
+        self._add(_decisions(self.turn_id, implied))
         return state
 
     def _by_id(self, calls: Iterable[PendingCall]) -> dict[str, PendingCall]:
@@ -262,16 +303,20 @@ class ParkedTurn:
         return _approval(self.turn_id, call).id
 
     def _add(self, new: Decisions) -> Decisions | None:
-        self.decided.approve |= new.approve
-        self.decided.reject |= new.reject
+        self.decided.add(new)
         return new if new.ids else None
 
     def _decide(self, calls: Mapping[str, PendingCall]) -> None:
-        for approval_id in self.decided.approve & set(calls):
-            calls[approval_id].state.approve(calls[approval_id].item)
-        for approval_id, message in self.decided.reject.items():
-            if approval_id in calls:
-                calls[approval_id].state.reject(calls[approval_id].item, rejection_message=message)
+        """Decide in their states; what is for always comes first, and leaves the others as said."""
+        for one in sorted(
+            self.decided.ids & set(calls), key=lambda one: one not in self.decided.always
+        ):
+            approved, message, always = self.decided.on(one)
+            state, item = calls[one].state, calls[one].item
+            if approved:
+                state.approve(item, always_approve=always)
+            else:
+                state.reject(item, always_reject=always, rejection_message=message)
 
     def _check_context(self, context: object) -> None:
         if self.entry.context_type and context is None:

@@ -68,12 +68,14 @@ class ResumedTurn:
             )
         if expired and (late := parked.reject_pending(NOT_APPROVED)) is not None:
             await self.turn.journal.write(late.entry())
+        before = set(parked.decided.ids)
         if isinstance(given, DecidedState):
-            state, new = given.state, parked.decide_as_in(given)
+            state = given.state
+            parked.decide_as_in(given)
         else:
-            new = parked.decide(given)
+            parked.decide(given)
             state = await parked.restored_state(agent, context)
-        if new is not None:
+        if (new := parked.decided.without(before)).ids:
             await self.turn.journal.write(new.entry())
         self.turn.restore(Savepoint(parked.entry.kept))
         await self.turn.add(parked.entry.items)

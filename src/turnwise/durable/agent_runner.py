@@ -39,6 +39,7 @@ from turnwise.durable.inputs import plain_items
 from turnwise.durable.models import DurableProvider, durable_model
 from turnwise.durable.proxy import ObjectProxy, make_proxy, recently_derived
 from turnwise.durable.responses import to_json
+from turnwise.durable.sdk_states import current_agent
 from turnwise.durable.tools import make_durable
 from turnwise.durable.turn import holder_of
 from turnwise.enclosing import part_of, tasks_included
@@ -149,7 +150,7 @@ def _ended(run: Run, agent: Agent[Any], input: Any, result: RunResult | RunResul
 def _first_agent(agent: Agent[Any], input: Any) -> Agent[Any]:
     """The agent with which a run begins."""
     if isinstance(input, RunState):
-        return sdk.current_agent(input) or agent
+        return current_agent(input) or agent
     return agent
 
 

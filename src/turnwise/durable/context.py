@@ -20,7 +20,7 @@ from turnwise.durable.agents_exceptions import as_agents_exception
 from turnwise.durable.digests import input_digest
 from turnwise.durable.replay import Replay
 from turnwise.durable.responses import unpack_usage
-from turnwise.durable.sdk import rejection_texts
+from turnwise.durable.sdk_states import rejection_texts
 from turnwise.durable.turn import DurableTurn, HoldsTurn, Runs
 from turnwise.errors import TurnwiseError
 from turnwise.journal_entries import RunPath, StoredResponse, ToolStartedEntry

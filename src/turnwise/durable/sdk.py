@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import FrameType, SimpleNamespace
-from typing import Any, NamedTuple, cast, get_args
+from typing import Any, cast, get_args
 
 from agents import (
     Agent,
@@ -22,7 +23,6 @@ from agents import (
     RunItem,
     RunResult,
     RunResultStreaming,
-    RunState,
     StreamEvent,
     Usage,
 )
@@ -30,18 +30,18 @@ from agents.agent_output import AgentOutputSchemaBase
 from agents.agent_tool_state import (
     drop_agent_tool_run_result,
     get_agent_tool_state_scope,
-    peek_agent_tool_run_result,
 )
-from agents.items import ToolApprovalItem
+from agents.exceptions import (
+    _is_error_data_redacted,
+    _mark_error_to_drain_stream_events,
+)
 from agents.models.interface import ModelProvider
 from agents.run import AgentRunner, get_default_agent_runner, set_default_agent_runner
 from agents.run_internal import tool_actions
-from agents.run_internal.items import REJECTION_MESSAGE
 from agents.run_internal.model_provider_lifecycle import (
     _close_runner_owned_model_provider,
     _normalize_run_config_for_runner,
 )
-from agents.run_internal.run_steps import NextStepInterruption
 from agents.run_internal.streaming import stream_step_items_to_queue
 from agents.run_internal.turn_preparation import get_output_schema
 from agents.tool import (
@@ -65,8 +65,6 @@ from openai.types.responses import Response, ResponseOutputItem, ResponseUsage
 __all__ = ["AgentRunner", "get_default_agent_runner", "set_default_agent_runner"]
 """The names that other modules use as they are."""
 
-State = RunState[Any, Any]
-
 # Runs.
 
 
@@ -82,11 +80,6 @@ async def close_provider(provider: ModelProvider) -> None:
 def close_when_over(result: RunResultStreaming, provider: ModelProvider) -> None:
     """Close the provider at the end of the streamed run."""
     result._ensure_model_provider_cleanup_on_completion(lambda: close_provider(provider))
-
-
-def current_agent(state: State) -> Agent[Any] | None:
-    """The agent with which a resumed run continues."""
-    return state._current_agent
 
 
 def completed_result(
@@ -123,6 +116,29 @@ async def failure_of(result: RunResultStreaming) -> BaseException | None:
         await asyncio.wait({result._input_guardrails_task})
     result._check_errors()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
     return result._stored_exception
+
+
+class StreamToTheEnd(RunResultStreaming):
+    """A result whose stream gives what the run emitted before its error, to a slow reader too.
+
+    The SDK drops what its reader has not taken when the run's loop fails. Guardrails still end a
+    stream at once.
+    """
+
+    def _check_errors(self) -> None:
+        super()._check_errors()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
+        task, error = self.run_loop_task, self._stored_exception
+        if error is None or task is None or not task.done() or task.cancelled():
+            return
+        if error is task.exception():
+            with suppress(AttributeError):  # an error that cannot be changed
+                _mark_error_to_drain_stream_events(error)
+
+
+def forget_redacted(error: BaseException) -> None:
+    """Take the context from an error that the SDK redacts, as its own runs do."""
+    if _is_error_data_redacted(error):
+        error.__context__ = None
 
 
 def tap_events(result: RunResultStreaming, tap: Callable[[StreamEvent], object]) -> None:
@@ -293,96 +309,3 @@ def request_id_in(response: Response) -> str | None:
 
 def set_request_id(response: Response, request_id: str) -> None:
     response._request_id = request_id
-
-
-# States of interrupted runs.
-
-
-class PendingCall(NamedTuple):
-    """A tool call that needs an approval.
-
-    `state` is the state of the run that made the call, `path` the ids of the calls around that run
-    (of agents as tools), `responses` how many responses that run has.
-    """
-
-    state: State
-    item: ToolApprovalItem
-    path: tuple[str, ...]
-    responses: int
-
-
-def pending_calls(state: State, path: tuple[str, ...] = ()) -> list[PendingCall]:
-    """The calls that need approvals, in a run and in the agents that it called as tools, in order.
-
-    The SDK lists the calls of inner runs with the outer run's too. Here each comes once, with its
-    own run: call ids repeat in agents that run in parallel.
-    """
-    inside = [
-        found
-        for call_id, inner in _inner_states(state)
-        for found in pending_calls(inner, (*path, call_id))
-    ]
-    theirs = [_name(found.item) for found in inside]
-    own = []
-    for item in _interruptions(state):
-        name = _name(item)
-        if name in theirs:
-            theirs.remove(name)
-        else:
-            own.append(PendingCall(state, item, path, len(state._model_responses)))
-    return own + inside
-
-
-def rejection_texts(state: State) -> dict[str, str]:
-    """The output that the model gets for each rejected call of the run itself, by call id."""
-    context: Any = state._context
-    texts: dict[str, str] = {}
-    for item in (one.item for one in pending_calls(state) if not one.path):
-        name, call_id = item.name or "", item.call_id or ""
-        if context.get_approval_status(name, call_id, existing_pending=item) is False:
-            text = context.get_rejection_message(name, call_id, existing_pending=item)
-            texts[call_id] = REJECTION_MESSAGE if text is None else text
-    return texts
-
-
-def context_of(state: State) -> Any:
-    """The run's context wrapper."""
-    return state._context
-
-
-def decision_on(one: PendingCall) -> bool | list[str | None] | None:
-    """The decision in the state: True, or a list of the rejection's message; None if undecided."""
-    name, call_id, item = one.item.name or "", one.item.call_id or "", one.item
-    context = one.state._context
-    if context is None or not call_id:
-        return None
-    said = context.get_approval_status(name, call_id, existing_pending=item)
-    if said is not False:
-        return said
-    return [context.get_rejection_message(name, call_id, existing_pending=item)]
-
-
-def items_of(state: State) -> list[RunItem]:
-    """The run's items so far: the same objects with which its result will begin."""
-    return list(state._session_items)
-
-
-def _interruptions(state: State) -> list[ToolApprovalItem]:
-    step = state._current_step
-    return list(step.interruptions) if isinstance(step, NextStepInterruption) else []
-
-
-def _inner_states(state: State) -> list[tuple[str, State]]:
-    response = state._last_processed_response
-    found = []
-    for run in response.functions if response is not None else ():
-        result = peek_agent_tool_run_result(
-            run.tool_call, scope_id=state._agent_tool_state_scope_id
-        )
-        if result is not None and result.interruptions:
-            found.append((run.tool_call.call_id, result.to_state()))
-    return found
-
-
-def _name(item: ToolApprovalItem) -> tuple[str, str | None, str | None]:
-    return item.agent.name, item.name, item.call_id

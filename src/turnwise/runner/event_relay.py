@@ -11,6 +11,7 @@ from typing import Any
 
 from agents import StreamEvent
 
+from turnwise.durable.sdk import forget_redacted
 from turnwise.errors import StreamIdle
 
 
@@ -72,7 +73,7 @@ class EventRelay:
         finally:
             reader.unfollow()
             self._readers.discard(reader)
-        task.result()
+        _result(task)
 
     def _started(self) -> Task[None]:
         if self._task is None:
@@ -173,6 +174,14 @@ def _is_cancelled(leaving: BaseException) -> bool:
     """Whether the reader leaves because its task is cancelled: nothing may hold it up."""
     task = asyncio.current_task()
     return isinstance(leaving, CancelledError) or (task is not None and task.cancelling() > 0)
+
+
+def _result(task: Task[None]) -> None:
+    try:
+        task.result()
+    except BaseException as error:
+        forget_redacted(error)  # what the reader is handling became its context
+        raise
 
 
 def _retrieve(task: Task[None]) -> None:

@@ -48,6 +48,8 @@ KNOWN = (
     "stream_idle_timeout",
     "approve",
     "reject",
+    "always_approve",
+    "always_reject",
     *RunOptions.__annotations__,
 )
 """The names of all options, for the error that tells of a misspelt one."""

@@ -12,7 +12,7 @@ from agents import Agent, RunResult, RunResultStreaming, RunState
 from turnwise.approvals import DecidedState, Decisions, ResumedTurn, begin_parked, find_parked
 from turnwise.background import ResumedEvents
 from turnwise.durable import install
-from turnwise.durable.sdk import items_of
+from turnwise.durable.sdk_states import items_of
 from turnwise.runner.attempt import RunAttempt
 from turnwise.runner.streaming import Reading, stream_turn
 from turnwise.session import Session

@@ -228,6 +228,8 @@ class Runner:
         session_id: str | None = None,
         approve: Iterable[str] = (),
         reject: Mapping[str, str | None] | None = None,
+        always_approve: Iterable[str] = (),
+        always_reject: Mapping[str, str | None] | None = None,
         busy: BusyPolicy = "wait",
         timeout: float | None = 30.0,
         **options: Unpack[RunOptions[TContext]],
@@ -247,6 +249,8 @@ class Runner:
                 stays pending.
             reject: Ids, each with the text that the model gets instead of the tool's output; None
                 for the SDK's text.
+            always_approve, always_reject: The same, for good: as in the SDK, the decision holds for
+                every call of that tool by that agent in this turn, pending ones included.
             busy: As in `run`, if another process resumes the turn already.
             timeout: Seconds to wait for that; None for no limit.
             **options: Arguments of `agents.Runner.run`; `context` has to be given again, unless it
@@ -262,7 +266,10 @@ class Runner:
             Exception: What `run` raises.
         """
         resumption = _resumption(session, session_id, agent, busy, timeout, options)
-        return await resumption.run(Decisions.of(resumption.session_id, approve, reject))
+        decisions = Decisions.of(
+            resumption.session_id, approve, reject, always_approve, always_reject
+        )
+        return await resumption.run(decisions)
 
     @classmethod
     def resume_sync(cls, agent: Agent[TContext], *, session: Session, **options: Any) -> RunResult:
@@ -278,6 +285,8 @@ class Runner:
         session_id: str | None = None,
         approve: Iterable[str] = (),
         reject: Mapping[str, str | None] | None = None,
+        always_approve: Iterable[str] = (),
+        always_reject: Mapping[str, str | None] | None = None,
         busy: BusyPolicy = "wait",
         timeout: float | None = 30.0,
         on_disconnect: OnDisconnect = "finish",
@@ -286,7 +295,9 @@ class Runner:
     ) -> RunResultStreaming:
         """Like `resume`, streamed as by `run_streamed`. Awaiting it waits for the turn to begin."""
         resumption = _resumption(session, session_id, agent, busy, timeout, options)
-        decisions = Decisions.of(resumption.session_id, approve, reject)
+        decisions = Decisions.of(
+            resumption.session_id, approve, reject, always_approve, always_reject
+        )
         return await resumption.stream(decisions, Reading(on_disconnect, stream_idle_timeout))
 
 

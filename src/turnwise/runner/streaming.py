@@ -16,7 +16,7 @@ from typing import Any, Literal, cast, get_args
 from agents import RunResultStreaming, StreamEvent, TResponseInputItem
 
 from turnwise.durable import install
-from turnwise.durable.sdk import failure_of
+from turnwise.durable.sdk import StreamToTheEnd, failure_of
 from turnwise.errors import AlreadyCommitted, StreamIdle, UsageError
 from turnwise.results import Rebuildable, RebuiltRun
 from turnwise.runner.attempt import RunAttempt
@@ -280,7 +280,7 @@ class TurnEnd:
         )
 
 
-class TurnResultStreaming(Rebuildable, RunResultStreaming):
+class TurnResultStreaming(Rebuildable, StreamToTheEnd):
     """The SDK's result of a streamed run that is a turn of a session."""
 
     _turn_end: TurnEnd

@@ -15,6 +15,7 @@ from threading import local
 from types import FrameType
 from typing import Any, TypeVar
 
+from turnwise.durable.sdk import forget_redacted
 from turnwise.errors import UsageError
 from turnwise.process import Loop, PerProcess, keep_forever
 
@@ -42,13 +43,14 @@ def run_until_complete(work: Coroutine[Any, Any, T]) -> T:
     task, process = loop.create_task(work), os.getpid()
     try:
         return loop.run_until_complete(task)
-    except BaseException:
+    except BaseException as error:
         # KeyboardInterrupt: roll the turn back. Not in a child that a tool forked and that ends by
         # sys.exit: the turn is its parent's, and so is the loop.
         if not task.done() and os.getpid() == process:
             task.cancel()
             with _deaf_to_interrupts(_END_TIMEOUT):
                 loop.run_until_complete(asyncio.wait({task}))
+        forget_redacted(error)  # what the caller is handling became its context
         raise
 
 

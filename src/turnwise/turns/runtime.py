@@ -13,7 +13,7 @@ from typing import Any
 from turnwise.cache import Cache
 from turnwise.codec import Codec, EncodedTooLarge, EncodeError
 from turnwise.contracts import Store
-from turnwise.errors import InvalidItem, ItemTooLarge, TurnTooLarge
+from turnwise.errors import InvalidItem, ItemTooLarge, TurnTooLarge, UsageError
 from turnwise.hooks import TurnEvent, emit
 from turnwise.process import PerLoop, process_name
 from turnwise.turns.errors import shown
@@ -51,6 +51,7 @@ class Runtime:
         self.isolation = PerLoop(Isolation)
         self.reader = Reader(store, self.codec, Cache(settings.cache_bytes))
         self._tasks: PerLoop[set[asyncio.Task[None]]] = PerLoop(set)
+        self._closed = False
 
     @property
     def name(self) -> str:
@@ -82,7 +83,17 @@ class Runtime:
                     task.cancel()
                 await asyncio.wait(tasks)
         finally:
+            self._closed = True
             await self.store.aclose()
+
+    def check_open(self) -> None:
+        """Raise UsageError after `aclose`."""
+        if self._closed:
+            raise UsageError(
+                "this session object is closed: aclose() was called on it, or on one that shares "
+                "its connections through bind(), or its `async with` block has ended. Make a new "
+                "one, or close it later"
+            )
 
     def raw(
         self, session_id: str, items: Iterable[Mapping[str, Any]], *, before: int = 0
