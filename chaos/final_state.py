@@ -48,7 +48,9 @@ async def read_dead_letters(session: Session) -> list[DeadLetter]:
 async def leftover_wakeups(session: Session, timeout: float) -> list[Leftover]:
     """Wake-ups for finished messages that nobody acks within `timeout` seconds.
 
-    A wake-up may precede a message that is never submitted; workers ack such ones later.
+    A wake-up may precede a message that is never submitted; workers ack such ones later. Workers
+    look again at sessions that waited for something after minutes only, or when told to: so they
+    are told to.
     """
     store = session.runtime.store
     if not isinstance(store, RedisStore):
@@ -67,6 +69,8 @@ async def leftover_wakeups(session: Session, timeout: float) -> list[Leftover]:
                 for shard in Keys(PREFIX).ready
                 if (count := await _dangling_entries(store, shard)) > 0
             ]
+        for key in {Keys(PREFIX).session(one.session) for one in found if one.session}:
+            await store.client.publish(Keys(PREFIX).ready_channel, key)
         await asyncio.sleep(0.1)
 
 

@@ -152,13 +152,13 @@ def _deliver_to_neighbours(self: Any, calls: list[Any], task: Any) -> None:
 _release = ends._release
 
 
-async def _drop_journal_at_error(turn: Turn, outcome: Any) -> None:
+async def _drop_journal_at_error(turn: Turn, outcome: Any, failed: bool) -> None:
     """Roll a direct turn back, journal and all, if its run raised."""
     raised = isinstance(outcome.reason, Exception) and not isinstance(outcome.reason, StoreError)
     if raised and turn.message is None and not turn.resumed:
         await ends._abort(turn)
     else:
-        await _release(turn, outcome)
+        await _release(turn, outcome, failed)
 
 
 def _client_clock() -> None:
