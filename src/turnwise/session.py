@@ -45,6 +45,9 @@ from turnwise.turns import (
 )
 from turnwise.types import Absent, Cancellation, Info, PendingApproval
 
+_PROTOCOL = ("get_items", "add_items", "pop_item", "clear_session")
+"""The SDK's session protocol."""
+
 
 class Session:
     """All sessions of one store or, after `bind`, one of them as the SDK's session.
@@ -58,6 +61,13 @@ class Session:
         session_settings: The SDK's settings; `limit` is how many items `get_items` returns where
             the caller names no limit.
     """
+
+    _overridden: tuple[str, ...] = ()
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        own = (name for name in _PROTOCOL if getattr(cls, name) is not getattr(Session, name))
+        cls._overridden = tuple(own)
 
     def __init__(
         self,
@@ -181,6 +191,7 @@ class Session:
             TurnCancelled, LeaseLost, HistoryChanged, SessionGone: The turn was not committed.
             OutcomeUnknown: The turn may or may not be committed. Send its turn_id again.
         """
+        self.check_for_turns()
         session_id = self.resolve_id(session_id)
         check_on_error(session_id, on_error)
         install()
@@ -266,12 +277,23 @@ class Session:
         """
         return await self.processor(agents, policy).drain(self.resolve_id(session_id))
 
+    def check_for_turns(self) -> None:
+        """Raise UsageError if a subclass overrides what a turn does not call."""
+        if self._overridden:
+            raise UsageError(
+                f"{type(self).__name__} overrides {', '.join(self._overridden)}, which a turn does "
+                "not call: it adds its items in one commit. Pass it to agents.Runner, or change "
+                "what a model is given by RunConfig: session_input_callback, "
+                "call_model_input_filter"
+            )
+
     def processor(self, agents: Agents, policy: Policy | None = None) -> Processor:
         """What runs queued messages of this store's sessions. Takes the arguments of `drain`.
 
         Raises:
             UsageError: `agents` holds something else than agents of the SDK.
         """
+        self.check_for_turns()
         return Processor(self.runtime, agents, policy or Policy(), self.session_settings)
 
     async def dead_letters(self, count: int = 100, after: str | None = None) -> list[DeadLetter]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from agents import Agent, RunState
+from agents import Agent, RunContextWrapper, RunState
 
-from tests.integration.approval_lab import Clerk, waiting
+from tests.integration.approval_lab import Clerk, asks, waiting
 from tests.integration.stores import KINDS, Sessions, sessions_of
 from tests.scripted import outline, says
 from turnwise import NoPendingApproval, Runner
@@ -57,6 +57,28 @@ async def test_a_decided_state_continues_its_parked_turn(
         ["go", *asked_for, "output of_look: look done", *outputs, "done"]
     )
     await session.add_items([{"role": "user", "content": "free"}])
+
+
+@pytest.mark.parametrize("context", [None, {"user": 1}, Clerk()], ids=["none", "json", "other"])
+async def test_a_state_whose_run_failed_may_be_sent_again(sessions: Sessions, context: Any) -> None:
+    clerk, session = Clerk(), sessions.worker(session_id=sessions.new_id())
+    asked = await waiting(session, clerk, "pay", context=context)
+    helper = clerk.agent(OSError("offline"), asks("send"), OSError("offline"), says("done"))
+    stored = asked.to_state().to_json(context_serializer=lambda _: {})
+    given = {} if context is None else {"context_override": RunContextWrapper(context)}
+    state = await RunState.from_json(helper, stored, **given)
+    state.approve(state.get_interruptions()[0])
+    for _ in range(2):
+        with pytest.raises(OSError, match="offline"):
+            await Runner.run(helper, state, session=session)
+        asked = await Runner.run(helper, state, session=session)
+        if not asked.interruptions:
+            break
+        assert asked.context_wrapper.context == context
+        state = asked.to_state()
+        state.approve(asked.interruptions[0])
+    assert asked.final_output == "done"
+    assert clerk.ran == {"look": 1, "pay": 1, "send": 1}
 
 
 @STREAMED

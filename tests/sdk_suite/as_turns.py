@@ -194,8 +194,14 @@ class TurnRunner(AgentRunner):
             current_scope() is not None
             or options.get("session") is not None
             or any(options.get(name) for name in _SERVER_SIDE)
-            or (isinstance(input, RunState) and _asked(DecidedState(input)) not in self._parked)
+            or (isinstance(input, RunState) and not self._is_parked(input))
         )
+
+    def _is_parked(self, state: RunState[Any]) -> bool:
+        try:
+            return _asked(DecidedState(state)) in self._parked
+        except Exception:  # a turn raises it; with a bound session only the SDK looks at the state
+            return self._sessions.mode != "bound"
 
     def _id(self, input: Any) -> str:
         """The session where this state's turn is parked; a new one for any other input."""

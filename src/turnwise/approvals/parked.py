@@ -27,6 +27,7 @@ from turnwise.types import Info, Parked, PendingApproval
 
 _InState = tuple[bool | list[str | None] | None, bool]
 """What `decision_on` says of a call, and `is_sticky`."""
+_RESUMED = "_turnwise_resumed"
 _CALLS = ("function_call", "custom_tool_call")
 
 
@@ -156,6 +157,11 @@ class DecidedState:
         self.calls = pending_calls(state)
         self._decided = [_decision_in_state(call) for call in self.calls]
 
+    @property
+    def context(self) -> Any:
+        """The run's context, as the application gave it."""
+        return context_of(self.state).context
+
     def decisions(self, turn_id: str) -> Decisions:
         """What is decided in it, by the ids of the approvals in this turn."""
         return _decisions(turn_id, zip(self.calls, self._decided, strict=True))
@@ -209,6 +215,11 @@ class ParkedTurn:
         return [one for one in self.entry.approvals if one.id not in self.decided.ids]
 
     @property
+    def _parking(self) -> tuple[str, ...]:
+        """Names this parking of the turn."""
+        return self.session_id, self.turn_id, *sorted(one.id for one in self.entry.approvals)
+
+    @property
     def is_of_message(self) -> bool:
         """Whether a message began it: only then it has events."""
         return self.entry.event is not None
@@ -260,6 +271,11 @@ class ParkedTurn:
             self.decide(new)
         calls = self._by_id(state.calls)
         self._decide({one: call for one, call in calls.items() if one not in new.ids})
+        vars(state.state)[_RESUMED] = self._parking
+
+    def was_resumed_with(self, state: DecidedState) -> bool:
+        """Whether this very object has resumed the turn, in vain: the SDK has changed it since."""
+        return vars(state.state).get(_RESUMED) == self._parking
 
     def matches(self, state: DecidedState) -> bool:
         """Whether a state that the application restored is of the run that is parked."""

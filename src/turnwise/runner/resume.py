@@ -9,7 +9,14 @@ from typing import Any
 import agents
 from agents import Agent, RunResult, RunResultStreaming, RunState
 
-from turnwise.approvals import DecidedState, Decisions, ResumedTurn, begin_parked, find_parked
+from turnwise.approvals import (
+    DecidedState,
+    Decisions,
+    ParkedTurn,
+    ResumedTurn,
+    begin_parked,
+    find_parked,
+)
 from turnwise.background import ResumedEvents
 from turnwise.durable import install
 from turnwise.durable.sdk_states import items_of
@@ -75,8 +82,28 @@ class Resumption:
 
     async def is_of(self, state: DecidedState, turn_id: str | None) -> bool:
         """Whether a state that the application restored is of the run that is parked here."""
+        parked = await self._parked(turn_id)
+        return parked is not None and parked.matches(state)
+
+    async def given_by(self, state: DecidedState, turn_id: str | None) -> Given | None:
+        """What a state says of the run that is parked here; None if it is of another run.
+
+        Sent again after it failed here, it says nothing new: the turn goes on where it was.
+        """
+        parked = await self._parked(turn_id)
+        if parked is None:
+            return None
+        if parked.matches(state):
+            return state
+        if not parked.was_resumed_with(state):
+            return None
+        if self.options.get("context") is None:
+            self.options = {**self.options, "context": state.context}
+        return Decisions()
+
+    async def _parked(self, turn_id: str | None) -> ParkedTurn | None:
         parked = await find_parked(self.session.runtime, self.session_id)
-        return parked is not None and turn_id in (None, parked.turn_id) and parked.matches(state)
+        return parked if parked is not None and turn_id in (None, parked.turn_id) else None
 
     async def opened(self, state: DecidedState, attempt: RunAttempt) -> Turn:
         """Begin the parked turn that this state is of."""

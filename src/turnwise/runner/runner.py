@@ -114,8 +114,9 @@ class Runner:
         )
         if attempt.state is not None:
             resumption = _resumption_of(attempt)
-            if await resumption.is_of(attempt.state, turn_id):
-                return await resumption.run(attempt.state)
+            resumed = await resumption.given_by(attempt.state, turn_id)
+            if resumed is not None:
+                return await resumption.run(resumed)
         given = cast("Any", attempt.input)
         shared = may_share(starting_agent, given, options)
         install()
@@ -312,6 +313,7 @@ def _attempt(
     options: Any,
 ) -> RunAttempt:
     """The attempt that a call asks for. Raises UsageError."""
+    session.check_for_turns()
     session_id = session.resolve_id(session_id)
     check_agent(session_id, agent)
     check_options(session_id, options, KNOWN)
@@ -343,6 +345,7 @@ def _resumption(
 ) -> Resumption:
     if not isinstance(session, Session):
         raise UsageError(f"only a Turnwise session keeps parked turns, not {type(session)!r}")
+    session.check_for_turns()
     session_id = session.resolve_id(session_id)
     check_agent(session_id, agent)
     check_options(session_id, options, KNOWN)
