@@ -65,8 +65,8 @@ async def test_a_state_whose_run_failed_may_be_sent_again(sessions: Sessions, co
     asked = await waiting(session, clerk, "pay", context=context)
     helper = clerk.agent(OSError("offline"), asks("send"), OSError("offline"), says("done"))
     stored = asked.to_state().to_json(context_serializer=lambda _: {})
-    given = {} if context is None else {"context_override": RunContextWrapper(context)}
-    state = await RunState.from_json(helper, stored, **given)
+    wrapper = None if context is None else RunContextWrapper(context)
+    state = await RunState.from_json(helper, stored, context_override=wrapper)
     state.approve(state.get_interruptions()[0])
     for _ in range(2):
         with pytest.raises(OSError, match="offline"):

@@ -44,6 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_SESSIONS] = Sessions(config.getoption("--runs"))
+    config.stash[_SESSIONS].get()  # a server starts in an event loop, so before those of the tests
     if config.getoption("--report") and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Report(Path(config.getoption("--report"))))
 
@@ -90,7 +91,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 
 class Sessions:
-    """The session object of this process, made when the first run asks for it."""
+    """The session object of this process."""
 
     def __init__(self, mode: str) -> None:
         self.mode = mode
