@@ -9,9 +9,12 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from chaos.protocol import FromWorker, from_worker
+from turnwise.errors import TurnwiseError
+from turnwise.runner.sync import run_until_complete
 from turnwise.testing.servers.guard import die_with
 
 T = TypeVar("T")
@@ -63,19 +66,24 @@ async def _cancel_all() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def in_forked_child(
-    work: Callable[[Callable[[bytes], object]], Coroutine[Any, Any, None]],
-    received: Callable[[FromWorker], None],
-) -> None:
-    """Fork a child in the middle of whatever this process does. It runs `work`, and exits.
+Work = Callable[[Callable[[bytes], object]], Coroutine[Any, Any, None]]
+"""Gets a function that writes a message to the parent process."""
+Use = Callable[[], Coroutine[Any, Any, object]]
 
-    `work` gets a function that writes a message to this process; `received` is called with each.
-    If the caller is cancelled, the child is killed.
+
+async def in_forked_child(work: Work, use: Use, received: Callable[[FromWorker], None]) -> None:
+    """Fork a process in the middle of whatever this one does; its child runs `work`, and exits.
+
+    So does a server that loads its application before it forks: the process first runs `use`, as
+    by `run_sync`; then it forks the child, and another one that runs `use` again and again. They
+    inherit what the first `use` connected.
+
+    `received` is called with each message. If the caller is cancelled, all are killed.
     """
     readable, writable = os.pipe()
     parent, pid = os.getpid(), os.fork()
     if pid == 0:
-        _be_child(parent, work, writable)
+        _be_child(parent, partial(_preload, work, use, writable))
     os.close(writable)
     reader = asyncio.StreamReader()
     try:
@@ -91,14 +99,35 @@ async def in_forked_child(
         os.waitpid(pid, 0)
 
 
-def _be_child(
-    parent: int,
-    work: Callable[[Callable[[bytes], object]], Coroutine[Any, Any, None]],
-    writable: int,
-) -> None:
+def _preload(work: Work, use: Use, writable: int) -> None:
+    run_until_complete(_suppressed(use))
+    parent = os.getpid()
+    if (other := os.fork()) == 0:
+        os.close(writable)
+        _be_child(parent, lambda: run_until_complete(_repeat(use)))
+    if (pid := os.fork()) == 0:
+        _be_child(parent, lambda: run_until_complete(work(lambda data: os.write(writable, data))))
+    os.close(writable)
+    os.waitpid(pid, 0)
+    os.kill(other, signal.SIGKILL)
+    os.waitpid(other, 0)
+
+
+async def _suppressed(use: Use) -> None:
+    with suppress(TurnwiseError):  # the store is in trouble
+        await use()
+
+
+async def _repeat(use: Use) -> None:
+    while True:
+        await _suppressed(use)
+
+
+def _be_child(parent: int, run: Callable[[], None]) -> None:
+    """Run it, and exit; at the parent's death at the latest."""
     try:
         if die_with(parent):
-            asyncio.run(work(lambda data: os.write(writable, data)))
+            run()
     except BaseException as error:
         print(f"a forked child failed: {error!r}", file=sys.stderr, flush=True)
     finally:

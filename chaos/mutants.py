@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from chaos import planted, report, worker_pool
 from chaos.checker import check
 from chaos.history import History
-from chaos.nemesis import FaultKind, late, network, workers
+from chaos.nemesis import FaultKind, failovers, late, network, workers
 from chaos.planted import PLANTED, VARIABLE
 from chaos.round import RoundConfig, run_round
 from chaos.topologies import TOPOLOGIES
@@ -131,9 +131,15 @@ INTERRUPTS = Experiment(
 )
 INTERRUPTS_ON_SQLITE = replace(INTERRUPTS, topology="sqlite")
 
+FAILOVERS = Experiment(
+    WorkloadConfig(turn_sessions=20, plain_sessions=4, approval_sessions=2, policy_sessions=2),
+    ((failovers.FailoverBehindProxy(),),),
+    topology="balanced",
+)
+
 _CONTROL_EXPERIMENTS = (
     *(PLAIN, TURNS, ZOMBIES, ZOMBIE_RUNS, RUNS, LATE_BEGINS, CANCELS, INTERRUPTS, APPROVALS),
-    *(MESSAGES, MESSAGES_ON_SQLITE, MESSAGES_ON_CLUSTER, PIPELINES),
+    *(MESSAGES, MESSAGES_ON_SQLITE, MESSAGES_ON_CLUSTER, PIPELINES, FAILOVERS),
     *(INTERRUPTS_ON_SQLITE, CANCELS_WITHOUT_FAULTS, TURNS_ON_SENTINEL, RUNS_WITHOUT_FAULTS),
 )
 
@@ -191,6 +197,8 @@ MUTANTS: dict[str, tuple[str, Experiment]] = {
     ),
     "reply-to-wrong-caller": ("a reply goes to another caller of its pipeline", PIPELINES),
     "compression-contexts-shared": ("threads share compression contexts", TURNS),
+    "demoted-server-kept": ("a connection to a server that was demoted is kept", FAILOVERS),
+    "connections-inherited": ("a forked child uses its parent's connections", TURNS),
 }
 
 

@@ -16,14 +16,16 @@ from secrets import token_urlsafe
 from types import SimpleNamespace
 from typing import Any
 
+from turnwise import process
 from turnwise import session as sessions
 from turnwise.approvals import ParkedTurn
 from turnwise.codec import zstd
 from turnwise.durable import calls
 from turnwise.errors import StoreError, StoreUnavailable
+from turnwise.runner import sync
 from turnwise.runner.attempt import RunAttempt
 from turnwise.stores.embedded.verbs import messages
-from turnwise.stores.redis import events, pipeline, scripts, store
+from turnwise.stores.redis import events, pipeline, scripts, store, transport
 from turnwise.stores.redis.store import RedisStore
 from turnwise.stores.redis.transport import Transport
 from turnwise.turns import Commit, cancelled, ends
@@ -257,9 +259,26 @@ def _share_contexts() -> None:
     vars(zstd)["_contexts"] = lambda: SimpleNamespace(**first)
 
 
+def _inherit() -> None:
+    """A forked child goes on with its parent's event loop, clients and connections."""
+    for kind in (process.PerLoop, process.PerProcess):
+        method(kind, "reset_in_child", _do_nothing)()
+    assert vars(sync)["_current"] is not None
+
+    def current() -> Any:
+        loop = asyncio.get_event_loop_policy().get_event_loop()
+        return None if loop.is_closed() or loop.is_running() else loop
+
+    vars(sync)["_current"] = current
+
+
 def _commit_without_result(self: Any, *args: Any) -> Commit:
     """The run's result is not recorded with its turn."""
     return Commit()
+
+
+def _never(error: Exception) -> bool:
+    return False
 
 
 def _always(self: Any, *args: Any) -> bool:
@@ -351,4 +370,6 @@ PLANTED: dict[str, Callable[[], None]] = {
     "pipeline-cancelled-by-neighbour": method(pipeline._Sending, "leave", _cancel_neighbours),
     "reply-to-wrong-caller": method(pipeline.Pipeline, "_deliver", _deliver_to_neighbours),
     "compression-contexts-shared": _share_contexts,
+    "demoted-server-kept": method(transport, "_leads_astray", _never),
+    "connections-inherited": _inherit,
 }

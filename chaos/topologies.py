@@ -21,8 +21,12 @@ from turnwise.testing.servers import (
     ValkeyServer,
     find_valkey,
 )
+from turnwise.testing.servers.ports import free_port
+from turnwise.testing.servers.waiting import until
 
 PREFIX = "chaos:"
+_REPLICATION_TIMEOUT = 30.0
+"""Seconds in which a replica has the primary's data."""
 _LIBFAKETIME = "/usr/lib/*/faketime/libfaketimeMT.so.1"
 
 
@@ -152,6 +156,51 @@ class Redis(SingleServer):
         return RedisServer(appendonly="always")
 
 
+class Balanced(Topology):
+    """A primary and its replica behind the proxy, which leads all clients to one of them.
+
+    So does a load balancer. `primary` is the one that it leads to.
+    """
+
+    name = "balanced"
+    share = 0.5
+    proxy: FaultProxy
+    primary: ValkeyServer
+    replica: ValkeyServer
+
+    async def start(self) -> None:
+        # One that lost its primary reads nothing: what it had would be old.
+        config = {"replica-serve-stale-data": "no"}
+        self.primary = await self.stack.enter_async_context(ValkeyServer(config=config))
+        self.replica = await self.stack.enter_async_context(ValkeyServer(config=config))
+        self.proxy = await self.stack.enter_async_context(FaultProxy.before(self.primary.url))
+        self.url = self.proxy.url
+
+    async def fail_over(self) -> None:
+        """Swap the two, losing nothing. The old primary is cut off from the new one, and keeps its
+        clients' connections; new ones lead to the new primary.
+        """
+        old, new = self.primary, self.replica
+        for kind in ("normal", "pubsub"):  # those that it has kept since it was the primary
+            await new.command("CLIENT", "KILL", "TYPE", kind)
+        await new.command("REPLICAOF", old.host, old.port)
+        await until(new.follows_primary, _REPLICATION_TIMEOUT, "the replica follows")
+        await old.command("FAILOVER", "TO", new.host, new.port)
+        await until(new.is_primary, _REPLICATION_TIMEOUT, "the replica is promoted")
+        await old.command("REPLICAOF", old.host, free_port())
+        self.primary, self.replica = new, old
+        self.proxy.lead_to(new.host, new.port)
+
+    def worker_config(self, number: int, name: str, lease: float) -> WorkerConfig:
+        """The settings of worker `number`: each connects through the proxy."""
+        client = "redis-py" if number % 3 == 1 else "turnwise"
+        log = str(self.execution_log)
+        return WorkerConfig(name, self.url, lease, log, client, self.ttl, PREFIX)
+
+    def servers(self) -> list[Node]:
+        return [self.primary, self.replica]
+
+
 class SentinelGroup(Topology):
     """A primary and two replicas, watched by three Sentinels. Replication is asynchronous."""
 
@@ -219,5 +268,6 @@ class SQLite(Topology):
 
 
 TOPOLOGIES: dict[str, type[Any]] = {
-    kind.name: kind for kind in (Valkey, ValkeyWithClock, Redis, SentinelGroup, Cluster, SQLite)
+    kind.name: kind
+    for kind in (Valkey, ValkeyWithClock, Redis, Balanced, SentinelGroup, Cluster, SQLite)
 }

@@ -166,7 +166,7 @@ class RequestServer:
                 self._send(message)
 
         try:
-            await in_forked_child(work, received)
+            await in_forked_child(work, partial(self._session.info, request.session), received)
         except asyncio.CancelledError:
             return _unknown(request.invocation, "CancelledError")
         return responses[0] if responses else _unknown(request.invocation, "! a child died")

@@ -1,4 +1,7 @@
-"""Failovers by Sentinel and in a Cluster. Replication is asynchronous: they may lose writes."""
+"""Failovers behind the proxy, by Sentinel and in a Cluster.
+
+Replication is asynchronous: those of the last two may lose writes.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typing import ClassVar, Literal
 
 from chaos.history import Fault
 from chaos.nemesis.kind import FaultContext, FaultKind
-from chaos.topologies import PREFIX
+from chaos.topologies import PREFIX, Balanced
 from turnwise.testing.servers import Node, ValkeyCluster, ValkeySentinel
 
 
@@ -73,6 +76,17 @@ class SentinelReplicaKill(FaultKind):
         await context.sleep(0.2, 1.0)
         await victim.restart()
         await group.wait_ready()
+
+
+class FailoverBehindProxy(FaultKind):
+    """The clients' server is demoted and keeps their connections until the next such fault."""
+
+    name = "failover behind the proxy"
+
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        topology: Balanced = context.topology
+        await topology.fail_over()
+        await context.sleep(0.0, 2 * context.lease)
 
 
 def _slot(context: FaultContext) -> int:

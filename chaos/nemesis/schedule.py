@@ -36,6 +36,13 @@ SINGLE_SERVER_FAULTS: Sequence[FaultKind] = (
     late.LateBegin(),
     network.Partition(),
 )
+BALANCED_FAULTS: Sequence[FaultKind] = (
+    failovers.FailoverBehindProxy(),
+    servers.FlushScripts(),
+    servers.KillConnections(),
+    network.LoseReplies(),
+    network.DropConnections(),
+)
 SENTINEL_FAULTS: Sequence[FaultKind] = (
     failovers.SentinelFailover(),
     failovers.SentinelKill(),
@@ -64,6 +71,8 @@ def fault_groups_for(topology: topologies.Topology) -> list[Sequence[FaultKind]]
     if isinstance(topology, topologies.SingleServer):
         clocks = (servers.StepClock(),) if topology.clock_file is not None else ()
         return [WORKER_FAULTS, (*SINGLE_SERVER_FAULTS, *clocks)]
+    if isinstance(topology, topologies.Balanced):
+        return [WORKER_FAULTS, BALANCED_FAULTS]
     if isinstance(topology, topologies.SentinelGroup):
         return [WORKER_FAULTS, SENTINEL_FAULTS]
     if isinstance(topology, topologies.Cluster):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.history import Leftover
+from chaos.history import Fault, Leftover
 from tests.chaos.histories import LEASE, HistoryBuilder
 
 
@@ -238,6 +238,17 @@ def test_an_unexpected_error(builder: HistoryBuilder) -> None:
     builder.turn("1", 1, 2)
     builder.invocation("1", 3, 4, outcome="info", error="! AttributeError: x")
     assert builder.rules() == ["unexpected error"]
+
+
+@pytest.mark.parametrize(("seconds", "rules"), [(5.0, []), (20.0, ["recovery"])])
+def test_a_worker_that_does_not_reach_its_server(
+    builder: HistoryBuilder, seconds: float, rules: list[str]
+) -> None:
+    builder.turn("1", 0, 1)
+    builder.history.faults.append(Fault("failover", 2.0, 3.0))
+    invoked = 3.0 + seconds
+    builder.invocation("2", invoked, invoked + 6, outcome="fail", error="StoreUnavailable")
+    assert builder.rules() == rules
 
 
 def test_a_round_in_which_most_operations_fail(builder: HistoryBuilder) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,19 @@ from chaos.protocol import FromWorker, Response, line
 
 def response(error: str) -> Response:
     return Response(1, "ok", error, {}, None, None, os.getpid())
+
+
+def _runs(process: int) -> bool:
+    """Whether it runs: the system may keep the pid of a dead one."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"
+
+
+async def _nothing() -> None:
+    await asyncio.sleep(0.01)
 
 
 async def test_a_thread_returns_what_the_coroutine_returns() -> None:
@@ -54,7 +68,7 @@ async def test_a_forked_child_sends_its_messages() -> None:
         await asyncio.sleep(0)
         write(line(response("two")))
 
-    await in_forked_child(work, received.append)
+    await in_forked_child(work, _nothing, received.append)
     assert [one.error for one in received if isinstance(one, Response)] == ["one", "two"]
     assert {one.attempt for one in received if isinstance(one, Response)}.isdisjoint({os.getpid()})
 
@@ -71,12 +85,39 @@ async def test_a_cancelled_caller_kills_the_child() -> None:
         received.append(message)
         begun.set()
 
-    task = asyncio.create_task(in_forked_child(work, note))
+    task = asyncio.create_task(in_forked_child(work, _nothing, note))
     await begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     (child,) = received
     assert isinstance(child, Response)
-    with pytest.raises(ProcessLookupError):
-        os.kill(child.attempt, 0)
+    while _runs(child.attempt):
+        await asyncio.sleep(0.01)
+
+
+async def test_a_child_and_another_one_inherit_what_their_parent_used(tmp_path: Path) -> None:
+    received: list[FromWorker] = []
+    used: list[int] = []
+    log = tmp_path / "log"
+
+    async def use() -> None:
+        used.append(os.getpid())
+        with log.open("a") as file:
+            file.write(f"{used[0]} {os.getpid()}\n")
+        await asyncio.sleep(0.01)
+
+    def users() -> set[tuple[str, ...]]:
+        return {tuple(line.split()) for line in log.read_text().splitlines()}
+
+    async def work(write: Callable[[bytes], object]) -> None:
+        while len(users()) < 2:  # the parent, and the other child
+            await asyncio.sleep(0.01)
+        write(line(response(str(used[0]))))
+
+    await in_forked_child(work, use, received.append)
+    (one,) = received
+    assert isinstance(one, Response)
+    assert {first for first, _ in users()} == {one.error}  # all had the parent's list
+    assert (one.error, str(one.attempt)) not in users()
+    assert used == []
