@@ -8,6 +8,7 @@ seconds.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -177,11 +178,13 @@ class Running:
 class Parked:
     """The session's open turn `turn_id` is parked: it waits for approvals.
 
-    `journal` is filled by `status` only: its journal from the parked state on.
+    `journal` is filled by `status` only: its journal from the parked state on. `expires_in` is
+    filled by `next_turn` only: for how many seconds it waits at most.
     """
 
     turn_id: str
     journal: list[bytes] = field(default_factory=list)
+    expires_in: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)

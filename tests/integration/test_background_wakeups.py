@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.integration.background_lab import echo
 from tests.integration.stores import Sessions, new_sessions_of
+from turnwise.errors import NotASession
 from turnwise.session import Session
 from turnwise.turns import Commit, RollBack, Turn, begin_turn, end
 
@@ -59,3 +61,29 @@ async def test_a_sweep_leaves_the_sessions_of_a_longer_prefix_to_their_workers(
     claims = await ours.runtime.store.ready.claim("w", 10, 0)
     assert {claim.session_id for claim in claims} == {"mine"}
     assert await theirs.runtime.store.ready.sweep(force=True) == 1
+
+
+async def test_a_session_of_another_prefix_is_refused_and_not_listed(sessions: Sessions) -> None:
+    """ "staging:s" of `app:` and "s" of `app:staging:` are one key."""
+    ours, theirs = sessions.worker(key_prefix="app:"), sessions.worker(key_prefix="app:staging:")
+    receipt = await theirs.submit("s", "hello", agent="echo", turn_id="t")
+    bound = ours.bind("staging:s")
+    for refused in (
+        lambda: ours.drain("staging:s", [echo()]),
+        lambda: ours.submit("staging:s", "hi", agent="echo"),
+        lambda: ours.status("staging:s", "t"),
+        lambda: ours.delete("staging:s"),
+        bound.get_items,
+        bound.pop_item,
+        bound.info,
+    ):
+        with pytest.raises(NotASession, match=r"'staging:s'.*key_prefix 'app:staging:'"):
+            await refused()
+    assert [found async for found in ours.scan()] == []
+    await ours.bind("staging:mine").add_items([{"role": "user", "content": "hi"}])
+    with pytest.raises(NotASession, match="key_prefix 'app:'"):
+        await theirs.bind("mine").get_items()
+    assert [found async for found in theirs.scan()] == ["s"]
+    assert [found async for found in ours.scan()] == ["staging:mine"]
+    await theirs.drain("s", [echo()])
+    assert (await receipt.status()).state == "committed"

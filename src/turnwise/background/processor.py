@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -57,7 +58,8 @@ class Visit:
 
     Attributes:
         state: "idle": the queue is empty. "busy": another turn runs, for about `pause` seconds.
-            "parked": the open turn is parked, or the session is stopped. "failed": an attempt
+            "parked": the open turn is parked, for at most `pause` seconds, or the session is
+            stopped. "failed": an attempt
             failed; the next one is due in `pause` seconds. "unfit": the message is left to
             workers of another version. "more": there may be more messages.
         pause: Seconds until the next visit makes sense.
@@ -127,6 +129,7 @@ class Processor:
             visit.state = "idle"
         elif isinstance(turn, Parked | Stopped):
             visit.state = "parked"
+            visit.pause = turn.expires_in if isinstance(turn, Parked) else math.inf
         elif isinstance(turn, Busy):
             visit.state, visit.pause = "busy", max(0, turn.remaining_ms) / 1000
         elif not await self._run(turn):

@@ -98,10 +98,9 @@ class LeaseRequest:
         timeout = _checked_timeout(self._session_id, None if busy == "enqueue" else timeout)
         try:
             answer = await self._ask()
-            if isinstance(answer, Parked) and await end_if_expired(
-                self._runtime, self._session_id, answer.turn_id
-            ):
-                answer = await self._ask()
+            if isinstance(answer, Parked):
+                names = self._session_id, answer.turn_id
+                answer = await end_if_expired(self._runtime, *names) or await self._ask()
             if busy != "reject" and isinstance(answer, Busy | Queued):
                 answer = await self._wait_in_queue(answer, busy, timeout)
         except BaseException as error:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -30,17 +32,18 @@ NOT_APPROVED = "This call was not approved in time, so it was not made."
 """The output, for later model calls, of a call that nobody decided about."""
 
 
-async def end_if_expired(runtime: Runtime, session_id: str, turn_id: str) -> bool:
-    """End a parked turn whose approvals came too late; whether it is not parked any more.
+async def end_if_expired(runtime: Runtime, session_id: str, turn_id: str) -> Parked | None:
+    """End a parked turn whose approvals came too late; None if it is not parked any more.
 
     What it had finished is committed, with outputs that say that the rest was not approved.
     Raises StoreError.
     """
     status = await runtime.store.status(session_id, turn_id)
     if not isinstance(status, Parked):
-        return True
-    if _expired_entry(runtime.codec, status.journal) is None:
-        return False
+        return None
+    entry = _undecided_entry(runtime.codec, status.journal)
+    if entry is None or not is_expired(entry):
+        return replace(status, journal=[], expires_in=_expires_in(entry))
     token, sent = mint(), runtime.now()
     begin = partial(
         runtime.store.begin,
@@ -66,8 +69,14 @@ async def end_if_expired(runtime: Runtime, session_id: str, turn_id: str) -> boo
             end_cancelled=ends.cancel,
             resumed=True,
         )
-        return await _ended(turn)
-    return True
+        return None if await _ended(turn) else replace(status, journal=[])
+    return None
+
+
+def _expires_in(entry: ParkedEntry | None) -> float:
+    """Seconds until it expires."""
+    expires_at = None if entry is None else entry.expires_at
+    return math.inf if expires_at is None else max(0.0, expires_at - time.time())
 
 
 def is_expired(entry: ParkedEntry) -> bool:
@@ -75,8 +84,8 @@ def is_expired(entry: ParkedEntry) -> bool:
     return entry.expires_at is not None and time.time() >= entry.expires_at
 
 
-def _expired_entry(codec: Codec, journal: Sequence[bytes]) -> ParkedEntry | None:
-    """The expired entry that the turn is parked with. None if it has time, or any is decided.
+def _undecided_entry(codec: Codec, journal: Sequence[bytes]) -> ParkedEntry | None:
+    """The entry that the turn is parked with. None if any of its approvals is decided.
 
     None also if it cannot be decoded: whoever resumes the turn gets that error, and all others
     that it is parked.
@@ -85,15 +94,15 @@ def _expired_entry(codec: Codec, journal: Sequence[bytes]) -> ParkedEntry | None
         (last,) = decode_entries(codec, journal[-1:])
     except (DecodeError, ValueError):
         return None
-    return last if isinstance(last, ParkedEntry) and is_expired(last) else None
+    return last if isinstance(last, ParkedEntry) else None
 
 
 async def _ended(turn: Turn) -> bool:
     """End it; False if that is not possible, and it stays parked."""
     try:
         async with block(turn, lambda *_: StayParked(0)):
-            entry = _expired_entry(turn.runtime.codec, turn.grant.journal)
-            if entry is None:  # somebody decided meanwhile
+            entry = _undecided_entry(turn.runtime.codec, turn.grant.journal)
+            if entry is None or not is_expired(entry):  # somebody decided meanwhile
                 await ends.end(turn, StayParked(0))
                 return True
             turn.restore(Savepoint(entry.kept))

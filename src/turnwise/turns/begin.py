@@ -131,8 +131,8 @@ async def next_turn(
     cancel_listener = CancelListener(runtime.store, token)
     try:
         answer = await ask()
-        if isinstance(answer, Parked) and await end_if_expired(runtime, session_id, answer.turn_id):
-            answer = await ask()
+        if isinstance(answer, Parked):
+            answer = await end_if_expired(runtime, session_id, answer.turn_id) or await ask()
         if isinstance(answer, Stale):
             raise errors.lost(session_id, "", "", answer)
         if not isinstance(answer, Grant):

@@ -14,8 +14,9 @@ from turnwise.limits import ACK_IDLE_AFTER_MS
 from turnwise.turns import Runtime
 from turnwise.types import Claim, Duplicate
 
-_BUSY_PAUSE, _MAX_BUSY_PAUSE = 0.02, 30.0
-_PARKED_PAUSE, _MAX_PARKED_PAUSE = 2.0, 60.0
+_BUSY_PAUSE, _MAX_BUSY_PAUSE, _BUSY_GROWTH = 0.02, 30.0, 4
+_PARKED_PAUSE, _MAX_PARKED_PAUSE, _PARKED_GROWTH = 2.0, 600.0, 300
+"""A parked session is looked at once more, for what was published while nobody listened yet."""
 _LEAST = 0.8
 """The shortest pause as a share of the longest: those that came together part."""
 _ERROR_PAUSE, _MAX_ERROR_PAUSE = 0.5, 15.0
@@ -83,14 +84,16 @@ class Acks:
             return
         self._troubles.pop(session_id, None)
         if visit.state == "busy":
-            pause = self._wait(session_id, visit.state, _BUSY_PAUSE, _MAX_BUSY_PAUSE)
+            growth = _BUSY_PAUSE, _MAX_BUSY_PAUSE, _BUSY_GROWTH
+            pause = self._wait(session_id, visit.state, *growth)
             if pause < _LEAST * _MAX_BUSY_PAUSE:  # its worker may die and let its lease run out
                 pause = min(pause, visit.pause + _BUSY_PAUSE)
             await self._requeue(claims, pause)
             return
         if visit.state == "parked":
-            pause = self._wait(session_id, visit.state, _PARKED_PAUSE, _MAX_PARKED_PAUSE)
-            await self._requeue(claims, pause)
+            growth = _PARKED_PAUSE, _MAX_PARKED_PAUSE, _PARKED_GROWTH
+            pause = self._wait(session_id, visit.state, *growth)
+            await self._requeue(claims, min(pause, visit.pause + _BUSY_PAUSE))
             return
         self._waits.pop(session_id, None)
         if visit.state == "failed":
@@ -100,14 +103,14 @@ class Acks:
         else:
             await self._requeue(claims, 0)
 
-    def _wait(self, session_id: str, state: str, first: float, most: float) -> float:
-        """Seconds until the next visit of a session that waits: four times as long each time.
+    def _wait(self, session_id: str, state: str, first: float, most: float, growth: float) -> float:
+        """Seconds until the next visit of a session that waits: each time `growth` times as many.
 
         What it waits for is published when it comes, so a visit finds only what was missed.
         """
         before, pause = self._waits.pop(session_id, (state, first))
         pause = pause if before == state else first
-        self._waits[session_id] = state, min(most, 4 * pause)
+        self._waits[session_id] = state, min(most, growth * pause)
         return pause * random.uniform(_LEAST, 1)
 
     async def failed(

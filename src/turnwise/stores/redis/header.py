@@ -5,8 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from turnwise.errors import NewerFormat, NotASession
+from turnwise.printable import printable
 from turnwise.stores import header
 from turnwise.stores.header import SDK_SESSIONS
+from turnwise.stores.redis.keys import Keys
 
 
 class ListHeader(header.Header, kw_only=True):
@@ -44,6 +46,15 @@ def parse(session_id: str, key: str, raw: bytes) -> ListHeader:
     return header.parse(raw, _decoder, session_id, lambda: foreign(session_id, key))
 
 
+def parse_own(keys: Keys, session_id: str, raw: bytes) -> ListHeader:
+    """Raises NotASession also for a session that was created under another prefix."""
+    key = keys.session(session_id)
+    parsed = parse(session_id, key, raw)
+    if parsed.prefix not in ("", keys.prefix):
+        raise elsewhere(session_id, key, parsed.prefix)
+    return parsed
+
+
 def foreign(session_id: str, key: str) -> NotASession:
     return NotASession(
         f"the key {key!r} holds another application's data; it was left as it is. "
@@ -52,10 +63,24 @@ def foreign(session_id: str, key: str) -> NotASession:
     )
 
 
-def is_session(session_id: str, key: str, raw: object) -> bool:
-    """Whether a list's first element is a session's header, maybe of a newer version."""
+def elsewhere(session_id: str, key: str, prefix: str) -> NotASession:
+    return NotASession(
+        f"the key {key!r} holds a session of the key_prefix {printable(prefix)!r}; it was left as "
+        "it is. Use that key_prefix, or another session id",
+        session_id=session_id,
+    )
+
+
+def is_session(session_id: str, key: str, raw: object, prefix: str | None = None) -> bool:
+    """Whether a list's first element is a session's header, maybe of a newer version.
+
+    With `prefix`, only of a session that was created under it: a longer one that begins with it has
+    sessions of its own.
+    """
     try:
-        return isinstance(raw, bytes) and bool(parse(session_id, key, raw))
+        if not isinstance(raw, bytes):
+            return False
+        return parse(session_id, key, raw).prefix in ("", prefix) or prefix is None
     except NewerFormat:
         return True
     except NotASession:

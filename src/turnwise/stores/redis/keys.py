@@ -36,7 +36,9 @@ class Keys:
         self.prefix = prefix
         self.wake_channel = "{" + prefix + "wake}:"
         """What the channel of each worker begins with; the worker's name follows."""
-        self.ready = tuple(f"{{{prefix}ready-{shard}}}" for shard in range(SHARDS))
+        names = (*map(str, range(SHARDS)), "swept")
+        self.ready = tuple(f"{{{prefix}ready-{name}}}" for name in names)
+        """The streams; the last is that of the sessions which a sweep found, maybe all at once."""
         self.ready_channel = "{" + prefix + "ready}"
         self.dead_letters = "{" + prefix + "dead-letters}"
         self.swept = "{" + prefix + "swept}"

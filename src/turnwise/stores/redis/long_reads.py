@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from turnwise.stores.redis.header import ListHeader, parse
+from turnwise.stores.redis.header import ListHeader, parse_own
 from turnwise.stores.redis.keys import Keys
 from turnwise.stores.redis.transport import Transport
 from turnwise.types import Absent, Base, History
@@ -26,7 +26,7 @@ class LongReads:
             page = await self._command(session_id, "LRANGE", 0, PAGE - 1)
             if not page:
                 return Absent()
-            header = parse(session_id, self._keys.session(session_id), page[0])
+            header = parse_own(self._keys, session_id, page[0])
             start = 0 if limit is None else max(0, header.elements - limit)
             first = header.start + start
             elements = page[first : first + header.elements - start]
@@ -62,7 +62,7 @@ class LongReads:
 
     async def _header(self, session_id: str) -> ListHeader | None:
         raw = await self._command(session_id, "LINDEX", 0)
-        return None if raw is None else parse(session_id, self._keys.session(session_id), raw)
+        return None if raw is None else parse_own(self._keys, session_id, raw)
 
     async def _command(self, session_id: str, name: str, *args: int) -> Any:
         key = self._keys.session(session_id)

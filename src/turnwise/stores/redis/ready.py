@@ -19,7 +19,7 @@ from zlib import crc32
 from turnwise.errors import NewerFormat, NotASession, StoreRefused
 from turnwise.limits import SWEEP_INTERVAL_MS, Limits
 from turnwise.process import PerLoop
-from turnwise.stores.redis.header import parse
+from turnwise.stores.redis.header import parse_own
 from turnwise.stores.redis.keys import Keys
 from turnwise.stores.redis.pubsub import Channel, Subscription, Subscriptions
 from turnwise.stores.redis.scan import Scan
@@ -53,13 +53,18 @@ class RedisReady:
         self._cursors = ["0-0"] * len(keys.ready)
 
     async def announce(self, session_id: str, turn_id: str | None) -> int:
-        shard = self._shard(session_id)
+        shard = self._swept_shard if turn_id is None else self._shard(session_id)
         args = session_id, turn_id or "", self._keys.ready_channel, shard
         _, now = await self._run("announce", shard, *args)
         return int(now)
 
     def _shard(self, session_id: str) -> int:
-        return crc32(session_id.encode()) % len(self._keys.ready)
+        return crc32(session_id.encode()) % self._swept_shard
+
+    @property
+    def _swept_shard(self) -> int:
+        """A stream of its own: no new message waits behind thousands that a sweep found."""
+        return len(self._keys.ready) - 1
 
     async def last_claim(self, session_id: str) -> int | None:
         _, idle_ms = await self._run("last_claim", self._shard(session_id), GROUP, NOBODY)
@@ -177,12 +182,10 @@ class RedisReady:
         key = self._keys.session(session_id)
         raw = await self._transport.command(session_id, "LINDEX", key, 0)
         try:
-            header = None if raw is None else parse(session_id, key, raw)
+            header = None if raw is None else parse_own(self._keys, session_id, raw)
         except (NotASession, NewerFormat):
             return None
-        if header is None or header.prefix not in ("", self._keys.prefix):
-            return None
-        return session_id if header.queued > 0 else None
+        return session_id if header is not None and header.queued > 0 else None
 
     async def _run(self, name: str, shard: int, *args: Any) -> Any:
         return await self._transport.run(script(f"ready/{name}"), self._keys.ready[shard], args)

@@ -24,7 +24,7 @@ from turnwise.stores.redis.clients import (
 from turnwise.stores.redis.connections import Connections
 from turnwise.stores.redis.dead_letters import DeadLetters
 from turnwise.stores.redis.events import RedisEvents
-from turnwise.stores.redis.header import foreign, is_session, parse
+from turnwise.stores.redis.header import elsewhere, foreign, is_session, parse
 from turnwise.stores.redis.keys import DEFAULT_PREFIX, Keys
 from turnwise.stores.redis.long_reads import LongReads
 from turnwise.stores.redis.pubsub import ChannelWaiter
@@ -341,9 +341,9 @@ class RedisStore:
             wanted = [key for key, session_id in own.items() if fnmatchcase(session_id, match)]
             others += [key for key in keys if key not in own]
             for key, first in zip(wanted, await self._scan.first_elements(wanted), strict=True):
-                if is_session(own[key], key, first):
+                if is_session(own[key], key, first, self.keys.prefix):
                     yield own[key]
-                elif first is not None:
+                elif first is not None and not is_session(own[key], key, first):
                     others.append(key)
         if others:
             _log.warning(
@@ -382,6 +382,8 @@ class RedisStore:
         )
         if reply[0] == b"foreign":
             raise foreign(session_id, key)
+        if reply[0] == b"elsewhere":
+            raise elsewhere(session_id, key, reply[1].decode())
         if reply[0] == b"newer":
             raise newer(session_id, reply[1])
         return reply

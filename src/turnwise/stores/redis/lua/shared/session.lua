@@ -41,6 +41,8 @@ local function load()
   if not ok or type(header) ~= 'table' or type(header.format) ~= 'number' then return nil, { 'foreign' } end
   if header.format > FORMAT then return nil, { 'newer', header.format } end
   if type(header.incarnation) ~= 'string' or type(header.queued) ~= 'number' then return nil, { 'foreign' } end
+  -- A longer prefix that begins with ours has sessions of its own.
+  if header.prefix and header.prefix ~= PREFIX then return nil, { 'elsewhere', header.prefix } end
   -- Another process may have other settings: the longest retention counts, and a ttl counts for all.
   RETENTION_MS = math.max(RETENTION_MS, header.retention_ms or 0)
   if TTL_MS == 0 then TTL_MS = header.ttl_ms or 0 end
