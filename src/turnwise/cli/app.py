@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from turnwise.cli import dead_letters, worker
+from turnwise.cli import dead_letters, doctor, worker
 
 app = typer.Typer(
     name="turnwise",
@@ -14,4 +14,5 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("worker")(worker.worker)
+app.command("doctor")(doctor.doctor)
 app.add_typer(dead_letters.app, name="dead-letters")

@@ -176,7 +176,7 @@ class Subscription:
         return self._refused_pause
 
     async def _read_connection(self) -> None:
-        client = self._dedicated_client = await _dedicated_client(self._client)
+        client = self._dedicated_client = await dedicated_client(self._client)
         pubsub = client.pubsub()
         try:
             known = tuple(self._channels)
@@ -250,7 +250,7 @@ def _text(value: bytes | str) -> str:
     return value if isinstance(value, str) else value.decode()
 
 
-async def _dedicated_client(client: Client) -> Redis:
+async def dedicated_client(client: Client) -> Redis:
     """A client with the same settings, on a connection that the given client's pool does not count.
 
     A cluster passes published messages on to every node, so any node will do.

@@ -27,6 +27,7 @@ from turnwise.stores.redis.events import RedisEvents
 from turnwise.stores.redis.header import elsewhere, foreign, is_session, parse
 from turnwise.stores.redis.keys import DEFAULT_PREFIX, Keys
 from turnwise.stores.redis.long_reads import LongReads
+from turnwise.stores.redis.probe import RedisProbe, probe
 from turnwise.stores.redis.pubsub import ChannelWaiter
 from turnwise.stores.redis.ready import RedisReady
 from turnwise.stores.redis.scan import Scan
@@ -363,6 +364,10 @@ class RedisStore:
 
     async def ping(self) -> None:
         await self._transport.call(lambda: self.client.execute_command("PING"))
+
+    async def probe(self) -> RedisProbe:
+        """What the deployment tells of itself, for `turnwise.doctor`."""
+        return await probe(self.client, self.keys, self._transport.timeout)
 
     async def aclose(self) -> None:
         await self._connections.aclose(self.ready.close)

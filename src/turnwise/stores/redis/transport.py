@@ -71,7 +71,7 @@ class Transport:
         self._free = FreeConnections(connections)
         self._pipelines = PerLoop(lambda: Pipelines(clients, self._free))
         self.patience = patience
-        self._timeout = timeout
+        self.timeout = timeout
         self._reached = False
 
     @property
@@ -93,7 +93,7 @@ class Transport:
             nonlocal shared
             pipeline, shared = self._pipelines.get().get(key) if shared else None, False
             execute = self._alone if pipeline is None else pipeline.execute
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self.timeout):
                 try:
                     return await execute("EVALSHA", script.digest, 1, key, *args)
                 except NoScriptError:
@@ -119,7 +119,7 @@ class Transport:
         """
 
         async def send_in_time() -> Any:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self.timeout):
                 return await send()
 
         return await self._answer(partial(self._free.use, send_in_time), session_id, key)

@@ -37,16 +37,21 @@ def absolute(path: str | os.PathLike[str]) -> str:
 
 def refuse_network(path: str) -> None:
     """Raise StoreRefused if the file would be on another machine, as far as Linux says so."""
-    try:
-        mounts = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:  # not Linux
-        return
-    kind = file_system(os.path.realpath(os.path.dirname(path)), mounts)
-    if kind in _NETWORK or _NETWORK_FUSE.fullmatch(kind):
+    if kind := network_file_system(path):
         raise StoreRefused(
             f"{path} is on a network file system ({kind}), whose locks SQLite cannot rely on: "
             "histories would be damaged. Use a local disk, or Redis for several machines"
         )
+
+
+def network_file_system(path: str) -> str:
+    """The kind of the network file system that the file would be on; "" if it is on none."""
+    try:
+        mounts = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:  # not Linux
+        return ""
+    kind = file_system(os.path.realpath(os.path.dirname(path)), mounts)
+    return kind if kind in _NETWORK or _NETWORK_FUSE.fullmatch(kind) else ""
 
 
 def file_system(directory: str, mounts: str) -> str:

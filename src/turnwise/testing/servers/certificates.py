@@ -34,7 +34,7 @@ class Certificate:
 class CertificateAuthority:
     """Signs certificates that only those trust who are given the file `certificate`.
 
-    Files go to `directory`. What it signs is valid for a week.
+    Files go to `directory`.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -42,16 +42,18 @@ class CertificateAuthority:
         self._directory = directory
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name("Turnwise test authority")
-        signed = self._sign(self._name, self._key.public_key(), _authority_extensions())
+        signed = self._sign(self._name, self._key.public_key(), _authority_extensions(), 90)
         self.certificate = _write(directory / "authority.crt", signed.public_bytes(Encoding.PEM))
 
-    def issue(self, name: str, hosts: Sequence[str] = LOCAL_NAMES) -> Certificate:
-        """A certificate for whoever is reached by `hosts`, names or addresses.
+    def issue(
+        self, name: str, hosts: Sequence[str] = LOCAL_NAMES, *, days: float = 90
+    ) -> Certificate:
+        """A certificate for whoever is reached by `hosts`, names or addresses, for some days.
 
         `name` names its files. For a negative test, give hosts that are not those connected to.
         """
         key = ec.generate_private_key(ec.SECP256R1())
-        signed = self._sign(_name(name), key.public_key(), _member_extensions(hosts))
+        signed = self._sign(_name(name), key.public_key(), _member_extensions(hosts), days)
         key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return Certificate(
             _write(self._directory / f"{name}.crt", signed.public_bytes(Encoding.PEM)),
@@ -59,7 +61,11 @@ class CertificateAuthority:
         )
 
     def _sign(
-        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, extensions: _Extensions
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePublicKey,
+        extensions: _Extensions,
+        days: float,
     ) -> x509.Certificate:
         now = datetime.now(UTC)
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
@@ -71,7 +77,7 @@ class CertificateAuthority:
             .serial_number(x509.random_serial_number())
             # A margin for clocks that tests set back.
             .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=7))
+            .not_valid_after(now + timedelta(days=days))
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
             .add_extension(issuer, critical=False)
         )

@@ -1,0 +1,37 @@
+"""Rights: whether the user may do all that Turnwise does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from turnwise.doctor.findings import Fault, Finding, ok, unknown
+from turnwise.stores.redis.probe import RedisProbe
+from turnwise.stores.redis.rights import COMMANDS
+
+RIGHTS = Fault("rights-missing", "critical", "What needs them raises StoreRefused.")
+CHANNELS = Fault(
+    "channels-missing",
+    "warning",
+    "Nobody is woken: callers and background workers poll every 250 ms, and cancels come late.",
+)
+FAULTS = (RIGHTS, CHANNELS)
+
+_CHANNELS = ("publish", "subscribe", "unsubscribe")
+
+
+def check(probe: RedisProbe, key_prefix: str) -> Iterator[Finding]:
+    if isinstance(probe.denied, str):
+        yield unknown(
+            "acl", f"the rights could not be tried ({probe.denied})", "mend the other faults first"
+        )
+        return
+    for fault, about_channels in ((RIGHTS, False), (CHANNELS, True)):
+        denied = [each for each in probe.denied if (each.command in _CHANNELS) == about_channels]
+        if denied:
+            commands = sorted({each.command for each in denied})
+            what = f"user {probe.user!r} may not: {', '.join(commands)} ({denied[0].answer})"
+            patterns = f"&{{{key_prefix}*" if about_channels else f"~{key_prefix}* ~{{{key_prefix}*"
+            rights = " ".join(f"+{command}" for command in commands)
+            yield fault.found(what, f"redis-cli ACL SETUSER {probe.user} '{patterns}' {rights}")
+    if not probe.denied:
+        yield ok("acl", f"user {probe.user!r} may run all {len(COMMANDS)} commands")
