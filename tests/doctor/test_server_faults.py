@@ -232,16 +232,15 @@ async def test_a_snapshot_that_failed(server: ValkeyServer, save: str, expected:
     in_the_way = server.directory / "dump.rdb"
     in_the_way.unlink(missing_ok=True)
     in_the_way.mkdir()
-    await server.command("BGSAVE")
 
     async def failed() -> bool:
+        await server.command("BGSAVE", "SCHEDULE")
         return (await server.info("persistence"))["rdb_last_bgsave_status"] == "err"
 
     await until(failed, 30, "the snapshot failed")
     (fault,) = (await diagnosed(server.url)).faults
     assert fault.name == expected
     in_the_way.rmdir()
-    await server.command("BGSAVE")
 
     async def saved() -> bool:
         return not await failed()

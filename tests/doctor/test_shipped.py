@@ -13,7 +13,15 @@ import pytest
 from tests.conformance.test_acl import DOCUMENT
 from tests.doctor.lab import SHIPPED, diagnosed, found, shipped, well
 from turnwise import connect
-from turnwise.testing.servers import Node, ValkeyCluster, ValkeyServer, find_redis, supports_tls
+from turnwise.testing.servers import (
+    Node,
+    RedisServer,
+    ServerNotFound,
+    ValkeyCluster,
+    ValkeyServer,
+    find_redis,
+    supports_tls,
+)
 from turnwise.testing.servers.binaries import find_server
 from turnwise.testing.servers.node import parse_info
 from turnwise.testing.servers.waiting import until
@@ -108,5 +116,24 @@ def test_the_shipped_user_has_the_rights_that_the_page_lists() -> None:
     (line,) = [
         line for line in (SHIPPED / "users.acl").read_text().splitlines() if " turnwise " in line
     ]
-    greeting = {"+hello", "+client|setinfo"}
-    assert set(line.split()[2:]) == set(block[1].split()) | greeting
+    assert set(line.split()[2:]) == {*block[1].split(), "+hello"}
+
+
+async def test_a_default_user_without_rights_loses_what_is_in_the_file() -> None:
+    """Why the shipped default user is off and keeps its rights."""
+    try:
+        server = RedisServer(
+            users={"default": "off", "turnwise": "on >p ~* &* +@all"},
+            config=shipped("single.conf"),
+        )
+    except ServerNotFound as error:
+        pytest.skip(str(error))
+    async with server:
+        url = server.url_for("turnwise", "p")
+        (fault,) = [
+            fault for fault in (await diagnosed(url)).faults if fault.name != "server-known-bad"
+        ]
+        assert fault.name == "default-user-rights"
+        command, _, _ = fault.fix.partition(", and")
+        await server.command(*command.replace("'", "").split()[1:])
+        assert "default-user-rights" not in await found(url)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from turnwise.doctor.findings import Fault, Finding, ok, unknown
+from turnwise.doctor.server import reads_with_rights
 from turnwise.stores.redis.probe import RedisProbe
 from turnwise.stores.redis.rights import COMMANDS
 
@@ -14,12 +15,19 @@ CHANNELS = Fault(
     "warning",
     "Nobody is woken: callers and background workers poll every 250 ms, and cancels come late.",
 )
-FAULTS = (RIGHTS, CHANNELS)
+DEFAULT_USER = Fault(
+    "default-user-rights",
+    "critical",
+    "This version reads its append-only file with the default user's rights, and drops what these "
+    "forbid: after a restart all conversations are gone.",
+)
+FAULTS = (RIGHTS, CHANNELS, DEFAULT_USER)
 
 _CHANNELS = ("publish", "subscribe", "unsubscribe")
 
 
 def check(probe: RedisProbe, key_prefix: str) -> Iterator[Finding]:
+    yield from _default_user(probe)
     if isinstance(probe.denied, str):
         yield unknown(
             "acl", f"the rights could not be tried ({probe.denied})", "mend the other faults first"
@@ -35,3 +43,17 @@ def check(probe: RedisProbe, key_prefix: str) -> Iterator[Finding]:
             yield fault.found(what, f"redis-cli ACL SETUSER {probe.user} '{patterns}' {rights}")
     if not probe.denied:
         yield ok("acl", f"user {probe.user!r} may run all {len(COMMANDS)} commands")
+
+
+def _default_user(probe: RedisProbe) -> Iterator[Finding]:
+    user = probe.default_user
+    is_limited = user and not ("+@all" in user["commands"] and "~*" in user["keys"].split())
+    for server in probe.servers if is_limited else ():
+        if int(server.info.get("aof_enabled", 0)) and reads_with_rights(server):
+            yield DEFAULT_USER.found(
+                f"the default user may not do everything ({user['commands']}), and there is an "
+                "append-only file",
+                "redis-cli ACL SETUSER default '~*' '&*' +@all, and the same in its file. While it "
+                "is off, nobody can log in as it",
+                server.address,
+            )

@@ -19,7 +19,7 @@ from turnwise.doctor import (
     sqlite,
 )
 from turnwise.doctor.findings import Finding, Report, ok
-from turnwise.errors import StoreError
+from turnwise.errors import StoreError, StoreRefused
 from turnwise.session import Session
 from turnwise.stores.redis import RedisStore
 from turnwise.stores.sqlite import SQLiteStore
@@ -52,7 +52,6 @@ async def diagnose(session: Session) -> Report:
     if isinstance(store, SQLiteStore):
         return Report(await _sqlite(store))
     try:
-        await store.ping()
         if isinstance(store, RedisStore):
             return Report(await _redis(store, session.runtime.settings.lease))
     except StoreError as error:
@@ -61,6 +60,12 @@ async def diagnose(session: Session) -> Report:
 
 
 async def _redis(store: RedisStore, lease: float) -> list[Finding]:
+    try:
+        await store.ping()
+    except StoreRefused as error:
+        # A server that cannot save refuses a PING too; what it tells of itself says more.
+        if "MISCONF" not in str(error):
+            raise
     probe = await store.probe()
 
     def checks() -> Iterator[Finding]:

@@ -39,6 +39,10 @@ class _Bug:
     ranges: tuple[tuple[Version, Version], ...]
     with_tls: bool = False
 
+    def fixed_in(self, version: Version) -> Version | None:
+        """Which version to upgrade to; None if this one does not have the bug."""
+        return next((fixed for first, fixed in self.ranges if first <= version < fixed), None)
+
 
 _BUGS = (
     _Bug(
@@ -91,6 +95,22 @@ _BUGS = (
 )
 
 
+_READS_WITH_RIGHTS = _Bug(
+    "Valkey",
+    "reads the append-only file with the rights of the default user",
+    (*_BUGS[3].ranges, ((9, 1, 0), (9, 1, 2))),
+)
+
+
+def reads_with_rights(server: Server) -> bool:
+    """Whether it reads its append-only file with the default user's rights.
+
+    Redis 7.0.15 does, and for no other version of Redis is it known that it does not.
+    """
+    product, version, _ = version_of(server)
+    return product == "Redis" or _READS_WITH_RIGHTS.fixed_in(version) is not None
+
+
 def check(probe: RedisProbe) -> Iterator[Finding]:
     for server in probe.servers:
         if server.error:
@@ -105,17 +125,16 @@ def check(probe: RedisProbe) -> Iterator[Finding]:
 
 
 def _version(server: Server, *, tls: bool) -> Iterator[Finding]:
-    product, text = product_of(server)
-    version = tuple(map(int, re.findall(r"\d+", text)))
+    product, version, text = version_of(server)
     faults = list(_faults_of(product, version, text, server.address, tls=tls))
     yield from faults or [ok("server", f"{product} {text}", server.address)]
 
 
-def product_of(server: Server) -> tuple[str, str]:
-    """Its name and its version."""
-    if "valkey_version" in server.info:
-        return "Valkey", str(server.info["valkey_version"])
-    return "Redis", str(server.info.get("redis_version", ""))
+def version_of(server: Server) -> tuple[str, Version, str]:
+    """The product's name, its version, and that as text."""
+    product = "Valkey" if "valkey_version" in server.info else "Redis"
+    text = str(server.info.get(f"{product.lower()}_version", ""))
+    return product, tuple(map(int, re.findall(r"\d+", text))), text
 
 
 def _faults_of(
@@ -128,14 +147,13 @@ def _faults_of(
     for bug in _BUGS:
         if bug.product != product or (bug.with_tls and not tls):
             continue
-        for first, fixed in bug.ranges:
-            if first <= version < fixed:
-                yield KNOWN_BAD.found(
-                    f"{product} {text}: {bug.what}",
-                    f"upgrade to {product} {'.'.join(map(str, fixed))} or newer; some "
-                    "distributions mend it without a new number: see their changelog",
-                    where,
-                )
+        if fixed := bug.fixed_in(version):
+            yield KNOWN_BAD.found(
+                f"{product} {text}: {bug.what}",
+                f"upgrade to {product} {'.'.join(map(str, fixed))} or newer; some distributions "
+                "mend it without a new number: see their changelog",
+                where,
+            )
 
 
 def _scripts(server: Server) -> Iterator[Finding]:

@@ -98,6 +98,7 @@ class RedisProbe:
     kind: Kind
     servers: Sequence[Server]
     denied: Sequence[Denied] | str
+    default_user: Mapping[str, str]
     shards: Sequence[Shard]
     sentinels: Sequence[SentinelView]
     settings: ClientSettings
@@ -127,6 +128,7 @@ async def probe(client: Client, keys: Keys, timeout: float | None) -> RedisProbe
             kind,
             servers,
             await _denied(client, keys),
+            await _default_user(client),
             await _shards(client),
             [await _sentinel_view(each, client) for each in asked],
             await _settings(client, asked, timeout),
@@ -232,6 +234,18 @@ async def _denied(client: Client, keys: Keys) -> Sequence[Denied] | str:
         return f"{type(error).__name__}: {error}"
 
 
+async def _default_user(client: Client) -> Mapping[str, str]:
+    to_any = {"target_nodes": client.get_random_node()} if isinstance(client, RedisCluster) else {}
+    with suppress(ResponseError):
+        found = _map(await client.execute_command("ACL", "GETUSER", "default", **to_any))
+        return {name: _words(value) for name, value in found.items()}
+    return {}
+
+
+def _words(value: Any) -> str:
+    return " ".join(map(_text, value)) if isinstance(value, list | set) else _text(value)
+
+
 async def _shards(client: Client) -> Sequence[Shard]:
     if not isinstance(client, RedisCluster):
         return ()
@@ -271,7 +285,7 @@ async def _settings(
         tls,
         checks,
         max_connections(client),
-        timeout or kwargs.get("socket_timeout"),
+        min(filter(None, (timeout, kwargs.get("socket_timeout"))), default=None),
         await _expiry(client) if checks else None,
     )
 
