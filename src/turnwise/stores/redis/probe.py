@@ -93,7 +93,10 @@ class ClientSettings:
 
 @dataclass(frozen=True)
 class RedisProbe:
-    """A deployment. `denied`: what the user may not do; a text says why that was not tried."""
+    """A deployment. `denied`: what the user may not do; a text says why that was not tried.
+
+    `default_user`: what ACL GETUSER says of that user; empty if the user may not ask.
+    """
 
     kind: Kind
     servers: Sequence[Server]
