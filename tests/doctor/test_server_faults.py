@@ -36,8 +36,8 @@ async def healthy() -> AsyncIterator[ValkeyServer]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def server(healthy: ValkeyServer) -> AsyncIterator[ValkeyServer]:
     """What a test sets is set back, and then nothing is found."""
-    names = ("maxmemory", "maxmemory-policy", "appendonly", "appendfsync", "save", "maxclients")
-    names += ("min-replicas-to-write",)
+    settings = "maxmemory maxmemory-policy appendonly appendfsync save maxclients"
+    names = [*settings.split(), "min-replicas-to-write"]
     before = [await healthy.command("CONFIG", "GET", name) for name in names]
     yield healthy
     for name, value in before:
@@ -124,6 +124,7 @@ async def test_a_script_that_is_slow(server: ValkeyServer) -> None:
         ("-set", "rights-missing"),
         ("-eval", "rights-missing"),
         ("-scan", "rights-missing"),
+        ("-info", "rights-missing"),
         ("-publish", "channels-missing"),
         ("-subscribe", "channels-missing"),
         ("resetkeys", "rights-missing"),
@@ -179,6 +180,18 @@ async def test_a_slow_way(server: ValkeyServer, seconds: float, slow: int, expec
     async with FaultProxy.before(server.url) as proxy:
         proxy.faults = faults
         assert await found(proxy.url) == {expected}
+
+
+async def test_a_server_that_falls_silent_while_it_is_asked(
+    server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "_TIMEOUT", 0.1)
+    monkeypatch.setattr(probe, "_PINGS_TIME", 0.1)
+    silent = DelayReply()
+    async with FaultProxy.before(server.url) as proxy:
+        proxy.faults = lambda command: silent if command.name == "TIME" else None
+        assert "server-silent" in await found(proxy.url)
+        silent.release()
 
 
 @pytest.mark.parametrize(

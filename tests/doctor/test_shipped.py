@@ -12,6 +12,7 @@ import pytest
 
 from tests.conformance.test_acl import DOCUMENT
 from tests.doctor.lab import SHIPPED, diagnosed, found, shipped, well
+from tests.integration.fault_lab import message
 from turnwise import connect
 from turnwise.testing.servers import (
     Node,
@@ -25,8 +26,6 @@ from turnwise.testing.servers import (
 from turnwise.testing.servers.binaries import find_server
 from turnwise.testing.servers.node import parse_info
 from turnwise.testing.servers.waiting import until
-
-_MESSAGE = {"role": "user", "content": "hello"}
 
 
 async def test_a_single_server_with_an_append_only_file() -> None:
@@ -104,10 +103,10 @@ async def test_tls_and_users_with_few_rights() -> None:
         # That the distribution's server is old is no fault of the file.
         assert await found(url) - {"server-known-bad"} == set()
         async with connect(url) as session:
-            await session.bind("s").add_items([_MESSAGE])
+            await session.bind("s").add_items([message("hello")])
             # With the default user off, some versions drop what they read from the file.
             await server.restart(kill=True)
-            assert await session.bind("s").get_items() == [_MESSAGE]
+            assert await session.bind("s").get_items() == [message("hello")]
 
 
 def test_the_shipped_user_has_the_rights_that_the_page_lists() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from turnwise.doctor.findings import Fault, Finding, ok
+from turnwise.doctor.findings import Fault, Finding, ok, unknown
 from turnwise.stores.redis.probe import RedisProbe
 
 UNCOVERED = Fault(
@@ -20,6 +20,9 @@ _SLOTS = 16_384
 
 def check(probe: RedisProbe) -> Iterator[Finding]:
     if probe.kind != "cluster":
+        return
+    if not probe.shards:
+        yield unknown("cluster", "CLUSTER SHARDS is refused", "give the user +cluster|shards")
         return
     covered, faults = 0, []
     for shard in probe.shards:

@@ -40,7 +40,7 @@ def check(probe: RedisProbe) -> Iterator[Finding]:
     settings = probe.settings
     if settings.tls:
         yield from _certificate(probe)
-    elif public := [host for host in settings.hosts if _is_public(host)]:
+    elif public := [host for host in settings.hosts if host and _is_public(host)]:
         yield NO_TLS.found(
             f"the connection to {', '.join(sorted(set(public)))}, a public address, has no TLS",
             "let the server listen with tls-port, and use a URL that begins with rediss://",

@@ -88,5 +88,5 @@ async def _sqlite(store: SQLiteStore) -> list[Finding]:
             await store.ping()
     except StoreError as error:
         if not seen.network:
-            found.append(connection.failure(error, f"ls -ld {store.path}"))
+            found.append(connection.failure(error, f"ls -ld {store.path}; fuser -v {store.path}"))
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from turnwise.doctor.findings import Fault, Finding, ok
+from turnwise.doctor.findings import Fault, Finding, ok, unknown
 from turnwise.stores.redis.probe import RedisProbe, Server
 
 NOTHING_SAVED = Fault("not-persistent", "critical", "A restart loses every conversation.")
@@ -32,6 +32,13 @@ def check(probe: RedisProbe) -> Iterator[Finding]:
         if "aof_enabled" in server.info:
             faults = [*_mode(server), *_last_state(server)]
             yield from faults or [ok("persistence", _described(server), server.address)]
+            if not server.config:
+                yield unknown(
+                    "settings",
+                    "CONFIG GET is refused: appendfsync and save were not looked at",
+                    "run it once more as an administrator",
+                    server.address,
+                )
 
 
 def _described(server: Server) -> str:

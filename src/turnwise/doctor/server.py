@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from turnwise.doctor.findings import Fault, Finding, ok
+from turnwise.doctor.findings import Fault, Finding, ok, unknown
 from turnwise.stores.redis.probe import RedisProbe, Server
 
 Version = tuple[int, ...]
@@ -119,6 +119,8 @@ def check(probe: RedisProbe) -> Iterator[Finding]:
                 "start it, or take it out of the deployment",
                 server.address,
             )
+        elif not server.info:
+            yield unknown("server", "INFO is refused", "give the user +info", server.address)
         else:
             yield from _version(server, tls=probe.settings.tls)
             yield from _scripts(server)

@@ -179,12 +179,11 @@ async def _servers(askers: Mapping[str, Ask]) -> list[Server]:
 
 async def _server(address: str, ask: Ask) -> Server:
     try:
-        async with asyncio.timeout(_TIMEOUT):
-            info = await _info(ask)
-            config = await _config(ask)
-        return Server(address, info, config, await _skew(ask), await _pings(ask))
-    except (RedisError, OSError) as error:  # of asyncio a TimeoutError, which is an OSError
-        return Server(address, error=f"{type(error).__name__}: {error}")
+        async with asyncio.timeout(_TIMEOUT + _PINGS_TIME):
+            info, config = await _info(ask), await _config(ask)
+            return Server(address, info, config, await _skew(ask), await _pings(ask))
+    except (RedisError, OSError) as error:  # a TimeoutError is an OSError
+        return Server(address, error=_described(error))
 
 
 async def _info(ask: Ask) -> Mapping[str, Any]:
@@ -232,16 +231,18 @@ async def _pings(ask: Ask) -> list[float]:
 
 async def _denied(client: Client, keys: Keys) -> Sequence[Denied] | str:
     try:
-        return await denied(client, keys)
+        async with asyncio.timeout(_TIMEOUT):
+            return await denied(client, keys)
     except (RedisError, OSError) as error:
-        return f"{type(error).__name__}: {error}"
+        return _described(error)
 
 
 async def _default_user(client: Client) -> Mapping[str, str]:
     to_any = {"target_nodes": client.get_random_node()} if isinstance(client, RedisCluster) else {}
     with suppress(ResponseError):
-        found = _map(await client.execute_command("ACL", "GETUSER", "default", **to_any))
-        return {name: _words(value) for name, value in found.items()}
+        async with asyncio.timeout(_TIMEOUT):
+            answer = await client.execute_command("ACL", "GETUSER", "default", **to_any)
+        return {name: _words(value) for name, value in _map(answer).items()}
     return {}
 
 
@@ -253,7 +254,11 @@ async def _shards(client: Client) -> Sequence[Shard]:
     if not isinstance(client, RedisCluster):
         return ()
     node = client.get_random_node()
-    shards = map(_map, await client.execute_command("CLUSTER", "SHARDS", target_nodes=node))
+    try:
+        async with asyncio.timeout(_TIMEOUT):
+            shards = map(_map, await client.execute_command("CLUSTER", "SHARDS", target_nodes=node))
+    except ResponseError:  # before 7.0 there is no such command
+        return ()
     return [Shard(shard["slots"], [_node(node) for node in shard["nodes"]]) for shard in shards]
 
 
@@ -264,7 +269,7 @@ async def _sentinel_view(sentinel: Any, client: Any) -> SentinelView:
             answer = await sentinel.execute_command("SENTINEL", "MASTER", name)
         return SentinelView(_address(sentinel), _node(answer))
     except (RedisError, OSError) as error:
-        return SentinelView(_address(sentinel), error=f"{type(error).__name__}: {error}")
+        return SentinelView(_address(sentinel), error=_described(error))
 
 
 async def _settings(
@@ -297,7 +302,8 @@ async def _expiry(client: Client) -> float | None:
     own = await dedicated_client(client)
     pool: Any = own.connection_pool
     try:
-        connection = await pool.get_connection()
+        async with asyncio.timeout(_TIMEOUT):
+            connection = await pool.get_connection()
         certificate = connection._writer.get_extra_info("ssl_object").getpeercert()
         return float(ssl.cert_time_to_seconds(certificate["notAfter"]))
     except (RedisError, OSError, KeyError):
@@ -335,6 +341,10 @@ def _map(answer: Any) -> dict[str, Any]:
         answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
     )
     return {_text(name): value for name, value in pairs}
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _text(value: Any) -> str:
