@@ -17,6 +17,7 @@ from turnwise.stores.redis.clients import Client, max_connections, sentinels
 from turnwise.stores.redis.keys import Keys
 from turnwise.stores.redis.pubsub import dedicated_client
 from turnwise.stores.redis.rights import Denied, denied
+from turnwise.stores.redis.transport import unavailable
 
 Kind = Literal["standalone", "sentinel", "cluster"]
 Ask = Callable[..., Awaitable[Any]]
@@ -115,7 +116,17 @@ async def probe(client: Client, keys: Keys, timeout: float | None) -> RedisProbe
         client: Of the running event loop.
         keys: The keys that the user should have rights to.
         timeout: Seconds until a call's answer is given up, where not the client says it.
+
+    Raises:
+        StoreUnavailable: No server could be asked any more.
     """
+    try:
+        return await _probe(client, keys, timeout)
+    except (RedisError, OSError) as error:
+        raise unavailable(error, None) from None
+
+
+async def _probe(client: Client, keys: Keys, timeout: float | None) -> RedisProbe:
     asked = sentinels(client)
     kind: Kind = "sentinel" if asked else "standalone"
     async with AsyncExitStack() as stack:

@@ -9,8 +9,6 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from redis.exceptions import RedisError
-
 from turnwise.limits import READ_LIMIT, Limits
 from turnwise.process import process_name
 from turnwise.stores.header import SDK_SESSIONS, newer
@@ -34,7 +32,7 @@ from turnwise.stores.redis.pubsub import ChannelWaiter
 from turnwise.stores.redis.ready import RedisReady
 from turnwise.stores.redis.scan import Scan
 from turnwise.stores.redis.scripts import script
-from turnwise.stores.redis.transport import Transport, unavailable
+from turnwise.stores.redis.transport import Transport
 from turnwise.types import (
     Absent,
     Accepted,
@@ -369,10 +367,7 @@ class RedisStore:
 
     async def probe(self) -> RedisProbe:
         """What the deployment tells of itself, for `turnwise.doctor`. Raises StoreUnavailable."""
-        try:
-            return await probe(self.client, self.keys, self._transport.timeout)
-        except (RedisError, OSError) as error:
-            raise unavailable(error, None) from None
+        return await probe(self.client, self.keys, self._transport.timeout)
 
     async def aclose(self) -> None:
         await self._connections.aclose(self.ready.close)
