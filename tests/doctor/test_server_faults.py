@@ -15,7 +15,8 @@ from redis.asyncio import Redis
 from tests.conformance.test_acl import rule
 from tests.doctor.lab import diagnosed, found, well
 from turnwise import connect
-from turnwise.doctor import connection, replication
+from turnwise.doctor import client as client_checks
+from turnwise.doctor import connection, latency, replication
 from turnwise.doctor import server as server_checks
 from turnwise.stores.redis import RedisStore, probe
 from turnwise.testing.proxy import Command, DelayReply, Fault, FaultProxy
@@ -109,7 +110,8 @@ async def test_scripts_that_fill_the_cache(server: ValkeyServer) -> None:
     assert await found(server.url) == {"script-cache"}
 
 
-async def test_a_script_that_is_slow(server: ValkeyServer) -> None:
+async def test_a_script_that_is_slow(server: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latency, "_SCRIPT", 100.0)
     slow = "local function now() local t = redis.call('TIME') return t[1] * 1000 + t[2] / 1000 end "
     slow += "local start = now() while now() < start + 200 do end"
     digest = await server.command("SCRIPT", "LOAD", slow)
@@ -168,9 +170,17 @@ async def test_a_clock_that_differs(server: ValkeyServer, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("seconds", "slow", "expected"), [(0.05, 1000, "slow-network"), (0.6, 3, "stalls")]
+    ("seconds", "slow", "expected"), [(0.5, 1000, "slow-network"), (0.6, 2, "stalls")]
 )
-async def test_a_slow_way(server: ValkeyServer, seconds: float, slow: int, expected: str) -> None:
+async def test_a_slow_way(
+    server: ValkeyServer,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    slow: int,
+    expected: str,
+) -> None:
+    monkeypatch.setattr(latency, "_MEDIAN", 400.0)
+    monkeypatch.setattr(latency, "_STALL", 500.0)
     left = iter(range(slow))
 
     def faults(command: Command) -> Fault | None:
@@ -185,7 +195,7 @@ async def test_a_slow_way(server: ValkeyServer, seconds: float, slow: int, expec
 async def test_a_server_that_falls_silent_while_it_is_asked(
     server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probe, "_TIMEOUT", 0.1)
+    monkeypatch.setattr(probe, "_TIMEOUT", 3.0)
     monkeypatch.setattr(probe, "_PINGS_TIME", 0.1)
     silent = DelayReply()
     async with FaultProxy.before(server.url) as proxy:
@@ -196,9 +206,12 @@ async def test_a_server_that_falls_silent_while_it_is_asked(
 
 @pytest.mark.parametrize(
     ("option", "expected"),
-    [("max_connections=2", "small-pool"), ("socket_timeout=0.45", "short-timeout")],
+    [("max_connections=2", "small-pool"), ("socket_timeout=4", "short-timeout")],
 )
-async def test_options_of_the_client(server: ValkeyServer, option: str, expected: str) -> None:
+async def test_options_of_the_client(
+    server: ValkeyServer, monkeypatch: pytest.MonkeyPatch, option: str, expected: str
+) -> None:
+    monkeypatch.setattr(client_checks, "_SHORT", 4.5)  # the default of 5 s is longer
     assert await found(f"{server.url}?{option}") == {expected}
 
 
