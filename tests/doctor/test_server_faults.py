@@ -170,7 +170,7 @@ async def test_a_clock_that_differs(server: ValkeyServer, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("seconds", "slow", "expected"), [(0.5, 1000, "slow-network"), (0.6, 2, "stalls")]
+    ("seconds", "slow", "expected"), [(0.5, 1000, "slow-network"), (0.6, 3, "stalls")]
 )
 async def test_a_slow_way(
     server: ValkeyServer,
