@@ -172,21 +172,23 @@ def _partners(items: Sequence[Item], first: int) -> Iterator[tuple[int, int]]:
 def _programs(items: Sequence[Item], first: int) -> Iterator[tuple[int, int]]:
     """Outputs of programs, and what programs called, each with the index of its program.
 
-    A program has an output for each pause. One without any depends on what is missing.
+    A program has an output for each pause. One without any depends on what is missing. Of programs
+    of one id, each gets one first.
     """
     programs: dict[object, int] = {}
-    unfinished: set[int] = set()
+    unfinished: dict[object, list[int]] = {}
     for index, item in enumerate(items[first:], first):
         if (caller := _caller(item)) is not None:
             yield index, programs.get(caller, _MISSING)
         if _kind(item) == "program":
-            programs[_name(item.get("call_id"))] = index
-            unfinished.add(index)
+            name = _name(item.get("call_id"))
+            programs[name] = index
+            unfinished.setdefault(name, []).append(index)
         elif _kind(item) == "program_output":
-            program = programs.get(_name(item.get("call_id")), _MISSING)
-            yield index, program
-            unfinished.discard(program)
-    yield from ((index, _MISSING) for index in unfinished)
+            name = _name(item.get("call_id"))
+            waiting = unfinished.get(name)
+            yield index, waiting.pop(0) if waiting else programs.get(name, _MISSING)
+    yield from ((index, _MISSING) for waiting in unfinished.values() for index in waiting)
 
 
 def _caller(item: Item) -> object:

@@ -140,9 +140,15 @@ async def test_a_single_caller_holds_one_connection(wire: Wire) -> None:
 
 async def test_a_large_command_goes_alone(wire: Wire) -> None:
     await added(wire.store, "other", "known script")
+    held = DelayReply()  # else the pipeline might find its connection free
     async with wire.busy():
-        large = wire.store.append("large", mint(), [item("x" * LARGE)])
-        await asyncio.gather(large, wire.append_to_all())
+        wire.fault = lambda name: held if name == "large" else None
+        appending = wire.store.append("large", mint(), [item("x" * LARGE)])
+        large = asyncio.create_task(appending)
+        await held.arrived.wait()
+        await wire.append_to_all()
+        held.release()
+        await large
     assert wire.shared_by >= set(NAMES)
     assert "large" not in wire.shared_by
 
@@ -225,6 +231,7 @@ async def test_a_script_that_the_server_does_not_know_in_mid_pipeline(
 
 async def test_a_reply_that_is_too_big_fails_its_own_caller_only(valkey: ValkeyServer) -> None:
     limit = "client-output-buffer-limit"
+    await valkey.command("FLUSHALL")
     async with wired(valkey, standalone_client, patience=0.5) as wire:
         for number in range(40):
             await added(wire.store, MIDDLE, *(f"{number} {'x' * 50_000}" for _ in range(4)))

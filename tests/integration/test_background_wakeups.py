@@ -87,3 +87,16 @@ async def test_a_session_of_another_prefix_is_refused_and_not_listed(sessions: S
     assert [found async for found in ours.scan()] == ["staging:mine"]
     await theirs.drain("s", [echo()])
     assert (await receipt.status()).state == "committed"
+
+
+async def test_a_new_message_does_not_wait_behind_what_a_sweep_found(sessions: Sessions) -> None:
+    sender = sessions.worker()
+    ready = sender.runtime.store.ready
+    for number in range(40):
+        await sender.submit(f"s{number}", "hello", agent="echo", turn_id="t")
+    while claims := await ready.claim("w", 100, 0):
+        await ready.ack("w", claims)
+    assert await ready.sweep(force=True) == 40
+    await sender.submit("new", "hello", agent="echo", turn_id="t")
+    found = [claim.session_id for _ in range(8) for claim in await ready.claim("w", 1, 0)]
+    assert "new" in found

@@ -109,6 +109,7 @@ def test_fields_of_another_type_than_the_api_has_are_no_halves(odd: Any) -> None
 
 @given(st.lists(loose_items.filter(lambda item: "caller" not in item), max_size=12))
 @example([call("x"), call("x"), output("x")])
+@example([call("x", "program"), call("x", "program")])
 def test_open_calls_are_those_without_an_output(history: list[Item]) -> None:
     outputs = (
         output(waiting.get("call_id", waiting.get("id")), waiting["type"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import finalize
 
 import agents
 import pytest
@@ -15,13 +16,17 @@ from turnwise.durable.sdk_sessions import is_bookkeeping
 
 
 class Asked(SessionABC):
-    """Notes for each read whether it is bookkeeping. The first write is not acknowledged."""
+    """Notes for each read whether it is bookkeeping. The first write is not acknowledged.
+
+    It is closed when it is no longer used.
+    """
 
     session_id = "s"
     session_settings: SessionSettings | None = None
 
     def __init__(self, *, loses_replies: bool = False) -> None:
         self._held = SQLiteSession("s")
+        finalize(self, self._held.close)
         self._loses_replies = loses_replies
         self.reads: list[tuple[int | None, bool]] = []
 
