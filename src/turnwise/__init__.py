@@ -64,7 +64,7 @@ from turnwise.hooks import Hook, TurnEvent
 from turnwise.runner import Runner
 from turnwise.session import Session
 from turnwise.turn_session import TurnSession
-from turnwise.types import Cancellation, Info, OpenTurn, PendingApproval
+from turnwise.types import Cancellation, HeldTurn, Info, OpenTurn, PendingApproval, WorkerInfo
 from turnwise.worker import Worker
 
 __all__ = [
@@ -74,6 +74,7 @@ __all__ = [
     "Cancellation",
     "DeadLetter",
     "DeadLettered",
+    "HeldTurn",
     "HistoryChanged",
     "Hook",
     "Info",
@@ -129,6 +130,7 @@ __all__ = [
     "UnreadableMessage",
     "UsageError",
     "Worker",
+    "WorkerInfo",
     "WorkersDied",
     "connect",
     "idempotency_key",

@@ -64,6 +64,7 @@ from turnwise.types import (
     Stale,
     Stopped,
     Suspect,
+    WorkerEntry,
 )
 
 
@@ -378,6 +379,10 @@ class Store(Protocol):
     def events(self) -> EventLog:
         """The events of running turns."""
 
+    @property
+    def workers(self) -> Workers:
+        """The worker registry."""
+
     async def ping(self) -> None:
         """Return if the store answers; raise `StoreUnavailable` if not."""
 
@@ -467,3 +472,20 @@ class EventLog(Protocol):
         self, session_id: str, turn_id: str, after: str | None = None, timeout: float = 0
     ) -> Events:
         """The events after the cursor `after`, or all. Wait for some, at most `timeout` seconds."""
+
+
+class Workers(Protocol):
+    """The worker registry: what each worker process last said of itself.
+
+    A record is for operators: no verb relies on it. It outlives its worker, and shows what that
+    held, until WORKER_KEPT_MS have passed without a `write`.
+    """
+
+    async def write(self, worker: str, record: bytes) -> None:
+        """The worker is alive. `record`, which is opaque, replaces its last one."""
+
+    async def remove(self, worker: str) -> None:
+        """The worker has ended, and holds nothing. A `write` sent before must be answered first."""
+
+    async def list(self) -> list[WorkerEntry]:
+        """All records, in the order of the workers' names."""

@@ -23,6 +23,8 @@ By then the message is either in the queue or refused as late.
 """
 SWEEP_INTERVAL_MS = 600_000
 """How often all sessions are searched for messages whose announcement was lost."""
+WORKER_KEPT_MS = 24 * 60 * 60 * 1000
+"""How long the record of a worker that writes no more stays in the registry."""
 
 
 @dataclass(frozen=True, slots=True)

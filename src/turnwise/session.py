@@ -17,6 +17,7 @@ from turnwise.approvals import BlockRuns, Decisions, decide, find_parked
 from turnwise.background import Agents, DeadLetter, Policy, Processor, Receipt, Status
 from turnwise.durable import agent_name, checked_input, checked_items, install, is_bookkeeping
 from turnwise.errors import UnboundSession, UsageError
+from turnwise.fleet import list_workers
 from turnwise.turn_session import (
     Items,
     SDKSettings,
@@ -43,7 +44,7 @@ from turnwise.turns import (
     pop_item,
     ttl_ms,
 )
-from turnwise.types import Absent, Cancellation, Info, PendingApproval
+from turnwise.types import Absent, Cancellation, Info, PendingApproval, WorkerInfo
 
 _PROTOCOL = ("get_items", "add_items", "pop_item", "clear_session")
 """The SDK's session protocol."""
@@ -432,6 +433,17 @@ class Session:
             match: A glob (`*`, `?`, `[ab]`) that the ids match.
         """
         return self.runtime.store.scan(match)
+
+    async def workers(self) -> list[WorkerInfo]:
+        """The background workers of this store: what each last said of itself.
+
+        A worker says it every five seconds. One that ends is listed no more; one that died stays
+        for a day.
+
+        Returns:
+            In the order of their names.
+        """
+        return await list_workers(self.runtime)
 
     async def delete(self, session_id: str | None = None) -> bool:
         """Delete a session with its queue and its open turn; False if there is none."""

@@ -412,6 +412,62 @@ class DeadLetterEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerEntry:
+    """A worker's record as it is stored.
+
+    Attributes:
+        worker: its name.
+        age_ms: how long ago it was written.
+        record: opaque to the store.
+    """
+
+    worker: str
+    age_ms: int
+    record: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HeldTurn:
+    """A turn that a worker holds, or held when it wrote its record."""
+
+    session_id: str
+    turn_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """What a worker process last said of itself.
+
+    Attributes:
+        name: its name, as leases carry it.
+        host, pid: where it runs.
+        version: of Turnwise.
+        started_at: when it began to work, in POSIX seconds by its host's clock.
+        silent_for: seconds since its last heartbeat, by the store's clock.
+        alive: whether heartbeats come. If not, the process is dead, paused, stalled, or cut off
+            from the store; the rest is what it said last.
+        stopping: whether it begins no more turns.
+        agents: the agents that it knows.
+        concurrency: how many sessions it serves at the same time.
+        active: how many sessions it served.
+        turns: the turns that it held, at most 200 of them, direct ones of its process too.
+    """
+
+    name: str
+    host: str
+    pid: int
+    version: str
+    started_at: float
+    silent_for: float
+    alive: bool
+    stopping: bool
+    agents: tuple[str, ...]
+    concurrency: int
+    active: int
+    turns: tuple[HeldTurn, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One event of a turn's event log. `id` is its cursor: opaque, and of this turn only."""
 

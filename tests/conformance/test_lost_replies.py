@@ -251,6 +251,26 @@ async def _scan(ready: Store, store: Store, s: str) -> object:
     return [session_id async for session_id in store.scan(s)] == [s]
 
 
+async def _write_a_worker(ready: Store, store: Store, s: str) -> object:
+    await store.workers.write(s, b"one")
+    found = await ready.workers.list()
+    await ready.workers.remove(s)
+    return [entry.worker for entry in found] == [s]
+
+
+async def _remove_a_worker(ready: Store, store: Store, s: str) -> object:
+    await ready.workers.write(s, b"one")
+    await store.workers.remove(s)
+    return await ready.workers.list() == []
+
+
+async def _list_workers(ready: Store, store: Store, s: str) -> object:
+    await ready.workers.write(s, b"one")
+    found = await store.workers.list()
+    await ready.workers.remove(s)
+    return [entry.worker for entry in found] == [s]
+
+
 async def _ping(_: Store, store: Store, __: str) -> object:
     await store.ping()
     return True
@@ -269,6 +289,7 @@ SCENARIOS: list[Scenario] = [
         _ack_and_requeue,
         _append_events,
         _read_events,
+        *(_write_a_worker, _remove_a_worker, _list_workers),
     ),
 ]
 COMMANDS = {"EVALSHA", "EVAL", "LRANGE", "LINDEX", "SCAN", "PING"}

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from tests.conformance.labs import PREFIX, RedisLab
 from turnwise.contracts import Store
 from turnwise.errors import NewerFormat, NotASession, StoreRefused, StoreUnavailable
+from turnwise.limits import WORKER_KEPT_MS
 from turnwise.stores.redis import RedisStore, standalone_client
 from turnwise.testing.conformance.lab import (
     LONG,
@@ -316,6 +317,26 @@ async def test_the_error_for_a_wrong_password_says_so(valkey: ValkeyServer) -> N
         with pytest.raises(StoreRefused, match="check the user name and password"):
             await added(store, "s", 1)
         await client.aclose()
+
+
+# The worker registry.
+
+
+async def test_a_worker_that_wrote_nothing_for_a_day_is_removed(
+    lab: RedisLab, store: Store, client: Redis
+) -> None:
+    """It is not listed, and the other workers' heartbeats remove it."""
+    key = "{" + PREFIX + "workers}"
+    day_ago = await lab.now() - WORKER_KEPT_MS
+    for number in range(20):
+        await client.hset(key, f"old-{number}", f"{day_ago - 1} x")
+    await client.hset(key, "yesterday", f"{day_ago + 60_000} x")
+    await store.workers.write("new", b"")
+    assert [entry.worker for entry in await store.workers.list()] == ["new", "yesterday"]
+    while await client.hlen(key) > 2:
+        await store.workers.write("new", b"")
+    assert await client.hkeys(key) in ([b"yesterday", b"new"], [b"new", b"yesterday"])
+    assert 0 < await client.pttl(key) <= WORKER_KEPT_MS
 
 
 # Wake-ups.

@@ -90,6 +90,11 @@ class Processor:
         self._failed = FailedAttempts(runtime, policy)
         install()
 
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """The names of the agents that messages may name."""
+        return tuple(self._agents)
+
     async def visit(
         self, session_id: str, is_stopping: Callable[[], bool] = lambda: False
     ) -> Visit:

@@ -10,7 +10,7 @@ def main() -> None:
     try:
         from turnwise.cli.app import app
     except ModuleNotFoundError as error:
-        if error.name != "typer":
+        if error.name not in ("typer", "rich"):
             raise
-        sys.exit("turnwise: the command line needs typer; install turnwise[cli]")
+        sys.exit(f"turnwise: the command line needs {error.name}; install turnwise[cli]")
     app()

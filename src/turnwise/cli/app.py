@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from turnwise.cli import dead_letters, doctor, worker
+from turnwise.cli import dead_letters, doctor, worker, workers
 
 app = typer.Typer(
     name="turnwise",
@@ -16,3 +16,4 @@ app = typer.Typer(
 app.command("worker")(worker.worker)
 app.command("doctor")(doctor.doctor)
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(workers.app, name="workers")

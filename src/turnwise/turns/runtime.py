@@ -15,7 +15,7 @@ from turnwise.codec import Codec, EncodedTooLarge, EncodeError
 from turnwise.contracts import Store
 from turnwise.errors import InvalidItem, ItemTooLarge, TurnTooLarge, UsageError
 from turnwise.hooks import TurnEvent, emit
-from turnwise.process import PerLoop, process_name
+from turnwise.process import PerLoop, PerProcess, process_name
 from turnwise.turns.errors import shown
 from turnwise.turns.ids import mint
 from turnwise.turns.isolation import Isolation
@@ -40,6 +40,7 @@ class Runtime:
         reader: reads histories, through the cache.
         lease_ms: the settings' lease in milliseconds, as the store counts it.
         isolation: which messages run side by side in each event loop.
+        held: session id and turn_id of each turn that this process holds, by the lease's token.
     """
 
     def __init__(self, store: Store, settings: Settings, name: str) -> None:
@@ -49,6 +50,7 @@ class Runtime:
         self._name = process_name(name)
         self.codec = Codec(compression=settings.compression)
         self.isolation = PerLoop(Isolation)
+        self.held: PerProcess[dict[str, tuple[str, str]]] = PerProcess(dict)
         self.reader = Reader(store, self.codec, Cache(settings.cache_bytes))
         self._tasks: PerLoop[set[asyncio.Task[None]]] = PerLoop(set)
         self._closed = False

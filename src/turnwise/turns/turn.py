@@ -94,6 +94,7 @@ class Turn(TurnBuffer):
         self._end_cancelled = end_cancelled
         self._cancel_timer: asyncio.TimerHandle | None = None
         self.cancelling: asyncio.Task[None] | None = None
+        runtime.held.get()[token] = self.names
         self.lease.keep()  # after all that can fail: nobody would stop it
         cancel_listener.call(self.lease.renew_soon)
         if grant.cancel_mode:
@@ -231,6 +232,7 @@ class Turn(TurnBuffer):
             )
 
     def _let_lease_go(self) -> None:
+        self.runtime.held.get().pop(self.token, None)
         self.lease.stop()
         self._cancel_listener.close()
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from turnwise.background import Agents, Policy
 from turnwise.errors import StoreError, StoreUnavailable
+from turnwise.fleet import Heartbeat
 from turnwise.session import Session
 from turnwise.turns import check_number
 from turnwise.turns.errors import shown
@@ -82,6 +83,13 @@ class Worker:
         """Work until `stop` is called. If it is cancelled, running turns are released at once."""
         extending = asyncio.create_task(self._repeat(self._lease / 3, self._extend_claims))
         sweeping = asyncio.create_task(self._repeat(_SWEEP_INTERVAL, self._ready.sweep))
+        heartbeat = Heartbeat(
+            self._runtime,
+            self._processor.agents,
+            self._concurrency,
+            active=lambda: self._backlog.active,
+            is_stopping=self._stopping.is_set,
+        )
         try:
             self._has_capacity.set()
             while not self._stopping.is_set():
@@ -94,6 +102,7 @@ class Worker:
             await self._end_visits(0)
             extending.cancel()
             await asyncio.gather(sweeping, extending, return_exceptions=True)
+            await heartbeat.end()
 
     async def _claim(self, wait: float) -> None:
         """Claim wake-ups, as many as there is capacity for, and begin visits."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from turnwise.limits import Limits
+from turnwise.limits import WORKER_KEPT_MS, Limits
 from turnwise.process import LOCK
 from turnwise.stores.embedded.ready import EmbeddedReady
 from turnwise.stores.embedded.state import EmbeddedHeader, Entry
@@ -15,7 +15,7 @@ from turnwise.stores.embedded.verbs import Verbs
 from turnwise.stores.embedded.verbs.session import READY, NewDeadLetter
 from turnwise.stores.event_log import Log, events_after, wait_for_events, wake_token
 from turnwise.stores.listeners import Listeners
-from turnwise.types import Events
+from turnwise.types import Events, WorkerEntry
 
 T = TypeVar("T")
 
@@ -66,7 +66,8 @@ class Memory:
     """What all stores on one memory share.
 
     `claims` has the worker and the end of the claim on each session, the latest claim last;
-    `last_claim` is when a worker asked for some.
+    `last_claim` is when a worker asked for some. `workers` has each worker's record, and when
+    it was written.
     """
 
     def __init__(self) -> None:
@@ -76,6 +77,7 @@ class Memory:
         self.dead_letters: dict[tuple[str, str], NewDeadLetter] = {}
         self.logs: dict[tuple[str, str], tuple[Log, list[bytes]]] = {}
         self.listeners = Listeners()
+        self.workers: dict[str, tuple[int, bytes]] = {}
 
 
 class MemoryStore(EmbeddedStore):
@@ -96,6 +98,7 @@ class MemoryStore(EmbeddedStore):
         self._listeners = self.memory.listeners
         self.ready = MemoryReady(self)
         self.events = MemoryEvents(self)
+        self.workers = MemoryWorkers(self)
 
     async def _run(self, session_id: str, verb: Callable[[Verbs], T], *, reads: bool = False) -> T:
         await asyncio.sleep(0)  # callers may rely on every verb giving way to other tasks
@@ -261,3 +264,29 @@ class MemoryEvents:
         now, logs = self._store.clock(), self._store.memory.logs
         for turn in [turn for turn, (log, _) in logs.items() if log.expires <= now]:
             del logs[turn]
+
+
+class MemoryWorkers:
+    """The worker registry as a dict."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def write(self, worker: str, record: bytes) -> None:
+        await asyncio.sleep(0)
+        with LOCK:
+            self._store.memory.workers[worker] = self._store.clock(), record
+
+    async def remove(self, worker: str) -> None:
+        await asyncio.sleep(0)
+        with LOCK:
+            self._store.memory.workers.pop(worker, None)
+
+    async def list(self) -> list[WorkerEntry]:
+        await asyncio.sleep(0)
+        now, workers = self._store.clock(), self._store.memory.workers
+        with LOCK:
+            for worker in [w for w, (at, _) in workers.items() if now - at > WORKER_KEPT_MS]:
+                del workers[worker]
+            found = sorted(workers.items())
+        return [WorkerEntry(worker, max(0, now - at), record) for worker, (at, record) in found]

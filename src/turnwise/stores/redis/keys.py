@@ -42,6 +42,7 @@ class Keys:
         self.ready_channel = "{" + prefix + "ready}"
         self.dead_letters = "{" + prefix + "dead-letters}"
         self.swept = "{" + prefix + "swept}"
+        self.workers = "{" + prefix + "workers}"
         self.fleet = (*self.ready, self.dead_letters)
         """The keys that are no sessions and have no expiry."""
 

@@ -33,6 +33,7 @@ from turnwise.stores.redis.ready import RedisReady
 from turnwise.stores.redis.scan import Scan
 from turnwise.stores.redis.scripts import script
 from turnwise.stores.redis.transport import Transport
+from turnwise.stores.redis.workers import RedisWorkers
 from turnwise.types import (
     Absent,
     Accepted,
@@ -103,6 +104,7 @@ class RedisStore:
         parts = self._transport, self.keys, self._subscriptions, self.limits
         self.ready = RedisReady(*parts)
         self.events = RedisEvents(*parts)
+        self.workers = RedisWorkers(self._transport, self.keys)
 
     @property
     def client(self) -> Client:

@@ -24,6 +24,7 @@ from turnwise.stores.sqlite.queries import query
 from turnwise.stores.sqlite.ready import SQLiteReady
 from turnwise.stores.sqlite.state import SQLiteState, delete
 from turnwise.stores.sqlite.thread import Connections
+from turnwise.stores.sqlite.workers import SQLiteWorkers
 
 T = TypeVar("T")
 
@@ -57,6 +58,7 @@ class SQLiteStore(EmbeddedStore):
         self._swept = 0
         self.ready = SQLiteReady(self, self)
         self.events = SQLiteEvents(self)
+        self.workers = SQLiteWorkers(self)
 
     async def ping(self) -> None:
         await self._connections.run(_ping)

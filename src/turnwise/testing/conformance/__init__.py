@@ -29,6 +29,7 @@ from turnwise.testing.conformance.retries import RetriesConformance
 from turnwise.testing.conformance.status import StatusConformance
 from turnwise.testing.conformance.stopped import StoppedConformance
 from turnwise.testing.conformance.wake_ups import WakeUpsConformance
+from turnwise.testing.conformance.workers import WorkersConformance
 
 __all__ = ["Lab", "StoreConformance"]
 
@@ -50,6 +51,7 @@ class StoreConformance(
     EventsConformance,
     ExpiryConformance,
     OperatorsConformance,
+    WorkersConformance,
     ConcurrencyConformance,
     RandomCallsConformance,
 ):
