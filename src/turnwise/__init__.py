@@ -60,11 +60,21 @@ from turnwise.errors import (
     UsageError,
     WorkersDied,
 )
+from turnwise.fleet import QueuedEntry, StuckSession, WaitingApproval
 from turnwise.hooks import Hook, TurnEvent
 from turnwise.runner import Runner
 from turnwise.session import Session
 from turnwise.turn_session import TurnSession
-from turnwise.types import Cancellation, HeldTurn, Info, OpenTurn, PendingApproval, WorkerInfo
+from turnwise.types import (
+    Cancellation,
+    HeldTurn,
+    Info,
+    OpenTurn,
+    PendingApproval,
+    SessionPage,
+    SessionSummary,
+    WorkerInfo,
+)
 from turnwise.worker import Worker
 
 __all__ = [
@@ -100,6 +110,7 @@ __all__ = [
     "Policy",
     "Processor",
     "QueueFull",
+    "QueuedEntry",
     "Receipt",
     "RedisSession",
     "ReplayMismatch",
@@ -108,13 +119,16 @@ __all__ = [
     "Session",
     "SessionBusy",
     "SessionGone",
+    "SessionPage",
     "SessionStopped",
+    "SessionSummary",
     "SessionTooLarge",
     "Status",
     "StoreError",
     "StoreRefused",
     "StoreUnavailable",
     "StreamIdle",
+    "StuckSession",
     "TurnAbandoned",
     "TurnCancelled",
     "TurnError",
@@ -129,6 +143,7 @@ __all__ = [
     "UnknownAgent",
     "UnreadableMessage",
     "UsageError",
+    "WaitingApproval",
     "Worker",
     "WorkerInfo",
     "WorkersDied",

@@ -35,7 +35,7 @@ Lengths of time end in `_ms`; how long the caller itself is ready to wait is a `
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Literal, Protocol
 
@@ -59,8 +59,10 @@ from turnwise.types import (
     Late,
     Parked,
     Queued,
+    QueueEntry,
     Renewed,
     Running,
+    SessionPage,
     Stale,
     Stopped,
     Suspect,
@@ -356,10 +358,21 @@ class Store(Protocol):
     async def info(self, session_id: str) -> Info | Absent:
         """What an operator can know of the session without its content."""
 
-    def scan(self, match: str = "*") -> AsyncIterator[str]:
-        """The ids of all sessions that match a glob (`* ? [ab] [!ab]`), in no order.
+    async def queue(self, session_id: str, count: int) -> list[QueueEntry]:
+        """The first `count` entries of the queue, the oldest first; empty without a session.
 
-        An id may come twice if others change meanwhile.
+        It changes nothing. A message is in it as long as its turn is open. Messages that were
+        cancelled are left out.
+        """
+
+    async def page(
+        self, match: str = "*", cursor: str | None = None, count: int = 500
+    ) -> SessionPage:
+        """The sessions that match a glob (`* ? [ab] [!ab]`), among the next `count` or so.
+
+        The first call has no cursor, each further one that of the answer before. Their order is the
+        store's; one that changes meanwhile may come twice. A session that cannot be read is listed
+        too. Raises UsageError for a cursor that is not the store's, or not any more.
         """
 
     def waiter(self, token: str) -> AbstractAsyncContextManager[Waiter]:

@@ -17,7 +17,16 @@ from turnwise.approvals import BlockRuns, Decisions, decide, find_parked
 from turnwise.background import Agents, DeadLetter, Policy, Processor, Receipt, Status
 from turnwise.durable import agent_name, checked_input, checked_items, install, is_bookkeeping
 from turnwise.errors import UnboundSession, UsageError
-from turnwise.fleet import list_workers
+from turnwise.fleet import (
+    QueuedEntry,
+    StuckSession,
+    WaitingApproval,
+    list_sessions,
+    list_workers,
+    queue_of,
+    stuck_sessions,
+    waiting_approvals,
+)
 from turnwise.turn_session import (
     Items,
     SDKSettings,
@@ -42,9 +51,18 @@ from turnwise.turns import (
     failure,
     is_expired,
     pop_item,
+    session_ids,
     ttl_ms,
 )
-from turnwise.types import Absent, Cancellation, Info, PendingApproval, WorkerInfo
+from turnwise.types import (
+    Absent,
+    Cancellation,
+    Info,
+    PendingApproval,
+    SessionPage,
+    SessionState,
+    WorkerInfo,
+)
 
 _PROTOCOL = ("get_items", "add_items", "pop_item", "clear_session")
 """The SDK's session protocol."""
@@ -432,7 +450,88 @@ class Session:
         Args:
             match: A glob (`*`, `?`, `[ab]`) that the ids match.
         """
-        return self.runtime.store.scan(match)
+        return session_ids(self.runtime.store, match)
+
+    async def sessions(
+        self,
+        match: str = "*",
+        *,
+        state: SessionState | None = None,
+        worker: str | None = None,
+        min_age: float | None = None,
+        min_bytes: int | None = None,
+        cursor: str | None = None,
+        count: int = 500,
+    ) -> SessionPage:
+        """List sessions, a part at a time, without loading their histories.
+
+        A call looks at the next `count` sessions or so, in the order of the store, and returns
+        those of them that are asked for. One that changes meanwhile may come twice.
+
+        Args:
+            match: A glob (`*`, `?`, `[ab]`) that the ids match.
+            state: Only those in this state; see `SessionSummary`.
+            worker: Only those whose open turn this worker runs, or ran last.
+            min_age: Only those whose history did not change for so many seconds.
+            min_bytes: Only those whose stored history takes at least so many bytes.
+            cursor: That of the page before; None for the first.
+            count: How many sessions to look at, from 1 to 10,000.
+
+        Returns:
+            The sessions, and the cursor of the next page; None at the end.
+
+        Raises:
+            UsageError: The cursor is none of this store's, or not any more: a node of a cluster
+                was replaced. Or another argument is invalid.
+        """
+        return await list_sessions(
+            self.runtime,
+            match,
+            state=state,
+            worker=worker,
+            min_age=min_age,
+            min_bytes=min_bytes,
+            cursor=cursor,
+            count=count,
+        )
+
+    def stuck(self, match: str = "*") -> AsyncIterator[StuckSession]:
+        """Look through all sessions for those that do not go on by themselves.
+
+        A turn whose worker is silent, or that nobody holds; a turn that waits for approvals; a
+        stopped session; a queue of which no worker takes the first message; a session that cannot
+        be read. What a worker may take up any moment is no such session for 30 seconds.
+
+        Args:
+            match: A glob (`*`, `?`, `[ab]`) that the ids match.
+
+        Yields:
+            Each with since when, who, why, and what lets it go on.
+        """
+        return stuck_sessions(self.runtime, match)
+
+    async def queue(self, session_id: str | None = None, count: int = 20) -> list[QueuedEntry]:
+        """The messages and callers that wait in a session's queue. Changes nothing.
+
+        Args:
+            session_id: The session; None for the bound one.
+            count: How many to return at most, from 1 to 256.
+
+        Returns:
+            The oldest first, the message of the open turn too; empty if there is no such session.
+        """
+        return await queue_of(self.runtime, self.resolve_id(session_id), count)
+
+    def waiting_approvals(self, match: str = "*") -> AsyncIterator[WaitingApproval]:
+        """Look through all sessions for approvals that nobody has decided yet.
+
+        Args:
+            match: A glob (`*`, `?`, `[ab]`) that the ids match.
+
+        Yields:
+            Each pending approval, with its session and since when it waits.
+        """
+        return waiting_approvals(self.runtime, match)
 
     async def workers(self) -> list[WorkerInfo]:
         """The background workers of this store: what each last said of itself.

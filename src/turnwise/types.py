@@ -492,6 +492,79 @@ class Events:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueEntry:
+    """One entry of a session's queue.
+
+    Attributes:
+        turn_id: its turn.
+        kind: a submitted message, or a caller that waits.
+        attempts: how often the message was taken and not given back, also by the worker that runs
+            it now.
+        waiting_ms: how long ago it came.
+        worker: the caller's.
+        content: the message; opaque.
+    """
+
+    turn_id: str
+    kind: Literal["message", "caller"]
+    attempts: int
+    waiting_ms: int
+    worker: str
+    content: bytes
+
+
+SessionState = Literal[
+    "idle", "queued", "running", "retrying", "dead", "parked", "stopped", "newer", "unreadable"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    """One session in a listing, without its content.
+
+    Attributes:
+        session_id: its id.
+        state: "idle". "queued": no turn is open, and messages or callers wait. "running": a worker
+            holds the open turn. "retrying": its last attempt failed, and the pause before the next
+            one is not over. "dead": nobody holds it, its lease has ended. "parked": it waits for
+            approvals. "stopped": its message failed for good. "newer": a newer version wrote the
+            session. "unreadable": what is stored there is damaged, or is no session.
+        since: since when it is in this state, in POSIX seconds; None if that is unknown.
+        items: how many items its history has.
+        bytes: the size of the history as it is stored.
+        queued: how many messages and callers wait in its queue.
+        updated_at: when its history changed last, in POSIX seconds; None if it is not readable.
+        open_turn: the turn that occupies it, if any.
+        error: why it is not readable; None if it is.
+    """
+
+    session_id: str
+    state: SessionState
+    since: float | None = None
+    items: int = 0
+    bytes: int = 0
+    queued: int = 0
+    updated_at: float | None = None
+    open_turn: OpenTurn | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPage:
+    """A part of a listing.
+
+    Attributes:
+        sessions: those of this part that were asked for; maybe none, although others follow.
+        cursor: what the next call takes to go on; None at the end.
+        strangers: keys beside the sessions' own that look like sessions of the SDK.
+    """
+
+    sessions: list[SessionSummary]
+    cursor: str | None
+    strangers: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class Info:
     """What an operator can know of a session without its content.
 

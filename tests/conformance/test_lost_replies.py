@@ -21,6 +21,7 @@ from turnwise.testing.conformance.lab import (
     added,
     begun,
     contents,
+    ids,
     items,
     mint,
     taken,
@@ -248,7 +249,7 @@ async def _info(ready: Store, store: Store, s: str) -> object:
 
 async def _scan(ready: Store, store: Store, s: str) -> object:
     await added(ready, s, 1)
-    return [session_id async for session_id in store.scan(s)] == [s]
+    return await ids(store, s) == [s]
 
 
 async def _write_a_worker(ready: Store, store: Store, s: str) -> object:
@@ -271,6 +272,11 @@ async def _list_workers(ready: Store, store: Store, s: str) -> object:
     return [entry.worker for entry in found] == [s]
 
 
+async def _queue(ready: Store, store: Store, s: str) -> object:
+    await ready.submit(s, "t", b"one")
+    return [entry.content for entry in await store.queue(s, 1)] == [b"one"]
+
+
 async def _ping(_: Store, store: Store, __: str) -> object:
     await store.ping()
     return True
@@ -289,7 +295,7 @@ SCENARIOS: list[Scenario] = [
         _ack_and_requeue,
         _append_events,
         _read_events,
-        *(_write_a_worker, _remove_a_worker, _list_workers),
+        *(_queue, _write_a_worker, _remove_a_worker, _list_workers),
     ),
 ]
 COMMANDS = {"EVALSHA", "EVAL", "LRANGE", "LINDEX", "SCAN", "PING"}

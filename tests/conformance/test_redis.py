@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from tests.conformance.labs import PREFIX, RedisLab
 from turnwise.contracts import Store
-from turnwise.errors import NewerFormat, NotASession, StoreRefused, StoreUnavailable
+from turnwise.errors import NewerFormat, NotASession, StoreRefused, StoreUnavailable, UsageError
 from turnwise.limits import WORKER_KEPT_MS
 from turnwise.stores.redis import RedisStore, standalone_client
 from turnwise.testing.conformance.lab import (
@@ -96,6 +96,7 @@ async def _everything(store: Store) -> AsyncIterator[Any]:
     yield store.delete("s")
     yield store.expire("s", 1000)
     yield store.info("s")
+    yield store.queue("s", 1)
 
 
 FOREIGN: list[tuple[str, ...]] = [
@@ -317,6 +318,30 @@ async def test_the_error_for_a_wrong_password_says_so(valkey: ValkeyServer) -> N
         with pytest.raises(StoreRefused, match="check the user name and password"):
             await added(store, "s", 1)
         await client.aclose()
+
+
+# Listings.
+
+
+async def test_a_cursor_of_something_else_is_refused(store: Store) -> None:
+    for cursor in ("x", "-1", "10.0.0.1:6379/0", "0/", "²"):
+        with pytest.raises(UsageError, match="begin again without a cursor"):
+            await store.page("*", cursor)
+
+
+async def test_what_cannot_be_read_is_listed_as_such(store: Store, client: Redis) -> None:
+    await added(store, "s", 1)
+    await client.rpush(PREFIX + "newer", '{"format": 2, "incarnation": []}')
+    await client.rpush(PREFIX + "other", '{"role": "user"}')
+    await client.hset(PREFIX + "hash", "field", "value")
+    found = {one.session_id: one for one in (await store.page()).sessions}
+    assert {name: one.state for name, one in found.items()} == {
+        "s": "idle",
+        "newer": "newer",
+        "other": "unreadable",
+    }
+    assert "format 2" in str(found["newer"].error)
+    assert "another application's data" in str(found["other"].error)
 
 
 # The worker registry.

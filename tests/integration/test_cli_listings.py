@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import msgspec
 
-from tests.integration.test_cli import lines
+from tests.integration.fault_lab import message
+from tests.integration.test_cli import invoked, lines
 from turnwise import connect
 from turnwise.fleet.workers import WorkerRecord
 
+LIST = ("sessions", "list")
 HOSTILE = "w\x1b[31m\nred\u202e[bold]"
 
 
@@ -34,3 +37,51 @@ async def test_workers_are_listed_in_each_form(tmp_path: Path) -> None:
             assert worker["name"] == HOSTILE
             assert worker["turns"] == [{"session_id": "s1", "turn_id": "t1"}]
             assert worker["alive"]
+
+
+async def test_sessions_are_listed_by_filters_and_in_pages(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'sessions.db'}"
+    async with connect(url, worker="me") as session:
+        for number in range(5):
+            await session.bind(f"user-{number}").add_items([message(os.urandom(50 * number).hex())])
+        await session.submit("waits", "secret", agent="a")
+        async with session.turn("user-1", turn_id="t"):
+            rows = [json.loads(line) for line in await lines(url, *LIST, "-o", "jsonl")]
+            assert {row["session_id"]: row["state"] for row in rows} == {
+                **{f"user-{number}": "idle" for number in (0, 2, 3, 4)},
+                "user-1": "running",
+                "waits": "queued",
+            }
+            assert await listed(url, "--state", "running") == ["user-1"]
+            assert await listed(url, "--worker", "me") == ["user-1"]
+            size = next(row["bytes"] for row in rows if row["session_id"] == "user-3")
+            assert await listed(url, "--min-bytes", str(size)) == ["user-3", "user-4"]
+            assert await listed(url, "--min-age", "3600") == []
+            assert await listed(url, "--match", "wa*") == ["waits"]
+            table = "\n".join(await lines(url, *LIST))
+            assert "running" in table
+            assert "secret" not in table
+        result = await invoked(url, *LIST, "--count", "2", "-o", "jsonl")
+        cursor = result.stderr.split()[-1]
+        assert await listed(url, "--cursor", cursor) == [
+            *("user-2", "user-3", "user-4", "waits"),
+        ]
+        result = await invoked(url, *LIST, "--state", "no")
+        assert (result.exit_code, "use one of idle, queued" in result.output) == (1, True)
+
+
+async def test_info_shows_one_session(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'sessions.db'}"
+    async with connect(url) as session:
+        await session.bind("user-1").add_items([message("secret")])
+        (row,) = json.loads("".join(await lines(url, "sessions", "info", "user-1", "-o", "json")))
+        assert (row["session_id"], row["items"], row["open_turn"]) == ("user-1", 1, None)
+        assert "secret" not in "".join(await lines(url, "sessions", "info", "user-1"))
+    result = await invoked(url, "sessions", "info", "nobody")
+    assert result.exit_code == 1
+    assert "there is no session 'nobody'" in result.output
+
+
+async def listed(url: str, *words: str) -> list[str]:
+    found = await lines(url, *LIST, *words, "-o", "jsonl")
+    return [json.loads(line)["session_id"] for line in found]

@@ -18,6 +18,7 @@ from turnwise.errors import NewerFormat, StoreRefused, StoreUnavailable
 from turnwise.stores.embedded.verbs import Verbs
 from turnwise.stores.sqlite import SQLiteStore
 from turnwise.stores.sqlite.batch import BATCH_LIMIT
+from turnwise.testing.conformance.lab import ids
 from turnwise.types import Done, History
 
 
@@ -79,7 +80,7 @@ async def test_what_waits_together_is_committed_together(store: SQLiteStore) -> 
 async def test_more_than_go_together(store: SQLiteStore) -> None:
     tasks = appends(store, 3 * BATCH_LIMIT)
     assert all(isinstance(answer, Done) for answer in await outcomes(tasks))
-    assert len([s async for s in store.scan("s*")]) == 3 * BATCH_LIMIT
+    assert len(await ids(store, "s*")) == 3 * BATCH_LIMIT
 
 
 async def test_a_verb_that_fails_takes_no_other_with_it(path: Path, store: SQLiteStore) -> None:

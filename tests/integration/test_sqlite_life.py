@@ -19,6 +19,7 @@ from turnwise.stores.sqlite import SQLiteStore
 from turnwise.stores.sqlite.database import transaction
 from turnwise.stores.sqlite.queries import queries
 from turnwise.stores.sqlite.store import SWEEP_INTERVAL_MS
+from turnwise.testing.conformance.lab import ids
 from turnwise.types import Absent, Done, Grant, History, Queued
 
 LEASE = 30_000
@@ -238,7 +239,7 @@ async def test_scan_leaves_expired_sessions_out_and_removes_them(
         await fill(store, f"dying {number}", 1_000)
     await append(store, "stays")
     clock.now += 2_000
-    assert [session_id async for session_id in store.scan()] == ["s"]
+    assert await ids(store) == ["s"]
     assert rows(path) == {"sessions": 1, "elements": 3, "journal": 0, "queue": 0}
 
 
@@ -290,16 +291,16 @@ async def test_scan_pages_through_many_sessions(store: SQLiteStore) -> None:
             database.executemany("INSERT INTO sessions VALUES (NULL, ?, ?, 0, NULL)", values)
 
     await store._connections.run(add)
-    found = [session_id async for session_id in store.scan("n*")]
+    found = await ids(store, "n*")
     assert found == [f"n{number:05}" for number in range(2_500)]
 
 
 async def test_ids_of_any_text(store: SQLiteStore) -> None:
-    ids = ["a\0b", "a", "%", "ü", "\N{PILE OF POO}", " ", "'; DROP TABLE sessions; --", "x" * 512]
-    for session_id in ids:
+    names = ["a\0b", "a", "%", "ü", "\N{PILE OF POO}", " ", "'; DROP TABLE sessions; --", "x" * 512]
+    for session_id in names:
         await store.append(session_id, "o", [b"{" + session_id.encode()])
-    assert {session_id async for session_id in store.scan()} == set(ids)
-    for session_id in ids:
+    assert set(await ids(store)) == set(names)
+    for session_id in names:
         assert await items(store, session_id) == [b"{" + session_id.encode()]
 
 

@@ -17,7 +17,7 @@ from turnwise.errors import (
     UnreadableMessage,
     UsageError,
 )
-from turnwise.turns import Runtime, mint, resend_if_cancelled
+from turnwise.turns import Runtime, all_sessions, mint, resend_if_cancelled
 from turnwise.types import DeadLetterEntry, Done, Duplicate, Info, Stopped
 
 _PAGE = 100
@@ -107,11 +107,12 @@ async def list_dead_letters(runtime: Runtime, count: int, after: str | None) -> 
 
 async def stopped_sessions(runtime: Runtime) -> AsyncIterator[DeadLetter]:
     """See `Session.stopped_sessions`."""
-    async for session_id in runtime.store.scan("*"):
-        with suppress(NotASession, NewerFormat):
-            letter = await _stopped_at(runtime, session_id)
-            if letter is not None:
-                yield letter
+    async for found in all_sessions(runtime.store):
+        if found.state == "stopped":
+            with suppress(NotASession, NewerFormat):
+                letter = await _stopped_at(runtime, found.session_id)
+                if letter is not None:
+                    yield letter
 
 
 async def retry_dead_letter(runtime: Runtime, letter: DeadLetter | str) -> None:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from turnwise.cli import dead_letters, doctor, worker, workers
+from turnwise.cli import (
+    approvals,
+    dead_letters,
+    doctor,
+    queues,
+    sessions,
+    stuck,
+    turns,
+    worker,
+    workers,
+)
 
 app = typer.Typer(
     name="turnwise",
@@ -17,3 +27,8 @@ app.command("worker")(worker.worker)
 app.command("doctor")(doctor.doctor)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(workers.app, name="workers")
+app.add_typer(sessions.app, name="sessions")
+app.add_typer(turns.app, name="turns")
+app.add_typer(queues.app, name="queue")
+app.add_typer(approvals.app, name="approvals")
+app.command("stuck")(stuck.stuck)

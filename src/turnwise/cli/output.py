@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -83,6 +84,11 @@ def age(seconds: float | None) -> str | None:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f}{unit}"
     return f"{max(0.0, seconds):.0f}s"
+
+
+def ago(seconds: float | None) -> str | None:
+    """How long ago a point in time was."""
+    return None if seconds is None else age(time.time() - seconds)
 
 
 def at(seconds: float | None) -> str | None:

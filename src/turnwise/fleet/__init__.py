@@ -1,5 +1,19 @@
-"""What operators see of all processes and sessions: the workers, the sessions, what is stuck."""
+"""What operators see of all processes and sessions: workers, sessions, queues, what is stuck."""
 
+from turnwise.fleet.approvals import WaitingApproval, waiting_approvals
+from turnwise.fleet.listing import list_sessions
+from turnwise.fleet.queues import QueuedEntry, queue_of
+from turnwise.fleet.stuck import StuckSession, stuck_sessions
 from turnwise.fleet.workers import Heartbeat, list_workers
 
-__all__ = ["Heartbeat", "list_workers"]
+__all__ = [
+    "Heartbeat",
+    "QueuedEntry",
+    "StuckSession",
+    "WaitingApproval",
+    "list_sessions",
+    "list_workers",
+    "queue_of",
+    "stuck_sessions",
+    "waiting_approvals",
+]

@@ -13,7 +13,15 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from turnwise.errors import NewerFormat, NotASession
-from turnwise.types import CancelMode, Info, OpenTurn, Parked, Stopped
+from turnwise.types import (
+    CancelMode,
+    Info,
+    OpenTurn,
+    Parked,
+    SessionState,
+    SessionSummary,
+    Stopped,
+)
 
 SDK_SESSIONS = (
     "Are they the Agents SDK's own sessions? The README says how these are brought over: Coming "
@@ -88,6 +96,16 @@ class StoredTurn(msgspec.Struct, omit_defaults=True):
         """In ms; 0 or below for a dead turn. At most a whole lease: the clock may have been set."""
         return min(self.deadline - now, self.lease_ms)
 
+    def state_at(self, now: int) -> tuple[SessionState, int | None]:
+        """How a listing calls it, and since when it is so."""
+        if self.state == "stopped":
+            return "stopped", self.stopped_at
+        if self.suspended(now) is not None and not (self.decided and self.state == "running"):
+            return "parked", self.deadline
+        if self.lease_left(now) > 0:
+            return "running", None
+        return ("dead" if self.next_attempt_at <= now else "retrying"), self.deadline
+
     def suspended(self, now: int) -> Parked | Stopped | None:
         """The answer if it is parked or stopped. It is parked again if who resumed it died."""
         if self.state == "stopped":
@@ -154,6 +172,31 @@ class Header(msgspec.Struct, omit_defaults=True, kw_only=True):
             expires_in=None if ttl_ms is None else ttl_ms / 1000,
             open_turn=None if self.turn is None else _open_turn(self.turn, now),
         )
+
+    def summary(self, session_id: str, now: int, *, queued: int) -> SessionSummary:
+        """What a listing shows."""
+        state: SessionState
+        since: int | None
+        if self.turn is not None:
+            state, since = self.turn.state_at(now)
+        else:
+            state, since = ("queued", None) if queued else ("idle", self.updated)
+        return SessionSummary(
+            session_id=session_id,
+            state=state,
+            since=None if since is None else since / 1000,
+            items=self.items,
+            bytes=self.bytes,
+            queued=queued,
+            updated_at=self.updated / 1000,
+            open_turn=None if self.turn is None else _open_turn(self.turn, now),
+        )
+
+
+def unreadable(session_id: str, error: NewerFormat | NotASession) -> SessionSummary:
+    """What a listing shows of a session whose header cannot be read."""
+    state: SessionState = "newer" if isinstance(error, NewerFormat) else "unreadable"
+    return SessionSummary(session_id, state, error=str(error))
 
 
 def _open_turn(turn: StoredTurn, now: int) -> OpenTurn:

@@ -15,6 +15,7 @@ from turnwise.turns.errors import suspended as session_suspended
 from turnwise.turns.failures import OnError, check_on_error, failure, is_lasting
 from turnwise.turns.ids import check_session_id, check_turn_id, mint
 from turnwise.turns.isolation import ANY_COMPANY, Company
+from turnwise.turns.listing import all_sessions, pages, session_ids
 from turnwise.turns.outcomes import (
     Cancel,
     Commit,
@@ -58,6 +59,7 @@ __all__ = [
     "Turn",
     "TurnEndWaiter",
     "add_items",
+    "all_sessions",
     "begin_turn",
     "block",
     "cancel",
@@ -77,12 +79,14 @@ __all__ = [
     "make_way",
     "mint",
     "next_turn",
+    "pages",
     "pop_item",
     "queue_full",
     "reason_in",
     "refuse_to_wait_for_own_turn",
     "resend_if_cancelled",
     "session_busy",
+    "session_ids",
     "session_suspended",
     "shielded",
     "standing",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from heapq import nsmallest
 from typing import TypeVar
 
 from turnwise.limits import WORKER_KEPT_MS, Limits
@@ -15,7 +16,7 @@ from turnwise.stores.embedded.verbs import Verbs
 from turnwise.stores.embedded.verbs.session import READY, NewDeadLetter
 from turnwise.stores.event_log import Log, events_after, wait_for_events, wake_token
 from turnwise.stores.listeners import Listeners
-from turnwise.types import Events, WorkerEntry
+from turnwise.types import Events, SessionSummary, WorkerEntry
 
 T = TypeVar("T")
 
@@ -124,12 +125,23 @@ class MemoryStore(EmbeddedStore):
         self._notify(verbs.wake_ups)
         return answer
 
-    async def _session_ids(self) -> Iterable[str]:
+    async def _remove_all_expired(self) -> None:
         now, sessions = self.clock(), self.memory.sessions
         with LOCK:
             for session_id in [s for s, state in sessions.items() if state.is_expired(now)]:
                 del sessions[session_id]
-            return list(sessions)
+
+    async def _page(self, after: str, count: int) -> list[SessionSummary]:
+        await asyncio.sleep(0)
+        now, rows = self.clock(), list[SessionSummary]()
+        with LOCK:
+            sessions = self.memory.sessions
+            behind = (s for s in sessions if s > after and not sessions[s].is_expired(now))
+            for session_id in nsmallest(count, behind):
+                header, queued = sessions[session_id].header, len(sessions[session_id].queue)
+                assert header is not None, "it is stored"
+                rows.append(header.summary(session_id, now, queued=queued))
+        return rows
 
     async def _dead_letters(self, count: int, after: str) -> list[tuple[str, NewDeadLetter]]:
         with LOCK:

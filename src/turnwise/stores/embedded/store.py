@@ -6,7 +6,7 @@ import fnmatch
 import secrets
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -17,7 +17,7 @@ from turnwise.stores.embedded.state import State
 from turnwise.stores.embedded.verbs import Verbs
 from turnwise.stores.embedded.verbs.session import NewDeadLetter, WakeUp
 from turnwise.stores.listeners import Callback, Listeners, event_waiter
-from turnwise.types import Absent, DeadLetterEntry, Info
+from turnwise.types import Absent, DeadLetterEntry, Info, SessionPage, SessionSummary
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -64,7 +64,11 @@ class EmbeddedStore(ABC):
         """Run one verb alone on its session, wholly or not at all, then `_notify`."""
 
     @abstractmethod
-    async def _session_ids(self) -> Iterable[str]: ...
+    async def _remove_all_expired(self) -> None: ...
+
+    @abstractmethod
+    async def _page(self, after: str, count: int) -> list[SessionSummary]:
+        """The next sessions behind this id, in the order of their ids."""
 
     @abstractmethod
     async def _dead_letters(self, count: int, after: str) -> list[tuple[str, NewDeadLetter]]:
@@ -95,6 +99,7 @@ class EmbeddedStore(ABC):
     replace = _verb(Verbs.replace)
     submit = _verb(Verbs.submit)
     status = _verb(Verbs.status, reads=True)
+    queue = _verb(Verbs.queue, reads=True)
     cancel = _verb(Verbs.cancel)
     dead_letter = _verb(Verbs.dead_letter)
     delete = _verb(Verbs.delete)
@@ -114,10 +119,14 @@ class EmbeddedStore(ABC):
             entries.append(DeadLetterEntry(letter.id, *turn, letter.at_ms, letter.content, state))
         return entries
 
-    async def scan(self, match: str = "*") -> AsyncIterator[str]:
-        for session_id in await self._session_ids():
-            if fnmatch.fnmatchcase(session_id, match):
-                yield session_id
+    async def page(
+        self, match: str = "*", cursor: str | None = None, count: int = 500
+    ) -> SessionPage:
+        if cursor is None:
+            await self._remove_all_expired()
+        rows = await self._page(cursor or "", count)
+        wanted = [row for row in rows if fnmatch.fnmatchcase(row.session_id, match)]
+        return SessionPage(wanted, rows[-1].session_id if len(rows) == count else None)
 
     def waiter(self, token: str) -> AbstractAsyncContextManager[Waiter]:
         return event_waiter(self._listeners, token, self._max_wait)

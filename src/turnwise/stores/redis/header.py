@@ -7,8 +7,9 @@ import msgspec
 from turnwise.errors import NewerFormat, NotASession
 from turnwise.printable import printable
 from turnwise.stores import header
-from turnwise.stores.header import SDK_SESSIONS
+from turnwise.stores.header import SDK_SESSIONS, unreadable
 from turnwise.stores.redis.keys import Keys
+from turnwise.types import SessionSummary
 
 
 class ListHeader(header.Header, kw_only=True):
@@ -71,17 +72,17 @@ def elsewhere(session_id: str, key: str, prefix: str) -> NotASession:
     )
 
 
-def is_session(session_id: str, key: str, raw: object, prefix: str | None = None) -> bool:
-    """Whether a list's first element is a session's header, maybe of a newer version.
+def summary(session_id: str, key: str, prefix: str, raw: object, now: int) -> SessionSummary | None:
+    """What a listing shows of a list that begins with `raw`.
 
-    With `prefix`, only of a session that was created under it: a longer one that begins with it has
-    sessions of its own.
+    None for a session of a longer prefix that begins with this one: it has sessions of its own.
     """
     try:
-        if not isinstance(raw, bytes):
-            return False
-        return parse(session_id, key, raw).prefix in ("", prefix) or prefix is None
-    except NewerFormat:
-        return True
-    except NotASession:
-        return False
+        if not isinstance(raw, bytes):  # it became something else since it was found
+            raise foreign(session_id, key)
+        header = parse(session_id, key, raw)
+    except (NewerFormat, NotASession) as error:
+        return unreadable(session_id, error)
+    if header.prefix not in ("", prefix):
+        return None
+    return header.summary(session_id, now, queued=header.queued)

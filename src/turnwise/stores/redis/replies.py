@@ -21,6 +21,7 @@ from turnwise.types import (
     Late,
     Parked,
     Queued,
+    QueueEntry,
     Renewed,
     Running,
     Stale,
@@ -43,6 +44,18 @@ def history(reply: Reply) -> History | None:
         return None
     tip = Base(position, commit_id.decode())
     return History(incarnation.decode(), tip, items, start, elements, bool(follows))
+
+
+def queue_entry(entry: Any) -> QueueEntry:
+    turn_id, kind, attempts, waiting_ms, worker, content = entry
+    return QueueEntry(
+        turn_id.decode(),
+        "message" if kind == b"message" else "caller",
+        attempts,
+        waiting_ms,
+        worker.decode(),
+        content,
+    )
 
 
 def _grant(reply: Reply) -> Grant:

@@ -7,6 +7,7 @@ from typing import Any
 
 from redis.asyncio import RedisCluster
 
+from turnwise.errors import UsageError
 from turnwise.stores.redis.pipeline import RAW
 from turnwise.stores.redis.transport import Transport
 
@@ -23,16 +24,40 @@ class Scan:
         self._transport = transport
 
     async def pages(self, pattern: str) -> AsyncIterator[list[str]]:
-        options = {"match": pattern, "count": _COUNT, "_type": "list"}
-        for node in await self.nodes():
-            cursor = 0
-            while True:
-                cursor, keys = await self._page(node, cursor, options)
-                yield [
-                    key if isinstance(key, str) else key.decode(errors="replace") for key in keys
-                ]
-                if cursor == 0:
-                    break
+        cursor: str | None = None
+        while True:
+            keys, cursor, _ = await self.page(pattern, cursor)
+            yield keys
+            if cursor is None:
+                break
+
+    async def page(
+        self, pattern: str, cursor: str | None = None, count: int = _COUNT
+    ) -> tuple[list[str], str | None, Any]:
+        """Keys, the next cursor, and the node that has them.
+
+        A cursor is the server's; on a cluster it names the node that it belongs to.
+        """
+        nodes = {"" if node is None else node.name: node for node in await self.nodes()}
+        names = sorted(nodes)
+        name, _, text = (f"{names[0]}/0" if cursor is None else cursor).rpartition("/")
+        if name not in nodes or not (text.isascii() and text.isdigit()):
+            raise UsageError(
+                f"{cursor!r} is no cursor of these servers, or one of them was replaced: begin "
+                "again without a cursor"
+            )
+        options = {"match": pattern, "count": count, "_type": "list"}
+        position, found = await self._page(nodes[name], int(text), options)
+        later = names[names.index(name) + 1 :]
+        following = f"{name}/{position}" if position else f"{later[0]}/0" if later else None
+        keys = [key if isinstance(key, str) else key.decode(errors="replace") for key in found]
+        return keys, following, nodes[name]
+
+    async def now(self, node: Any) -> int:
+        """The time of a node, in ms."""
+        client, options = self._transport.client, {} if node is None else {"target_nodes": node}
+        seconds, micros = await self._transport.call(lambda: client.time(**options))
+        return int(seconds) * 1000 + int(micros) // 1000
 
     async def first_elements(self, keys: Sequence[str]) -> list[Any]:
         """The first element of each list; None or an error where there is none."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from turnwise.limits import READ_LIMIT, Limits
 from turnwise.process import process_name
-from turnwise.stores.header import SDK_SESSIONS, newer
+from turnwise.stores.header import newer
 from turnwise.stores.listeners import Callback
 from turnwise.stores.redis import replies
 from turnwise.stores.redis.clients import (
@@ -24,7 +24,7 @@ from turnwise.stores.redis.clients import (
 from turnwise.stores.redis.connections import Connections
 from turnwise.stores.redis.dead_letters import DeadLetters
 from turnwise.stores.redis.events import RedisEvents
-from turnwise.stores.redis.header import elsewhere, foreign, is_session, parse
+from turnwise.stores.redis.header import elsewhere, foreign, parse, summary
 from turnwise.stores.redis.keys import DEFAULT_PREFIX, Keys
 from turnwise.stores.redis.long_reads import LongReads
 from turnwise.stores.redis.probe import RedisProbe, probe
@@ -52,15 +52,16 @@ from turnwise.types import (
     Late,
     Parked,
     Queued,
+    QueueEntry,
     Renewed,
     Running,
+    SessionPage,
     Stale,
     Stopped,
     Suspect,
 )
 
 _EMPTY = Base(0, "")
-_log = logging.getLogger("turnwise")
 
 
 class RedisStore:
@@ -337,24 +338,28 @@ class RedisStore:
             ttl_ms=None if ttl_ms < 0 else ttl_ms,
         )
 
-    async def scan(self, match: str = "*") -> AsyncIterator[str]:
-        others: list[str] = []
-        async for keys in self._scan.pages(self.keys.pattern_beside(match)):
-            own = {key: self.keys.session_id(key) for key in keys if self.keys.is_own(key)}
-            wanted = [key for key, session_id in own.items() if fnmatchcase(session_id, match)]
-            others += [key for key in keys if key not in own]
-            for key, first in zip(wanted, await self._scan.first_elements(wanted), strict=True):
-                if is_session(own[key], key, first, self.keys.prefix):
-                    yield own[key]
-                elif first is not None and not is_session(own[key], key, first):
-                    others.append(key)
-        if others:
-            _log.warning(
-                "%d keys, %r for example, hold no sessions of Turnwise and are not listed. %s",
-                len(others),
-                others[0],
-                SDK_SESSIONS,
-            )
+    async def queue(self, session_id: str, count: int) -> list[QueueEntry]:
+        word, *found = await self._run("queue", session_id, count)
+        return [replies.queue_entry(entry) for entry in found[0]] if word == b"queue" else []
+
+    async def page(
+        self, match: str = "*", cursor: str | None = None, count: int = 500
+    ) -> SessionPage:
+        pattern = self.keys.pattern_beside(match)
+        keys, cursor, node = await self._scan.page(pattern, cursor, count)
+        own = {key: self.keys.session_id(key) for key in keys if self.keys.is_own(key)}
+        wanted = [key for key, session_id in own.items() if fnmatchcase(session_id, match)]
+        first, now = await asyncio.gather(self._scan.first_elements(wanted), self._scan.now(node))
+        rows = [
+            summary(own[key], key, self.keys.prefix, raw, now)
+            for key, raw in zip(wanted, first, strict=True)
+            if raw is not None
+        ]
+        return SessionPage(
+            [row for row in rows if row is not None],
+            cursor,
+            [key for key in keys if key not in own],
+        )
 
     def waiter(self, token: str) -> AbstractAsyncContextManager[ChannelWaiter]:
         return self._subscriptions.get().waiter(token)

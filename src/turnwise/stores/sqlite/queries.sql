@@ -67,9 +67,9 @@ ON CONFLICT (session, number) DO UPDATE SET entry = excluded.entry;
 -- An entry that left the queue.
 DELETE FROM queue WHERE session = ? AND number = ?;
 
--- session_ids --
--- A page of the ids of sessions that have not expired, in order.
-SELECT session_id FROM sessions
+-- session_page --
+-- A page of the sessions that have not expired, in the order of their ids.
+SELECT session_id, header, queued FROM sessions
 WHERE session_id > :after AND (expires IS NULL OR expires > :now)
 ORDER BY session_id LIMIT :count;
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
-from turnwise.errors import NotASession
+from turnwise.errors import NewerFormat, NotASession
 from turnwise.stores.embedded.state import EmbeddedHeader, Entry
-from turnwise.stores.header import parse
+from turnwise.stores.header import parse, unreadable
 from turnwise.stores.sqlite.queries import query
+from turnwise.types import SessionSummary
 
 _encode_header = msgspec.json.Encoder().encode
 _header_decoder = msgspec.json.Decoder(EmbeddedHeader)
@@ -20,6 +21,25 @@ _decode_entry = msgspec.msgpack.Decoder(Entry).decode
 _NEVER = 2**62
 
 Arguments = Sequence[Any] | Mapping[str, Any]
+
+
+def summary(session_id: str, stored: bytes, queued: int, now: int) -> SessionSummary:
+    """What a listing shows of a row."""
+    try:
+        return _parse(stored, session_id).summary(session_id, now, queued=queued)
+    except (NewerFormat, NotASession) as error:
+        return unreadable(session_id, error)
+
+
+def _parse(stored: bytes, session_id: str) -> EmbeddedHeader:
+    def damaged() -> NotASession:
+        return NotASession(
+            "its stored header cannot be read; it was left as it is. Delete the session, or "
+            "restore the file from a backup",
+            session_id=session_id,
+        )
+
+    return parse(stored, _header_decoder, session_id, damaged)
 
 
 class SQLiteState:
@@ -48,7 +68,7 @@ class SQLiteState:
         if found is None:
             return
         row, stored, queued = found
-        header = parse(stored, _header_decoder, self._session_id, self._unreadable)
+        header = _parse(stored, self._session_id)
         if header.expires is not None and header.expires <= self._now:
             self._expired_row = row
             return
@@ -56,13 +76,6 @@ class SQLiteState:
         self._length = header.elements
         if header.turn is not None:
             self._journal = None
-
-    def _unreadable(self) -> NotASession:
-        return NotASession(
-            "its stored header cannot be read; it was left as it is. Delete the session, or "
-            "restore the file from a backup",
-            session_id=self._session_id,
-        )
 
     def history(self, first: int, last: int) -> list[bytes]:
         if first >= last:

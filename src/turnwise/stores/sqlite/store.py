@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeVar
@@ -22,16 +22,16 @@ from turnwise.stores.sqlite.files import absolute
 from turnwise.stores.sqlite.notifications import FileWatch, WakeUpTable
 from turnwise.stores.sqlite.queries import query
 from turnwise.stores.sqlite.ready import SQLiteReady
-from turnwise.stores.sqlite.state import SQLiteState, delete
+from turnwise.stores.sqlite.state import SQLiteState, delete, summary
 from turnwise.stores.sqlite.thread import Connections
 from turnwise.stores.sqlite.workers import SQLiteWorkers
+from turnwise.types import SessionSummary
 
 T = TypeVar("T")
 
 SWEEP_INTERVAL_MS = 60_000
 """How often a writing process removes expired sessions that no call asks for."""
 _SWEPT_AT_ONCE = 10
-_PAGE = 1000
 
 
 class SQLiteStore(EmbeddedStore):
@@ -141,24 +141,23 @@ class SQLiteStore(EmbeddedStore):
             more = _remove_expired(database, now) or remove_expired_events(database, now)
             self._swept = 0 if more else now
 
-    async def _session_ids(self) -> Iterable[str]:
+    async def _remove_all_expired(self) -> None:
         with suppress(StoreRefused):  # a read-only disk, say: then the expired are skipped below
             while await self._connections.run(lambda database: _expired(database, self.clock())):
                 await self._connections.call(Call(self._remove_expired, writes=True))
-        after, session_ids = "", list[str]()
-        while page := await self._connections.run(self._page_of_ids(after)):
-            session_ids += page
-            after = page[-1]
-        return session_ids
 
     def _remove_expired(self, database: sqlite3.Connection) -> bool:
         return _remove_expired(database, self.clock())
 
-    def _page_of_ids(self, after: str) -> Callable[[sqlite3.Connection], list[str]]:
-        arguments = {"after": after, "now": self.clock(), "count": _PAGE}
-        return lambda database: [
-            session_id for (session_id,) in database.execute(query("session_ids"), arguments)
-        ]
+    async def _page(self, after: str, count: int) -> list[SessionSummary]:
+        now = self.clock()
+        arguments = {"after": after, "now": now, "count": count}
+
+        def load(database: sqlite3.Connection) -> list[SessionSummary]:
+            rows = database.execute(query("session_page"), arguments)
+            return [summary(name, header, queued, now) for name, header, queued in rows]
+
+        return await self._connections.run(load)
 
     async def _dead_letters(self, count: int, after: str) -> list[tuple[str, NewDeadLetter]]:
         def load(database: sqlite3.Connection) -> list[tuple[str, NewDeadLetter]]:

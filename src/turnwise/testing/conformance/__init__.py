@@ -20,6 +20,7 @@ from turnwise.testing.conformance.history import HistoryConformance
 from turnwise.testing.conformance.journal import JournalConformance
 from turnwise.testing.conformance.lab import Lab
 from turnwise.testing.conformance.lease import LeaseConformance
+from turnwise.testing.conformance.listing import ListingConformance
 from turnwise.testing.conformance.operators import OperatorsConformance
 from turnwise.testing.conformance.queue import QueueConformance
 from turnwise.testing.conformance.random_calls import RandomCallsConformance
@@ -51,6 +52,7 @@ class StoreConformance(
     EventsConformance,
     ExpiryConformance,
     OperatorsConformance,
+    ListingConformance,
     WorkersConformance,
     ConcurrencyConformance,
     RandomCallsConformance,

@@ -6,7 +6,7 @@ import asyncio
 
 from turnwise.contracts import EventLog, Store
 from turnwise.limits import Limits
-from turnwise.testing.conformance.lab import Lab, Suite, added
+from turnwise.testing.conformance.lab import Lab, Suite, added, ids
 from turnwise.types import Events
 
 
@@ -138,6 +138,6 @@ class EventsConformance(Suite):
             name = f"{session_id} {turn_id}".encode()
             await store.events.append(session_id, turn_id, 1, 0, [name])
             assert texts(await store.events.read(session_id, turn_id)) == [name]
-        assert [session_id async for session_id in store.scan()] == ["s"]
+        assert await ids(store) == ["s"]
         await store.delete("s")
         assert texts(await store.events.read("s", "t")) == [b"s t"]

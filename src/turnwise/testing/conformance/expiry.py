@@ -12,6 +12,7 @@ from turnwise.testing.conformance.lab import (
     begun,
     contents,
     expect,
+    ids,
     items,
     mint,
     try_begin,
@@ -48,7 +49,7 @@ class ExpiryConformance(Suite):
 
         await lab.until(gone)
         assert await turn.commit(*items(1)) == Gone()
-        assert [session_id async for session_id in store.scan()] == []
+        assert await ids(store) == []
         assert isinstance(await try_begin(store, "s"), Grant)
 
     async def test_the_journal_of_a_first_turn_is_kept_for_its_retry(self, lab: Lab) -> None:

@@ -14,6 +14,7 @@ from turnwise.testing.conformance.lab import (
     begun,
     contents,
     expect,
+    ids,
     items,
     mint,
     outcome,
@@ -54,7 +55,7 @@ class HistoryConformance(Suite):
         await store.abort(*turn)
         assert not await store.delete("no")
         assert not await store.expire("no", 1000)
-        assert [session_id async for session_id in store.scan()] == []
+        assert await ids(store) == []
 
     async def test_a_turn_is_its_items_then_its_marker_then_its_record(self, store: Store) -> None:
         op_id = mint()

@@ -165,5 +165,15 @@ async def contents(store: Store, session_id: str) -> list[bytes]:
     return found
 
 
+async def ids(store: Store, match: str = "*", count: int = 500) -> list[str]:
+    """The ids of all sessions, read in pages of about `count`."""
+    page = await store.page(match, None, count)
+    found = [session.session_id for session in page.sessions]
+    while page.cursor is not None:
+        page = await store.page(match, page.cursor, count)
+        found += [session.session_id for session in page.sessions]
+    return found
+
+
 def items(*contents: object) -> list[bytes]:
     return [item(content) for content in contents]

@@ -13,6 +13,7 @@ from turnwise.testing.conformance.lab import (
     begun,
     contents,
     expect,
+    ids,
     items,
     mint,
     try_begin,
@@ -75,7 +76,7 @@ class OperatorsConformance(Suite):
         await added(store, name, 1)
         await added(store, name + "x" if len(name) < 512 else "x", 2)
         assert await contents(store, name) == items(1)
-        assert name in [session_id async for session_id in store.scan()]
+        assert name in await ids(store)
 
     async def test_scan_finds_all_sessions_that_match(self, store: Store) -> None:
         for name in [*NAMES, "session:usr_1:conv_2", "session:usr_2:conv_1"]:
@@ -105,7 +106,7 @@ class OperatorsConformance(Suite):
         assert await self._scan(store, "*") == names
 
     async def _scan(self, store: Store, match: str) -> set[str]:
-        return {session_id async for session_id in store.scan(match)}
+        return set(await ids(store, match))
 
     async def test_turn_ids_and_payloads_are_any_text_and_bytes(self, store: Store) -> None:
         turn_id = 'a "b"\n{日本} \\ /' + "x" * 200

@@ -72,7 +72,7 @@ class EndVerbs(SessionVerbs):
         if turn is None:
             return done(s) if self._parked_state(turn_id) == state else stale(s)
         turn.state, turn.parked_index = "parked", len(s.state.journal())
-        turn.decided = False
+        turn.decided, turn.deadline = False, s.now
         s.state.extend_journal([state])
         if turn.cancel_mode == "keep":
             turn.cancel_mode = None

@@ -36,6 +36,7 @@ from turnwise.types import (
     Late,
     Parked,
     Queued,
+    QueueEntry,
     Running,
     Stale,
     Stopped,
@@ -154,6 +155,18 @@ class MessageVerbs(SessionVerbs):
             return Queued("", turn_id, 0, place, failed, s.now - entry.submitted)
         position = find_turn(s, turn_id)
         return Absent() if position is None else duplicate(s, position)
+
+    def queue(self, count: int) -> list[QueueEntry]:
+        s, found = self._s, list[QueueEntry]()
+        for entry in s.state.queue[:count] if s.exists else ():
+            if entry.kind == "message":
+                since, attempts = entry.submitted, entry.attempts - entry.released
+                content = attempts, max(0, s.now - since), "", entry.message
+                found.append(QueueEntry(entry.turn_id, "message", *content))
+            elif entry.kind == "ticket":
+                waiting_ms = max(0, s.now - (entry.deadline - entry.wait_ms))
+                found.append(QueueEntry(entry.turn_id, "caller", 0, waiting_ms, entry.worker, b""))
+        return found
 
     def _open_status(self, turn: StoredTurn) -> Running | Parked | Stopped:
         s = self._s

@@ -12,7 +12,7 @@ if not holds(header, turn_id, token) then
   local known = turn and turn.id == turn_id and turn.parked_index and journal_entry(header, turn.parked_index)
   return known == state and done(header) or stale(header)
 end
-turn.state, turn.parked_index, turn.decided = 'parked', journal_length(header), nil
+turn.state, turn.parked_index, turn.decided, turn.deadline = 'parked', journal_length(header), nil, NOW
 redis.call('RPUSH', KEY, state)
 if turn.cancel_mode == 'keep' then turn.cancel_mode = nil end
 count_end(header, 'released')

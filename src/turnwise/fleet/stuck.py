@@ -1,0 +1,186 @@
+"""Sessions that do not go on by themselves: since when, who, why, and what to do."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, replace
+from glob import escape
+
+from turnwise.errors import NewerFormat, NotASession
+from turnwise.fleet.queues import QueuedEntry, queue_of
+from turnwise.fleet.workers import list_workers
+from turnwise.turns import Runtime, pages
+from turnwise.types import OpenTurn, SessionState, SessionSummary, WorkerInfo
+
+PATIENCE = 30.0
+"""For so many seconds a message, or a turn without a worker, waits for one before it is stuck."""
+_LOOK_AT = 20
+"""How many entries of a queue are looked at: callers that wait may be ahead of its messages."""
+_START = "start a worker that knows it: turnwise worker MODULE:NAME"
+
+
+@dataclass(frozen=True, slots=True)
+class StuckSession:
+    """A session that does not go on by itself.
+
+    Attributes:
+        session_id: The session.
+        state: As in `SessionSummary`.
+        since: Since when, in POSIX seconds; None if that is unknown.
+        why: What it waits for.
+        remedy: What lets it go on: a command, or what to do if there is none.
+        turn_id: The turn that it is stuck at; "" if there is none.
+        worker: Who runs that turn, or ran it last; "" if nobody did.
+        agent: The agent of the message that waits; "" if it is none, or unknown.
+    """
+
+    session_id: str
+    state: SessionState
+    since: float | None
+    why: str
+    remedy: str
+    turn_id: str = ""
+    worker: str = ""
+    agent: str = ""
+
+
+async def stuck_sessions(runtime: Runtime, match: str) -> AsyncIterator[StuckSession]:
+    """See `Session.stuck`."""
+    search = _Search(runtime, await list_workers(runtime))
+    async for page in pages(runtime.store, match):
+        for found in page.sessions:
+            if (stuck := await search.stuck(found)) is not None:
+                yield stuck
+
+
+class _Search:
+    """Looks at sessions, with the workers that there are."""
+
+    def __init__(self, runtime: Runtime, workers: Iterable[WorkerInfo]) -> None:
+        self._runtime = runtime
+        self._workers = {worker.name: worker for worker in workers}
+        alive = [worker for worker in self._workers.values() if worker.alive]
+        self._agents = {agent for worker in alive if not worker.stopping for agent in worker.agents}
+
+    async def stuck(self, found: SessionSummary) -> StuckSession | None:
+        turn = found.open_turn
+        if turn is None:
+            return await self._without_turn(found)
+        stuck = self._suspended(found)
+        if stuck is None and found.state == "running":
+            stuck = self._running(found, turn)
+        if stuck is None and found.state == "dead":
+            stuck = await self._dead(found, turn)
+        return stuck and replace(stuck, turn_id=turn.turn_id, worker=turn.worker)
+
+    async def _without_turn(self, found: SessionSummary) -> StuckSession | None:
+        if found.state == "queued":
+            return await self._queued(found)
+        if found.state == "newer":
+            return _stuck(found, found.error or "", "upgrade the workers and this command")
+        if found.state == "unreadable":
+            remedy = "restore it from a backup, or move what is not Turnwise's to another prefix"
+            return _stuck(found, found.error or "", remedy)
+        return None
+
+    def _suspended(self, found: SessionSummary) -> StuckSession | None:
+        if found.state == "parked":
+            remedy = command(("approvals", "list"), escape(found.session_id))
+            return _stuck(found, "it waits for approvals", remedy)
+        if found.state == "stopped":
+            remedy = command(("dead-letters", "retry"), f"stopped:{found.session_id}")
+            return _stuck(found, "its message failed for good, and it is stopped there", remedy)
+        return None
+
+    def _running(self, found: SessionSummary, turn: OpenTurn) -> StuckSession | None:
+        worker = self._workers.get(turn.worker)
+        if worker is None or worker.alive:
+            return None
+        left = max(0.0, turn.lease_remaining)
+        silent = f"its worker has been silent for {worker.silent_for:.0f} s"
+        why = f"{silent}; its lease ends in {left:.0f} s"
+        since = time.time() - worker.silent_for
+        return replace(_stuck(found, why, _cancel(found, turn)), since=since)
+
+    async def _dead(self, found: SessionSummary, turn: OpenTurn) -> StuckSession | None:
+        is_long = _passed(found.since) >= PATIENCE
+        if not turn.background:
+            if not is_long:
+                return None
+            why = "nobody holds its turn, and its sender did not come back"
+            return _stuck(found, why, _cancel(found, turn))
+        message = await self._message(found.session_id, turn.turn_id)
+        if message is None or message.waiting_for < PATIENCE:
+            return None
+        # Workers that lack its agent take it and give it back, again and again.
+        if not is_long and message.agent in self._agents:
+            return None
+        stuck = self._unclaimed(found, message.agent, "nobody holds its turn")
+        return stuck if is_long else replace(stuck, since=time.time() - message.waiting_for)
+
+    async def _queued(self, found: SessionSummary) -> StuckSession | None:
+        message = await self._message(found.session_id)
+        if message is None or message.waiting_for < PATIENCE:
+            return None
+        if message.agent in self._agents and _passed(found.updated_at) < PATIENCE:
+            return None  # messages before it were answered just now
+        stuck = self._unclaimed(found, message.agent, "nobody claims its message")
+        since = time.time() - message.waiting_for
+        return replace(stuck, since=since, turn_id=message.turn_id)
+
+    async def _message(self, session_id: str, turn_id: str | None = None) -> QueuedEntry | None:
+        """The first message, or that of this turn; None if it is gone by now."""
+        try:
+            queue = await queue_of(self._runtime, session_id, _LOOK_AT)
+        except (NewerFormat, NotASession):
+            return None
+        messages = (entry for entry in queue if entry.kind == "message")
+        return next((m for m in messages if turn_id in (None, m.turn_id)), None)
+
+    def _unclaimed(self, found: SessionSummary, agent: str, what: str) -> StuckSession:
+        if not self._workers:
+            why, remedy = f"{what}: there is no worker", _START
+        elif not self._agents:
+            why, remedy = f"{what}: no worker is alive and takes messages", _START
+        elif agent and agent not in self._agents:
+            why, remedy = f"{what}: no worker knows the agent {agent!r}", _START
+        else:
+            why, remedy = (
+                f"{what}: those that know its agent are busy, or fail",
+                ("see how busy they are, and their logs: turnwise workers list"),
+            )
+        return replace(_stuck(found, why, remedy), agent=agent)
+
+
+def _stuck(found: SessionSummary, why: str, remedy: str) -> StuckSession:
+    return StuckSession(found.session_id, found.state, found.since, why, remedy)
+
+
+def _passed(since: float | None) -> float:
+    return 0.0 if since is None else time.time() - since
+
+
+def _cancel(found: SessionSummary, turn: OpenTurn) -> str:
+    return command(("turns", "cancel"), found.session_id, turn.turn_id)
+
+
+def command(verb: tuple[str, str], *words: str) -> str:
+    """A command of `turnwise`, as a shell takes it; no id can change what it does."""
+    dashes = ["--"] if any(word.startswith("-") for word in words) else []
+    return " ".join(["turnwise", *verb, *dashes, *map(_quoted, words)])
+
+
+def _quoted(word: str) -> str:
+    if word.isprintable():
+        return shlex.quote(word)
+    escaped = "".join(
+        character if character.isprintable() and character not in "\\'" else _escaped(character)
+        for character in word
+    )
+    return f"$'{escaped}'"
+
+
+def _escaped(character: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in character.encode())
