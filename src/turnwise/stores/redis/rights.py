@@ -47,6 +47,11 @@ IN_SCRIPTS: dict[str, tuple[Any, ...]] = {
     "xgroup": ("CREATE", "KEY", "g", "$"),
     "xpending": ("KEY", "g"),
     "xinfo": ("STREAM", "KEY"),
+    "hset": ("KEY", "f", "v"),
+    "hget": ("KEY", "f"),
+    "hdel": ("KEY", "f"),
+    "hscan": ("KEY", 0),
+    "hrandfield": ("KEY", -2),
     "publish": ("CHANNEL", ""),
     "unlink": ("KEY",),  # last: the others are to find the key
 }
