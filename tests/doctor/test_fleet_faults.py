@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
 
 import pytest
 
 from tests.doctor.lab import found, shipped
 from turnwise.testing.servers import ValkeyCluster, ValkeySentinel
 from turnwise.testing.servers.waiting import until
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """What an event loop leaves is collected where the warnings of the test are ignored."""
+    yield
+    gc.collect()
 
 
 async def test_faults_behind_sentinel() -> None:
@@ -52,4 +60,3 @@ async def test_faults_of_a_cluster() -> None:
             return {"slots-uncovered", "node-failed"} <= await found(cluster.url)
 
         await until(seen, 60, "the others knew that a node had failed")
-    gc.collect()  # here, where the warnings are ignored
