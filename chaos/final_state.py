@@ -135,7 +135,8 @@ async def _leftover_turns(session: Session, name: str) -> list[Leftover]:
     found = []
     if info.open_turn is not None:
         turn = info.open_turn
-        what = f"open turn {turn.turn_id} of {turn.worker}, {turn.lease_remaining:.1f} s left"
+        left = turn.state if turn.lease_remaining is None else f"{turn.lease_remaining:.1f} s left"
+        what = f"open turn {turn.turn_id} of {turn.worker}, {left}"
         found.append(Leftover(what, "session", name))
     if info.queued:
         found.append(Leftover(f"{info.queued} in the queue", "session", name))

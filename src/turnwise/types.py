@@ -357,7 +357,8 @@ class OpenTurn:
         attempt: 1 for the first.
         worker: who runs it, or ran it last.
         state: "running"; "parked": it waits for approvals; "stopped": its message failed for good.
-        lease_remaining: what is left of its lease, in seconds; 0 or below if it is dead.
+        lease_remaining: what is left of its lease, in seconds; 0 or below if it is dead. None if it
+            has none, since it is parked or stopped.
         cancel_mode: set if it was asked to end.
         background: whether it answers a submitted message.
     """
@@ -366,7 +367,7 @@ class OpenTurn:
     attempt: int
     worker: str
     state: Literal["running", "parked", "stopped"]
-    lease_remaining: float
+    lease_remaining: float | None
     cancel_mode: CancelMode | None
     background: bool
 

@@ -28,7 +28,7 @@ async def died(session: Session, names: Sequence[str], *, alone: bool = False) -
             info = await session.info(name)
             assert info is not None
             assert info.open_turn is not None
-            return info.open_turn.lease_remaining <= 0
+            return (info.open_turn.lease_remaining or 0) <= 0
 
         await until(is_dead, 30, f"the lease of {name} is over")
 

@@ -27,7 +27,7 @@ async def left_to_others(session: Session, attempts: int) -> None:
     async def left() -> bool:
         info = await session.info("s")
         turn = None if info is None else info.open_turn
-        return turn is not None and turn.attempt >= attempts and turn.lease_remaining <= 0
+        return turn is not None and turn.attempt >= attempts and (turn.lease_remaining or 0) <= 0
 
     await until(left, 30, "the message was given back")
 

@@ -72,7 +72,7 @@ async def not_held(session: Session) -> Info:
         info = await session.info("s")
         assert info is not None
         found[:] = [info]
-        return info.open_turn is None or info.open_turn.lease_remaining <= 0
+        return info.open_turn is None or (info.open_turn.lease_remaining or 0) <= 0
 
     await until(free, LONG, "no lease is live")
     return found[0]

@@ -200,12 +200,13 @@ def unreadable(session_id: str, error: NewerFormat | NotASession) -> SessionSumm
 
 
 def _open_turn(turn: StoredTurn, now: int) -> OpenTurn:
+    suspended = turn.suspended(now)
     return OpenTurn(
         turn_id=turn.id,
         attempt=turn.attempt,
         worker=turn.worker,
-        state="parked" if isinstance(turn.suspended(now), Parked) else turn.state,
-        lease_remaining=turn.lease_left(now) / 1000,
+        state="parked" if isinstance(suspended, Parked) else turn.state,
+        lease_remaining=turn.lease_left(now) / 1000 if suspended is None else None,
         cancel_mode=turn.cancel_mode,
         background=turn.background,
     )

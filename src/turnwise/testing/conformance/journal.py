@@ -96,7 +96,7 @@ class JournalConformance(Suite):
         info = expect(Info, await store.info("s"))
         assert info.expires_in is None
         assert info.open_turn is not None
-        assert info.open_turn.state == "parked"
+        assert (info.open_turn.state, info.open_turn.lease_remaining) == ("parked", None)
 
     async def test_a_parked_turn_is_no_longer_its_token_s(self, store: Store) -> None:
         turn = await self._parked(store)
@@ -161,6 +161,9 @@ class JournalConformance(Suite):
         assert isinstance(await store.status("s", "t"), Running)
         await lab.dead("s", beyond=2 * lab.lease)
         assert await store.status("s", "t") == Parked("t", [b"{state}", *items("approved")])
+        opened = expect(Info, await store.info("s")).open_turn
+        assert opened is not None
+        assert (opened.state, opened.lease_remaining) == ("parked", None)
         for turn_id in ("t", "u"):
             assert await try_begin(store, "s", turn_id) == Parked("t")
         third = await begun(store, "s", "t", resume=True)

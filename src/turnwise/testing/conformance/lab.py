@@ -64,14 +64,15 @@ class Lab(ABC):
         await self.until(over)
 
     async def dead(self, session_id: str, *, beyond: int = 0) -> None:
-        """Let time pass until the open turn's lease expired, `beyond` ms ago."""
+        """Let time pass until the open turn has no live lease, and then `beyond` ms more."""
         store = self.store()
 
         async def over() -> bool:
             info = expect(Info, await store.info(session_id))
-            return info.open_turn is None or 1000 * info.open_turn.lease_remaining <= -beyond
+            return info.open_turn is None or (info.open_turn.lease_remaining or 0) <= 0
 
         await self.until(over)
+        await self.passed(beyond)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class OperatorsConformance(Suite):
         assert opened is not None
         assert (opened.turn_id, opened.attempt, opened.worker) == ("t", 1, "me")
         assert (opened.state, opened.cancel_mode, opened.background) == ("running", None, False)
-        assert 0 < opened.lease_remaining <= LONG / 1000
+        assert 0 < expect(float, opened.lease_remaining) <= LONG / 1000
 
     async def test_info_of_an_idle_session(self, store: Store) -> None:
         await added(store, "s", 1)
