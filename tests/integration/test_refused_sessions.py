@@ -12,10 +12,11 @@ from agents import TResponseInputItem
 
 from tests.integration.stores import KINDS, Sessions, new_sessions_of
 from tests.scripted import agent, outline, says
-from turnwise import MemorySession, Runner, UsageError
+from turnwise import MemorySession, Receipt, Runner, UsageError, Worker
 from turnwise.session import Session
 
 sessions = new_sessions_of(KINDS)
+LONG = 30.0
 Operation = Callable[[Session], Coroutine[Any, Any, Any]]
 
 
@@ -69,6 +70,48 @@ async def test_a_closed_session_raises_whatever_is_asked_of_it(sessions: Session
                 await operation(closed)
                 pytest.fail(name)
     assert outline(await sessions.worker(session_id="s").get_items()) == ["hi", "hello"]
+
+
+async def followed(receipt: Receipt) -> None:
+    async for _ in receipt.events():
+        pass
+
+
+ASKED: dict[str, Callable[[Receipt], Coroutine[Any, Any, Any]]] = {
+    "status": lambda receipt: receipt.status(),
+    "result": lambda receipt: receipt.result(),
+    "result in time": lambda receipt: receipt.result(timeout=LONG),
+    "events": followed,
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+async def test_a_receipt_says_that_its_session_is_closed(sessions: Sessions, name: str) -> None:
+    session = sessions.worker(session_id="s")
+    receipt = await session.submit(None, "hi", agent="agent")
+    async with asyncio.timeout(LONG):
+        waiting = asyncio.create_task(ASKED[name](receipt))
+        await asyncio.sleep(0)
+        await session.aclose()
+        with pytest.raises(UsageError, match="closed"):
+            await ASKED[name](receipt)
+        if name != "status":  # which had its answer
+            with pytest.raises(UsageError, match="closed"):
+                await waiting
+        await asyncio.wait({waiting})
+
+
+async def test_a_worker_ends_when_its_session_is_closed(sessions: Sessions) -> None:
+    session = sessions.worker(session_id="s")
+    await Runner.run(agent(says("hello")), "hi", session=session)
+    async with asyncio.timeout(LONG):
+        working = asyncio.create_task(Worker(session, agent()).run())
+        await asyncio.sleep(0)
+        await session.aclose()
+        with pytest.raises(UsageError, match="closed"):
+            await working
+        with pytest.raises(UsageError, match="closed"):
+            await Worker(session, agent()).run()
 
 
 async def test_a_stream_that_ends_while_its_session_closes_is_committed(sessions: Sessions) -> None:

@@ -129,6 +129,8 @@ def _finished_state(kind: RecordKind) -> State:
 class Receipt:
     """A submitted message. `session.receipt(session_id, turn_id)` makes it again in any process.
 
+    Once its session object is closed, all that it is asked raises UsageError.
+
     Attributes:
         session_id: The message's session.
         turn_id: The message's turn.
@@ -136,7 +138,13 @@ class Receipt:
 
     session_id: str
     turn_id: str
-    runtime: Runtime = field(repr=False, compare=False)
+    _runtime: Runtime = field(repr=False, compare=False)
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime of its session object. Raises UsageError after `aclose`."""
+        self._runtime.check_open()
+        return self._runtime
 
     async def status(self) -> Status:
         """What has become of the turn so far."""
@@ -216,16 +224,16 @@ class Receipt:
         """
         if enclosing_turns(self.session_id, self.runtime) and not (await self.status()).finished:
             await refuse_to_wait_for_own_turn(self.runtime, self.session_id)
-        log, codec = self.runtime.store.events, self.runtime.codec
         cursor, is_over, pauses, state = after or None, False, Backoff(), ""
         while not is_over:
+            log = self.runtime.store.events
             found = await log.read(self.session_id, self.turn_id, cursor, POLL_INTERVAL)
             if found.reset:
                 cursor = None
                 pauses.reset()
                 yield "", {"type": "turn.reset"}
             for event in found.events:
-                cursor, content = event.id, codec.decode(event.content)
+                cursor, content = event.id, self.runtime.codec.decode(event.content)
                 state = content.get("state", "")
                 yield event.id, content
             if found.ended:

@@ -80,7 +80,11 @@ class Worker:
         self._has_capacity.set()
 
     async def run(self) -> None:
-        """Work until `stop` is called. If it is cancelled, running turns are released at once."""
+        """Work until `stop` is called. If it is cancelled, running turns are released at once.
+
+        Raises:
+            UsageError: Its session object is closed; running turns were released.
+        """
         extending = asyncio.create_task(self._repeat(self._lease / 3, self._extend_claims))
         sweeping = asyncio.create_task(self._repeat(_SWEEP_INTERVAL, self._ready.sweep))
         heartbeat = Heartbeat(
@@ -94,6 +98,7 @@ class Worker:
             self._has_capacity.set()
             while not self._stopping.is_set():
                 await self._has_capacity.wait()
+                self._runtime.check_open()
                 await self._claim(_CLAIM_WAIT)
             await self._end_visits(self._grace)
         finally:
