@@ -60,7 +60,7 @@ from turnwise.errors import (
     UsageError,
     WorkersDied,
 )
-from turnwise.fleet import QueuedEntry, StuckSession, WaitingApproval
+from turnwise.fleet import PastTurn, QueuedEntry, StuckSession, WaitingApproval
 from turnwise.hooks import Hook, TurnEvent
 from turnwise.runner import Runner
 from turnwise.session import Session
@@ -106,6 +106,7 @@ __all__ = [
     "NotResumable",
     "OpenTurn",
     "OutcomeUnknown",
+    "PastTurn",
     "PendingApproval",
     "Policy",
     "Processor",

@@ -18,11 +18,13 @@ from turnwise.background import Agents, DeadLetter, Policy, Processor, Receipt, 
 from turnwise.durable import agent_name, checked_input, checked_items, install, is_bookkeeping
 from turnwise.errors import UnboundSession, UsageError
 from turnwise.fleet import (
+    PastTurn,
     QueuedEntry,
     StuckSession,
     WaitingApproval,
     list_sessions,
     list_workers,
+    past_turns,
     queue_of,
     stuck_sessions,
     waiting_approvals,
@@ -521,6 +523,23 @@ class Session:
             The oldest first, the message of the open turn too; empty if there is no such session.
         """
         return await queue_of(self.runtime, self.resolve_id(session_id), count)
+
+    async def history(
+        self, session_id: str | None = None, *, limit: int = 20
+    ) -> list[PastTurn] | None:
+        """The last turns of a session as they are stored, each with its items and its end.
+
+        Args:
+            session_id: The session; None for the bound one.
+            limit: How many turns, and changes between turns, to return at most.
+
+        Returns:
+            The newest last; None if there is no such session.
+
+        Raises:
+            UndecodableItem: An item cannot be decoded.
+        """
+        return await past_turns(self.runtime, self.resolve_id(session_id), limit)
 
     def waiting_approvals(self, match: str = "*") -> AsyncIterator[WaitingApproval]:
         """Look through all sessions for approvals that nobody has decided yet.

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.integration.background_lab import echo
-from turnwise import connect
-from turnwise.background import Policy
 from turnwise.cli.app import app
 
 
@@ -26,25 +24,9 @@ async def lines(url: str, *words: str) -> list[str]:
     return result.output.splitlines()
 
 
-async def test_dead_letters_are_listed_retried_and_deleted(tmp_path: Path) -> None:
-    async def fail(message: str) -> None:
-        raise RuntimeError("no such thing")
-
-    url = f"sqlite:///{tmp_path / 'sessions.db'}"
-    async with connect(url) as session:
-        for session_id in ("s1", "s2"):
-            await session.submit(session_id, "bad", agent="echo", turn_id="t")
-            await session.drain(session_id, [echo(fail)], Policy(max_attempts=1))
-        first, second = await lines(url, "dead-letters", "list")
-        assert first.split("\t")[2:] == [
-            "dead", "s1", "t", "echo", "1", "RuntimeError: no such thing",
-        ]  # fmt: skip
-        (answer,) = await lines(url, "dead-letters", "retry", first.split("\t")[0])
-        assert answer.endswith("its message is queued again")
-        await lines(url, "dead-letters", "delete", second.split("\t")[0])
-        assert await lines(url, "dead-letters", "list") == []
-        assert await session.drain("s1", [echo()]) == 1
-        assert (await session.status("s1", "t")).state == "committed"
+async def test_version(tmp_path: Path) -> None:
+    result = await invoked(f"sqlite:///{tmp_path / 'sessions.db'}", "--version")
+    assert (result.exit_code, result.stdout) == (0, f"turnwise {version('turnwise')}\n")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -80,6 +82,38 @@ async def test_info_shows_one_session(tmp_path: Path) -> None:
     result = await invoked(url, "sessions", "info", "nobody")
     assert result.exit_code == 1
     assert "there is no session 'nobody'" in result.output
+
+
+async def test_queues_are_listed_and_their_content_is_peeked_at(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'sessions.db'}"
+    async with connect(url, worker="me") as session:
+        assert await queues(url, "list") == []
+        for session_id in ("one", "two"):
+            await session.submit(session_id, "secret\x1b[2K", agent="a", turn_id="t1")
+        await session.submit("one", "later", agent="b", turn_id="t2")
+        await session.bind("idle").add_items([message("secret")])
+        rows = await queues(url, "list")
+        assert rows[0]["waiting_for"] >= rows[1]["waiting_for"] >= 0
+        one, two = sorted(rows, key=itemgetter("session_id"))
+        assert (one["session_id"], one["state"], one["queued"], one["agent"]) == (
+            *("one", "queued", 2, "a"),
+        )
+        assert two["session_id"] == "two"
+        assert [row["session_id"] for row in await queues(url, "list", "--match", "t*")] == ["two"]
+        assert "secret" not in "".join(await lines(url, "queue", "list"))
+        entries = await queues(url, "peek", "one")
+        assert [(row["turn_id"], row["kind"], row["agent"], row["input"]) for row in entries] == [
+            ("t1", "message", "a", "secret\x1b[2K"),
+            ("t2", "message", "b", "later"),
+        ]
+        (first,) = await queues(url, "peek", "one", "--count", "1")
+        assert first["turn_id"] == "t1"
+        assert r"secret\x1b[2K" in "".join(await lines(url, "queue", "peek", "one"))
+        assert await queues(url, "peek", "nobody") == []
+
+
+async def queues(url: str, *words: str) -> list[Any]:
+    return [json.loads(line) for line in await lines(url, "queue", *words, "-o", "jsonl")]
 
 
 async def listed(url: str, *words: str) -> list[str]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from redis.asyncio import Redis
 
 from tests.integration.approval_lab import Clerk, waiting
 from tests.integration.background_fleet import Fleet
@@ -17,7 +20,7 @@ from tests.integration.background_lab import echo, output, working
 from tests.integration.programs import STARTED, programs
 from tests.integration.test_cli import invoked
 from tests.scripted import says
-from turnwise import Runner, StuckSession, connect
+from turnwise import RedisSession, Runner, StuckSession, connect
 from turnwise.background import Policy
 from turnwise.fleet import stuck as search
 from turnwise.fleet import workers as registry
@@ -151,6 +154,43 @@ async def test_a_stopped_session_and_one_of_a_newer_version(fleet: Fleet) -> Non
         await obeyed(fleet.url, stuck.remedy)
         assert await session.drain("s", [echo()]) == 1
         assert await shown(fleet.url) == (0, [])
+        await written_by_a_newer_version(fleet, session, "s")
+        stuck = await found(session, "it was written in format 99 by a newer version")
+        assert (stuck.session_id, stuck.state, stuck.turn_id) == ("s", "newer", "")
+        assert stuck.remedy == "upgrade the workers and this command"
+        code, (row,) = await shown(fleet.url)
+        assert (code, row["state"]) == (3, "newer")
+
+
+async def written_by_a_newer_version(fleet: Fleet, session: Session, session_id: str) -> None:
+    header = msgspec.json.encode({"format": 99, "shape": [1]})
+    if not isinstance(session, RedisSession):
+        path = fleet.url.removeprefix("sqlite:///")
+        with closing(sqlite3.connect(path, isolation_level=None)) as database:
+            database.execute("UPDATE sessions SET header = ?", [header])
+        return
+    async with Redis.from_url(fleet.url) as client:
+        await client.lset(session.key(session_id), 0, header.decode())
+
+
+async def test_an_approval_that_is_rejected(fleet: Fleet) -> None:
+    clerk = Clerk()
+    async with connect(fleet.url) as session:
+        await waiting(session.bind("s"), clerk, "pay", "send", turn_id="t")
+        rows = [each async for each in session.waiting_approvals()]
+        pay, send = (each.approval.id for each in rows)
+        words = "approvals", "reject", "s", pay
+        said = await invoked(fleet.url, *words, "--message", "Not this customer")
+        assert said.stdout == "decided; in session s 1 still wait\n"
+        assert [each.approval.id async for each in session.waiting_approvals()] == [send]
+        again = await invoked(fleet.url, *words)
+        assert (again.exit_code, len(again.output.splitlines())) == (1, 1)
+        assert (await invoked(fleet.url, "approvals", "reject", "s", send)).exit_code == 0
+        helper = clerk.agent(says("left"))
+        await Runner.resume(helper, session=session.bind("s"))
+        assert clerk.ran["pay"] == clerk.ran["send"] == 0
+        outputs = [item.get("output") for item in await session.bind("s").get_items()]
+        assert "Not this customer" in outputs
 
 
 async def test_an_approval_that_was_forgotten(fleet: Fleet) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from turnwise.cli import (
@@ -18,11 +21,28 @@ from turnwise.cli import (
 
 app = typer.Typer(
     name="turnwise",
-    help="Agent sessions that any worker can pick up.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"turnwise {version('turnwise')}")
+        raise typer.Exit
+
+
+@app.callback()
+def turnwise(
+    _: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Agent sessions that any worker can pick up."""
+
+
 app.command("worker")(worker.worker)
 app.command("doctor")(doctor.doctor)
 app.add_typer(dead_letters.app, name="dead-letters")

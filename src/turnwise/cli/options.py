@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -20,12 +20,13 @@ Url = Annotated[
 ]
 KeyPrefix = Annotated[str, typer.Option(help="On Redis: the prefix of all keys of sessions.")]
 PREFIX = DEFAULT_PREFIX
+Result = TypeVar("Result")
 
 
 def with_sessions(
-    act: Callable[[Session], Coroutine[Any, Any, None]], url: str, key_prefix: str, **options: Any
-) -> None:
-    """Call `act` with the sessions of a URL. A Turnwise error ends the program with status 1."""
+    act: Callable[[Session], Coroutine[Any, Any, Result]], url: str, key_prefix: str, **options: Any
+) -> Result:
+    """What `act` returns for the sessions of a URL. A Turnwise error ends the program: status 1."""
 
     if url.partition(":")[0] == "memory":
         sys.exit(
@@ -33,11 +34,11 @@ def with_sessions(
             "other process can reach them. Use redis://, valkey:// or sqlite:///"
         )
 
-    async def run() -> None:
+    async def run() -> Result:
         async with connect(url, key_prefix=key_prefix, **options) as session:
-            await act(session)
+            return await act(session)
 
     try:
-        asyncio.run(run())
+        return asyncio.run(run())
     except TurnwiseError as error:
         sys.exit(f"turnwise: {error}")

@@ -42,7 +42,13 @@ def show(rows: Sequence[Row], columns: Columns[Row], output: Format) -> None:
     """Print rows, which are dataclasses. What comes from outside is escaped, in each form."""
     if output == Format.TABLE:
         _show_table(rows, columns)
-    elif output == Format.JSON:
+    else:
+        print_json(rows, output)
+
+
+def print_json(rows: Sequence[object], output: Format) -> None:
+    """Print dataclasses as an array, or one a line."""
+    if output == Format.JSON:
         typer.echo(json.dumps([as_json(row) for row in rows], indent=2))
     else:
         for row in rows:

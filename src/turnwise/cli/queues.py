@@ -10,7 +10,8 @@ import typer
 
 from turnwise.cli.options import PREFIX, KeyPrefix, Url, with_sessions
 from turnwise.cli.output import Columns, Format, Output, age, show
-from turnwise.cli.sessions import Match, SessionId
+from turnwise.cli.session_filters import Match
+from turnwise.cli.sessions import SessionId
 from turnwise.fleet import QueuedEntry
 from turnwise.session import Session
 from turnwise.turns import all_sessions

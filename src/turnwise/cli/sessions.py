@@ -3,44 +3,43 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable
+from typing import Annotated
 
 import typer
 
+from turnwise.cli.bulk import DryRun, How, Yes, carry_out
+from turnwise.cli.conversation import conversation
 from turnwise.cli.options import PREFIX, KeyPrefix, Url, with_sessions
-from turnwise.cli.output import Columns, Format, Output, age, ago, at, show
+from turnwise.cli.output import Columns, Format, Output, age, ago, at, print_json, show
+from turnwise.cli.session_filters import (
+    AnyMatch,
+    Holder,
+    Ids,
+    Match,
+    MinAge,
+    MinBytes,
+    State,
+    Target,
+    Wanted,
+)
+from turnwise.errors import UsageError
 from turnwise.session import Session
+from turnwise.turns import ttl_ms
 from turnwise.types import Info, SessionSummary
 
 app = typer.Typer(help="See the sessions.", no_args_is_help=True)
 SessionId = Annotated[str, typer.Argument(help="The session's id.", metavar="SESSION")]
-Match = Annotated[str, typer.Option(help="A glob that the ids match.", metavar="GLOB")]
-_LOOK_AT = 500
-"""How many sessions one call looks at."""
 
 
 @app.command("list")
 def list_(
     url: Url,
     match: Match = "*",
-    state: Annotated[
-        str | None,
-        typer.Option(
-            help="Only those: idle, queued, running, retrying, dead, parked, stopped, newer or "
-            "unreadable.",
-            metavar="STATE",
-        ),
-    ] = None,
-    worker: Annotated[
-        str | None, typer.Option(help="Only those whose open turn this worker has, or had last.")
-    ] = None,
-    min_age: Annotated[
-        float | None,
-        typer.Option(help="Only those that did not change for so long.", metavar="SECONDS"),
-    ] = None,
-    min_bytes: Annotated[
-        int | None, typer.Option(help="Only those that take as many bytes or more.")
-    ] = None,
+    state: State = None,
+    worker: Holder = None,
+    min_age: MinAge = None,
+    min_bytes: MinBytes = None,
     count: Annotated[int, typer.Option(help="Stop when so many are found.", min=1)] = 100,
     cursor: Annotated[
         str | None, typer.Option(help="Go on where the last call stopped; it says where.")
@@ -52,18 +51,10 @@ def list_(
 
     A few more than `--count` may come. If there are others, standard error has the next `--cursor`.
     """
-    wanted: dict[str, Any] = {"state": state, "worker": worker}
-    wanted |= {"min_age": min_age, "min_bytes": min_bytes}
+    wanted = Wanted(None, match, state, worker, min_age, min_bytes)
 
     async def act(session: Session) -> None:
-        found, following = list[SessionSummary](), cursor
-        while True:
-            page = await session.sessions(
-                match, **wanted, cursor=following, count=min(count, _LOOK_AT)
-            )
-            found, following = found + page.sessions, page.cursor
-            if following is None or len(found) >= count:
-                break
+        found, following = await wanted.sessions(session, count, cursor)
         show(found, _COLUMNS, output)
         if following is not None:
             typer.echo(f"there are more: --cursor {following}", err=True)
@@ -84,6 +75,118 @@ def info(
         show([found], _INFO, output)
 
     with_sessions(act, url, key_prefix)
+
+
+@app.command("show")
+def show_(
+    session_id: SessionId,
+    url: Url,
+    limit: Annotated[int, typer.Option(help="Show the last turns, so many of them.", min=1)] = 20,
+    output: Output = Format.TABLE,
+    key_prefix: KeyPrefix = PREFIX,
+) -> None:
+    """Show a conversation, the newest last: who said what, calls and their outputs.
+
+    Long outputs are cut; as JSON, everything is whole. What an open turn did so far is not shown.
+    """
+
+    async def act(session: Session) -> None:
+        turns = await session.history(session_id, limit=limit)
+        if turns is None:
+            sys.exit(f"turnwise: there is no session {session_id!r}")
+        if output != Format.TABLE:
+            print_json(turns, output)
+            return
+        for line in conversation(turns):
+            typer.echo(line)
+
+    with_sessions(act, url, key_prefix)
+
+
+@app.command()
+def delete(
+    url: Url,
+    ids: Ids = None,
+    match: AnyMatch = None,
+    state: State = None,
+    worker: Holder = None,
+    min_age: MinAge = None,
+    min_bytes: MinBytes = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    output: Output = Format.TABLE,
+    key_prefix: KeyPrefix = PREFIX,
+) -> None:
+    """Delete sessions, with their queues and open turns: those named, or those that filters find.
+
+    Of those found, one that changed since then stays.
+    """
+    wanted = Wanted(ids, match, state, worker, min_age, min_bytes)
+
+    async def act(session: Session, session_id: str) -> bool:
+        return await session.delete(session_id)
+
+    _change(wanted, ("Delete", "deleted"), act, How(dry_run, yes, output), url, key_prefix)
+
+
+@app.command()
+def expire(
+    url: Url,
+    ids: Ids = None,
+    ttl: Annotated[
+        float | None, typer.Option(help="How long they live from now on.", metavar="SECONDS")
+    ] = None,
+    never: Annotated[bool, typer.Option("--never", help="Take their expiry away.")] = False,
+    match: AnyMatch = None,
+    state: State = None,
+    worker: Holder = None,
+    min_age: MinAge = None,
+    min_bytes: MinBytes = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    output: Output = Format.TABLE,
+    key_prefix: KeyPrefix = PREFIX,
+) -> None:
+    """Set when sessions expire: those named, or those that filters find.
+
+    Of those found, one that changed since then is left alone.
+    """
+    if (ttl is None) != never:
+        raise typer.BadParameter("give --ttl SECONDS, or --never")
+    ttl_ms(ttl)
+    wanted = Wanted(ids, match, state, worker, min_age, min_bytes)
+    done = "kept for good" if never else f"set to expire in {ttl:g} s"
+
+    async def act(session: Session, session_id: str) -> bool:
+        return await session.expire(session_id, ttl)
+
+    words = "Change the expiry of", done
+    _change(wanted, words, act, How(dry_run, yes, output), url, key_prefix)
+
+
+def _change(
+    wanted: Wanted,
+    words: tuple[str, str],
+    act: Callable[[Session, str], Awaitable[bool]],
+    how: How,
+    url: str,
+    key_prefix: str,
+) -> None:
+    found = with_sessions(wanted.find, url, key_prefix)
+    if not how.goes_on(*words, "sessions", [each.id for each in found]):
+        return
+
+    async def each(session: Session) -> None:
+        async def change(target: Target) -> str:
+            if await target.is_other(session):
+                return "changed meanwhile"
+            if await act(session, target.id):
+                return words[1]
+            raise UsageError(f"there is no session {target.id!r}")
+
+        await carry_out(found, change, how.output)
+
+    with_sessions(each, url, key_prefix)
 
 
 _COLUMNS: Columns[SessionSummary] = {

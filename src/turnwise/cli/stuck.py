@@ -8,7 +8,7 @@ import typer
 
 from turnwise.cli.options import PREFIX, KeyPrefix, Url, with_sessions
 from turnwise.cli.output import Columns, Format, Output, ago, show
-from turnwise.cli.sessions import Match
+from turnwise.cli.session_filters import Match
 from turnwise.fleet import StuckSession
 from turnwise.session import Session
 

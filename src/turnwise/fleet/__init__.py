@@ -2,17 +2,20 @@
 
 from turnwise.fleet.approvals import WaitingApproval, waiting_approvals
 from turnwise.fleet.listing import list_sessions
+from turnwise.fleet.past_turns import PastTurn, past_turns
 from turnwise.fleet.queues import QueuedEntry, queue_of
 from turnwise.fleet.stuck import StuckSession, stuck_sessions
 from turnwise.fleet.workers import Heartbeat, list_workers
 
 __all__ = [
     "Heartbeat",
+    "PastTurn",
     "QueuedEntry",
     "StuckSession",
     "WaitingApproval",
     "list_sessions",
     "list_workers",
+    "past_turns",
     "queue_of",
     "stuck_sessions",
     "waiting_approvals",
