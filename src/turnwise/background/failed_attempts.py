@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 
 from turnwise.approvals import ResumedTurn, resumed_turn
+from turnwise.background.attempt_log import log_failed
 from turnwise.background.dead_letters import encode_dead_letter, error_text
 from turnwise.background.event_publisher import OTHERS_MAY_CONTINUE, EventPublisher
 from turnwise.background.policy import UNFIT, Policy
@@ -24,7 +25,6 @@ from turnwise.turns import (
 
 _MAX_LAST_ERRORS = 1000
 _MAX_UNFIT = 100_000
-_log = logging.getLogger("turnwise")
 
 
 class FailedAttempts:
@@ -44,6 +44,7 @@ class FailedAttempts:
             return True
         if isinstance(error, OTHERS_MAY_CONTINUE) or turn.ended:
             self.remember(turn, error)
+            log_failed(turn, error, "another worker may continue it")
             await end(turn, Release(error, delay=self.backoff(turn)))
             await publisher.close()
             return False
@@ -56,13 +57,7 @@ class FailedAttempts:
                 return ended
         elif self._is_last(turn, error) or is_lasting(turn, error):
             return await self._dead_letter(turn, publisher, error)
-        _log.warning(
-            "attempt %d of turn %r of session %r failed: %s",
-            turn.failures + 1,
-            turn.turn_id,
-            turn.session_id,
-            type(error).__name__,
-        )
+        log_failed(turn, error, f"another one follows in {self.backoff(turn):g} s")
         await publisher.close({"type": "turn.retry", "error": type(error).__name__})
         await end(turn, Release(error, delay=self.backoff(turn)))
         return False
@@ -95,6 +90,8 @@ class FailedAttempts:
         if not isinstance(error, UNFIT):
             return False
         now, state = self._runtime.now(), (*turn.names, len(turn.grant.journal))
+        if state not in self._unfit_since:
+            log_failed(turn, error, "it is left to workers of another version")
         since = self._unfit_since.setdefault(state, now)
         if len(self._unfit_since) > _MAX_UNFIT:
             del self._unfit_since[next(iter(self._unfit_since))]
@@ -114,11 +111,8 @@ class FailedAttempts:
             return True
         if not self._is_last(turn, error):
             return None
-        _log.error(
-            "turn %r of session %r failed %d times after its approval and stays parked for "
-            "Runner.resume or a cancel: %s",
-            *(turn.turn_id, turn.session_id, turn.failures + 1, type(error).__name__),
-        )
+        what = "its turn stays parked for Runner.resume or a cancel"
+        log_failed(turn, error, what, logging.ERROR)
         await publisher.close({"type": "turn.parked"})
         await end(turn, replace(outcome, decided=False))
         return True
@@ -138,7 +132,10 @@ class FailedAttempts:
         number, _ = publisher.cursor
         letter = encode_dead_letter(self._runtime, turn.message or b"", attempts, number, why)
         reason = why.partition(":")[0]
-        if self._policy.on_dead == "stop":
+        stops = self._policy.on_dead == "stop"
+        what = "its session stops there" if stops else "its message becomes a dead letter"
+        log_failed(turn, error, what, logging.ERROR)
+        if stops:
             await end(turn, Stop(letter, attempts, reason))
             await publisher.close({"type": "turn.stopped", "error": why})
             return False

@@ -15,6 +15,7 @@ from agents import Agent, RunResultStreaming, SessionSettings
 
 from turnwise import hooks
 from turnwise.approvals import Decisions, parked_entry, resumed_turn
+from turnwise.background.attempt_log import log_taken_over
 from turnwise.background.event_publisher import (
     EventPublisher,
     resumed_publisher,
@@ -186,6 +187,8 @@ class Processor:
             self.runtime.emit(hooks.TurnBegunEvent.of(turn.session_id, turn.grant))
             publisher = EventPublisher(self.runtime, turn.session_id, turn.turn_id, turn.attempt)
             return await self._failed.handle(turn, publisher, error)
+        if turn.deaths:
+            log_taken_over(turn)
         with hooks.attach(self.runtime.settings.hooks, message.trace):
             self.runtime.emit(hooks.TurnBegunEvent.of(turn.session_id, turn.grant))
             publisher = await self._publisher(turn, message)

@@ -43,7 +43,8 @@ def turnwise(
     """Agent sessions that any worker can pick up."""
 
 
-app.command("worker")(worker.worker)
+# Each of its options may come from the environment, named TURNWISE_ and the option.
+app.command("worker", context_settings={"auto_envvar_prefix": "TURNWISE"})(worker.worker)
 app.command("doctor")(doctor.doctor)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(workers.app, name="workers")

@@ -18,7 +18,12 @@ Url = Annotated[
     str,
     typer.Option(envvar="TURNWISE_URL", help="The store: redis://, sqlite:///, ..."),
 ]
-KeyPrefix = Annotated[str, typer.Option(help="On Redis: the prefix of all keys of sessions.")]
+KeyPrefix = Annotated[
+    str,
+    typer.Option(
+        envvar="TURNWISE_KEY_PREFIX", help="On Redis: the prefix of all keys of sessions."
+    ),
+]
 PREFIX = DEFAULT_PREFIX
 Result = TypeVar("Result")
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections import Counter as Counts
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 
 from turnwise.hooks import (
     StepReplayedEvent,
@@ -19,11 +27,17 @@ from turnwise.hooks import (
 )
 from turnwise.observe.names import OUTCOMES, bounded, reason_of
 
+CONTENT_TYPE = CONTENT_TYPE_LATEST
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 _WAITED = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
 _ITEMS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 _HISTORY = (0, 1, 10, 30, 100, 300, 1000, 3000, 10_000, 100_000)
 _BYTES = tuple(4**power for power in range(4, 14))
+
+
+def exposition(registry: CollectorRegistry = REGISTRY) -> bytes:
+    """All metrics of a registry as Prometheus reads them, of the type CONTENT_TYPE."""
+    return generate_latest(registry)
 
 
 class TurnMetrics:

@@ -71,6 +71,11 @@ class Worker:
         """The name of the process that runs it, which may be a child of the one that made it."""
         return self._runtime.name
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether `stop` was called: it begins no more turns."""
+        return self._stopping.is_set()
+
     def stop(self) -> None:
         """Begin no more turns. `run` returns when the running ones have ended, or `grace` is over.
 
