@@ -17,7 +17,7 @@ from bench.blocking_turns import block, blocking_agent
 from bench.child_process import read_command, report
 from bench.model import InstantModel
 from turnwise import connect
-from turnwise.cli.worker import freeze_garbage_collector
+from turnwise.cli.loading import freeze_garbage_collector
 from turnwise.hooks import TurnBegunEvent, TurnCommittedEvent, TurnEvent
 from turnwise.worker import Worker
 

@@ -98,7 +98,7 @@ class _Search:
         worker = self._workers.get(turn.worker)
         if worker is None or worker.alive:
             return None
-        left = max(0.0, turn.lease_remaining)
+        left = max(0.0, turn.lease_remaining or 0.0)
         silent = f"its worker has been silent for {worker.silent_for:.0f} s"
         why = f"{silent}; its lease ends in {left:.0f} s"
         since = time.time() - worker.silent_for
