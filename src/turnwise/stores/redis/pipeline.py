@@ -17,15 +17,12 @@ from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import PipelineCommand
-from redis.client import NEVER_DECODE
 from redis.exceptions import AskError, BusyLoadingError, SlotNotCoveredError
 from redis.exceptions import ConnectionError as Disconnected
 
 from turnwise.stores.redis.clients import Client
+from turnwise.stores.redis.commands import RAW, execute
 from turnwise.stores.redis.free_connections import FreeConnections
-
-RAW = {NEVER_DECODE: True}
-"""The option by which a client that decodes replies leaves one as bytes."""
 
 MAX_UNDER_WAY = 2
 MAX_COMMANDS = 64
@@ -90,7 +87,7 @@ class Pipeline:
                 self._under_way -= 1
 
     async def _alone(self, command: Command) -> Any:
-        return await self._free.use(partial(self._client.execute_command, *command, **RAW))
+        return await self._free.use(partial(execute, self._client, *command))
 
     async def _share(self, command: Command) -> Any:
         call = _Call(command, self._loop.create_future())

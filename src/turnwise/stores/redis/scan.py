@@ -8,7 +8,7 @@ from typing import Any
 from redis.asyncio import RedisCluster
 
 from turnwise.errors import UsageError
-from turnwise.stores.redis.pipeline import RAW
+from turnwise.stores.redis.commands import RAW
 from turnwise.stores.redis.transport import Transport
 
 _COUNT = 500

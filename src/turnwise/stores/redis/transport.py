@@ -26,9 +26,10 @@ from redis.exceptions import TimeoutError as RedisTimeout
 from turnwise.errors import StoreRefused, StoreUnavailable, TurnwiseError
 from turnwise.process import PerLoop
 from turnwise.stores.redis.clients import Client, reconnect
+from turnwise.stores.redis.commands import execute
 from turnwise.stores.redis.free_connections import FreeConnections
 from turnwise.stores.redis.header import foreign
-from turnwise.stores.redis.pipeline import RAW, Pipelines
+from turnwise.stores.redis.pipeline import Pipelines
 from turnwise.stores.redis.scripts import Script
 from turnwise.stores.redis.wrong_scheme import wrong_scheme
 
@@ -92,23 +93,23 @@ class Transport:
         async def send() -> Any:
             nonlocal shared
             pipeline, shared = self._pipelines.get().get(key) if shared else None, False
-            execute = self._alone if pipeline is None else pipeline.execute
+            one = self._alone if pipeline is None else pipeline.execute
             async with asyncio.timeout(self.timeout):
                 try:
-                    return await execute("EVALSHA", script.digest, 1, key, *args)
+                    return await one("EVALSHA", script.digest, 1, key, *args)
                 except NoScriptError:
-                    return await execute("EVAL", script.text, 1, key, *args)
+                    return await one("EVAL", script.text, 1, key, *args)
 
         return await self._answer(send, session_id, key)
 
     async def _alone(self, *command: Any) -> Any:
-        return await self._free.use(partial(self.client.execute_command, *command, **RAW))
+        return await self._free.use(partial(execute, self.client, *command))
 
     async def command(self, session_id: str, name: str, key: str, *args: Any) -> Any:
         """Run a plain command on a session's key."""
 
         async def send() -> Any:
-            return await self.client.execute_command(name, key, *args, **RAW)
+            return await execute(self.client, name, key, *args)
 
         return await self.call(send, session_id, key)
 
