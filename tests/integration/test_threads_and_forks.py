@@ -17,7 +17,7 @@ from turnwise.errors import UsageError
 from turnwise.stores.redis.clients import disconnect
 from turnwise.testing.servers import ValkeyServer
 
-LIMIT = 240.0
+LIMIT = 280.0
 """Seconds after which a program counts as stuck."""
 
 pytestmark = [
