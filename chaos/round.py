@@ -19,8 +19,6 @@ from turnwise.testing.proxy import FaultProxy
 
 _QUIESCE_SECONDS = 60.0
 """Seconds that an operation may still take after the last fault is healed."""
-_ACK_SECONDS = 30.0
-"""Seconds within which a worker acks the wake-up for a finished message, once it looks again."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,8 @@ async def _run_workload(
     await _finish(asyncio.create_task(workload.retry_unknown()), pool, history)
     await _finish(asyncio.create_task(workload.probe_sessions()), pool, history)
     async with topology.connect(config.lease) as session:
-        history.leftovers += await final_state.leftover_wakeups(session, _ACK_SECONDS)
+        timeout = config.workload.quiesce_timeout
+        history.leftovers += await final_state.leftover_wakeups(session, timeout)
     return workload
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from tests.integration.background_fleet import Fleet
 from tests.integration.fault_lab import (
     SHORT,
     AnySession,
@@ -19,7 +21,7 @@ from tests.integration.fault_lab import (
 from tests.integration.programs import Programs, programs
 from tests.integration.stores import Sessions
 from turnwise.session import Session
-from turnwise.testing.servers import ValkeyServer
+from turnwise.testing.servers import ValkeyServer, find_valkey
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -99,3 +101,15 @@ def url(request: pytest.FixtureRequest, server: ValkeyServer, tmp_path: Path) ->
 async def started(tmp_path: Path) -> AsyncIterator[Programs]:
     async with programs(tmp_path) as started:
         yield started
+
+
+@pytest.fixture(params=["valkey", "sqlite"])
+async def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Fleet]:
+    """Workers as processes, on a store of their own."""
+    async with AsyncExitStack() as stack:
+        url = f"sqlite:///{tmp_path / 'sessions.db'}"
+        if request.param == "valkey":
+            if find_valkey() is None:
+                pytest.skip("there is no Valkey")
+            url = (await stack.enter_async_context(ValkeyServer())).url
+        yield Fleet(url, tmp_path, await stack.enter_async_context(programs(tmp_path)))

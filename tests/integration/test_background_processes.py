@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 
 from tests.integration.background_fleet import Fleet
 from tests.integration.background_lab import output, texts
-from tests.integration.programs import STARTED, programs, ready
+from tests.integration.programs import STARTED, ready
 from turnwise import connect
 from turnwise.errors import DeadLettered
-from turnwise.testing.servers import ValkeyServer, find_valkey
 
 ANNOUNCE = """
 import asyncio, sys
@@ -28,17 +24,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-@pytest.fixture(params=["valkey", "sqlite"])
-async def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Fleet]:
-    async with AsyncExitStack() as stack:
-        url = f"sqlite:///{tmp_path / 'sessions.db'}"
-        if request.param == "valkey":
-            if find_valkey() is None:
-                pytest.skip("there is no Valkey")
-            url = (await stack.enter_async_context(ValkeyServer())).url
-        yield Fleet(url, tmp_path, await stack.enter_async_context(programs(tmp_path)))
 
 
 async def test_another_worker_takes_over_after_a_kill(fleet: Fleet) -> None:

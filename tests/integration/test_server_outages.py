@@ -305,4 +305,5 @@ async def test_an_application_s_own_client(server: ValkeyServer) -> None:
             assert_tells(caught.value)
         await server.restart()
         await session.aclose()
+        assert await client.ping()
         assert await RedisSession(client, session_id="user-1").get_items() == [message("one")]

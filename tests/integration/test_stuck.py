@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, closing
-from pathlib import Path
+from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -17,7 +15,7 @@ from redis.asyncio import Redis
 from tests.integration.approval_lab import Clerk, waiting
 from tests.integration.background_fleet import Fleet
 from tests.integration.background_lab import echo, output, working
-from tests.integration.programs import STARTED, programs
+from tests.integration.programs import STARTED
 from tests.integration.test_cli import invoked
 from tests.scripted import says
 from turnwise import RedisSession, Runner, StuckSession, connect
@@ -26,19 +24,7 @@ from turnwise.fleet import stuck as search
 from turnwise.fleet import workers as registry
 from turnwise.fleet.stuck import command
 from turnwise.session import Session
-from turnwise.testing.servers import ValkeyServer, find_valkey
 from turnwise.testing.servers.waiting import until
-
-
-@pytest.fixture(params=["valkey", "sqlite"])
-async def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Fleet]:
-    async with AsyncExitStack() as stack:
-        url = f"sqlite:///{tmp_path / 'sessions.db'}"
-        if request.param == "valkey":
-            if find_valkey() is None:
-                pytest.skip("there is no Valkey")
-            url = (await stack.enter_async_context(ValkeyServer())).url
-        yield Fleet(url, tmp_path, await stack.enter_async_context(programs(tmp_path)))
 
 
 @pytest.fixture(autouse=True)

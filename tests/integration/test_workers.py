@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,24 +11,12 @@ import pytest
 
 from tests.integration.background_fleet import Fleet
 from tests.integration.background_lab import echo, output, working
-from tests.integration.programs import STARTED, programs, ready
+from tests.integration.programs import STARTED, ready
 from turnwise import HeldTurn, WorkerInfo, connect
 from turnwise.fleet import workers as registry
 from turnwise.session import Session
-from turnwise.testing.servers import ValkeyServer, find_valkey
 from turnwise.testing.servers.process import Process
 from turnwise.testing.servers.waiting import until
-
-
-@pytest.fixture(params=["valkey", "sqlite"])
-async def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Fleet]:
-    async with AsyncExitStack() as stack:
-        url = f"sqlite:///{tmp_path / 'sessions.db'}"
-        if request.param == "valkey":
-            if find_valkey() is None:
-                pytest.skip("there is no Valkey")
-            url = (await stack.enter_async_context(ValkeyServer())).url
-        yield Fleet(url, tmp_path, await stack.enter_async_context(programs(tmp_path)))
 
 
 async def holding(session: Session, process: Process) -> WorkerInfo:
