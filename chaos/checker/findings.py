@@ -144,7 +144,12 @@ RELEASING_ERRORS = {"CancelledError", "Overloaded", "StoreUnavailable", "StoreRe
 
 
 def may_have_released(invocation: Invocation) -> bool:
-    """Whether its worker may have released the turn before its lease expired."""
+    """Whether its worker may have released the turn before its lease expired.
+
+    One that was killed tells nobody of the overload that it had released the turn for.
+    """
+    if invocation.error == "WorkerDied":
+        return bool(invocation.params.get("overloaded"))
     return invocation.outcome != "ok" and invocation.error in RELEASING_ERRORS
 
 

@@ -33,7 +33,8 @@ def _not_taken_over_early(findings: Findings, takeover: Takeover) -> None:
     op = taker.op
     others = [one for one in findings.by_op[op] if one.id != takeover.invocation]
     previous = [one for one in others if one.attempt == takeover.attempt - 1 and one.granted]
-    if any(may_have_released(one) for one in previous):
+    unreported = [one for one in others if one.error == "WorkerDied"]
+    if any(may_have_released(one) for one in previous + unreported):
         return
     since = _invoked_before(taker, takeover, previous, others)
     passed = takeover.at - since

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from chaos.history import Fault, Leftover
+from chaos.history import Fault, Leftover, now
 from chaos.invoker import Operation
 from chaos.nemesis.kind import FaultContext, FaultKind
 from chaos.operations import KINDS
@@ -12,8 +12,8 @@ from chaos.protocol import CancelTask
 from turnwise.session import Session
 from turnwise.testing.proxy import Command, DelayRequest, FaultProxy, once
 
-_MAX_TURNS_BETWEEN = 6
-"""A session remembers the tokens of some aborted turns: of more turns than these."""
+_MAX_INVOCATIONS_BETWEEN = 6
+"""A session remembers the tokens of some ended attempts: of more than these invocations begin."""
 
 
 class LateBegin(FaultKind):
@@ -33,7 +33,7 @@ class LateBegin(FaultKind):
         if not await _has_turns(context, session):
             fault.note += ", which had no turn yet"  # it does not exist: it remembers no token
             return
-        op = f"late{len(context.history.invocations)}"
+        begun, op = now(), f"late{len(context.history.invocations)}"
         operation = Operation(KINDS["short-turn"], op, session, f"t{op}", {})
         delayed = DelayRequest()
         proxy.faults = once(lambda command: _is_begin(command, operation), delayed)
@@ -46,11 +46,14 @@ class LateBegin(FaultKind):
                 )
                 worker.send(CancelTask(number))
                 invocation = await asyncio.shield(invoking)
-            if invocation.error == "WorkerDied":  # it aborted nothing: its lease ends the turn
-                fault.note += ", whose worker was killed meanwhile"
+            if invocation.error != "CancelledError":  # it aborted nothing: its lease ends the turn
+                fault.note += f", whose invocation ended with {invocation.error or 'an answer'}"
                 return
             async with context.topology.connect(context.lease) as store:
-                await self._deliver(context, store, operation, delayed)
+                opened = await self._deliver(store, operation, delayed)
+            if opened and _invocations_since(begun, context, session) <= _MAX_INVOCATIONS_BETWEEN:
+                what = f"turn {operation.turn_id}, begun after its abort"
+                context.history.leftovers.append(Leftover(what, "session", session))
         except TimeoutError:
             fault.note += ", which was busy"
         finally:
@@ -58,22 +61,24 @@ class LateBegin(FaultKind):
             delayed.release()
         await invoking
 
-    async def _deliver(
-        self, context: FaultContext, store: Session, operation: Operation, delayed: DelayRequest
-    ) -> None:
-        before = await store.info(operation.session)
+    async def _deliver(self, store: Session, operation: Operation, delayed: DelayRequest) -> bool:
+        """Whether the begin opens a turn when it arrives."""
         delayed.release()
         for _ in range(20):
             await asyncio.sleep(0.01)
-            after = await store.info(operation.session)
-            if before is None or after is None:
-                return
-            if after.turns - before.turns > _MAX_TURNS_BETWEEN:
-                return
-            if after.open_turn is not None and after.open_turn.turn_id == operation.turn_id:
-                what = f"turn {operation.turn_id}, begun after its abort"
-                context.history.leftovers.append(Leftover(what, "session", operation.session))
-                return
+            info = await store.info(operation.session)
+            turn = info.open_turn if info is not None else None
+            if turn is not None and turn.turn_id == operation.turn_id:
+                return True
+        return False
+
+
+def _invocations_since(begun: float, context: FaultContext, session: str) -> int:
+    """How many invocations may have ended an attempt in the session since then."""
+    return sum(
+        one.session == session and (one.completed is None or one.completed >= begun)
+        for one in context.history.invocations
+    )
 
 
 async def _has_turns(context: FaultContext, session: str) -> bool:

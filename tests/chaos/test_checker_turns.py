@@ -192,6 +192,17 @@ def test_a_takeover_from_a_worker_killed_before_it_reported_its_grant(
     assert builder.rules() == []
 
 
+@pytest.mark.parametrize("overloaded", [0.0, 0.5])
+def test_a_killed_worker_may_have_released_for_an_overload(
+    builder: HistoryBuilder, overloaded: float
+) -> None:
+    params = {"overloaded": overloaded}
+    builder.invocation("1", 1, 1.2, outcome="info", error="WorkerDied", params=params)
+    second = builder.turn("1", 1.3, 4, attempt=2, worker="v", params=params)
+    builder.takeover(second, 2, 1 + LEASE / 2)
+    assert builder.rules() == ([] if overloaded else ["lease"])
+
+
 def test_a_takeover_from_the_last_of_several_with_the_same_attempt(builder: HistoryBuilder) -> None:
     builder.invocation("1", 1, 2.8, outcome="info", error="WorkerDied", granted=1.1, attempt=1)
     builder.invocation("1", 3, 9, outcome="info", error="WorkerDied", granted=3.1, attempt=1)
