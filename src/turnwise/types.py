@@ -94,6 +94,8 @@ class Grant:
         failed: how many attempts failed. Those that were neither released nor failed died.
         died_alone: a worker died that ran no other message.
         cancel_reason: the first reason that was given for a cancel.
+        bytes, max_bytes: the size of that history as stored, and what it may be. An end that adds
+            items beyond it is *full*.
     """
 
     incarnation: str
@@ -109,6 +111,8 @@ class Grant:
     failed: int = 0
     died_alone: bool = False
     cancel_reason: str = ""
+    bytes: int = 0
+    max_bytes: int = 0
 
     @property
     def deaths(self) -> int:

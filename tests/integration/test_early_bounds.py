@@ -20,12 +20,12 @@ from agents.testing import function_call
 from tests.integration.stores import Sessions, sessions_of
 from tests.scripted import Script, outline, says, script_of
 from turnwise import Policy, Runner
-from turnwise.errors import DeadLettered, ItemTooLarge, LimitError, TurnTooLarge
+from turnwise.errors import DeadLettered, ItemTooLarge, LimitError, SessionTooLarge, TurnTooLarge
 from turnwise.session import Session
 from turnwise.turns.cancelled import FAILED
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-sessions = sessions_of(["memory"])
+sessions = sessions_of(["sqlite"])
 
 LARGE = "x" * 3000
 Run = Callable[[Session, Agent[Any], Any], Awaitable[object]]
@@ -55,16 +55,15 @@ async def background(session: Session, agent: Agent[Any], input: Any) -> None:
     try:
         await receipt.result(0)
     except DeadLettered as error:
-        kind: type[LimitError] = {"ItemTooLarge": ItemTooLarge, "TurnTooLarge": TurnTooLarge}[
-            error.reason.partition(":")[0]
-        ]
-        raise kind(error.reason) from None
+        kinds = {kind.__name__: kind for _, kind in BOUNDS}
+        raise kinds[error.reason.partition(":")[0]](error.reason) from None
 
 
 every_way = pytest.mark.parametrize("run", [plain, resendable, streamed, block, background])
-BOUNDS: list[tuple[dict[str, int], type[LimitError]]] = [
+BOUNDS: list[tuple[dict[str, Any], type[LimitError]]] = [
     ({"max_item_bytes": 2000}, ItemTooLarge),
     ({"max_turn_bytes": 2000}, TurnTooLarge),
+    ({"max_session_bytes": 2000, "compression": False}, SessionTooLarge),
 ]
 every_bound = pytest.mark.parametrize(("bound", "error"), BOUNDS)
 
@@ -72,7 +71,7 @@ every_bound = pytest.mark.parametrize(("bound", "error"), BOUNDS)
 @every_way
 @every_bound
 async def test_an_input(
-    sessions: Sessions, run: Run, bound: dict[str, int], error: type[LimitError]
+    sessions: Sessions, run: Run, bound: dict[str, Any], error: type[LimitError]
 ) -> None:
     session = sessions.worker(**bound).bind(sessions.new_id())
     agent = Agent(name="a", model=Script(says("never")))
@@ -85,7 +84,7 @@ async def test_an_input(
 @every_way
 @every_bound
 async def test_a_tools_output(
-    sessions: Sessions, run: Run, bound: dict[str, int], error: type[LimitError]
+    sessions: Sessions, run: Run, bound: dict[str, Any], error: type[LimitError]
 ) -> None:
     """It is refused when it ends: what runs beside it is cancelled, and no model is called."""
     session = sessions.worker(**bound).bind(sessions.new_id())

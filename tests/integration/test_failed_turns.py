@@ -275,11 +275,11 @@ async def test_a_resumed_turn_repeats_a_repeatable_tool_whose_error_ended_the_re
 
 
 async def test_a_turn_that_the_session_has_no_room_for_does_not_run_again() -> None:
-    till, session = Till(), MemorySession(session_id="s", max_session_bytes=10)
+    till, session = Till(), MemorySession(session_id="s", max_session_bytes=100)
     for _ in range(2):
         with pytest.raises(SessionTooLarge):
             await sent(session, till.agent(says("done")), "run")
-    assert len(till.keys) == 1
+    assert (len(till.keys), till.asked) == (1, Counter(before=1))
 
 
 async def test_a_turn_that_cannot_be_parked_keeps_what_its_tools_did(sessions: Sessions) -> None:

@@ -115,6 +115,7 @@ class _ModelCall:
         Raises:
             ReplayMismatch: an earlier attempt called the model with something else.
             Restart: the same, and the run may start again.
+            LimitError: the history cannot take what the turn holds, so that no model is paid.
             TurnwiseError: what ended the turn.
         """
         run, replay = self._run, await self._run.open()
@@ -128,6 +129,8 @@ class _ModelCall:
         elif entry is None and not run.is_in_journal and run.responses == 0:
             await self._restart_unclaimed()
         if entry is None:
+            if run.adds_items:  # else a wrapped session may yet make it smaller
+                replay.turn.check_can_add([])
             replay.flush()
             return None
         self._add(entry.response)

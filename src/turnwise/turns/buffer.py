@@ -104,8 +104,19 @@ class TurnBuffer(ABC):
         return await whole_items(read, last, later)
 
     def check_can_add(self, items: Iterable[Mapping[str, Any]]) -> None:
-        """Raise what `add` would raise for these items."""
-        self.runtime.raw(self.session_id, items, before=self._added_bytes)
+        """Raise what `add` would raise for these items, or SessionTooLarge if no commit takes them.
+
+        With none, whether what the turn has added can be committed.
+        """
+        raw = self.runtime.raw(self.session_id, items, before=self._added_bytes)
+        if self.keep is not None:  # only the store knows how much room that makes
+            return
+        limit = self.grant.max_bytes
+        room = max(0, limit - self.grant.bytes)
+        if self._added_bytes + sum(map(len, raw)) > room:
+            pack = self.runtime.codec.pack
+            if sum(len(pack(element)) for element in (*self.added_raw, *raw)) > room:
+                raise errors.session_too_large(self.session_id, limit)
 
     async def add(self, items: Iterable[Mapping[str, Any]]) -> None:
         """Add items at the end. Raises InvalidItem, ItemTooLarge, TurnTooLarge: none is added."""

@@ -60,7 +60,7 @@ def queue_entry(entry: Any) -> QueueEntry:
 
 def _grant(reply: Reply) -> Grant:
     _, incarnation, turn_id, attempt, cancel_mode, position, commit_id, items, *rest = reply
-    start, elements, _, journal, message, released, cancel_reason, failed, died_alone = rest
+    start, elements, _, journal, message, released, cancel_reason, failed, died_alone, *room = rest
     tip, incarnation = Base(position, commit_id.decode()), incarnation.decode()
     new = History(incarnation, tip, items, start, elements, follows=start > 0)
     return Grant(
@@ -77,6 +77,7 @@ def _grant(reply: Reply) -> Grant:
         failed,
         bool(died_alone),
         cancel_reason.decode(),
+        *room,
     )
 
 

@@ -8,6 +8,7 @@ from turnwise.codec.elements import is_item, marker, parse_record
 from turnwise.contracts import Store
 from turnwise.limits import READ_LIMIT, Limits
 from turnwise.testing.conformance.lab import (
+    LONG,
     Lab,
     Suite,
     added,
@@ -321,6 +322,20 @@ class HistoryConformance(Suite):
         assert await contents(store, "s") == [b"{" * 200]
         assert isinstance(await turn.commit(b"{" * 201, keep=0), Done)
         assert await contents(store, "s") == [b"{" * 201]
+
+    async def test_a_grant_says_how_much_room_there_is(self, lab: Lab) -> None:
+        store = lab.store(Limits(max_bytes=400))
+        await store.append("s", mint(), [b"{" * 200])
+        turn = await begun(store, "s", "t")
+        grant = turn.grant
+        assert (grant.bytes, grant.max_bytes) == (await self._size(store), 400)
+        room = grant.max_bytes - grant.bytes
+        assert await turn.commit(b"{" * (room + 1)) == Full(400)
+        assert isinstance(await turn.commit(b"{" * room), Done)
+        await store.submit("s", "u", b"message")
+        token, size = mint(), await self._size(store)
+        queued = expect(Grant, await store.next("s", token, LONG, worker="w"))
+        assert (queued.bytes, queued.max_bytes) == (size, 400)
 
     async def test_a_replacement_over_the_bound_writes_nothing(self, lab: Lab) -> None:
         store = lab.store(Limits(max_bytes=400))

@@ -182,4 +182,6 @@ def granted(s: Session, base: Base | None, message: bytes | None = None) -> Gran
         failed=turn.failed,
         died_alone=turn.died_alone,
         cancel_reason=turn.cancel_reason,
+        bytes=s.header.bytes,
+        max_bytes=s.limits.max_bytes,
     )
