@@ -197,10 +197,14 @@ class Store(Protocol):
     async def park(
         self, session_id: str, turn_id: str, token: str, state: bytes
     ) -> Done | Stale | Gone:
-        """Keep the turn open without a lease; `state` becomes the last entry of its journal.
+        """Keep the turn open without a lease; `state` replaces its journal.
 
         The attempt counts as released. The session does not expire any sooner than one with a
         commit. A resend is *done* until the turn ends or is parked with another state.
+
+        Args:
+            session_id, turn_id, token: of the open turn.
+            state: holds all that the turn has done. It is opaque.
         """
 
     async def stop(

@@ -7,7 +7,7 @@ Each entry is a struct, stored as one JSON object whose member `entry` names its
     tool_ended       it has ended
     attempt_failed   an attempt failed: the next one may repeat the calls that failed last
     restarted        a run starts again from its input: its earlier entries are void
-    parked           the turn waits for approvals: every earlier entry is part of the run's state
+    parked           the turn waits for approvals. The run's state in it replaces the journal
     decided          approvals and rejections, written before anybody acts on them
 
 `run` is the path of a run in its turn. Each run adds three elements: the name of its agent, a
@@ -159,7 +159,7 @@ class RestartedEntry(_Entry, frozen=True, tag="restarted"):
 
 
 class ParkedEntry(_Entry, frozen=True, kw_only=True, tag="parked"):
-    """The turn waits for approvals. Every earlier entry of the journal is part of `state`.
+    """The turn waits for approvals. It replaces the journal, all of which is part of `state`.
 
     `approvals` is what the run asked for. `began` is the agent's name and the digest of the input
     that the turn began with; `state` the SDK's RunState as JSON. The turn keeps `kept` items of the

@@ -50,7 +50,8 @@ class StoredTurn(msgspec.Struct, omit_defaults=True):
         failed: how many attempts failed. The others that ended died.
         alone: whether its worker runs no other message.
         died_alone: whether such a worker died.
-        parked_index: the journal index of the state that it was parked with last.
+        was_parked: whether it is parked, or was and is parked again when its lease ends. Its
+            journal begins with the state that it was parked with last.
         decided: whether its approvals are decided, so that workers continue it.
         stopped_at: when it was stopped. Its dead letter is then its journal.
         delay_ms: how long after the deadline the next attempt may begin.
@@ -71,7 +72,7 @@ class StoredTurn(msgspec.Struct, omit_defaults=True):
     failed: int = 0
     alone: bool = False
     died_alone: bool = False
-    parked_index: int | None = None
+    was_parked: bool = False
     decided: bool = False
     stopped_at: int = 0
     delay_ms: int = 0
@@ -81,11 +82,6 @@ class StoredTurn(msgspec.Struct, omit_defaults=True):
     def next_attempt_at(self) -> int:
         """When another attempt at a message may begin."""
         return self.deadline + self.delay_ms
-
-    @property
-    def was_parked(self) -> bool:
-        """Whether it is parked, or was and is parked again when its lease ends."""
-        return self.parked_index is not None
 
     @property
     def is_for_workers(self) -> bool:

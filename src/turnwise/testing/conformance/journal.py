@@ -102,16 +102,16 @@ class JournalConformance(Suite):
         turn = await self._parked(store)
         assert isinstance(await store.park(*turn.ids, b"{state}"), Done)
         assert isinstance(await store.renew(*turn.ids), Stale)
-        assert isinstance(await store.journal(*turn.ids, 2, items(3)), Stale)
+        assert isinstance(await store.journal(*turn.ids, 1, items(3)), Stale)
         assert isinstance(await turn.commit(*items(2)), Stale)
         await store.abort(*turn.ids)
         assert await try_begin(store, "s") == Parked("t")
 
-    async def test_a_parked_turn_is_resumed_with_journal_and_state(self, store: Store) -> None:
+    async def test_a_parked_turn_is_resumed_with_its_state(self, store: Store) -> None:
         await self._parked(store)
         second = await begun(store, "s", "t", resume=True)
         assert second.grant.attempt == 2
-        assert second.grant.journal == [*items("done"), b"{state}"]
+        assert second.grant.journal == [b"{state}"]
         again = await try_begin(store, "s", "t", token=second.token, resume=True)
         assert again == second.grant
         await second.commit(*items(2))
@@ -149,15 +149,29 @@ class JournalConformance(Suite):
         await self._parked(store)
         assert await store.status("s", "t") == Parked("t", [b"{state}"])
         second = await begun(store, "s", "t", resume=True)
-        await store.journal(*second.ids, 2, items("approved"))
+        await store.journal(*second.ids, 1, items("approved"))
         await store.park(*second.ids, b"{state 2}")
         assert await store.status("s", "t") == Parked("t", [b"{state 2}"])
+
+    async def test_each_state_replaces_what_was_journaled_before(self, store: Store) -> None:
+        turn = await self._parked(store)
+        for number in range(5):
+            turn = await begun(store, "s", "t", resume=True)
+            assert len(turn.grant.journal) == 1
+            await store.journal(*turn.ids, 1, items("approved", "done"))
+            await store.park(*turn.ids, b"{state %d}" % number)
+            assert isinstance(await store.park(*turn.ids, b"{state %d}" % number), Done)
+            assert expect(Info, await store.info("s")).journal_entries == 1
+        last = await begun(store, "s", "t", resume=True)
+        assert last.grant.journal == [b"{state 4}"]
+        await last.commit(*items(2))
+        assert await contents(store, "s") == items(1, 2)
 
     async def test_a_resumed_turn_that_dies_is_parked_again(self, lab: Lab) -> None:
         store = lab.store()
         await self._parked(store)
         second = await begun(store, "s", "t", resume=True, lease=lab.lease)
-        await store.journal(*second.ids, 2, items("approved"))
+        await store.journal(*second.ids, 1, items("approved"))
         assert isinstance(await store.status("s", "t"), Running)
         await lab.dead("s", beyond=2 * lab.lease)
         assert await store.status("s", "t") == Parked("t", [b"{state}", *items("approved")])
@@ -167,7 +181,7 @@ class JournalConformance(Suite):
         for turn_id in ("t", "u"):
             assert await try_begin(store, "s", turn_id) == Parked("t")
         third = await begun(store, "s", "t", resume=True)
-        assert third.grant.journal == [*items("done"), b"{state}", *items("approved")]
+        assert third.grant.journal == [b"{state}", *items("approved")]
         assert third.grant.attempt == 3
         assert isinstance(await second.commit(*items(2)), Stale)
         await third.commit(*items(3))

@@ -298,7 +298,7 @@ class Model:
             assert isinstance(answer, t.Done if before else t.Stale)
             return
         assert isinstance(answer, t.Done)
-        turn.journal.append(state)
+        turn.journal = [state]
         turn.state, turn.parked, turn.mortal, turn.decided = state, True, False, False
         turn.cancel_mode = None if turn.cancel_mode == "keep" else turn.cancel_mode
         turn.released += 1

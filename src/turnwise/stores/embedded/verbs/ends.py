@@ -71,8 +71,9 @@ class EndVerbs(SessionVerbs):
         turn = held_turn(s, turn_id, token)
         if turn is None:
             return done(s) if self._parked_state(turn_id) == state else stale(s)
-        turn.state, turn.parked_index = "parked", len(s.state.journal())
+        turn.state, turn.was_parked = "parked", True
         turn.decided, turn.deadline = False, s.now
+        s.state.clear_journal()
         s.state.extend_journal([state])
         if turn.cancel_mode == "keep":
             turn.cancel_mode = None
@@ -84,9 +85,9 @@ class EndVerbs(SessionVerbs):
     def _parked_state(self, turn_id: str) -> bytes | None:
         """What the open turn, if it is this one, was parked with last."""
         turn = self._s.header.turn
-        if turn is None or turn.id != turn_id or turn.parked_index is None:
+        if turn is None or turn.id != turn_id or not turn.was_parked:
             return None
-        return self._s.state.journal()[turn.parked_index]
+        return self._s.state.journal()[0]
 
     def stop(self, turn_id: str, token: str, letter: bytes) -> Done | Stale | Gone:
         s = self._s
@@ -98,8 +99,7 @@ class EndVerbs(SessionVerbs):
         s.state.clear_journal()
         s.state.extend_journal([letter])
         turn.state, turn.stopped_at = "stopped", s.now
-        turn.parked_index = turn.cancel_mode = None
-        turn.decided = False
+        turn.cancel_mode, turn.was_parked, turn.decided = None, False, False
         s.refresh_expiry()
         wake_all(s)
         return done(s)

@@ -155,7 +155,7 @@ def open_turn(
         )
         turn.background, turn.died_alone = before.background, before.died_alone or before.alone
         turn.cancel_mode, turn.cancel_reason = before.cancel_mode, before.cancel_reason
-        turn.parked_index, turn.decided = before.parked_index, before.decided
+        turn.was_parked, turn.decided = before.was_parked, before.decided
     count_attempts(s, turn)
     header.head_deadline = None
     s.next_up.clear()

@@ -173,7 +173,7 @@ class MessageVerbs(SessionVerbs):
         if turn.state == "stopped":
             return Stopped(turn.id, s.state.journal()[0], turn.stopped_at)
         if turn.suspended(s.now) is not None:
-            return Parked(turn.id, s.state.journal()[turn.parked_index :][:READ_LIMIT])
+            return Parked(turn.id, s.state.journal()[:READ_LIMIT])
         left_ms, mode = turn.lease_left(s.now), turn.cancel_mode
         retry_in_ms = max(0, left_ms + turn.delay_ms) if turn.delay_ms else 0
         return Running(

@@ -33,7 +33,7 @@ if resume and not is_open then return { 'absent' } end
 local takeover = false
 if is_open and turn.state == 'parked' then
   takeover = resume and turn.token ~= token -- with the token that parked it, this begin comes late
-elseif is_open and turn.parked_index then
+elseif is_open and turn.was_parked then
   takeover = resume and suspended(turn)
 elseif is_open and turn.state == 'running' then
   takeover = not turn.background and lease_left(turn) <= 0

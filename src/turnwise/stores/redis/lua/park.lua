@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- park(turn_id, token, state) -> done | stale | gone
--- The turn stays open without a lease; `state` becomes the last entry of its journal. A resend finds
--- it there, also if the turn was resumed since.
+-- The turn stays open without a lease; `state`, which holds all that it has done, replaces its journal.
+-- A resend finds it there, also if the turn was resumed since.
 local turn_id, token, state = ARGV[7], ARGV[8], ARGV[9]
 
 local header, refusal = load()
@@ -9,10 +9,11 @@ if refusal then return refusal end
 if not header then return { 'gone' } end
 local turn = header.turn
 if not holds(header, turn_id, token) then
-  local known = turn and turn.id == turn_id and turn.parked_index and journal_entry(header, turn.parked_index)
-  return known == state and done(header) or stale(header)
+  local known = turn and turn.id == turn_id and turn.was_parked and journal_entry(header, 0) == state
+  return known and done(header) or stale(header)
 end
-turn.state, turn.parked_index, turn.decided, turn.deadline = 'parked', journal_length(header), nil, NOW
+turn.state, turn.was_parked, turn.decided, turn.deadline = 'parked', true, nil, NOW
+clear_journal(header)
 redis.call('RPUSH', KEY, state)
 if turn.cancel_mode == 'keep' then turn.cancel_mode = nil end
 count_end(header, 'released')

@@ -11,15 +11,15 @@ if not header then return { 'ok' } end
 if holds(header, turn_id, token) then
   local turn = header.turn
   local has_journal = journal_length(header) > 0 -- below 0 if an operator cut the list
-  if not turn.background and not turn.parked_index and not has_journal then
+  if not turn.background and not turn.was_parked and not has_journal then
     close_turn(header)
     offer_to_head(header)
   else
     turn.token, turn.deadline, changed = NEW_ID, NOW, true
     count_end(header, counted and 'failed' or 'released')
     if decided ~= '' then turn.decided = decided == '1' and turn.background or nil end
-    if not turn.background or turn.parked_index then wake_all(header) end
-    if turn.background and (turn.decided or not turn.parked_index) and delay_ms > 0 then
+    if not turn.background or turn.was_parked then wake_all(header) end
+    if turn.background and (turn.decided or not turn.was_parked) and delay_ms > 0 then
       turn.delay_ms = delay_ms
       outlive(header, delay_ms)
     else

@@ -11,7 +11,7 @@ if turn and turn.id == turn_id then
   local answer = suspended(turn)
   if turn.state == 'stopped' then return { 'stopped', turn_id, journal_entry(header, 0), turn.stopped_at } end
   if answer then
-    local first = index_of(header, header.elements) + turn.parked_index
+    local first = index_of(header, header.elements)
     return { 'parked', turn_id, redis.call('LRANGE', KEY, first, first + READ_LIMIT - 1) }
   end
   local left_ms, background = lease_left(turn), turn.background and 1 or 0

@@ -12,7 +12,7 @@ end
 clear_journal(header)
 redis.call('RPUSH', KEY, letter)
 local turn = header.turn
-turn.state, turn.stopped_at, turn.parked_index, turn.cancel_mode = 'stopped', NOW, nil, nil
+turn.state, turn.stopped_at, turn.was_parked, turn.cancel_mode = 'stopped', NOW, nil, nil
 turn.decided = nil
 changed = true
 refresh_expiry(header)

@@ -25,7 +25,7 @@ local function next_attempt_in(turn) return lease_left(turn) + (turn.delay_ms or
 -- worker that resumed it died.
 local function suspended(turn)
   if turn.state == 'stopped' then return { 'stopped', turn.id } end
-  if turn.state == 'parked' or turn.parked_index and lease_left(turn) <= 0 then return { 'parked', turn.id } end
+  if turn.state == 'parked' or turn.was_parked and lease_left(turn) <= 0 then return { 'parked', turn.id } end
 end
 
 local function is_stopped_at(header, turn_id, letter)
@@ -117,7 +117,7 @@ local function end_turn(header, commit_id, kind, payload, first, cut)
   local turn = header.turn
   local message = turn.background and find_message(header, turn.id)
   wake_senders(header, turn.id)
-  worker_continues = turn.background and not turn.parked_index and turn.state == 'running' and lease_left(turn) > 0
+  worker_continues = turn.background and not turn.was_parked and turn.state == 'running' and lease_left(turn) > 0
   close_turn(header)
   write_turn(header, turn.id, commit_id, kind, payload, first, cut)
   if message then dequeue(header, message) end
@@ -151,7 +151,7 @@ local function open_turn(header, turn_id, token, worker, lease_ms, message, one_
     background = message and true or before.background, one_shot = one_shot or nil,
     released = released > 0 and released or nil, failed = failed > 0 and failed or nil,
     alone = alone or nil, died_alone = before.died_alone or before.alone,
-    cancel_mode = before.cancel_mode, cancel_reason = before.cancel_reason, parked_index = before.parked_index,
+    cancel_mode = before.cancel_mode, cancel_reason = before.cancel_reason, was_parked = before.was_parked,
     decided = before.decided,
   }
   if not message then count_attempts(header) end
