@@ -418,9 +418,11 @@ class Ready(Protocol):
     message is lost as long as a claim is acked only if
 
     - the turn that it names is finished; or
-    - its session is *idle*, and the claim is ACK_IDLE_AFTER_MS old or names no turn.
+    - its session is *idle*, and the claim is ACK_IDLE_AFTER_MS old or names no turn; or
+    - its session is parked or stopped, and the claim is so too, or its message is in the queue.
 
-    Otherwise it is requeued: its message may still come, or the session is busy, parked or stopped.
+    Otherwise it is requeued: its message may still come, or the session is busy. Whoever ends a
+    parked or stopped turn announces the session, if anything is in its queue.
     """
 
     async def announce(self, session_id: str, turn_id: str | None) -> int:

@@ -204,6 +204,7 @@ async def _end_stop(runtime: Runtime, letter: DeadLetter) -> DeadLetter:
     record = status.record if isinstance(status, Duplicate) else None
     if not isinstance(answer, Done) or record is None or record.kind != "dead":
         raise _not_stopped(letter)
+    await runtime.wake_workers(letter.session_id)
     return replace(letter, id=record.payload.decode(), state="dead")
 
 

@@ -1,7 +1,7 @@
 """A turn's life, and changes between turns; everything below the Agents SDK's own types."""
 
 from turnwise.turns.acquire import BusyPolicy, check_busy, finished_turn_error
-from turnwise.turns.approval_timeout import NOT_APPROVED, is_expired
+from turnwise.turns.approval_timeout import NOT_APPROVED, end_if_expired, is_expired
 from turnwise.turns.begin import begin_turn, next_turn
 from turnwise.turns.block import block
 from turnwise.turns.buffer import Savepoint
@@ -71,6 +71,7 @@ __all__ = [
     "clear_items",
     "default_worker_name",
     "end",
+    "end_if_expired",
     "failure",
     "finished_turn_error",
     "is_cancelled",

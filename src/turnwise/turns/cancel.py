@@ -65,6 +65,10 @@ async def cancel(
     how = {"keep": keep, "open_only": open_only}
     canceller = _Canceller(runtime, session_id, how, request_payload(reason))
     found = await canceller.cancel(turn_id, timeout)
+    if (
+        found.outcome in ("dropped", "forced") and found.worker
+    ):  # it may have been parked or stopped
+        await runtime.wake_workers(session_id)
     if found.outcome not in _CANCELLED:
         found = replace(found, reason=reason)
     level = logging.INFO if found.outcome in _CANCELLED else logging.DEBUG

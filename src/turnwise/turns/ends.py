@@ -84,7 +84,11 @@ async def end(turn: Turn, outcome: Outcome) -> None:
     if turn.cancelling is not None:
         await asyncio.wait({turn.cancelling})
     if not turn.ended:
-        await _carry_out(turn, _prevailing(turn, outcome))
+        try:
+            await _carry_out(turn, _prevailing(turn, outcome))
+        finally:
+            if turn.resumed and isinstance(turn.outcome, Commit):
+                await turn.runtime.wake_workers(turn.session_id)
     must_succeed = isinstance(outcome, Commit | Park | DeadLetter | Stop)
     if must_succeed and turn.lost is not None and turn.outcome is not outcome:
         raise turn.lost
@@ -346,6 +350,8 @@ async def cancel(turn: Turn, commit_id: str | None = None) -> None:
     if not isinstance(answer, Done) and turn.lost is not None:
         turn.runtime.reader.cache.drop(turn.session_id)
         turn.emit_lost(turn.lost)
+    elif turn.resumed:
+        await turn.runtime.wake_workers(turn.session_id)
 
 
 async def _commit_cancelled(

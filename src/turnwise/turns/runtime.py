@@ -8,12 +8,13 @@ import math
 import os
 import socket
 from collections.abc import Awaitable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from turnwise.cache import Cache
 from turnwise.codec import Codec, EncodedTooLarge, EncodeError
 from turnwise.contracts import Store
-from turnwise.errors import InvalidItem, ItemTooLarge, TurnTooLarge, UsageError
+from turnwise.errors import InvalidItem, ItemTooLarge, StoreError, TurnTooLarge, UsageError
 from turnwise.hooks import TurnEvent, emit
 from turnwise.process import PerLoop, PerProcess, process_name
 from turnwise.turns.errors import shown
@@ -21,6 +22,8 @@ from turnwise.turns.ids import mint
 from turnwise.turns.isolation import Isolation
 from turnwise.turns.reading import Reader
 from turnwise.turns.settings import Settings
+from turnwise.turns.shielding import shielded
+from turnwise.types import Info
 
 _log = logging.getLogger("turnwise")
 
@@ -183,6 +186,25 @@ class Runtime:
             await call
         else:
             await self._try(turn_id, call)
+
+    async def wake_workers(self, session_id: str) -> None:
+        """Announce the session's messages, which workers have left: a turn was parked or stopped.
+
+        Whoever ends such a turn calls it. Never raises for the store: if this process dies first,
+        or the store does not answer, a sweep finds them.
+        """
+        await shielded(partial(self._wake_workers, session_id))
+
+    async def _wake_workers(self, session_id: str) -> None:
+        try:
+            async with asyncio.timeout(self.settings.lease):
+                info = await self.store.info(session_id)
+                if isinstance(info, Info) and info.queued:
+                    await self.store.ready.announce(session_id, None)
+        except StoreError as error:
+            _log.warning("no worker was told of session %r: %s", session_id, shown(error))
+        except TimeoutError:
+            _log.warning("no worker was told of session %r in time", session_id)
 
     async def _try(self, turn_id: str, call: Awaitable[None]) -> None:
         try:

@@ -6,17 +6,16 @@ import asyncio
 import math
 import random
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from turnwise.background import Visit
 from turnwise.limits import ACK_IDLE_AFTER_MS
-from turnwise.turns import Runtime
-from turnwise.types import Claim, Duplicate
+from turnwise.turns import Runtime, end_if_expired
+from turnwise.types import Absent, Claim, Duplicate, Info
 
 _BUSY_PAUSE, _MAX_BUSY_PAUSE, _BUSY_GROWTH = 0.02, 30.0, 4
-_PARKED_PAUSE, _MAX_PARKED_PAUSE, _PARKED_GROWTH = 2.0, 600.0, 300
-"""A parked session is looked at once more, for what was published while nobody listened yet."""
 _LEAST = 0.8
 """The shortest pause as a share of the longest: those that came together part."""
 _ERROR_PAUSE, _MAX_ERROR_PAUSE = 0.5, 15.0
@@ -62,7 +61,8 @@ class Acks:
         self._runtime = runtime
         self._finished = Recent[tuple[str, str], None]()
         self._troubles = Recent[str, _Trouble]()
-        self._waits = Recent[str, tuple[str, float]]()
+        self._waits = Recent[str, float]()
+        self._expiries = Recent[str, float]()
 
     async def too_soon(self, session_id: str, claims: list[Claim]) -> bool:
         """Whether a visit failed a moment ago and the next is not due; requeues the claims then.
@@ -84,34 +84,40 @@ class Acks:
             return
         self._troubles.pop(session_id, None)
         if visit.state == "busy":
-            growth = _BUSY_PAUSE, _MAX_BUSY_PAUSE, _BUSY_GROWTH
-            pause = self._wait(session_id, visit.state, *growth)
+            pause = self._wait(session_id)
             if pause < _LEAST * _MAX_BUSY_PAUSE:  # its worker may die and let its lease run out
                 pause = min(pause, visit.pause + _BUSY_PAUSE)
             await self._requeue(claims, pause)
-            return
-        if visit.state == "parked":
-            growth = _PARKED_PAUSE, _MAX_PARKED_PAUSE, _PARKED_GROWTH
-            pause = self._wait(session_id, visit.state, *growth)
-            await self._requeue(claims, min(pause, visit.pause + _BUSY_PAUSE))
             return
         self._waits.pop(session_id, None)
         if visit.state == "failed":
             await self._requeue(claims, visit.pause)
         elif visit.state == "idle":
-            await self._found_idle(session_id, claims)
+            await self._ack_if(self._is_settled, claims)
+        elif visit.state == "parked":
+            if visit.pause < math.inf:  # nobody else looks when it expires
+                self._expiries[session_id] = asyncio.get_running_loop().time() + visit.pause
+            await self._ack_if(self._is_queued, claims)
         else:
             await self._requeue(claims, 0)
 
-    def _wait(self, session_id: str, state: str, first: float, most: float, growth: float) -> float:
-        """Seconds until the next visit of a session that waits: each time `growth` times as many.
+    def _wait(self, session_id: str) -> float:
+        """Seconds until the next visit of a busy session: each time more.
 
         What it waits for is published when it comes, so a visit finds only what was missed.
         """
-        before, pause = self._waits.pop(session_id, (state, first))
-        pause = pause if before == state else first
-        self._waits[session_id] = state, min(most, growth * pause)
+        pause = self._waits.pop(session_id, _BUSY_PAUSE)
+        self._waits[session_id] = min(_MAX_BUSY_PAUSE, _BUSY_GROWTH * pause)
         return pause * random.uniform(_LEAST, 1)
+
+    async def end_expired(self) -> None:
+        """End the parked turns that were found, and have expired meanwhile. Raises StoreError."""
+        now = asyncio.get_running_loop().time()
+        for session_id in [one for one, due in self._expiries.items() if due <= now]:
+            found = await self._store.info(session_id)
+            if isinstance(found, Info) and found.open_turn is not None:
+                await end_if_expired(self._runtime, session_id, found.open_turn.turn_id)
+            self._expiries.pop(session_id, None)
 
     async def failed(
         self, session_id: str, claims: list[Claim], *, transient: bool = False
@@ -135,8 +141,10 @@ class Acks:
         for turn_id in turn_ids:
             self._finished[session_id, turn_id] = None
 
-    async def _found_idle(self, session_id: str, claims: list[Claim]) -> None:
-        settled = [claim for claim in claims if await self._is_settled(claim)]
+    async def _ack_if(
+        self, is_settled: Callable[[Claim], Awaitable[bool]], claims: list[Claim]
+    ) -> None:
+        settled = [claim for claim in claims if _is_old(claim) or await is_settled(claim)]
         if settled:
             await self._store.ready.ack(self._runtime.name, settled)
         for claim in claims:
@@ -146,13 +154,22 @@ class Acks:
                 await self._requeue([claim], max(_BUSY_PAUSE, claim.age_ms / 1000))
 
     async def _is_settled(self, claim: Claim) -> bool:
-        """Whether the announced message is finished, or will not arrive any more."""
-        if claim.turn_id is None or claim.age_ms >= ACK_IDLE_AFTER_MS:
-            return True
+        """Whether the announced message is finished."""
+        assert claim.turn_id is not None
         if (claim.session_id, claim.turn_id) in self._finished:
             return True
         status = await self._store.status(claim.session_id, claim.turn_id)
         return isinstance(status, Duplicate) and status.record is not None
 
+    async def _is_queued(self, claim: Claim) -> bool:
+        """Whether the announced message has come. Who ends the parked turn announces it again."""
+        assert claim.turn_id is not None
+        return not isinstance(await self._store.status(claim.session_id, claim.turn_id), Absent)
+
     async def _requeue(self, claims: list[Claim], delay: float) -> None:
         await self._store.ready.requeue(self._runtime.name, claims, math.ceil(delay * 1000))
+
+
+def _is_old(claim: Claim) -> bool:
+    """Whether the announced message is in the queue by now, or will not arrive any more."""
+    return claim.turn_id is None or claim.age_ms >= ACK_IDLE_AFTER_MS

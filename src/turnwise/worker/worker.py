@@ -91,7 +91,7 @@ class Worker:
             UsageError: Its session object is closed; running turns were released.
         """
         extending = asyncio.create_task(self._repeat(self._lease / 3, self._extend_claims))
-        sweeping = asyncio.create_task(self._repeat(_SWEEP_INTERVAL, self._ready.sweep))
+        sweeping = asyncio.create_task(self._repeat(_SWEEP_INTERVAL, self._sweep))
         heartbeat = Heartbeat(
             self._runtime,
             self._processor.agents,
@@ -195,6 +195,10 @@ class Worker:
             except StoreError as error:
                 _log.warning("the store does not answer worker %r: %s", self._name, error)
             await asyncio.sleep(interval)
+
+    async def _sweep(self) -> None:
+        await self._acks.end_expired()
+        await self._ready.sweep()
 
     async def _extend_claims(self) -> None:
         await self._ready.extend(self._name)
