@@ -2,13 +2,15 @@
 
 from turnwise.codec.envelope import Codec
 from turnwise.codec.errors import DecodeError, EncodedTooLarge, EncodeError
-from turnwise.codec.zstd import MAX_RAW, Zstd
+from turnwise.codec.zstd import MAX_EXPANSION, MAX_RAW, Zstd, weight
 
 __all__ = [
+    "MAX_EXPANSION",
     "MAX_RAW",
     "Codec",
     "DecodeError",
     "EncodeError",
     "EncodedTooLarge",
     "Zstd",
+    "weight",
 ]

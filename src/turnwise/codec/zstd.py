@@ -18,7 +18,11 @@ from turnwise.codec.errors import DecodeError
 BARE = 0x11
 ITEMS_1 = 0x12
 
+_FRAMES = (bytes([BARE]), bytes([ITEMS_1]))
+
 MAX_RAW = 64 * 1024 * 1024
+MAX_EXPANSION = 64
+"""How many times as much as it is counted in its session's size an element may decode to."""
 _LEVEL = 3
 # From here on the dictionary gains little, and a frame without one opens with any zstd tool.
 _BARE_FROM = 64 * 1024
@@ -29,6 +33,8 @@ _MAX_JOINED_RAW = 4 * 1024 * 1024
 _EMPTY_FRAME = zstandard.ZstdCompressor().compress(b"")
 # Where an element holds its frame's header descriptor: after the first byte and zstd's magic.
 DESCRIPTOR = 5
+# By then a frame's header has ended, with the size of the content.
+_HEADER = 19
 # The last arguments of a decompression: any size, one frame, nothing after it. Passing them by
 # position is faster than by name.
 ALONE = (0, False, False)
@@ -101,6 +107,20 @@ class Zstd:
 def _contexts() -> _Contexts:
     """The contexts of this process: they keep nothing from one call to the next."""
     return _Contexts()
+
+
+def weight(element: bytes) -> int:
+    """What an element counts in its session's size: its own, or more if it decodes to a lot.
+
+    So a session within its bound decodes to at most MAX_EXPANSION times that. `weight` in
+    stores/redis/lua/shared/history.lua is the same.
+    """
+    if element[:1] not in _FRAMES:
+        return len(element)
+    try:
+        return max(len(element), zstandard.frame_content_size(element[1:_HEADER]) // MAX_EXPANSION)
+    except ZstdError:
+        return len(element)  # damaged
 
 
 def _decompressor(

@@ -117,7 +117,8 @@ class Header(msgspec.Struct, omit_defaults=True, kw_only=True):
     Attributes:
         format: see FORMAT.
         incarnation: a random id of this session, from its creation to its deletion.
-        elements, items, bytes: of the history. Elements include markers and records.
+        elements, items, bytes: of the history. Elements include markers and records. `bytes` sums
+            up the `weight` of each (turnwise/codec/zstd.py).
         commits: how many there were.
         commit_id: of the last commit; the incarnation, if there was none.
         created, updated: times.

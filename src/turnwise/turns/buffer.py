@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from turnwise.cache import HistorySnapshot, Item
-from turnwise.codec import DecodeError
+from turnwise.codec import DecodeError, weight
 from turnwise.errors import StoreUnavailable, TurnError
 from turnwise.turns import errors
 from turnwise.turns.reading import whole_items
@@ -115,7 +115,7 @@ class TurnBuffer(ABC):
         room = max(0, limit - self.grant.bytes)
         if self._added_bytes + sum(map(len, raw)) > room:
             pack = self.runtime.codec.pack
-            if sum(len(pack(element)) for element in (*self.added_raw, *raw)) > room:
+            if sum(weight(pack(element)) for element in (*self.added_raw, *raw)) > room:
                 raise errors.session_too_large(self.session_id, limit)
 
     async def add(self, items: Iterable[Mapping[str, Any]]) -> None:

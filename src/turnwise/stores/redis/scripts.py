@@ -12,7 +12,7 @@ from hashlib import sha1
 from pathlib import Path
 
 from turnwise import limits
-from turnwise.codec import elements
+from turnwise.codec import MAX_EXPANSION, elements, zstd
 from turnwise.stores.header import FORMAT
 
 _LUA = Path(__file__).parent / "lua"
@@ -26,6 +26,9 @@ _CONSTANTS: dict[str, int | bytes] = {
     "MESSAGE": elements.MESSAGE,
     "CANCELLED_MESSAGE": elements.CANCELLED_MESSAGE,
     "FIRST_ITEM_BYTE": elements.FIRST_ITEM_BYTE,
+    "BARE_FRAME": zstd.BARE,
+    "DICTIONARY_FRAME": zstd.ITEMS_1,
+    "MAX_EXPANSION": MAX_EXPANSION,
     "READ_LIMIT": limits.READ_LIMIT,
     "RECENT_ELEMENTS": limits.RECENT_ELEMENTS,
     "PUSH_LIMIT": limits.PUSH_LIMIT,

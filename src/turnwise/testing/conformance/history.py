@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from turnwise.codec import MAX_EXPANSION, Codec, weight
 from turnwise.codec.elements import is_item, marker, parse_record
 from turnwise.contracts import Store
 from turnwise.limits import READ_LIMIT, Limits
@@ -322,6 +323,24 @@ class HistoryConformance(Suite):
         assert await contents(store, "s") == [b"{" * 200]
         assert isinstance(await turn.commit(b"{" * 201, keep=0), Done)
         assert await contents(store, "s") == [b"{" * 201]
+
+    async def test_what_decodes_to_a_lot_counts_for_more(self, lab: Lab) -> None:
+        store, codec = lab.store(), Codec()
+        for size in (10, 200, 300, 20_000, 70_000, 1_000_000):
+            for content in ("x" * size, "".join(map(str, range(size // 5)))):
+                await store.append("s", mint(), [codec.encode({"content": content})])
+                assert await self._bytes(store) == await self._weight(store)
+        history = expect(History, await store.read("s"))
+        assert await self._weight(store) > await self._size(store)
+        await store.pop("s", mint(), history.tip)
+        assert await self._bytes(store) == await self._weight(store)
+
+        small = codec.encode({"content": "x" * MAX_EXPANSION * 1001})
+        assert len(small) < 1000
+        assert await lab.store(Limits(max_bytes=1000)).append("t", mint(), [small]) == Full(1000)
+
+    async def _weight(self, store: Store) -> int:
+        return sum(map(weight, expect(History, await store.read("s")).elements))
 
     async def test_a_grant_says_how_much_room_there_is(self, lab: Lab) -> None:
         store = lab.store(Limits(max_bytes=400))

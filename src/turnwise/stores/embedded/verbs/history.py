@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from turnwise.codec import weight
 from turnwise.codec.elements import RECORD, is_item, marker, parse_record, record
 from turnwise.limits import READ_LIMIT
 from turnwise.stores.embedded.verbs.session import Session
@@ -108,7 +109,7 @@ def plan_cut(s: Session, keep: int) -> Cut | None:
         start=start,
         remaining=elements,
         items=keep,
-        bytes=header.bytes - sum(map(len, dropped)) + sum(map(len, elements)),
+        bytes=header.bytes - sum(map(weight, dropped)) + sum(map(weight, elements)),
         search_start=min(header.search_start, start),
         next_search_start=min(header.next_search_start, start) + younger,
     )
@@ -170,12 +171,12 @@ def write_turn(
     s.state.extend(elements)
     header.elements += len(elements)
     header.items += len(items)
-    header.bytes += sum(map(len, elements))
+    header.bytes += sum(map(weight, elements))
     header.commits += 1
     header.commit_id, header.updated = commit_id, s.now
 
 
 def too_large(s: Session, items: Sequence[bytes], cut: Cut | None = None) -> bool:
     """Whether these items would make the history larger than it may be."""
-    size = (s.header.bytes if cut is None else cut.bytes) + sum(map(len, items))
+    size = (s.header.bytes if cut is None else cut.bytes) + sum(map(weight, items))
     return size > max(s.limits.max_bytes, s.header.bytes)

@@ -8,6 +8,18 @@ end
 -- An element that was damaged to nothing is no item.
 local function is_item(element) return (string.byte(element) or 0) >= FIRST_ITEM_BYTE end
 
+-- What an element counts in the session's size: its length, or more if it decodes to a lot, which its
+-- zstd frame says (RFC 8878, 3.1.1.1). `weight` in codec/zstd.py is the same.
+local function weight(element)
+  local kind, descriptor = string.byte(element), string.byte(element, 6)
+  if kind ~= BARE_FRAME and kind ~= DICTIONARY_FRAME or not descriptor then return #element end
+  local flag, is_single = math.floor(descriptor / 64), math.floor(descriptor / 32) % 2 == 1
+  local first, length = is_single and 7 or 8, flag == 0 and (is_single and 1 or 0) or 2 ^ flag
+  local size = flag == 1 and 256 or 0
+  for i = 0, length - 1 do size = size + (string.byte(element, first + i) or 0) * 256 ^ i end
+  return math.max(#element, math.floor(size / MAX_EXPANSION))
+end
+
 -- The list index of a history position. The history ends before index_of(header, header.elements).
 local function index_of(header, position) return 1 + 2 * header.queued + position end
 
@@ -83,7 +95,7 @@ local function plan_cut(header, keep)
     local chunk = history(header, math.max(from - page, floor), from)
     for i = #chunk, 1, -1 do
       local element = chunk[i]
-      from, bytes = from - 1, bytes - #element
+      from, bytes = from - 1, bytes - weight(element)
       if is_item(element) then
         drop = drop - 1
         if drop == 0 and keep > 0 then break end
@@ -98,7 +110,7 @@ local function plan_cut(header, keep)
   local remaining = {}
   for i = #newest_first, 1, -1 do
     remaining[#remaining + 1] = newest_first[i]
-    bytes = bytes + #newest_first[i]
+    bytes = bytes + weight(newest_first[i])
   end
   return { from = from, items = keep, remaining = remaining, bytes = bytes, younger = younger }
 end
@@ -130,7 +142,7 @@ local function write_turn(header, turn_id, commit_id, kind, payload, first, cut)
   local items = #elements
   elements[items + 1] = MARKER .. turn_id
   elements[items + 2] = make_record(commit_id, items, kind, payload)
-  for i = 1, #elements do header.bytes = header.bytes + #elements[i] end
+  for i = 1, #elements do header.bytes = header.bytes + weight(elements[i]) end
   push(elements, 1)
   header.elements, header.items = header.elements + #elements, header.items + items
   header.commits, header.commit_id, header.updated = header.commits + 1, commit_id, NOW
@@ -140,6 +152,6 @@ end
 -- Whether the items in ARGV from `first` on would make the history larger than it may be.
 local function too_large(header, first, cut)
   local bytes = cut and cut.bytes or header.bytes
-  for i = first, #ARGV do bytes = bytes + #ARGV[i] end
+  for i = first, #ARGV do bytes = bytes + weight(ARGV[i]) end
   return bytes > MAX_BYTES and bytes > header.bytes
 end
