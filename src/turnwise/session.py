@@ -14,21 +14,10 @@ from agents.memory.session_settings import SessionSettings
 
 from turnwise import background
 from turnwise.approvals import BlockRuns, Decisions, decide, find_parked
-from turnwise.background import Agents, DeadLetter, Policy, Processor, Receipt, Status
+from turnwise.background import Agents, Policy, Processor, Receipt, Status
 from turnwise.durable import agent_name, checked_input, checked_items, install, is_bookkeeping
 from turnwise.errors import UnboundSession, UsageError
-from turnwise.fleet import (
-    PastTurn,
-    QueuedEntry,
-    StuckSession,
-    WaitingApproval,
-    list_sessions,
-    list_workers,
-    past_turns,
-    queue_of,
-    stuck_sessions,
-    waiting_approvals,
-)
+from turnwise.fleet import OperatorCommands
 from turnwise.turn_session import (
     Items,
     SDKSettings,
@@ -53,24 +42,17 @@ from turnwise.turns import (
     failure,
     is_expired,
     pop_item,
-    session_ids,
-    ttl_ms,
 )
 from turnwise.types import (
-    Absent,
     Cancellation,
-    Info,
     PendingApproval,
-    SessionPage,
-    SessionState,
-    WorkerInfo,
 )
 
 _PROTOCOL = ("get_items", "add_items", "pop_item", "clear_session")
 """The SDK's session protocol."""
 
 
-class Session:
+class Session(OperatorCommands):
     """All sessions of one store or, after `bind`, one of them as the SDK's session.
 
     `RedisSession`, `SQLiteSession`, `MemorySession` and `connect` make it. Where a method takes a
@@ -317,46 +299,6 @@ class Session:
         self.check_for_turns()
         return Processor(self.runtime, agents, policy or Policy(), self.session_settings)
 
-    async def dead_letters(self, count: int = 100, after: str | None = None) -> list[DeadLetter]:
-        """List dead letters of all sessions, oldest first.
-
-        Args:
-            count: How many to return at most.
-            after: The id of a dead letter: return those behind it. None for the oldest.
-        """
-        return await background.list_dead_letters(self.runtime, count, after)
-
-    def stopped_sessions(self) -> AsyncIterator[DeadLetter]:
-        """Look through all sessions for stopped ones (`on_dead="stop"`).
-
-        Yields:
-            The dead letter at which each of them is stopped. Retry or delete it to let the session
-            continue.
-        """
-        return background.stopped_sessions(self.runtime)
-
-    async def retry_dead_letter(self, letter: DeadLetter | str) -> None:
-        """Submit a dead letter's message again, at the end of its session's queue.
-
-        Its attempts count from 0 again.
-
-        Args:
-            letter: The dead letter or its id.
-
-        Raises:
-            UsageError: There is no dead letter of this id.
-            QueueFull: The session's queue is full; the dead letter stays.
-        """
-        await background.retry_dead_letter(self.runtime, letter)
-
-    async def delete_dead_letter(self, letter: DeadLetter | str) -> None:
-        """Delete a dead letter; its turn stays dead.
-
-        Args:
-            letter: The dead letter or its id.
-        """
-        await background.delete_dead_letter(self.runtime, letter)
-
     async def pending_approvals(self, session_id: str | None = None) -> list[PendingApproval]:
         """The tool calls of the parked turn that nobody has decided yet.
 
@@ -435,152 +377,6 @@ class Session:
         """
         session_id = self.resolve_id(session_id)
         return await cancel(self.runtime, session_id, turn_id, reason=reason, timeout=timeout)
-
-    # For operators.
-
-    async def info(self, session_id: str | None = None) -> Info | None:
-        """What is known of a session besides its content; None if there is no such session."""
-        found = await self.runtime.store.info(self.resolve_id(session_id))
-        return None if isinstance(found, Absent) else found
-
-    def scan(self, match: str = "*") -> AsyncIterator[str]:
-        """Iterate over session ids, in no order, on all nodes of a cluster.
-
-        A session that changes meanwhile may come twice; one that is created or deleted meanwhile
-        may be missing.
-
-        Args:
-            match: A glob (`*`, `?`, `[ab]`) that the ids match.
-        """
-        return session_ids(self.runtime.store, match)
-
-    async def sessions(
-        self,
-        match: str = "*",
-        *,
-        state: SessionState | None = None,
-        worker: str | None = None,
-        min_age: float | None = None,
-        min_bytes: int | None = None,
-        cursor: str | None = None,
-        count: int = 500,
-    ) -> SessionPage:
-        """List sessions, a part at a time, without loading their histories.
-
-        A call looks at the next `count` sessions or so, in the order of the store, and returns
-        those of them that are asked for. One that changes meanwhile may come twice.
-
-        Args:
-            match: A glob (`*`, `?`, `[ab]`) that the ids match.
-            state: Only those in this state; see `SessionSummary`.
-            worker: Only those whose open turn this worker runs, or ran last.
-            min_age: Only those whose history did not change for so many seconds.
-            min_bytes: Only those whose stored history takes at least so many bytes.
-            cursor: That of the page before; None for the first.
-            count: How many sessions to look at, from 1 to 10,000.
-
-        Returns:
-            The sessions, and the cursor of the next page; None at the end.
-
-        Raises:
-            UsageError: The cursor is none of this store's, or not any more: a node of a cluster
-                was replaced. Or another argument is invalid.
-        """
-        return await list_sessions(
-            self.runtime,
-            match,
-            state=state,
-            worker=worker,
-            min_age=min_age,
-            min_bytes=min_bytes,
-            cursor=cursor,
-            count=count,
-        )
-
-    def stuck(self, match: str = "*") -> AsyncIterator[StuckSession]:
-        """Look through all sessions for those that do not go on by themselves.
-
-        A turn whose worker is silent, or that nobody holds; a turn that waits for approvals; a
-        stopped session; a queue of which no worker takes the first message; a session that cannot
-        be read. What a worker may take up any moment is no such session for 30 seconds.
-
-        Args:
-            match: A glob (`*`, `?`, `[ab]`) that the ids match.
-
-        Yields:
-            Each with since when, who, why, and what lets it go on.
-        """
-        return stuck_sessions(self.runtime, match)
-
-    async def queue(self, session_id: str | None = None, count: int = 20) -> list[QueuedEntry]:
-        """The messages and callers that wait in a session's queue. Changes nothing.
-
-        Args:
-            session_id: The session; None for the bound one.
-            count: How many to return at most, from 1 to 256.
-
-        Returns:
-            The oldest first, the message of the open turn too; empty if there is no such session.
-        """
-        return await queue_of(self.runtime, self.resolve_id(session_id), count)
-
-    async def history(
-        self, session_id: str | None = None, *, limit: int = 20
-    ) -> list[PastTurn] | None:
-        """The last turns of a session as they are stored, each with its items and its end.
-
-        Args:
-            session_id: The session; None for the bound one.
-            limit: How many turns, and changes between turns, to return at most.
-
-        Returns:
-            The newest last; None if there is no such session.
-
-        Raises:
-            UndecodableItem: An item cannot be decoded.
-        """
-        return await past_turns(self.runtime, self.resolve_id(session_id), limit)
-
-    def waiting_approvals(self, match: str = "*") -> AsyncIterator[WaitingApproval]:
-        """Look through all sessions for approvals that nobody has decided yet.
-
-        Args:
-            match: A glob (`*`, `?`, `[ab]`) that the ids match.
-
-        Yields:
-            Each pending approval, with its session and since when it waits.
-        """
-        return waiting_approvals(self.runtime, match)
-
-    async def workers(self) -> list[WorkerInfo]:
-        """The background workers of this store: what each last said of itself.
-
-        A worker says it every five seconds. One that ends is listed no more; one that died stays
-        for a day.
-
-        Returns:
-            In the order of their names.
-        """
-        return await list_workers(self.runtime)
-
-    async def delete(self, session_id: str | None = None) -> bool:
-        """Delete a session with its queue and its open turn; False if there is none."""
-        return await self.runtime.store.delete(self.resolve_id(session_id))
-
-    async def expire(self, session_id: str | None = None, seconds: float | None = None) -> bool:
-        """Set when a session expires.
-
-        Args:
-            session_id: The session; None for the bound one.
-            seconds: Its time to live from now on; None for no expiry.
-
-        Returns:
-            False if there is no such session.
-
-        Raises:
-            InvalidTTL: `seconds` is no number above 0.
-        """
-        return await self.runtime.store.expire(self.resolve_id(session_id), ttl_ms(seconds))
 
     async def ping(self) -> None:
         """Return if the store answers; raise StoreUnavailable if it does not."""

@@ -1,6 +1,7 @@
 """What operators see of all processes and sessions: workers, sessions, queues, what is stuck."""
 
 from turnwise.fleet.approvals import WaitingApproval, waiting_approvals
+from turnwise.fleet.commands import OperatorCommands
 from turnwise.fleet.listing import list_sessions
 from turnwise.fleet.past_turns import PastTurn, past_turns
 from turnwise.fleet.queues import QueuedEntry, queue_of
@@ -9,6 +10,7 @@ from turnwise.fleet.workers import Heartbeat, list_workers
 
 __all__ = [
     "Heartbeat",
+    "OperatorCommands",
     "PastTurn",
     "QueuedEntry",
     "StuckSession",

@@ -65,9 +65,8 @@ async def cancel(
     how = {"keep": keep, "open_only": open_only}
     canceller = _Canceller(runtime, session_id, how, request_payload(reason))
     found = await canceller.cancel(turn_id, timeout)
-    if (
-        found.outcome in ("dropped", "forced") and found.worker
-    ):  # it may have been parked or stopped
+    if found.outcome in ("dropped", "forced") and found.worker:
+        # The turn may have been parked or stopped, so that workers have left the session.
         await runtime.wake_workers(session_id)
     if found.outcome not in _CANCELLED:
         found = replace(found, reason=reason)
