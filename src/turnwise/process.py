@@ -9,11 +9,13 @@ it inherited alive and unused, and makes its own when it needs it.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401  # see _before_fork
 import ctypes
+import logging  # noqa: F401
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from threading import RLock
+from threading import Condition, RLock
 from typing import Generic, TypeVar
 from weakref import WeakSet
 
@@ -37,6 +39,9 @@ class ProcessBound(ABC):
         with LOCK:
             _BOUND.add(self)
 
+    def before_fork(self) -> None:  # noqa: B027  # most have nothing to do
+        """Close what no child may inherit. Nothing is inside FORK_BARRIER then."""
+
     @abstractmethod
     def reset_in_child(self) -> None:
         """Replace the inherited state, kept alive by `keep_forever`. Called first in a child."""
@@ -50,17 +55,80 @@ def keep_forever(inherited: object) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))
 
 
-def _reset_in_child() -> None:
+class ForkBarrier:
+    """`with FORK_BARRIER:` runs what a fork waits for.
+
+    A C library that holds a lock of its own at the fork leaves it locked for ever in the child.
+    Nothing in it may wait for a fork, or enter it again.
+
+    Attributes:
+        forks: how many forks wait, or happen.
+    """
+
+    def __init__(self) -> None:
+        self.reset_in_child()
+
+    def reset_in_child(self) -> None:
+        self._changed = Condition()
+        self._inside = self.forks = 0
+
+    def __enter__(self) -> None:
+        with self._changed:
+            while self.forks:  # else threads that come and go might keep a fork waiting
+                self._changed.wait()
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._inside -= 1
+            self._changed.notify_all()
+
+    def before_fork(self) -> None:
+        """Return when nothing is inside, and let nothing in until `after_fork`."""
+        self._changed.acquire()
+        self.forks += 1
+        while self._inside:
+            self._changed.wait()
+
+    def after_fork(self) -> None:
+        self.forks -= 1
+        self._changed.notify_all()
+        self._changed.release()
+
+
+FORK_BARRIER = ForkBarrier()
+
+
+def _before_fork() -> None:
+    """Runs before the like of modules that were imported earlier.
+
+    What is inside the barrier may need their locks, and LOCK.
+    """
+    FORK_BARRIER.before_fork()
+    LOCK.acquire()
+    for bound in tuple(_BOUND):
+        bound.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    LOCK.release()
+    FORK_BARRIER.after_fork()
+
+
+def _after_fork_in_child() -> None:
     try:
         for bound in tuple(_BOUND):
             bound.reset_in_child()
     finally:
         LOCK.release()
+        FORK_BARRIER.reset_in_child()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
     os.register_at_fork(
-        before=LOCK.acquire, after_in_parent=LOCK.release, after_in_child=_reset_in_child
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
     )
 
 

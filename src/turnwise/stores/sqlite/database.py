@@ -24,7 +24,13 @@ def open_database(path: str) -> sqlite3.Connection:
     journal mode in which the data would not be safe, and whatever SQLite raises.
     """
     refuse_network(path)
-    database = sqlite3.connect(path, timeout=0, isolation_level=None, cached_statements=_STATEMENTS)
+    database = sqlite3.connect(
+        path,
+        timeout=0,
+        isolation_level=None,
+        cached_statements=_STATEMENTS,
+        check_same_thread=False,  # a fork closes it, when its thread does nothing
+    )
     try:
         _set_up(database, path)
     except BaseException:

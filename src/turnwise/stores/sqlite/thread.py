@@ -9,10 +9,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 from turnwise.errors import StoreError
-from turnwise.process import ProcessBound, keep_forever
+from turnwise.process import FORK_BARRIER, ProcessBound, keep_forever
 from turnwise.stores.sqlite.batch import BATCH_LIMIT, Batches, Call, Failed
 from turnwise.stores.sqlite.database import open_database
 from turnwise.stores.sqlite.errors import is_lock, needs_new_connection, refusal
@@ -21,13 +22,14 @@ T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], T]
 
 
-class ConnectionThread:
-    """Opens the connection for its first job, in its own thread, and closes it there.
+class ConnectionThread(ProcessBound):
+    """Opens the connection for a job, in its own thread, and closes it in the end, or at a fork.
 
     A job that has started runs to its end, also if its caller was cancelled.
     """
 
     def __init__(self, path: str, patience: float) -> None:
+        super().__init__()
         self._path = path
         self._patience = patience
         self._database: sqlite3.Connection | None = None
@@ -38,21 +40,24 @@ class ConnectionThread:
 
     def start(self, job: Job[T]) -> Future[T]:
         """Run `job`, outside any transaction."""
-        return self._executor.submit(self._do, job)
+        return self._submit(partial(self._do, job))
 
     def call(self, call: Call) -> None:
         """Run `call` in a transaction, together with others that wait."""
         self._calls.append(call)
-        self._executor.submit(self._drain)
+        self._submit(self._drain)
 
     def close(self) -> Future[None]:
         """Close the connection after all earlier jobs; then the thread ends."""
-        closing = self._executor.submit(self._close)
+        closing = self._submit(self._close)
         self._executor.shutdown(wait=False)
         return closing
 
     def join(self) -> None:
         self._executor.shutdown(wait=True)
+
+    def _submit(self, work: Callable[[], T]) -> Future[T]:
+        return self._executor.submit(_outside_forks, work)
 
     def _do(self, job: Job[T]) -> T:
         try:
@@ -96,6 +101,17 @@ class ConnectionThread:
             self._database = self._batches.retry_locked(lambda: open_database(self._path))
         return self._database
 
+    def before_fork(self) -> None:
+        """SQLite notes in the process which locks its connections hold: a child would believe it.
+
+        The next job opens the connection again.
+        """
+        self._close()
+
+    def reset_in_child(self) -> None:
+        """The thread does not exist there."""
+        keep_forever(self)
+
     def _refused(self, error: sqlite3.Error, session_id: str | None) -> StoreError:
         if needs_new_connection(error):
             self._close()
@@ -105,6 +121,12 @@ class ConnectionThread:
         database, self._database = self._database, None
         if database is not None:
             database.close()
+
+
+def _outside_forks(work: Callable[[], T]) -> T:
+    """SQLite has locks that all connections of a process share: a fork waits until none is held."""
+    with FORK_BARRIER:
+        return work()
 
 
 def _resolve(call: Call, answer: Any) -> None:
@@ -158,6 +180,4 @@ class Connections(ProcessBound):
         return self._thread
 
     def reset_in_child(self) -> None:
-        """A child touches no connection of its parent, not even to close it."""
-        keep_forever(self._thread)
         self._lock, self._thread = threading.Lock(), None
