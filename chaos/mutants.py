@@ -86,8 +86,13 @@ LATE_BEGINS = Experiment(
     WorkloadConfig(clients=16, turn_sessions=40, plain_sessions=1, weights={"long-turn": 0.0}),
     ((late.LateBegin(),),),
 )
-_CANCELS = WorkloadConfig(
-    turn_sessions=60, plain_sessions=1, max_in_flight=2, max_pause=0.5, cancel_share=0.6
+_CANCELS = WorkloadConfig(  # few clients: who is slow for want of a processor is forced to end
+    clients=48,
+    turn_sessions=60,
+    plain_sessions=1,
+    max_in_flight=2,
+    max_pause=0.5,
+    cancel_share=0.6,
 )
 CANCELS = Experiment(_CANCELS, ((workers.KillWorker(), workers.PauseBeyondLease()),))
 CANCELS_WITHOUT_FAULTS = Experiment(_CANCELS, topology="sqlite")
