@@ -42,7 +42,9 @@ async def run_round(topology: Topology, config: RoundConfig) -> History:
         async with WorkerPool(config.workers, make_config) as pool:
             workload = await _run_workload(topology, config, pool, history)
             await _shut_down(pool, history)
-        await _collect(topology, config, history, list(workload.sessions))
+        faults = (one.session for one in history.invocations)  # some have sessions of their own
+        sessions = list(dict.fromkeys((*workload.sessions, *faults)))
+        await _collect(topology, config, history, sessions)
         return history
 
 

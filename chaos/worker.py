@@ -168,7 +168,7 @@ class RequestServer:
         try:
             await in_forked_child(work, partial(self._session.info, request.session), received)
         except asyncio.CancelledError:
-            return _unknown(request.invocation, "CancelledError")
+            return _unknown(request.invocation, "WorkerDied")  # the child was killed
         return responses[0] if responses else _unknown(request.invocation, "! a child died")
 
     async def _respond(self, request: Request) -> Response:
