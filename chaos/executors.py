@@ -31,14 +31,15 @@ class LoopThread:
     async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """What the coroutine returns. If the caller is cancelled, it is cancelled as well.
 
-        Returns or raises when the coroutine has ended.
+        Returns or raises when the coroutine has ended; what it returns all the same then, too.
         """
-        ended = asyncio.Event()
+        ended, returned = asyncio.Event(), list[T]()
         here = asyncio.get_running_loop()
 
         async def work() -> T:
             try:
-                return await coroutine
+                returned.append(await coroutine)
+                return returned[0]
             finally:
                 here.call_soon_threadsafe(ended.set)
 
@@ -48,6 +49,8 @@ class LoopThread:
         except asyncio.CancelledError:
             future.cancel()
             await ended.wait()
+            if returned:
+                return returned[0]
             raise
         return await asyncio.wrap_future(future)
 

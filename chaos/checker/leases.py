@@ -33,10 +33,10 @@ def _not_taken_over_early(findings: Findings, takeover: Takeover) -> None:
     op = taker.op
     others = [one for one in findings.by_op[op] if one.id != takeover.invocation]
     previous = [one for one in others if one.attempt == takeover.attempt - 1 and one.granted]
-    unreported = [one for one in others if one.error == "WorkerDied"]
+    unreported = [one for one in others if one.granted is None]
     if any(may_have_released(one) for one in previous + unreported):
         return
-    since = _invoked_before(taker, takeover, previous, others)
+    since = _invoked_before(taker, takeover, previous, unreported, others)
     passed = takeover.at - since
     if passed < findings.history.lease and not _is_excused(findings, since, takeover.at):
         text = f"{op} was taken over {passed:.3f} s after its invocation on another worker"
@@ -44,18 +44,21 @@ def _not_taken_over_early(findings: Findings, takeover: Takeover) -> None:
 
 
 def _invoked_before(
-    taker: Invocation, takeover: Takeover, previous: list[Invocation], others: list[Invocation]
+    taker: Invocation,
+    takeover: Takeover,
+    previous: list[Invocation],
+    unreported: list[Invocation],
+    others: list[Invocation],
 ) -> float:
     """When the attempt was invoked that was taken over; of several candidates, the first.
 
     The `previous` ones were granted the number before this one. But a turn that is begun again,
     after another turn had the session, counts its attempts from one again: they may have got the
-    number later. An invocation that reported no grant may have had one: its worker was killed, say.
+    number later. An `unreported` one may have been granted it: its worker was killed, say.
     """
     surely = [one for one in previous if one.granted is not None and one.granted < taker.invoked]
     if surely:
         return max(one.invoked for one in surely)
-    unreported = [one for one in others if one.granted is None]
     earlier = [one.invoked for one in previous + unreported if one.invoked < takeover.at]
     return min(earlier or [one.invoked for one in others], default=takeover.at)
 

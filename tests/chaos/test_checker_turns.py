@@ -203,6 +203,15 @@ def test_a_killed_worker_may_have_released_for_an_overload(
     assert builder.rules() == ([] if overloaded else ["lease"])
 
 
+def test_a_stream_goes_on_without_its_cancelled_reader_and_releases(
+    builder: HistoryBuilder,
+) -> None:
+    builder.invocation("1", 1, 1.1, kind="streamed-run", outcome="info", error="CancelledError")
+    second = builder.turn("1", 1.2, 4, attempt=2, worker="v")
+    builder.takeover(second, 2, 1 + LEASE / 2)
+    assert builder.rules() == []
+
+
 def test_a_takeover_from_the_last_of_several_with_the_same_attempt(builder: HistoryBuilder) -> None:
     builder.invocation("1", 1, 2.8, outcome="info", error="WorkerDied", granted=1.1, attempt=1)
     builder.invocation("1", 3, 9, outcome="info", error="WorkerDied", granted=3.1, attempt=1)

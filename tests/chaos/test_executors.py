@@ -60,6 +60,24 @@ async def test_a_cancelled_caller_waits_for_the_end_in_the_thread() -> None:
     thread.stop()
 
 
+async def test_a_cancelled_caller_gets_what_is_returned_all_the_same() -> None:
+    thread, begun = LoopThread(), threading.Event()
+
+    async def work() -> str:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "cancelled"
+        raise AssertionError
+
+    task = asyncio.create_task(thread.run(work()))
+    await asyncio.to_thread(begun.wait)
+    task.cancel()
+    assert await task == "cancelled"
+    thread.stop()
+
+
 async def test_a_forked_child_sends_its_messages() -> None:
     received: list[FromWorker] = []
 
