@@ -11,7 +11,7 @@ from turnwise.testing.servers.process import Process
 from turnwise.testing.servers.waiting import until
 
 ROOT = Path(__file__).parents[2]
-STARTED = 45.0  # seconds: imports alone take some when the machine is busy
+STARTED = 120.0  # seconds: imports alone take some when the machine is busy
 
 
 class Programs:
