@@ -66,6 +66,7 @@ from turnwise.types import (
     Stale,
     Stopped,
     Suspect,
+    Unclaimed,
     WorkerEntry,
 )
 
@@ -442,6 +443,12 @@ class Ready(Protocol):
         """How many ms ago a worker asked for announcements like this session's, to within seconds.
 
         None if none is known to have asked, in the last hour at least.
+        """
+
+    async def unclaimed(self) -> Unclaimed:
+        """The announcements that no worker has claimed yet, for operators.
+
+        Whether those that were given back are among them, the store decides.
         """
 
     async def extend(self, worker: str) -> None:

@@ -219,6 +219,9 @@ async def test_metrics(
     response = await probes.get("/metrics")
     assert response.headers["content-type"].startswith("text/plain; version=")
     assert "process_cpu_seconds_total" in response.text
+    assert "turnwise_store_up 1.0" in response.text
+    assert 'turnwise_workers{state="alive"} 1.0' in response.text
+    assert "turnwise_queue_unclaimed 0.0" in response.text
     assert (await probes.get("/metrics", "HEAD")).content == b""
     assert (await probes.get("/metrics", "POST")).status_code == 405
     assert (await probes.get("/")).status_code == 404

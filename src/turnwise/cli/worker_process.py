@@ -23,6 +23,8 @@ UNREACHED = os.EX_UNAVAILABLE
 _PAUSE = 0.5
 _PING_TIMEOUT = 0.9
 """Seconds for a readiness probe: the kubelet gives up after one."""
+_SCRAPE_TIMEOUT = 3.0
+"""Seconds for what the store tells of the fleet: less than any scraper waits."""
 _log = logging.getLogger("turnwise")
 
 
@@ -36,6 +38,7 @@ class WorkerProcess:
     """
 
     def __init__(self, session: Session, worker: Worker, startup_timeout: float) -> None:
+        self._session = session
         self._store = session.runtime.store
         self._worker = worker
         self._startup_timeout = startup_timeout
@@ -60,9 +63,17 @@ class WorkerProcess:
     @asynccontextmanager
     async def probes(self, host: str, port: int) -> AsyncIterator[None]:
         """Serve what monitoring asks for during the block."""
-        from turnwise.observe.prometheus import CONTENT_TYPE, exposition
+        from turnwise.observe.prometheus import CONTENT_TYPE, FleetMetrics, exposition
+
+        fleet = FleetMetrics()
 
         async def metrics() -> bytes:
+            try:
+                async with asyncio.timeout(_SCRAPE_TIMEOUT):
+                    workers = await self._session.workers()
+                    fleet.show(workers, await self._store.ready.unclaimed())
+            except (StoreError, TimeoutError):
+                fleet.show_unreached()
             return exposition()
 
         probes = Probes(self._unready, metrics, CONTENT_TYPE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as Counts
+from collections.abc import Iterator, Sequence
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -13,6 +14,8 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from turnwise.hooks import (
     StepReplayedEvent,
@@ -26,6 +29,7 @@ from turnwise.hooks import (
     TurnSubmittedEvent,
 )
 from turnwise.observe.names import OUTCOMES, bounded, reason_of
+from turnwise.types import Unclaimed, WorkerInfo
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
@@ -83,6 +87,8 @@ class TurnMetrics:
         self._seconds = self._histogram(
             "turn_seconds", "Seconds from a turn's begin to its end.", _SECONDS, ("outcome",)
         )
+        for outcome in OUTCOMES.values():  # from 0 on, so that the first one is an increase
+            self._seconds.labels(outcome)
         self._waited = self._histogram(
             "wait_seconds",
             "Seconds in a session's queue, whether or not the turn began then.",
@@ -145,6 +151,64 @@ class TurnMetrics:
     def _gauge(self, name: str, text: str) -> Gauge:
         """If several processes share a registry, the sum over the live ones."""
         return Gauge(f"turnwise_{name}", text, registry=self._registry, multiprocess_mode="livesum")
+
+
+class FleetMetrics(Collector):
+    """What all processes of a store do, as the store last told. Every worker tells the same.
+
+    Args:
+        registry: Where the metrics are registered; by default prometheus_client's own.
+    """
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._told: tuple[Sequence[WorkerInfo], Unclaimed] | None = None
+        registry.register(self)
+
+    def show(self, workers: Sequence[WorkerInfo], unclaimed: Unclaimed) -> None:
+        """The store has told this."""
+        self._told = workers, unclaimed
+
+    def show_unreached(self) -> None:
+        """The store does not answer: nothing is known but that."""
+        self._told = None
+
+    def collect(self) -> Iterator[Metric]:
+        text = "Whether the store answered at this scrape."
+        yield GaugeMetricFamily("turnwise_store_up", text, value=self._told is not None)
+        if self._told is None:
+            return
+        workers, unclaimed = self._told
+        yield _by_state(workers)
+        alive = [worker for worker in workers if worker.alive]
+        slots = sum(worker.concurrency for worker in alive)
+        yield GaugeMetricFamily(
+            "turnwise_worker_slots", "Sessions that workers alive can serve at once.", value=slots
+        )
+        used = sum(worker.active for worker in alive)
+        yield GaugeMetricFamily(
+            "turnwise_worker_slots_used", "Sessions that workers alive serve now.", value=used
+        )
+        yield GaugeMetricFamily(
+            "turnwise_queue_unclaimed",
+            "Messages that no worker has claimed; on SQLite sessions with such.",
+            value=unclaimed.count,
+        )
+        yield GaugeMetricFamily(
+            "turnwise_queue_oldest_seconds",
+            "How long the oldest of them waits.",
+            value=(unclaimed.oldest_ms or 0) / 1000,
+        )
+
+
+def _by_state(workers: Sequence[WorkerInfo]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily("turnwise_workers", "Background workers.", labels=["state"])
+    states = [
+        "silent" if not worker.alive else "stopping" if worker.stopping else "alive"
+        for worker in workers
+    ]
+    for state in ("alive", "stopping", "silent"):
+        family.add_metric([state], states.count(state))
+    return family
 
 
 class _OpenTurns:

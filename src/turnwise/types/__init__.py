@@ -30,6 +30,7 @@ from turnwise.types.messages import (
     Events,
     Late,
     QueueEntry,
+    Unclaimed,
     WorkerEntry,
 )
 from turnwise.types.views import (
@@ -82,6 +83,7 @@ __all__ = [
     "Stale",
     "Stopped",
     "Suspect",
+    "Unclaimed",
     "WorkerEntry",
     "WorkerInfo",
 ]

@@ -59,6 +59,19 @@ class DeadLetterEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Unclaimed:
+    """What is announced and no worker has claimed yet.
+
+    Attributes:
+        count: On Redis how many messages; otherwise how many sessions with messages.
+        oldest_ms: For how long the oldest waits; None if there is none.
+    """
+
+    count: int
+    oldest_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerEntry:
     """A worker's record as it is stored.
 

@@ -175,6 +175,23 @@ class MemoryReady(EmbeddedReady):
     async def _last_claim(self) -> int | None:
         return self._memory_store.memory.last_claim
 
+    def _claimable(self, now: int) -> list[str]:
+        memory = self._memory_store.memory
+        return [
+            session_id
+            for session_id, state in memory.sessions.items()
+            if state.is_ready(now)
+            and not state.is_expired(now)
+            and memory.claims.get(session_id, ("", 0))[1] <= now
+        ]
+
+    async def _unclaimed(self, now: int) -> tuple[int, int | None]:
+        with LOCK:
+            found = self._claimable(now)
+            queues = [self._memory_store.memory.sessions[session_id].queue for session_id in found]
+            since = [entry.submitted for queue in queues for entry in queue if entry.submitted]
+        return len(found), min(since, default=None)
+
     async def _take(self, worker: str, count: int, now: int, until: int) -> list[str]:
         await asyncio.sleep(0)
         with LOCK:
@@ -183,14 +200,9 @@ class MemoryReady(EmbeddedReady):
     def _take_now(self, worker: str, count: int, now: int, until: int) -> list[str]:
         memory = self._memory_store.memory
         last_claimed = {session_id: index for index, session_id in enumerate(memory.claims)}
-        free = [
-            session_id
-            for session_id, state in memory.sessions.items()
-            if state.is_ready(now)
-            and not state.is_expired(now)
-            and memory.claims.get(session_id, ("", 0))[1] <= now
-        ]
-        taken = sorted(free, key=lambda session_id: last_claimed.get(session_id, -1))[:count]
+        taken = sorted(
+            self._claimable(now), key=lambda session_id: last_claimed.get(session_id, -1)
+        )[:count]
         for session_id in taken:
             memory.claims.pop(session_id, None)
             memory.claims[session_id] = (worker, until)

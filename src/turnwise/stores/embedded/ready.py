@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from turnwise.stores.embedded.store import EmbeddedStore
 from turnwise.stores.embedded.verbs.session import READY
-from turnwise.types import Claim
+from turnwise.types import Claim, Unclaimed
 
 _LOOK_INTERVAL = 1.0
 _NOTE_INTERVAL_MS = 5_000
@@ -45,6 +45,15 @@ class EmbeddedReady(ABC):
     @abstractmethod
     async def _last_claim(self) -> int | None:
         """The time that was noted last."""
+
+    @abstractmethod
+    async def _unclaimed(self, now: int) -> tuple[int, int | None]:
+        """How many sessions could be claimed now, and since when the first of them."""
+
+    async def unclaimed(self) -> Unclaimed:
+        now = self._store.clock()
+        count, since = await self._unclaimed(now)
+        return Unclaimed(count, None if since is None else max(0, now - since))
 
     async def announce(self, session_id: str, turn_id: str | None) -> int:
         return self._store.clock()

@@ -25,7 +25,7 @@ from turnwise.stores.redis.pubsub import Channel, Subscription, Subscriptions
 from turnwise.stores.redis.scan import Scan
 from turnwise.stores.redis.scripts import script
 from turnwise.stores.redis.transport import Transport
-from turnwise.types import Claim
+from turnwise.types import Claim, Unclaimed
 
 GROUP = "workers"
 NOBODY = "-"
@@ -69,6 +69,15 @@ class RedisReady:
     async def last_claim(self, session_id: str) -> int | None:
         _, idle_ms = await self._run("last_claim", self._shard(session_id), GROUP, NOBODY)
         return None if idle_ms < 0 else int(idle_ms)
+
+    async def unclaimed(self) -> Unclaimed:
+        count, ages = 0, []
+        for shard in range(len(self._keys.ready)):
+            _, now, some, first = await self._run("unclaimed", shard, GROUP)
+            count += some
+            if first >= 0:
+                ages.append(max(0, now - first))
+        return Unclaimed(count, max(ages, default=None))
 
     async def claim(self, worker: str, count: int, timeout: float) -> list[Claim]:
         deadline = time.monotonic() + timeout

@@ -115,6 +115,11 @@ JOIN sessions USING (session)
 WHERE ready.due <= ? AND (sessions.expires IS NULL OR sessions.expires > ?)
 ORDER BY ready.due LIMIT ?;
 
+-- unclaimed --
+-- How many could be claimed now, and since when the first of them.
+SELECT count(*), min(ready.due) FROM ready JOIN sessions USING (session)
+WHERE ready.due <= ? AND (sessions.expires IS NULL OR sessions.expires > ?);
+
 -- claim_ready --
 -- The session is hidden from other workers until `due`.
 UPDATE ready SET worker = ?, due = ? WHERE session = ?;

@@ -34,6 +34,14 @@ class SQLiteReady(EmbeddedReady):
         except OSError:
             return None
 
+    async def _unclaimed(self, now: int) -> tuple[int, int | None]:
+        def count(database: sqlite3.Connection) -> tuple[tuple[int, int | None], list[WakeUp]]:
+            found: tuple[int, int | None]
+            found = database.execute(query("unclaimed"), (now, now)).fetchone()
+            return found, []
+
+        return await self._host.call(count, writes=False)
+
     async def _take(self, worker: str, count: int, now: int, until: int) -> list[str]:
         def take(database: sqlite3.Connection) -> tuple[list[str], list[WakeUp]]:
             rows = database.execute(query("ready_sessions"), (now, now, count)).fetchall()

@@ -21,7 +21,7 @@ from turnwise.testing.conformance.lab import (
     mint,
     taken,
 )
-from turnwise.types import Accepted, Claim, Duplicate, Grant, Idle, Parked
+from turnwise.types import Accepted, Claim, Duplicate, Grant, Idle, Parked, Unclaimed
 
 
 async def sent(store: Store, session_id: str, turn_id: str, message: bytes = b"one") -> None:
@@ -49,6 +49,23 @@ class BackgroundConformance(Suite):
     @pytest.fixture
     def ready(self, store: Store) -> Ready:
         return store.ready
+
+    async def test_what_nobody_has_claimed_is_counted(self, store: Store, ready: Ready) -> None:
+        assert await ready.unclaimed() == Unclaimed(0, None)
+        for name in ("s1", "s2", "s3"):
+            await sent(store, name, "t")
+        assert (await ready.unclaimed()).count == 3
+        first, second = await ready.claim("w1", 2, 0)
+        left = await ready.unclaimed()
+        assert left.count == 1
+        assert left.oldest_ms is not None
+        assert 0 <= left.oldest_ms < LONG
+        (third,) = await ready.claim("w1", 2, 0)
+        assert await ready.unclaimed() == Unclaimed(0, None)
+        for claim in (first, second, third):
+            await work(store, "w1", claim)
+        await ready.ack("w1", [first, second, third])
+        assert await ready.unclaimed() == Unclaimed(0, None)
 
     async def test_a_message_is_claimed_by_one_worker(self, store: Store, ready: Ready) -> None:
         assert await ready.claim("w1", 10, 0) == []
