@@ -60,7 +60,7 @@ from turnwise.errors import (
     UsageError,
     WorkersDied,
 )
-from turnwise.fleet import PastTurn, QueuedEntry, StuckSession, WaitingApproval
+from turnwise.fleet import AuditRecord, PastTurn, QueuedEntry, StuckSession, WaitingApproval
 from turnwise.hooks import Hook, TurnEvent
 from turnwise.runner import Runner
 from turnwise.session import Session
@@ -80,6 +80,7 @@ from turnwise.worker import Worker
 __all__ = [
     "AlreadyCommitted",
     "ApprovalPending",
+    "AuditRecord",
     "BusyTimeout",
     "Cancellation",
     "DeadLetter",

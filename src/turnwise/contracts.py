@@ -42,6 +42,7 @@ from typing import Literal, Protocol
 from turnwise.types import (
     Absent,
     Accepted,
+    AuditEntry,
     Base,
     Busy,
     Cancelled,
@@ -401,6 +402,10 @@ class Store(Protocol):
     def workers(self) -> Workers:
         """The worker registry."""
 
+    @property
+    def audit(self) -> Audit:
+        """The records of operators' actions."""
+
     async def ping(self) -> None:
         """Return if the store answers; raise `StoreUnavailable` if not."""
 
@@ -515,3 +520,19 @@ class Workers(Protocol):
 
     async def list(self) -> list[WorkerEntry]:
         """All records, in the order of the workers' names."""
+
+
+class Audit(Protocol):
+    """The records of operators' actions, of all sessions: the last AUDIT_KEPT of them.
+
+    A record is written before its action, and amended by what became of it.
+    """
+
+    async def write(self, op_id: str, record: bytes) -> int:
+        """Add a record, which is opaque; return its number. An `op_id` adds one record."""
+
+    async def amend(self, number: int, op_id: str, record: bytes) -> None:
+        """Replace the record that this op_id wrote, if it is still kept."""
+
+    async def page(self, count: int, before: int | None = None) -> list[AuditEntry]:
+        """At most `count` records, the newest first; of those with lower numbers than `before`."""

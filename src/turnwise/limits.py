@@ -25,6 +25,8 @@ SWEEP_INTERVAL_MS = 600_000
 """How often all sessions are searched for messages whose announcement was lost."""
 WORKER_KEPT_MS = 24 * 60 * 60 * 1000
 """How long the record of a worker that writes no more stays in the registry."""
+AUDIT_KEPT = 10_000
+"""How many records of operators' actions are kept, the last ones."""
 
 
 @dataclass(frozen=True, slots=True)

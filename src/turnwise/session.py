@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
 from functools import partial
@@ -13,11 +13,11 @@ from agents.items import TResponseInputItem
 from agents.memory.session_settings import SessionSettings
 
 from turnwise import background
-from turnwise.approvals import BlockRuns, Decisions, decide, find_parked
+from turnwise.approvals import BlockRuns, find_parked
 from turnwise.background import Agents, Policy, Processor, Receipt, Status
 from turnwise.durable import agent_name, checked_input, checked_items, install, is_bookkeeping
 from turnwise.errors import UnboundSession, UsageError
-from turnwise.fleet import OperatorCommands
+from turnwise.fleet import OperatorActions
 from turnwise.turn_session import (
     Items,
     SDKSettings,
@@ -26,14 +26,12 @@ from turnwise.turn_session import (
     merged_settings,
 )
 from turnwise.turns import (
-    GRACE,
     BusyPolicy,
     OnError,
     Runtime,
     add_items,
     begin_turn,
     block,
-    cancel,
     check_on_error,
     check_session_id,
     check_turn_id,
@@ -43,16 +41,13 @@ from turnwise.turns import (
     is_expired,
     pop_item,
 )
-from turnwise.types import (
-    Cancellation,
-    PendingApproval,
-)
+from turnwise.types import PendingApproval
 
 _PROTOCOL = ("get_items", "add_items", "pop_item", "clear_session")
 """The SDK's session protocol."""
 
 
-class Session(OperatorCommands):
+class Session(OperatorActions):
     """All sessions of one store or, after `bind`, one of them as the SDK's session.
 
     `RedisSession`, `SQLiteSession`, `MemorySession` and `connect` make it. Where a method takes a
@@ -308,75 +303,6 @@ class Session(OperatorCommands):
         """
         parked = await find_parked(self.runtime, self.resolve_id(session_id))
         return [] if parked is None or is_expired(parked.entry) else parked.pending
-
-    async def decide(
-        self,
-        session_id: str | None = None,
-        *,
-        approve: Iterable[str] = (),
-        reject: Mapping[str, str | None] | None = None,
-        always_approve: Iterable[str] = (),
-        always_reject: Mapping[str, str | None] | None = None,
-        timeout: float | None = 30.0,
-    ) -> list[PendingApproval]:
-        """Decide pending approvals of the parked turn, without running it.
-
-        It needs no agent. When all are decided, the turn goes on: a worker (or `drain`) continues
-        it if a message began it, and `Runner.resume`, with nothing left to decide, any other. It is
-        safe to send again. Without ids it offers a turn of which all is decided to the workers.
-
-        Args:
-            session_id: The session; None for the bound one.
-            approve: Ids from `pending_approvals`.
-            reject: Ids, each with the text that the model gets instead of the tool's output; None
-                for the SDK's text.
-            always_approve, always_reject: The same, for good: as in the SDK, the decision holds for
-                every call of that tool by that agent in this turn. Other calls that are pending
-                now are decided so when the turn goes on.
-            timeout: Seconds to wait while another process runs the turn; None for no limit.
-
-        Returns:
-            What is still pending.
-
-        Raises:
-            NoPendingApproval: There is no such pending approval, or no parked turn; or
-                `approval_timeout` is over. Nothing was decided.
-            UsageError: Nothing is decided, or an id is both approved and rejected.
-            BusyTimeout: Another process runs the turn, and it did not end in time.
-        """
-        session_id = self.resolve_id(session_id)
-        decisions = Decisions.of(session_id, approve, reject, always_approve, always_reject)
-        return await decide(self.runtime, session_id, decisions, timeout)
-
-    async def cancel(
-        self,
-        session_id: str | None = None,
-        turn_id: str | None = None,
-        *,
-        reason: str | None = None,
-        timeout: float = GRACE,
-    ) -> Cancellation:
-        """Cancel a turn, whichever process runs it. Nothing of it is committed.
-
-        Its worker is woken at once. If it has not ended the turn after `timeout` seconds, the turn
-        is ended without it, and the worker can no longer commit it. Whoever sends the turn_id again
-        gets TurnCancelled. A caller that waits in the queue has no turn to cancel yet.
-
-        Args:
-            session_id: The session; None for the bound one.
-            turn_id: The turn; None for the open one: running, dead or parked.
-            reason: Recorded with the turn, and part of TurnCancelled and of hook events; at most
-                1,000 bytes. If the turn was asked to end before, the first reason stays.
-            timeout: Seconds that its worker has to end it.
-
-        Returns:
-            What became of the turn.
-
-        Raises:
-            UsageError: The reason is too long, or the timeout is no number of seconds.
-        """
-        session_id = self.resolve_id(session_id)
-        return await cancel(self.runtime, session_id, turn_id, reason=reason, timeout=timeout)
 
     async def ping(self) -> None:
         """Return if the store answers; raise StoreUnavailable if it does not."""

@@ -3,8 +3,8 @@
 from turnwise.background.dead_letters import (
     DeadLetter,
     delete_dead_letter,
-    find_dead_letter,
     list_dead_letters,
+    require_dead_letter,
     retry_dead_letter,
     stopped_sessions,
 )
@@ -27,8 +27,8 @@ __all__ = [
     "Visit",
     "delete_dead_letter",
     "encoded_message",
-    "find_dead_letter",
     "list_dead_letters",
+    "require_dead_letter",
     "retry_dead_letter",
     "status_of",
     "stopped_sessions",

@@ -100,6 +100,17 @@ async def find_dead_letter(runtime: Runtime, dead_letter_id: str) -> DeadLetter 
     return None
 
 
+async def require_dead_letter(runtime: Runtime, letter: DeadLetter | str) -> DeadLetter:
+    """A dead letter, or that of this id. Raises UsageError if there is none."""
+    given: object = letter  # also from callers without a type checker
+    if isinstance(given, DeadLetter):
+        return given
+    found = await find_dead_letter(runtime, given) if isinstance(given, str) else None
+    if found is None:
+        raise UsageError(f"there is no dead letter {letter!r}; list them first")
+    return found
+
+
 async def list_dead_letters(runtime: Runtime, count: int, after: str | None) -> list[DeadLetter]:
     """See `Session.dead_letters`."""
     return [_decoded(runtime, entry) for entry in await runtime.store.dead_letters(count, after)]
@@ -115,9 +126,8 @@ async def stopped_sessions(runtime: Runtime) -> AsyncIterator[DeadLetter]:
                     yield letter
 
 
-async def retry_dead_letter(runtime: Runtime, letter: DeadLetter | str) -> None:
+async def retry_dead_letter(runtime: Runtime, letter: DeadLetter) -> None:
     """See `Session.retry_dead_letter`."""
-    letter = await _found(runtime, letter)
     if letter.state == "stopped":
         letter = await _end_stop(runtime, letter)
     stored = runtime.codec.decode(letter.content)
@@ -133,9 +143,8 @@ async def retry_dead_letter(runtime: Runtime, letter: DeadLetter | str) -> None:
     await runtime.store.delete_dead_letter(letter.id)
 
 
-async def delete_dead_letter(runtime: Runtime, letter: DeadLetter | str) -> None:
+async def delete_dead_letter(runtime: Runtime, letter: DeadLetter) -> None:
     """See `Session.delete_dead_letter`."""
-    letter = await _found(runtime, letter)
     if letter.state == "stopped":
         letter = await _end_stop(runtime, letter)
     await runtime.store.delete_dead_letter(letter.id)
@@ -164,15 +173,6 @@ def _decoded(runtime: Runtime, entry: DeadLetterEntry) -> DeadLetter:
         message.metadata,
         entry.content,
     )
-
-
-async def _found(runtime: Runtime, letter: object) -> DeadLetter:
-    if isinstance(letter, DeadLetter):
-        return letter
-    found = await find_dead_letter(runtime, letter) if isinstance(letter, str) else None
-    if found is None:
-        raise UsageError(f"there is no dead letter {letter!r}; list them first")
-    return found
 
 
 async def _stopped_at(runtime: Runtime, session_id: str) -> DeadLetter | None:

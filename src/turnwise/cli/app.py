@@ -9,6 +9,7 @@ import typer
 
 from turnwise.cli import (
     approvals,
+    audit,
     dead_letters,
     doctor,
     queues,
@@ -53,3 +54,4 @@ app.add_typer(turns.app, name="turns")
 app.add_typer(queues.app, name="queue")
 app.add_typer(approvals.app, name="approvals")
 app.command("stuck")(stuck.stuck)
+app.command("audit")(audit.audit)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from turnwise.cli.options import PREFIX, KeyPrefix, Url, with_sessions
+from turnwise.cli.options import PREFIX, By, KeyPrefix, Reason, Url, with_sessions
 from turnwise.cli.output import Columns, Format, Output, ago, show
 from turnwise.cli.sessions import SessionId
 from turnwise.fleet import WaitingApproval
@@ -35,11 +35,18 @@ def list_(
 
 
 @app.command()
-def approve(session_id: SessionId, ids: _IDS, url: Url, key_prefix: KeyPrefix = PREFIX) -> None:
+def approve(
+    session_id: SessionId,
+    ids: _IDS,
+    url: Url,
+    reason: Reason = None,
+    by: By = None,
+    key_prefix: KeyPrefix = PREFIX,
+) -> None:
     """Approve calls. When all of a turn are decided, a worker, or its sender, continues it."""
 
     async def act(session: Session) -> None:
-        left = await session.decide(session_id, approve=ids)
+        left = await session.decide(session_id, approve=ids, reason=reason, by=by)
         typer.echo(_left(session_id, len(left)))
 
     with_sessions(act, url, key_prefix)
@@ -53,12 +60,15 @@ def reject(
     message: Annotated[
         str | None, typer.Option(help="What the model gets instead of the tool's output.")
     ] = None,
+    reason: Reason = None,
+    by: By = None,
     key_prefix: KeyPrefix = PREFIX,
 ) -> None:
     """Reject calls."""
 
     async def act(session: Session) -> None:
-        left = await session.decide(session_id, reject=dict.fromkeys(ids, message))
+        rejected = dict.fromkeys(ids, message)
+        left = await session.decide(session_id, reject=rejected, reason=reason, by=by)
         typer.echo(_left(session_id, len(left)))
 
     with_sessions(act, url, key_prefix)

@@ -12,11 +12,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from turnwise.background import DeadLetter, find_dead_letter
+from turnwise.background import DeadLetter, require_dead_letter
 from turnwise.cli.bulk import DryRun, How, Yes, carry_out
-from turnwise.cli.options import PREFIX, KeyPrefix, Url, with_sessions
+from turnwise.cli.options import PREFIX, By, KeyPrefix, Reason, Url, with_sessions
 from turnwise.cli.output import Columns, Format, Output, at, show
-from turnwise.errors import UsageError
 from turnwise.session import Session
 
 app = typer.Typer(help="List, show, retry and delete messages that failed.", no_args_is_help=True)
@@ -84,9 +83,7 @@ def show_(
     """Show one dead letter with its message's content."""
 
     async def act(session: Session) -> None:
-        found = await find_dead_letter(session.runtime, dead_letter_id)
-        if found is None:
-            raise UsageError(f"there is no dead letter {dead_letter_id!r}; list them first")
+        found = await require_dead_letter(session.runtime, dead_letter_id)
         show([_with_content(found)], _CONTENT, output)
 
     with_sessions(act, url, key_prefix)
@@ -102,6 +99,8 @@ def retry(
     min_age: _MinAge = None,
     dry_run: DryRun = False,
     yes: Yes = False,
+    reason: Reason = None,
+    by: By = None,
     output: Output = Format.TABLE,
     key_prefix: KeyPrefix = PREFIX,
 ) -> None:
@@ -112,7 +111,7 @@ def retry(
     wanted = _Wanted(match, state, agent, min_age)
 
     async def act(session: Session, letter: DeadLetter | str) -> None:
-        await session.retry_dead_letter(letter)
+        await session.retry_dead_letter(letter, reason=reason, by=by)
 
     how = How(dry_run, yes or bool(ids), output)
     _change(wanted, ids, ("Retry", "retried"), act, how, url, key_prefix)
@@ -128,6 +127,8 @@ def delete(
     min_age: _MinAge = None,
     dry_run: DryRun = False,
     yes: Yes = False,
+    reason: Reason = None,
+    by: By = None,
     output: Output = Format.TABLE,
     key_prefix: KeyPrefix = PREFIX,
 ) -> None:
@@ -135,7 +136,7 @@ def delete(
     wanted = _Wanted(match, state, agent, min_age)
 
     async def act(session: Session, letter: DeadLetter | str) -> None:
-        await session.delete_dead_letter(letter)
+        await session.delete_dead_letter(letter, reason=reason, by=by)
 
     how = How(dry_run, yes, output)
     _change(wanted, ids, ("Delete", "deleted"), act, how, url, key_prefix)

@@ -24,6 +24,16 @@ KeyPrefix = Annotated[
         envvar="TURNWISE_KEY_PREFIX", help="On Redis: the prefix of all keys of sessions."
     ),
 ]
+Reason = Annotated[str | None, typer.Option(help="Why, for the audit.", metavar="TEXT")]
+By = Annotated[
+    str | None,
+    typer.Option(
+        envvar="TURNWISE_BY",
+        help="Who, for the audit.",
+        metavar="NAME",
+        show_default="user and host",
+    ),
+]
 PREFIX = DEFAULT_PREFIX
 Result = TypeVar("Result")
 

@@ -10,7 +10,7 @@ import typer
 
 from turnwise.cli.bulk import DryRun, How, Yes, carry_out
 from turnwise.cli.conversation import conversation
-from turnwise.cli.options import PREFIX, KeyPrefix, Url, with_sessions
+from turnwise.cli.options import PREFIX, By, KeyPrefix, Reason, Url, with_sessions
 from turnwise.cli.output import Columns, Format, Output, age, ago, at, print_json, show
 from turnwise.cli.session_filters import (
     AnyMatch,
@@ -114,6 +114,8 @@ def delete(
     min_bytes: MinBytes = None,
     dry_run: DryRun = False,
     yes: Yes = False,
+    reason: Reason = None,
+    by: By = None,
     output: Output = Format.TABLE,
     key_prefix: KeyPrefix = PREFIX,
 ) -> None:
@@ -124,7 +126,7 @@ def delete(
     wanted = Wanted(ids, match, state, worker, min_age, min_bytes)
 
     async def act(session: Session, session_id: str) -> bool:
-        return await session.delete(session_id)
+        return await session.delete(session_id, reason=reason, by=by)
 
     _change(wanted, ("Delete", "deleted"), act, How(dry_run, yes, output), url, key_prefix)
 
@@ -144,6 +146,8 @@ def expire(
     min_bytes: MinBytes = None,
     dry_run: DryRun = False,
     yes: Yes = False,
+    reason: Reason = None,
+    by: By = None,
     output: Output = Format.TABLE,
     key_prefix: KeyPrefix = PREFIX,
 ) -> None:
@@ -158,7 +162,7 @@ def expire(
     done = "kept for good" if never else f"set to expire in {ttl:g} s"
 
     async def act(session: Session, session_id: str) -> bool:
-        return await session.expire(session_id, ttl)
+        return await session.expire(session_id, ttl, reason=reason, by=by)
 
     words = "Change the expiry of", done
     _change(wanted, words, act, How(dry_run, yes, output), url, key_prefix)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from turnwise.cli.options import PREFIX, KeyPrefix, Url, with_sessions
+from turnwise.cli.options import PREFIX, By, KeyPrefix, Url, with_sessions
 from turnwise.cli.sessions import SessionId
 from turnwise.printable import printable
 from turnwise.session import Session
@@ -28,8 +28,10 @@ def cancel(
         str | None, typer.Argument(help="The turn; the open one if left out.", metavar="TURN")
     ] = None,
     reason: Annotated[
-        str | None, typer.Option(help="Recorded with the turn; its sender sees it.")
+        str | None,
+        typer.Option(help="Why, for the audit, and for its sender.", metavar="TEXT"),
     ] = None,
+    by: By = None,
     timeout: Annotated[
         float, typer.Option(help="How long its worker has to end it.", metavar="SECONDS", min=0)
     ] = GRACE,
@@ -42,7 +44,8 @@ def cancel(
         typer.confirm(f"Cancel {what} of session {printable(session_id)}?", abort=True, err=True)
 
     async def act(session: Session) -> None:
-        done = await session.cancel(session_id, turn_id, reason=reason, timeout=timeout)
+        how = {"reason": reason, "by": by}
+        done = await session.cancel(session_id, turn_id, timeout=timeout, **how)
         typer.echo(f"{done.outcome}: {printable(done.turn_id or what)}")
 
     with_sessions(act, url, key_prefix)

@@ -1,7 +1,8 @@
-"""What operators see of all processes and sessions: workers, sessions, queues, what is stuck."""
+"""What operators see of all processes and sessions, and do to them: workers, queues, the audit."""
 
+from turnwise.fleet.actions import OperatorActions
 from turnwise.fleet.approvals import WaitingApproval, waiting_approvals
-from turnwise.fleet.commands import OperatorCommands
+from turnwise.fleet.audit import AuditRecord
 from turnwise.fleet.listing import list_sessions
 from turnwise.fleet.past_turns import PastTurn, past_turns
 from turnwise.fleet.queues import QueuedEntry, queue_of
@@ -9,8 +10,9 @@ from turnwise.fleet.stuck import StuckSession, stuck_sessions
 from turnwise.fleet.workers import Heartbeat, list_workers
 
 __all__ = [
+    "AuditRecord",
     "Heartbeat",
-    "OperatorCommands",
+    "OperatorActions",
     "PastTurn",
     "QueuedEntry",
     "StuckSession",

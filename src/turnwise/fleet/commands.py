@@ -1,4 +1,4 @@
-"""What operators ask of the sessions of a store, and do to one: a part of `Session`."""
+"""What operators ask of the sessions of a store: a part of `Session`. It changes nothing."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from turnwise.fleet.past_turns import PastTurn, past_turns
 from turnwise.fleet.queues import QueuedEntry, queue_of
 from turnwise.fleet.stuck import StuckSession, stuck_sessions
 from turnwise.fleet.workers import list_workers
-from turnwise.turns import Runtime, session_ids, ttl_ms
+from turnwise.turns import Runtime, session_ids
 from turnwise.types import Absent, Info, SessionPage, SessionState, WorkerInfo
 
 
 class OperatorCommands(ABC):
-    """Listing, finding, deleting: nothing that takes part in a turn."""
+    """Listing and finding: nothing that takes part in a turn."""
 
     @property
     @abstractmethod
@@ -154,25 +154,6 @@ class OperatorCommands(ABC):
         """
         return await list_workers(self.runtime)
 
-    async def delete(self, session_id: str | None = None) -> bool:
-        """Delete a session with its queue and its open turn; False if there is none."""
-        return await self.runtime.store.delete(self.resolve_id(session_id))
-
-    async def expire(self, session_id: str | None = None, seconds: float | None = None) -> bool:
-        """Set when a session expires.
-
-        Args:
-            session_id: The session; None for the bound one.
-            seconds: Its time to live from now on; None for no expiry.
-
-        Returns:
-            False if there is no such session.
-
-        Raises:
-            InvalidTTL: `seconds` is no number above 0.
-        """
-        return await self.runtime.store.expire(self.resolve_id(session_id), ttl_ms(seconds))
-
     async def dead_letters(self, count: int = 100, after: str | None = None) -> list[DeadLetter]:
         """List dead letters of all sessions, oldest first.
 
@@ -190,25 +171,3 @@ class OperatorCommands(ABC):
             continue.
         """
         return background.stopped_sessions(self.runtime)
-
-    async def retry_dead_letter(self, letter: DeadLetter | str) -> None:
-        """Submit a dead letter's message again, at the end of its session's queue.
-
-        Its attempts count from 0 again.
-
-        Args:
-            letter: The dead letter or its id.
-
-        Raises:
-            UsageError: There is no dead letter of this id.
-            QueueFull: The session's queue is full; the dead letter stays.
-        """
-        await background.retry_dead_letter(self.runtime, letter)
-
-    async def delete_dead_letter(self, letter: DeadLetter | str) -> None:
-        """Delete a dead letter; its turn stays dead.
-
-        Args:
-            letter: The dead letter or its id.
-        """
-        await background.delete_dead_letter(self.runtime, letter)

@@ -5,7 +5,7 @@ from turnwise.turns.approval_timeout import NOT_APPROVED, end_if_expired, is_exp
 from turnwise.turns.begin import begin_turn, next_turn
 from turnwise.turns.block import block
 from turnwise.turns.buffer import Savepoint
-from turnwise.turns.cancel import GRACE, cancel, make_way
+from turnwise.turns.cancel import GRACE, cancel, checked_reason, make_way
 from turnwise.turns.cancelled import reason_in
 from turnwise.turns.changes import add_items, clear_items, pop_item
 from turnwise.turns.ends import end
@@ -68,6 +68,7 @@ __all__ = [
     "check_on_error",
     "check_session_id",
     "check_turn_id",
+    "checked_reason",
     "clear_items",
     "default_worker_name",
     "end",

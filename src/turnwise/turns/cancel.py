@@ -61,7 +61,7 @@ async def cancel(
     if turn_id is not None:
         check_turn_id(session_id, turn_id)
     check_number("timeout", timeout)
-    reason = _checked_reason(session_id, reason)
+    reason = checked_reason(session_id, reason)
     how = {"keep": keep, "open_only": open_only}
     canceller = _Canceller(runtime, session_id, how, request_payload(reason))
     found = await canceller.cancel(turn_id, timeout)
@@ -89,15 +89,16 @@ async def make_way(
     return await cancel(runtime, session_id, turn_id, keep=keep, reason=reason, open_only=True)
 
 
-def _checked_reason(session_id: str, reason: object) -> str | None:
+def checked_reason(session_id: str, reason: object) -> str | None:
+    """The reason that an operator gave, None for an empty one. Raises UsageError."""
     if reason is None or reason == "":
         return None
     if isinstance(reason, str) and utf8_size(reason) <= _MAX_REASON_BYTES:
         return reason
     raise UsageError(
-        f"reason is not a string of at most {_MAX_REASON_BYTES} bytes in UTF-8. It is stored with "
-        "the turn; shorten it",
-        session_id=session_id,
+        f"reason is not a string of at most {_MAX_REASON_BYTES} bytes in UTF-8. It is "
+        "stored; shorten it",
+        session_id=session_id or None,
     )
 
 

@@ -24,6 +24,7 @@ from turnwise.types.answers import (
 )
 from turnwise.types.messages import (
     Accepted,
+    AuditEntry,
     Claim,
     DeadLetterEntry,
     Event,
@@ -49,6 +50,7 @@ from turnwise.types.views import (
 __all__ = [
     "Absent",
     "Accepted",
+    "AuditEntry",
     "Base",
     "Busy",
     "CancelMode",

@@ -87,6 +87,21 @@ class WorkerEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """A record of an operator's action as it is stored.
+
+    Attributes:
+        number: 1 for the first one; a later one has a greater number.
+        at_ms: when it was written, by the store's clock.
+        record: opaque to the store.
+    """
+
+    number: int
+    at_ms: int
+    record: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One event of a turn's event log. `id` is its cursor: opaque, and of this turn only."""
 

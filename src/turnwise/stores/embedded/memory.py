@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from turnwise.limits import WORKER_KEPT_MS, Limits
 from turnwise.process import LOCK
+from turnwise.stores.embedded.memory_audit import AuditLog, MemoryAudit
 from turnwise.stores.embedded.ready import EmbeddedReady
 from turnwise.stores.embedded.state import EmbeddedHeader, Entry
 from turnwise.stores.embedded.store import Clock, EmbeddedStore, system_clock
@@ -79,6 +80,7 @@ class Memory:
         self.logs: dict[tuple[str, str], tuple[Log, list[bytes]]] = {}
         self.listeners = Listeners()
         self.workers: dict[str, tuple[int, bytes]] = {}
+        self.audit = AuditLog()
 
 
 class MemoryStore(EmbeddedStore):
@@ -100,6 +102,7 @@ class MemoryStore(EmbeddedStore):
         self.ready = MemoryReady(self)
         self.events = MemoryEvents(self)
         self.workers = MemoryWorkers(self)
+        self.audit = MemoryAudit(self.memory.audit, self.clock)
 
     async def _run(self, session_id: str, verb: Callable[[Verbs], T], *, reads: bool = False) -> T:
         await asyncio.sleep(0)  # callers may rely on every verb giving way to other tasks

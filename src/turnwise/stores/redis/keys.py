@@ -43,7 +43,8 @@ class Keys:
         self.dead_letters = "{" + prefix + "dead-letters}"
         self.swept = "{" + prefix + "swept}"
         self.workers = "{" + prefix + "workers}"
-        self.fleet = (*self.ready, self.dead_letters)
+        self.audit = "{" + prefix + "audit}"
+        self.fleet = (*self.ready, self.dead_letters, self.audit)
         """The keys that are no sessions and have no expiry."""
 
     def events(self, session_id: str, turn_id: str) -> str:

@@ -14,6 +14,7 @@ from turnwise.process import process_name
 from turnwise.stores.header import newer
 from turnwise.stores.listeners import Callback
 from turnwise.stores.redis import replies
+from turnwise.stores.redis.audit import RedisAudit
 from turnwise.stores.redis.clients import (
     PATIENCE,
     TIMEOUT,
@@ -106,6 +107,7 @@ class RedisStore:
         self.ready = RedisReady(*parts)
         self.events = RedisEvents(*parts)
         self.workers = RedisWorkers(self._transport, self.keys)
+        self.audit = RedisAudit(self._transport, self.keys)
 
     @property
     def client(self) -> Client:

@@ -148,6 +148,27 @@ ORDER BY id LIMIT ?;
 -- A letter by its id.
 DELETE FROM dead_letters WHERE id = ?;
 
+-- add_audit --
+-- A record of an operator's action, once.
+INSERT INTO audit (op_id, at, record) VALUES (?, ?, ?) ON CONFLICT (op_id) DO NOTHING;
+
+-- audit_number --
+-- The number of the record that an op_id wrote.
+SELECT number FROM audit WHERE op_id = ?;
+
+-- trim_audit --
+-- The records up to a number.
+DELETE FROM audit WHERE number <= ?;
+
+-- amend_audit --
+-- What became of the action.
+UPDATE audit SET record = ? WHERE number = ? AND op_id = ?;
+
+-- audit_page --
+-- Records, the newest first; those before a number, unless that is NULL.
+SELECT number, at, record FROM audit WHERE ? IS NULL OR number < ?
+ORDER BY number DESC LIMIT ?;
+
 -- load_event_log --
 -- Which events of a turn are kept.
 SELECT log, attempt, first, next, ended, expires FROM event_logs

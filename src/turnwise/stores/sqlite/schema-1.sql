@@ -70,6 +70,14 @@ CREATE TABLE dead_letters (
     UNIQUE (session_id, turn_id)
 ) WITHOUT ROWID;
 
+-- Operators' actions, the last ones. A resend has the op_id of the first call.
+CREATE TABLE audit (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    op_id  TEXT NOT NULL UNIQUE,
+    at     INTEGER NOT NULL,
+    record BLOB NOT NULL
+);
+
 -- The event logs of turns: events number `first` up to, and without, `next`, of the last attempt.
 -- They outlive their session until `expires`.
 CREATE TABLE event_logs (

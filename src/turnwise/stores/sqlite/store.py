@@ -16,6 +16,7 @@ from turnwise.stores.embedded.store import Clock, EmbeddedStore, system_clock
 from turnwise.stores.embedded.verbs import Verbs
 from turnwise.stores.embedded.verbs.session import NewDeadLetter, WakeUp
 from turnwise.stores.listeners import Callback, EventWaiter, event_waiter
+from turnwise.stores.sqlite.audit import SQLiteAudit
 from turnwise.stores.sqlite.batch import Call
 from turnwise.stores.sqlite.events import SQLiteEvents, remove_expired_events
 from turnwise.stores.sqlite.files import absolute
@@ -59,6 +60,7 @@ class SQLiteStore(EmbeddedStore):
         self.ready = SQLiteReady(self, self)
         self.events = SQLiteEvents(self)
         self.workers = SQLiteWorkers(self)
+        self.audit = SQLiteAudit(self)
 
     async def ping(self) -> None:
         await self._connections.run(_ping)

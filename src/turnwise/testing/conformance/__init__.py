@@ -10,6 +10,7 @@ A store inherits it and brings one fixture:
 The tests are coroutines: run them with pytest-asyncio in its auto mode.
 """
 
+from turnwise.testing.conformance.audit import AuditConformance
 from turnwise.testing.conformance.background import BackgroundConformance
 from turnwise.testing.conformance.cancel import CancelConformance
 from turnwise.testing.conformance.concurrency import ConcurrencyConformance
@@ -54,6 +55,7 @@ class StoreConformance(
     OperatorsConformance,
     ListingConformance,
     WorkersConformance,
+    AuditConformance,
     ConcurrencyConformance,
     RandomCallsConformance,
 ):
