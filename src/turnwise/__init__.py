@@ -60,7 +60,7 @@ from turnwise.errors import (
     UsageError,
     WorkersDied,
 )
-from turnwise.fleet import AuditRecord, PastTurn, QueuedEntry, StuckSession, WaitingApproval
+from turnwise.fleet import AuditRecord, PastTurn, Pause, QueuedEntry, StuckSession, WaitingApproval
 from turnwise.hooks import Hook, TurnEvent
 from turnwise.runner import Runner
 from turnwise.session import Session
@@ -108,6 +108,7 @@ __all__ = [
     "OpenTurn",
     "OutcomeUnknown",
     "PastTurn",
+    "Pause",
     "PendingApproval",
     "Policy",
     "Processor",

@@ -61,6 +61,7 @@ from turnwise.types import (
     Parked,
     Queued,
     QueueEntry,
+    RegistryEntry,
     Renewed,
     Running,
     SessionPage,
@@ -68,7 +69,6 @@ from turnwise.types import (
     Stopped,
     Suspect,
     Unclaimed,
-    WorkerEntry,
 )
 
 
@@ -399,8 +399,12 @@ class Store(Protocol):
         """The events of running turns."""
 
     @property
-    def workers(self) -> Workers:
-        """The worker registry."""
+    def workers(self) -> Registry:
+        """What each worker says of itself."""
+
+    @property
+    def orders(self) -> Registry:
+        """What operators told the workers."""
 
     @property
     def audit(self) -> Audit:
@@ -466,6 +470,12 @@ class Ready(Protocol):
         `Limits.visibility_timeout_ms` if this process has died, or does not `extend` its claims.
         """
 
+    async def recall(self, session_ids: Sequence[str]) -> None:
+        """End the delays with which this object gave claims on these sessions back.
+
+        From its next `claim` on, any worker can claim them.
+        """
+
     async def leave(self, worker: str) -> None:
         """Give all of this worker's claims back, those with a delay too: it ends."""
 
@@ -505,21 +515,22 @@ class EventLog(Protocol):
         """The events after the cursor `after`, or all. Wait for some, at most `timeout` seconds."""
 
 
-class Workers(Protocol):
-    """The worker registry: what each worker process last said of itself.
+class Registry(Protocol):
+    """Named records. They are for operators and workers: no verb on a session relies on them.
 
-    A record is for operators: no verb relies on it. It outlives its worker, and shows what that
-    held, until WORKER_KEPT_MS have passed without a `write`.
+    `Store.workers`: what each worker process last said of itself. It outlives its worker, and shows
+    what that held, until WORKER_KEPT_MS have passed without a `write`. `Store.orders`: what
+    operators told workers. An order stays until it is removed.
     """
 
-    async def write(self, worker: str, record: bytes) -> None:
-        """The worker is alive. `record`, which is opaque, replaces its last one."""
+    async def write(self, name: str, record: bytes) -> None:
+        """`record`, which is opaque, replaces the last one of this name."""
 
-    async def remove(self, worker: str) -> None:
-        """The worker has ended, and holds nothing. A `write` sent before must be answered first."""
+    async def remove(self, name: str) -> None:
+        """Remove the record, if there is one. A `write` sent before must be answered first."""
 
-    async def list(self) -> list[WorkerEntry]:
-        """All records, in the order of the workers' names."""
+    async def list(self) -> list[RegistryEntry]:
+        """All records, in the order of their names."""
 
 
 class Audit(Protocol):

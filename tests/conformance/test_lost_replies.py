@@ -256,7 +256,7 @@ async def _write_a_worker(ready: Store, store: Store, s: str) -> object:
     await store.workers.write(s, b"one")
     found = await ready.workers.list()
     await ready.workers.remove(s)
-    return [entry.worker for entry in found] == [s]
+    return [entry.name for entry in found] == [s]
 
 
 async def _remove_a_worker(ready: Store, store: Store, s: str) -> object:
@@ -269,7 +269,7 @@ async def _list_workers(ready: Store, store: Store, s: str) -> object:
     await ready.workers.write(s, b"one")
     found = await store.workers.list()
     await ready.workers.remove(s)
-    return [entry.worker for entry in found] == [s]
+    return [entry.name for entry in found] == [s]
 
 
 async def _queue(ready: Store, store: Store, s: str) -> object:

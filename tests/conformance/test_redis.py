@@ -357,7 +357,7 @@ async def test_a_worker_that_wrote_nothing_for_a_day_is_removed(
         await client.hset(key, f"old-{number}", f"{day_ago - 1} x")
     await client.hset(key, "yesterday", f"{day_ago + 60_000} x")
     await store.workers.write("new", b"")
-    assert [entry.worker for entry in await store.workers.list()] == ["new", "yesterday"]
+    assert [entry.name for entry in await store.workers.list()] == ["new", "yesterday"]
     while await client.hlen(key) > 2:
         await store.workers.write("new", b"")
     assert await client.hkeys(key) in ([b"yesterday", b"new"], [b"new", b"yesterday"])

@@ -28,7 +28,8 @@ DASHBOARD = ROOT / "deploy/grafana/turnwise.json"
 def worker(**fields: Any) -> WorkerInfo:
     known: dict[str, Any] = {
         "name": "w", "host": "h", "pid": 1, "version": "1", "started_at": 0.0, "silent_for": 0.0,
-        "alive": True, "stopping": False, "agents": (), "concurrency": 50, "active": 3, "turns": (),
+        "alive": True, "stopping": False, "quiet": False, "agents": (), "concurrency": 50,
+        "active": 3, "turns": (),
     }  # fmt: skip
     return WorkerInfo(**(known | fields))
 
@@ -104,7 +105,7 @@ def test_every_metric_that_is_named_exists(
     registry: CollectorRegistry, fleet: FleetMetrics, file: Path
 ) -> None:
     metrics = TurnMetrics(registry)
-    fleet.show([], Unclaimed(0, None))
+    fleet.show([], Unclaimed(0, None), 0)
     for counter in (metrics._turns, metrics._refusals, metrics._replayed):
         counter.labels(*("" for _ in counter._labelnames))  # they have no series without a label
     named = set(re.findall(r"\bturnwise_\w+", file.read_text()))
@@ -115,18 +116,20 @@ def test_every_metric_that_is_named_exists(
 def test_what_the_fleet_shows(registry: CollectorRegistry, fleet: FleetMetrics) -> None:
     assert registry.get_sample_value("turnwise_store_up") == 0
     assert series(registry) == {"turnwise_store_up"}
-    workers = [worker(), worker(stopping=True, active=1), worker(alive=False, active=50)]
-    fleet.show(workers, Unclaimed(7, 1500))
+    silent = worker(alive=False, active=50)
+    workers = [worker(), worker(stopping=True, active=1), silent, worker(quiet=True, active=0)]
+    fleet.show(workers, Unclaimed(7, 1500), 2)
     assert registry.get_sample_value("turnwise_store_up") == 1
     states = {
         state: registry.get_sample_value("turnwise_workers", {"state": state})
-        for state in ("alive", "stopping", "silent")
+        for state in ("alive", "quiet", "stopping", "silent")
     }
-    assert states == {"alive": 1, "stopping": 1, "silent": 1}
-    assert registry.get_sample_value("turnwise_worker_slots") == 100
+    assert states == {"alive": 1, "quiet": 1, "stopping": 1, "silent": 1}
+    assert registry.get_sample_value("turnwise_worker_slots") == 150
     assert registry.get_sample_value("turnwise_worker_slots_used") == 4
     assert registry.get_sample_value("turnwise_queue_unclaimed") == 7
     assert registry.get_sample_value("turnwise_queue_oldest_seconds") == 1.5
+    assert registry.get_sample_value("turnwise_queue_pauses") == 2
     fleet.show_unreached()
     assert series(registry) == {"turnwise_store_up"}
 
@@ -143,7 +146,7 @@ def test_the_metrics_are_well_formed(
     promtool: str, registry: CollectorRegistry, fleet: FleetMetrics
 ) -> None:
     TurnMetrics(registry)
-    fleet.show([worker()], Unclaimed(1, 1))
+    fleet.show([worker()], Unclaimed(1, 1), 1)
     done = subprocess.run(
         [promtool, "check", "metrics"], input=generate_latest(registry), capture_output=True
     )

@@ -133,7 +133,7 @@ def test_the_rest(registry: Registry, metrics: TurnMetrics) -> None:
 
 
 def test_the_documented_metrics_are_these(registry: Registry, metrics: TurnMetrics) -> None:
-    FleetMetrics(registry).show([], Unclaimed(0, None))
+    FleetMetrics(registry).show([], Unclaimed(0, None), 0)
     words = re.findall(r"`turnwise_(\w+)`", DOCUMENTATION.read_text())
     names = {
         family.name + ("_total" if family.type == "counter" else "")

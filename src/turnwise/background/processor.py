@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -52,6 +53,9 @@ from turnwise.turns import (
 )
 from turnwise.types import Busy, Idle, Parked, Stopped, Suspect
 
+_LOOK_AT = 20
+"""How many entries of a queue are looked at: callers that wait may be ahead of its messages."""
+
 
 @dataclass
 class Visit:
@@ -60,7 +64,7 @@ class Visit:
     Attributes:
         state: "idle": the queue is empty. "busy": another turn runs, for about `pause` seconds.
             "parked": the open turn is parked, for at most `pause` seconds, or the session is
-            stopped. "failed": an attempt
+            stopped. "paused": the agent of the first message is paused. "failed": an attempt
             failed; the next one is due in `pause` seconds. "unfit": the message is left to
             workers of another version. "more": there may be more messages.
         pause: Seconds until the next visit makes sense.
@@ -68,7 +72,7 @@ class Visit:
         unfit: Why the message is left to others; None if it is not.
     """
 
-    state: Literal["idle", "busy", "parked", "failed", "unfit", "more"] = "more"
+    state: Literal["idle", "busy", "parked", "paused", "failed", "unfit", "more"] = "more"
     pause: float = 0.0
     finished: list[str] = field(default_factory=list)
     unfit: BaseException | None = None
@@ -97,7 +101,10 @@ class Processor:
         return tuple(self._agents)
 
     async def visit(
-        self, session_id: str, is_stopping: Callable[[], bool] = lambda: False
+        self,
+        session_id: str,
+        is_stopping: Callable[[], bool] = lambda: False,
+        paused: Callable[[], frozenset[str]] = frozenset,
     ) -> Visit:
         """Run messages until the queue is empty, one fails, or `turns_per_visit` are finished.
 
@@ -106,6 +113,7 @@ class Processor:
         Args:
             session_id: The session.
             is_stopping: Asked before each message: whether to begin no more.
+            paused: Asked likewise: the agents whose messages are left in the queue.
 
         Raises:
             StoreError: The store failed.
@@ -115,8 +123,20 @@ class Processor:
             async with isolation.room(company):
                 if is_stopping():
                     break
+                if (names := paused()) and await self._first_agent(session_id) in names:
+                    visit.state = "paused"
+                    break
                 company = await self._visit_next(session_id, visit, company)
         return visit
+
+    async def _first_agent(self, session_id: str) -> str | None:
+        """The agent that the first message names; None if none waits, or it cannot be read."""
+        for entry in await self.runtime.store.queue(session_id, _LOOK_AT):
+            if entry.kind == "message":
+                with suppress(UnreadableMessage):
+                    return decode_message(self.runtime.codec, entry.content).agent
+                break
+        return None
 
     async def _visit_next(self, session_id: str, visit: Visit, company: Company) -> Company:
         """Run the next message, if it may run in this company; the company of the one to try next.

@@ -71,7 +71,8 @@ class WorkerProcess:
             try:
                 async with asyncio.timeout(_SCRAPE_TIMEOUT):
                     workers = await self._session.workers()
-                    fleet.show(workers, await self._store.ready.unclaimed())
+                    pauses = await self._session.pauses()
+                    fleet.show(workers, await self._store.ready.unclaimed(), len(pauses))
             except (StoreError, TimeoutError):
                 fleet.show_unreached()
             return exposition()
@@ -92,6 +93,8 @@ class WorkerProcess:
         """Why it takes no messages now; "" if it does."""
         if self._worker.is_stopping:
             return "it is stopping"
+        if self._worker.is_quiet:
+            return "it was told to take nothing new"
         if not self._is_started:
             return "the store has not answered yet"
         try:

@@ -3,23 +3,28 @@
 from turnwise.fleet.actions import OperatorActions
 from turnwise.fleet.approvals import WaitingApproval, waiting_approvals
 from turnwise.fleet.audit import AuditRecord
+from turnwise.fleet.heartbeat import Heartbeat
 from turnwise.fleet.listing import list_sessions
+from turnwise.fleet.orders import Pause, Standing, pause_of
 from turnwise.fleet.past_turns import PastTurn, past_turns
 from turnwise.fleet.queues import QueuedEntry, queue_of
 from turnwise.fleet.stuck import StuckSession, stuck_sessions
-from turnwise.fleet.workers import Heartbeat, list_workers
+from turnwise.fleet.workers import list_workers
 
 __all__ = [
     "AuditRecord",
     "Heartbeat",
     "OperatorActions",
     "PastTurn",
+    "Pause",
     "QueuedEntry",
+    "Standing",
     "StuckSession",
     "WaitingApproval",
     "list_sessions",
     "list_workers",
     "past_turns",
+    "pause_of",
     "queue_of",
     "stuck_sessions",
     "waiting_approvals",

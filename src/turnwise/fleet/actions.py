@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from turnwise import background
 from turnwise.approvals import Decisions, decide
 from turnwise.background import DeadLetter
+from turnwise.fleet import orders
 from turnwise.fleet.audit import AuditRecord, Wanted, audit_records, audited
 from turnwise.fleet.commands import OperatorCommands
 from turnwise.turns import GRACE, cancel, check_turn_id, ttl_ms
@@ -181,6 +182,78 @@ class OperatorActions(OperatorCommands):
         names = letter.session_id, letter.id
         async with audited(self.runtime, "delete_dead_letter", *names, reason=reason, by=by):
             await background.delete_dead_letter(self.runtime, letter)
+
+    async def pause_queue(
+        self, agent: str | None = None, *, reason: str | None = None, by: str | None = None
+    ) -> None:
+        """Let workers leave messages in the queue, until `resume_queue`. No attempt is counted.
+
+        Each worker hears it within five seconds. Turns that run go on to their end. A message whose
+        agent is paused also keeps those behind it in its session's queue. `drain`, and turns
+        without a message, know no pause.
+
+        Args:
+            agent: Whose messages; None for all.
+            reason, by: Why and who, for the audit and for others to see.
+        """
+        orders.check_agent(agent)
+        audit = audited(self.runtime, "pause_queue", "", agent or "", reason=reason, by=by)
+        async with audit as deed:
+            await orders.pause(self.runtime, agent, deed.by, deed.reason)
+
+    async def resume_queue(
+        self, agent: str | None = None, *, reason: str | None = None, by: str | None = None
+    ) -> bool:
+        """End a pause. Workers hear it within five seconds.
+
+        Args:
+            agent: That of the pause; None for the pause of all messages.
+            reason, by: Why and who, for the audit.
+
+        Returns:
+            False if there was no such pause.
+        """
+        orders.check_agent(agent)
+        audit = audited(self.runtime, "resume_queue", "", agent or "", reason=reason, by=by)
+        async with audit as deed:
+            was_paused = await orders.end_pause(self.runtime, agent)
+            deed.outcome = _whether(was_paused)
+        return was_paused
+
+    async def quiet_worker(
+        self, name: str, *, reason: str | None = None, by: str | None = None
+    ) -> None:
+        """Tell a worker to take nothing new. Its running turns go on to their end.
+
+        It hears that within five seconds; its successor does not, even one of the same name.
+
+        Args:
+            name: The worker's, as `workers` has it.
+            reason, by: Why and who, for the audit.
+
+        Raises:
+            UsageError: There is no such worker.
+        """
+        async with audited(self.runtime, "quiet_worker", "", name, reason=reason, by=by) as deed:
+            await orders.order_worker(self.runtime, name, "quiet", deed.by, deed.reason)
+
+    async def resume_worker(
+        self, name: str, *, reason: str | None = None, by: str | None = None
+    ) -> None:
+        """Let a quiet worker take messages again. See `quiet_worker`."""
+        async with audited(self.runtime, "resume_worker", "", name, reason=reason, by=by):
+            await orders.order_worker(self.runtime, name, None)
+
+    async def stop_worker(
+        self, name: str, *, reason: str | None = None, by: str | None = None
+    ) -> None:
+        """Tell a worker to stop, as SIGTERM does. See `quiet_worker`.
+
+        `Worker.run` returns when its running turns have ended, or its grace is over. What started
+        the process may start it again.
+        """
+        async with audited(self.runtime, "stop_worker", "", name, reason=reason, by=by) as deed:
+            await orders.order_worker(self.runtime, name, "stop", deed.by, deed.reason)
 
     async def audit(
         self,

@@ -26,11 +26,18 @@ Action = Literal[
     "delete",
     "delete_dead_letter",
     "expire",
+    "pause_queue",
+    "quiet_worker",
+    "resume_queue",
+    "resume_worker",
     "retry_dead_letter",
+    "stop_worker",
 ]
 _PAGE = 500
 _MOST = 1000
 _MAX_NAME_BYTES = 200
+_MOST_SHOWN = 500
+"""Characters of a target that a record shows."""
 _log = logging.getLogger("turnwise")
 
 
@@ -44,7 +51,8 @@ class AuditRecord:
         by: who asked; by default the process's user and host, "anna@web-1".
         action: the method of `Session`: "cancel", "decide", "delete" …
         session_id: the session; "" if it is about none.
-        target: what else it is about: a turn_id, a dead letter's id, ids of approvals, an expiry.
+        target: what else it is about: a turn_id, a dead letter's id, ids of approvals, an expiry,
+            an agent, a worker.
         reason: why; "" if nobody said.
         outcome: what became of it: "done", the outcome of a cancellation, "absent" if there was
             nothing to act on, or the name of the error. None if that is unknown: the process died,
@@ -94,6 +102,7 @@ async def audited(
         StoreError: The record cannot be written. Nothing was done.
     """
     reason = checked_reason(session_id, reason)
+    target = target.encode(errors="replace").decode()[:_MOST_SHOWN]
     deed = Deed(action, _operator(by), session_id, target, reason or "")
     op_id, audit = mint(), runtime.store.audit
     number = await audit.write(op_id, msgspec.json.encode(deed))

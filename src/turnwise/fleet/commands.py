@@ -9,6 +9,7 @@ from turnwise import background
 from turnwise.background import DeadLetter
 from turnwise.fleet.approvals import WaitingApproval, waiting_approvals
 from turnwise.fleet.listing import list_sessions
+from turnwise.fleet.orders import Pause, list_pauses
 from turnwise.fleet.past_turns import PastTurn, past_turns
 from turnwise.fleet.queues import QueuedEntry, queue_of
 from turnwise.fleet.stuck import StuckSession, stuck_sessions
@@ -153,6 +154,10 @@ class OperatorCommands(ABC):
             In the order of their names.
         """
         return await list_workers(self.runtime)
+
+    async def pauses(self) -> list[Pause]:
+        """The messages that workers leave in the queue, since an operator paused them."""
+        return await list_pauses(self.runtime)
 
     async def dead_letters(self, count: int = 100, after: str | None = None) -> list[DeadLetter]:
         """List dead letters of all sessions, oldest first.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from glob import escape
 
 from turnwise.errors import NewerFormat, NotASession
+from turnwise.fleet.orders import Pause, list_pauses, pause_of
 from turnwise.fleet.queues import QueuedEntry, queue_of
 from turnwise.fleet.workers import list_workers
 from turnwise.turns import Runtime, pages
@@ -48,7 +49,7 @@ class StuckSession:
 
 async def stuck_sessions(runtime: Runtime, match: str) -> AsyncIterator[StuckSession]:
     """See `Session.stuck`."""
-    search = _Search(runtime, await list_workers(runtime))
+    search = _Search(runtime, await list_workers(runtime), await list_pauses(runtime))
     async for page in pages(runtime.store, match):
         for found in page.sessions:
             if (stuck := await search.stuck(found)) is not None:
@@ -56,13 +57,15 @@ async def stuck_sessions(runtime: Runtime, match: str) -> AsyncIterator[StuckSes
 
 
 class _Search:
-    """Looks at sessions, with the workers that there are."""
+    """Looks at sessions, with the workers that there are, and the pauses."""
 
-    def __init__(self, runtime: Runtime, workers: Iterable[WorkerInfo]) -> None:
-        self._runtime = runtime
+    def __init__(
+        self, runtime: Runtime, workers: Iterable[WorkerInfo], pauses: Sequence[Pause]
+    ) -> None:
+        self._runtime, self._pauses = runtime, pauses
         self._workers = {worker.name: worker for worker in workers}
-        alive = [worker for worker in self._workers.values() if worker.alive]
-        self._agents = {agent for worker in alive if not worker.stopping for agent in worker.agents}
+        ready = [worker for worker in self._workers.values() if worker.state == "alive"]
+        self._agents = {agent for worker in ready for agent in worker.agents}
 
     async def stuck(self, found: SessionSummary) -> StuckSession | None:
         turn = found.open_turn
@@ -140,7 +143,12 @@ class _Search:
         return next((m for m in messages if turn_id in (None, m.turn_id)), None)
 
     def _unclaimed(self, found: SessionSummary, agent: str, what: str) -> StuckSession:
-        if not self._workers:
+        if pause := pause_of(self._pauses, agent):
+            why, remedy = f"{what}: {_told(pause)}", _resume(pause)
+        elif quiet := self._quiet_only(agent):
+            why = f"{what}: the workers that know its agent are quiet"
+            remedy = command(("workers", "resume"), quiet)
+        elif not self._workers:
             why, remedy = f"{what}: there is no worker", _START
         elif not self._agents:
             why, remedy = f"{what}: no worker is alive and takes messages", _START
@@ -152,6 +160,25 @@ class _Search:
                 ("see how busy they are, and their logs: turnwise workers list"),
             )
         return replace(_stuck(found, why, remedy), agent=agent)
+
+    def _quiet_only(self, agent: str) -> str | None:
+        """A worker that knows the agent and is quiet, if no other one takes its messages."""
+        if not agent or agent in self._agents:
+            return None
+        quiet = (worker for worker in self._workers.values() if worker.state == "quiet")
+        return next((worker.name for worker in quiet if agent in worker.agents), None)
+
+
+def _told(pause: Pause) -> str:
+    which = "all messages are" if pause.agent is None else f"the agent {pause.agent!r} is"
+    reason = f" ({pause.reason})" if pause.reason else ""
+    return f"{which} paused by {pause.by}{reason}"
+
+
+def _resume(pause: Pause) -> str:
+    if pause.agent is None:
+        return "turnwise queue resume"
+    return f"turnwise queue resume --agent={_quoted(pause.agent)}"
 
 
 def _stuck(found: SessionSummary, why: str, remedy: str) -> StuckSession:

@@ -161,12 +161,12 @@ class FleetMetrics(Collector):
     """
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
-        self._told: tuple[Sequence[WorkerInfo], Unclaimed] | None = None
+        self._told: tuple[Sequence[WorkerInfo], Unclaimed, int] | None = None
         registry.register(self)
 
-    def show(self, workers: Sequence[WorkerInfo], unclaimed: Unclaimed) -> None:
-        """The store has told this."""
-        self._told = workers, unclaimed
+    def show(self, workers: Sequence[WorkerInfo], unclaimed: Unclaimed, pauses: int) -> None:
+        """The store has told this; `pauses`: how many are in force."""
+        self._told = workers, unclaimed, pauses
 
     def show_unreached(self) -> None:
         """The store does not answer: nothing is known but that."""
@@ -177,7 +177,7 @@ class FleetMetrics(Collector):
         yield GaugeMetricFamily("turnwise_store_up", text, value=self._told is not None)
         if self._told is None:
             return
-        workers, unclaimed = self._told
+        workers, unclaimed, pauses = self._told
         yield _by_state(workers)
         alive = [worker for worker in workers if worker.alive]
         slots = sum(worker.concurrency for worker in alive)
@@ -198,15 +198,14 @@ class FleetMetrics(Collector):
             "How long the oldest of them waits.",
             value=(unclaimed.oldest_ms or 0) / 1000,
         )
+        text = "Pauses in force: of one agent each, or of all messages."
+        yield GaugeMetricFamily("turnwise_queue_pauses", text, value=pauses)
 
 
 def _by_state(workers: Sequence[WorkerInfo]) -> GaugeMetricFamily:
     family = GaugeMetricFamily("turnwise_workers", "Background workers.", labels=["state"])
-    states = [
-        "silent" if not worker.alive else "stopping" if worker.stopping else "alive"
-        for worker in workers
-    ]
-    for state in ("alive", "stopping", "silent"):
+    states = [worker.state for worker in workers]
+    for state in ("alive", "quiet", "stopping", "silent"):
         family.add_metric([state], states.count(state))
     return family
 

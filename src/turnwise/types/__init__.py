@@ -31,8 +31,8 @@ from turnwise.types.messages import (
     Events,
     Late,
     QueueEntry,
+    RegistryEntry,
     Unclaimed,
-    WorkerEntry,
 )
 from turnwise.types.views import (
     Cancellation,
@@ -77,6 +77,7 @@ __all__ = [
     "Queued",
     "Record",
     "RecordKind",
+    "RegistryEntry",
     "Renewed",
     "Running",
     "SessionPage",
@@ -86,6 +87,5 @@ __all__ = [
     "Stopped",
     "Suspect",
     "Unclaimed",
-    "WorkerEntry",
     "WorkerInfo",
 ]

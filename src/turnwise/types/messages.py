@@ -72,16 +72,16 @@ class Unclaimed:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerEntry:
-    """A worker's record as it is stored.
+class RegistryEntry:
+    """A named record as it is stored.
 
     Attributes:
-        worker: its name.
+        name: its name.
         age_ms: how long ago it was written.
         record: opaque to the store.
     """
 
-    worker: str
+    name: str
     age_ms: int
     record: bytes
 

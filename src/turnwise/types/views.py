@@ -106,6 +106,7 @@ class WorkerInfo:
         alive: whether heartbeats come. If not, the process is dead, paused, stalled, or cut off
             from the store; the rest is what it said last.
         stopping: whether it begins no more turns.
+        quiet: whether it was told to take nothing new.
         agents: the agents that it knows.
         concurrency: how many sessions it serves at the same time.
         active: how many sessions it served.
@@ -120,10 +121,18 @@ class WorkerInfo:
     silent_for: float
     alive: bool
     stopping: bool
+    quiet: bool
     agents: tuple[str, ...]
     concurrency: int
     active: int
     turns: tuple[HeldTurn, ...]
+
+    @property
+    def state(self) -> Literal["alive", "quiet", "stopping", "silent"]:
+        """In one word: whether it takes messages, and if not, why."""
+        if not self.alive:
+            return "silent"
+        return "stopping" if self.stopping else "quiet" if self.quiet else "alive"
 
 
 SessionState = Literal[

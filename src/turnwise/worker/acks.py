@@ -20,6 +20,8 @@ _LEAST = 0.8
 """The shortest pause as a share of the longest: those that came together part."""
 _ERROR_PAUSE, _MAX_ERROR_PAUSE = 0.5, 15.0
 _HIDDEN, _MAX_HIDDEN = 0.02, 5.0
+_PAUSED_PAUSE = 60.0
+"""Seconds until a session is looked at again whose agent is paused: should its worker die."""
 _REMEMBERED = 10_000
 """Of how many turns and sessions a worker remembers something: other workers have them by now."""
 
@@ -63,6 +65,7 @@ class Acks:
         self._troubles = Recent[str, _Trouble]()
         self._waits = Recent[str, float]()
         self._expiries = Recent[str, float]()
+        self._left = Recent[str, None]()
 
     async def too_soon(self, session_id: str, claims: list[Claim]) -> bool:
         """Whether a visit failed a moment ago and the next is not due; requeues the claims then.
@@ -94,12 +97,20 @@ class Acks:
             await self._requeue(claims, visit.pause)
         elif visit.state == "idle":
             await self._ack_if(self._is_settled, claims)
+        elif visit.state == "paused":
+            self._left[session_id] = None
+            await self._requeue(claims, _PAUSED_PAUSE * random.uniform(_LEAST, 1))
         elif visit.state == "parked":
             if visit.pause < math.inf:  # nobody else looks when it expires
                 self._expiries[session_id] = asyncio.get_running_loop().time() + visit.pause
             await self._ack_if(self._is_queued, claims)
         else:
             await self._requeue(claims, 0)
+
+    async def recall(self) -> None:
+        """Offer again what was left since its agent was paused. Raises StoreError."""
+        await self._store.ready.recall(list(self._left))
+        self._left.clear()
 
     def _wait(self, session_id: str) -> float:
         """Seconds until the next visit of a busy session: each time more.

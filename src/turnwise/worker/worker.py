@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from turnwise.background import Agents, Policy
 from turnwise.errors import StoreError, StoreUnavailable
-from turnwise.fleet import Heartbeat
+from turnwise.fleet import Heartbeat, Standing
 from turnwise.session import Session
 from turnwise.turns import check_number
 from turnwise.turns.errors import shown
@@ -19,6 +19,7 @@ from turnwise.worker.backlog import Backlog
 _log = logging.getLogger("turnwise")
 _CLAIM_WAIT = 0.2
 _SWEEP_INTERVAL = 5.0
+_LOOK_INTERVAL = 5.0
 _STORE_PAUSE = 0.5
 _MAX_CLAIMS = 256
 
@@ -36,6 +37,7 @@ class Worker:
 
     Attributes:
         turns: How many turns this worker has finished.
+        concurrency: How many sessions it serves at the same time.
 
     Raises:
         UsageError: `agents` holds something else than agents of the SDK, or two of one name;
@@ -59,9 +61,10 @@ class Worker:
         self._lease = session.runtime.settings.lease
         self._processor = session.processor(agents, policy)
         self._acks = Acks(session.runtime)
-        self._concurrency = concurrency
+        self.concurrency = concurrency
         self._grace = grace
         self._backlog = Backlog()
+        self._told: Standing | None = None
         self._visits: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._has_capacity = asyncio.Event()
@@ -72,9 +75,24 @@ class Worker:
         return self._runtime.name
 
     @property
+    def agents(self) -> tuple[str, ...]:
+        """The names of the agents that it knows."""
+        return self._processor.agents
+
+    @property
+    def active(self) -> int:
+        """How many sessions it serves now."""
+        return self._backlog.active
+
+    @property
     def is_stopping(self) -> bool:
         """Whether `stop` was called: it begins no more turns."""
         return self._stopping.is_set()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether an operator told it to take nothing new."""
+        return self._told is not None and self._told.order == "quiet"
 
     def stop(self) -> None:
         """Begin no more turns. `run` returns when the running ones have ended, or `grace` is over.
@@ -92,19 +110,14 @@ class Worker:
         """
         extending = asyncio.create_task(self._repeat(self._lease / 3, self._extend_claims))
         sweeping = asyncio.create_task(self._repeat(_SWEEP_INTERVAL, self._sweep))
-        heartbeat = Heartbeat(
-            self._runtime,
-            self._processor.agents,
-            self._concurrency,
-            active=lambda: self._backlog.active,
-            is_stopping=self._stopping.is_set,
-        )
+        heartbeat = Heartbeat(self._runtime, self)
         try:
-            self._has_capacity.set()
             while not self._stopping.is_set():
-                await self._has_capacity.wait()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_INTERVAL):
+                        await self._has_capacity.wait()
                 self._runtime.check_open()
-                await self._claim(_CLAIM_WAIT)
+                await (self._claim(_CLAIM_WAIT) if self._takes_more() else self._give_back())
             await self._end_visits(self._grace)
         finally:
             self.stop()
@@ -114,10 +127,35 @@ class Worker:
             await asyncio.gather(sweeping, extending, return_exceptions=True)
             await heartbeat.end()
 
+    async def obey(self, told: Standing) -> None:
+        """Do what operators tell workers, from the next message on; `Heartbeat` calls it."""
+        before, self._told = self._told or Standing(), told
+        if told != before:
+            _log.info("worker %r is told by operators: %s", self._name, told)
+        if told.order == "stop":
+            self.stop()
+        if before.paused - told.paused:
+            with suppress(StoreError):  # then they come after their delay
+                await self._acks.recall()
+        self._begin_visits()
+
+    def _takes_more(self) -> bool:
+        """Whether it may begin a turn. Not before it is known what operators have paused."""
+        told = self._told
+        may = told is not None and told.order is None and not told.all_paused
+        return may and not self._stopping.is_set()
+
+    async def _give_back(self) -> None:
+        """Give its claims back, those with a delay too: it takes nothing now, and others may."""
+        self._has_capacity.clear()
+        self._backlog.clear()
+        with suppress(StoreError):  # then they time out
+            await self._ready.leave(self._name)
+
     async def _claim(self, wait: float) -> None:
         """Claim wake-ups, as many as there is capacity for, and begin visits."""
-        free = self._concurrency - self._backlog.active
-        if self._stopping.is_set() or free <= 0:
+        free = self.concurrency - self._backlog.active
+        if not self._takes_more() or free <= 0:
             self._has_capacity.clear()
             return
         try:
@@ -130,14 +168,15 @@ class Worker:
         self._begin_visits()
 
     def _begin_visits(self) -> None:
-        while not self._stopping.is_set() and self._backlog.active < self._concurrency:
+        while self._takes_more() and self._backlog.active < self.concurrency:
             session_id = self._backlog.take()
             if session_id is None:
                 break
             visit = asyncio.create_task(self._visit(session_id), name="turnwise-visit")
             self._visits.add(visit)
             visit.add_done_callback(self._visit_done)
-        if self._backlog.active < self._concurrency or self._stopping.is_set():
+        has_room = self._takes_more() and self._backlog.active < self.concurrency
+        if has_room or self._stopping.is_set():
             self._has_capacity.set()
         else:
             self._has_capacity.clear()
@@ -153,9 +192,11 @@ class Worker:
         more = False
         try:
             if not await self._acks.too_soon(session_id, claims):
-                visit = await self._processor.visit(session_id, self._stopping.is_set)
+                visit = await self._processor.visit(
+                    session_id, lambda: not self._takes_more(), self._paused
+                )
                 self.turns += len(visit.finished)
-                more = visit.state == "more" and not self._stopping.is_set()
+                more = visit.state == "more" and self._takes_more()
                 if not more:
                     await self._acks.visited(session_id, claims, visit)
         except asyncio.CancelledError:
@@ -175,6 +216,9 @@ class Worker:
             self._backlog.done(session_id, claims, again=more)
         if more:  # other sessions get their chance first
             await self._claim(0)
+
+    def _paused(self) -> frozenset[str]:
+        return frozenset() if self._told is None else self._told.paused
 
     async def _end_visits(self, grace: float) -> None:
         """Wait for the running turns; release those that take longer, and all claims."""

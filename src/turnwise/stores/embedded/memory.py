@@ -10,6 +10,7 @@ from typing import TypeVar
 from turnwise.limits import WORKER_KEPT_MS, Limits
 from turnwise.process import LOCK
 from turnwise.stores.embedded.memory_audit import AuditLog, MemoryAudit
+from turnwise.stores.embedded.memory_registry import MemoryRegistry, Records
 from turnwise.stores.embedded.ready import EmbeddedReady
 from turnwise.stores.embedded.state import EmbeddedHeader, Entry
 from turnwise.stores.embedded.store import Clock, EmbeddedStore, system_clock
@@ -17,7 +18,7 @@ from turnwise.stores.embedded.verbs import Verbs
 from turnwise.stores.embedded.verbs.session import READY, NewDeadLetter
 from turnwise.stores.event_log import Log, events_after, wait_for_events, wake_token
 from turnwise.stores.listeners import Listeners
-from turnwise.types import Events, SessionSummary, WorkerEntry
+from turnwise.types import Events, SessionSummary
 
 T = TypeVar("T")
 
@@ -68,8 +69,7 @@ class Memory:
     """What all stores on one memory share.
 
     `claims` has the worker and the end of the claim on each session, the latest claim last;
-    `last_claim` is when a worker asked for some. `workers` has each worker's record, and when
-    it was written.
+    `last_claim` is when a worker asked for some. `workers` and `orders` have named records.
     """
 
     def __init__(self) -> None:
@@ -79,7 +79,8 @@ class Memory:
         self.dead_letters: dict[tuple[str, str], NewDeadLetter] = {}
         self.logs: dict[tuple[str, str], tuple[Log, list[bytes]]] = {}
         self.listeners = Listeners()
-        self.workers: dict[str, tuple[int, bytes]] = {}
+        self.workers: Records = {}
+        self.orders: Records = {}
         self.audit = AuditLog()
 
 
@@ -101,7 +102,8 @@ class MemoryStore(EmbeddedStore):
         self._listeners = self.memory.listeners
         self.ready = MemoryReady(self)
         self.events = MemoryEvents(self)
-        self.workers = MemoryWorkers(self)
+        self.workers = MemoryRegistry(self.memory.workers, self.clock, WORKER_KEPT_MS)
+        self.orders = MemoryRegistry(self.memory.orders, self.clock, None)
         self.audit = MemoryAudit(self.memory.audit, self.clock)
 
     async def _run(self, session_id: str, verb: Callable[[Verbs], T], *, reads: bool = False) -> T:
@@ -291,29 +293,3 @@ class MemoryEvents:
         now, logs = self._store.clock(), self._store.memory.logs
         for turn in [turn for turn, (log, _) in logs.items() if log.expires <= now]:
             del logs[turn]
-
-
-class MemoryWorkers:
-    """The worker registry as a dict."""
-
-    def __init__(self, store: MemoryStore) -> None:
-        self._store = store
-
-    async def write(self, worker: str, record: bytes) -> None:
-        await asyncio.sleep(0)
-        with LOCK:
-            self._store.memory.workers[worker] = self._store.clock(), record
-
-    async def remove(self, worker: str) -> None:
-        await asyncio.sleep(0)
-        with LOCK:
-            self._store.memory.workers.pop(worker, None)
-
-    async def list(self) -> list[WorkerEntry]:
-        await asyncio.sleep(0)
-        now, workers = self._store.clock(), self._store.memory.workers
-        with LOCK:
-            for worker in [w for w, (at, _) in workers.items() if now - at > WORKER_KEPT_MS]:
-                del workers[worker]
-            found = sorted(workers.items())
-        return [WorkerEntry(worker, max(0, now - at), record) for worker, (at, record) in found]

@@ -86,6 +86,10 @@ class EmbeddedReady(ABC):
         await self._move(worker, self._forget(worker, claims), "", until)
         self._store._notify([("", READY)])
 
+    async def recall(self, session_ids: Sequence[str]) -> None:
+        await self._move("", list(session_ids), "", self._store.clock())
+        self._store._notify([("", READY)])
+
     async def leave(self, worker: str) -> None:
         await self._move(worker, list(self._claimed.pop(worker, ())), "", self._store.clock())
         self._store._notify([("", READY)])

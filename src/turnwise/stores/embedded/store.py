@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from turnwise.contracts import Audit, EventLog, Ready, Waiter, Workers
+from turnwise.contracts import Audit, EventLog, Ready, Registry, Waiter
 from turnwise.limits import Limits
 from turnwise.stores.dead_letters import state_of
 from turnwise.stores.embedded.state import State
@@ -50,7 +50,8 @@ class EmbeddedStore(ABC):
 
     ready: Ready
     events: EventLog
-    workers: Workers
+    workers: Registry
+    orders: Registry
     audit: Audit
     _max_wait = 5.0
     """The longest wait for a wake-up, in seconds."""

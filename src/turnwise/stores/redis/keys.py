@@ -44,7 +44,8 @@ class Keys:
         self.swept = "{" + prefix + "swept}"
         self.workers = "{" + prefix + "workers}"
         self.audit = "{" + prefix + "audit}"
-        self.fleet = (*self.ready, self.dead_letters, self.audit)
+        self.orders = "{" + prefix + "orders}"
+        self.fleet = (*self.ready, self.dead_letters, self.audit, self.orders)
         """The keys that are no sessions and have no expiry."""
 
     def events(self, session_id: str, turn_id: str) -> str:

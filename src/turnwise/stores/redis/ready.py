@@ -119,6 +119,10 @@ class RedisReady:
             key, holder = self._keys.session(claim.session_id), worker if is_held else NOBODY
             self._schedule.requeued(key, _Delayed(claim.id, holder), delay_ms / 1000)
 
+    async def recall(self, session_ids: Sequence[str]) -> None:
+        for session_id in session_ids:
+            self._schedule.end_delay(self._keys.session(session_id))
+
     async def leave(self, worker: str) -> None:
         ids = list(self._claimed.pop(worker, ()))
         await self._move(worker, NOBODY, self._timeout_ms, ids, self._keys.ready_channel)
@@ -240,15 +244,17 @@ class _Schedule:
         if requeued is None:
             requeued = self._requeued[key] = _Requeued()
             if self._channel is not None:
-                listening = self._channel.listeners.listening(key, partial(self._end_delay, key))
+                listening = self._channel.listeners.listening(key, partial(self.end_delay, key))
                 requeued.listening.enter_context(listening)
         requeued.due = max(requeued.due, time.monotonic() + delay)
         requeued.entries.append(entry)
         heappush(self._dues, (requeued.due, key))
         self._event.set()
 
-    def _end_delay(self, key: str) -> None:
-        requeued = self._requeued.pop(key)
+    def end_delay(self, key: str) -> None:
+        """The session's delayed entries, if there are any, can be claimed from now on."""
+        if (requeued := self._requeued.pop(key, None)) is None:
+            return
         requeued.listening.close()
         self._claimable += requeued.entries
         self._event.set()
@@ -260,7 +266,7 @@ class _Schedule:
             due, key = heappop(self._dues)
             requeued = self._requeued.get(key)
             if requeued is not None and requeued.due <= due:
-                self._end_delay(key)
+                self.end_delay(key)
         taken, self._claimable = self._claimable, []
         return taken
 

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from turnwise.limits import READ_LIMIT, Limits
+from turnwise.limits import READ_LIMIT, WORKER_KEPT_MS, Limits
 from turnwise.process import process_name
 from turnwise.stores.header import newer
 from turnwise.stores.listeners import Callback
@@ -31,10 +31,10 @@ from turnwise.stores.redis.long_reads import LongReads
 from turnwise.stores.redis.probe import RedisProbe, probe
 from turnwise.stores.redis.pubsub import ChannelWaiter
 from turnwise.stores.redis.ready import RedisReady
+from turnwise.stores.redis.registry import RedisRegistry
 from turnwise.stores.redis.scan import Scan
 from turnwise.stores.redis.scripts import script
 from turnwise.stores.redis.transport import Transport
-from turnwise.stores.redis.workers import RedisWorkers
 from turnwise.types import (
     Absent,
     Accepted,
@@ -106,7 +106,8 @@ class RedisStore:
         parts = self._transport, self.keys, self._subscriptions, self.limits
         self.ready = RedisReady(*parts)
         self.events = RedisEvents(*parts)
-        self.workers = RedisWorkers(self._transport, self.keys)
+        self.workers = RedisRegistry(self._transport, self.keys.workers, WORKER_KEPT_MS)
+        self.orders = RedisRegistry(self._transport, self.keys.orders, None)
         self.audit = RedisAudit(self._transport, self.keys)
 
     @property

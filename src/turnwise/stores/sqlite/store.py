@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeVar
 
 from turnwise.errors import StoreRefused
-from turnwise.limits import Limits
+from turnwise.limits import WORKER_KEPT_MS, Limits
 from turnwise.process import PerProcess
 from turnwise.stores.embedded.store import Clock, EmbeddedStore, system_clock
 from turnwise.stores.embedded.verbs import Verbs
@@ -23,9 +23,9 @@ from turnwise.stores.sqlite.files import absolute
 from turnwise.stores.sqlite.notifications import FileWatch, WakeUpTable
 from turnwise.stores.sqlite.queries import query
 from turnwise.stores.sqlite.ready import SQLiteReady
+from turnwise.stores.sqlite.registry import SQLiteRegistry
 from turnwise.stores.sqlite.state import SQLiteState, delete, summary
 from turnwise.stores.sqlite.thread import Connections
-from turnwise.stores.sqlite.workers import SQLiteWorkers
 from turnwise.types import SessionSummary
 
 T = TypeVar("T")
@@ -59,7 +59,8 @@ class SQLiteStore(EmbeddedStore):
         self._swept = 0
         self.ready = SQLiteReady(self, self)
         self.events = SQLiteEvents(self)
-        self.workers = SQLiteWorkers(self)
+        self.workers = SQLiteRegistry(self, "workers", WORKER_KEPT_MS)
+        self.orders = SQLiteRegistry(self, "orders", None)
         self.audit = SQLiteAudit(self)
 
     async def ping(self) -> None:

@@ -26,12 +26,12 @@ from turnwise.testing.conformance.operators import OperatorsConformance
 from turnwise.testing.conformance.queue import QueueConformance
 from turnwise.testing.conformance.random_calls import RandomCallsConformance
 from turnwise.testing.conformance.reasons import ReasonsConformance
+from turnwise.testing.conformance.registry import RegistryConformance
 from turnwise.testing.conformance.release import ReleaseConformance
 from turnwise.testing.conformance.retries import RetriesConformance
 from turnwise.testing.conformance.status import StatusConformance
 from turnwise.testing.conformance.stopped import StoppedConformance
 from turnwise.testing.conformance.wake_ups import WakeUpsConformance
-from turnwise.testing.conformance.workers import WorkersConformance
 
 __all__ = ["Lab", "StoreConformance"]
 
@@ -54,7 +54,7 @@ class StoreConformance(
     ExpiryConformance,
     OperatorsConformance,
     ListingConformance,
-    WorkersConformance,
+    RegistryConformance,
     AuditConformance,
     ConcurrencyConformance,
     RandomCallsConformance,

@@ -67,6 +67,19 @@ class BackgroundConformance(Suite):
         await ready.ack("w1", [first, second, third])
         assert await ready.unclaimed() == Unclaimed(0, None)
 
+    async def test_a_delay_ends_when_it_is_recalled(self, store: Store, ready: Ready) -> None:
+        for name in ("s1", "s2"):
+            await sent(store, name, "t")
+        claims = await ready.claim("w1", 2, 0)
+        await ready.requeue("w1", claims, 20 * LONG)
+        assert await ready.claim("w1", 2, 0) == []
+        await ready.recall(["s1", "never there"])
+        (again,) = await ready.claim("w1", 2, 0)
+        assert again.session_id == "s1"
+        await ready.requeue("w1", [again], 0)
+        await ready.recall(["s1"])
+        assert names(await ready.claim("w2", 2, 0)) == ["s1"]
+
     async def test_a_message_is_claimed_by_one_worker(self, store: Store, ready: Ready) -> None:
         assert await ready.claim("w1", 10, 0) == []
         await sent(store, "s", "t")

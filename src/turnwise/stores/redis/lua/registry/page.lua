@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- page(cursor, count) -> ok, now, cursor ('0' at the end), {worker, written and record}...
+-- page(cursor, count) -> ok, now, cursor ('0' at the end), {name, written and record}...
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local page = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])

@@ -1,4 +1,4 @@
 #!lua flags=allow-oom
--- remove(worker) -> ok
+-- remove(name) -> ok
 redis.call('HDEL', KEYS[1], ARGV[1])
 return { 'ok' }
