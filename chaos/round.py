@@ -42,9 +42,7 @@ async def run_round(topology: Topology, config: RoundConfig) -> History:
         async with WorkerPool(config.workers, make_config) as pool:
             workload = await _run_workload(topology, config, pool, history)
             await _shut_down(pool, history)
-        faults = (one.session for one in history.invocations)  # some have sessions of their own
-        sessions = list(dict.fromkeys((*workload.sessions, *faults)))
-        await _collect(topology, config, history, sessions)
+        await _collect(topology, config, history, list(workload.sessions))
         return history
 
 
@@ -128,6 +126,8 @@ async def _collect(
     history.leftovers += await final_state.leftover_connections(topology)
     async with topology.connect(config.lease) as session:
         history.leftovers += await final_state.leftover_turns(session, sessions)
+        # Some faults have sessions of their own, in which nobody takes up what they left.
+        sessions = list(dict.fromkeys((*sessions, *(one.session for one in history.invocations))))
         history.final_states = await final_state.read_sessions(session, sessions)
         history.dead_letters = await final_state.read_dead_letters(session)
     history.leftovers += await final_state.leftover_keys(topology, sessions)
