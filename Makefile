@@ -86,7 +86,7 @@ docs: $(STAMP) ## build the documentation with the API reference into site/, wit
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 # All tests run side by side, in more processes than a small machine has processors: they wait a lot.
-EVERYTHING := -n 3 --dist loadscope
+EVERYTHING := -n 3 --dist loadscope --no-loadscope-reorder
 
 pytest: $(STAMP) ## run the tests; ARGS="-k word" for some of them
 	$(BIN)/python -m pytest $(or $(ARGS),$(EVERYTHING))

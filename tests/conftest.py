@@ -5,7 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 
+import pytest
+
 if os.environ.get("TURNWISE_TEST_UVLOOP"):
     import uvloop  # type: ignore[import-not-found]  # it is in no group: it builds on few systems
 
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+
+
+LONGEST = {
+    "test_bench.py",
+    "test_busy_processes.py",
+    "test_durable_complex_runs.py",
+    "test_durable_takeover.py",
+    "test_readable_sizes.py",
+    "test_threads_and_forks.py",
+}
+"""Half of all the time. Each runs in one process, so they begin first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
