@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from secrets import token_hex
 
@@ -21,6 +21,7 @@ from rich.console import Console
 from demo import checks
 from demo.call_tracker import CallTracker
 from demo.config import Config
+from demo.dashboard import dashboard_of
 from demo.orchestrator import DemoFailed, Orchestrator
 from demo.recording import Recording
 from demo.status import Status
@@ -62,7 +63,11 @@ async def demo(options: argparse.Namespace, url: str, console: Console) -> int:
         f"{options.workers} worker processes, on {store}"
     )
     async with cleaned_up(recording, config, keep=options.keep):
-        async with live_view(status, console, screenshot):
+        async with AsyncExitStack() as stack:
+            if options.dashboard:
+                # It only shows: the checks would notice a turn that somebody cancels.
+                await stack.enter_async_context(dashboard_of(url, console.out, "--read-only"))
+            await stack.enter_async_context(live_view(status, console, screenshot))
             orchestrator = Orchestrator(
                 recording, config, status, kills=options.kills, seed=options.seed
             )
@@ -121,6 +126,7 @@ def arguments() -> argparse.Namespace:
     add("--seed", type=int, default=0, help="for the order of the conversations (0)")
     add("--keep", action="store_true", help="leave the sessions in the store")
     add("--tamper", action="store_true", help="add an item before the checks, to see them fail")
+    add("--no-dashboard", dest="dashboard", action="store_false", help="run no dashboard beside it")
     add("--svg", type=Path, help="write a picture of the demo to this file")
     options = parser.parse_args()
     if options.workers < 2:

@@ -19,7 +19,7 @@ import prometheus_client
 
 import turnwise
 from tests.docs.pages import ROOT, prose_of
-from turnwise import hooks
+from turnwise import dashboard, hooks
 from turnwise.background import Message
 from turnwise.observe import logging, opentelemetry, prometheus
 
@@ -42,7 +42,7 @@ _OBJECTS: dict[str, Any] = {
 }
 """What examples and documents call them."""
 
-_MODULES = (turnwise, hooks, logging, opentelemetry, prometheus, agents, builtins)
+_MODULES = (turnwise, hooks, dashboard, logging, opentelemetry, prometheus, agents, builtins)
 """Where a class or function may come from that is named without its module."""
 
 _METHODS = (

@@ -10,6 +10,7 @@ import typer
 from turnwise.cli import (
     approvals,
     audit,
+    dashboard,
     dead_letters,
     doctor,
     queues,
@@ -46,6 +47,7 @@ def turnwise(
 
 # Each of its options may come from the environment, named TURNWISE_ and the option.
 app.command("worker", context_settings={"auto_envvar_prefix": "TURNWISE"})(worker.worker)
+app.command("dashboard")(dashboard.dashboard)
 app.command("doctor")(doctor.doctor)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(workers.app, name="workers")

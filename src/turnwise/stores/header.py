@@ -187,6 +187,7 @@ class Header(msgspec.Struct, omit_defaults=True, kw_only=True):
             queued=queued,
             updated_at=self.updated / 1000,
             open_turn=None if self.turn is None else _open_turn(self.turn, now),
+            turns=self.commits,
         )
 
 

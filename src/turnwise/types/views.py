@@ -158,6 +158,7 @@ class SessionSummary:
         updated_at: when its history changed last, in POSIX seconds; None if it is not readable.
         open_turn: the turn that occupies it, if any.
         error: why it is not readable; None if it is.
+        turns: how many commits there were.
     """
 
     session_id: str
@@ -169,6 +170,7 @@ class SessionSummary:
     updated_at: float | None = None
     open_turn: OpenTurn | None = None
     error: str | None = None
+    turns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
