@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 import redis.asyncio
 from agents import RunConfig
@@ -23,7 +24,7 @@ from turnwise import MemorySession, Runner, SQLiteSession
 from turnwise.testing.servers import ValkeyServer
 
 ROOT = Path(__file__).parents[2]
-SMALL = ("--conversations", "8", "--pace", "0.05", "--kills", "2")
+SMALL = ("--conversations", "8", "--pace", "0.05", "--kills", "2", "--no-dashboard")
 
 
 @asynccontextmanager
@@ -70,6 +71,20 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+async def test_the_dashboard_runs_beside_it_and_ends_with_it() -> None:
+    arguments = [each for each in SMALL if each != "--no-dashboard"]
+    async with demo(*arguments, "--pace", "0.3") as process:
+        *_, told = await lines_until(process, "dashboard at|no dashboard")
+        address = told.split()[-1]
+        async with httpx.AsyncClient(base_url=address) as client:
+            shown = await client.get("/sessions")
+            assert (shown.status_code, "read-only" in shown.text) == (200, True)
+            output, _ = await process.communicate()
+            assert (process.returncode, "equals the recording" in output.decode()) == (0, True)
+            with pytest.raises(httpx.ConnectError):
+                await client.get("/")
 
 
 def check_summary(output: str) -> None:

@@ -85,7 +85,7 @@ class Chart {
       const value = columns[each.column].at(-1);
       const said = document.createElement("span");
       said.textContent = `${each.label}: ${value === null ? "–" : Math.round(value * 10) / 10}`;
-      if (this.chart.length > 1) said.style.color = colour(each.colour);
+      if (this.chart.length > 1) said.className = each.colour.slice(2);
       return said;
     });
     this.caption.replaceChildren(...last);

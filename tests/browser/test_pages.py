@@ -1,0 +1,227 @@
+"""The dashboard in a real browser: what it shows, how it is used, and what it must not do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.browser.conftest import HOSTILE, served
+from tests.integration.approval_lab import Clerk, waiting
+from tests.integration.background_lab import echo, working
+from tests.integration.fault_lab import message
+from turnwise.dashboard.authentication import Token
+from turnwise.session import Session
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+AXE = (Path(__file__).parent / "vendor/axe.min.js").read_text()
+PAGES = {
+    "overview": "",
+    "stuck": "stuck",
+    "sessions": "sessions",
+    "session": "session?id=user-1:orders",
+    "waiting": "session?id=user-3:lounge",
+    "approval": "session?id=user-2:refund",
+    "approvals": "approvals",
+    "dead letters": "dead-letters",
+    "workers": "workers",
+    "doctor": "doctor",
+    "none": "session?id=nobody",
+    "wrong": "session",
+}
+WIDE, NARROW = (1280, 900), (360, 740)
+LONG = 30_000
+expect.set_options(timeout=LONG)
+_SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+_SEEN = ["color-contrast", "scrollable-region-focusable", "target-size"]
+_OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@asynccontextmanager
+async def looking(browser: Browser, **options: Any) -> AsyncIterator[Page]:
+    """A page that tells no error, asks nobody else, and opens no dialog."""
+    viewport: Any = {"width": WIDE[0], "height": WIDE[1]}
+    context = await browser.new_context(viewport=viewport, **options)
+    page, troubles = await context.new_page(), list[str]()
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("dialog", lambda dialog: troubles.append(dialog.message))
+    page.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
+    page.on("request", lambda asked: _note_stranger(asked.url, troubles))
+    try:
+        yield page
+    finally:
+        await context.close()
+    # The status of a page that says what went wrong is no trouble.
+    assert [each for each in troubles if "Failed to load resource" not in each] == []
+
+
+def _note_stranger(url: str, troubles: list[str]) -> None:
+    if not url.startswith("http://127.0.0.1:"):
+        troubles.append(f"asked {url}")
+
+
+@pytest.mark.parametrize("name", PAGES)
+async def test_axe_finds_nothing_serious(browser: Browser, address: str, name: str) -> None:
+    """Light and dark, wide and narrow; what does not depend on that is looked at once."""
+    async with looking(browser) as page:
+        await page.goto(address + PAGES[name])
+        if name == "overview":
+            await page.wait_for_selector("canvas")
+        await page.evaluate(AXE)
+        assert await _violations(page, "axe.run()") == []
+        for size in (WIDE, NARROW):
+            await page.set_viewport_size({"width": size[0], "height": size[1]})
+            assert await page.evaluate(_OVERFLOW) <= 0
+            for scheme in _SCHEMES:
+                await page.emulate_media(color_scheme=scheme)
+                assert await _violations(page, f"axe.run({{runOnly: {_SEEN}}})") == []
+
+
+async def _violations(page: Page, run: str) -> list[tuple[str, list[str]]]:
+    result = await page.evaluate(run)
+    assert result["passes"]
+    return [
+        (each["id"], [node["html"] for node in each["nodes"]])
+        for each in result["violations"]
+        if each["impact"] in ("serious", "critical")
+    ]
+
+
+async def test_a_session_is_live_while_a_turn_runs(
+    browser: Browser, address: str, session: Session
+) -> None:
+    async with looking(browser) as page:
+        async with session.turn("live", turn_id="t-live") as turn:
+            await page.goto(f"{address}session?id=live")
+            await expect(page.locator(".open-turn")).to_contain_text("t-live")
+            await expect(page.locator("#liveness")).to_have_text("live")
+            await turn.add_items([message("said just now")])
+        await expect(page.locator(".said.user")).to_contain_text("said just now")
+        await expect(page.locator(".open-turn")).to_have_count(0)
+
+
+async def test_the_overview_keeps_up_and_draws_its_charts(
+    browser: Browser, address: str, session: Session
+) -> None:
+    async with looking(browser) as page:
+        await page.goto(address)
+        running = page.locator(".card", has_text="Running turns").locator(".value")
+        await expect(running).to_have_text("0")
+        async with session.turn("busy"):
+            await expect(running).to_have_text("1")
+        await expect(running).to_have_text("0")
+        await expect(page.locator(".charts canvas")).to_have_count(3)
+        await expect(page.locator(".charts")).to_contain_text("Turns per second: ")
+
+
+async def test_what_is_typed_stays_while_the_page_keeps_up(
+    browser: Browser, address: str, session: Session
+) -> None:
+    async with looking(browser) as page:
+        await page.goto(f"{address}workers")
+        await page.locator("nav a", has_text="Doctor").focus()
+        async with working(session, echo()):
+            await expect(page.locator("tbody")).to_contain_text("echo")
+        assert await page.evaluate("document.activeElement.textContent") == "Doctor"
+
+
+async def test_the_keyboard_is_enough_to_approve(
+    browser: Browser, address: str, session: Session
+) -> None:
+    await waiting(session.bind("keys"), Clerk(), "send")
+    async with looking(browser) as page:
+        await page.goto(f"{address}approvals")
+        await page.keyboard.press("Tab")
+        assert await page.evaluate("document.activeElement.textContent") == "Skip to the content"
+        await page.keyboard.press("Enter")
+        for _ in range(100):
+            await page.keyboard.press("Tab")
+            if await page.evaluate(_IS_APPROVAL_OF, "keys"):
+                break
+        await page.keyboard.press("Enter")
+        await expect(page.locator("ul.outcomes")).to_contain_text("Approved in session keys")
+    assert await session.pending_approvals("keys") == []
+
+
+_IS_APPROVAL_OF = """id => document.activeElement.textContent === "Approve"
+    && document.activeElement.form.elements.id.value === id"""
+
+
+async def test_dead_letters_are_deleted_after_a_question(
+    browser: Browser, address: str, session: Session
+) -> None:
+    async with looking(browser) as page:
+        await page.goto(f"{address}dead-letters?match=user-2:*")
+        await page.get_by_role("button", name="Delete all that are found").click()
+        await expect(page.locator("h1")).to_have_text("Delete 1 dead letter?")
+        await page.get_by_role("link", name="Leave them").click()
+        await page.get_by_role("checkbox").check()
+        await page.get_by_role("button", name="Delete the chosen").click()
+        await page.get_by_role("button", name="Delete 1", exact=True).click()
+        await expect(page.locator("ul.outcomes")).to_contain_text("Deleted: ")
+    left = [letter.session_id for letter in await session.dead_letters()]
+    assert sorted(left) == ["user-0:seat", "user-1:seat"]
+
+
+async def test_it_works_without_javascript(
+    browser: Browser, address: str, session: Session
+) -> None:
+    await session.bind("plain").add_items([message("hi")])
+    async with looking(browser, java_script_enabled=False) as page:
+        await page.goto(address)
+        await page.get_by_role("link", name="Sessions", exact=True).click()
+        await page.get_by_role("searchbox").fill("plai")
+        await page.get_by_role("button", name="Search").click()
+        await page.get_by_role("link", name="plain").click()
+        await page.get_by_role("button", name="Delete the session").click()
+        await page.get_by_role("button", name="Delete it").click()
+        await expect(page.locator("ul.outcomes")).to_have_text("The session is deleted.")
+    assert await session.info("plain") is None
+
+
+async def test_hostile_content_runs_nothing(
+    browser: Browser, address: str, session: Session
+) -> None:
+    async with looking(browser) as page:
+        for path in PAGES.values():
+            await page.goto(address + path)
+            assert "pwned" not in await page.title()
+        await page.goto(f"{address}sessions")
+        await page.get_by_role("link", name=HOSTILE).click()
+        await expect(page.locator(".said.user pre")).to_have_text(HOSTILE)
+        assert await page.locator("main img, main script").count() == 0
+        await session.bind(HOSTILE).add_items([message(f"{HOSTILE} again")])
+        await expect(page.locator(".said.user pre").first).to_have_text(f"{HOSTILE} again")
+        assert await page.locator("main img, main script").count() == 0
+
+
+async def test_a_token_is_asked_for(browser: Browser, session: Session) -> None:
+    token = "a-long-enough-token"
+    async with served(session, Token(token)) as address, looking(browser) as page:
+        await page.goto(f"{address}sessions")
+        await page.get_by_label("The token").fill("wrong")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_have_text("That is not the token.")
+        await page.get_by_label("The token").fill(token)
+        await page.keyboard.press("Enter")
+        await expect(page.locator("h1")).to_have_text("Overview")
+        await expect(page.locator("#liveness")).to_have_text("live")
+
+
+async def test_a_page_says_that_it_has_lost_the_dashboard(
+    browser: Browser, session: Session
+) -> None:
+    viewport: Any = {"width": 800, "height": 600}
+    context = await browser.new_context(viewport=viewport)
+    page = await context.new_page()
+    async with served(session) as address:
+        await page.goto(address)
+        await expect(page.locator("#liveness")).to_have_text("live")
+    await expect(page.locator("#liveness")).to_have_text("not live")
+    await expect(page.locator("h1")).to_have_text("Overview")
+    await context.close()
