@@ -9,9 +9,9 @@ from fnmatch import fnmatchcase
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from turnwise.background import DeadLetter, find_dead_letter
+from turnwise.background import DeadLetter, require_dead_letter
 from turnwise.dashboard.site import Outcome, Visit
-from turnwise.errors import StoreUnavailable, TurnwiseError, UsageError
+from turnwise.errors import StoreUnavailable, TurnwiseError
 from turnwise.session import Session
 
 _ROWS = 50
@@ -61,7 +61,7 @@ async def dead_letters(visit: Visit) -> Response:
             "confirm_letters.html", verb=verb, letters=letters, more=more, wanted=wanted
         )
     if verb == "delete" and "sure" not in visit.form:
-        letters = [await _found(visit, each) for each in ids]
+        letters = [await require_dead_letter(visit.session.runtime, each) for each in ids]
         return visit.page(
             "confirm_letters.html", verb=verb, letters=letters, more=False, wanted=wanted
         )
@@ -109,13 +109,6 @@ async def _change(visit: Visit, verb: str, ids: list[str]) -> list[Outcome]:
         outcomes.append(Outcome(f"{left} more were not tried.", failed=True))
     visit.site.watch.shared.clear()
     return outcomes
-
-
-async def _found(visit: Visit, dead_letter_id: str) -> DeadLetter:
-    found = await find_dead_letter(visit.session.runtime, dead_letter_id)
-    if found is None:
-        raise UsageError(f"there is no dead letter {dead_letter_id!r}: somebody ended it meanwhile")
-    return found
 
 
 async def _all(session: Session, after: str | None) -> AsyncIterator[DeadLetter]:
