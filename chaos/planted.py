@@ -340,8 +340,8 @@ PLANTED: dict[str, Callable[[], None]] = {
     "lease-ignored": lua("", "local left_ms = lease_left(turn)", "local left_ms = 0"),
     "record-without-count": lua(
         "",
-        "make_record(commit_id, items, kind, payload)\n  for",
-        "make_record(commit_id, 0, kind, payload)\n  for",
+        "make_record(commit_id, items, kind, payload, run)\n  for",
+        "make_record(commit_id, 0, kind, payload, run)\n  for",
     ),
     "turn-id-not-checked": lua(
         "begin",

@@ -73,6 +73,7 @@ from turnwise.types import (
     PendingApproval,
     SessionPage,
     SessionSummary,
+    TokenUsage,
     WorkerInfo,
 )
 from turnwise.worker import Worker
@@ -132,6 +133,7 @@ __all__ = [
     "StoreUnavailable",
     "StreamIdle",
     "StuckSession",
+    "TokenUsage",
     "TurnAbandoned",
     "TurnCancelled",
     "TurnError",

@@ -68,6 +68,7 @@ from turnwise.types import (
     Stale,
     Stopped,
     Suspect,
+    TokenUsage,
     Unclaimed,
 )
 
@@ -179,6 +180,7 @@ class Store(Protocol):
         keep: int | None = None,
         payload: bytes = b"",
         kind: Literal["turn", "cancelled"] = "turn",
+        usage: TokenUsage | None = None,
     ) -> Done | Stale | Gone | Full:
         """Make the open turn part of the history, and free the session.
 
@@ -194,6 +196,8 @@ class Store(Protocol):
             payload: stored in the record.
             kind: "cancelled" if the turn was asked to end; `items` are then what it keeps, if
                 anything.
+            usage: what all attempts at the turn consumed: kept in its record, and added to the
+                session's.
         """
 
     async def park(

@@ -30,7 +30,7 @@ from msgspec import NODEFAULT, Struct
 
 from turnwise.codec import Codec, DecodeError
 from turnwise.errors import UndecodableJournal
-from turnwise.types import PendingApproval
+from turnwise.types import PendingApproval, TokenUsage
 
 RunPath = tuple[str | int, ...]
 
@@ -165,7 +165,8 @@ class ParkedEntry(_Entry, frozen=True, kw_only=True, tag="parked"):
     that the turn began with; `state` the SDK's RunState as JSON. The turn keeps `kept` items of the
     history before it, and has added `items`. `context_type` names the type of a run context that
     cannot be stored: `resume` needs a new one. `expires_at` is in POSIX seconds; None means never.
-    `event` is the attempt and the number of the event that says "turn.parked".
+    `event` is the attempt and the number of the event that says "turn.parked". `usage` has the
+    counts of what the turn has consumed.
     """
 
     approvals: list[PendingApproval]
@@ -176,6 +177,7 @@ class ParkedEntry(_Entry, frozen=True, kw_only=True, tag="parked"):
     context_type: str | None = None
     expires_at: float | None = None
     event: tuple[int, int] | None = None
+    usage: list[int] | None = None
 
 
 class DecidedEntry(_Entry, frozen=True, kw_only=True, tag="decided"):
@@ -250,6 +252,29 @@ def read_parked(
         if isinstance(entries[0], ParkedEntry):
             return entries
     return []
+
+
+def usage_in(response: StoredResponse) -> TokenUsage:
+    """What a response cost."""
+    counts = response.usage
+    return TokenUsage(
+        requests=counts.get("requests", 0),
+        input_tokens=counts.get("input_tokens", 0),
+        output_tokens=counts.get("output_tokens", 0),
+        cached_tokens=counts.get("input_tokens_details", {}).get("cached_tokens", 0),
+        reasoning_tokens=counts.get("output_tokens_details", {}).get("reasoning_tokens", 0),
+    )
+
+
+def usage_of(entries: Sequence[Entry]) -> TokenUsage:
+    """What a journal's responses cost, those that are void by now too."""
+    total = TokenUsage()
+    for entry in entries:
+        if isinstance(entry, ResponseEntry):
+            total += usage_in(entry.response)
+        elif isinstance(entry, ParkedEntry):
+            total = TokenUsage(*entry.usage or ())
+    return total
 
 
 def _undecodable(session_id: str, turn_id: str, reason: object) -> UndecodableJournal:

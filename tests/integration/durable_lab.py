@@ -31,6 +31,7 @@ from turnwise.codec import Codec
 from turnwise.durable import replay
 from turnwise.durable.calls import OUTCOME_UNKNOWN
 from turnwise.errors import StoreUnavailable
+from turnwise.fleet import PastTurn
 from turnwise.journal_entries import (
     Entry,
     ResponseEntry,
@@ -203,12 +204,13 @@ class Mortal:
 
 @dataclass
 class Outcome:
-    """What a run left. `ended` and `unknown` count the tools that the dead worker had begun."""
+    """What a run left: the result, and what the session has."""
 
     history: list[Any]
     result: Any
     events: list[str]
     deltas: str
+    turn: PastTurn
 
 
 Build = Callable[[Ledger], Agent[Any]]
@@ -301,7 +303,8 @@ class Scenario:
         agent = self.build(ledger)
         with last_response_with_commit():
             result, events, deltas = await way(session, agent, self.input, self.options(ledger))
-        return Outcome(await session.get_items(), result, events, deltas)
+        (turn,) = await session.history() or []
+        return Outcome(await session.get_items(), result, events, deltas, turn)
 
 
 @dataclass
@@ -410,6 +413,8 @@ def check(takeover: Takeover, calm: Outcome, ledger: Ledger) -> None:
             assert item == expected
     assert (takeover.outcome.events, takeover.outcome.deltas) == (calm.events, calm.deltas)
     assert usage(takeover.outcome) == usage(calm)
+    assert takeover.outcome.turn.usage == calm.turn.usage
+    assert takeover.outcome.turn.attempt > 1
     assert kinds(takeover.outcome) == kinds(calm)
     if not takeover.unknown:
         assert takeover.outcome.result.final_output == calm.result.final_output

@@ -57,7 +57,7 @@ async def test_a_conversation_is_shown(tmp_path: Path) -> None:
         await Runner.run(helper, "And today?", session=session, session_id="s", turn_id="t1")
         told = await lines(url, "sessions", "show", "s", "--limit", "1")
         assert told[0].startswith("== 20")
-        assert told[0].endswith("+00:00 turn t1")
+        assert "+00:00 turn t1 [" in told[0]
         assert told[1:] == [
             "  user: And today?",
             '  call call_1: weather({"x": 1})',

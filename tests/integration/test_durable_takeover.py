@@ -66,6 +66,7 @@ async def test_two_workers_may_die_one_after_the_other(name: str) -> None:
             if OUTCOME_UNKNOWN not in str(outcome.history):
                 assert outcome.history == calm.history
             assert usage(outcome) == usage(calm)
+            assert outcome.turn.usage == calm.turn.usage
             assert kinds(outcome) == kinds(calm)
 
 

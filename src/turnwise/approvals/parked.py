@@ -119,6 +119,7 @@ def parked_entry(
         state=state.to_json(context_serializer=lambda _: {}),
         context_type=context_type,
         expires_at=None if timeout is None else time.time() + timeout,
+        usage=list(turn.usage.counts) or None,
     )
 
 

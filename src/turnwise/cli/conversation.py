@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from turnwise.cli.output import at
+from turnwise.cli.output import at, tokens
 from turnwise.fleet import PastTurn
 from turnwise.printable import printable
 
@@ -22,9 +22,17 @@ def conversation(turns: list[PastTurn]) -> Iterator[str]:
     """Its lines, the newest last."""
     for turn in turns:
         how = "" if turn.kind == "turn" else f" ({turn.kind})"
-        yield f"== {at(turn.ended_at)} turn {printable(turn.turn_id)}{how}"
+        yield f"== {at(turn.ended_at)} turn {printable(turn.turn_id)}{how}{_run(turn)}"
         for item in turn.items:
             yield from _item(item)
+
+
+def _run(turn: PastTurn) -> str:
+    """Who ran it, and at what cost."""
+    worker = printable(turn.worker) if turn.worker else None
+    attempt = f"attempt {turn.attempt}" if turn.attempt > 1 else None
+    known = [each for each in (worker, attempt, tokens(turn.usage)) if each]
+    return f" [{', '.join(known)}]" if known else ""
 
 
 def _item(item: Mapping[str, Any]) -> Iterator[str]:

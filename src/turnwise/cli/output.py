@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from turnwise.printable import printable
+from turnwise.types import TokenUsage
 
 Row = TypeVar("Row")
 Columns = Mapping[str, Callable[[Row], object]]
@@ -80,6 +81,18 @@ def cell(value: object) -> str:
     if value is None:
         return "-"
     return printable(str(value))
+
+
+def tokens(usage: TokenUsage) -> str | None:
+    """What models consumed, in words; None if that is nothing."""
+    if not usage.counts:
+        return None
+    cached, reasoning = usage.cached_tokens, usage.reasoning_tokens
+    return (
+        f"{usage.requests} requests, {usage.input_tokens} tokens in"
+        f"{f' ({cached} cached)' if cached else ''}, {usage.output_tokens} out"
+        f"{f' ({reasoning} reasoning)' if reasoning else ''}"
+    )
 
 
 def age(seconds: float | None) -> str | None:

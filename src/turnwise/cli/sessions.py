@@ -11,7 +11,7 @@ import typer
 from turnwise.cli.bulk import DryRun, How, Yes, carry_out
 from turnwise.cli.conversation import conversation
 from turnwise.cli.options import PREFIX, By, KeyPrefix, Reason, Url, with_sessions
-from turnwise.cli.output import Columns, Format, Output, age, ago, at, print_json, show
+from turnwise.cli.output import Columns, Format, Output, age, ago, at, print_json, show, tokens
 from turnwise.cli.session_filters import (
     AnyMatch,
     Holder,
@@ -210,6 +210,7 @@ _INFO: Columns[Info] = {
     "ITEMS": lambda found: found.items,
     "TURNS": lambda found: found.turns,
     "BYTES": lambda found: found.bytes,
+    "USAGE": lambda found: tokens(found.usage),
     "QUEUED": lambda found: found.queued,
     "JOURNAL": lambda found: found.journal_entries,
     "CREATED": lambda found: at(found.created_at),

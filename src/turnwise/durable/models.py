@@ -149,6 +149,7 @@ class _ModelCall:
             response=response,
         )
         run.replay.write_later(entry)
+        run.replay.turn.count_response(response)
         self._add(response)
 
     def _add(self, response: StoredResponse) -> None:

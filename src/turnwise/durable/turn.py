@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from agents import Agent
 
 from turnwise.errors import TurnError
-from turnwise.journal_entries import Entry
+from turnwise.journal_entries import Entry, StoredResponse
 
 
 class Journal(Protocol):
@@ -55,6 +55,9 @@ class DurableTurn(Protocol):
 
     def fail(self, error: TurnError) -> None:
         """End the turn with this error: it cannot be committed any more."""
+
+    def count_response(self, response: StoredResponse) -> None:
+        """A model has answered now: add what that cost to what the turn has consumed."""
 
     def emit_replayed(self, step: Literal["response", "tool"], agent: str, tool: str = "") -> None:
         """Emit that a step of the agent came from the journal; `tool` is what it called."""

@@ -9,7 +9,7 @@ from typing import Any
 from turnwise.codec import DecodeError
 from turnwise.codec.elements import MARKER, is_item, parse_record
 from turnwise.turns import Runtime, check_number
-from turnwise.types import Absent, History, RecordKind
+from turnwise.types import NO_USAGE, Absent, History, RecordKind, TokenUsage
 
 _ELEMENTS = 16
 """How many elements a turn may have, as a first guess."""
@@ -25,12 +25,17 @@ class PastTurn:
             "append", "pop", "clear" or "replace" for a change between turns.
         ended_at: When it ended, in POSIX seconds.
         items: Those of its items that the history still has.
+        attempt, worker: The attempt that ended it, and whose it was; 0 and "" for a change.
+        usage: What models consumed in all its attempts. Zeros if it was not committed: unknown.
     """
 
     turn_id: str
     kind: RecordKind
     ended_at: float
     items: list[dict[str, Any]] = field(repr=False)
+    attempt: int = 0
+    worker: str = ""
+    usage: TokenUsage = NO_USAGE
 
 
 async def past_turns(runtime: Runtime, session_id: str, limit: int) -> list[PastTurn] | None:
@@ -71,4 +76,7 @@ def _parted(history: History) -> list[_Stored]:
 def _decoded(runtime: Runtime, items: Sequence[bytes], marker: bytes, stored: bytes) -> PastTurn:
     record = parse_record(stored)
     decoded = runtime.codec.decode_many(items)
-    return PastTurn(marker[1:].decode(), record.kind, record.at_ms / 1000, decoded)
+    return PastTurn(
+        *(marker[1:].decode(), record.kind, record.at_ms / 1000, decoded),
+        *(record.attempt, record.worker, record.usage),
+    )

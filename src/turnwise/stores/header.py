@@ -21,6 +21,7 @@ from turnwise.types import (
     SessionState,
     SessionSummary,
     Stopped,
+    TokenUsage,
 )
 
 SDK_SESSIONS = (
@@ -131,6 +132,7 @@ class Header(msgspec.Struct, omit_defaults=True, kw_only=True):
         ttl_ms: the ttl of the last process that has one; it counts for those that have none.
         provisional_expiry: the expiry that this session was given while it had no commit.
         head_deadline: until when a free session is reserved for the head of its queue.
+        usage: what its turns consumed: the counts of `TokenUsage`, in their order.
     """
 
     format: int
@@ -151,6 +153,7 @@ class Header(msgspec.Struct, omit_defaults=True, kw_only=True):
     ttl_ms: int | None = None
     provisional_expiry: int | None = None
     head_deadline: int | None = None
+    usage: list[int] = []
 
     def info(
         self, session_id: str, now: int, *, queued: int, journal_entries: int, ttl_ms: int | None
@@ -168,6 +171,7 @@ class Header(msgspec.Struct, omit_defaults=True, kw_only=True):
             updated_at=self.updated / 1000,
             expires_in=None if ttl_ms is None else ttl_ms / 1000,
             open_turn=None if self.turn is None else _open_turn(self.turn, now),
+            usage=TokenUsage(*self.usage),
         )
 
     def summary(self, session_id: str, now: int, *, queued: int) -> SessionSummary:
@@ -188,6 +192,7 @@ class Header(msgspec.Struct, omit_defaults=True, kw_only=True):
             updated_at=self.updated / 1000,
             open_turn=None if self.turn is None else _open_turn(self.turn, now),
             turns=self.commits,
+            usage=TokenUsage(*self.usage),
         )
 
 

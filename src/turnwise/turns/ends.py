@@ -153,6 +153,7 @@ async def _commit(turn: Turn, outcome: Commit, commit_id: str) -> None:
             elements,
             keep=turn.keep,
             payload=outcome.payload,
+            usage=turn.usage,
         )
 
     answer = await _confirmed(turn, commit)
@@ -368,6 +369,7 @@ async def _commit_cancelled(
         keep=keep,
         payload=payload,
         kind="cancelled",
+        usage=turn.usage,
     )
     if isinstance(answer, Done):
         turn.added_raw = raw

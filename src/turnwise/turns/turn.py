@@ -11,7 +11,7 @@ from typing import Any, Literal
 from turnwise.cache import HistorySnapshot
 from turnwise.errors import LeaseLost, StoreError, TurnCancelled, TurnError, UsageError
 from turnwise.hooks import StepReplayedEvent, TurnEndEvent, TurnLostEvent
-from turnwise.journal_entries import Entry
+from turnwise.journal_entries import Entry, StoredResponse, usage_in, usage_of
 from turnwise.process import check_loop, is_running
 from turnwise.turns import errors
 from turnwise.turns.buffer import Lost, TurnBuffer
@@ -47,6 +47,7 @@ class Turn(TurnBuffer):
         ended: This worker does nothing more in it.
         outcome: How it ended; None while it is open, and where it was lost.
         replay: What the durable runs in it share.
+        usage: What its attempts consumed, as far as the journal and this worker know.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Turn(TurnBuffer):
         self.ended = False
         self.outcome: Outcome | None = None
         self.replay: object | None = None
+        self.usage = usage_of(entries)
         self.lease = Lease(runtime.settings.lease, sent, self._renew, self._lease_ended)
         send = partial(runtime.store.journal, *self.names, token)
         stored = len(grant.journal)
@@ -129,6 +131,10 @@ class Turn(TurnBuffer):
         if self.lost is None and not self.ended:
             self.lost = error
             self._let_lease_go()
+
+    def count_response(self, response: StoredResponse) -> None:
+        """A model has answered in this attempt."""
+        self.usage += usage_in(response)
 
     def emit_replayed(self, step: Literal["response", "tool"], agent: str, tool: str = "") -> None:
         """A step was answered from the journal."""

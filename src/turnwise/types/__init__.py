@@ -34,6 +34,7 @@ from turnwise.types.messages import (
     RegistryEntry,
     Unclaimed,
 )
+from turnwise.types.usage import NO_USAGE, TokenUsage
 from turnwise.types.views import (
     Cancellation,
     CancelMode,
@@ -48,6 +49,7 @@ from turnwise.types.views import (
 )
 
 __all__ = [
+    "NO_USAGE",
     "Absent",
     "Accepted",
     "AuditEntry",
@@ -86,6 +88,7 @@ __all__ = [
     "Stale",
     "Stopped",
     "Suspect",
+    "TokenUsage",
     "Unclaimed",
     "WorkerInfo",
 ]

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from turnwise.types.usage import NO_USAGE, TokenUsage
 from turnwise.types.views import CancelMode
 
 RecordKind = Literal["turn", "append", "pop", "clear", "replace", "abandoned", "cancelled", "dead"]
@@ -36,6 +37,9 @@ class Record:
         items: how many items the turn added.
         kind: "turn" for a committed one.
         payload: what the committer stored beside the items; opaque to the store.
+        attempt, worker: the attempt that ended it, and whose it was; 0 and "" for a change between
+            turns.
+        usage: what all its attempts consumed, as far as the committer knew.
     """
 
     commit_id: str
@@ -43,6 +47,9 @@ class Record:
     items: int
     kind: RecordKind
     payload: bytes = b""
+    attempt: int = 0
+    worker: str = ""
+    usage: TokenUsage = NO_USAGE
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from turnwise.types.usage import NO_USAGE, TokenUsage
+
 CancelMode = Literal["keep", "drop"]
 """What a cancelled turn does with what it has finished: commit it, or drop it."""
 
@@ -159,6 +161,7 @@ class SessionSummary:
         open_turn: the turn that occupies it, if any.
         error: why it is not readable; None if it is.
         turns: how many commits there were.
+        usage: what its turns consumed; see `Info`.
     """
 
     session_id: str
@@ -171,6 +174,7 @@ class SessionSummary:
     open_turn: OpenTurn | None = None
     error: str | None = None
     turns: int = 0
+    usage: TokenUsage = NO_USAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +207,7 @@ class Info:
         created_at, updated_at: POSIX seconds, the store's time.
         expires_in: seconds until it expires; None if it does not.
         open_turn: the turn that occupies it, if any.
+        usage: what its turns consumed that ended in it, also those that were removed since.
     """
 
     session_id: str
@@ -216,3 +221,4 @@ class Info:
     updated_at: float
     expires_in: float | None
     open_turn: OpenTurn | None
+    usage: TokenUsage = NO_USAGE

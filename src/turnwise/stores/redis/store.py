@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
+from turnwise.codec.elements import usage_text
 from turnwise.limits import READ_LIMIT, WORKER_KEPT_MS, Limits
 from turnwise.process import process_name
 from turnwise.stores.header import newer
@@ -60,6 +61,7 @@ from turnwise.types import (
     Stale,
     Stopped,
     Suspect,
+    TokenUsage,
 )
 
 _EMPTY = Base(0, "")
@@ -192,9 +194,10 @@ class RedisStore:
         keep: int | None = None,
         payload: bytes = b"",
         kind: Literal["turn", "cancelled"] = "turn",
+        usage: TokenUsage | None = None,
     ) -> Done | Stale | Gone | Full:
         ids = turn_id, token, base.commit_id, commit_id
-        args = *ids, -1 if keep is None else keep, payload, kind, *items
+        args = *ids, -1 if keep is None else keep, payload, kind, usage_text(usage), *items
         answer: Done | Stale | Gone | Full = await self._answer("commit", session_id, *args)
         return answer
 

@@ -32,6 +32,7 @@ from turnwise.types import (
     Info,
     Renewed,
     Stale,
+    TokenUsage,
 )
 
 
@@ -87,6 +88,34 @@ class LeaseConformance(Suite):
         info = expect(Info, await store.info("s"))
         assert (info.open_turn, info.journal_entries) == (None, 0)
         await begun(store, "s")
+
+    async def test_a_record_says_who_ran_the_turn_and_what_it_consumed(self, store: Store) -> None:
+        spent, more = TokenUsage(1, 20, 3), TokenUsage(2, 100, 40, 30, 5)
+        for number, usage in enumerate((spent, None, more)):
+            turn = await begun(store, "s", f"t{number}", worker="a b%\nc\u00a0d")
+            for _ in range(2):  # sent twice, counted once
+                await turn.commit(*items(number), commit_id=f"c{number}", usage=usage)
+        await added(store, "s", 1)
+        history = expect(History, await store.read("s"))
+        records = [parse_record(history.elements[position]) for position in (2, 5, 8, 11)]
+        assert [record.usage for record in records] == [spent, TokenUsage(), more, TokenUsage()]
+        assert [record.attempt for record in records] == [1, 1, 1, 0]
+        assert [record.worker for record in records] == [*["a b%\nc\u00a0d"] * 3, ""]
+        await store.clear("s", mint())
+        info = expect(Info, await store.info("s"))
+        assert info.usage == spent + more == TokenUsage(3, 120, 43, 30, 5)
+        (row,) = (await store.page("s")).sessions
+        assert row.usage == info.usage
+
+    async def test_a_record_counts_attempts(self, lab: Lab, store: Store) -> None:
+        first = await begun(store, "s", "t", lab.lease)
+        await store.journal(*first.ids, 0, items("done"))
+        await lab.dead("s")
+        second = await begun(store, "s", "t", worker="second")
+        await second.commit(*items(1))
+        history = expect(History, await store.read("s"))
+        record = parse_record(history.elements[-1])
+        assert (record.attempt, record.worker) == (2, "second")
 
     async def test_a_commit_sent_again_is_answered_as_before(self, store: Store) -> None:
         turn = await begun(store, "s")

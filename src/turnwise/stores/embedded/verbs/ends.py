@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from turnwise.stores.embedded.verbs.history import (
     Cut,
@@ -34,7 +34,17 @@ from turnwise.stores.embedded.verbs.queue import (
 )
 from turnwise.stores.embedded.verbs.session import READY, NewDeadLetter, SessionVerbs
 from turnwise.stores.header import StoredTurn
-from turnwise.types import Base, Cancelled, Done, Duplicate, Full, Gone, RecordKind, Stale
+from turnwise.types import (
+    Base,
+    Cancelled,
+    Done,
+    Duplicate,
+    Full,
+    Gone,
+    RecordKind,
+    Stale,
+    TokenUsage,
+)
 
 
 class EndVerbs(SessionVerbs):
@@ -51,6 +61,7 @@ class EndVerbs(SessionVerbs):
         keep: int | None = None,
         payload: bytes = b"",
         kind: Literal["turn", "cancelled"] = "turn",
+        usage: TokenUsage | None = None,
     ) -> Done | Stale | Gone | Full:
         s = self._s
         if not s.exists:
@@ -62,7 +73,7 @@ class EndVerbs(SessionVerbs):
         cut = None if keep is None else plan_cut(s, keep)
         if too_large(s, items, cut):
             return Full(s.limits.max_bytes)
-        return self._end_turn(turn, commit_id, kind, items, payload=payload, cut=cut)
+        return self._end_turn(turn, commit_id, kind, items, payload=payload, cut=cut, usage=usage)
 
     def park(self, turn_id: str, token: str, state: bytes) -> Done | Stale | Gone:
         s = self._s
@@ -231,11 +242,13 @@ class EndVerbs(SessionVerbs):
         *,
         payload: bytes = b"",
         cut: Cut | None = None,
+        usage: TokenUsage | None = None,
     ) -> Done:
         """The open turn becomes history, its message leaves the queue, and the next is woken."""
         s = self._s
         close_turn(s, turn)
-        write_turn(s, turn.id, commit_id, kind, items, payload=payload, cut=cut)
+        how: dict[str, Any] = {"payload": payload, "cut": cut, "turn": turn, "usage": usage}
+        write_turn(s, turn.id, commit_id, kind, items, **how)
         if turn.background and (message := find_message(s, turn.id)) is not None:
             s.state.queue.remove(message)
         s.refresh_expiry()

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from turnwise.codec import weight
 from turnwise.codec.elements import RECORD, is_item, marker, parse_record, record
 from turnwise.limits import READ_LIMIT
 from turnwise.stores.embedded.verbs.session import Session
-from turnwise.types import Base, Done, Duplicate, History, Record, RecordKind, Stale
+from turnwise.stores.header import StoredTurn
+from turnwise.types import (
+    NO_USAGE,
+    Base,
+    Done,
+    Duplicate,
+    History,
+    Record,
+    RecordKind,
+    Stale,
+    TokenUsage,
+)
 
 
 def tip(s: Session) -> Base:
@@ -160,20 +171,27 @@ def write_turn(
     *,
     payload: bytes = b"",
     cut: Cut | None = None,
+    turn: StoredTurn | None = None,
+    usage: TokenUsage | None = None,
 ) -> None:
-    """One turn becomes history: its items, its marker, its record."""
+    """One turn becomes history: its items, its marker, its record. `turn` is the one that ran."""
     s.save()
     if cut is not None:
         _apply_cut(s, cut)
     _roll_search_start(s)
     header = s.header
-    elements = [*items, marker(turn_id), record(commit_id, s.now, len(items), kind, payload)]
+    known = Record(commit_id, s.now, len(items), kind, payload)
+    if turn is not None:
+        spent = usage or NO_USAGE
+        known = replace(known, attempt=turn.attempt, worker=turn.worker, usage=spent)
+    elements = [*items, marker(turn_id), record(known)]
     s.state.extend(elements)
     header.elements += len(elements)
     header.items += len(items)
     header.bytes += sum(map(weight, elements))
     header.commits += 1
     header.commit_id, header.updated = commit_id, s.now
+    header.usage = list((TokenUsage(*header.usage) + known.usage).counts)
 
 
 def too_large(s: Session, items: Sequence[bytes], cut: Cut | None = None) -> bool:

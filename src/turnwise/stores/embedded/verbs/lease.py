@@ -109,7 +109,7 @@ def blocked(s: Session) -> Busy | Parked | Stopped | None:
     close_turn(s, turn)
     if has_journal:
         wake_senders(s, turn.id)
-        write_turn(s, turn.id, s.new_id, "abandoned")
+        write_turn(s, turn.id, s.new_id, "abandoned", turn=turn)
         s.refresh_expiry()
     offer_to_head(s)
     return None

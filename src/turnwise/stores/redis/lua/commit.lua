@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- commit(turn_id, token, base, commit_id, keep, payload, kind, item...) -> done | stale | gone | full
--- keep: how many items of the history before this turn stay; -1 for all.
+-- commit(turn_id, token, base, commit_id, keep, payload, kind, usage, item...) -> done | stale | gone | full
+-- keep: how many items of the history before this turn stay; -1 for all. usage: counts, or ''.
 local turn_id, token, base, commit_id = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
-local keep, payload, kind, ITEMS = tonumber(ARGV[11]), ARGV[12], ARGV[13], 14
+local keep, payload, kind, usage, ITEMS = tonumber(ARGV[11]), ARGV[12], ARGV[13], ARGV[14], 15
 
 local header, refusal = load()
 if refusal then return refusal end
@@ -15,4 +15,4 @@ if not held or header.commit_id ~= base then
 end
 local cut = keep >= 0 and plan_cut(header, keep) or nil
 if too_large(header, ITEMS, cut) then return { 'full', MAX_BYTES } end
-return end_turn(header, commit_id, kind, payload, ITEMS, cut)
+return end_turn(header, commit_id, kind, payload, usage, ITEMS, cut)

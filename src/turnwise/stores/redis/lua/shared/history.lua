@@ -66,12 +66,29 @@ local function record_of(header, position) return redis.call('LINDEX', KEY, inde
 
 -- Commit id, number of items, kind and payload.
 local function parse_record(record)
-  local commit_id, items, kind, payload = string.match(record, '^.(%S+) %d+ (%d+) (%S+) (.*)$')
+  local commit_id, items, kind, payload = string.match(record, '^.(%S+) %d+ (%d+) (%S+) %d+ %S* %S* (.*)$')
   return commit_id, tonumber(items), kind, payload
 end
 
-local function make_record(commit_id, items, kind, payload)
-  return RECORD .. commit_id .. ' ' .. string.format('%.0f', NOW) .. ' ' .. items .. ' ' .. kind .. ' ' .. payload
+-- run: by which attempt of which worker, and what that consumed; nil for a change between turns.
+local function make_record(commit_id, items, kind, payload, run)
+  local fields = { commit_id, string.format('%.0f', NOW), items, kind, run or '0  ', payload }
+  return RECORD .. table.concat(fields, ' ')
+end
+
+local function percent(character) return string.format('%%%02X', string.byte(character)) end
+
+-- What a record says of the open turn's run: attempt, usage, worker.
+local function run_of(turn, usage)
+  return turn.attempt .. ' ' .. (usage or '') .. ' ' .. string.gsub(turn.worker, '[%c%s%%]', percent)
+end
+
+local function add_usage(header, usage)
+  local counts, number = header.usage or { 0, 0, 0, 0, 0 }, 0
+  for count in string.gmatch(usage, '%d+') do
+    number = number + 1
+    counts[number], header.usage = counts[number] + count, counts
+  end
 end
 
 -- The answer for a finished turn: its record, and the items that the history still has of it.
@@ -133,7 +150,7 @@ local function roll_search_start(header)
 end
 
 -- One turn becomes history: its items (ARGV from `first` on, if given), its marker, its record.
-local function write_turn(header, turn_id, commit_id, kind, payload, first, cut)
+local function write_turn(header, turn_id, commit_id, kind, payload, first, cut, run)
   if is_new then save(header) end
   if cut then apply_cut(header, cut) end
   roll_search_start(header)
@@ -141,7 +158,7 @@ local function write_turn(header, turn_id, commit_id, kind, payload, first, cut)
   for i = first or #ARGV + 1, #ARGV do elements[#elements + 1] = ARGV[i] end
   local items = #elements
   elements[items + 1] = MARKER .. turn_id
-  elements[items + 2] = make_record(commit_id, items, kind, payload)
+  elements[items + 2] = make_record(commit_id, items, kind, payload, run)
   for i = 1, #elements do header.bytes = header.bytes + weight(elements[i]) end
   push(elements, 1)
   header.elements, header.items = header.elements + #elements, header.items + items

@@ -93,7 +93,7 @@ local function blocked(header)
   close_turn(header)
   if has_journal then
     wake_senders(header, turn.id)
-    write_turn(header, turn.id, NEW_ID, 'abandoned', '')
+    write_turn(header, turn.id, NEW_ID, 'abandoned', '', nil, nil, run_of(turn))
     refresh_expiry(header)
   end
   header.head_deadline, next_up = NOW + HEAD_TIMEOUT_MS, true
@@ -113,13 +113,14 @@ local function done_before(header, turn_id, commit_id)
 end
 
 -- The open turn becomes history, its message leaves the queue, and whoever is next is woken.
-local function end_turn(header, commit_id, kind, payload, first, cut)
+local function end_turn(header, commit_id, kind, payload, usage, first, cut)
   local turn = header.turn
   local message = turn.background and find_message(header, turn.id)
   wake_senders(header, turn.id)
   worker_continues = turn.background and not turn.was_parked and turn.state == 'running' and lease_left(turn) > 0
   close_turn(header)
-  write_turn(header, turn.id, commit_id, kind, payload, first, cut)
+  write_turn(header, turn.id, commit_id, kind, payload, first, cut, run_of(turn, usage))
+  if usage then add_usage(header, usage) end
   if message then dequeue(header, message) end
   refresh_expiry(header)
   local answer = done(header)
