@@ -60,7 +60,16 @@ from turnwise.errors import (
     UsageError,
     WorkersDied,
 )
-from turnwise.fleet import AuditRecord, PastTurn, Pause, QueuedEntry, StuckSession, WaitingApproval
+from turnwise.fleet import (
+    AuditRecord,
+    PastTurn,
+    Pause,
+    QueuedEntry,
+    Step,
+    StuckSession,
+    Timeline,
+    WaitingApproval,
+)
 from turnwise.hooks import Hook, TurnEvent
 from turnwise.runner import Runner
 from turnwise.session import Session
@@ -128,11 +137,13 @@ __all__ = [
     "SessionSummary",
     "SessionTooLarge",
     "Status",
+    "Step",
     "StoreError",
     "StoreRefused",
     "StoreUnavailable",
     "StreamIdle",
     "StuckSession",
+    "Timeline",
     "TokenUsage",
     "TurnAbandoned",
     "TurnCancelled",

@@ -368,6 +368,12 @@ class Store(Protocol):
     async def info(self, session_id: str) -> Info | Absent:
         """What an operator can know of the session without its content."""
 
+    async def open_journal(self, session_id: str, turn_id: str) -> list[bytes] | Absent:
+        """The journal of the open turn of this turn_id, as it is now. It changes nothing.
+
+        That of a stopped turn is its letter. *Absent* if the turn is not open.
+        """
+
     async def queue(self, session_id: str, count: int) -> list[QueueEntry]:
         """The first `count` entries of the queue, the oldest first; empty without a session.
 

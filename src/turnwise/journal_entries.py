@@ -20,7 +20,7 @@ An older version refuses what it does not know, a member as well as a kind. It n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from typing import Any, Literal
@@ -39,8 +39,15 @@ class _Stored(Struct, frozen=True, forbid_unknown_fields=True):
     """Members at their defaults (None and False only) are not stored."""
 
 
-class _Entry(_Stored, frozen=True, tag_field="entry"):
-    """One entry; its tag is the kind."""
+class _Entry(_Stored, frozen=True, kw_only=True, tag_field="entry"):
+    """One entry; its tag is the kind.
+
+    `at` is when it came about, in POSIX seconds by its worker's clock, and `attempt` the attempt
+    that it is of; None means the first. They are for people: no replay looks at them.
+    """
+
+    at: float | None = None
+    attempt: int | None = None
 
 
 class _Outcome(_Stored, frozen=True, tag_field="how"):
@@ -69,6 +76,7 @@ class ResponseEntry(_Entry, frozen=True, kw_only=True, tag="response"):
 
     `agent`, `tools` (names) and `input` (a digest of the shape of its items) are what the model was
     asked with. A replay must ask with the same agent and input, and with these tools at least.
+    `seconds` is how long the model took.
     """
 
     run: RunPath
@@ -77,6 +85,7 @@ class ResponseEntry(_Entry, frozen=True, kw_only=True, tag="response"):
     tools: list[str]
     input: str
     response: StoredResponse
+    seconds: float | None = None
 
 
 class ToolStartedEntry(_Entry, frozen=True, kw_only=True, tag="tool_started"):
@@ -254,9 +263,8 @@ def read_parked(
     return []
 
 
-def usage_in(response: StoredResponse) -> TokenUsage:
-    """What a response cost."""
-    counts = response.usage
+def usage_in(counts: Mapping[str, Any]) -> TokenUsage:
+    """A response's usage, as it is stored."""
     return TokenUsage(
         requests=counts.get("requests", 0),
         input_tokens=counts.get("input_tokens", 0),
@@ -271,7 +279,7 @@ def usage_of(entries: Sequence[Entry]) -> TokenUsage:
     total = TokenUsage()
     for entry in entries:
         if isinstance(entry, ResponseEntry):
-            total += usage_in(entry.response)
+            total += usage_in(entry.response.usage)
         elif isinstance(entry, ParkedEntry):
             total = TokenUsage(*entry.usage or ())
     return total

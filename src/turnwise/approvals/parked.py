@@ -92,7 +92,9 @@ class Decisions:
     def entry(self) -> DecidedEntry:
         """The journal's entry for these decisions."""
         always = sorted(self.always) or None
-        return DecidedEntry(approve=sorted(self.approve), reject=self.reject, always=always)
+        return DecidedEntry(
+            approve=sorted(self.approve), reject=self.reject, always=always, at=time.time()
+        )
 
 
 def parked_entry(
@@ -120,6 +122,8 @@ def parked_entry(
         context_type=context_type,
         expires_at=None if timeout is None else time.time() + timeout,
         usage=list(turn.usage.counts) or None,
+        at=time.time(),
+        attempt=turn.attempt,
     )
 
 

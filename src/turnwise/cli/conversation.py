@@ -7,11 +7,11 @@ no text forges another speaker's.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from turnwise.cli.output import at, tokens
-from turnwise.fleet import PastTurn
+from turnwise.fleet import PastTurn, Timeline
 from turnwise.printable import printable
 
 _CUT = 500
@@ -22,17 +22,22 @@ def conversation(turns: list[PastTurn]) -> Iterator[str]:
     """Its lines, the newest last."""
     for turn in turns:
         how = "" if turn.kind == "turn" else f" ({turn.kind})"
-        yield f"== {at(turn.ended_at)} turn {printable(turn.turn_id)}{how}{_run(turn)}"
-        for item in turn.items:
-            yield from _item(item)
+        yield f"== {at(turn.ended_at)} turn {printable(turn.turn_id)}{how}{run(turn)}"
+        yield from content(turn.items)
 
 
-def _run(turn: PastTurn) -> str:
+def run(turn: PastTurn | Timeline) -> str:
     """Who ran it, and at what cost."""
     worker = printable(turn.worker) if turn.worker else None
     attempt = f"attempt {turn.attempt}" if turn.attempt > 1 else None
     known = [each for each in (worker, attempt, tokens(turn.usage)) if each]
     return f" [{', '.join(known)}]" if known else ""
+
+
+def content(items: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The lines of a turn's items."""
+    for item in items:
+        yield from _item(item)
 
 
 def _item(item: Mapping[str, Any]) -> Iterator[str]:

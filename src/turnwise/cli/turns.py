@@ -1,23 +1,115 @@
-"""`turnwise turns`: end a turn, whichever process runs it."""
+"""`turnwise turns`: see what a turn did, and end it, whichever process runs it."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
+from turnwise.cli.conversation import content, run
 from turnwise.cli.options import PREFIX, By, KeyPrefix, Url, with_sessions
+from turnwise.cli.output import Columns, Format, Output, age, at, print_json, show, tokens
 from turnwise.cli.sessions import SessionId
+from turnwise.fleet import Step, Timeline
 from turnwise.printable import printable
 from turnwise.session import Session
 from turnwise.turns import GRACE
 
-app = typer.Typer(help="End turns.", no_args_is_help=True)
+app = typer.Typer(help="See and end turns.", no_args_is_help=True)
+TurnId = Annotated[str, typer.Argument(help="The turn's id.", metavar="TURN")]
 
 
 @app.callback()
 def turns() -> None:
-    """End turns."""
+    """See and end turns."""
+
+
+@app.command("show")
+def show_(
+    session_id: SessionId,
+    turn_id: TurnId,
+    url: Url,
+    output: Output = Format.TABLE,
+    key_prefix: KeyPrefix = PREFIX,
+) -> None:
+    """Show a turn with its content: of an open one, its message and what its journal has."""
+
+    async def act(session: Session) -> None:
+        found = await _found(session, session_id, turn_id)
+        if output != Format.TABLE:
+            print_json([found], output)
+            return
+        for line in (*_head(found), *content(found.items)):
+            typer.echo(line)
+
+    with_sessions(act, url, key_prefix)
+
+
+@app.command("timeline")
+def timeline_(
+    session_id: SessionId,
+    turn_id: TurnId,
+    url: Url,
+    output: Output = Format.TABLE,
+    key_prefix: KeyPrefix = PREFIX,
+) -> None:
+    """Show a turn's steps without content: model calls, tools, attempts, tokens, errors."""
+
+    async def act(session: Session) -> None:
+        found = replace(await _found(session, session_id, turn_id), items=[])
+        if output != Format.TABLE:
+            print_json([found], output)
+            return
+        for line in _head(found):
+            typer.echo(line)
+        show(found.steps, _STEPS, output)
+
+    with_sessions(act, url, key_prefix)
+
+
+async def _found(session: Session, session_id: str, turn_id: str) -> Timeline:
+    found = await session.timeline(session_id, turn_id)
+    if found is None:
+        sys.exit(
+            f"turnwise: session {session_id!r} has no turn {turn_id!r}, or not any more; "
+            "turnwise sessions show lists the last ones"
+        )
+    return found
+
+
+def _head(turn: Timeline) -> Iterator[str]:
+    """Where it stands, in a line or two."""
+    when = "" if turn.ended_at is None else f" {at(turn.ended_at)}"
+    lease = turn.lease_remaining
+    left = "" if lease is None or lease <= 0 else f", its lease ends in {age(lease)}"
+    yield f"== turn {printable(turn.turn_id)}: {turn.state}{when}{left}{run(turn)}"
+    if turn.failed or turn.died:
+        yield f"  {turn.failed} earlier attempts failed, {turn.died} died with their workers"
+    if turn.cancel_mode:
+        yield "  it is asked to end"
+    if turn.error:
+        yield f"  {printable(turn.error, len(turn.error))}"
+
+
+def _took(step: Step) -> str | None:
+    if step.started_at is None or step.ended_at is None:
+        return None
+    return f"{step.ended_at - step.started_at:.2f}s"
+
+
+_STEPS: Columns[Step] = {
+    "AT": lambda step: at(step.started_at or step.ended_at),
+    "TOOK": _took,
+    "ATTEMPT": lambda step: step.attempt or None,
+    "STEP": lambda step: f"{'. ' * step.depth}{step.kind}",
+    "NAME": lambda step: step.name or None,
+    "STATE": lambda step: step.state,
+    "USAGE": lambda step: tokens(step.usage),
+    "ERROR": lambda step: step.error or "",
+}
 
 
 @app.command()

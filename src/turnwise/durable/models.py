@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -106,6 +107,7 @@ class _ModelCall:
         self._agent = run.agent.name
         self._tools = [tool.name for tool in tools]
         self._input = input_shape(input)
+        self._began = time.monotonic()
         for tool in tools:
             make_durable(tool)
 
@@ -147,6 +149,7 @@ class _ModelCall:
             tools=self._tools,
             input=self._input,
             response=response,
+            seconds=round(time.monotonic() - self._began, 3),
         )
         run.replay.write_later(entry)
         run.replay.turn.count_response(response)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context
 from typing import Any
 
+import msgspec
 from agents import (
     InputGuardrailTripwireTriggered,
     MaxTurnsExceeded,
@@ -216,9 +218,14 @@ class Replay:
     async def write(self, entry: Entry) -> None:
         """Return when the entry is in the store, behind those that `write_later` got."""
         try:
-            await self.turn.journal.write(*self._take_unwritten(), entry)
+            await self.turn.journal.write(*self._take_unwritten(), self._stamped(entry))
         except TurnwiseError as error:
             raise as_agents_exception(error) from None
+
+    def _stamped(self, entry: Entry) -> Entry:
+        attempt = self.turn.attempt if self.turn.attempt > 1 else None
+        stamped: Entry = msgspec.structs.replace(entry, at=round(time.time(), 3), attempt=attempt)
+        return stamped
 
     async def settled(self) -> None:
         """Return when all is in the store that tasks had begun to write, cancelled ones too."""
@@ -232,7 +239,7 @@ class Replay:
 
         Nobody acts on it before then. A short turn is committed first, and never writes it.
         """
-        self._unwritten.append(entry)
+        self._unwritten.append(self._stamped(entry))
         if self._flush_timer is None:
             loop = asyncio.get_running_loop()
             # The loop keeps a cancelled timer for a while: not with the run that set it.

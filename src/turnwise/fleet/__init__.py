@@ -8,7 +8,9 @@ from turnwise.fleet.listing import list_sessions
 from turnwise.fleet.orders import Pause, Standing, pause_of
 from turnwise.fleet.past_turns import PastTurn, past_turns
 from turnwise.fleet.queues import QueuedEntry, queue_of
+from turnwise.fleet.steps import Step
 from turnwise.fleet.stuck import StuckSession, stuck_sessions
+from turnwise.fleet.timeline import Timeline
 from turnwise.fleet.workers import list_workers
 
 __all__ = [
@@ -19,7 +21,9 @@ __all__ = [
     "Pause",
     "QueuedEntry",
     "Standing",
+    "Step",
     "StuckSession",
+    "Timeline",
     "WaitingApproval",
     "list_sessions",
     "list_workers",

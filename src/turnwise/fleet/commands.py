@@ -13,6 +13,7 @@ from turnwise.fleet.orders import Pause, list_pauses
 from turnwise.fleet.past_turns import PastTurn, past_turns
 from turnwise.fleet.queues import QueuedEntry, queue_of
 from turnwise.fleet.stuck import StuckSession, stuck_sessions
+from turnwise.fleet.timeline import Timeline, timeline
 from turnwise.fleet.workers import list_workers
 from turnwise.turns import Runtime, session_ids
 from turnwise.types import Absent, Info, SessionPage, SessionState, WorkerInfo
@@ -132,6 +133,25 @@ class OperatorCommands(ABC):
             UndecodableItem: An item cannot be decoded.
         """
         return await past_turns(self.runtime, self.resolve_id(session_id), limit)
+
+    async def timeline(self, session_id: str | None, turn_id: str) -> Timeline | None:
+        """One turn: where it stands, and its steps.
+
+        Of an open turn they come from its journal: model calls and tools with their times,
+        attempts, errors. A model call that is under way is not in it. It changes nothing.
+
+        Args:
+            session_id: The session; None for the bound one.
+            turn_id: The turn: open, in the queue, or part of the history.
+
+        Returns:
+            None if the session has no such turn: it was never begun, was rolled back, or its record
+            was removed with the history.
+
+        Raises:
+            UndecodableItem: One of its items cannot be decoded.
+        """
+        return await timeline(self.runtime, self.resolve_id(session_id), turn_id)
 
     def waiting_approvals(self, match: str = "*") -> AsyncIterator[WaitingApproval]:
         """Look through all sessions for approvals that nobody has decided yet.

@@ -29,9 +29,10 @@ from turnwise.codec import MAX_RAW, DecodeError, Zstd
 from turnwise.durable import sdk
 from turnwise.durable.responses import COUNTS, pack_usage, to_json
 from turnwise.durable.tool_outputs import pack_output
-from turnwise.journal_entries import ToolOutput
+from turnwise.journal_entries import ToolOutput, usage_in
 from turnwise.results.names import AgentName, Origins, named_agents
 from turnwise.results.shared_strings import SharedStrings
+from turnwise.types import TokenUsage
 
 VERSION = 1
 _COMPRESSED_FROM = 1024
@@ -171,6 +172,12 @@ def unpack_record(payload: bytes, items: Sequence[Any] | None = None) -> Record 
     except (msgspec.MsgspecError, DecodeError, IndexError):
         return None
     return record if record.version == VERSION else None
+
+
+def usages_in(payload: bytes) -> list[TokenUsage]:
+    """What each response of a committed run consumed; empty if the payload does not say."""
+    record = unpack_record(payload) if payload else None
+    return [] if record is None else [usage_in(response.usage) for response in record.responses]
 
 
 def record_differs(payload: bytes, began: tuple[str, str]) -> bool:

@@ -89,6 +89,12 @@ class StoredTurn(msgspec.Struct, omit_defaults=True):
         """Whether a worker may take it over, if it is a message's and its lease ends."""
         return self.state != "stopped" and (self.decided or not self.was_parked)
 
+    @property
+    def deaths(self) -> int:
+        """How many earlier attempts ended with the death of their workers."""
+        ended = self.attempt if self.state == "parked" else self.attempt - 1
+        return max(0, ended - self.released - self.failed)
+
     def lease_left(self, now: int) -> int:
         """In ms; 0 or below for a dead turn. At most a whole lease: the clock may have been set."""
         return min(self.deadline - now, self.lease_ms)
@@ -212,6 +218,8 @@ def _open_turn(turn: StoredTurn, now: int) -> OpenTurn:
         lease_remaining=turn.lease_left(now) / 1000 if suspended is None else None,
         cancel_mode=turn.cancel_mode,
         background=turn.background,
+        failed=turn.failed,
+        died=turn.deaths,
     )
 
 

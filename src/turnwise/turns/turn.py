@@ -134,7 +134,7 @@ class Turn(TurnBuffer):
 
     def count_response(self, response: StoredResponse) -> None:
         """A model has answered in this attempt."""
-        self.usage += usage_in(response)
+        self.usage += usage_in(response.usage)
 
     def emit_replayed(self, step: Literal["response", "tool"], agent: str, tool: str = "") -> None:
         """A step was answered from the journal."""

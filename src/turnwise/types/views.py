@@ -76,6 +76,7 @@ class OpenTurn:
             has none, since it is parked or stopped.
         cancel_mode: set if it was asked to end.
         background: whether it answers a submitted message.
+        failed, died: how many earlier attempts failed, and how many ended with their workers.
     """
 
     turn_id: str
@@ -85,6 +86,8 @@ class OpenTurn:
     lease_remaining: float | None
     cancel_mode: CancelMode | None
     background: bool
+    failed: int = 0
+    died: int = 0
 
 
 @dataclass(frozen=True, slots=True)

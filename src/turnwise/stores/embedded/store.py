@@ -102,6 +102,7 @@ class EmbeddedStore(ABC):
     submit = _verb(Verbs.submit)
     status = _verb(Verbs.status, reads=True)
     queue = _verb(Verbs.queue, reads=True)
+    open_journal = _verb(Verbs.open_journal, reads=True)
     cancel = _verb(Verbs.cancel)
     dead_letter = _verb(Verbs.dead_letter)
     delete = _verb(Verbs.delete)

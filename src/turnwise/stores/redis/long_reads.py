@@ -60,6 +60,18 @@ class LongReads:
         held = header is not None and header.turn is not None and header.turn.token == token
         return journal if held else None
 
+    async def open_journal(self, session_id: str, turn_id: str) -> list[bytes] | Absent:
+        """The journal of the open turn, if it is this one."""
+        while True:
+            header = await self._header(session_id)
+            if header is None or header.turn is None or header.turn.id != turn_id:
+                return Absent()
+            first = header.start + header.elements
+            journal: list[bytes] = await self._command(session_id, "LRANGE", first, -1)
+            now = await self._header(session_id)
+            if now is not None and now.same_positions(header) and now.turn == header.turn:
+                return journal
+
     async def _header(self, session_id: str) -> ListHeader | None:
         raw = await self._command(session_id, "LINDEX", 0)
         return None if raw is None else parse_own(self._keys, session_id, raw)

@@ -344,6 +344,9 @@ class RedisStore:
             ttl_ms=None if ttl_ms < 0 else ttl_ms,
         )
 
+    async def open_journal(self, session_id: str, turn_id: str) -> list[bytes] | Absent:
+        return await self._long_reads.open_journal(session_id, turn_id)
+
     async def queue(self, session_id: str, count: int) -> list[QueueEntry]:
         word, *found = await self._run("queue", session_id, count)
         return [replies.queue_entry(entry) for entry in found[0]] if word == b"queue" else []

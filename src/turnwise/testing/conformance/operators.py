@@ -63,6 +63,19 @@ class OperatorsConformance(Suite):
             None,
         )
 
+    async def test_the_journal_of_the_open_turn_is_shown_to_all(self, store: Store) -> None:
+        assert await store.open_journal("s", "t") == Absent()
+        await added(store, "s", 1, 2)
+        turn = await begun(store, "s", "t")
+        assert await store.open_journal("s", "t") == []
+        many = items(*range(300))
+        await store.journal(*turn.ids, 0, many)
+        assert isinstance(await try_begin(store, "s", ticket_ms=LONG), Queued)
+        assert await store.open_journal("s", "t") == many
+        assert await store.open_journal("s", "other") == Absent()
+        await turn.commit(*items(3))
+        assert await store.open_journal("s", "t") == Absent()
+
     async def test_a_deleted_session_leaves_nothing(self, store: Store) -> None:
         await added(store, "s", 1)
         await added(store, "t", 2)

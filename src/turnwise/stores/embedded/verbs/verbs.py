@@ -239,6 +239,10 @@ class Verbs(MessageVerbs, EndVerbs):
             s.header.expires = None if ttl_ms is None else s.now + ttl_ms
         return s.exists
 
+    def open_journal(self, turn_id: str) -> list[bytes] | Absent:
+        turn = self._s.header.turn
+        return Absent() if turn is None or turn.id != turn_id else self._s.state.journal()
+
     def info(self, session_id: str) -> Info | Absent:
         s = self._s
         if not s.exists:
