@@ -275,6 +275,28 @@ class Store(Protocol):
     ) -> Done | Busy | Parked | Stopped | Stale | Full | Absent:
         """Replace all but the first `keep` items, if `base` is still the last commit."""
 
+    async def restore(
+        self,
+        session_id: str,
+        base: Base | None,
+        elements: Sequence[bytes],
+        *,
+        created_ms: int = 0,
+        usage: TokenUsage | None = None,
+    ) -> Done | Busy | Parked | Stopped | Stale | Full:
+        """Append whole turns as another history has them: items, markers and records, unchanged.
+
+        Then the last record's commit id names the history, so that a resend is told from a new
+        call. *Stale* unless the last commit is `base`.
+
+        Args:
+            session_id: the session; it is created if it does not exist.
+            base: the history that they follow; None for a session without any commit.
+            elements: at least one turn.
+            created_ms: when the session was created; 0 for now. For a new one only.
+            usage: added to the session's.
+        """
+
     async def submit(
         self,
         session_id: str,

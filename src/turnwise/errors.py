@@ -19,6 +19,7 @@
     │   │   └── OutcomeUnknown
     │   ├── StoreRefused
     │   ├── NotASession
+    │   ├── SessionExists
     │   ├── NewerFormat
     │   ├── UndecodableItem
     │   └── UndecodableJournal
@@ -149,6 +150,10 @@ class NotASession(StoreError):
     Use another key prefix or file. Sessions of the Agents SDK are brought over as the README says
     ("Coming from the SDK's sessions").
     """
+
+
+class SessionExists(StoreError):
+    """A copy or an import would change a session that has a history of its own."""
 
 
 class NewerFormat(StoreError):

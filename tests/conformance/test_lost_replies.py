@@ -21,6 +21,7 @@ from turnwise.testing.conformance.lab import (
     added,
     begun,
     contents,
+    expect,
     ids,
     items,
     mint,
@@ -38,7 +39,7 @@ from turnwise.testing.proxy import (
     lose_replies,
 )
 from turnwise.testing.servers import ValkeyServer
-from turnwise.types import Info
+from turnwise.types import History, Info, TokenUsage
 
 Scenario = Callable[[Store, Store, str], Awaitable[object]]
 """Prepare with the first store, then call the verb once on the second."""
@@ -136,6 +137,13 @@ async def _clear(ready: Store, store: Store, s: str) -> object:
 async def _replace(ready: Store, store: Store, s: str) -> object:
     tip = await added(ready, s, 1, 2)
     return await store.replace(s, mint(), tip, 1, items("new"))
+
+
+async def _restore(ready: Store, store: Store, s: str) -> object:
+    await added(ready, f"{s}-source", 1, 2)
+    history = expect(History, await ready.read(f"{s}-source"))
+    await store.restore(s, None, history.elements, usage=TokenUsage(1, 2, 3))
+    return expect(Info, await ready.info(s)).usage
 
 
 async def _submit(_: Store, store: Store, s: str) -> object:
@@ -286,7 +294,18 @@ SCENARIOS: list[Scenario] = [
     *(_begin, _begin_with_a_ticket, _next, _journal, _renew, _commit, _commit_of_a_message),
     *(_stop, _end_a_stopped_turn),
     *(_commit_with_keep, _park, _resume, _abort, _append, _append_to_a_new_session, _pop),
-    *(_clear, _replace, _submit, _cancel, _cancel_a_message, _delete, _expire, _read, _read_all),
+    *(
+        _clear,
+        _replace,
+        _restore,
+        _submit,
+        _cancel,
+        _cancel_a_message,
+        _delete,
+        _expire,
+        _read,
+        _read_all,
+    ),
     *(_info, _scan, _ping, _cancel_by_force, _commit_as_cancelled, _release, _status, _dead_letter),
     *(
         _submit_a_retry,

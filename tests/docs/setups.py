@@ -235,12 +235,26 @@ async def _call_each_endpoint(app: FastAPI) -> None:
 
 
 Setup = Callable[[Block, Names], Any]
+
+
+@asynccontextmanager
+async def _operations(block: Block, names: Names) -> AsyncIterator[None]:
+    session = names["session"]
+    for name in ("user-1", "user-1-what-if"):
+        await session.delete(name)
+    for turn_id in ("turn-7", "turn-8"):
+        async with session.turn("user-1", turn_id=turn_id) as turn:
+            await turn.add_items([{"role": "user", "content": turn_id}])
+    yield
+
+
 _OF_PAGE: dict[str, Setup] = {
     "README.md": _readme,
     "docs/approvals.md": _approvals,
     "docs/background.md": _background,
     "docs/durable.md": _durable,
     "docs/observability.md": _observability,
+    "docs/operations.md": _operations,
     "docs/web.md": _web,
 }
 

@@ -10,6 +10,7 @@ import typer
 from turnwise.cli import (
     approvals,
     audit,
+    copies,
     dashboard,
     dead_letters,
     doctor,
@@ -52,6 +53,8 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(workers.app, name="workers")
 app.add_typer(sessions.app, name="sessions")
+for verb in (copies.copy, copies.rewind):
+    sessions.app.command()(verb)
 app.add_typer(turns.app, name="turns")
 app.add_typer(queues.app, name="queue")
 app.add_typer(approvals.app, name="approvals")

@@ -10,7 +10,7 @@ from turnwise.turns.cancelled import reason_in
 from turnwise.turns.changes import add_items, clear_items, pop_item
 from turnwise.turns.ends import end
 from turnwise.turns.errors import busy as session_busy
-from turnwise.turns.errors import queue_full
+from turnwise.turns.errors import queue_full, session_too_large, unknown_change
 from turnwise.turns.errors import suspended as session_suspended
 from turnwise.turns.failures import OnError, check_on_error, failure, is_lasting
 from turnwise.turns.ids import check_session_id, check_turn_id, mint
@@ -90,8 +90,10 @@ __all__ = [
     "session_busy",
     "session_ids",
     "session_suspended",
+    "session_too_large",
     "shielded",
     "standing",
     "ttl_ms",
+    "unknown_change",
     "until_done",
 ]

@@ -99,6 +99,7 @@ class EmbeddedStore(ABC):
     pop = _verb(Verbs.pop)
     clear = _verb(Verbs.clear)
     replace = _verb(Verbs.replace)
+    restore = _verb(Verbs.restore)
     submit = _verb(Verbs.submit)
     status = _verb(Verbs.status, reads=True)
     queue = _verb(Verbs.queue, reads=True)

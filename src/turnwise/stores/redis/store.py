@@ -257,6 +257,20 @@ class RedisStore:
         answer = await self._answer("replace", session_id, *args)
         return answer
 
+    async def restore(
+        self,
+        session_id: str,
+        base: Base | None,
+        elements: Sequence[bytes],
+        *,
+        created_ms: int = 0,
+        usage: TokenUsage | None = None,
+    ) -> Done | Busy | Parked | Stopped | Stale | Full:
+        args = *_base(base), created_ms, usage_text(usage), *elements
+        answer: Done | Busy | Parked | Stopped | Stale | Full
+        answer = await self._answer("restore", session_id, *args)
+        return answer
+
     async def submit(
         self,
         session_id: str,

@@ -28,6 +28,7 @@ from turnwise.testing.conformance.random_calls import RandomCallsConformance
 from turnwise.testing.conformance.reasons import ReasonsConformance
 from turnwise.testing.conformance.registry import RegistryConformance
 from turnwise.testing.conformance.release import ReleaseConformance
+from turnwise.testing.conformance.restore import RestoreConformance
 from turnwise.testing.conformance.retries import RetriesConformance
 from turnwise.testing.conformance.status import StatusConformance
 from turnwise.testing.conformance.stopped import StoppedConformance
@@ -56,6 +57,7 @@ class StoreConformance(
     ListingConformance,
     RegistryConformance,
     AuditConformance,
+    RestoreConformance,
     ConcurrencyConformance,
     RandomCallsConformance,
 ):

@@ -194,6 +194,19 @@ def write_turn(
     header.usage = list((TokenUsage(*header.usage) + known.usage).counts)
 
 
+def append_turns(s: Session, elements: Sequence[bytes], last_commit_id: str) -> None:
+    """Whole turns become history as they are."""
+    s.save()
+    _roll_search_start(s)
+    header = s.header
+    s.state.extend(list(elements))
+    header.elements += len(elements)
+    header.items += sum(map(is_item, elements))
+    header.bytes += sum(map(weight, elements))
+    header.commits += sum(element[:1] == RECORD for element in elements)
+    header.commit_id, header.updated = last_commit_id, s.now
+
+
 def too_large(s: Session, items: Sequence[bytes], cut: Cut | None = None) -> bool:
     """Whether these items would make the history larger than it may be."""
     size = (s.header.bytes if cut is None else cut.bytes) + sum(map(weight, items))

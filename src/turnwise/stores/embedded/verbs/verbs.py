@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from turnwise.codec.elements import parse_record
 from turnwise.limits import RECENT_ELEMENTS
 from turnwise.stores.embedded.state import Entry
 from turnwise.stores.embedded.verbs.ends import EndVerbs
 from turnwise.stores.embedded.verbs.history import (
+    append_turns,
     done,
     done_before,
     duplicate,
@@ -39,6 +41,7 @@ from turnwise.stores.embedded.verbs.queue import (
 )
 from turnwise.stores.header import StoredTurn
 from turnwise.types import (
+    NO_USAGE,
     Absent,
     Base,
     Busy,
@@ -55,6 +58,7 @@ from turnwise.types import (
     Renewed,
     Stale,
     Stopped,
+    TokenUsage,
 )
 
 
@@ -205,6 +209,39 @@ class Verbs(MessageVerbs, EndVerbs):
         if too_large(s, items, plan_cut(s, keep)):
             return Full(s.limits.max_bytes)
         return self._change(op_id, "replace", items, keep)
+
+    def restore(
+        self,
+        base: Base | None,
+        elements: Sequence[bytes],
+        *,
+        created_ms: int = 0,
+        usage: TokenUsage | None = None,
+    ) -> Done | Busy | Parked | Stopped | Stale | Full:
+        s, header = self._s, self._s.header
+        last, position = parse_record(elements[-1]), base.position if base else 0
+        end = Base(position + len(elements), last.commit_id)
+        if valid_position(s, end):
+            return Done(end)
+        if not self._is_at(base):
+            return stale(s)
+        if too_large(s, elements):
+            return Full(s.limits.max_bytes)
+        answer = blocked(s) or (None if self._is_at(base) else stale(s))
+        if answer is not None:
+            return answer
+        append_turns(s, elements, last.commit_id)
+        if base is None and created_ms:
+            header.created = created_ms
+        header.usage = list((TokenUsage(*header.usage) + (usage or NO_USAGE)).counts)
+        s.refresh_expiry()
+        return done(s)
+
+    def _is_at(self, base: Base | None) -> bool:
+        header = self._s.header
+        if base is None:
+            return header.commits == 0
+        return (header.elements, header.commit_id) == (base.position, base.commit_id)
 
     def _refused_change(
         self, op_id: str, base: Base

@@ -1,0 +1,33 @@
+#!lua
+-- restore(position, commit_id, created, usage, element...) -> done | busy | parked | stopped | stale | full
+-- Appends whole turns as another history has them, behind this base. created: of a new session; 0 for now.
+local position, commit_id, created, usage, ELEMENTS = tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9]), ARGV[10], 11
+
+local header, refusal = load()
+if refusal then return refusal end
+header = header or create()
+local last_commit_id = parse_record(ARGV[#ARGV])
+local length = position + #ARGV - ELEMENTS + 1
+if not is_new and length <= header.elements then
+  local before = parse_record(redis.call('LINDEX', KEY, index_of(header, length - 1)))
+  if before == last_commit_id then return { 'done', length, last_commit_id } end
+end
+
+local function follows()
+  if position == 0 then return header.commits == 0 end
+  return header.elements == position and header.commit_id == commit_id
+end
+
+if not follows() then return stale(header) end
+if too_large(header, ELEMENTS) then return { 'full', MAX_BYTES } end
+local answer = blocked(header)
+if not answer and not follows() then answer = stale(header) end
+if not answer then
+  append_turns(header, ELEMENTS, last_commit_id)
+  if position == 0 and created > 0 then header.created = created end
+  add_usage(header, usage)
+  refresh_expiry(header)
+  answer = done(header)
+end
+save_and_wake(header)
+return answer
