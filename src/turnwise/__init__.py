@@ -63,6 +63,7 @@ from turnwise.errors import (
 )
 from turnwise.fleet import (
     AuditRecord,
+    ImportedSession,
     PastTurn,
     Pause,
     QueuedEntry,
@@ -99,6 +100,7 @@ __all__ = [
     "HeldTurn",
     "HistoryChanged",
     "Hook",
+    "ImportedSession",
     "Info",
     "InvalidItem",
     "InvalidKeyPrefix",

@@ -12,6 +12,7 @@ An example runs as it is printed. Around it:
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -30,7 +31,7 @@ from fastapi import FastAPI
 from examples import web_stream
 from tests.docs.pages import Block
 from tests.scripted import Script, calls, says
-from turnwise import Policy, Runner, Session, Worker, connect
+from turnwise import MemorySession, Policy, Runner, Session, Worker, connect
 from turnwise.testing.servers import ValkeyServer
 
 Names = dict[str, Any]
@@ -245,6 +246,7 @@ async def _operations(block: Block, names: Names) -> AsyncIterator[None]:
     for turn_id in ("turn-7", "turn-8"):
         async with session.turn("user-1", turn_id=turn_id) as turn:
             await turn.add_items([{"role": "user", "content": turn_id}])
+    names |= {"json": json, "MemorySession": MemorySession}
     yield
 
 

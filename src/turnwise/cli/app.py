@@ -14,6 +14,7 @@ from turnwise.cli import (
     dashboard,
     dead_letters,
     doctor,
+    exchange,
     queues,
     sessions,
     stuck,
@@ -53,8 +54,9 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(workers.app, name="workers")
 app.add_typer(sessions.app, name="sessions")
-for verb in (copies.copy, copies.rewind):
+for verb in (copies.copy, copies.rewind, exchange.export):
     sessions.app.command()(verb)
+sessions.app.command("import")(exchange.import_)
 app.add_typer(turns.app, name="turns")
 app.add_typer(queues.app, name="queue")
 app.add_typer(approvals.app, name="approvals")

@@ -10,12 +10,14 @@ from turnwise.fleet.past_turns import PastTurn, past_turns
 from turnwise.fleet.queues import QueuedEntry, queue_of
 from turnwise.fleet.steps import Step
 from turnwise.fleet.stuck import StuckSession, stuck_sessions
+from turnwise.fleet.taking_over import ImportedSession
 from turnwise.fleet.timeline import Timeline
 from turnwise.fleet.workers import list_workers
 
 __all__ = [
     "AuditRecord",
     "Heartbeat",
+    "ImportedSession",
     "OperatorActions",
     "PastTurn",
     "Pause",

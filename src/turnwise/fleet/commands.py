@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
 
 from turnwise import background
 from turnwise.background import DeadLetter
 from turnwise.fleet.approvals import WaitingApproval, waiting_approvals
 from turnwise.fleet.copies import copy_session, rewind
+from turnwise.fleet.exports import export_sessions
+from turnwise.fleet.imports import import_sessions
 from turnwise.fleet.listing import list_sessions
 from turnwise.fleet.orders import Pause, list_pauses
 from turnwise.fleet.past_turns import PastTurn, past_turns
 from turnwise.fleet.queues import QueuedEntry, queue_of
 from turnwise.fleet.stuck import StuckSession, stuck_sessions
+from turnwise.fleet.taking_over import ImportedSession
 from turnwise.fleet.timeline import Timeline, timeline
 from turnwise.fleet.workers import list_workers
 from turnwise.turns import Runtime, session_ids
@@ -224,6 +228,42 @@ class OperatorCommands(ABC):
             OutcomeUnknown: It may or may not have been taken back. Rewind it again.
         """
         return await rewind(self.runtime, self.resolve_id(session_id), to)
+
+    def export(self, session_ids: Iterable[str]) -> AsyncIterator[dict[str, Any]]:
+        """Read sessions with all that their histories hold, one after the other.
+
+        Items, turn ids, kinds, times, results, workers and token usage; not what is no history: an
+        open turn, the queue.
+
+        Args:
+            session_ids: The sessions.
+
+        Yields:
+            What is to be a line of JSON each, by `json.dumps`: for a session its head, its turns,
+            and its end. If one cannot be read, its end has an `error`, and the others follow.
+        """
+        return export_sessions(self.runtime, session_ids)
+
+    def import_sessions(
+        self, lines: Iterable[object], *, dry_run: bool = False
+    ) -> AsyncIterator[ImportedSession]:
+        """Make sessions of what `export` has read, each in one atomic commit.
+
+        Only one session is held in memory. What is there already is not written again, so an import
+        can be repeated, and a later export continues an earlier one. A session with another history
+        is left as it is.
+
+        Args:
+            lines: Each line's JSON, decoded.
+            dry_run: Only say what would become of them.
+
+        Yields:
+            What became of each session.
+
+        Raises:
+            UsageError: A line is none of an export. What came before is imported.
+        """
+        return import_sessions(self.runtime, lines, dry_run=dry_run)
 
     async def dead_letters(self, count: int = 100, after: str | None = None) -> list[DeadLetter]:
         """List dead letters of all sessions, oldest first.

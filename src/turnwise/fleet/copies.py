@@ -39,7 +39,7 @@ async def copy_session(runtime: Runtime, session_id: str, new_id: str, at: str |
             "another id, or delete it first",
             session_id=new_id,
         )
-    _check_done(new_id, answer)
+    check_done(new_id, answer)
     return sum(map(is_item, elements))
 
 
@@ -61,7 +61,7 @@ async def rewind(runtime: Runtime, session_id: str, to: str) -> int:
             "its history changed meanwhile, so it was not taken back. Look at it, and try again",
             session_id=session_id,
         )
-    _check_done(session_id, answer)
+    check_done(session_id, answer)
     return history.items - keep
 
 
@@ -88,7 +88,8 @@ def _end_of(session_id: str, history: History, turn_id: str) -> int:
     )
 
 
-def _check_done(session_id: str, answer: Done | Busy | Parked | Stopped | Full | Stale) -> None:
+def check_done(session_id: str, answer: Done | Busy | Parked | Stopped | Full | Stale) -> None:
+    """Raise the error for a change that was not made."""
     if isinstance(answer, Busy):
         raise session_busy(session_id, answer)
     if isinstance(answer, Parked | Stopped):
