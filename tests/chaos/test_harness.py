@@ -17,6 +17,7 @@ from chaos.planted import PLANTED
 from tests.chaos.histories import HistoryBuilder
 from turnwise.codec import Codec
 from turnwise.codec.elements import marker, record
+from turnwise.types import Record
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,7 +47,7 @@ def test_an_excerpt_shows_the_events_of_a_violation() -> None:
 
 def test_elements_are_parsed_into_turns() -> None:
     item = Codec().encode(script.user("op 1 plan "))
-    whole = [item, marker("t1"), record("c1", 5, 1, "turn", b""), marker("t2")]
+    whole = [item, marker("t1"), record(Record("c1", 5, 1, "turn", b"")), marker("t2")]
     state = parse("s", whole[:3], 1)
     assert [(turn.turn_id, turn.kind, len(turn.items)) for turn in state.turns] == [
         ("t1", "turn", 1)

@@ -3,6 +3,7 @@
 from turnwise.background.dead_letters import (
     DeadLetter,
     delete_dead_letter,
+    find_dead_letter,
     list_dead_letters,
     require_dead_letter,
     retry_dead_letter,
@@ -27,6 +28,7 @@ __all__ = [
     "Visit",
     "delete_dead_letter",
     "encoded_message",
+    "find_dead_letter",
     "list_dead_letters",
     "require_dead_letter",
     "retry_dead_letter",

@@ -10,6 +10,7 @@ from turnwise.background import DeadLetter
 from turnwise.fleet import orders
 from turnwise.fleet.audit import AuditRecord, Wanted, audit_records, audited
 from turnwise.fleet.commands import OperatorCommands
+from turnwise.fleet.copies import copy_session, rewind
 from turnwise.turns import GRACE, cancel, check_turn_id, ttl_ms
 from turnwise.types import Cancellation, PendingApproval
 
@@ -103,6 +104,72 @@ class OperatorActions(OperatorCommands):
         names = session_id, _named(decisions)
         async with audited(self.runtime, "decide", *names, reason=reason, by=by):
             return await decide(self.runtime, session_id, decisions, timeout)
+
+    async def copy(
+        self,
+        session_id: str | None,
+        new_id: str,
+        *,
+        at: str | None = None,
+        reason: str | None = None,
+        by: str | None = None,
+    ) -> int:
+        """Copy a session's history to a new session, in one atomic commit.
+
+        The copy has the same items, turn ids, times and results. What is not history is not copied:
+        the open turn, the queue, an expiry. What the turns consumed counts for the session that
+        they ran in. The session itself stays as it is.
+
+        Args:
+            session_id: The session; None for the bound one.
+            new_id: The new session's id.
+            at: The last turn to copy; None for all of them.
+            reason, by: Why and who, for the audit.
+
+        Returns:
+            How many items were copied.
+
+        Raises:
+            SessionExists: There is a session of the new id with another history.
+            UsageError: There is no such session, or its history does not have the turn any more.
+            SessionBusy, ApprovalPending, SessionStopped: A turn is open in the new session.
+            SessionTooLarge: It is larger than `max_session_bytes` of this process.
+            OutcomeUnknown: It may or may not have been copied. Copy it again.
+        """
+        session_id = self.resolve_id(session_id)
+        async with audited(self.runtime, "copy", session_id, new_id, reason=reason, by=by):
+            return await copy_session(self.runtime, session_id, new_id, at)
+
+    async def rewind(
+        self,
+        session_id: str | None,
+        *,
+        to: str,
+        reason: str | None = None,
+        by: str | None = None,
+    ) -> int:
+        """Take a session back to the end of a turn, in one atomic commit.
+
+        The items of later turns are removed. Their turn ids stay known for the retention: who sends
+        one again is told that it was committed.
+
+        Args:
+            session_id: The session; None for the bound one.
+            to: The last turn that stays.
+            reason, by: Why and who, for the audit.
+
+        Returns:
+            How many items were removed.
+
+        Raises:
+            UsageError: There is no such session, or its history does not have the turn any more.
+            SessionBusy, ApprovalPending, SessionStopped: A turn is open. Nothing was changed.
+            HistoryChanged: Somebody changed the history meanwhile. Nothing was changed here.
+            OutcomeUnknown: It may or may not have been taken back. Rewind it again.
+        """
+        session_id = self.resolve_id(session_id)
+        async with audited(self.runtime, "rewind", session_id, to, reason=reason, by=by):
+            return await rewind(self.runtime, session_id, to)
 
     async def delete(
         self,

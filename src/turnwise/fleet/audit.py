@@ -22,6 +22,7 @@ from turnwise.types import AuditEntry
 
 Action = Literal[
     "cancel",
+    "copy",
     "decide",
     "delete",
     "delete_dead_letter",
@@ -31,6 +32,7 @@ Action = Literal[
     "resume_queue",
     "resume_worker",
     "retry_dead_letter",
+    "rewind",
     "stop_worker",
 ]
 _PAGE = 500
@@ -52,7 +54,7 @@ class AuditRecord:
         action: the method of `Session`: "cancel", "decide", "delete" …
         session_id: the session; "" if it is about none.
         target: what else it is about: a turn_id, a dead letter's id, ids of approvals, an expiry,
-            an agent, a worker.
+            an agent, a worker, a new session's id.
         reason: why; "" if nobody said.
         outcome: what became of it: "done", the outcome of a cancellation, "absent" if there was
             nothing to act on, or the name of the error. None if that is unknown: the process died,

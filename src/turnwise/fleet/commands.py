@@ -9,7 +9,6 @@ from typing import Any
 from turnwise import background
 from turnwise.background import DeadLetter
 from turnwise.fleet.approvals import WaitingApproval, waiting_approvals
-from turnwise.fleet.copies import copy_session, rewind
 from turnwise.fleet.exports import export_sessions
 from turnwise.fleet.imports import import_sessions
 from turnwise.fleet.listing import list_sessions
@@ -183,51 +182,6 @@ class OperatorCommands(ABC):
     async def pauses(self) -> list[Pause]:
         """The messages that workers leave in the queue, since an operator paused them."""
         return await list_pauses(self.runtime)
-
-    async def copy(self, session_id: str | None, new_id: str, *, at: str | None = None) -> int:
-        """Copy a session's history to a new session, in one atomic commit.
-
-        The copy has the same items, turn ids, times and results. What is not history is not copied:
-        the open turn, the queue, an expiry. What the turns consumed counts for the session that
-        they ran in. The session itself stays as it is.
-
-        Args:
-            session_id: The session; None for the bound one.
-            new_id: The new session's id.
-            at: The last turn to copy; None for all of them.
-
-        Returns:
-            How many items were copied.
-
-        Raises:
-            SessionExists: There is a session of the new id with another history.
-            UsageError: There is no such session, or its history does not have the turn any more.
-            SessionBusy, ApprovalPending, SessionStopped: A turn is open in the new session.
-            SessionTooLarge: It is larger than `max_session_bytes` of this process.
-            OutcomeUnknown: It may or may not have been copied. Copy it again.
-        """
-        return await copy_session(self.runtime, self.resolve_id(session_id), new_id, at)
-
-    async def rewind(self, session_id: str | None, *, to: str) -> int:
-        """Take a session back to the end of a turn, in one atomic commit.
-
-        The items of later turns are removed. Their turn ids stay known for the retention: who sends
-        one again is told that it was committed.
-
-        Args:
-            session_id: The session; None for the bound one.
-            to: The last turn that stays.
-
-        Returns:
-            How many items were removed.
-
-        Raises:
-            UsageError: There is no such session, or its history does not have the turn any more.
-            SessionBusy, ApprovalPending, SessionStopped: A turn is open. Nothing was changed.
-            HistoryChanged: Somebody changed the history meanwhile. Nothing was changed here.
-            OutcomeUnknown: It may or may not have been taken back. Rewind it again.
-        """
-        return await rewind(self.runtime, self.resolve_id(session_id), to)
 
     def export(self, session_ids: Iterable[str]) -> AsyncIterator[dict[str, Any]]:
         """Read sessions with all that their histories hold, one after the other.
