@@ -241,10 +241,12 @@ class Store(Protocol):
         counted: bool = False,
         delay_ms: int = 0,
         decided: bool | None = None,
-    ) -> None:
+        attempt: int | None = None,
+    ) -> bool:
         """End the lease of the open turn now, and leave its journal for the next attempt.
 
-        A direct turn without a journal is removed, as by `abort`.
+        A direct turn without a journal is removed, as by `abort`. False if the turn was not held
+        so. A resend is True, unless the session is gone.
 
         Args:
             session_id, turn_id, token: of the open turn.
@@ -255,6 +257,9 @@ class Store(Protocol):
                 now on `next` opens the turn as if it had never been parked, until it is parked
                 again, or released with False; `begin` answers *parked* for it all the same. None
                 leaves it as it is.
+            attempt: release the turn from whoever has this attempt at it, as an operator does; that
+                worker is woken. `token` is then a new one, which names this call. A parked or
+                stopped turn stays as it is.
         """
 
     async def append(
@@ -470,6 +475,8 @@ class Ready(Protocol):
     async def announce(self, session_id: str, turn_id: str | None) -> int:
         """Announce a message before it is submitted; without a turn_id, that some are queued.
 
+        A session that is announced without a turn_id can be claimed, whoever has claimed it before.
+
         Returns the store's time, for `submit`.
         """
 
@@ -484,6 +491,12 @@ class Ready(Protocol):
         """How many ms ago a worker asked for announcements like this session's, to within seconds.
 
         None if none is known to have asked, in the last hour at least.
+        """
+
+    async def announced(self, count: int) -> list[str]:
+        """Sessions with messages, claimed or not, for operators: at most `count` ids.
+
+        Those that wait for the longest time come first, as far as the store knows.
         """
 
     async def unclaimed(self) -> Unclaimed:

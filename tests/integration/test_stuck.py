@@ -45,7 +45,7 @@ async def found(session: Session, why: str) -> StuckSession:
 
 
 async def shown(url: str) -> tuple[int, list[Any]]:
-    result = await invoked(url, "stuck", "-o", "jsonl")
+    result = await invoked(url, "stuck", "--all", "-o", "jsonl")
     return result.exit_code, [json.loads(line) for line in result.stdout.splitlines()]
 
 
@@ -108,10 +108,12 @@ async def test_a_worker_that_is_paused_and_one_that_is_killed(
         stuck = await found(session, "its worker has been silent for")
         assert (stuck.state, stuck.worker, stuck.turn_id) == ("running", worker.name, "t")
         await process.kill()
-        how = "--yes", "--timeout", "0", "--reason", "3 a.m."
-        said = await obeyed(fleet.url, stuck.remedy, *how)
-        assert said == "forced: t\n"
-        assert (await session.status("s", "t")).reason == "3 a.m."
+        (quickly,) = [each async for each in session.stuck(quick=True)]
+        assert (quickly.session_id, quickly.remedy) == ("s", stuck.remedy)
+        how = "--yes", "--reason", "3 a.m."
+        assert await obeyed(fleet.url, stuck.remedy, *how) == "released: t\n"
+        async with working(session, echo()):
+            assert await output(session.receipt("s", "t")) == "re: slow"
         assert await shown(fleet.url) == (0, [])
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
@@ -13,6 +14,7 @@ import msgspec
 import typer
 from rich import box
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -65,6 +67,25 @@ def console() -> Console:
     """Standard output; its lines are cut to the width of a terminal, and nowhere else."""
     found = Console(highlight=False)
     return found if found.is_terminal else Console(highlight=False, width=_UNLIMITED)
+
+
+@contextmanager
+def counting(what: str, *, shown: bool = True) -> Iterator[Callable[[int], None]]:
+    """A progress bar on standard error during the block, if that is a terminal.
+
+    How many there are is not known before. The block is given what adds to the count.
+    """
+    bar = Progress(
+        BarColumn(),
+        TextColumn("{task.completed:.0f} {task.description}"),
+        TimeElapsedColumn(),
+        console=(errors := Console(stderr=True)),
+        transient=True,
+        disable=not (shown and errors.is_terminal),
+    )
+    with bar:
+        task = bar.add_task(what, total=None)
+        yield lambda count: bar.advance(task, count)
 
 
 def _show_table(rows: Sequence[Row], columns: Columns[Row]) -> None:

@@ -1,4 +1,4 @@
-"""`turnwise turns`: see what a turn did, and end it, whichever process runs it."""
+"""`turnwise turns`: see what a turn did, end it, or take it from its worker."""
 
 from __future__ import annotations
 
@@ -9,22 +9,28 @@ from typing import Annotated
 
 import typer
 
+from turnwise.cli.bulk import DryRun, Yes
 from turnwise.cli.conversation import content, run
-from turnwise.cli.options import PREFIX, By, KeyPrefix, Url, with_sessions
+from turnwise.cli.options import PREFIX, By, KeyPrefix, Reason, Url, with_sessions
 from turnwise.cli.output import Columns, Format, Output, age, at, print_json, show, tokens
 from turnwise.cli.sessions import SessionId
+from turnwise.errors import UsageError
 from turnwise.fleet import Step, Timeline
 from turnwise.printable import printable
 from turnwise.session import Session
 from turnwise.turns import GRACE
 
-app = typer.Typer(help="See and end turns.", no_args_is_help=True)
+_OPEN = "the open turn"
+_TurnId = Annotated[
+    str | None, typer.Argument(help="The turn; the open one if left out.", metavar="TURN")
+]
+app = typer.Typer(help="See turns, end them, or give them away.", no_args_is_help=True)
 TurnId = Annotated[str, typer.Argument(help="The turn's id.", metavar="TURN")]
 
 
 @app.callback()
 def turns() -> None:
-    """See and end turns."""
+    """See turns, end them, or take them from their workers."""
 
 
 @app.command("show")
@@ -116,9 +122,7 @@ _STEPS: Columns[Step] = {
 def cancel(
     session_id: SessionId,
     url: Url,
-    turn_id: Annotated[
-        str | None, typer.Argument(help="The turn; the open one if left out.", metavar="TURN")
-    ] = None,
+    turn_id: _TurnId = None,
     reason: Annotated[
         str | None,
         typer.Option(help="Why, for the audit, and for its sender.", metavar="TEXT"),
@@ -127,17 +131,66 @@ def cancel(
     timeout: Annotated[
         float, typer.Option(help="How long its worker has to end it.", metavar="SECONDS", min=0)
     ] = GRACE,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
     key_prefix: KeyPrefix = PREFIX,
 ) -> None:
     """Cancel a turn: nothing of it is committed. A queued message is dropped."""
-    what = f"turn {printable(turn_id)}" if turn_id else "the open turn"
-    if not yes:
-        typer.confirm(f"Cancel {what} of session {printable(session_id)}?", abort=True, err=True)
+    if not _goes_on(("Cancel", "cancelled"), session_id, turn_id, dry_run=dry_run, yes=yes):
+        return
 
     async def act(session: Session) -> None:
         how = {"reason": reason, "by": by}
         done = await session.cancel(session_id, turn_id, timeout=timeout, **how)
-        typer.echo(f"{done.outcome}: {printable(done.turn_id or what)}")
+        typer.echo(f"{done.outcome}: {printable(done.turn_id or _OPEN)}")
 
     with_sessions(act, url, key_prefix)
+
+
+@app.command()
+def release(
+    session_id: SessionId,
+    url: Url,
+    turn_id: _TurnId = None,
+    reason: Reason = None,
+    by: By = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    key_prefix: KeyPrefix = PREFIX,
+) -> None:
+    """Take a turn from a dead or hung worker: the next attempt continues it.
+
+    A message goes on at once if a worker is there; a direct turn when it is sent again.
+    """
+    if not _goes_on(("Release", "released"), session_id, turn_id, dry_run=dry_run, yes=yes):
+        return
+
+    async def act(session: Session) -> None:
+        outcome = await session.release(session_id, turn_id, reason=reason, by=by)
+        if outcome != "released":
+            raise UsageError(f"nothing was released: {_WHY[outcome]}", session_id=session_id)
+        typer.echo(f"released: {printable(turn_id or _OPEN)}")
+
+    with_sessions(act, url, key_prefix)
+
+
+_WHY = {
+    "ended": "the turn has ended, or another worker has taken it",
+    "absent": "it has no such open turn",
+    "parked": "nobody holds its turn, which waits for approvals: turnwise approvals list",
+    "stopped": "nobody holds its turn, it is stopped there: turnwise dead-letters list "
+    "--state stopped",
+}
+
+
+def _goes_on(
+    words: tuple[str, str], session_id: str, turn_id: str | None, *, dry_run: bool, yes: bool
+) -> bool:
+    verb, done = words
+    what = f"turn {printable(turn_id)}" if turn_id else _OPEN
+    named = f"{what} of session {printable(session_id)}"
+    if dry_run:
+        typer.echo(f"would be {done}: {named}")
+    elif not yes:
+        typer.confirm(f"{verb} {named}?", abort=True, err=True)
+    return not dry_run

@@ -11,6 +11,7 @@ from turnwise.fleet import orders
 from turnwise.fleet.audit import AuditRecord, Wanted, audit_records, audited
 from turnwise.fleet.commands import OperatorCommands
 from turnwise.fleet.copies import copy_session, rewind
+from turnwise.fleet.release import ReleaseOutcome, release_turn
 from turnwise.turns import GRACE, cancel, check_turn_id, ttl_ms
 from turnwise.types import Cancellation, PendingApproval
 
@@ -60,6 +61,39 @@ class OperatorActions(OperatorCommands):
             found = await cancel(runtime, session_id, turn_id, reason=reason, timeout=timeout)
             deed.target, deed.outcome = found.turn_id, found.outcome
         return found
+
+    async def release(
+        self,
+        session_id: str | None = None,
+        turn_id: str | None = None,
+        *,
+        reason: str | None = None,
+        by: str | None = None,
+    ) -> ReleaseOutcome:
+        """Take a turn from a dead or hung worker: the next attempt continues from its journal.
+
+        A message's next attempt is any worker's, at once, and the one that ends now is not counted.
+        A direct turn waits for its sender; others get the session after one more lease, or by
+        `cancel`. The worker that had the turn learns that it is lost, and can commit nothing. A
+        tool that it runs may go on, and has an unknown outcome: see `repeatable`.
+
+        Args:
+            session_id: The session; None for the bound one.
+            turn_id: The turn; None for the open one.
+            reason, by: Why and who, for the audit.
+
+        Returns:
+            "released"; "ended", if it ended or another worker took it in that moment; "absent", if
+            it is not open; "parked" or "stopped", if nobody holds it: it was left as it is.
+        """
+        session_id = self.resolve_id(session_id)
+        if turn_id is not None:
+            check_turn_id(session_id, turn_id)
+        names, runtime = (session_id, turn_id or ""), self.runtime
+        async with audited(runtime, "release", *names, reason=reason, by=by) as deed:
+            deed.target, outcome = await release_turn(runtime, session_id, turn_id)
+            deed.outcome = outcome
+        return outcome
 
     async def decide(
         self,

@@ -29,6 +29,7 @@ Action = Literal[
     "expire",
     "pause_queue",
     "quiet_worker",
+    "release",
     "resume_queue",
     "resume_worker",
     "retry_dead_letter",

@@ -94,8 +94,8 @@ class OperatorCommands(ABC):
             count=count,
         )
 
-    def stuck(self, match: str = "*") -> AsyncIterator[StuckSession]:
-        """Look through all sessions for those that do not go on by themselves.
+    def stuck(self, match: str = "*", *, quick: bool = False) -> AsyncIterator[StuckSession]:
+        """Look for sessions that do not go on by themselves.
 
         A turn whose worker is silent, or that nobody holds; a turn that waits for approvals; a
         stopped session; a queue of which no worker takes the first message; a session that cannot
@@ -103,11 +103,14 @@ class OperatorCommands(ABC):
 
         Args:
             match: A glob (`*`, `?`, `[ab]`) that the ids match.
+            quick: Look only at what waits for workers (the 1,000 longest waiting sessions) and at
+                the turns that silent workers said they hold. Without it, at all sessions: also
+                parked and stopped ones, and direct turns of other processes.
 
         Yields:
             Each with since when, who, why, and what lets it go on.
         """
-        return stuck_sessions(self.runtime, match)
+        return stuck_sessions(self.runtime, match, quick=quick)
 
     async def queue(self, session_id: str | None = None, count: int = 20) -> list[QueuedEntry]:
         """The messages and callers that wait in a session's queue. Changes nothing.

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from glob import escape
 
 from turnwise.errors import NewerFormat, NotASession
 from turnwise.fleet.orders import Pause, list_pauses, pause_of
 from turnwise.fleet.queues import QueuedEntry, queue_of
 from turnwise.fleet.workers import list_workers
+from turnwise.stores.header import unreadable
 from turnwise.turns import Runtime, pages
-from turnwise.types import OpenTurn, SessionState, SessionSummary, WorkerInfo
+from turnwise.types import Absent, OpenTurn, SessionState, SessionSummary, WorkerInfo
 
 PATIENCE = 30.0
 """For so many seconds a message, or a turn without a worker, waits for one before it is stuck."""
+_MOST_SUSPECTS = 1000
+"""How many sessions that wait for workers a quick look takes, the longest waiting ones."""
+_BATCH = 50
 _LOOK_AT = 20
 """How many entries of a queue are looked at: callers that wait may be ahead of its messages."""
+Looked = Callable[[int], None]
 _START = "start a worker that knows it: turnwise worker MODULE:NAME"
 
 
@@ -47,13 +54,48 @@ class StuckSession:
     agent: str = ""
 
 
-async def stuck_sessions(runtime: Runtime, match: str) -> AsyncIterator[StuckSession]:
-    """See `Session.stuck`."""
-    search = _Search(runtime, await list_workers(runtime), await list_pauses(runtime))
-    async for page in pages(runtime.store, match):
-        for found in page.sessions:
+async def stuck_sessions(
+    runtime: Runtime, match: str, *, quick: bool = False, looked: Looked = lambda count: None
+) -> AsyncIterator[StuckSession]:
+    """See `Session.stuck`. `looked` is called with the number of sessions after each batch."""
+    workers = await list_workers(runtime)
+    search = _Search(runtime, workers, await list_pauses(runtime))
+    batches = _suspects(runtime, match, workers) if quick else _all(runtime, match)
+    async for batch in batches:
+        for found in batch:
             if (stuck := await search.stuck(found)) is not None:
                 yield stuck
+        looked(len(batch))
+
+
+async def _all(runtime: Runtime, match: str) -> AsyncIterator[list[SessionSummary]]:
+    async for page in pages(runtime.store, match):
+        yield page.sessions
+
+
+async def _suspects(
+    runtime: Runtime, match: str, workers: Iterable[WorkerInfo]
+) -> AsyncIterator[list[SessionSummary]]:
+    """What silent workers held, and what waits for workers."""
+    held = [turn.session_id for each in workers if not each.alive for turn in each.turns]
+    waiting = await runtime.store.ready.announced(_MOST_SUSPECTS)
+    names = [name for name in dict.fromkeys([*held, *waiting]) if fnmatchcase(name, match)]
+    for start in range(0, len(names), _BATCH):
+        some = names[start : start + _BATCH]
+        found = await asyncio.gather(*(_summary(runtime, name) for name in some))
+        yield [summary for summary in found if summary is not None]
+
+
+async def _summary(runtime: Runtime, session_id: str) -> SessionSummary | None:
+    """As a listing has it; None if the session is gone."""
+    try:
+        info = await runtime.store.info(session_id)
+    except (NewerFormat, NotASession) as error:
+        return unreadable(session_id, error)
+    if isinstance(info, Absent):
+        return None
+    known = info.items, info.bytes, info.queued, info.updated_at, info.open_turn
+    return SessionSummary(session_id, info.state, info.since, *known)
 
 
 class _Search:
@@ -105,7 +147,9 @@ class _Search:
         silent = f"its worker has been silent for {worker.silent_for:.0f} s"
         why = f"{silent}; its lease ends in {left:.0f} s"
         since = time.time() - worker.silent_for
-        return replace(_stuck(found, why, _cancel(found, turn)), since=since)
+        verb = ("turns", "release" if turn.background else "cancel")
+        remedy = command(verb, found.session_id, turn.turn_id)
+        return replace(_stuck(found, why, remedy), since=since)
 
     async def _dead(self, found: SessionSummary, turn: OpenTurn) -> StuckSession | None:
         is_long = _passed(found.since) >= PATIENCE
@@ -113,7 +157,8 @@ class _Search:
             if not is_long:
                 return None
             why = "nobody holds its turn, and its sender did not come back"
-            return _stuck(found, why, _cancel(found, turn))
+            remedy = command(("turns", "cancel"), found.session_id, turn.turn_id)
+            return _stuck(found, why, remedy)
         message = await self._message(found.session_id, turn.turn_id)
         if message is None or message.waiting_for < PATIENCE:
             return None
@@ -187,10 +232,6 @@ def _stuck(found: SessionSummary, why: str, remedy: str) -> StuckSession:
 
 def _passed(since: float | None) -> float:
     return 0.0 if since is None else time.time() - since
-
-
-def _cancel(found: SessionSummary, turn: OpenTurn) -> str:
-    return command(("turns", "cancel"), found.session_id, turn.turn_id)
 
 
 def command(verb: tuple[str, str], *words: str) -> str:

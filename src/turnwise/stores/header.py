@@ -165,8 +165,11 @@ class Header(msgspec.Struct, omit_defaults=True, kw_only=True):
         self, session_id: str, now: int, *, queued: int, journal_entries: int, ttl_ms: int | None
     ) -> Info:
         """What an operator is shown."""
+        state, since = self._state_at(now, queued)
         return Info(
             session_id=session_id,
+            state=state,
+            since=since,
             incarnation=self.incarnation,
             items=self.items,
             turns=self.commits,
@@ -182,16 +185,11 @@ class Header(msgspec.Struct, omit_defaults=True, kw_only=True):
 
     def summary(self, session_id: str, now: int, *, queued: int) -> SessionSummary:
         """What a listing shows."""
-        state: SessionState
-        since: int | None
-        if self.turn is not None:
-            state, since = self.turn.state_at(now)
-        else:
-            state, since = ("queued", None) if queued else ("idle", self.updated)
+        state, since = self._state_at(now, queued)
         return SessionSummary(
             session_id=session_id,
             state=state,
-            since=None if since is None else since / 1000,
+            since=since,
             items=self.items,
             bytes=self.bytes,
             queued=queued,
@@ -200,6 +198,13 @@ class Header(msgspec.Struct, omit_defaults=True, kw_only=True):
             turns=self.commits,
             usage=TokenUsage(*self.usage),
         )
+
+    def _state_at(self, now: int, queued: int) -> tuple[SessionState, float | None]:
+        """What the session's state is called, and since when it is so, in seconds."""
+        if self.turn is not None:
+            state, since_ms = self.turn.state_at(now)
+            return state, None if since_ms is None else since_ms / 1000
+        return ("queued", None) if queued else ("idle", self.updated / 1000)
 
 
 def unreadable(session_id: str, error: NewerFormat | NotASession) -> SessionSummary:

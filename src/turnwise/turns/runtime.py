@@ -206,7 +206,7 @@ class Runtime:
         except TimeoutError:
             _log.warning("no worker was told of session %r in time", session_id)
 
-    async def _try(self, turn_id: str, call: Awaitable[None]) -> None:
+    async def _try(self, turn_id: str, call: Awaitable[object]) -> None:
         try:
             async with asyncio.timeout(self.settings.lease):
                 await call

@@ -201,6 +201,7 @@ class Info:
 
     Attributes:
         session_id: its id.
+        state, since: as in `SessionSummary`.
         incarnation: a random id of it, from its creation to its deletion.
         items: how many items its history has.
         turns: how many commits there were.
@@ -214,6 +215,8 @@ class Info:
     """
 
     session_id: str
+    state: SessionState
+    since: float | None
     incarnation: str
     items: int
     turns: int

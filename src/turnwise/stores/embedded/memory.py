@@ -62,7 +62,10 @@ class MemoryState:
         """Whether a message waits, and no open turn blocks it."""
         turn = self.header.turn if self.header else None
         is_free = turn is None or (turn.is_for_workers and turn.next_attempt_at <= now)
-        return is_free and any(entry.kind == "message" for entry in self.queue)
+        return is_free and self.has_message()
+
+    def has_message(self) -> bool:
+        return any(entry.kind == "message" for entry in self.queue)
 
 
 class Memory:
@@ -190,6 +193,16 @@ class MemoryReady(EmbeddedReady):
             and memory.claims.get(session_id, ("", 0))[1] <= now
         ]
 
+    async def announced(self, count: int) -> list[str]:
+        now = self._memory_store.clock()
+        with LOCK:
+            since = [
+                (min(entry.submitted for entry in state.queue if entry.kind == "message"), name)
+                for name, state in self._memory_store.memory.sessions.items()
+                if not state.is_expired(now) and state.has_message()
+            ]
+        return [session_id for _, session_id in nsmallest(count, since)]
+
     async def _unclaimed(self, now: int) -> tuple[int, int | None]:
         with LOCK:
             found = self._claimable(now)
@@ -219,6 +232,10 @@ class MemoryReady(EmbeddedReady):
             for session_id in sessions:
                 if claims.get(session_id, ("", 0))[0] == worker:
                     claims[session_id] = (to, until)
+
+    async def _end_claim(self, session_id: str) -> None:
+        with LOCK:
+            self._memory_store.memory.claims.pop(session_id, None)
 
     async def _free(self, worker: str, sessions: list[str]) -> None:
         await self._move(worker, sessions, "", self._memory_store.clock())

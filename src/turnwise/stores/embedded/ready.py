@@ -39,12 +39,20 @@ class EmbeddedReady(ABC):
         """End this worker's claims. The sessions can be claimed again if they have messages."""
 
     @abstractmethod
+    async def _end_claim(self, session_id: str) -> None:
+        """End the claim on a session, whoever has it."""
+
+    @abstractmethod
     async def _note_claim(self, now: int) -> None:
         """Keep this time as that of the last claim."""
 
     @abstractmethod
     async def _last_claim(self) -> int | None:
         """The time that was noted last."""
+
+    @abstractmethod
+    async def announced(self, count: int) -> list[str]:
+        """As in the contract."""
 
     @abstractmethod
     async def _unclaimed(self, now: int) -> tuple[int, int | None]:
@@ -56,6 +64,9 @@ class EmbeddedReady(ABC):
         return Unclaimed(count, None if since is None else max(0, now - since))
 
     async def announce(self, session_id: str, turn_id: str | None) -> int:
+        if turn_id is None:  # whoever has claimed it may be dead, or hung
+            await self._end_claim(session_id)
+            self._store._notify([("", READY)])
         return self._store.clock()
 
     async def claim(self, worker: str, count: int, timeout: float) -> list[Claim]:

@@ -70,6 +70,14 @@ class RedisReady:
         _, idle_ms = await self._run("last_claim", self._shard(session_id), GROUP, NOBODY)
         return None if idle_ms < 0 else int(idle_ms)
 
+    async def announced(self, count: int) -> list[str]:
+        found: list[tuple[int, str]] = []
+        for shard in range(len(self._keys.ready)):
+            _, entries = await self._run("oldest", shard, count)
+            for _, (_, session_id, _, _, _, announced_at) in entries:
+                found.append((int(announced_at), session_id.decode()))
+        return list(dict.fromkeys(session_id for _, session_id in sorted(found)))[:count]
+
     async def unclaimed(self) -> Unclaimed:
         count, ages = 0, []
         for shard in range(len(self._keys.ready)):

@@ -225,9 +225,11 @@ class RedisStore:
         counted: bool = False,
         delay_ms: int = 0,
         decided: bool | None = None,
-    ) -> None:
-        how = int(counted), delay_ms, "" if decided is None else int(decided)
-        await self._run("release", session_id, turn_id, token, *how)
+        attempt: int | None = None,
+    ) -> bool:
+        how = int(counted), delay_ms, "" if decided is None else int(decided), attempt or ""
+        _, released = await self._run("release", session_id, turn_id, token, *how)
+        return bool(released)
 
     async def append(
         self, session_id: str, op_id: str, items: Sequence[bytes]

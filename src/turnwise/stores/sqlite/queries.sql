@@ -115,6 +115,12 @@ JOIN sessions USING (session)
 WHERE ready.due <= ? AND (sessions.expires IS NULL OR sessions.expires > ?)
 ORDER BY ready.due LIMIT ?;
 
+-- announced --
+-- Sessions with messages, claimed or not, the longest due first.
+SELECT sessions.session_id FROM ready INDEXED BY ready_due JOIN sessions USING (session)
+WHERE sessions.expires IS NULL OR sessions.expires > ?
+ORDER BY ready.due LIMIT ?;
+
 -- unclaimed --
 -- How many could be claimed now, and since when the first of them.
 SELECT count(*), min(ready.due) FROM ready JOIN sessions USING (session)
@@ -127,6 +133,10 @@ UPDATE ready SET worker = ?, due = ? WHERE session = ?;
 -- free_claim --
 -- A worker's claim ends; from `due` on the session may be claimed again.
 UPDATE ready SET worker = '', due = ? WHERE session = ? AND worker = ?;
+
+-- end_claim --
+-- A claim ends, whoever has it.
+UPDATE ready SET worker = '', due = ? WHERE session = ?;
 
 -- move_claim --
 -- A worker's claim becomes another worker's, or nobody's, until `due`.

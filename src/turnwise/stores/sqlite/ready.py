@@ -34,6 +34,13 @@ class SQLiteReady(EmbeddedReady):
         except OSError:
             return None
 
+    async def announced(self, count: int) -> list[str]:
+        def load(database: sqlite3.Connection) -> tuple[list[str], list[WakeUp]]:
+            rows = database.execute(query("announced"), (self._host.clock(), count))
+            return [session_id for (session_id,) in rows], []
+
+        return await self._host.call(load, writes=False)
+
     async def _unclaimed(self, now: int) -> tuple[int, int | None]:
         def count(database: sqlite3.Connection) -> tuple[tuple[int, int | None], list[WakeUp]]:
             found: tuple[int, int | None]
@@ -61,6 +68,13 @@ class SQLiteReady(EmbeddedReady):
 
         if sessions:
             await self._host.call(move)
+
+    async def _end_claim(self, session_id: str) -> None:
+        def end(database: sqlite3.Connection) -> tuple[None, list[WakeUp]]:
+            SQLiteState(database, session_id, self._host.clock()).end_claim()
+            return None, []
+
+        await self._host.call(end)
 
     async def _free(self, worker: str, sessions: list[str]) -> None:
         def free(database: sqlite3.Connection) -> tuple[None, list[WakeUp]]:

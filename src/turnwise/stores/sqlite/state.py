@@ -161,6 +161,11 @@ class SQLiteState:
         if self._row is not None:
             self._run("free_claim", (self._due(), self._row, worker))
 
+    def end_claim(self) -> None:
+        """End the claim on it, whoever has it."""
+        if self._row is not None:
+            self._run("end_claim", (self._due(), self._row))
+
     def _due(self) -> int:
         turn = self.header.turn if self.header else None
         if turn is None:

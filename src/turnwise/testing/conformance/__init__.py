@@ -27,7 +27,7 @@ from turnwise.testing.conformance.queue import QueueConformance
 from turnwise.testing.conformance.random_calls import RandomCallsConformance
 from turnwise.testing.conformance.reasons import ReasonsConformance
 from turnwise.testing.conformance.registry import RegistryConformance
-from turnwise.testing.conformance.release import ReleaseConformance
+from turnwise.testing.conformance.release import ForcedReleaseConformance, ReleaseConformance
 from turnwise.testing.conformance.restore import RestoreConformance
 from turnwise.testing.conformance.retries import RetriesConformance
 from turnwise.testing.conformance.status import StatusConformance
@@ -44,6 +44,7 @@ class StoreConformance(
     QueueConformance,
     CancelConformance,
     ReleaseConformance,
+    ForcedReleaseConformance,
     StatusConformance,
     DeadLettersConformance,
     ReasonsConformance,

@@ -67,6 +67,33 @@ class BackgroundConformance(Suite):
         await ready.ack("w1", [first, second, third])
         assert await ready.unclaimed() == Unclaimed(0, None)
 
+    async def test_sessions_with_messages_are_told(
+        self, lab: Lab, store: Store, ready: Ready
+    ) -> None:
+        assert await ready.announced(10) == []
+        for name in ("s1", "s2", "s3"):
+            await sent(store, name, "t")
+            await sent(store, name, "u")
+            await lab.tick()
+        assert await ready.announced(10) == ["s1", "s2", "s3"]
+        assert await ready.announced(2) == ["s1", "s2"]
+        (claim,) = await ready.claim("w1", 1, 0)
+        assert set(await ready.announced(10)) == {"s1", "s2", "s3"}
+        await ready.requeue("w1", [claim], LONG)
+        assert set(await ready.announced(10)) == {"s1", "s2", "s3"}
+
+    async def test_what_a_hung_worker_has_claimed_can_be_announced_anew(
+        self, store: Store, ready: Ready
+    ) -> None:
+        await sent(store, "s", "t")
+        await ready.claim("hung", 1, 0)
+        turn = await taken(store, "s")
+        assert await ready.claim("w2", 1, 0) == []
+        await store.release("s", "t", mint(), attempt=turn.grant.attempt)
+        await ready.announce("s", None)
+        assert names(await ready.claim("w2", 1, 0)) == ["s"]
+        await ready.announce("never there", None)
+
     async def test_a_delay_ends_when_it_is_recalled(self, store: Store, ready: Ready) -> None:
         for name in ("s1", "s2"):
             await sent(store, name, "t")

@@ -27,6 +27,9 @@ async def _only(store: Store) -> SessionSummary:
         page = await store.page(cursor=page.cursor)
         found += page.sessions
     (only,) = found
+    info = await store.info(only.session_id)
+    assert isinstance(info, Info)
+    assert (info.state, info.since) == (only.state, only.since)
     return only
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from turnwise.contracts import Store
 from turnwise.testing.conformance.lab import (
     LONG,
@@ -143,3 +145,64 @@ class ReleaseConformance(Suite):
         await turn.commit()
         await store.release("no", "t", mint())
         assert await store.info("no") == Absent()
+
+
+class ForcedReleaseConformance(Suite):
+    """What an operator releases, without the token of whoever holds it."""
+
+    async def test_a_message_is_taken_over_at_once(self, store: Store) -> None:
+        await store.submit("s", "t", b"one")
+        turn, call = await taken(store, "s"), mint()
+        await store.journal(*turn.ids, 0, items("done"))
+        for _ in range(2):
+            assert await store.release("s", "t", call, attempt=1) is True
+        assert isinstance(await store.renew(*turn.ids), Stale)
+        assert isinstance(await turn.commit(*items("late")), Stale)
+        assert isinstance(await store.next("s", turn.token, LONG, worker="w"), Stale)
+        second = await taken(store, "s")
+        assert (second.grant.attempt, second.grant.released) == (2, 1)
+        assert second.grant.journal == items("done")
+        assert await store.release("s", "t", call, attempt=1) is True  # sent again, late
+        assert isinstance(await second.commit(*items(1)), Done)
+
+    async def test_only_the_attempt_that_is_meant_is_released(self, store: Store) -> None:
+        await store.submit("s", "t", b"one")
+        turn = await taken(store, "s")
+        for turn_id, attempt in (("t", 2), ("other", 1)):
+            assert await store.release("s", turn_id, mint(), attempt=attempt) is False
+        assert await store.release("none", "t", mint(), attempt=1) is False
+        assert isinstance(await turn.commit(*items(1)), Done)
+        assert await store.release("s", "t", mint(), attempt=1) is False
+
+    async def test_a_direct_turn_waits_for_its_sender(self, store: Store) -> None:
+        turn = await begun(store, "s", "t")
+        await store.journal(*turn.ids, 0, items("done"))
+        assert await store.release("s", "t", mint(), attempt=1) is True
+        assert expect(Busy, await try_begin(store, "s", "other")).turn_id == "t"
+        second = await begun(store, "s", "t")
+        assert (second.grant.attempt, second.grant.journal) == (2, items("done"))
+        assert isinstance(await try_begin(store, "s", "t", token=turn.token), Stale)
+
+    async def test_a_direct_turn_without_a_journal_is_removed(self, store: Store) -> None:
+        await added(store, "s", 0)
+        turn, call = await begun(store, "s", "t"), mint()
+        for _ in range(2):
+            assert await store.release("s", "t", call, attempt=1) is True
+        assert expect(Info, await store.info("s")).open_turn is None
+        assert isinstance(await try_begin(store, "s", "t", token=turn.token), Stale)
+
+    async def test_its_worker_is_woken(self, store: Store) -> None:
+        woken, token, worker = asyncio.Event(), mint(), getattr(store, "worker", "")
+        with store.on_wakeup(token, woken.set):
+            await begun(store, "s", "t", token=token, worker=worker)
+            await store.release("s", "t", mint(), attempt=1)
+            await asyncio.wait_for(woken.wait(), 30)
+
+    async def test_a_parked_turn_stays_parked(self, store: Store) -> None:
+        await store.submit("s", "t", b"one")
+        await store.park(*(await taken(store, "s")).ids, b"{state}")
+        assert await store.release("s", "t", mint(), attempt=1) is False
+        resumed = await begun(store, "s", "t", resume=True)
+        attempt = resumed.grant.attempt
+        assert await store.release("s", "t", mint(), attempt=attempt) is True
+        assert await store.next("s", mint(), LONG, worker="w") == Parked("t")

@@ -23,6 +23,7 @@ from turnwise.stores.embedded.verbs.lease import (
     count_end,
     finish_token,
     held_turn,
+    is_finished,
     lease_left,
     leave_queue,
 )
@@ -140,11 +141,15 @@ class EndVerbs(SessionVerbs):
         counted: bool = False,
         delay_ms: int = 0,
         decided: bool | None = None,
-    ) -> None:
+        attempt: int | None = None,
+    ) -> bool:
         s = self._s
         if not s.exists:
-            return
+            return False
+        was_finished = is_finished(s.header, token)
         turn = held_turn(s, turn_id, token)
+        if attempt is not None and not was_finished:
+            turn = self._of_attempt(turn_id, attempt)
         if turn and not (turn.background or turn.was_parked or s.state.journal()):
             close_turn(s, turn)
             offer_to_head(s)
@@ -158,6 +163,16 @@ class EndVerbs(SessionVerbs):
             if turn.background and turn.is_for_workers:
                 self._offer_to_workers(turn, delay_ms)
         self._finish(turn_id, token)
+        return turn is not None or was_finished
+
+    def _of_attempt(self, turn_id: str, attempt: int) -> StoredTurn | None:
+        """The open turn, if somebody has this attempt at it; who has it loses it, and is woken."""
+        s, turn = self._s, self._s.header.turn
+        if turn is None or (turn.id, turn.state, turn.attempt) != (turn_id, "running", attempt):
+            return None
+        finish_token(s.header, turn.token)
+        s.to_wake.append((turn.worker, turn.token))
+        return turn
 
     def _offer_to_workers(self, turn: StoredTurn, delay_ms: int) -> None:
         if delay_ms > 0:

@@ -1,15 +1,25 @@
 #!lua flags=allow-oom
--- release(turn_id, token, counted, delay_ms, decided) -> ok
+-- release(turn_id, token, counted, delay_ms, decided, attempt) -> ok, 1 if the turn was held so, else 0
 -- The turn stays open with its journal, its lease is over. A direct turn without a journal is removed.
 -- delay_ms: how long no other attempt at a message begins. decided: 1 if workers continue a parked turn.
+-- attempt: an operator holds no token. Whoever has this attempt loses the turn; `token` names the call.
 local turn_id, token, counted, delay_ms = ARGV[7], ARGV[8], ARGV[9] == '1', tonumber(ARGV[10])
-local decided = ARGV[11]
+local decided, attempt = ARGV[11], tonumber(ARGV[12])
 
 local header, refusal = load()
 if refusal then return refusal end
-if not header then return { 'ok' } end
-if holds(header, turn_id, token) then
-  local turn = header.turn
+if not header then return { 'ok', 0 } end
+
+local turn, was_finished = header.turn, is_finished(header, token)
+local is_held = holds(header, turn_id, token)
+if attempt and not was_finished then
+  is_held = turn and turn.id == turn_id and turn.state == 'running' and turn.attempt == attempt
+end
+if is_held then
+  if attempt then
+    finish_token(header, turn.token)
+    tickets_to_wake = { { token = turn.token, worker = turn.worker } }
+  end
   local has_journal = journal_length(header) > 0 -- below 0 if an operator cut the list
   if not turn.background and not turn.was_parked and not has_journal then
     close_turn(header)
@@ -30,4 +40,5 @@ else
   leave_queue(header, turn_id, token)
 end
 finish_token(header, token)
-return save_or_delete(header)
+save_or_delete(header)
+return { 'ok', (is_held or was_finished) and 1 or 0 }
