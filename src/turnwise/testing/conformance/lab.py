@@ -13,7 +13,7 @@ import pytest
 from turnwise.codec.elements import is_item
 from turnwise.contracts import Store
 from turnwise.limits import Limits
-from turnwise.types import Base, Cancelled, Done, Grant, History, Info
+from turnwise.types import Base, Cancelled, Done, Grant, History, Info, SessionSummary
 
 T = TypeVar("T")
 LONG = 60_000
@@ -178,3 +178,17 @@ async def ids(store: Store, match: str = "*", count: int = 500) -> list[str]:
 
 def items(*contents: object) -> list[bytes]:
     return [item(content) for content in contents]
+
+
+async def only_session(store: Store) -> SessionSummary:
+    """The only session in a store's listing; `info` says the same of it."""
+    page = await store.page()
+    found = [*page.sessions]
+    while page.cursor is not None:  # a page may be empty: each node of a cluster has its own
+        page = await store.page(cursor=page.cursor)
+        found += page.sessions
+    (only,) = found
+    info = await store.info(only.session_id)
+    assert isinstance(info, Info)
+    assert (info.state, info.since) == (only.state, only.since)
+    return only

@@ -17,6 +17,7 @@ from turnwise.testing.conformance.lab import (
     expect,
     items,
     mint,
+    only_session,
     outcome,
     try_begin,
 )
@@ -104,8 +105,7 @@ class LeaseConformance(Suite):
         await store.clear("s", mint())
         info = expect(Info, await store.info("s"))
         assert info.usage == spent + more == TokenUsage(3, 120, 43, 30, 5)
-        (row,) = (await store.page("s")).sessions
-        assert row.usage == info.usage
+        assert (await only_session(store)).usage == info.usage
 
     async def test_a_record_counts_attempts(self, lab: Lab, store: Store) -> None:
         first = await begun(store, "s", "t", lab.lease)

@@ -14,29 +14,17 @@ from turnwise.testing.conformance.lab import (
     expect,
     ids,
     items,
+    only_session,
     taken,
     try_begin,
 )
-from turnwise.types import Info, Queued, SessionSummary
-
-
-async def _only(store: Store) -> SessionSummary:
-    page = await store.page()
-    found = [*page.sessions]
-    while page.cursor is not None:  # a page may be empty: each node of a cluster has its own
-        page = await store.page(cursor=page.cursor)
-        found += page.sessions
-    (only,) = found
-    info = await store.info(only.session_id)
-    assert isinstance(info, Info)
-    assert (info.state, info.since) == (only.state, only.since)
-    return only
+from turnwise.types import Info, Queued
 
 
 class ListingConformance(Suite):
     async def test_a_listed_session_is_what_info_says(self, store: Store) -> None:
         await added(store, "s", 1, 2)
-        found, info = await _only(store), expect(Info, await store.info("s"))
+        found, info = await only_session(store), expect(Info, await store.info("s"))
         assert (found.session_id, found.state, found.open_turn) == ("s", "idle", None)
         assert (found.items, found.bytes, found.queued) == (2, info.bytes, 0)
         assert found.since == found.updated_at == info.updated_at
@@ -47,38 +35,38 @@ class ListingConformance(Suite):
         await added(store, "s", 1)
         turn = await begun(store, "s", "t", lease=lab.lease, worker="me")
         await store.journal(*turn.ids, 0, items("done"))
-        found = await _only(store)
+        found = await only_session(store)
         assert (found.state, found.since) == ("running", None)
         assert found.open_turn is not None
         assert (found.open_turn.turn_id, found.open_turn.worker) == ("t", "me")
         await lab.dead("s")
-        dead, now = await _only(store), await lab.now()
+        dead, now = await only_session(store), await lab.now()
         assert dead.state == "dead"
         assert dead.since is not None
         assert now - 10_000 < 1000 * dead.since <= now
         await store.renew(*turn.ids)
         before = await lab.now()
         await store.park(*turn.ids, b"{state}")
-        parked = await _only(store)
+        parked = await only_session(store)
         assert parked.state == "parked"
         assert parked.since is not None
         assert before - 1 <= 1000 * parked.since <= await lab.now()
 
     async def test_the_states_of_a_message(self, store: Store) -> None:
         await store.submit("s", "t", b"one")
-        found = await _only(store)
+        found = await only_session(store)
         assert (found.state, found.queued) == ("queued", 1)
         turn = await taken(store, "s")
-        assert (await _only(store)).state == "running"
+        assert (await only_session(store)).state == "running"
         await store.release(*turn.ids, counted=True, delay_ms=LONG)
-        assert (await _only(store)).state == "retrying"
+        assert (await only_session(store)).state == "retrying"
 
     async def test_a_message_that_is_given_back_waits_for_a_worker(self, lab: Lab) -> None:
         store = lab.store()
         await store.submit("s", "t", b"one")
         before = await lab.now()
         await store.release(*(await taken(store, "s")).ids)
-        released = await _only(store)
+        released = await only_session(store)
         assert released.state == "dead"
         assert released.since is not None
         assert before - 1 <= 1000 * released.since <= await lab.now()
@@ -87,17 +75,17 @@ class ListingConformance(Suite):
         await store.submit("s", "t", b"one")
         turn = await taken(store, "s")
         await store.park(*turn.ids, b"{state}")
-        assert (await _only(store)).state == "parked"
+        assert (await only_session(store)).state == "parked"
         decider = await begun(store, "s", "t", resume=True)
         await store.release(*decider.ids, decided=True)
-        assert (await _only(store)).state == "dead"
+        assert (await only_session(store)).state == "dead"
 
     async def test_a_stopped_session(self, lab: Lab) -> None:
         store = lab.store()
         await store.submit("s", "t", b"one")
         turn, before = await taken(store, "s"), await lab.now()
         await store.stop(*turn.ids, b"why")
-        stopped = await _only(store)
+        stopped = await only_session(store)
         assert stopped.state == "stopped"
         assert stopped.since is not None
         assert before - 1 <= 1000 * stopped.since <= await lab.now()
