@@ -27,9 +27,9 @@ async def talk(session: Session, name: str = "s") -> None:
     await Runner.run(helper, "go", session=bound, turn_id="t1")
     await bound.add_items([message("one"), message("two")])
     await bound.pop_item()
-    odd = {"role": "user", "content": ODD, "number": 10**30, "x": [float("inf"), 0.1, None]}
+    odd: Any = {"role": "user", "content": ODD, "number": 10**30, "x": [float("inf"), 0.1, None]}
     async with session.turn(name) as turn:
-        await turn.add_items([odd, message("x" * 5000)])  # type: ignore[list-item]
+        await turn.add_items([odd, message("x" * 5000)])
     await session.expire(name, 5000)
 
 

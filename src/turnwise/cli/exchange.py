@@ -19,13 +19,19 @@ from turnwise.cli.options import PREFIX, KeyPrefix, Url, with_sessions
 from turnwise.cli.output import Columns, Format, Output, print_json, show
 from turnwise.cli.session_filters import AnyMatch, Holder, Ids, MinAge, MinBytes, State, Wanted
 from turnwise.errors import UsageError
-from turnwise.fleet import ImportedSession
+from turnwise.fleet import ImportedSession, SDKSource
 from turnwise.printable import printable
 from turnwise.session import Session
 
 LEFT = ("exists", "refused")
 """The outcomes of sessions that are not as the import has them."""
-File = Annotated[Path, typer.Argument(help="A file of lines; - for standard input.")]
+File = Annotated[Path | None, typer.Argument(help="The file of an export; - for standard input.")]
+_SDK = SDKSource("")
+_PANEL = "With --from"
+
+
+def _sdk(help: str, metavar: str | None = None) -> Any:
+    return typer.Option(help=help, metavar=metavar, rich_help_panel=_PANEL)
 
 
 def export(
@@ -67,23 +73,73 @@ def export(
 
 
 def import_(
-    file: File,
     url: Url,
+    file: File = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Sessions of the SDK's own classes: redis://..., a SQLite file, or a URL of "
+            "SQLAlchemy with an async driver.",
+            metavar="URL|FILE",
+        ),
+    ] = None,
+    match: Annotated[str, _sdk("A glob that their ids match.", "GLOB")] = "*",
+    sdk_key_prefix: Annotated[str, _sdk("RedisSession's key_prefix.")] = _SDK.key_prefix,
+    sessions_table: Annotated[str, _sdk("The name of this table.")] = _SDK.sessions_table,
+    messages_table: Annotated[str, _sdk("The name of this table.")] = _SDK.messages_table,
+    branch: Annotated[
+        str | None,
+        _sdk("Of AdvancedSQLiteSession, only this one; else each becomes a session, id@branch."),
+    ] = None,
+    encryption_key: Annotated[
+        str | None,
+        typer.Option(
+            help="EncryptedSession's.", envvar="TURNWISE_ENCRYPTION_KEY", rich_help_panel=_PANEL
+        ),
+    ] = None,
+    skip_undecodable: Annotated[
+        bool,
+        typer.Option(
+            "--skip-undecodable",
+            help="Leave items out that cannot be read.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = False,
     dry_run: DryRun = False,
     output: Output = Format.TABLE,
     key_prefix: KeyPrefix = PREFIX,
 ) -> None:
-    """Make sessions of an export, each in one commit. It can be repeated, and interrupted.
+    """Make sessions of an export, or of the SDK's own sessions, each in one commit.
 
-    What is there already is not written again. A session with another history is left as it is;
-    then the exit status is 1.
+    It can be repeated, and interrupted: what is there already is not written again. A session with
+    another history is left as it is; then the exit status is 1. The source is only read.
     """
+    if (file is None) == (source is None):
+        raise typer.BadParameter("give the file of an export, or --from URL|FILE")
 
     async def act(session: Session) -> None:
+        if source is not None:
+            names = sdk_key_prefix, sessions_table, messages_table
+            how = branch, encryption_key, skip_undecodable
+            found = SDKSource(source, match, *names, *how)
+            with progress("importing", None, to_stdout=False) as advance:
+                outcomes = session.import_from(found, dry_run=dry_run)
+                await report(_counted(outcomes, advance), dry_run, output)
+            return
+        assert file is not None
         with _reading(file) as lines:
             await report(session.import_sessions(lines, dry_run=dry_run), dry_run, output)
 
     with_sessions(act, url, key_prefix)
+
+
+async def _counted(
+    outcomes: AsyncIterator[ImportedSession], advance: Callable[[int], None]
+) -> AsyncIterator[ImportedSession]:
+    async for each in outcomes:
+        advance(1)
+        yield each
 
 
 async def report(outcomes: AsyncIterator[ImportedSession], dry_run: bool, output: Format) -> None:
@@ -112,7 +168,7 @@ async def report(outcomes: AsyncIterator[ImportedSession], dry_run: bool, output
 
 
 @contextmanager
-def progress(what: str, total: int, to_stdout: bool) -> Iterator[Callable[[int], None]]:
+def progress(what: str, total: int | None, to_stdout: bool) -> Iterator[Callable[[int], None]]:
     """A bar on standard error, if that is a terminal and the lines go elsewhere."""
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()

@@ -8,6 +8,7 @@ from turnwise.fleet.listing import list_sessions
 from turnwise.fleet.orders import Pause, Standing, pause_of
 from turnwise.fleet.past_turns import PastTurn, past_turns
 from turnwise.fleet.queues import QueuedEntry, queue_of
+from turnwise.fleet.sdk_import import SDKSource
 from turnwise.fleet.steps import Step
 from turnwise.fleet.stuck import StuckSession, stuck_sessions
 from turnwise.fleet.taking_over import ImportedSession
@@ -22,6 +23,7 @@ __all__ = [
     "PastTurn",
     "Pause",
     "QueuedEntry",
+    "SDKSource",
     "Standing",
     "Step",
     "StuckSession",

@@ -34,6 +34,7 @@ from turnwise.types.messages import (
     RegistryEntry,
     Unclaimed,
 )
+from turnwise.types.sdk_sessions import SDKConversation, SDKItem
 from turnwise.types.usage import NO_USAGE, TokenUsage
 from turnwise.types.views import (
     Cancellation,
@@ -82,6 +83,8 @@ __all__ = [
     "RegistryEntry",
     "Renewed",
     "Running",
+    "SDKConversation",
+    "SDKItem",
     "SessionPage",
     "SessionState",
     "SessionSummary",

@@ -1,4 +1,4 @@
-"""The statements of `queries.sql` by their names."""
+"""The statements of `queries.sql`, and of other files like it, by their names."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def schema(version: int) -> list[str]:
 
 
 @cache
-def queries() -> dict[str, str]:
+def queries(file: str = "queries.sql") -> dict[str, str]:
     """Each statement under its name."""
-    _, *parts = _NAME.split((_HERE / "queries.sql").read_text(encoding="utf-8"))
+    _, *parts = _NAME.split((_HERE / file).read_text(encoding="utf-8"))
     texts = (_COMMENT.sub("", text).strip().rstrip(";") for text in parts[1::2])
     return dict(zip(parts[::2], texts, strict=True))
 
