@@ -30,6 +30,7 @@ PAGES = {
     "approvals": "approvals",
     "dead letters": "dead-letters",
     "workers": "workers",
+    "audit": "audit",
     "doctor": "doctor",
     "none": "session?id=nobody",
     "wrong": "session",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from starlette.requests import Request
+
+from tests.dashboard.test_pages import LONG, shows
 from tests.dashboard.visitor import Form, Page, Visitor, visitor_of
 from tests.integration.approval_lab import Clerk, waiting
 from tests.integration.background_lab import QUICK, echo, output, state, working
@@ -12,6 +15,7 @@ from turnwise import Runner
 from turnwise.background import Policy
 from turnwise.dashboard.wording import coded
 from turnwise.session import Session
+from turnwise.testing.servers.waiting import until
 
 
 async def fail(_: str) -> None:
@@ -73,6 +77,7 @@ async def test_a_turn_is_cancelled_after_a_question(visitor: Visitor, session: S
     page = await visitor.get("/session", id="p")
     asked = await visitor.send(page.form("cancel"), "cancel")
     assert "Cancel this turn?" in asked.text
+    assert "Nothing of turn parked of session p is committed." in asked.text
     assert (await session.status("p", "parked")).state == "parked"
     told = await visitor.send(asked.form("cancel"), "cancel", reason="3 a.m.")
     assert "The turn is cancelled: nobody ran it." in told.text
@@ -187,3 +192,56 @@ async def test_a_read_only_dashboard_offers_and_does_nothing(session: Session) -
         refused = await reader.send(form, "approve")
         assert (refused.status, "only shows" in refused.text) == (403, True)
     assert [each.id for each in await session.pending_approvals("s")] == [pay.id]
+
+
+async def test_workers_are_told_and_messages_paused(
+    visitor: Visitor, session: Session, sessions: Sessions
+) -> None:
+    busy = sessions.worker(worker="w-1")
+    name = busy.runtime.name
+    async with working(busy, echo()) as worker:
+        page = await shows(visitor, "/workers", name)
+        told = await visitor.send(page.form("quiet"), "quiet")
+        assert f"{name} takes nothing new" in told.text
+        page = await shows(visitor, "/workers", " quiet ")
+        await visitor.send(page.form("resume"), "resume")
+        page = await shows(visitor, "/workers", " alive ")
+        paused = await visitor.send(page.form("pause"), "pause", agent="echo", reason="a storm")
+        assert "Workers leave messages for agent echo in the queue" in paused.text
+        await shows(visitor, "/", "Paused : messages for agent echo")
+        page = await shows(visitor, "/workers", "a storm")
+        ended = await visitor.send(page.form("unpause"), "unpause")
+        assert "Workers take messages for agent echo again" in ended.text
+        again = await visitor.send(page.form("unpause"), "unpause")
+        assert "There was no pause of messages for agent echo any more." in again.text
+        asked = await visitor.send(page.form("stop"), "stop")
+        assert "Stop this worker?" in asked.text
+        assert not worker.is_stopping
+        await visitor.send(asked.form("stop"), "stop", reason="deploy")
+
+        async def is_stopping() -> bool:
+            return worker.is_stopping
+
+        await until(is_stopping, LONG, "the worker stops")
+    told = await visitor.send(page.form("quiet"), "quiet")
+    assert "there is no worker" in told.text
+
+
+async def test_what_was_done_is_in_the_audit(session: Session) -> None:
+    def ana(_: Request) -> str:
+        return "ana"
+
+    for each in ("a", "b"):
+        await session.bind(each).add_items([message("hi")])
+    async with visitor_of(session, authenticate=ana) as visitor:
+        for each in ("a", "b"):
+            page = await visitor.get("/session", id=each)
+            asked = await visitor.send(page.form("delete"), "delete")
+            await visitor.send(asked.form("delete"), "delete", reason="asked for it")
+        page = await visitor.get("/audit")
+        assert page.text.count("ana delete") == 2
+        assert "asked for it done" in page.text
+        found = await visitor.get("/audit", match="a", by="ana", action="delete")
+        assert ("a" in found.links, "b" in found.links) == (True, False)
+        assert "Nothing was done." in (await visitor.get("/audit", by="ben")).text
+        assert (await visitor.get("/audit", before="x")).status == 400

@@ -19,7 +19,7 @@ from turnwise.testing.servers import ValkeyServer, find_valkey
 from turnwise.testing.servers.waiting import until
 from turnwise.types import Done, Grant
 
-ALL = ("/", "/stuck", "/sessions", "/approvals", "/dead-letters", "/workers", "/doctor")
+ALL = ("/", "/stuck", "/sessions", "/approvals", "/dead-letters", "/workers", "/audit", "/doctor")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,14 @@ async def test_a_store_that_goes_away_and_comes_back(tmp_path: Path) -> None:
             await server.kill()
             await overview_has("The store does not answer as it should:")
             assert "What follows is what was seen before." in (await visitor.get("/")).text
-            for path in ("/stuck", "/sessions", "/session?id=s", "/approvals", "/dead-letters"):
+            for path in (
+                "/stuck",
+                "/sessions",
+                "/session?id=s",
+                "/approvals",
+                "/dead-letters",
+                "/audit",
+            ):
                 page = await visitor.get(path)
                 assert (page.status, "The store does not answer" in page.text) == (503, True), path
             doctor = await visitor.get("/doctor")

@@ -25,7 +25,16 @@ from turnwise.dashboard.forms import FIELD, FORM_COOKIE
 from turnwise.session import Session
 
 sessions = new_sessions_of(["memory"])
-ALL = ("/", "/stuck", "/sessions", "/session?id=s", "/approvals", "/dead-letters", "/workers")
+ALL = (
+    "/",
+    "/stuck",
+    "/sessions",
+    "/session?id=s",
+    "/approvals",
+    "/dead-letters",
+    "/workers",
+    "/audit",
+)
 EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}</pre>&\u202e\x00\x1b[31m"
 TOKEN = "a-long-enough-token"
 

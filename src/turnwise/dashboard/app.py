@@ -20,6 +20,7 @@ from turnwise.dashboard.headers import SecurityHeaders, check_host
 from turnwise.dashboard.login import login
 from turnwise.dashboard.pages import (
     approvals,
+    audit,
     dead_letters,
     doctor,
     one_session,
@@ -39,7 +40,7 @@ _PAGES: dict[str, Page] = {
     "/samples.json": overview.samples,
     "/changes": changes,
     "/stuck": stuck.stuck,
-    "/workers": workers.workers,
+    "/audit": audit.audit,
     "/sessions": sessions.sessions,
     "/doctor": doctor.doctor,
 }
@@ -47,6 +48,7 @@ _FORMS: dict[str, Page] = {
     "/session": one_session.one_session,
     "/approvals": approvals.approvals,
     "/dead-letters": dead_letters.dead_letters,
+    "/workers": workers.workers,
 }
 """Pages that also take what is done on them."""
 

@@ -19,6 +19,8 @@ from turnwise.dashboard.forms import FIELD, FORM_COOKIE, Form, form_token, new_c
 from turnwise.dashboard.watch import Watch
 from turnwise.session import Session
 
+_BY = 200
+"""How many bytes of a name the audit takes."""
 _VERSION = wording.version()
 
 
@@ -75,6 +77,16 @@ class Visit:
     def session(self) -> Session:
         return self.site.session
 
+    @property
+    def by(self) -> str | None:
+        """Who, for the audit; None for this process's user."""
+        return self.user.encode()[:_BY].decode(errors="ignore") or None
+
+    @property
+    def reason(self) -> str | None:
+        """Why, for the audit: what the form says."""
+        return self.form.get("reason") or None
+
     def query(self, name: str) -> str | None:
         """A parameter of the address; None if it is absent or empty."""
         return self.request.query_params.get(name) or None
@@ -107,6 +119,12 @@ class Visit:
         """The page's path in this dashboard."""
         scope = self.request.scope
         return str(scope["path"]).removeprefix(str(scope.get("root_path", "")))
+
+    def question(self, verb: str, heading: str, words: str, back: str, **ids: str) -> Response:
+        """The page that asks before something is ended; its form says it is sure, and why."""
+        return self.page(
+            "question.html", verb=verb, heading=heading, words=words, back=back, ids=ids
+        )
 
     def page(self, template: str, status: int = 200, /, **values: Any) -> Response:
         """A page. Its forms carry what `checked_form` asks for."""

@@ -1,9 +1,9 @@
 """What all visitors watch together: ten browsers cost the store what one costs.
 
-One task looks at the store: a ping, the workers, a part of the sessions, which takes the store two
-milliseconds. Then it rests for 49 times as long as the look took, within bounds: so it costs the
-store less than 2 % of a core, and with a million sessions only what is counted gets older. It ends
-when nobody has watched for a while.
+One task looks at the store: a ping, the workers, pauses, a part of the sessions, which takes the
+store two milliseconds. Then it rests for 49 times as long as the look took, within bounds: so it
+costs the store less than 2 % of a core, and with a million sessions only what is counted gets
+older. It ends when nobody has watched for a while.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from turnwise.dashboard.shared import Shared
 from turnwise.errors import TurnwiseError, UsageError
+from turnwise.fleet import Pause
 from turnwise.session import Session
 from turnwise.types import Info, SessionSummary, WorkerInfo
 
@@ -92,6 +93,7 @@ class Seen:
     """What the last look saw; after an error, what the one before it saw."""
 
     workers: list[WorkerInfo] = field(default_factory=list)
+    pauses: list[Pause] = field(default_factory=list)
     ping: float | None = None
     census: Census | None = None
     error: str = ""
@@ -166,8 +168,7 @@ class Watch:
                 self._tell(Seen(error=str(error)))
                 return
             except TurnwiseError as error:
-                seen = self.seen
-                self._tell(Seen(seen.workers, None, seen.census, str(error)))
+                self._tell(replace(self.seen, ping=None, error=str(error)))
             rest = REST * (time.monotonic() - started)
             await asyncio.sleep(min(max(INTERVAL, rest), LONGEST))
 
@@ -175,12 +176,12 @@ class Watch:
         started = time.perf_counter()
         await self._session.ping()
         ping = time.perf_counter() - started
-        workers = await self._session.workers()
+        workers, pauses = await self._session.workers(), await self._session.pauses()
         before = self.seen.census
         census = await self._counted(started + BUDGET) or before
         if census is not None:
             self.samples.append(_sample(census, before, ping))
-        self._tell(Seen(workers, ping, census))
+        self._tell(Seen(workers, pauses, ping, census))
 
     async def _counted(self, until: float) -> Census | None:
         """A new census, if the walk comes to an end before its time is over."""

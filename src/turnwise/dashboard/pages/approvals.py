@@ -28,10 +28,11 @@ async def _decide(visit: Visit) -> Outcome:
     verdict = visit.form.get("do", "")
     try:
         if verdict == "approve":
-            left = await visit.session.decide(session_id, approve=[approval])
+            left = await visit.session.decide(session_id, approve=[approval], by=visit.by)
         elif verdict == "reject":
             message = visit.form.get("message") or None
-            left = await visit.session.decide(session_id, reject={approval: message})
+            reject = {approval: message}
+            left = await visit.session.decide(session_id, reject=reject, by=visit.by)
         else:
             raise HTTPException(400, "A form says approve or reject.")
     except TurnwiseError as error:

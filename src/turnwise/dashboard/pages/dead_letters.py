@@ -99,7 +99,7 @@ async def _change(visit: Visit, verb: str, ids: list[str]) -> list[Outcome]:
     act = visit.session.retry_dead_letter if verb == "retry" else visit.session.delete_dead_letter
     for each in ids[:_MOST]:
         try:
-            await act(each)
+            await act(each, reason=visit.reason, by=visit.by)
             outcomes.append(Outcome(f"{_VERBS[verb]}: {each}"))
         except TurnwiseError as error:
             outcomes.append(Outcome(str(error), failed=True))

@@ -19,7 +19,6 @@ _TURNS = 20
 _ITEMS = 60
 """How many items of one turn a page shows."""
 _QUEUE = 20
-_REASON = 300
 
 
 @dataclass(frozen=True)
@@ -46,19 +45,30 @@ async def one_session(visit: Visit) -> Response:
     if verb not in ("cancel", "delete"):
         raise HTTPException(400, "A form says cancel or delete.")
     if "sure" not in visit.form:
-        turn_id = visit.form.id("turn")
-        return visit.page("confirm_session.html", session_id=session_id, verb=verb, turn_id=turn_id)
+        return _question(visit, session_id, verb)
     return await _page(visit, session_id, [await _end(visit, session_id, verb)])
+
+
+def _question(visit: Visit, session_id: str, verb: str) -> Response:
+    back, turn_id = visit.link("/session", id=session_id), visit.form.id("turn")
+    if verb == "delete":
+        words = f"{session_id} is gone then, with its history, its queue and its open turn."
+        return visit.question(verb, "Delete this session?", words, back)
+    which = f"turn {turn_id}" if turn_id else "the open turn"
+    words = (
+        f"Nothing of {which} of session {session_id} is committed. A message that waits is dropped."
+    )
+    return visit.question(verb, "Cancel this turn?", words, back, turn=turn_id)
 
 
 async def _end(visit: Visit, session_id: str, verb: str) -> Outcome:
     try:
         if verb == "cancel":
-            turn_id = visit.form.id("turn") or None
-            reason = visit.form.get("reason", "")[:_REASON] or None
-            done = await visit.session.cancel(session_id, turn_id, reason=reason)
+            done = await visit.session.cancel(
+                session_id, visit.form.id("turn") or None, reason=visit.reason, by=visit.by
+            )
             return Outcome(_CANCELLED[done.outcome], done.outcome == "absent")
-        if await visit.session.delete(session_id):
+        if await visit.session.delete(session_id, reason=visit.reason, by=visit.by):
             return Outcome("The session is deleted.")
         return Outcome("There was no such session any more.", failed=True)
     except TurnwiseError as error:
