@@ -34,7 +34,9 @@ def _not_taken_over_early(findings: Findings, takeover: Takeover) -> None:
     others = [one for one in findings.by_op[op] if one.id != takeover.invocation]
     previous = [one for one in others if one.attempt == takeover.attempt - 1 and one.granted]
     unreported = [one for one in others if one.granted is None]
-    if any(may_have_released(one) for one in previous + unreported):
+    # Who was killed, or cancelled before it knew of its grant, does not tell of it.
+    untold = [one for one in unreported if one.error in ("WorkerDied", "CancelledError")]
+    if any(may_have_released(one) for one in previous + untold):
         return
     since = _invoked_before(taker, takeover, previous, unreported, others)
     passed = takeover.at - since
