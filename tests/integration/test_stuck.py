@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from tests.integration.approval_lab import Clerk, waiting
 from tests.integration.background_fleet import Fleet
 from tests.integration.background_lab import echo, output, working
+from tests.integration.fault_lab import message
 from tests.integration.programs import STARTED
 from tests.integration.test_cli import invoked
 from tests.scripted import says
@@ -119,6 +120,7 @@ async def test_a_worker_that_is_paused_and_one_that_is_killed(
 
 async def test_a_direct_turn_whose_worker_died(fleet: Fleet) -> None:
     async with connect(fleet.url) as session:
+        await session.bind("-s").add_items([message("hi")])  # an empty one expires by itself
         await session.runtime.store.begin("-s", "t", "token", 200, worker="gone")
         await session.runtime.store.journal("-s", "t", "token", 0, [b"{}"])
         stuck = await found(session, "nobody holds its turn, and its sender did not come back")
