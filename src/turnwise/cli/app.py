@@ -18,6 +18,7 @@ from turnwise.cli import (
     queues,
     sessions,
     stuck,
+    surveys,
     turns,
     worker,
     workers,
@@ -56,6 +57,8 @@ app.add_typer(workers.app, name="workers")
 app.add_typer(sessions.app, name="sessions")
 for verb in (copies.copy, copies.rewind, exchange.export):
     sessions.app.command()(verb)
+for look in (surveys.tail, surveys.stats, surveys.biggest):
+    sessions.app.command()(look)
 sessions.app.command("import")(exchange.import_)
 app.add_typer(turns.app, name="turns")
 app.add_typer(queues.app, name="queue")

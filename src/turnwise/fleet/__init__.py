@@ -11,6 +11,7 @@ from turnwise.fleet.queues import QueuedEntry, queue_of
 from turnwise.fleet.sdk_import import SDKSource
 from turnwise.fleet.steps import Step
 from turnwise.fleet.stuck import StuckSession, stuck_sessions
+from turnwise.fleet.surveys import SessionStats
 from turnwise.fleet.taking_over import ImportedSession
 from turnwise.fleet.timeline import Timeline
 from turnwise.fleet.workers import list_workers
@@ -24,6 +25,7 @@ __all__ = [
     "Pause",
     "QueuedEntry",
     "SDKSource",
+    "SessionStats",
     "Standing",
     "Step",
     "StuckSession",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable
-from typing import Any
+from typing import Any, Unpack
 
 from turnwise import background
 from turnwise.background import DeadLetter
@@ -13,15 +13,23 @@ from turnwise.fleet.exports import export_sessions
 from turnwise.fleet.imports import import_sessions
 from turnwise.fleet.listing import list_sessions
 from turnwise.fleet.orders import Pause, list_pauses
-from turnwise.fleet.past_turns import PastTurn, past_turns
+from turnwise.fleet.past_turns import PastTurn, follow, past_turns
 from turnwise.fleet.queues import QueuedEntry, queue_of
 from turnwise.fleet.sdk_import import SDKSource, import_from
 from turnwise.fleet.stuck import StuckSession, stuck_sessions
+from turnwise.fleet.surveys import Filters, Measure, SessionStats, biggest, stats
 from turnwise.fleet.taking_over import ImportedSession
 from turnwise.fleet.timeline import Timeline, timeline
 from turnwise.fleet.workers import list_workers
 from turnwise.turns import Runtime, session_ids
-from turnwise.types import Absent, Info, SessionPage, SessionState, WorkerInfo
+from turnwise.types import (
+    Absent,
+    Info,
+    SessionPage,
+    SessionState,
+    SessionSummary,
+    WorkerInfo,
+)
 
 
 class OperatorCommands(ABC):
@@ -141,6 +149,60 @@ class OperatorCommands(ABC):
             UndecodableItem: An item cannot be decoded.
         """
         return await past_turns(self.runtime, self.resolve_id(session_id), limit)
+
+    def tail(
+        self, session_id: str | None = None, *, last: int = 10, interval: float = 1.0
+    ) -> AsyncIterator[PastTurn]:
+        """Follow a conversation: its last turns, then each that ends, as long as it is asked for.
+
+        A session that does not exist yet, or was deleted, is waited for.
+
+        Args:
+            session_id: The session; None for the bound one.
+            last: How many turns that have ended to begin with, at most.
+            interval: Seconds between looks, each one short call of the store.
+
+        Yields:
+            The turns, as `history` has them.
+
+        Raises:
+            UndecodableItem: An item cannot be decoded.
+        """
+        return follow(self.runtime, self.resolve_id(session_id), last, interval)
+
+    async def stats(self, match: str = "*", **filters: Unpack[Filters]) -> SessionStats:
+        """Sum up all sessions, without loading their histories.
+
+        Args:
+            match: A glob (`*`, `?`, `[ab]`) that the ids match.
+            filters: `state`, `worker`, `min_age` and `min_bytes` of `sessions`.
+
+        Returns:
+            The sums. A session that changes meanwhile may count twice.
+        """
+        return await stats(self.runtime, match, dict(filters))
+
+    async def biggest(
+        self,
+        match: str = "*",
+        *,
+        count: int = 20,
+        by: Measure = "bytes",
+        **filters: Unpack[Filters],
+    ) -> list[SessionSummary]:
+        """Look through all sessions for the largest ones, without loading their histories.
+
+        Args:
+            match: A glob (`*`, `?`, `[ab]`) that the ids match.
+            count: How many to return at most, from 1 to 10,000.
+            by: What counts: the "bytes" or "items" of the history, what is "queued", or the
+                "tokens" that its turns consumed.
+            filters: `state`, `worker`, `min_age` and `min_bytes` of `sessions`.
+
+        Returns:
+            The largest first.
+        """
+        return await biggest(self.runtime, match, count, by, dict(filters))
 
     async def timeline(self, session_id: str | None, turn_id: str) -> Timeline | None:
         """One turn: where it stands, and its steps.
