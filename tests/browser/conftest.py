@@ -7,15 +7,17 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
+from agents import function_tool
 from playwright.async_api import Browser
 
 from demo.browser import chromium, find_chromium
-from tests.integration.approval_lab import Clerk, waiting
+from tests.integration.approval_lab import Clerk, agent, asks, waiting
 from tests.integration.background_lab import echo, state, working
-from tests.scripted import says
+from tests.scripted import calls, says, weather
 from turnwise import Runner, connect
 from turnwise.background import Policy
 from turnwise.dashboard import Authenticate, watch
@@ -73,7 +75,10 @@ async def session(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ses
     path: Path = tmp_path_factory.mktemp("browser") / "sessions.db"
     async with connect(f"sqlite:///{path}", worker="api-1") as session:
         await _fill(session)
+        running = await _running(session)
         yield session
+        running.cancel()
+        await asyncio.wait([running])
 
 
 async def _fill(session: Session) -> None:
@@ -85,6 +90,8 @@ async def _fill(session: Session) -> None:
         helper = clerk.agent(says("It was shipped on Monday. " * 20))
         await Runner.run(helper, "Where is my order?", session=session, session_id="user-1:orders")
         await session.bind(f"user-{number}:more").add_items([{"role": "user", "content": "hi"}])
+    ended = {"session_id": "user-2:more", "turn_id": "t-ended"}
+    await Runner.run(clerk.agent(asks("look"), says("done")), "go", session=session, **ended)
     await session.bind(HOSTILE).add_items([{"role": "user", "content": HOSTILE}])
     await waiting(session.bind("user-2:refund"), clerk, "pay", "send")
     for number in range(3):
@@ -99,3 +106,20 @@ async def _fill(session: Session) -> None:
 async def address(session: Session) -> AsyncIterator[str]:
     async with served(session) as address:
         yield address
+
+
+async def _running(session: Session) -> asyncio.Task[Any]:
+    """A turn in the middle of a tool."""
+    runs = asyncio.Event()
+
+    @function_tool
+    async def seats() -> str:
+        runs.set()
+        await asyncio.Event().wait()
+        return "none"
+
+    helper = agent(calls("weather"), calls("seats", "call_2"), tools=[weather, seats])
+    run = Runner.run(helper, "go", session=session, session_id="user-5:seats", turn_id="t-runs")
+    running = asyncio.create_task(run)
+    await runs.wait()
+    return running

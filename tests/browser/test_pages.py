@@ -27,6 +27,8 @@ PAGES = {
     "session": "session?id=user-1:orders",
     "waiting": "session?id=user-3:lounge",
     "approval": "session?id=user-2:refund",
+    "turn": "turn?id=user-5:seats&turn=t-runs",
+    "ended turn": "turn?id=user-2:more&turn=t-ended",
     "approvals": "approvals",
     "dead letters": "dead-letters",
     "workers": "workers",
@@ -112,10 +114,10 @@ async def test_the_overview_keeps_up_and_draws_its_charts(
     async with looking(browser) as page:
         await page.goto(address)
         running = page.locator(".card", has_text="Running turns").locator(".value")
-        await expect(running).to_have_text("0")
+        await expect(running).to_have_text("1")
         async with session.turn("busy"):
-            await expect(running).to_have_text("1")
-        await expect(running).to_have_text("0")
+            await expect(running).to_have_text("2")
+        await expect(running).to_have_text("1")
         await expect(page.locator(".charts canvas")).to_have_count(3)
         await expect(page.locator(".charts")).to_contain_text("Turns per second: ")
 

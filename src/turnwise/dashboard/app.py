@@ -27,6 +27,7 @@ from turnwise.dashboard.pages import (
     overview,
     sessions,
     stuck,
+    turn,
     workers,
 )
 from turnwise.dashboard.problems import problem_page
@@ -42,6 +43,7 @@ _PAGES: dict[str, Page] = {
     "/stuck": stuck.stuck,
     "/audit": audit.audit,
     "/sessions": sessions.sessions,
+    "/turn": turn.turn,
     "/doctor": doctor.doctor,
 }
 _FORMS: dict[str, Page] = {

@@ -245,6 +245,9 @@ class _Walk:
 
     async def _counted(self) -> Census:
         waiting = [await self._waiting(session_id) for session_id in self._heads]
+        unclaimed = await self._session.runtime.store.ready.unclaimed()
+        if unclaimed.oldest_ms is not None:
+            waiting.append(unclaimed.oldest_ms / 1000)
         letters = await self._session.dead_letters(_LETTERS)
         census = Census(
             at=time.time(),

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from turnwise.printable import printable
+from turnwise.types import TokenUsage
 
 _UNITS = (("d", 86_400), ("h", 3600), ("min", 60))
 _SIZES = ("B", "KiB", "MiB", "GiB")
@@ -56,6 +57,13 @@ def name(text: str | None) -> str:
     return "–" if not text else printable(text, 600)
 
 
+def usage(used: TokenUsage) -> str:
+    """Tokens in and out; "" if none were used."""
+    if not used.counts:
+        return ""
+    return f"{number(used.input_tokens)} tokens in, {number(used.output_tokens)} out"
+
+
 def coded(text: str) -> str:
     """An id as a form carries it: see `Form.ids`."""
     return quote(text, safe="")
@@ -76,4 +84,5 @@ FILTERS: dict[str, Callable[..., str]] = {
     "name": name,
     "as_json": shown_json,
     "coded": coded,
+    "usage": usage,
 }

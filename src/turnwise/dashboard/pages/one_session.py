@@ -42,8 +42,8 @@ async def one_session(visit: Visit) -> Response:
     if not visit.form:
         return await _page(visit, session_id, [])
     verb = visit.form.get("do", "")
-    if verb not in ("cancel", "delete"):
-        raise HTTPException(400, "A form says cancel or delete.")
+    if verb not in ("cancel", "release", "delete"):
+        raise HTTPException(400, "A form says cancel, release or delete.")
     if "sure" not in visit.form:
         return _question(visit, session_id, verb)
     return await _page(visit, session_id, [await _end(visit, session_id, verb)])
@@ -55,6 +55,12 @@ def _question(visit: Visit, session_id: str, verb: str) -> Response:
         words = f"{session_id} is gone then, with its history, its queue and its open turn."
         return visit.question(verb, "Delete this session?", words, back)
     which = f"turn {turn_id}" if turn_id else "the open turn"
+    if verb == "release":
+        words = (
+            f"Whoever has {which} of session {session_id} loses it, and the next attempt continues "
+            "from its journal. A tool that runs now may go on, and its outcome is unknown."
+        )
+        return visit.question(verb, "Release this turn?", words, back, turn=turn_id)
     words = (
         f"Nothing of {which} of session {session_id} is committed. A message that waits is dropped."
     )
@@ -63,12 +69,14 @@ def _question(visit: Visit, session_id: str, verb: str) -> Response:
 
 async def _end(visit: Visit, session_id: str, verb: str) -> Outcome:
     try:
+        turn_id, reason, by = visit.form.id("turn") or None, visit.reason, visit.by
+        if verb == "release":
+            freed = await visit.session.release(session_id, turn_id, reason=reason, by=by)
+            return Outcome(_RELEASED[freed], freed != "released")
         if verb == "cancel":
-            done = await visit.session.cancel(
-                session_id, visit.form.id("turn") or None, reason=visit.reason, by=visit.by
-            )
+            done = await visit.session.cancel(session_id, turn_id, reason=reason, by=by)
             return Outcome(_CANCELLED[done.outcome], done.outcome == "absent")
-        if await visit.session.delete(session_id, reason=visit.reason, by=visit.by):
+        if await visit.session.delete(session_id, reason=reason, by=by):
             return Outcome("The session is deleted.")
         return Outcome("There was no such session any more.", failed=True)
     except TurnwiseError as error:
@@ -134,4 +142,11 @@ _CANCELLED = {
     "committed": "The turn had been committed already; nothing was changed.",
     "ended": "The turn had ended already; nothing was changed.",
     "absent": "There is no such turn any more; nothing was changed.",
+}
+_RELEASED = {
+    "released": "The turn is released: its next attempt continues from the journal.",
+    "ended": "The turn ended, or another worker took it, in that moment; nothing was changed.",
+    "absent": "There is no such open turn any more; nothing was changed.",
+    "parked": "The turn waits for approvals, and nobody holds it; nothing was changed.",
+    "stopped": "The turn is stopped, and nobody holds it; nothing was changed.",
 }
