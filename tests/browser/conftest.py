@@ -90,8 +90,9 @@ async def _fill(session: Session) -> None:
         helper = clerk.agent(says("It was shipped on Monday. " * 20))
         await Runner.run(helper, "Where is my order?", session=session, session_id="user-1:orders")
         await session.bind(f"user-{number}:more").add_items([{"role": "user", "content": "hi"}])
-    ended = {"session_id": "user-2:more", "turn_id": "t-ended"}
-    await Runner.run(clerk.agent(asks("look"), says("done")), "go", session=session, **ended)
+    helper = clerk.agent(asks("look"), says("done"))
+    more = session.bind("user-2:more")
+    await Runner.run(helper, "go", session=more, session_id="user-2:more", turn_id="t-ended")
     await session.bind(HOSTILE).add_items([{"role": "user", "content": HOSTILE}])
     await waiting(session.bind("user-2:refund"), clerk, "pay", "send")
     for number in range(3):
