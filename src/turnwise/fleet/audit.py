@@ -108,7 +108,11 @@ async def audited(
     target = target.encode(errors="replace").decode()[:_MOST_SHOWN]
     deed = Deed(action, _operator(by), session_id, target, reason or "")
     op_id, audit = mint(), runtime.store.audit
-    number = await audit.write(op_id, msgspec.json.encode(deed))
+    try:
+        number = await audit.write(op_id, msgspec.json.encode(deed))
+    except StoreError as error:
+        told = f"{action} was not done, since it cannot be recorded: {error}"
+        raise type(error)(told, session_id=session_id or None) from error
     try:
         yield deed
         deed.outcome = deed.outcome or "done"
