@@ -10,6 +10,8 @@ from turnwise.stores.sqlite.host import Host
 from turnwise.stores.sqlite.queries import query
 from turnwise.types import AuditEntry
 
+_AFTER_ALL = 2**63 - 1
+
 
 class SQLiteAudit:
     """The contract of `turnwise.contracts.Audit`."""
@@ -35,7 +37,7 @@ class SQLiteAudit:
 
     async def page(self, count: int, before: int | None = None) -> list[AuditEntry]:
         def load(database: sqlite3.Connection) -> tuple[list[AuditEntry], list[WakeUp]]:
-            rows = database.execute(query("audit_page"), (before, before, count))
+            rows = database.execute(query("audit_page"), (before or _AFTER_ALL, count))
             return [AuditEntry(*row) for row in rows], []
 
         return await self._host.call(load, writes=False)

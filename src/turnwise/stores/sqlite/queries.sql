@@ -175,9 +175,8 @@ DELETE FROM audit WHERE number <= ?;
 UPDATE audit SET record = ? WHERE number = ? AND op_id = ?;
 
 -- audit_page --
--- Records, the newest first; those before a number, unless that is NULL.
-SELECT number, at, record FROM audit WHERE ? IS NULL OR number < ?
-ORDER BY number DESC LIMIT ?;
+-- Records before a number, the newest first.
+SELECT number, at, record FROM audit WHERE number < ? ORDER BY number DESC LIMIT ?;
 
 -- load_event_log --
 -- Which events of a turn are kept.
