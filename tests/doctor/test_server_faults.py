@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -143,7 +144,7 @@ async def test_a_right_that_is_missing(server: ValkeyServer, right: str, expecte
     assert fault.name == expected
     if right[0] == "-":
         assert f"+{right[1:]}" in fault.fix
-    words = fault.fix.replace("'", "").split()
+    words = shlex.split(fault.fix)
     assert words[:3] == ["redis-cli", "ACL", "SETUSER"]
     await server.command(*words[1:])
     assert await found(url, key_prefix=prefix) == set()

@@ -10,6 +10,7 @@ from turnwise.cli.options import PREFIX, By, KeyPrefix, Reason, Url, with_sessio
 from turnwise.cli.output import Columns, Format, Output, ago, show
 from turnwise.cli.sessions import SessionId
 from turnwise.fleet import WaitingApproval
+from turnwise.fleet.stuck import command
 from turnwise.printable import printable
 from turnwise.session import Session
 
@@ -26,7 +27,10 @@ def list_(
     output: Output = Format.TABLE,
     key_prefix: KeyPrefix = PREFIX,
 ) -> None:
-    """Show the approvals that wait, with the arguments of their calls."""
+    """Show the approvals that wait, with the arguments of their calls, and what approves each.
+
+    `reject` in its place rejects the call.
+    """
 
     async def act(session: Session) -> None:
         show([each async for each in session.waiting_approvals(match)], _COLUMNS, output)
@@ -85,4 +89,7 @@ _COLUMNS: Columns[WaitingApproval] = {
     "AGENT": lambda waiting: waiting.approval.agent_name,
     "TOOL": lambda waiting: waiting.approval.tool_name,
     "ARGUMENTS": lambda waiting: waiting.approval.arguments,
+    "DECIDE": lambda waiting: command(
+        ("approvals", "approve"), waiting.session_id, waiting.approval.id
+    ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from turnwise.doctor.findings import Fault, Finding, ok, unknown
@@ -38,9 +39,10 @@ def check(probe: RedisProbe, key_prefix: str) -> Iterator[Finding]:
         if denied:
             commands = sorted({each.command for each in denied})
             what = f"user {probe.user!r} may not: {', '.join(commands)} ({denied[0].answer})"
-            patterns = f"&{{{key_prefix}*" if about_channels else f"~{key_prefix}* ~{{{key_prefix}*"
-            rights = " ".join(f"+{command}" for command in commands)
-            yield fault.found(what, f"redis-cli ACL SETUSER {probe.user} '{patterns}' {rights}")
+            keys = [f"~{key_prefix}*", f"~{{{key_prefix}*"]
+            patterns = [f"&{{{key_prefix}*"] if about_channels else keys
+            rights = [probe.user, *patterns, *(f"+{command}" for command in commands)]
+            yield fault.found(what, f"redis-cli ACL SETUSER {shlex.join(rights)}")
     if not probe.denied:
         yield ok("acl", f"user {probe.user!r} may run all {len(COMMANDS)} commands")
 

@@ -32,8 +32,11 @@ _EXPIRES_SOON = 14 * _DAY
 
 def failure(error: StoreError, ask: str) -> Finding:
     """That no other check can be made. The error says what to do; `ask` tells more."""
-    fault = UNREACHABLE if isinstance(error, StoreUnavailable) else REFUSED
-    return fault.found(str(error), f"as it says; on this machine, {ask} shows the same")
+    fix = f"as it says; on this machine, {ask} shows the same"
+    if isinstance(error, StoreUnavailable):
+        fix += "; this waits until it answers: turnwise doctor --init-check"
+        return UNREACHABLE.found(str(error), fix)
+    return REFUSED.found(str(error), fix)
 
 
 def check(probe: RedisProbe) -> Iterator[Finding]:

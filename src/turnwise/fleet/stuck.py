@@ -27,6 +27,8 @@ _LOOK_AT = 20
 """How many entries of a queue are looked at: callers that wait may be ahead of its messages."""
 Looked = Callable[[int], None]
 _START = "start a worker that knows it: turnwise worker MODULE:NAME"
+_START_ANOTHER = "start another one: turnwise worker MODULE:NAME"
+_SEE_LOGS = "see how busy they are, and their logs: turnwise workers list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,8 @@ class _Search:
     ) -> None:
         self._runtime, self._pauses = runtime, pauses
         self._workers = {worker.name: worker for worker in workers}
-        ready = [worker for worker in self._workers.values() if worker.state == "alive"]
-        self._agents = {agent for worker in ready for agent in worker.agents}
+        self._ready = [worker for worker in self._workers.values() if worker.state == "alive"]
+        self._agents = {agent for worker in self._ready for agent in worker.agents}
 
     async def stuck(self, found: SessionSummary) -> StuckSession | None:
         turn = found.open_turn
@@ -135,8 +137,10 @@ class _Search:
             remedy = command(("approvals", "list"), escape(found.session_id))
             return _stuck(found, "it waits for approvals", remedy)
         if found.state == "stopped":
-            remedy = command(("dead-letters", "retry"), f"stopped:{found.session_id}")
-            return _stuck(found, "its message failed for good, and it is stopped there", remedy)
+            letter = f"stopped:{found.session_id}"
+            instead = command(("dead-letters", "delete"), letter)
+            why = f"its message failed for good, and it is stopped there; to drop it: {instead}"
+            return _stuck(found, why, command(("dead-letters", "retry"), letter))
         return None
 
     def _running(self, found: SessionSummary, turn: OpenTurn) -> StuckSession | None:
@@ -199,12 +203,16 @@ class _Search:
             why, remedy = f"{what}: no worker is alive and takes messages", _START
         elif agent and agent not in self._agents:
             why, remedy = f"{what}: no worker knows the agent {agent!r}", _START
+        elif self._are_full(agent):
+            why, remedy = f"{what}: all that know its agent are busy", _START_ANOTHER
         else:
-            why, remedy = (
-                f"{what}: those that know its agent are busy, or fail",
-                ("see how busy they are, and their logs: turnwise workers list"),
-            )
+            why, remedy = f"{what}: those that know its agent are busy, or fail", _SEE_LOGS
         return replace(_stuck(found, why, remedy), agent=agent)
+
+    def _are_full(self, agent: str) -> bool:
+        """Whether the workers that know the agent serve as many sessions as they may."""
+        able = [worker for worker in self._ready if not agent or agent in worker.agents]
+        return all(worker.active >= worker.concurrency for worker in able)
 
     def _quiet_only(self, agent: str) -> str | None:
         """A worker that knows the agent and is quiet, if no other one takes its messages."""
