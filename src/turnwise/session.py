@@ -304,10 +304,6 @@ class Session(OperatorActions):
         parked = await find_parked(self.runtime, self.resolve_id(session_id))
         return [] if parked is None or is_expired(parked.entry) else parked.pending
 
-    async def ping(self) -> None:
-        """Return if the store answers; raise StoreUnavailable if it does not."""
-        await self.runtime.store.ping()
-
     async def aclose(self, grace: float = 20.0) -> None:
         """Close what this object opened. A client that was passed in stays open.
 

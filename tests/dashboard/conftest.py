@@ -9,7 +9,7 @@ import pytest
 from tests.dashboard.visitor import Visitor, visitor_of
 from tests.integration.fault_lab import other_tasks
 from tests.integration.stores import Sessions, new_sessions_of
-from turnwise.dashboard import watch
+from turnwise.fleet import watch
 from turnwise.fleet import workers as registry
 from turnwise.session import Session
 

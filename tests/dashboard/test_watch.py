@@ -12,11 +12,12 @@ import pytest
 from tests.dashboard.visitor import visiting
 from tests.integration.fault_lab import message, other_tasks
 from tests.integration.stores import new_sessions_of
-from turnwise.dashboard import changes, dashboard, watch
+from turnwise.dashboard import changes, dashboard
 from turnwise.dashboard.changes import changes as changes_page
-from turnwise.dashboard.shared import Shared
 from turnwise.dashboard.site import Site, Visit
-from turnwise.dashboard.watch import mark
+from turnwise.fleet import watch
+from turnwise.fleet.shared import Shared
+from turnwise.fleet.watch import mark
 from turnwise.session import Session
 from turnwise.testing.servers.waiting import until
 
@@ -66,7 +67,7 @@ async def test_it_rests_for_so_long_as_its_looks_cost(
     monkeypatch.setattr(watch, "REST", 49)
     monkeypatch.setattr(watch, "INTERVAL", 0.0)
     monkeypatch.setattr(watch, "LONGEST", 60.0)
-    monkeypatch.setattr("turnwise.dashboard.watch.asyncio.sleep", noted)
+    monkeypatch.setattr("turnwise.fleet.watch.asyncio.sleep", noted)
     watched = watch.Watch(session)
     async with watched.kept_up():
         await watched.latest()

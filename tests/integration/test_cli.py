@@ -30,6 +30,17 @@ async def test_version(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("typed", "completed"),
+    [("turnwise sess", "sessions"), ("turnwise sessions rew", "rewind"), ("turnwise st", "stuck")],
+)
+async def test_a_shell_completes_verbs(typed: str, completed: str) -> None:
+    words = {"COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
+    asked = {"_TURNWISE_COMPLETE": "complete_bash", **words}
+    result = CliRunner(env=asked).invoke(app, prog_name="turnwise")
+    assert result.stdout.split() == [completed]
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (("dead-letters", "retry", "nothing"), "there is no dead letter"),

@@ -19,6 +19,7 @@ from turnwise.cli import (
     sessions,
     stuck,
     surveys,
+    top,
     turns,
     worker,
     workers,
@@ -27,7 +28,6 @@ from turnwise.cli import (
 app = typer.Typer(
     name="turnwise",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -65,3 +65,4 @@ app.add_typer(queues.app, name="queue")
 app.add_typer(approvals.app, name="approvals")
 app.command("stuck")(stuck.stuck)
 app.command("audit")(audit.audit)
+app.command("top")(top.top)

@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, Response
 from turnwise.dashboard import wording
 from turnwise.dashboard.authentication import Authenticate
 from turnwise.dashboard.forms import FIELD, FORM_COOKIE, Form, form_token, new_cookie
-from turnwise.dashboard.watch import Watch
+from turnwise.fleet.watch import Watch
 from turnwise.session import Session
 
 _BY = 200

@@ -44,6 +44,10 @@ class OperatorCommands(ABC):
     def resolve_id(self, session_id: str | None) -> str:
         """The session that a call is about: the one it names, else the bound one."""
 
+    async def ping(self) -> None:
+        """Return if the store answers; raise StoreUnavailable if it does not."""
+        await self.runtime.store.ping()
+
     async def info(self, session_id: str | None = None) -> Info | None:
         """What is known of a session besides its content; None if there is no such session."""
         found = await self.runtime.store.info(self.resolve_id(session_id))

@@ -10,9 +10,9 @@ from starlette.responses import Response
 
 from turnwise.dashboard.conversation import Said, said
 from turnwise.dashboard.site import Outcome, Visit
-from turnwise.dashboard.watch import mark
 from turnwise.errors import TurnwiseError
 from turnwise.fleet import PastTurn
+from turnwise.fleet.watch import mark
 from turnwise.types import Info
 
 _TURNS = 20

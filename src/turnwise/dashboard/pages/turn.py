@@ -9,7 +9,7 @@ from starlette.responses import Response
 from turnwise.dashboard.conversation import said
 from turnwise.dashboard.drawing import draw
 from turnwise.dashboard.site import Visit
-from turnwise.dashboard.watch import mark
+from turnwise.fleet.watch import mark
 
 _ITEMS = 100
 

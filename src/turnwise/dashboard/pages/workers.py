@@ -6,8 +6,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from turnwise.dashboard.site import Outcome, Visit
-from turnwise.dashboard.watch import Census
 from turnwise.errors import TurnwiseError
+from turnwise.fleet.watch import Census
 
 _VERBS = ("quiet", "resume", "stop", "pause", "unpause")
 

@@ -1,4 +1,6 @@
-"""What all visitors watch together: ten browsers cost the store what one costs.
+"""The fleet as it is now, for the dashboard and `turnwise top`.
+
+All visitors watch together: ten browsers cost the store what one costs.
 
 One task looks at the store: a ping, the workers, pauses, a part of the sessions, which takes the
 store two milliseconds. Then it rests for 49 times as long as the look took, within bounds: so it
@@ -16,10 +18,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
-from turnwise.dashboard.shared import Shared
 from turnwise.errors import TurnwiseError, UsageError
-from turnwise.fleet import Pause
-from turnwise.session import Session
+from turnwise.fleet.actions import OperatorActions
+from turnwise.fleet.orders import Pause
+from turnwise.fleet.shared import Shared
 from turnwise.types import Info, SessionSummary, WorkerInfo
 
 INTERVAL = 2.0
@@ -102,7 +104,7 @@ class Seen:
 class Watch:
     """Looks at the store while somebody watches."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: OperatorActions) -> None:
         self.seen = Seen()
         self.samples: deque[Sample] = deque(maxlen=_SAMPLES)
         self.shared = Shared(REST)
@@ -157,7 +159,7 @@ class Watch:
         self._wanted_until = max(self._wanted_until, wanted)
         if self._task is None or self._task.done():
             self._looks = 0
-            self._task = asyncio.create_task(self._look_again(), name="turnwise-dashboard")
+            self._task = asyncio.create_task(self._look_again(), name="turnwise-watch")
 
     async def _look_again(self) -> None:
         while time.monotonic() < self._wanted_until:
@@ -207,7 +209,7 @@ class Watch:
 class _Walk:
     """Walks through all sessions, a part at each look."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: OperatorActions) -> None:
         self._session = session
         self._cursor: str | None = None
         self._begin()
