@@ -6,7 +6,6 @@ import asyncio
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -90,8 +89,8 @@ def _run(
     os.environ.pop("OPENAI_API_KEY", None)
     os.environ.update(environment)
     with open(log, "ab") as file:
-        for stream in sys.stdout, sys.stderr:
-            os.dup2(file.fileno(), stream.fileno())
+        for stream in 1, 2:
+            os.dup2(file.fileno(), stream)
     program(*words)
 
 
