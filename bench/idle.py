@@ -11,11 +11,16 @@ from typing import Any
 from bench.background import idle_latency, monitored_worker
 from bench.contenders import TurnwiseContender, redis_client
 from bench.history import HistoryGenerator
-from bench.samples import Sample, measure_in_phases
+from bench.samples import Sample, measure_in_phases, timed
 from bench.turns import Conversation, pings
 from turnwise import RedisSession
+from turnwise.fleet.watch import Watch
 
 ITEMS = 4
+LOOKS = "list", "stuck", "watch"
+PAUSE_MS = 5
+"""A command that holds the server up for longer is counted."""
+_LOOKS, _SLOW = 30, "slowlog-log-slower-than"
 _LENGTH, _BATCH = 10, 1_000
 WITHOUT, WITH = "without", "with"
 
@@ -26,7 +31,9 @@ async def measure_idle(url: str, idle: int, rounds: int) -> dict[str, Any]:
     """Turns and background turns without `idle` sessions, with them, and without them again.
 
     Milliseconds, by what is measured, then "with" or "without". `sweep` is how many seconds it
-    takes to scan all sessions for lost wake-ups, as a worker does every ten minutes.
+    takes to scan all sessions for lost wake-ups, as a worker does every ten minutes; `looks` what
+    operators wait for, in milliseconds, and `pauses` how many commands of these took the server
+    longer than PAUSE_MS.
     """
     found: dict[str, dict[str, Sample]] = {
         kind: {WITHOUT: Sample(), WITH: Sample()} for kind in ("turn", "ping", "begin")
@@ -35,11 +42,14 @@ async def measure_idle(url: str, idle: int, rounds: int) -> dict[str, Any]:
     async with _idle_sessions(url, idle) as used_bytes:
         await _measure(url, WITH, rounds, found)
         sweep = await _sweep(url)
+        looks, pauses = await _operators(url)
     await _measure(url, WITHOUT, rounds - rounds // 2, found)
     return {
         "sessions": idle,
         "bytes": used_bytes,
         "sweep": sweep,
+        "looks": looks,
+        "pauses": pauses,
         **{
             kind: {name: sample.with_percentiles() for name, sample in samples.items()}
             for kind, samples in found.items()
@@ -94,3 +104,30 @@ async def _sweep(url: str) -> float:
         started = time.monotonic()
         await session.runtime.store.ready.sweep(force=True)
         return time.monotonic() - started
+
+
+async def _operators(url: str) -> tuple[dict[str, dict[str, Any]], int]:
+    """What `list` takes for its first page, `stuck`, and a look of the dashboard and `top`.
+
+    And how many commands paused the server, in these and in a walk through all sessions.
+    """
+    samples = {name: Sample() for name in LOOKS}
+    async with RedisSession.from_url(url) as session, redis_client(url) as client:
+        known = await client.config_get(_SLOW)
+        await client.config_set(_SLOW, PAUSE_MS * 1000)
+        await client.slowlog_reset()
+        watch = Watch(session)
+
+        async def stuck() -> None:
+            async for _ in session.stuck(quick=True):
+                pass
+
+        for _ in range(_LOOKS):
+            samples["list"].add((await timed(session.sessions))[0])
+            samples["stuck"].add((await timed(stuck))[0])
+            samples["watch"].add((await timed(watch.look))[0])
+        async for _ in session.stuck():
+            pass
+        pauses = await client.slowlog_len()
+        await client.config_set(_SLOW, str(known[_SLOW]))
+    return {name: sample.with_percentiles() for name, sample in samples.items()}, pauses

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from bench.background import CLIENTS, LOAD
 from bench.growth import AGENTS, MESSAGES, SDK_AGENTS, SESSIONS
-from bench.idle import ITEMS, WITH, WITHOUT
+from bench.idle import ITEMS, PAUSE_MS, WITH, WITHOUT
 from bench.steps import NO_JOURNAL, NO_SESSION, SDK, TURNWISE
 from bench.tables import Measured, Table, ms, percentiles, rate, ratio
 from bench.targets import Results
@@ -120,13 +120,21 @@ def _idle(found: Results) -> Table:
         )
         for kind, label in labels.items()
     ]
+    looks = {
+        "list": "first page of `turnwise sessions list`",
+        "stuck": "`turnwise stuck`",
+        "watch": "a look behind the dashboard and `turnwise top`, as long as it may be",
+    }
+    rows += [(label, "", ms(found["looks"][kind]), "") for kind, label in looks.items()]
     return Table(
         f"{found['sessions']:,} idle sessions in the store (ms)",
         ("", "without", "with", "with ÷ without"),
         rows,
         f"Each of {ITEMS} items, {found['bytes'] / found['sessions']:,.0f} bytes of memory. "
         "Without: before and after. The scan of all sessions for lost wake-ups, which one worker "
-        f"of the fleet makes every ten minutes, took {found['sweep']:.1f} s.",
+        f"of the fleet makes every ten minutes, took {found['sweep']:.1f} s. Of the commands of "
+        f"operators' looks and of a walk through all sessions {found['pauses']} took the server "
+        f"longer than {PAUSE_MS} ms.",
     )
 
 

@@ -31,6 +31,8 @@ SHARE_OF_MEMORY = 0.35
 AFTER_LEASE = 0.5
 CANCEL_MS = 20
 BESIDE_IDLE = 1.1
+LOOK_MS = 100
+"""What a person takes for at once."""
 SESSION_BYTES = 100
 """One entry in a dict, with its key, takes more."""
 MESSAGE_BYTES = 500
@@ -175,6 +177,11 @@ def _idle(found: Results) -> Iterator[Target]:
         share = found[kind]["with"]["median"] / found[kind]["without"]["median"]
         what = f"{label} with {found['sessions']:,} idle sessions, as a share of without"
         yield Target(what, "-", f"{share:.0%}", f"≤ {BESIDE_IDLE:.0%}", share <= BESIDE_IDLE)
+    for kind, label in (("list", "first page of a listing"), ("stuck", "`turnwise stuck`")):
+        what = f"{label}, {found['sessions']:,} sessions: median, p99"
+        sample = found["looks"][kind]
+        goal, is_met = f"≤ {LOOK_MS} ms", sample["median"] <= LOOK_MS
+        yield Target(what, "none", _median_p99(sample), goal, is_met)
 
 
 def _waiting(found: Results) -> Iterator[Target]:

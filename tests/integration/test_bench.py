@@ -47,7 +47,7 @@ TARGET_COUNTS = {
     "takeover": 1,
     "cancel": 2,
     "background": 2,
-    "idle": 2,
+    "idle": 4,  # a turn and a begin beside them; two looks of operators
     "waiting": 2,
     "growth": 3,
     "parked": 1,

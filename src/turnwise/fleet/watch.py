@@ -165,7 +165,7 @@ class Watch:
         while time.monotonic() < self._wanted_until:
             started = time.monotonic()
             try:
-                await self._look()
+                await self.look()
             except UsageError as error:  # the session object is closed
                 self._tell(Seen(error=str(error)))
                 return
@@ -174,7 +174,8 @@ class Watch:
             rest = REST * (time.monotonic() - started)
             await asyncio.sleep(min(max(INTERVAL, rest), LONGEST))
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Look at the store once. Raises TurnwiseError."""
         started = time.perf_counter()
         await self._session.ping()
         ping = time.perf_counter() - started
