@@ -20,9 +20,9 @@ from tests.integration.background_lab import echo, state, working
 from tests.scripted import calls, says, weather
 from turnwise import Runner, connect
 from turnwise.background import Policy
-from turnwise.dashboard import Authenticate, watch
+from turnwise.dashboard import Authenticate
 from turnwise.dashboard.serve import serve
-from turnwise.fleet import stuck, workers
+from turnwise.fleet import stuck, watch, workers
 from turnwise.session import Session
 
 HOSTILE = "\"'><script>document.title='pwned'</script><img src=x onerror=\"alert('pwned')\">{{7*7}}"
