@@ -142,10 +142,11 @@ class Workload:
         await asyncio.gather(*(client() for _ in range(self._config.clients)))
 
     async def _probe(self, session: tuple[str, SessionKind]) -> None:
+        """With a turn: it passes over what killed callers left in the queue, as a plain add does not."""
         session_id, session_kind = session
-        kind = KINDS["add" if session_kind == "plain" else "short-turn"]
+        kind = KINDS["rewrite" if session_kind == "plain" else "short-turn"]
         params: dict[str, Any] = (
-            {"count": 1} if session_kind == "plain" else {"timeout": self._config.quiesce_timeout}
+            {} if session_kind == "plain" else {"timeout": self._config.quiesce_timeout}
         )
         op = self._next_op()
         turn_id = f"t{op}" if kind.takes_turn_id else None
