@@ -142,7 +142,7 @@ class Workload:
         await asyncio.gather(*(client() for _ in range(self._config.clients)))
 
     async def _probe(self, session: tuple[str, SessionKind]) -> None:
-        """With a turn: it passes over what killed callers left in the queue, as a plain add does not."""
+        """With a turn: unlike an add, it passes over what killed callers left in the queue."""
         session_id, session_kind = session
         kind = KINDS["rewrite" if session_kind == "plain" else "short-turn"]
         params: dict[str, Any] = (
