@@ -7,27 +7,24 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.integration.cancel_process import LEASE
-from tests.integration.programs import Programs, ready
-from turnwise.testing.servers.process import Process
+from tests.integration.forked import ForkedProcess, Forks, cancelled_turn
+from tests.integration.programs import ready
 
 
 class Owner:
     """The process whose turn it is."""
 
-    def __init__(self, started: Programs, url: str, folder: Path) -> None:
+    def __init__(self, started: Forks, url: str, folder: Path) -> None:
         self._started = started
         self._url = url
         self._folder = folder
-        self.process: Process | None = None
+        self.process: ForkedProcess | None = None
         self.reason = ""
 
     async def begin(self, how: str, lease: float = LEASE) -> None:
         """Return when its run is in the tool that does not end."""
-        program = str(Path(__file__).with_name("cancel_process.py"))
-        arguments = self._url, self._folder.name, str(self._folder), how, str(lease)
-        self.process = self._started.python(
-            program, *arguments, environment={"PYTHONPATH": str(Path(__file__).parents[2])}
-        )
+        words = self._url, self._folder.name, str(self._folder), how, str(lease)
+        self.process = self._started.start(cancelled_turn, *words, environment={})
         await self._file("entered")
 
     async def ended(self) -> tuple[str, int]:

@@ -18,6 +18,7 @@ from tests.integration.fault_lab import (
     other_tasks,
     session_on,
 )
+from tests.integration.forked import Forks, forks
 from tests.integration.programs import Programs, programs
 from tests.integration.stores import Sessions
 from turnwise.session import Session
@@ -103,6 +104,12 @@ async def started(tmp_path: Path) -> AsyncIterator[Programs]:
         yield started
 
 
+@pytest_asyncio.fixture(loop_scope="module")
+async def forked(tmp_path: Path) -> AsyncIterator[Forks]:
+    async with forks(tmp_path) as forked:
+        yield forked
+
+
 @pytest.fixture(params=["valkey", "sqlite"])
 async def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Fleet]:
     """Workers as processes, on a store of their own."""
@@ -112,4 +119,4 @@ async def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             if find_valkey() is None:
                 pytest.skip("there is no Valkey")
             url = (await stack.enter_async_context(ValkeyServer())).url
-        yield Fleet(url, tmp_path, await stack.enter_async_context(programs(tmp_path)))
+        yield Fleet(url, tmp_path, await stack.enter_async_context(forks(tmp_path)))

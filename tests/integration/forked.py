@@ -6,7 +6,9 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from multiprocessing.connection import wait
@@ -18,7 +20,14 @@ from turnwise.testing.servers.process import ServerFailed
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
-    ["turnwise.cli.app", "turnwise.cli.worker", "tests.integration.approval_process"]
+    [
+        "turnwise.cli.app",
+        "turnwise.cli.worker",
+        "tests.integration.approval_process",
+        "tests.integration.background_lab",
+        "tests.integration.cancel_process",
+        "tests.integration.durable_process",
+    ]
 )
 
 
@@ -29,26 +38,53 @@ class ForkedProcess:
         self._process, self._log = process, log
         self.pid = process.pid or 0
 
+    @property
+    def alive(self) -> bool:
+        return self._process.is_alive()
+
     def check(self) -> None:
         """Raise ServerFailed if it has ended."""
-        if not self._process.is_alive():
-            raise ServerFailed(f"it ended: {self._log.read_text()[-2_000:]}")
+        if not self.alive:
+            raise ServerFailed(f"it ended: {self.log()[-2_000:]}")
+
+    def log(self) -> str:
+        """What it has written so far."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     def pause(self) -> None:
+        """SIGSTOP; returns when it is stopped."""
         os.kill(self.pid, signal.SIGSTOP)
+        while self._process.is_alive() and _state(self.pid) not in ("T", "Z", ""):
+            time.sleep(0.001)
 
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
+
+    async def ended(self) -> int:
+        """Wait until it ends by itself; its exit code."""
+        await asyncio.to_thread(self._process.join)
+        return self._process.exitcode or 0
 
     async def kill(self) -> None:
         """SIGKILL; returns when it is gone."""
         self._process.kill()
         await asyncio.to_thread(self._process.join)
 
-    async def terminate(self) -> None:
-        """SIGTERM; returns when it is gone."""
+    async def terminate(self, timeout: float | None = None) -> None:
+        """SIGTERM, and SIGKILL if it is still there after `timeout` seconds."""
+        self.resume()
         self._process.terminate()
-        await asyncio.to_thread(self._process.join)
+        await asyncio.to_thread(self._process.join, timeout)
+        if self._process.is_alive():
+            await self.kill()
+
+
+def _state(pid: int) -> str:
+    """A letter, as `ps` shows it; "" where there is no /proc, or no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return ""
 
 
 class Forks:
@@ -109,8 +145,28 @@ def turnwise(*words: Any) -> None:
     app(words)
 
 
+def script(text: str, *words: str) -> None:
+    """A program given as its text."""
+    sys.argv[1:] = words
+    exec(compile(text, "script", "exec"), {"__name__": "__main__"})
+
+
 def direct_turn(*words: str) -> None:
     """See `durable_process`."""
     from tests.integration.durable_process import main
+
+    asyncio.run(main(*words))
+
+
+def resumed_turn(*words: str) -> None:
+    """See `approval_process`."""
+    from tests.integration.approval_process import main
+
+    asyncio.run(main(*words))
+
+
+def cancelled_turn(*words: str) -> None:
+    """See `cancel_process`."""
+    from tests.integration.cancel_process import main
 
     asyncio.run(main(*words))

@@ -6,8 +6,9 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Protocol
 
-from turnwise.testing.servers.process import Process
+from turnwise.testing.servers.process import Process, ServerFailed
 from turnwise.testing.servers.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -46,11 +47,24 @@ async def programs(folder: Path) -> AsyncIterator[Programs]:
         await started.end()
 
 
-async def ready(process: Process, condition: Callable[[], Awaitable[bool]], what: str) -> None:
+class Checked(Protocol):
+    """A process that can say that it has ended."""
+
+    def check(self) -> None: ...
+
+
+async def ready(process: Checked, condition: Callable[[], Awaitable[bool]], what: str) -> None:
     """Wait for a condition that `process` brings about; raise ServerFailed if it ends before."""
 
     async def reached() -> bool:
-        process.check()
-        return await condition()
+        if await condition():
+            return True
+        try:
+            process.check()
+        except ServerFailed:
+            if await condition():  # the last that it did
+                return True
+            raise
+        return False
 
     await until(reached, STARTED, what)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -15,12 +13,12 @@ import pytest
 
 from tests.integration.approval_process import agent_of
 from tests.integration.durable_process import Book
+from tests.integration.forked import ForkedProcess, Forks, resumed_turn
 from tests.scripted import outline
 from turnwise import Runner, connect
 from turnwise.durable.calls import OUTCOME_UNKNOWN
 from turnwise.testing.servers import ValkeyServer, find_valkey
 
-ROOT = Path(__file__).parents[2]
 WHOLE = [
     "go",
     "call of_look",
@@ -44,28 +42,15 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[s
         yield (await stack.enter_async_context(ValkeyServer())).url
 
 
-async def worker(url: str, ledger: Path, *how: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.integration.approval_process",
-        url,
-        str(ledger),
-        *how,
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-    )
-
-
 async def ask(url: str, ledger: Path) -> None:
     async with connect(url, session_id="s") as session:
         result = await Runner.run(agent_of(Book(ledger)), "go", session=session, turn_id="t")
         assert len(result.interruptions) == 2
 
 
-async def printed(process: asyncio.subprocess.Process) -> str:
-    output, _ = await process.communicate()
-    return output.decode().strip()
+async def printed(process: ForkedProcess) -> str:
+    await process.ended()
+    return process.log().strip()
 
 
 def ran(ledger: Path) -> Counter[str]:
@@ -78,13 +63,14 @@ async def pending(session: Any) -> list[str]:
 
 
 async def test_two_processes_that_resume_at_once_run_the_tools_once(
-    url: str, tmp_path: Path
+    url: str, forked: Forks, tmp_path: Path
 ) -> None:
     ledger = tmp_path / "ledger.txt"
     await ask(url, ledger)
     async with connect(url, session_id="s") as session:
         ids = await pending(session)
-        both = [await worker(url, ledger, *ids) for _ in range(2)]
+        words = url, str(ledger), *ids
+        both = [forked.start(resumed_turn, *words, environment={}) for _ in range(2)]
         assert sorted([await printed(one) for one in both]) == ["NoPendingApproval", "done"]
         assert outline(await session.get_items()) == WHOLE
     assert ran(ledger) == Counter(["look", "pay", "send", "model-m-0", "model-m-1", "model-m-2"])
@@ -92,7 +78,7 @@ async def test_two_processes_that_resume_at_once_run_the_tools_once(
 
 @pytest.mark.parametrize("held", ["pay", "model-m-2"])
 async def test_a_resume_whose_worker_is_killed_goes_on_with_the_next(
-    url: str, held: str, tmp_path: Path
+    url: str, held: str, forked: Forks, tmp_path: Path
 ) -> None:
     ledger = tmp_path / "ledger.txt"
     await ask(url, ledger)
@@ -100,12 +86,11 @@ async def test_a_resume_whose_worker_is_killed_goes_on_with_the_next(
         first, second = await pending(session)
         now, later = ([first], [second]) if held == "pay" else ([first, second], [])
         ledger.with_suffix(".holds").write_text(held)
-        process = await worker(url, ledger, *now)
+        process = forked.start(resumed_turn, url, str(ledger), *now, environment={})
         while not ran(ledger)[held]:
-            assert process.returncode is None
+            process.check()
             await asyncio.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        await process.communicate()
+        await process.kill()
         ledger.with_suffix(".holds").unlink()
         result = await Runner.resume(agent_of(Book(ledger)), session=session, approve=later)
         history = outline(await session.get_items())

@@ -11,14 +11,14 @@ from redis.crc import key_slot
 
 from tests.integration.background_fleet import Fleet
 from tests.integration.background_lab import output, texts
-from tests.integration.programs import STARTED, programs, ready
+from tests.integration.forked import ForkedProcess, forks
+from tests.integration.programs import STARTED, ready
 from turnwise import connect
 from turnwise.background import Receipt
 from turnwise.errors import OutcomeUnknown
 from turnwise.session import Session
 from turnwise.testing.servers import ValkeyCluster, ValkeySentinel, ValkeyServer
 from turnwise.testing.servers.node import Node
-from turnwise.testing.servers.process import Process
 from turnwise.testing.servers.waiting import until
 
 SESSIONS = 6
@@ -27,7 +27,7 @@ GONE = "cannot claim messages"
 
 @asynccontextmanager
 async def fleet_on(url: str, folder: Path) -> AsyncIterator[Fleet]:
-    async with programs(folder) as started:
+    async with forks(folder) as started:
         yield Fleet(url, folder, started)
 
 
@@ -90,7 +90,7 @@ def text(receipt: Receipt) -> str:
     return receipt.turn_id
 
 
-async def said(process: Process, text: str) -> None:
+async def said(process: ForkedProcess, text: str) -> None:
     async def logged() -> bool:
         return text in process.log()
 

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from tests.integration.cancel_owner import Owner
 from tests.integration.fault_lab import LONG
-from tests.integration.programs import Programs
+from tests.integration.forked import Forks, script
 from tests.scripted import agent, outline, says
 from turnwise import Runner, connect
 from turnwise.errors import BusyTimeout, SessionBusy, TurnCancelled
@@ -49,9 +49,9 @@ async def session(url: str, tmp_path: Path) -> AsyncIterator[Session]:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def owner(started: Programs, url: str, tmp_path: Path) -> Owner:
+async def owner(forked: Forks, url: str, tmp_path: Path) -> Owner:
     """Another process, in the middle of its turn."""
-    owner = Owner(started, url, tmp_path)
+    owner = Owner(forked, url, tmp_path)
     await owner.begin("waits")
     return owner
 
@@ -149,10 +149,11 @@ async def test_the_turn_is_ended(
 
 
 async def test_what_was_enqueued_outlives_its_process(
-    owner: Owner, session: Session, started: Programs, url: str
+    owner: Owner, session: Session, forked: Forks, url: str
 ) -> None:
     """Its sender is killed; whoever asks again with its turn_id gets the answer."""
-    sender = started.python("-c", SENDER, url, session.session_id)
+    assert session.session_id is not None
+    sender = forked.start(script, SENDER, url, session.session_id, environment={})
     await until_queued(session)
     await sender.kill()
     assert (await session.status(None, "sent")).state == "queued"

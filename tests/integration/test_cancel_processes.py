@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from tests.integration.cancel_owner import Owner
 from tests.integration.fault_lab import message
-from tests.integration.programs import Programs
+from tests.integration.forked import Forks
 from tests.scripted import agent, outline, says
 from turnwise import Runner, connect
 from turnwise.errors import TurnCancelled
@@ -29,8 +29,8 @@ async def session(url: str, tmp_path: Path) -> AsyncIterator[Session]:
 
 
 @pytest.fixture
-def owner(started: Programs, url: str, tmp_path: Path) -> Owner:
-    return Owner(started, url, tmp_path)
+def owner(forked: Forks, url: str, tmp_path: Path) -> Owner:
+    return Owner(forked, url, tmp_path)
 
 
 async def is_cancelled(session: Session) -> None:

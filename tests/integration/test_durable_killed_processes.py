@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -15,12 +13,12 @@ import pytest
 from agents.items import TResponseInputItem
 
 from tests.integration.durable_process import Book, agent_of, work
+from tests.integration.forked import ForkedProcess, Forks, direct_turn
 from turnwise import MemorySession, connect
 from turnwise.durable.calls import OUTCOME_UNKNOWN
 from turnwise.testing.servers import ValkeyServer, find_valkey
 
 BEFORE: list[TResponseInputItem] = [{"role": "user", "content": "before"}]
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -34,23 +32,9 @@ async def url(kind: str, tmp_path: Path) -> AsyncIterator[str]:
         yield (await stack.enter_async_context(ValkeyServer())).url
 
 
-async def worker(url: str, ledger: Path, how: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.integration.durable_process",
-        url,
-        str(ledger),
-        how,
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-
-
-async def noted(ledger: Path, what: str, process: asyncio.subprocess.Process) -> None:
+async def noted(ledger: Path, what: str, process: ForkedProcess) -> None:
     while not (ledger.exists() and any(line.startswith(what) for line in lines(ledger))):
-        assert process.returncode is None, await process.communicate()
+        process.check()
         await asyncio.sleep(0.01)
 
 
@@ -75,25 +59,23 @@ async def calm(tmp_path: Path) -> list[TResponseInputItem]:
     ],
 )
 async def test_a_killed_worker_loses_nothing_that_it_had_finished(
-    url: str, held: str, how: str, tmp_path: Path
+    url: str, held: str, how: str, forked: Forks, tmp_path: Path
 ) -> None:
     async with connect(url, session_id="s") as session:
         await session.add_items(BEFORE)  # a session without a commit would go with its worker
     ledger = tmp_path / "ledger.txt"
     ledger.with_suffix(".holds").write_text(held)
-    first = await worker(url, ledger, how)
+    words = url, str(ledger), how
+    first = forked.start(direct_turn, *words, environment={})
     await noted(ledger, held, first)
     if held == "two":  # its neighbour is to end first
         async with connect(url, session_id="s") as session:
             while (info := await session.info()) is None or info.journal_entries < 4:
                 await asyncio.sleep(0.01)
-    first.send_signal(signal.SIGKILL)
-    await first.wait()
-    await first.communicate()
+    await first.kill()
     ledger.with_suffix(".holds").write_text("")
-    second = await worker(url, ledger, how)
-    out, err = await second.communicate()
-    assert (second.returncode, out.decode().strip()) == (0, "done"), err.decode()
+    second = forked.start(direct_turn, *words, environment={})
+    assert (await second.ended(), second.log().strip()) == (0, "done")
     done = Counter(line.split()[0] for line in lines(ledger))
     twice = {what for what, count in done.items() if count > 1}
     assert twice == ({held} if held.startswith("model") else set())
