@@ -40,6 +40,7 @@ def facts(result: Any) -> dict[str, Any]:
             for item in result.new_items
             if item.type == "handoff_output_item"
         ],
+        "max_turns": result.max_turns,
         "last": result.last_agent.name,
         "input": result.input,
         "list": result.to_input_list(),

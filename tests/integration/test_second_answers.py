@@ -109,6 +109,7 @@ CASES = {
     "handled-model": Case(lambda: endless(City), handled(City(name="Oslo"))),
     "handled-list": Case(lambda: endless(list[City]), handled([City(name="Oslo")])),
     "handled-text": Case(lambda: endless(None), handled("stopped")),
+    "unlimited": Case(lambda: Agent(name="a", model=Script(says("done"))), {"max_turns": None}),
     "agent-as-tool": Case(inner_agent),
     "custom-data": Case(with_custom_data),
     "raw-usage": Case(lambda: Agent(name="a", model=RawUsage(says("done")))),

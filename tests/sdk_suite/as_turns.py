@@ -14,9 +14,9 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 from zlib import crc32
 
 import agents
@@ -122,6 +122,7 @@ class Sessions:
 
 
 _SESSIONS = pytest.StashKey[Sessions]()
+_numbers = count()
 
 
 class TurnRunner(AgentRunner):
@@ -208,7 +209,7 @@ class TurnRunner(AgentRunner):
         """The session where this state's turn is parked; a new one for any other input."""
         if isinstance(input, RunState):
             return self._parked[_asked(DecidedState(input))]
-        return f"s{uuid4().hex}"
+        return f"s{next(_numbers):08}"  # in order: the SDK goes through its files by their names
 
     def _note(self, session_id: str, input: Any, result: Result) -> None:
         if isinstance(input, RunState) and (

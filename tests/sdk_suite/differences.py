@@ -22,11 +22,13 @@ class Difference:
         document: The document and its section, as `docs/page.md#section`.
         tests: Patterns of their ids; `*` stands for anything.
         modes: The modes that it is about; empty for all.
+        sometimes: Whether they may also end as with the SDK's own runs, since they race.
     """
 
     document: str
     tests: tuple[str, ...]
     modes: tuple[str, ...] = ()
+    sometimes: bool = False
 
     def is_about(self, mode: str) -> bool:
         return not self.modes or mode in self.modes
@@ -43,27 +45,34 @@ class Differences:
         entries = tomllib.loads(LIST.read_text())["difference"]
         return cls(
             [
-                Difference(one["document"], tuple(one["tests"]), tuple(one.get("modes", ())))
+                Difference(
+                    one["document"],
+                    tuple(one["tests"]),
+                    tuple(one.get("modes", ())),
+                    one.get("sometimes", False),
+                )
                 for one in entries
             ]
         )
 
     def unlisted(self, mode: str, failed: Sequence[str]) -> list[str]:
         """The tests that failed and match no pattern."""
-        patterns = self._patterns(mode)
+        patterns = [test for one in self._about(mode) for test in one.tests]
         return [test for test in failed if not any(_matches(test, p) for p in patterns)]
 
     def in_vain(self, mode: str, found: Outcomes) -> list[str]:
         """The patterns of which tests ran, but none failed."""
         return [
             pattern
-            for pattern in self._patterns(mode)
-            if any(_matches(test, pattern) for test in found.ran)
+            for one in self._about(mode)
+            for pattern in one.tests
+            if not one.sometimes
+            and any(_matches(test, pattern) for test in found.ran)
             and not any(_matches(test, pattern) for test in found.failed)
         ]
 
-    def _patterns(self, mode: str) -> list[str]:
-        return [test for one in self.listed if one.is_about(mode) for test in one.tests]
+    def _about(self, mode: str) -> list[Difference]:
+        return [one for one in self.listed if one.is_about(mode)]
 
 
 def _matches(test: str, pattern: str) -> bool:

@@ -186,7 +186,7 @@ class Receipt:
             raise error
         first = error.end - len(error.items)
         before = await self.runtime.reader.before(self.session_id, first, None, error.items)
-        return RebuiltRun(error, agent, None, before).result(None)
+        return RebuiltRun(error, agent, None, before).result()
 
     async def ending(self) -> TurnwiseError:
         """Wait for the turn to finish: the error that whoever sends its turn_id again gets.

@@ -90,6 +90,7 @@ def completed_result(
     final_output: Any,
     context_wrapper: RunContextWrapper[Any],
     last_agent: Agent[Any],
+    max_turns: int | None,
 ) -> RunResult:
     """A result of a run that is over; its guardrail results are empty."""
     return RunResult(
@@ -104,6 +105,7 @@ def completed_result(
         context_wrapper=context_wrapper,
         _last_agent=last_agent,
         _current_turn=len(raw_responses),
+        max_turns=max_turns,
     )
 
 

@@ -22,6 +22,7 @@ from agents import (
 from agents import items as sdk_items
 from agents.items import HandoffOutputItem, ToolCallItem, ToolCallOutputItem
 from agents.result import RunResultBase
+from agents.run import DEFAULT_MAX_TURNS
 
 from turnwise.durable import sdk
 from turnwise.durable.digests import began_with
@@ -91,8 +92,11 @@ class RebuiltRun:
         if record.rewritten is not None:
             self.input = record.rewritten.input
 
-    def result(self, context: Any) -> RunResult:
-        """The result that the run returned, except context, guardrail results and tracing."""
+    def result(self, context: Any = None, max_turns: int | None = DEFAULT_MAX_TURNS) -> RunResult:
+        """The result that the run returned, except context, guardrail results and tracing.
+
+        Context and `max_turns` are those of the call that gets it.
+        """
         result = sdk.completed_result(
             input=self.input,
             new_items=self.new_items,
@@ -100,6 +104,7 @@ class RebuiltRun:
             final_output=self.final_output,
             context_wrapper=_wrapper(context, self.usage),
             last_agent=self.last_agent,
+            max_turns=max_turns,
         )
         if self._record.rewritten is not None:
             result.__class__ = RebuiltResult

@@ -16,6 +16,7 @@ from agents import (
     TResponseInputItem,
 )
 from agents.memory import Session as SDKSession
+from agents.run import DEFAULT_MAX_TURNS
 
 from turnwise.approvals import DecidedState, Decisions, check_not_decided
 from turnwise.durable import check_agent, check_options, checked_input, install
@@ -133,7 +134,9 @@ class Runner:
                     raise
                 await end(turn, attempt.outcome(turn, result))
         except AlreadyCommitted as error:
-            return (await attempt.rebuilt(error)).result(options.get("context"))
+            rebuilt = await attempt.rebuilt(error)
+            max_turns = options.get("max_turns", DEFAULT_MAX_TURNS)
+            return rebuilt.result(options.get("context"), max_turns)
         if shared:
             # Its class changes: a copy of its input is made only if somebody looks at it.
             result.__class__ = TurnResult
