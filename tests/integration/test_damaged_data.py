@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
 import msgspec
 import pytest
@@ -25,6 +25,7 @@ from tests.integration.fault_lab import (
     raw,
     session_on,
 )
+from tests.integration.stored_elements import InFile, InRedis, Store
 from turnwise import RedisSession, Runner, SQLiteSession
 from turnwise.errors import (
     AlreadyCommitted,
@@ -187,43 +188,6 @@ async def test_only_sessions_are_listed(
     caplog.clear()
     assert [found async for found in redis_session.scan("user-1")] == ["user-1"]
     assert not caplog.records
-
-
-class Store(Protocol):
-    """A way past the session to its stored elements."""
-
-    async def elements(self) -> list[bytes]: ...
-
-    async def put(self, position: int, element: bytes) -> None: ...
-
-
-class InRedis:
-    def __init__(self, server: ValkeyServer, key: str) -> None:
-        self._server, self._key = server, key
-
-    async def elements(self) -> list[bytes]:
-        async with raw(self._server) as client:
-            return cast(list[bytes], await client.lrange(self._key, 1, -1))
-
-    async def put(self, position: int, element: bytes) -> None:
-        async with raw(self._server) as client:
-            # redis-py's types know texts only.
-            await client.lset(self._key, 1 + position, element)  # type: ignore[arg-type]
-
-
-class InFile:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    async def elements(self) -> list[bytes]:
-        with closing(sqlite3.connect(self._path)) as database:
-            rows = database.execute("SELECT element FROM elements ORDER BY position").fetchall()
-        return [element for (element,) in rows]
-
-    async def put(self, position: int, element: bytes) -> None:
-        with closing(sqlite3.connect(self._path, isolation_level=None)) as database:
-            change = "UPDATE elements SET element = ? WHERE position = ?"
-            database.execute(change, [element, position])
 
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {

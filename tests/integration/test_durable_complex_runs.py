@@ -27,16 +27,18 @@ from tests.integration.durable_lab import (
     Sage,
     Scenario,
     calls,
+    last_response_with_commit,
+    says,
+)
+from tests.integration.durable_scenarios import tool, two_steps
+from tests.integration.durable_takeovers import (
     check,
     kinds,
-    last_response_with_commit,
     nothing_runs,
-    says,
     taken_over,
     undisturbed,
     usage,
 )
-from tests.integration.durable_scenarios import tool, two_steps
 from tests.integration.durable_tools import Server
 from turnwise import Runner
 from turnwise.durable.calls import OUTCOME_UNKNOWN

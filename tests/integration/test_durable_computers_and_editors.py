@@ -23,16 +23,8 @@ from tests.integration.durable_computers import (
     typed,
     used,
 )
-from tests.integration.durable_lab import (
-    WAYS,
-    Ledger,
-    Sage,
-    Scenario,
-    calls,
-    says,
-    taken_over,
-    undisturbed,
-)
+from tests.integration.durable_lab import WAYS, Ledger, Sage, Scenario, calls, says
+from tests.integration.durable_takeovers import taken_over, undisturbed
 from tests.integration.stores import KINDS, Sessions, new_sessions_of
 from turnwise import Runner, repeatable
 from turnwise.durable.calls import OUTCOME_UNKNOWN

@@ -11,22 +11,9 @@ from agents import (
     function_tool,
 )
 
-from tests.integration.durable_lab import (
-    WAYS,
-    Lab,
-    Ledger,
-    Mortal,
-    Sage,
-    Scenario,
-    calls,
-    check,
-    kinds,
-    says,
-    taken_over,
-    undisturbed,
-    usage,
-)
+from tests.integration.durable_lab import WAYS, Lab, Ledger, Mortal, Sage, Scenario, calls, says
 from tests.integration.durable_scenarios import SCENARIOS, two_steps
+from tests.integration.durable_takeovers import check, kinds, taken_over, undisturbed, usage
 from turnwise import Runner
 from turnwise.durable.calls import OUTCOME_UNKNOWN
 

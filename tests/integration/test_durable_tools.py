@@ -14,19 +14,8 @@ from agents import (
     function_tool,
 )
 
-from tests.integration.durable_lab import (
-    WAYS,
-    Lab,
-    Ledger,
-    Mortal,
-    Sage,
-    Scenario,
-    calls,
-    check,
-    says,
-    taken_over,
-    undisturbed,
-)
+from tests.integration.durable_lab import WAYS, Lab, Ledger, Mortal, Sage, Scenario, calls, says
+from tests.integration.durable_takeovers import check, taken_over, undisturbed
 from tests.integration.durable_tools import (
     KINDS,
     agent_in_tool,

@@ -6,18 +6,29 @@ import asyncio
 import gc
 import logging
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any, cast
 
-import anyio
 import pytest
-from agents import Agent, RunResultStreaming, Tool, UserError, function_tool
+from agents import RunResultStreaming, UserError, function_tool
 from agents.items import TResponseStreamEvent
 from openai.types.responses import ResponseTextDeltaEvent
 
 from tests.integration.stores import Sessions, sessions_of
+from tests.integration.stream_lab import (
+    LONG,
+    READERS,
+    STEPS,
+    WAYS,
+    Halting,
+    Reader,
+    cancelled,
+    read,
+    read_for_response,
+    until_idle,
+)
 from tests.scripted import Script, agent, broken, calls, outline, says
 from turnwise import Runner
 from turnwise.errors import SessionBusy, StreamIdle, UsageError
@@ -27,106 +38,12 @@ from turnwise.session import Session
 from turnwise.testing.servers.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-STEPS = ["hi", "call call_1", "output call_1: done", "It is done."]
-LONG = 20.0
-Reader = Callable[[RunResultStreaming], Coroutine[Any, Any, None]]
-
 sessions = sessions_of(["memory", "sqlite", "valkey"])
 
 
 @pytest.fixture
 def session(sessions: Sessions, worker: Session) -> Session:
     return worker.bind(sessions.new_id())
-
-
-class Halting:
-    """An agent whose tool says that it has begun, and ends when it is let go."""
-
-    def __init__(self, *more: Tool) -> None:
-        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
-
-        @function_tool
-        async def work() -> str:
-            self.begun.set()
-            await self.go_on.wait()
-            return "done"
-
-        replies = calls("work"), *([calls("broken", "call_2")] if more else []), says("It is done.")
-        self.agent: Agent[Any] = agent(*replies, tools=[work, *more])
-
-    def streamed(self, session: Session, **options: Any) -> RunResultStreaming:
-        return Runner.run_streamed(self.agent, "hi", session=session, **options)
-
-
-async def until_idle(session: Session) -> list[str]:
-    """The history once no turn is open any more."""
-
-    async def is_idle() -> bool:
-        info = await session.info()
-        return info is None or info.open_turn is None
-
-    await until(is_idle, LONG, "the turn ended")
-    return outline(await session.get_items())
-
-
-async def read(result: RunResultStreaming) -> None:
-    async for _ in result.stream_events():
-        pass
-
-
-async def read_and_hold(result: RunResultStreaming) -> None:
-    """Its client is slow: it is cancelled between two events."""
-    async for _ in result.stream_events():
-        await asyncio.Event().wait()
-
-
-async def read_closing(result: RunResultStreaming) -> None:
-    async with aclosing(cast(Any, result.stream_events())) as events:
-        await anext(events)
-        await asyncio.Event().wait()
-
-
-async def read_for_response(result: RunResultStreaming) -> None:
-    """As web frameworks do: the stream is read by another iterator."""
-
-    async def body() -> AsyncIterator[str]:
-        async for event in result.stream_events():
-            yield event.type
-
-    async for _ in body():
-        pass
-
-
-READERS: list[Reader] = [read, read_and_hold, read_closing, read_for_response]
-
-
-async def cancelled(reading: Coroutine[Any, Any, None]) -> None:
-    task = asyncio.create_task(reading)
-    await asyncio.sleep(0)
-    yield_to = asyncio.Event()
-    asyncio.get_running_loop().call_soon(yield_to.set)
-    await yield_to.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-
-
-async def cancelled_by_scope(reading: Coroutine[Any, Any, None]) -> None:
-    """anyio cancels again and again until its scope is left."""
-    async with anyio.create_task_group() as group:
-        group.start_soon(lambda: reading)
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        group.cancel_scope.cancel()
-
-
-async def timed_out(reading: Coroutine[Any, Any, None]) -> None:
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.01):
-            await reading
-
-
-WAYS = [cancelled, cancelled_by_scope, timed_out]
 
 
 @pytest.mark.parametrize("way", WAYS)

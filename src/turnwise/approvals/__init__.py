@@ -2,13 +2,8 @@
 
 from turnwise.approvals.block_runs import BlockRuns
 from turnwise.approvals.decide import decide
-from turnwise.approvals.parked import (
-    DecidedState,
-    Decisions,
-    ParkedTurn,
-    find_parked,
-    parked_entry,
-)
+from turnwise.approvals.decisions import Decisions
+from turnwise.approvals.parked import DecidedState, ParkedTurn, find_parked, parked_entry
 from turnwise.approvals.resume import (
     ResumedTurn,
     begin_parked,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from turnwise.approvals.parked import Decisions
+from turnwise.approvals.decisions import Decisions
 from turnwise.approvals.resume import begin_parked
 from turnwise.errors import NoPendingApproval
 from turnwise.turns import Runtime, StayParked, end, is_expired

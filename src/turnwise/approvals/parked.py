@@ -1,4 +1,4 @@
-"""A parked turn: the approvals that are pending, and the decisions that were made."""
+"""A parked turn: the approvals that are pending, and its run restored with what was decided."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 from agents import Agent, RunResult, RunResultStreaming, RunState
 from agents.sandbox import SandboxAgent
 
+from turnwise.approvals.decisions import Decisions, listed
 from turnwise.durable.sdk_states import (
     PendingCall,
     context_of,
@@ -29,72 +29,6 @@ _InState = tuple[bool | list[str | None] | None, bool]
 """What `decision_on` says of a call, and `is_sticky`."""
 _RESUMED = "_turnwise_resumed"
 _CALLS = ("function_call", "custom_tool_call")
-
-
-@dataclass
-class Decisions:
-    """Decisions by the ids of pending approvals.
-
-    Attributes:
-        approve: The ids that are approved.
-        reject: The ids that are rejected, each with the message to the model; None for the SDK's.
-        always: Those of them whose decision is about all calls of that tool by that agent.
-    """
-
-    approve: set[str] = field(default_factory=set)
-    reject: dict[str, str | None] = field(default_factory=dict)
-    always: set[str] = field(default_factory=set)
-
-    @classmethod
-    def of(
-        cls,
-        session_id: str,
-        approve: Iterable[str],
-        reject: Mapping[str, str | None] | None,
-        always_approve: Iterable[str],
-        always_reject: Mapping[str, str | None] | None,
-    ) -> Decisions:
-        """The caller's decisions. Raises UsageError for an id that is decided twice."""
-        if any(isinstance(ids, str) for ids in (approve, always_approve)):
-            raise UsageError("approve takes a list of ids, not a string", session_id=session_id)
-        if not all(isinstance(given, Mapping | None) for given in (reject, always_reject)):
-            raise UsageError("reject takes a dict from ids to texts", session_id=session_id)
-        once, always = cls(set(approve), dict(reject or {})), cls(set(always_approve))
-        always.reject = dict(always_reject or {})
-        made = once.approve, set(once.reject), always.approve, set(always.reject)
-        if twice := {one for one in once.ids | always.ids if sum(one in ids for ids in made) > 1}:
-            raise UsageError(
-                f"approved and rejected, or for once and always: {_listed(twice)}",
-                session_id=session_id,
-            )
-        return cls(once.approve | always.approve, once.reject | always.reject, always.ids)
-
-    @property
-    def ids(self) -> set[str]:
-        return self.approve | set(self.reject)
-
-    def add(self, other: Decisions) -> None:
-        """Add decisions on other calls."""
-        self.approve |= other.approve
-        self.reject |= other.reject
-        self.always |= other.always
-
-    def without(self, ids: set[str]) -> Decisions:
-        """The decisions on all calls but these."""
-        reject = {one: message for one, message in self.reject.items() if one not in ids}
-        return Decisions(self.approve - ids, reject, self.always - ids)
-
-    def on(self, approval_id: str) -> tuple[bool, str | None, bool]:
-        """The decision: whether it is approved, what the model is told, and if it is for always."""
-        approved, always = approval_id in self.approve, approval_id in self.always
-        return approved, self.reject.get(approval_id), always
-
-    def entry(self) -> DecidedEntry:
-        """The journal's entry for these decisions."""
-        always = sorted(self.always) or None
-        return DecidedEntry(
-            approve=sorted(self.approve), reject=self.reject, always=always, at=time.time()
-        )
 
 
 def parked_entry(
@@ -250,7 +184,7 @@ class ParkedTurn:
         again = {one for one in new.ids & before.ids if new.on(one) == before.on(one)}
         if unknown := new.ids - pending - again:
             raise NoPendingApproval(
-                f"no approval is pending under {_listed(unknown)}, or not any more. Nothing was "
+                f"no approval is pending under {listed(unknown)}, or not any more. Nothing was "
                 "decided; session.pending_approvals() returns what is pending",
                 session_id=self.session_id,
             )
@@ -397,7 +331,3 @@ async def find_parked(runtime: Runtime, session_id: str) -> ParkedTurn | None:
 def _as_dict(context: Mapping[str, Any]) -> dict[str, Any]:
     """A context that is a mapping comes back as one; of another kind nothing was stored."""
     return dict(context)
-
-
-def _listed(ids: Iterable[str]) -> str:
-    return ", ".join(map(repr, sorted(ids)))

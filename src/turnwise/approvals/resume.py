@@ -6,7 +6,8 @@ from typing import Any
 
 from agents import Agent, RunState
 
-from turnwise.approvals.parked import DecidedState, Decisions, ParkedTurn
+from turnwise.approvals.decisions import Decisions
+from turnwise.approvals.parked import DecidedState, ParkedTurn
 from turnwise.call_pairs import output_of
 from turnwise.errors import (
     AlreadyCommitted,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from turnwise.stores.redis import replies
 from turnwise.stores.redis.header import ListHeader, parse_own
 from turnwise.stores.redis.keys import Keys
 from turnwise.stores.redis.transport import Transport
-from turnwise.types import Absent, Base, History
+from turnwise.types import Absent, Base, History, Stale
 
 PAGE = 2048
 """Elements that one plain LRANGE reads."""
@@ -50,7 +51,18 @@ class LongReads:
             elements += page
         return True
 
-    async def journal(self, session_id: str, token: str, length: int) -> list[bytes] | None:
+    async def begun(self, session_id: str, token: str, reply: replies.Reply) -> Any:
+        """The answer of `begin` and `next`, whose script leaves a long journal out."""
+        if reply[0] == b"granted":
+            length, journal = reply[10], reply[11]
+            if length > len(journal):
+                journal = await self._journal(session_id, token, length)
+                if journal is None:
+                    return Stale()
+                reply[11] = journal
+        return replies.answer(reply)
+
+    async def _journal(self, session_id: str, token: str, length: int) -> list[bytes] | None:
         """The journal of the turn that the token holds; None if it does not hold it any more.
 
         While it does, nobody else changes the journal.

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
-from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Literal
 
 from turnwise.codec.elements import usage_text
 from turnwise.limits import READ_LIMIT, WORKER_KEPT_MS, Limits
 from turnwise.process import process_name
-from turnwise.stores.header import newer
 from turnwise.stores.listeners import Callback
 from turnwise.stores.redis import replies
 from turnwise.stores.redis.audit import RedisAudit
@@ -26,15 +22,15 @@ from turnwise.stores.redis.clients import (
 from turnwise.stores.redis.connections import Connections
 from turnwise.stores.redis.dead_letters import DeadLetters
 from turnwise.stores.redis.events import RedisEvents
-from turnwise.stores.redis.header import elsewhere, foreign, parse, summary
+from turnwise.stores.redis.header import parse
 from turnwise.stores.redis.keys import DEFAULT_PREFIX, Keys
+from turnwise.stores.redis.listing import Listing
 from turnwise.stores.redis.long_reads import LongReads
 from turnwise.stores.redis.probe import RedisProbe, probe
 from turnwise.stores.redis.pubsub import ChannelWaiter
 from turnwise.stores.redis.ready import RedisReady
 from turnwise.stores.redis.registry import RedisRegistry
-from turnwise.stores.redis.scan import Scan
-from turnwise.stores.redis.scripts import script
+from turnwise.stores.redis.session_scripts import SessionScripts
 from turnwise.stores.redis.transport import Transport
 from turnwise.types import (
     Absent,
@@ -102,7 +98,9 @@ class RedisStore:
         clients = self._connections.clients
         timeout = TIMEOUT if owned else answer_timeout(client)
         self._transport = Transport(clients.get, patience, timeout, max_connections(client))
-        self._scan = Scan(self._transport)
+        scripts = SessionScripts(self._transport, self.keys, self.limits)
+        self._run, self._answer = scripts.run, scripts.answer
+        self._listing = Listing(self._transport, self.keys)
         self._long_reads = LongReads(self._transport, self.keys)
         self._dead_letters = DeadLetters(self._transport, self.keys)
         parts = self._transport, self.keys, self._subscriptions, self.limits
@@ -150,7 +148,7 @@ class RedisStore:
         flags = int(one_shot), int(resume), ticket_ms or 0
         reply = await self._run("begin", session_id, *turn, *flags)
         answer: Grant | Busy | Queued | Parked | Stopped | Duplicate | Stale | Full | Absent
-        answer = await self._begun(session_id, token, reply)
+        answer = await self._long_reads.begun(session_id, token, reply)
         return answer
 
     async def next(
@@ -168,7 +166,7 @@ class RedisStore:
         args = token, lease_ms, *_base(base), worker, int(alone), most
         reply = await self._run("next", session_id, *args)
         answer: Grant | Suspect | Busy | Parked | Stopped | Idle | Stale
-        answer = await self._begun(session_id, token, reply)
+        answer = await self._long_reads.begun(session_id, token, reply)
         return answer
 
     async def journal(
@@ -370,21 +368,7 @@ class RedisStore:
     async def page(
         self, match: str = "*", cursor: str | None = None, count: int = 500
     ) -> SessionPage:
-        pattern = self.keys.pattern_beside(match)
-        keys, cursor, node = await self._scan.page(pattern, cursor, count)
-        own = {key: self.keys.session_id(key) for key in keys if self.keys.is_own(key)}
-        wanted = [key for key, session_id in own.items() if fnmatchcase(session_id, match)]
-        first, now = await asyncio.gather(self._scan.first_elements(wanted), self._scan.now(node))
-        rows = [
-            summary(own[key], key, self.keys.prefix, raw, now)
-            for key, raw in zip(wanted, first, strict=True)
-            if raw is not None
-        ]
-        return SessionPage(
-            [row for row in rows if row is not None],
-            cursor,
-            [key for key in keys if key not in own],
-        )
+        return await self._listing.page(match, cursor, count)
 
     def waiter(self, token: str) -> AbstractAsyncContextManager[ChannelWaiter]:
         return self._subscriptions.get().waiter(token)
@@ -403,38 +387,6 @@ class RedisStore:
 
     async def aclose(self) -> None:
         await self._connections.aclose(self.ready.close)
-
-    async def _answer(self, verb: str, session_id: str, *args: Any) -> Any:
-        return replies.answer(await self._run(verb, session_id, *args))
-
-    async def _run(self, verb: str, session_id: str, *args: Any) -> replies.Reply:
-        key, limits = self.keys.session(session_id), self.limits
-        new_id = secrets.token_urlsafe(12)
-        shared = (
-            *(self.keys.wake_channel, new_id, limits.ttl_ms or 0, limits.retention_ms),
-            *(limits.max_bytes, limits.max_queue),
-        )
-        reply: replies.Reply = await self._transport.run(
-            script(verb), key, (*shared, *args), session_id
-        )
-        if reply[0] == b"foreign":
-            raise foreign(session_id, key)
-        if reply[0] == b"elsewhere":
-            raise elsewhere(session_id, key, reply[1].decode())
-        if reply[0] == b"newer":
-            raise newer(session_id, reply[1])
-        return reply
-
-    async def _begun(self, session_id: str, token: str, reply: replies.Reply) -> Any:
-        """The answer of `begin` and `next`, whose script leaves a long journal out."""
-        if reply[0] == b"granted":
-            length, journal = reply[10], reply[11]
-            if length > len(journal):
-                journal = await self._long_reads.journal(session_id, token, length)
-                if journal is None:
-                    return Stale()
-                reply[11] = journal
-        return replies.answer(reply)
 
 
 def _base(base: Base | None) -> tuple[int, str]:

@@ -34,6 +34,43 @@ from turnwise.types import (
 
 
 class CancelConformance(Suite):
+    async def test_a_running_turn_is_cancelled(self, store: Store) -> None:
+        turn = await begun(store, "s", "t")
+        assert await outcome(store, "s", "t") == "flagged"
+        assert await outcome(store, "s", "t") == "flagged"
+        assert await store.renew(*turn.ids) == Renewed("drop")
+        assert expect(Grant, await try_begin(store, "s", "t", token=turn.token)).cancel_mode
+        assert await outcome(store, "s", "u") == "absent"
+
+    async def test_a_takeover_is_cancelled_as_well(self, lab: Lab) -> None:
+        store = lab.store()
+        await added(store, "s", 0)
+        turn = await begun(store, "s", "t", lease=lab.lease)
+        await store.journal(*turn.ids, 0, items("done"))
+        await store.cancel("s", "t")
+        if await outcome(store, "s", "t") == "flagged":
+            await lab.dead("s")
+            assert (await begun(store, "s", "t")).grant.cancel_mode
+
+    async def test_a_dead_turn_that_is_cancelled_is_dropped(self, lab: Lab) -> None:
+        store = lab.store()
+        await added(store, "s", 0)
+        turn = await begun(store, "s", "t", lease=lab.lease)
+        await store.journal(*turn.ids, 0, items("done"))
+        await lab.dead("s")
+        assert await outcome(store, "s", "t") == "dropped"
+        assert await outcome(store, "s", "t") == "dropped"
+        answer = expect(Duplicate, await try_begin(store, "s", "t"))
+        assert answer.record is not None
+        assert answer.record.kind == "cancelled"
+        assert isinstance(await turn.commit(*items(1)), Stale)
+
+    async def test_a_committed_turn_cannot_be_cancelled(self, store: Store) -> None:
+        await (await begun(store, "s", "t")).commit(*items(1))
+        answer = expect(Duplicate, await store.cancel("s", "t"))
+        assert answer.record is not None
+        assert answer.record.kind == "turn"
+
     async def test_a_cancelled_turn_learns_whether_to_keep(self, store: Store) -> None:
         turn = await begun(store, "s", "t")
         assert await store.renew(*turn.ids) == Renewed(None)

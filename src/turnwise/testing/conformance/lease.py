@@ -18,7 +18,6 @@ from turnwise.testing.conformance.lab import (
     items,
     mint,
     only_session,
-    outcome,
     try_begin,
 )
 from turnwise.types import (
@@ -344,45 +343,6 @@ class LeaseConformance(Suite):
         await lab.dead("s", beyond=lab.lease)
         assert isinstance(await store.pop("s", mint(), tip), Stale)
         assert await contents(store, "s") == items(1)
-
-    # cancelling
-
-    async def test_a_running_turn_is_cancelled(self, store: Store) -> None:
-        turn = await begun(store, "s", "t")
-        assert await outcome(store, "s", "t") == "flagged"
-        assert await outcome(store, "s", "t") == "flagged"
-        assert await store.renew(*turn.ids) == Renewed("drop")
-        assert expect(Grant, await try_begin(store, "s", "t", token=turn.token)).cancel_mode
-        assert await outcome(store, "s", "u") == "absent"
-
-    async def test_a_takeover_is_cancelled_as_well(self, lab: Lab) -> None:
-        store = lab.store()
-        await added(store, "s", 0)
-        turn = await begun(store, "s", "t", lease=lab.lease)
-        await store.journal(*turn.ids, 0, items("done"))
-        await store.cancel("s", "t")
-        if await outcome(store, "s", "t") == "flagged":
-            await lab.dead("s")
-            assert (await begun(store, "s", "t")).grant.cancel_mode
-
-    async def test_a_dead_turn_that_is_cancelled_is_dropped(self, lab: Lab) -> None:
-        store = lab.store()
-        await added(store, "s", 0)
-        turn = await begun(store, "s", "t", lease=lab.lease)
-        await store.journal(*turn.ids, 0, items("done"))
-        await lab.dead("s")
-        assert await outcome(store, "s", "t") == "dropped"
-        assert await outcome(store, "s", "t") == "dropped"
-        answer = expect(Duplicate, await try_begin(store, "s", "t"))
-        assert answer.record is not None
-        assert answer.record.kind == "cancelled"
-        assert isinstance(await turn.commit(*items(1)), Stale)
-
-    async def test_a_committed_turn_cannot_be_cancelled(self, store: Store) -> None:
-        await (await begun(store, "s", "t")).commit(*items(1))
-        answer = expect(Duplicate, await store.cancel("s", "t"))
-        assert answer.record is not None
-        assert answer.record.kind == "turn"
 
     # the clock
 
