@@ -19,11 +19,26 @@ local function follows()
 end
 
 if not follows() then return stale(header) end
-if too_large(header, ELEMENTS) then return { 'full', MAX_BYTES } end
+-- Each element is looked at once, since there may be 100,000 of them.
+local bytes, items, commits = 0, 0, 0
+for i = ELEMENTS, #ARGV do
+  bytes = bytes + weight(ARGV[i])
+  if is_item(ARGV[i]) then
+    items = items + 1
+  elseif string.sub(ARGV[i], 1, 1) == RECORD then
+    commits = commits + 1
+  end
+end
+if header.bytes + bytes > MAX_BYTES then return { 'full', MAX_BYTES } end
 local answer = blocked(header)
 if not answer and not follows() then answer = stale(header) end
 if not answer then
-  append_turns(header, ELEMENTS, last_commit_id)
+  if is_new then save(header) end
+  roll_search_start(header)
+  push(ARGV, ELEMENTS)
+  header.elements, header.commit_id, header.updated = header.elements + #ARGV - ELEMENTS + 1, last_commit_id, NOW
+  header.bytes, header.items, header.commits = header.bytes + bytes, header.items + items, header.commits + commits
+  changed = true
   if position == 0 and created > 0 then header.created = created end
   add_usage(header, usage)
   refresh_expiry(header)

@@ -166,20 +166,6 @@ local function write_turn(header, turn_id, commit_id, kind, payload, first, cut,
   changed = true
 end
 
--- Whole turns become history as they are: the elements in ARGV from `first` on.
-local function append_turns(header, first, last_commit_id)
-  if is_new then save(header) end
-  roll_search_start(header)
-  push(ARGV, first)
-  for i = first, #ARGV do
-    header.bytes = header.bytes + weight(ARGV[i])
-    if is_item(ARGV[i]) then header.items = header.items + 1 end
-    if string.sub(ARGV[i], 1, 1) == RECORD then header.commits = header.commits + 1 end
-  end
-  header.elements, header.commit_id, header.updated = header.elements + #ARGV - first + 1, last_commit_id, NOW
-  changed = true
-end
-
 -- Whether the items in ARGV from `first` on would make the history larger than it may be.
 local function too_large(header, first, cut)
   local bytes = cut and cut.bytes or header.bytes
