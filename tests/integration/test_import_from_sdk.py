@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -23,6 +24,7 @@ from agents.extensions.memory import RedisSession as SDKRedisSession
 from agents.extensions.memory.sqlalchemy_session import SQLAlchemySession
 
 from tests import items as made
+from tests.integration.postgres import postgres, postgres_programs
 from tests.integration.test_cli import invoked
 from tests.integration.test_token_usage import EACH, costly
 from tests.scripted import says
@@ -199,23 +201,64 @@ async def test_a_redis_session(target: Session) -> None:
         await imported(target, source)
 
 
-async def test_a_database(target: Session, tmp_path: Path) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path / 'sdk.db'}"
-    old = SQLAlchemySession.from_url("s", url=url, create_tables=True)
+@pytest_asyncio.fixture(params=["sqlite", "postgres"])
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """A URL of SQLAlchemy's."""
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'sdk.db'}"
+        return
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed")
+    async with postgres(programs) as url:
+        yield url
+
+
+async def test_a_database(target: Session, database: str) -> None:
+    old = SQLAlchemySession.from_url("s", url=database, create_tables=True)
+    another = SQLAlchemySession.from_url("another", url=database, create_tables=True)
     for item in TALK:
         await old.add_items([item])
-    source = SDKSource(url)
+    await another.add_items(TALK[:1])
+    source = SDKSource(database, match="s")
     (told,) = await imported(target, source)
     assert (told.outcome, told.turns, told.items) == ("imported", 2, 7)
     assert await target.bind("s").get_items() == TALK
     assert await outcome(target, source) == "unchanged"
-    async with MemorySession() as other:  # a SQLite file is read without SQLAlchemy too
-        assert await outcome(other, SDKSource(str(tmp_path / "sdk.db"))) == "imported"
-    with pytest.raises(StoreUnavailable, match="no such table"):
-        await imported(target, SDKSource(url, sessions_table="no"))
-    with pytest.raises(UsageError, match="cannot be opened"):
-        await imported(target, SDKSource("no+such://database"))
+    await old.add_items([made.user("later")])
+    assert await outcome(target, source) == "continued"
+    assert await target.bind("s").get_items() == [*TALK, made.user("later")]
+    found = await target.history("s")
+    assert found is not None
+    assert time.time() - 3600 < found[0].ended_at <= found[-1].ended_at < time.time() + 3600
+    assert len(await old.get_items()) == len(TALK) + 1  # the source is only read
+    with pytest.raises(StoreUnavailable, match=r"no such table|does not exist"):
+        await imported(target, SDKSource(database, sessions_table="no"))
+    for session in (old, another):
+        await session.engine.dispose()
+
+
+async def test_a_file_of_sqlalchemy_is_read_without_it(target: Session, tmp_path: Path) -> None:
+    path = tmp_path / "sdk.db"
+    old = SQLAlchemySession.from_url("s", url=f"sqlite+aiosqlite:///{path}", create_tables=True)
+    await old.add_items(TALK)
+    assert await outcome(target, SDKSource(str(path))) == "imported"
     await old.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "says"),
+    [
+        ("no+such://database", UsageError, "cannot be opened"),
+        ("postgresql+asyncpg://u:secret@127.0.0.1:1/d", StoreUnavailable, "Connect call failed"),
+    ],
+)
+async def test_a_database_that_is_not_there(
+    target: Session, url: str, error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says) as raised:
+        await imported(target, SDKSource(url))
+    assert "secret" not in str(raised.value)
 
 
 @pytest.mark.parametrize("key", ["a password", "A" * 43 + "="])

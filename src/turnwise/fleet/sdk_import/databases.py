@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from turnwise.errors import StoreUnavailable, UsageError
 from turnwise.types import SDKConversation, SDKItem
@@ -32,6 +34,7 @@ class SDKDatabase:
                 f"the database cannot be opened: {error}. Use a URL with an async driver that is "
                 "installed, postgresql+asyncpg://..., say"
             ) from None
+        self._zone: tzinfo | None = None
         names = "session_id", "created_at"
         self._sessions = table(sessions_table, *map(column, names))
         self._messages = table(messages_table, *map(column, ("id", "message_data", *names)))
@@ -55,12 +58,25 @@ class SDKDatabase:
         items = select(messages.message_data, messages.created_at)
         items = items.where(messages.session_id == session_id)
         rows = await self._rows(items.order_by(messages.created_at, messages.id))
-        times = [_seconds(row[0]) for row in await self._rows(created)]
+        zone = await self._zone_of_times()
+        times = [_seconds(row[0], zone) for row in await self._rows(created)]
         return SDKConversation(
             session_id,
-            [SDKItem(data, _seconds(at)) for data, at in rows],
+            [SDKItem(data, _seconds(at, zone)) for data, at in rows],
             created_at=times[0] if times else None,
         )
+
+    async def _zone_of_times(self) -> tzinfo:
+        """That of times without one: PostgreSQL writes its own, the others UTC."""
+        from sqlalchemy import func, select
+
+        if self._zone is None:
+            self._zone = UTC
+            if self._engine.dialect.name == "postgresql":
+                ((name,),) = await self._rows(select(func.current_setting("TimeZone")))
+                with suppress(ValueError, OSError):  # a zone that only the server knows
+                    self._zone = ZoneInfo(name)
+        return self._zone
 
     async def _rows(self, statement: Select[Any]) -> Any:
         try:
@@ -71,12 +87,12 @@ class SDKDatabase:
             raise StoreUnavailable(f"the database of the SDK's sessions failed: {text}") from None
 
 
-def _seconds(value: object) -> float | None:
-    """A time that the driver gives as one, or as text; in UTC where it has no zone."""
+def _seconds(value: object, zone: tzinfo) -> float | None:
+    """A time that the driver gives as one, or as text; in `zone` if it has none."""
     try:
         found = datetime.fromisoformat(value) if isinstance(value, str) else value
     except ValueError:
         return None
     if not isinstance(found, datetime):
         return None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    return (found if found.tzinfo else found.replace(tzinfo=zone)).timestamp()
