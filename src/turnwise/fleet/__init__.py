@@ -9,6 +9,7 @@ from turnwise.fleet.orders import Pause, Standing, pause_of
 from turnwise.fleet.past_turns import PastTurn, past_turns
 from turnwise.fleet.queues import QueuedEntry, queue_of
 from turnwise.fleet.sdk_import import SDKSource
+from turnwise.fleet.spoken import Said, said
 from turnwise.fleet.steps import Step
 from turnwise.fleet.stuck import StuckSession, stuck_sessions
 from turnwise.fleet.surveys import SessionStats
@@ -25,6 +26,7 @@ __all__ = [
     "Pause",
     "QueuedEntry",
     "SDKSource",
+    "Said",
     "SessionStats",
     "Standing",
     "Step",
@@ -36,6 +38,7 @@ __all__ = [
     "past_turns",
     "pause_of",
     "queue_of",
+    "said",
     "stuck_sessions",
     "waiting_approvals",
 ]

@@ -8,10 +8,9 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from turnwise.dashboard.conversation import Said, said
 from turnwise.dashboard.site import Outcome, Visit
 from turnwise.errors import TurnwiseError
-from turnwise.fleet import PastTurn
+from turnwise.fleet import PastTurn, Said, said
 from turnwise.fleet.watch import mark
 from turnwise.types import Info
 
@@ -27,7 +26,7 @@ class ShownTurn:
 
     Attributes:
         turn: The turn.
-        said: Its items, from `first` on.
+        said: What its items say, from `first` on.
         first: The number of the first of them.
     """
 
@@ -123,7 +122,8 @@ def _shown(turn: PastTurn, part: int) -> ShownTurn:
     """Its last items, or with part 2 those before, and so on."""
     end = max(0, len(turn.items) - (part - 1) * _ITEMS)
     first = max(0, end - _ITEMS)
-    return ShownTurn(turn, [said(item) for item in turn.items[first:end]], first)
+    words = [each for item in turn.items[first:end] for each in said(item)]
+    return ShownTurn(turn, words, first)
 
 
 async def _pending(visit: Visit, info: Info) -> list[Any]:

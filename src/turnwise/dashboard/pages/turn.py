@@ -6,9 +6,9 @@ import time
 
 from starlette.responses import Response
 
-from turnwise.dashboard.conversation import said
 from turnwise.dashboard.drawing import draw
 from turnwise.dashboard.site import Visit
+from turnwise.fleet import said
 from turnwise.fleet.watch import mark
 
 _ITEMS = 100
@@ -28,6 +28,6 @@ async def turn(visit: Visit) -> Response:
         turn=found,
         mark=mark(info),
         drawing=draw(found.steps, time.time()),
-        said=[said(item) for item in found.items[first:]],
+        said=[each for item in found.items[first:] for each in said(item)],
         first=first,
     )
