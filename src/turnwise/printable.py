@@ -18,6 +18,17 @@ def printable(text: str, limit: int = _LONGEST) -> str:
     return shown if len(text) <= limit else f"{shown}…"
 
 
+def without_password(url: str) -> str:
+    """A URL as it may be shown and recorded."""
+    scheme, _, rest = url.partition("://")
+    # An unquoted password may hold "/", "?" and "@".
+    login, at, address = rest.rpartition("@")
+    user, colon, _ = login.partition(":")
+    shown = f"{user}:***{at}" if colon else login + at
+    address, query, _ = address.partition("?")
+    return f"{scheme}://{shown}{address}{'?...' if query else ''}"
+
+
 def _escaped(character: str) -> str:
     if character.isprintable():
         return character

@@ -20,6 +20,7 @@ from tests.integration.fault_lab import (
 )
 from tests.integration.forked import Forks, forks
 from tests.integration.programs import Programs, programs
+from tests.integration.scene import Scene, make_scene
 from tests.integration.stores import Sessions
 from turnwise.session import Session
 from turnwise.testing.servers import ValkeyServer, find_valkey
@@ -63,6 +64,17 @@ async def hasty(server: ValkeyServer, tmp_path: Path, kind: str) -> AsyncIterato
         await session.bind("user-1").add_items([message("zero")])  # an empty one expires by itself
         yield session
     assert not other_tasks()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def made_scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return await make_scene(tmp_path_factory.mktemp("scene"))
+
+
+@pytest.fixture
+def scene(made_scene: Scene, tmp_path: Path) -> Scene:
+    """A copy of its own for a test that may change it."""
+    return made_scene.copied_to(tmp_path)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from agents import SQLiteSession as SDKSession
 
 from tests.integration.approval_lab import Clerk, waiting
 from tests.integration.background_lab import echo
@@ -20,6 +21,7 @@ from turnwise import (
     AuditRecord,
     NoPendingApproval,
     RedisSession,
+    SDKSource,
     StoreError,
     UsageError,
     connect,
@@ -86,6 +88,37 @@ async def test_decisions_are_told_without_what_the_model_gets(session: AnySessio
     assert told(rejected) == ("decide", "s", f"reject {send.id}", "done")
     assert told(again) == ("decide", "s", "approve none", "NoPendingApproval")
     assert "business" not in repr(await session.audit())
+
+
+async def test_an_import_leaves_one_record_however_many_sessions_it_has(
+    session: AnySession, tmp_path: Path
+) -> None:
+    old = SDKSession("old", tmp_path / "sdk.db")
+    await old.add_items([message("hi")])
+    old.close()
+    for number in range(3):
+        await session.bind(f"s{number}").add_items([message("hi")])
+    lines = [line async for line in session.export(["s0", "s1", "s2", "none"])]
+    await session.delete("s0", by="another")
+    how: dict[str, Any] = {"reason": "4711", "by": "anna"}
+    for dry_run in (True, False):
+        asked = session.import_sessions(lines, dry_run=dry_run, **how)
+        assert len([each async for each in asked]) == 4
+    source = SDKSource(f"sqlite:///{tmp_path / 'sdk.db'}")
+    assert [each.outcome async for each in session.import_from(source, **how)] == ["imported"]
+    nowhere = SDKSource("redis://user:secret@127.0.0.1:1/0?password=secret")
+    with pytest.raises(StoreError):
+        _ = [each async for each in session.import_from(nowhere, **how)]
+    left: Any = session.import_sessions(lines, **how)
+    await anext(left)
+    await left.aclose()
+    found = await session.audit(by="anna")
+    assert [told(record) for record in found] == [
+        ("import_sessions", "", "", None),
+        ("import_from", "", "redis://user:***@127.0.0.1:1/0?...", "StoreUnavailable"),
+        ("import_from", "", f"sqlite:///{tmp_path / 'sdk.db'}", "1 imported"),
+        ("import_sessions", "", "", "1 imported, 1 refused, 2 unchanged"),
+    ]
 
 
 async def test_a_normal_turn_leaves_no_record(session: AnySession) -> None:

@@ -68,7 +68,7 @@ async def test_sessions_are_deleted_by_the_filters_of_list(url: str) -> None:
 async def test_what_changed_since_it_was_found_is_another(url: str) -> None:
     async with connect(url) as session:
         await fill(session, 3)
-        wanted = Wanted(None, "*", None, None, None, None)
+        wanted = Wanted(match="*")
         targets = {target.id: target for target in await wanted.find(session)}
         await session.bind("user-0").add_items([message("back again")])
         await session.delete("user-1")

@@ -72,5 +72,5 @@ async def test_a_store_that_does_not_answer_is_told(tmp_path: Path) -> None:
     result = await invoked(
         f"sqlite:///{tmp_path / 'other.db'}", "top", "--looks", "1", "-o", "json"
     )
-    assert result.exit_code == 0
+    assert result.exit_code == 1
     assert "other.db" in json.loads(result.stdout)["error"]

@@ -81,7 +81,7 @@ async def test_the_command(tmp_path: Path) -> None:
         )
         for verb, done in (("release", "released"), ("cancel", "cancelled")):
             dry = await lines(url, "turns", verb, "s", "t", "--dry-run")
-            assert dry == [f"would be {done}: turn t of session s"]
+            assert dry == [f"would be {done}: t"]
         assert await lines(url, "turns", "release", "s", "t", "--yes") == ["released: t"]
         assert await session.drain("s", [echo()]) == 1
         again = await invoked(url, "turns", "release", "s", "t", "--yes")

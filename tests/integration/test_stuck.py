@@ -171,7 +171,8 @@ async def test_an_approval_that_is_rejected(fleet: Fleet) -> None:
         pay, send = (each.approval.id for each in rows)
         words = "approvals", "reject", "s", pay
         said = await invoked(fleet.url, *words, "--message", "Not this customer")
-        assert said.stdout == "decided; in session s 1 still wait\n"
+        assert said.stdout == f"rejected: {pay}\n"
+        assert said.stderr == "in session s 1 still wait\n"
         assert [each.approval.id async for each in session.waiting_approvals()] == [send]
         again = await invoked(fleet.url, *words)
         assert (again.exit_code, len(again.output.splitlines())) == (1, 1)
@@ -193,8 +194,9 @@ async def test_an_approval_that_was_forgotten(fleet: Fleet) -> None:
         (row,) = json.loads(await obeyed(fleet.url, stuck.remedy, "-o", "json"))
         assert (row["session_id"], row["since"]) == ("s", stuck.since)
         assert row["approval"]["tool_name"] == "pay"
-        said = await invoked(fleet.url, "approvals", "approve", "s", row["approval"]["id"])
-        assert said.stdout == "decided; in session s 0 still wait\n"
+        approval = row["approval"]["id"]
+        said = await invoked(fleet.url, "approvals", "approve", "s", approval)
+        assert (said.stdout, said.stderr) == (f"approved: {approval}\n", "")
         assert [each async for each in session.waiting_approvals()] == []
         await Runner.resume(clerk.agent(says("paid")), session=session.bind("s"))
         assert clerk.ran["pay"] == 1

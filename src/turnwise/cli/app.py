@@ -25,6 +25,8 @@ from turnwise.cli import (
     workers,
 )
 
+SERVERS = "Run until SIGTERM or SIGINT"
+"""The commands that print no result."""
 app = typer.Typer(
     name="turnwise",
     no_args_is_help=True,
@@ -48,21 +50,23 @@ def turnwise(
     """Agent sessions that any worker can pick up."""
 
 
-# Each of its options may come from the environment, named TURNWISE_ and the option.
-app.command("worker", context_settings={"auto_envvar_prefix": "TURNWISE"})(worker.worker)
-app.command("dashboard")(dashboard.dashboard)
-app.command("doctor")(doctor.doctor)
-app.add_typer(dead_letters.app, name="dead-letters")
-app.add_typer(workers.app, name="workers")
-app.add_typer(sessions.app, name="sessions")
+for name, verbs in (
+    ("sessions", sessions),
+    ("turns", turns),
+    ("workers", workers),
+    ("queue", queues),
+    ("dead-letters", dead_letters),
+    ("approvals", approvals),
+):
+    app.add_typer(verbs.app, name=name)
 for verb in (copies.copy, copies.rewind, exchange.export):
     sessions.app.command()(verb)
+sessions.app.command("import")(exchange.import_)
 for look in (surveys.tail, surveys.stats, surveys.biggest):
     sessions.app.command()(look)
-sessions.app.command("import")(exchange.import_)
-app.add_typer(turns.app, name="turns")
-app.add_typer(queues.app, name="queue")
-app.add_typer(approvals.app, name="approvals")
-app.command("stuck")(stuck.stuck)
-app.command("audit")(audit.audit)
-app.command("top")(top.top)
+for look in (stuck.stuck, audit.audit, top.top, doctor.doctor):
+    app.command()(look)
+# Each option of a worker may come from the environment, named TURNWISE_ and the option.
+environment = {"auto_envvar_prefix": "TURNWISE"}
+app.command(rich_help_panel=SERVERS, context_settings=environment)(worker.worker)
+app.command(rich_help_panel=SERVERS)(dashboard.dashboard)

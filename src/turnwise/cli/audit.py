@@ -8,15 +8,16 @@ from typing import Annotated
 
 import typer
 
-from turnwise.cli.options import PREFIX, KeyPrefix, Url, with_sessions
-from turnwise.cli.output import Columns, Format, Output, at, show
+from turnwise.cli.options import Looking, verb
+from turnwise.cli.output import Columns, at
 from turnwise.cli.session_filters import Match
 from turnwise.fleet import AuditRecord
 from turnwise.session import Session
 
 
+@verb
 def audit(
-    url: Url,
+    how: Looking,
     match: Match = "*",
     by: Annotated[
         str | None, typer.Option(help="Only what this operator did.", metavar="NAME")
@@ -31,8 +32,6 @@ def audit(
     before: Annotated[
         int | None, typer.Option(help="Only what is older than this id.", metavar="ID", min=1)
     ] = None,
-    output: Output = Format.TABLE,
-    key_prefix: KeyPrefix = PREFIX,
 ) -> None:
     """Show what operators did, the newest first: who, why, and what became of it.
 
@@ -44,11 +43,11 @@ def audit(
         found = await session.audit(
             match, by=by, action=action, since=since, count=count, before=before
         )
-        show(found, _COLUMNS, output)
+        how.show(found, _COLUMNS)
         if len(found) == count:
             typer.echo(f"there may be more: --before {found[-1].id}", err=True)
 
-    with_sessions(act, url, key_prefix)
+    how.run(act)
 
 
 _COLUMNS: Columns[AuditRecord] = {

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from turnwise.cli.options import PREFIX, KeyPrefix, Url, with_sessions
+from turnwise.cli.options import Connected, verb
 from turnwise.session import Session
 
 
@@ -19,8 +19,9 @@ def _networks(given: list[str]) -> list[IPv4Network | IPv6Network]:
         raise typer.BadParameter(f"--proxy: {error}") from None
 
 
+@verb
 def dashboard(
-    url: Url,
+    where: Connected,
     host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(help="The port; 0 takes a free one.", min=0, max=65535)
@@ -53,7 +54,6 @@ def dashboard(
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Only show: nothing can be changed.")
     ] = False,
-    key_prefix: KeyPrefix = PREFIX,
 ) -> None:
     """Serve pages that show the sessions, the workers and what is stuck, until SIGTERM or SIGINT.
 
@@ -88,6 +88,6 @@ def dashboard(
         )
 
     try:
-        with_sessions(run, url, key_prefix)
+        where.run(run)
     except NotListening as error:
         sys.exit(f"turnwise: {error}")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import time
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from turnwise.cli.options import PREFIX, KeyPrefix, Url
+from turnwise.cli.options import Looking, verb
+from turnwise.cli.output import Format, print_json
 from turnwise.connect import connect
 from turnwise.doctor import Finding, Report, diagnose
 from turnwise.errors import TurnwiseError
@@ -22,11 +22,9 @@ _CRITICAL = 2
 _PAUSE = 1.0
 
 
+@verb
 def doctor(
-    url: Url,
-    output: Annotated[
-        Literal["table", "json"], typer.Option("--output", "-o", help="For people, or as JSON.")
-    ] = "table",
+    how: Looking,
     init_check: Annotated[
         bool,
         typer.Option(
@@ -44,30 +42,33 @@ def doctor(
     lease: Annotated[
         float, typer.Option(help="The lease that the workers use.", metavar="SECONDS")
     ] = 15.0,
-    key_prefix: KeyPrefix = PREFIX,
 ) -> None:
     """Check a deployment: what is wrong, why it matters, and the command that mends it.
 
     Exit status: 0 nothing found; 1 warnings; 2 something critical, or the store is not reached.
     With --init-check, warnings exit with 0.
     """
-    report = asyncio.run(_report(url, key_prefix, lease, timeout if init_check else 0))
-    if output == "json":
+    try:
+        report = asyncio.run(_report(how, lease, timeout if init_check else 0))
+    except TurnwiseError as error:
+        typer.echo(f"turnwise: {error}", err=True)
+        raise typer.Exit(_CRITICAL) from None
+    findings = report.faults if init_check else report.findings
+    if how.output == Format.JSON:
         typer.echo(json.dumps(report.as_dict(), indent=2))
+    elif how.output == Format.JSONL:
+        print_json(findings, how.output)
     else:
-        for finding in report.faults if init_check else report.findings:
+        for finding in findings:
             _show(finding)
     code = report.exit_code
     raise typer.Exit(code if code == _CRITICAL or not init_check else 0)
 
 
-async def _report(url: str, key_prefix: str, lease: float, wait: float) -> Report:
-    try:
-        async with connect(url, key_prefix=key_prefix, lease=lease) as session:
-            return await _wait(session, wait)
-    except TurnwiseError as error:
-        typer.echo(f"turnwise: {error}", err=True)
-        sys.exit(_CRITICAL)
+async def _report(how: Looking, lease: float, wait: float) -> Report:
+    """Of a store in this process's memory too."""
+    async with connect(how.url, key_prefix=how.key_prefix, lease=lease) as session:
+        return await _wait(session, wait)
 
 
 async def _wait(session: Session, timeout: float) -> Report:

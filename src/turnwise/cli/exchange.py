@@ -7,74 +7,105 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from turnwise.cli.bulk import DryRun
-from turnwise.cli.options import PREFIX, KeyPrefix, Url, with_sessions
-from turnwise.cli.output import Columns, Format, Output, print_json, show
-from turnwise.cli.session_filters import AnyMatch, Holder, Ids, MinAge, MinBytes, State, Wanted
+from turnwise.cli.acting import Acting, Outcome, tell
+from turnwise.cli.options import Looking, verb
+from turnwise.cli.output import Columns, Format, progress
+from turnwise.cli.session_filters import Wanted
 from turnwise.errors import UsageError
 from turnwise.fleet import ImportedSession, SDKSource
-from turnwise.printable import printable
 from turnwise.session import Session
 
 LEFT = ("exists", "refused")
 """The outcomes of sessions that are not as the import has them."""
-File = Annotated[Path | None, typer.Argument(help="The file of an export; - for standard input.")]
 _SDK = SDKSource("")
-_PANEL = "With --from"
 
 
-def _sdk(help: str, metavar: str | None = None) -> Any:
-    return typer.Option(help=help, metavar=metavar, rich_help_panel=_PANEL)
+def _sdk(help: str, metavar: str | None = None, **settings: Any) -> Any:
+    return typer.Option(help=help, metavar=metavar, rich_help_panel="With --from", **settings)
 
 
+@dataclass(frozen=True)
+class _SDKOptions:
+    """What an import of the SDK's own sessions takes besides their place."""
+
+    match: Annotated[str, _sdk("A glob that their ids match.", "GLOB")] = "*"
+    sdk_key_prefix: Annotated[str, _sdk("RedisSession's key_prefix.")] = _SDK.key_prefix
+    sessions_table: Annotated[str, _sdk("The name of this table.")] = _SDK.sessions_table
+    messages_table: Annotated[str, _sdk("The name of this table.")] = _SDK.messages_table
+    branch: Annotated[
+        str | None,
+        _sdk("Of AdvancedSQLiteSession, only this one; else each becomes a session, id@branch."),
+    ] = None
+    encryption_key: Annotated[
+        str | None, _sdk("EncryptedSession's.", envvar="TURNWISE_ENCRYPTION_KEY")
+    ] = None
+    skip_undecodable: Annotated[
+        bool,
+        typer.Option(
+            "--skip-undecodable",
+            help="Leave items out that cannot be read.",
+            rich_help_panel="With --from",
+        ),
+    ] = False
+
+    def source(self, location: str) -> SDKSource:
+        """Where they are, and which."""
+        names = self.sdk_key_prefix, self.sessions_table, self.messages_table
+        how = self.branch, self.encryption_key, self.skip_undecodable
+        return SDKSource(location, self.match, *names, *how)
+
+
+@verb
 def export(
-    url: Url,
-    ids: Ids = None,
+    wanted: Wanted,
+    how: Looking,
     file: Annotated[
         Path | None, typer.Option(help="Where to write; standard output if left out.")
     ] = None,
-    match: AnyMatch = None,
-    state: State = None,
-    worker: Holder = None,
-    min_age: MinAge = None,
-    min_bytes: MinBytes = None,
-    key_prefix: KeyPrefix = PREFIX,
 ) -> None:
     """Write sessions as JSON Lines, with their content: those named, or those that filters find.
 
     Everything that their histories hold, for `turnwise sessions import`. A session that cannot be
-    read is told of on standard error, and the exit status is 1.
+    read is told of on standard error, and the exit status is 1. With --file, `-o` is the form in
+    which the outcomes are printed.
     """
-    wanted = Wanted(ids, match, state, worker, min_age, min_bytes)
-    faults: list[str] = []
+    if file is None and how.output == Format.JSON:
+        raise typer.BadParameter("-o json needs --file: an export that is printed is JSON Lines")
+    outcomes: list[Outcome] = []
 
     async def act(session: Session) -> None:
         names = [each.id for each in await wanted.find(session)]
-        with _writing(file) as write, progress("exporting", len(names), file is None) as advance:
+        shown = file is not None or not sys.stdout.isatty()
+        with _writing(file) as write, progress("exporting", len(names), shown=shown) as advance:
             async for line in session.export(names):
                 write(line)
                 if line["type"] == "end":
                     advance(1)
-                    if "error" in line:
-                        faults.append(f"{line['session_id']}: {line['error']}")
+                    outcomes.append(_exported(line))
 
-    with_sessions(act, url, key_prefix)
-    for fault in faults:
-        typer.echo(f"turnwise: {printable(fault)}", err=True)
-    if faults:
+    how.run(act)
+    failed = [each for each in outcomes if each.error]
+    if file is None:
+        tell(failed, Format.TABLE)
+    else:
+        tell(outcomes, how.output)
+    if failed:
         raise typer.Exit(1)
 
 
+@verb
 def import_(
-    url: Url,
-    file: File = None,
+    how: Acting,
+    sdk: _SDKOptions,
+    file: Annotated[
+        Path | None, typer.Argument(help="The file of an export; - for standard input.")
+    ] = None,
     source: Annotated[
         str | None,
         typer.Option(
@@ -84,31 +115,6 @@ def import_(
             metavar="URL|FILE",
         ),
     ] = None,
-    match: Annotated[str, _sdk("A glob that their ids match.", "GLOB")] = "*",
-    sdk_key_prefix: Annotated[str, _sdk("RedisSession's key_prefix.")] = _SDK.key_prefix,
-    sessions_table: Annotated[str, _sdk("The name of this table.")] = _SDK.sessions_table,
-    messages_table: Annotated[str, _sdk("The name of this table.")] = _SDK.messages_table,
-    branch: Annotated[
-        str | None,
-        _sdk("Of AdvancedSQLiteSession, only this one; else each becomes a session, id@branch."),
-    ] = None,
-    encryption_key: Annotated[
-        str | None,
-        typer.Option(
-            help="EncryptedSession's.", envvar="TURNWISE_ENCRYPTION_KEY", rich_help_panel=_PANEL
-        ),
-    ] = None,
-    skip_undecodable: Annotated[
-        bool,
-        typer.Option(
-            "--skip-undecodable",
-            help="Leave items out that cannot be read.",
-            rich_help_panel=_PANEL,
-        ),
-    ] = False,
-    dry_run: DryRun = False,
-    output: Output = Format.TABLE,
-    key_prefix: KeyPrefix = PREFIX,
 ) -> None:
     """Make sessions of an export, or of the SDK's own sessions, each in one commit.
 
@@ -120,18 +126,15 @@ def import_(
 
     async def act(session: Session) -> None:
         if source is not None:
-            names = sdk_key_prefix, sessions_table, messages_table
-            how = branch, encryption_key, skip_undecodable
-            found = SDKSource(source, match, *names, *how)
-            with progress("importing", None, to_stdout=False) as advance:
-                outcomes = session.import_from(found, dry_run=dry_run)
-                await report(_counted(outcomes, advance), dry_run, output)
+            with progress("importing") as advance:
+                found = session.import_from(sdk.source(source), dry_run=how.dry_run, **how.audit)
+                await report(_counted(found, advance), how)
             return
         assert file is not None
         with _reading(file) as lines:
-            await report(session.import_sessions(lines, dry_run=dry_run), dry_run, output)
+            await report(session.import_sessions(lines, dry_run=how.dry_run, **how.audit), how)
 
-    with_sessions(act, url, key_prefix)
+    how.run(act)
 
 
 async def _counted(
@@ -142,7 +145,7 @@ async def _counted(
         yield each
 
 
-async def report(outcomes: AsyncIterator[ImportedSession], dry_run: bool, output: Format) -> None:
+async def report(outcomes: AsyncIterator[ImportedSession], how: Acting) -> None:
     """Print what became of sessions: in JSON of each, in a table of those that need attention."""
     told: list[ImportedSession] = []
     counts: Counter[str] = Counter()
@@ -151,31 +154,25 @@ async def report(outcomes: AsyncIterator[ImportedSession], dry_run: bool, output
         async for each in outcomes:
             counts[each.outcome] += 1
             items += each.items
-            if output == Format.JSONL:
-                print_json([each], output)
-            elif output == Format.JSON or each.outcome in (*LEFT, "expired") or each.notes:
+            if how.output == Format.JSONL:
+                how.show([each], _COLUMNS)
+            elif how.as_json or each.outcome in (*LEFT, "expired") or each.notes:
                 told.append(each)
     finally:
-        if output == Format.JSON:
-            print_json(told, output)
-        elif output == Format.TABLE:
-            if told:
-                show(told, _COLUMNS, output)
+        if told or how.output == Format.JSON:
+            how.show(told, _COLUMNS)
+        if not how.as_json:
             said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
-            typer.echo(f"{'dry run: ' if dry_run else ''}{said or 'no session'}; {items} items")
+            typer.echo(f"{'dry run: ' if how.dry_run else ''}{said or 'no session'}; {items} items")
     if any(counts[outcome] for outcome in LEFT):
         raise typer.Exit(1)
 
 
-@contextmanager
-def progress(what: str, total: int | None, to_stdout: bool) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error, if that is a terminal and the lines go elsewhere."""
-    console = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    hidden = not console.is_terminal or (to_stdout and sys.stdout.isatty())
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=hidden) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda count: bar.advance(task, count)
+def _exported(end: dict[str, Any]) -> Outcome:
+    session_id, error = end["session_id"], end.get("error")
+    if error is None:
+        return Outcome(session_id, "exported")
+    return Outcome(session_id, "failed", f"{session_id}: {error}")
 
 
 @contextmanager
@@ -200,7 +197,7 @@ def _reading(file: Path) -> Iterator[Iterator[object]]:
         source = file.open("rb")
     except OSError as error:
         sys.exit(f"turnwise: cannot read {str(file)!r}: {error.strerror}")
-    with source, progress("importing", file.stat().st_size, to_stdout=False) as advance:
+    with source, progress("importing", file.stat().st_size) as advance:
         yield _parsed(source, advance)
 
 

@@ -14,7 +14,13 @@ import msgspec
 import typer
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -70,21 +76,20 @@ def console() -> Console:
 
 
 @contextmanager
-def counting(what: str, *, shown: bool = True) -> Iterator[Callable[[int], None]]:
+def progress(
+    what: str, total: int | None = None, *, shown: bool = True
+) -> Iterator[Callable[[int], None]]:
     """A progress bar on standard error during the block, if that is a terminal.
 
-    How many there are is not known before. The block is given what adds to the count.
+    The block is given what adds to the count.
     """
-    bar = Progress(
-        BarColumn(),
-        TextColumn("{task.completed:.0f} {task.description}"),
-        TimeElapsedColumn(),
-        console=(errors := Console(stderr=True)),
-        transient=True,
-        disable=not (shown and errors.is_terminal),
-    )
-    with bar:
-        task = bar.add_task(what, total=None)
+    errors = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    hidden = not (shown and errors.is_terminal)
+    with Progress(
+        *columns, TimeElapsedColumn(), console=errors, transient=True, disable=hidden
+    ) as bar:
+        task = bar.add_task(what, total=total)
         yield lambda count: bar.advance(task, count)
 
 

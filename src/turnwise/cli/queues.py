@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Annotated, Any
 
 import typer
 
-from turnwise.cli.options import PREFIX, By, KeyPrefix, Reason, Url, with_sessions
-from turnwise.cli.output import Columns, Format, Output, age, at, show
-from turnwise.cli.session_filters import Match
-from turnwise.cli.sessions import SessionId
+from turnwise.cli.acting import Acting, Named, Words, named
+from turnwise.cli.options import Looking, verb
+from turnwise.cli.output import Columns, age, at, progress
+from turnwise.cli.session_filters import Match, SessionId
 from turnwise.errors import UsageError
 from turnwise.fleet import Pause, QueuedEntry, pause_of
 from turnwise.printable import printable
 from turnwise.session import Session
 from turnwise.turns import all_sessions
+from turnwise.types import SessionSummary
 
 app = typer.Typer(help="See what waits in the sessions' queues; pause it.", no_args_is_help=True)
 _CUT = 200
@@ -38,9 +40,8 @@ class _Queue:
 
 
 @app.command("list")
-def list_(
-    url: Url, match: Match = "*", output: Output = Format.TABLE, key_prefix: KeyPrefix = PREFIX
-) -> None:
+@verb
+def list_(how: Looking, match: Match = "*") -> None:
     """Show the sessions with a queue, the longest waiting first, without content.
 
     What is paused is told on standard error too.
@@ -48,83 +49,75 @@ def list_(
 
     async def act(session: Session) -> None:
         queues, pauses = list[_Queue](), await session.pauses()
-        async for found in all_sessions(session.runtime.store, match):
-            for head in (await session.queue(found.session_id, 1)) if found.queued else []:
-                names = found.session_id, found.state
-                paused = head.kind == "message" and pause_of(pauses, head.agent) is not None
-                queues.append(_Queue(*names, found.queued, head.waiting_for, head.agent, paused))
+        with progress("sessions looked at") as looked:
+            async for found in all_sessions(session.runtime.store, match):
+                looked(1)
+                for head in (await session.queue(found.session_id, 1)) if found.queued else []:
+                    queues.append(_queue(found, head, pauses))
         queues.sort(key=attrgetter("waiting_for"), reverse=True)
-        show(queues, _QUEUES, output)
+        how.show(queues, _QUEUES)
         for pause in pauses:
             typer.echo(_told(pause), err=True)
 
-    with_sessions(act, url, key_prefix)
+    how.run(act)
 
 
 @app.command()
+@verb
 def peek(
     session_id: SessionId,
-    url: Url,
+    how: Looking,
     count: Annotated[int, typer.Option(help="Show at most this many.", min=1, max=256)] = 20,
-    output: Output = Format.TABLE,
-    key_prefix: KeyPrefix = PREFIX,
 ) -> None:
     """Show what waits in a session's queue, oldest first, with the messages' content."""
 
     async def act(session: Session) -> None:
-        show(await session.queue(session_id, count), _ENTRIES, output)
+        how.show(await session.queue(session_id, count), _ENTRIES)
 
-    with_sessions(act, url, key_prefix)
+    how.run(act)
 
 
 @app.command()
-def pause(
-    url: Url,
-    agent: _AgentName = None,
-    reason: Reason = None,
-    by: By = None,
-    key_prefix: KeyPrefix = PREFIX,
-) -> None:
+@verb
+def pause(how: Acting, agent: _AgentName = None) -> None:
     """Let workers leave messages in the queue: all, or those for an agent.
 
     They hear it within five seconds. Turns that run go on to their end.
     """
-
-    async def act(session: Session) -> None:
-        await session.pause_queue(agent, reason=reason, by=by)
-        typer.echo(f"paused: {_which(agent)}")
-
-    with_sessions(act, url, key_prefix)
+    how.carry_out(
+        Words("Pause", "paused", "messages"),
+        named([_which(agent)]),
+        lambda session, _: session.pause_queue(agent, **how.audit),
+    )
 
 
 @app.command()
-def resume(
-    url: Url,
-    agent: _AgentName = None,
-    reason: Reason = None,
-    by: By = None,
-    key_prefix: KeyPrefix = PREFIX,
-) -> None:
+@verb
+def resume(how: Acting, agent: _AgentName = None) -> None:
     """End a pause: that of all messages, or that of an agent."""
 
-    async def act(session: Session) -> None:
-        if await session.resume_queue(agent, reason=reason, by=by):
-            typer.echo(f"resumed: {_which(agent)}")
-            return
-        pauses = await session.pauses()
-        left = "; ".join(map(_told, pauses)) or "nothing is"
-        raise UsageError(f"{_which(agent)} are not paused by themselves; {left}")
+    async def act(session: Session, messages: Named) -> None:
+        if not await session.resume_queue(agent, **how.audit):
+            left = "; ".join(map(_told, await session.pauses())) or "nothing is"
+            raise UsageError(f"{messages.id} are not paused by themselves; {left}")
 
-    with_sessions(act, url, key_prefix)
+    how.carry_out(Words("Resume", "resumed", "messages"), named([_which(agent)]), act)
+
+
+def _queue(found: SessionSummary, head: QueuedEntry, pauses: Sequence[Pause]) -> _Queue:
+    paused = head.kind == "message" and pause_of(pauses, head.agent) is not None
+    names = found.session_id, found.state, found.queued
+    return _Queue(*names, head.waiting_for, head.agent, paused)
 
 
 def _which(agent: str | None) -> str:
-    return "all messages" if agent is None else f"messages for agent {printable(agent)}"
+    return "all messages" if agent is None else f"messages for agent {agent}"
 
 
 def _told(pause: Pause) -> str:
     why = f": {printable(pause.reason)}" if pause.reason else ""
-    return f"paused: {_which(pause.agent)}, by {printable(pause.by)} at {at(pause.since)}{why}"
+    who = f"by {printable(pause.by)} at {at(pause.since)}"
+    return f"paused: {printable(_which(pause.agent))}, {who}{why}"
 
 
 def _short(content: Any) -> str:

@@ -7,33 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from turnwise.cli.output import progress
 from turnwise.session import Session
 from turnwise.types import Info, SessionSummary
 
+SessionId = Annotated[str, typer.Argument(help="The session's id.", metavar="SESSION")]
 Match = Annotated[str, typer.Option(help="A glob that the ids match.", metavar="GLOB")]
-State = Annotated[
-    str | None,
-    typer.Option(
-        help="Only those: idle, queued, running, retrying, dead, parked, stopped, newer or "
-        "unreadable.",
-        metavar="STATE",
-    ),
-]
-Holder = Annotated[
-    str | None,
-    typer.Option("--worker", help="Only those whose open turn this worker has, or had last."),
-]
-MinAge = Annotated[
-    float | None,
-    typer.Option(help="Only those that did not change for so long.", metavar="SECONDS"),
-]
-MinBytes = Annotated[int | None, typer.Option(help="Only those that take as many bytes or more.")]
-Ids = Annotated[
-    list[str] | None, typer.Argument(help="Ids of sessions; else filters.", metavar="SESSION")
-]
-AnyMatch = Annotated[
-    str | None, typer.Option(help="A glob that the ids match; '*' for all.", metavar="GLOB")
-]
 _LOOK_AT = 500
 """How many sessions one call looks at."""
 
@@ -54,46 +33,85 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Ids, or filters as `sessions list` takes them."""
+class Filters:
+    """Which sessions a verb is about: the filters of `sessions list`."""
 
-    ids: list[str] | None
-    match: str | None
-    state: str | None
-    worker: str | None
-    min_age: float | None
-    min_bytes: int | None
+    match: Annotated[
+        str | None,
+        typer.Option(help="A glob that the ids match; '*' for all.", metavar="GLOB"),
+    ] = None
+    state: Annotated[
+        str | None,
+        typer.Option(
+            help="Only those: idle, queued, running, retrying, dead, parked, stopped, newer or "
+            "unreadable.",
+            metavar="STATE",
+        ),
+    ] = None
+    worker: Annotated[
+        str | None, typer.Option(help="Only those whose open turn this worker has, or had last.")
+    ] = None
+    min_age: Annotated[
+        float | None,
+        typer.Option(help="Only those that did not change for so long.", metavar="SECONDS"),
+    ] = None
+    min_bytes: Annotated[
+        int | None, typer.Option(help="Only those that take as many bytes or more.")
+    ] = None
 
-    async def find(self, session: Session) -> list[Target]:
-        """The sessions to change."""
-        if self.ids and self._has_filters():
-            raise typer.BadParameter("give ids or filters, not both")
-        if self.ids:
-            return [Target(each) for each in dict.fromkeys(self.ids)]
-        if not self._has_filters():
-            raise typer.BadParameter("give ids, or filters; --match '*' is for all")
-        found, _ = await self.sessions(session)
-        # A scan may list a session twice.
-        return list({each.session_id: Target(each.session_id, each) for each in found}.values())
+    @property
+    def glob(self) -> str:
+        """What the ids match."""
+        return self.match or "*"
+
+    @property
+    def others(self) -> dict[str, Any]:
+        """All but the glob, as methods of the session take them."""
+        return {
+            "state": self.state,
+            "worker": self.worker,
+            "min_age": self.min_age,
+            "min_bytes": self.min_bytes,
+        }
 
     async def sessions(
         self, session: Session, count: int | None = None, cursor: str | None = None
     ) -> tuple[list[SessionSummary], str | None]:
-        """What filters find, up to about so many; and the cursor behind it."""
-        wanted: dict[str, Any] = {"state": self.state, "worker": self.worker}
-        wanted |= {"min_age": self.min_age, "min_bytes": self.min_bytes}
-        wanted["count"] = min(count or _LOOK_AT, _LOOK_AT)
+        """What they find, up to about so many; and the cursor behind it."""
+        look_at = min(count or _LOOK_AT, _LOOK_AT)
         found: list[SessionSummary] = []
-        while True:
-            page = await session.sessions(self.match or "*", **wanted, cursor=cursor)
-            found += page.sessions
-            cursor = page.cursor
-            if cursor is None or (count is not None and len(found) >= count):
-                return found, cursor
+        with progress("sessions found") as advance:
+            while True:
+                page = await session.sessions(
+                    self.glob, **self.others, count=look_at, cursor=cursor
+                )
+                found += page.sessions
+                advance(len(page.sessions))
+                cursor = page.cursor
+                if cursor is None or (count is not None and len(found) >= count):
+                    return found, cursor
 
-    def _has_filters(self) -> bool:
-        filters = self.match, self.state, self.worker, self.min_age, self.min_bytes
-        return any(each is not None for each in filters)
+
+@dataclass(frozen=True)
+class Wanted(Filters):
+    """Which sessions are changed, or exported: those named, or those that filters find."""
+
+    ids: Annotated[
+        list[str] | None, typer.Argument(help="Ids of sessions; else filters.", metavar="SESSION")
+    ] = None
+
+    async def find(self, session: Session) -> list[Target]:
+        """The sessions."""
+        has_filters = any(each is not None for each in (self.match, *self.others.values()))
+        if self.ids and has_filters:
+            raise typer.BadParameter("give ids or filters, not both")
+        if self.ids:
+            return [Target(each) for each in dict.fromkeys(self.ids)]
+        if not has_filters:
+            raise typer.BadParameter("give ids, or filters; --match '*' is for all")
+        found, _ = await self.sessions(session)
+        # A scan may list a session twice.
+        return list({each.session_id: Target(each.session_id, each) for each in found}.values())
 
 
 def _standing(found: SessionSummary | Info) -> tuple[object, ...]:

@@ -8,82 +8,63 @@ from typing import Annotated
 
 import typer
 
-from turnwise.cli.bulk import DryRun, How, Yes, carry_out
+from turnwise.cli.acting import Ending, Outcome, Words
 from turnwise.cli.conversation import conversation
-from turnwise.cli.options import PREFIX, By, KeyPrefix, Reason, Url, with_sessions
-from turnwise.cli.output import Columns, Format, Output, age, ago, at, print_json, show, tokens
-from turnwise.cli.session_filters import (
-    AnyMatch,
-    Holder,
-    Ids,
-    Match,
-    MinAge,
-    MinBytes,
-    State,
-    Target,
-    Wanted,
-)
+from turnwise.cli.options import Looking, verb
+from turnwise.cli.output import Columns, age, ago, at, print_json, tokens
+from turnwise.cli.session_filters import Filters, SessionId, Target, Wanted
 from turnwise.errors import UsageError
 from turnwise.session import Session
 from turnwise.turns import ttl_ms
 from turnwise.types import Info, SessionSummary
 
 app = typer.Typer(help="See the sessions.", no_args_is_help=True)
-SessionId = Annotated[str, typer.Argument(help="The session's id.", metavar="SESSION")]
 
 
 @app.command("list")
+@verb
 def list_(
-    url: Url,
-    match: Match = "*",
-    state: State = None,
-    worker: Holder = None,
-    min_age: MinAge = None,
-    min_bytes: MinBytes = None,
+    wanted: Filters,
+    how: Looking,
     count: Annotated[int, typer.Option(help="Stop when so many are found.", min=1)] = 100,
     cursor: Annotated[
         str | None, typer.Option(help="Go on where the last call stopped; it says where.")
     ] = None,
-    output: Output = Format.TABLE,
-    key_prefix: KeyPrefix = PREFIX,
 ) -> None:
     """Show sessions without their content, in the order of the store.
 
     A few more than `--count` may come. If there are others, standard error has the next `--cursor`.
     """
-    wanted = Wanted(None, match, state, worker, min_age, min_bytes)
 
     async def act(session: Session) -> None:
         found, following = await wanted.sessions(session, count, cursor)
-        show(found, _COLUMNS, output)
+        how.show(found, _COLUMNS)
         if following is not None:
             typer.echo(f"there are more: --cursor {following}", err=True)
 
-    with_sessions(act, url, key_prefix)
+    how.run(act)
 
 
 @app.command()
-def info(
-    session_id: SessionId, url: Url, output: Output = Format.TABLE, key_prefix: KeyPrefix = PREFIX
-) -> None:
+@verb
+def info(session_id: SessionId, how: Looking) -> None:
     """Show what is known of one session besides its content."""
 
     async def act(session: Session) -> None:
         found = await session.info(session_id)
         if found is None:
             sys.exit(f"turnwise: there is no session {session_id!r}")
-        show([found], _INFO, output)
+        how.show([found], _INFO)
 
-    with_sessions(act, url, key_prefix)
+    how.run(act)
 
 
 @app.command("show")
+@verb
 def show_(
     session_id: SessionId,
-    url: Url,
+    how: Looking,
     limit: Annotated[int, typer.Option(help="Show the last turns, so many of them.", min=1)] = 20,
-    output: Output = Format.TABLE,
-    key_prefix: KeyPrefix = PREFIX,
 ) -> None:
     """Show a conversation, the newest last: who said what, calls and their outputs.
 
@@ -94,62 +75,38 @@ def show_(
         turns = await session.history(session_id, limit=limit)
         if turns is None:
             sys.exit(f"turnwise: there is no session {session_id!r}")
-        if output != Format.TABLE:
-            print_json(turns, output)
+        if how.as_json:
+            print_json(turns, how.output)
             return
         for line in conversation(turns):
             typer.echo(line)
 
-    with_sessions(act, url, key_prefix)
+    how.run(act)
 
 
 @app.command()
-def delete(
-    url: Url,
-    ids: Ids = None,
-    match: AnyMatch = None,
-    state: State = None,
-    worker: Holder = None,
-    min_age: MinAge = None,
-    min_bytes: MinBytes = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    reason: Reason = None,
-    by: By = None,
-    output: Output = Format.TABLE,
-    key_prefix: KeyPrefix = PREFIX,
-) -> None:
+@verb
+def delete(wanted: Wanted, how: Ending) -> None:
     """Delete sessions, with their queues and open turns: those named, or those that filters find.
 
     Of those found, one that changed since then stays.
     """
-    wanted = Wanted(ids, match, state, worker, min_age, min_bytes)
 
     async def act(session: Session, session_id: str) -> bool:
-        return await session.delete(session_id, reason=reason, by=by)
+        return await session.delete(session_id, **how.audit)
 
-    _change(wanted, ("Delete", "deleted"), act, How(dry_run, yes, output), url, key_prefix)
+    _change(wanted, how, Words("Delete", "deleted", "sessions"), act)
 
 
 @app.command()
+@verb
 def expire(
-    url: Url,
-    ids: Ids = None,
+    wanted: Wanted,
+    how: Ending,
     ttl: Annotated[
         float | None, typer.Option(help="How long they live from now on.", metavar="SECONDS")
     ] = None,
     never: Annotated[bool, typer.Option("--never", help="Take their expiry away.")] = False,
-    match: AnyMatch = None,
-    state: State = None,
-    worker: Holder = None,
-    min_age: MinAge = None,
-    min_bytes: MinBytes = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    reason: Reason = None,
-    by: By = None,
-    output: Output = Format.TABLE,
-    key_prefix: KeyPrefix = PREFIX,
 ) -> None:
     """Set when sessions expire: those named, or those that filters find.
 
@@ -158,39 +115,25 @@ def expire(
     if (ttl is None) != never:
         raise typer.BadParameter("give --ttl SECONDS, or --never")
     ttl_ms(ttl)
-    wanted = Wanted(ids, match, state, worker, min_age, min_bytes)
     done = "kept for good" if never else f"set to expire in {ttl:g} s"
 
     async def act(session: Session, session_id: str) -> bool:
-        return await session.expire(session_id, ttl, reason=reason, by=by)
+        return await session.expire(session_id, ttl, **how.audit)
 
-    words = "Change the expiry of", done
-    _change(wanted, words, act, How(dry_run, yes, output), url, key_prefix)
+    _change(wanted, how, Words("Change the expiry of", done, "sessions"), act)
 
 
 def _change(
-    wanted: Wanted,
-    words: tuple[str, str],
-    act: Callable[[Session, str], Awaitable[bool]],
-    how: How,
-    url: str,
-    key_prefix: str,
+    wanted: Wanted, how: Ending, words: Words, act: Callable[[Session, str], Awaitable[bool]]
 ) -> None:
-    found = with_sessions(wanted.find, url, key_prefix)
-    if not how.goes_on(*words, "sessions", [each.id for each in found]):
-        return
-
-    async def each(session: Session) -> None:
-        async def change(target: Target) -> str:
-            if await target.is_other(session):
-                return "changed meanwhile"
-            if await act(session, target.id):
-                return words[1]
+    async def change(session: Session, target: Target) -> Outcome | None:
+        if await target.is_other(session):
+            return Outcome(target.id, "changed meanwhile")
+        if not await act(session, target.id):
             raise UsageError(f"there is no session {target.id!r}")
+        return None
 
-        await carry_out(found, change, how.output)
-
-    with_sessions(each, url, key_prefix)
+    how.carry_out(words, how.run(wanted.find), change)
 
 
 _COLUMNS: Columns[SessionSummary] = {

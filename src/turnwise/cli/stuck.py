@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from turnwise.cli.options import PREFIX, KeyPrefix, Url, with_sessions
-from turnwise.cli.output import Columns, Format, Output, ago, counting, show
+from turnwise.cli.options import Looking, verb
+from turnwise.cli.output import Columns, ago, progress
 from turnwise.cli.session_filters import Match
 from turnwise.fleet import StuckSession, stuck_sessions
 from turnwise.session import Session
@@ -18,15 +18,14 @@ FOUND = 3
 _LOOKED_AT = "looked at what waits for workers, and at what silent ones held; --all: everywhere"
 
 
+@verb
 def stuck(
-    url: Url,
+    how: Looking,
     match: Match = "*",
     all_sessions: Annotated[
         bool,
         typer.Option("--all", help="Look through all sessions, which may take minutes."),
     ] = False,
-    output: Output = Format.TABLE,
-    key_prefix: KeyPrefix = PREFIX,
 ) -> None:
     """Show sessions that do not go on by themselves, the oldest first, and what lets them go on.
 
@@ -37,15 +36,15 @@ def stuck(
     found: list[StuckSession] = []
 
     async def act(session: Session) -> None:
-        with counting("sessions looked at", shown=all_sessions) as looked:
+        with progress("sessions looked at", shown=all_sessions) as looked:
             search = stuck_sessions(session.runtime, match, quick=not all_sessions, looked=looked)
             found.extend([each async for each in search])
         found.sort(key=lambda each: each.since or 0.0)
-        show(found, _COLUMNS, output)
-        if not all_sessions and output == Format.TABLE:
+        how.show(found, _COLUMNS)
+        if not all_sessions and not how.as_json:
             typer.echo(_LOOKED_AT, err=True)
 
-    with_sessions(act, url, key_prefix)
+    how.run(act)
     if found:
         raise typer.Exit(FOUND)
 

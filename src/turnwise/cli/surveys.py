@@ -8,94 +8,79 @@ from typing import Annotated, Any, Literal
 import typer
 
 from turnwise.cli.conversation import conversation
-from turnwise.cli.exchange import progress
-from turnwise.cli.options import PREFIX, KeyPrefix, Url, with_sessions
-from turnwise.cli.output import Columns, Format, Output, ago, at, print_json, show, tokens
-from turnwise.cli.session_filters import Holder, Match, MinAge, MinBytes, State
-from turnwise.cli.sessions import SessionId
+from turnwise.cli.options import Looking, verb
+from turnwise.cli.output import Columns, Format, ago, at, print_json, progress, tokens
+from turnwise.cli.session_filters import Filters, SessionId
 from turnwise.fleet import SessionStats
 from turnwise.session import Session
 from turnwise.types import SessionSummary
 
 
+@verb
 def tail(
     session_id: SessionId,
-    url: Url,
+    how: Looking,
     last: Annotated[int, typer.Option(help="How many turns to begin with.", min=0)] = 10,
     follow: Annotated[bool, typer.Option(help="Go on as turns end, until Ctrl-C.")] = True,
-    output: Output = Format.TABLE,
-    key_prefix: KeyPrefix = PREFIX,
 ) -> None:
-    """Follow a conversation with its content: its last turns, then each that ends."""
+    """Follow a conversation with its content: its last turns, then each that ends.
+
+    With `-o` each is a line of JSON.
+    """
 
     async def act(session: Session) -> None:
         if not follow:
             for turn in (await session.history(session_id, limit=last) or []) if last else []:
-                _tell(turn, output)
+                _tell(turn, how)
             return
         async for turn in session.tail(session_id, last=last):
-            _tell(turn, output)
+            _tell(turn, how)
 
     with suppress(KeyboardInterrupt):  # how it is ended
-        with_sessions(act, url, key_prefix)
+        how.run(act)
 
 
-def _tell(turn: Any, output: Format) -> None:
+def _tell(turn: Any, how: Looking) -> None:
     """A turn, as lines or as one line of JSON."""
-    if output != Format.TABLE:
+    if how.as_json:
         print_json([turn], Format.JSONL)
         return
     for line in conversation([turn]):
         typer.echo(line)
 
 
-def stats(
-    url: Url,
-    match: Match = "*",
-    state: State = None,
-    worker: Holder = None,
-    min_age: MinAge = None,
-    min_bytes: MinBytes = None,
-    output: Output = Format.TABLE,
-    key_prefix: KeyPrefix = PREFIX,
-) -> None:
+@verb
+def stats(wanted: Filters, how: Looking) -> None:
     """Sum up sessions: how many in each state, their size, what they consumed.
 
     Looks through all of them, without loading histories.
     """
-    filters: Any = {"state": state, "worker": worker, "min_age": min_age, "min_bytes": min_bytes}
 
     async def act(session: Session) -> None:
-        with progress("looking", None, to_stdout=False):
-            found = await session.stats(match, **filters)
-        show([found], _STATS, output)
+        with progress("looking"):
+            found = await session.stats(wanted.glob, **wanted.others)
+        how.show([found], _STATS)
 
-    with_sessions(act, url, key_prefix)
+    how.run(act)
 
 
+@verb
 def biggest(
-    url: Url,
-    match: Match = "*",
+    wanted: Filters,
+    how: Looking,
     count: Annotated[int, typer.Option(help="Show so many.", min=1, max=10_000)] = 20,
     by: Annotated[
         Literal["bytes", "items", "queued", "tokens"], typer.Option(help="What counts.")
     ] = "bytes",
-    state: State = None,
-    worker: Holder = None,
-    min_age: MinAge = None,
-    min_bytes: MinBytes = None,
-    output: Output = Format.TABLE,
-    key_prefix: KeyPrefix = PREFIX,
 ) -> None:
     """Show the largest sessions, without content. Looks through all of them."""
-    filters: Any = {"state": state, "worker": worker, "min_age": min_age, "min_bytes": min_bytes}
 
     async def act(session: Session) -> None:
-        with progress("looking", None, to_stdout=False):
-            found = await session.biggest(match, count=count, by=by, **filters)
-        show(found, _BIGGEST, output)
+        with progress("looking"):
+            found = await session.biggest(wanted.glob, count=count, by=by, **wanted.others)
+        how.show(found, _BIGGEST)
 
-    with_sessions(act, url, key_prefix)
+    how.run(act)
 
 
 _STATS: Columns[SessionStats] = {

@@ -15,8 +15,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from turnwise.cli.options import PREFIX, KeyPrefix, Url, with_sessions
-from turnwise.cli.output import Format, Output, age, cell, console
+from turnwise.cli.options import Looking, verb
+from turnwise.cli.output import age, cell, console
 from turnwise.fleet.watch import Watch
 from turnwise.session import Session
 from turnwise.types import WorkerInfo
@@ -25,45 +25,46 @@ _WORKERS = 20
 """How many workers the screen shows, those with the most turns first."""
 
 
+@verb
 def top(
-    url: Url,
+    how: Looking,
     looks: Annotated[
         int | None, typer.Option(help="Look so often, then end.", metavar="N", min=1)
     ] = None,
-    output: Output = Format.TABLE,
-    key_prefix: KeyPrefix = PREFIX,
 ) -> None:
     """Show workers, queues and turns as they are now, until Ctrl-C, without content.
 
     It looks every two seconds, and more rarely if a look takes the store longer. `-o json` and
-    `-o jsonl` print one object a look.
+    `-o jsonl` print one object a look. With --looks, the exit status is 1 if the last one failed.
     """
 
-    async def act(session: Session) -> None:
+    async def act(session: Session) -> str:
         watch = Watch(session)
-        with _screen(output) as draw:
+        with _screen(how.as_json) as draw:
             async with watch.kept_up():
                 await watch.latest()
                 news = watch.looks()
                 for number in count(1):
                     draw(watch)
                     if number == looks:
-                        return
+                        return watch.seen.error
                     await anext(news)
+        return ""
 
     with suppress(KeyboardInterrupt):
-        with_sessions(act, url, key_prefix)
+        if how.run(act):
+            raise typer.Exit(1)  # it is on the screen
 
 
 @contextmanager
-def _screen(output: Format) -> Iterator[Callable[[Watch], None]]:
+def _screen(as_json: bool) -> Iterator[Callable[[Watch], None]]:
     """What draws a look: in place on a terminal, else one after the other."""
     screen = console()
-    live = output == Format.TABLE and screen.is_terminal
+    live = screen.is_terminal and not as_json
     with Live(console=screen, auto_refresh=False, screen=True) if live else nullcontext() as shown:
 
         def draw(watch: Watch) -> None:
-            if output != Format.TABLE:
+            if as_json:
                 typer.echo(json.dumps(_figures(watch)))
             elif shown is None:
                 screen.print(_picture(watch))

@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from turnwise.cli.bulk import DryRun, Yes
+from turnwise.cli.acting import Ending, Named, Outcome, Words, named
 from turnwise.cli.conversation import content, run
-from turnwise.cli.options import PREFIX, By, KeyPrefix, Reason, Url, with_sessions
-from turnwise.cli.output import Columns, Format, Output, age, at, print_json, show, tokens
-from turnwise.cli.sessions import SessionId
+from turnwise.cli.options import Looking, verb
+from turnwise.cli.output import Columns, age, at, tokens
+from turnwise.cli.session_filters import SessionId
 from turnwise.errors import UsageError
 from turnwise.fleet import Step, Timeline
 from turnwise.printable import printable
@@ -21,11 +21,11 @@ from turnwise.session import Session
 from turnwise.turns import GRACE
 
 _OPEN = "the open turn"
-_TurnId = Annotated[
+_OpenTurnId = Annotated[
     str | None, typer.Argument(help="The turn; the open one if left out.", metavar="TURN")
 ]
+_TurnId = Annotated[str, typer.Argument(help="The turn's id.", metavar="TURN")]
 app = typer.Typer(help="See turns, end them, or give them away.", no_args_is_help=True)
-TurnId = Annotated[str, typer.Argument(help="The turn's id.", metavar="TURN")]
 
 
 @app.callback()
@@ -34,46 +34,29 @@ def turns() -> None:
 
 
 @app.command("show")
-def show_(
-    session_id: SessionId,
-    turn_id: TurnId,
-    url: Url,
-    output: Output = Format.TABLE,
-    key_prefix: KeyPrefix = PREFIX,
-) -> None:
+@verb
+def show_(session_id: SessionId, turn_id: _TurnId, how: Looking) -> None:
     """Show a turn with its content: of an open one, its message and what its journal has."""
 
     async def act(session: Session) -> None:
         found = await _found(session, session_id, turn_id)
-        if output != Format.TABLE:
-            print_json([found], output)
-            return
-        for line in (*_head(found), *content(found.items)):
-            typer.echo(line)
+        how.show_lines(found, lambda: [*_head(found), *content(found.items)])
 
-    with_sessions(act, url, key_prefix)
+    how.run(act)
 
 
 @app.command("timeline")
-def timeline_(
-    session_id: SessionId,
-    turn_id: TurnId,
-    url: Url,
-    output: Output = Format.TABLE,
-    key_prefix: KeyPrefix = PREFIX,
-) -> None:
+@verb
+def timeline_(session_id: SessionId, turn_id: _TurnId, how: Looking) -> None:
     """Show a turn's steps without content: model calls, tools, attempts, tokens, errors."""
 
     async def act(session: Session) -> None:
         found = replace(await _found(session, session_id, turn_id), items=[])
-        if output != Format.TABLE:
-            print_json([found], output)
-            return
-        for line in _head(found):
-            typer.echo(line)
-        show(found.steps, _STEPS, output)
+        how.show_lines(found, lambda: _head(found))
+        if not how.as_json:
+            how.show(found.steps, _STEPS)
 
-    with_sessions(act, url, key_prefix)
+    how.run(act)
 
 
 async def _found(session: Session, session_id: str, turn_id: str) -> Timeline:
@@ -119,59 +102,41 @@ _STEPS: Columns[Step] = {
 
 
 @app.command()
+@verb
 def cancel(
     session_id: SessionId,
-    url: Url,
-    turn_id: _TurnId = None,
-    reason: Annotated[
-        str | None,
-        typer.Option(help="Why, for the audit, and for its sender.", metavar="TEXT"),
-    ] = None,
-    by: By = None,
+    how: Ending,
+    turn_id: _OpenTurnId = None,
     timeout: Annotated[
         float, typer.Option(help="How long its worker has to end it.", metavar="SECONDS", min=0)
     ] = GRACE,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    key_prefix: KeyPrefix = PREFIX,
 ) -> None:
-    """Cancel a turn: nothing of it is committed. A queued message is dropped."""
-    if not _goes_on(("Cancel", "cancelled"), session_id, turn_id, dry_run=dry_run, yes=yes):
-        return
+    """Cancel a turn: nothing of it is committed. A queued message is dropped.
 
-    async def act(session: Session) -> None:
-        how = {"reason": reason, "by": by}
-        done = await session.cancel(session_id, turn_id, timeout=timeout, **how)
-        typer.echo(f"{done.outcome}: {printable(done.turn_id or _OPEN)}")
+    The reason is for its sender too.
+    """
 
-    with_sessions(act, url, key_prefix)
+    async def act(session: Session, turn: Named) -> Outcome:
+        done = await session.cancel(session_id, turn_id, timeout=timeout, **how.audit)
+        return Outcome(done.turn_id or turn.id, done.outcome)
+
+    how.carry_out(_words("Cancel", "cancelled", session_id, turn_id), _turn(turn_id), act)
 
 
 @app.command()
-def release(
-    session_id: SessionId,
-    url: Url,
-    turn_id: _TurnId = None,
-    reason: Reason = None,
-    by: By = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    key_prefix: KeyPrefix = PREFIX,
-) -> None:
+@verb
+def release(session_id: SessionId, how: Ending, turn_id: _OpenTurnId = None) -> None:
     """Take a turn from a dead or hung worker: the next attempt continues it.
 
     A message goes on at once if a worker is there; a direct turn when it is sent again.
     """
-    if not _goes_on(("Release", "released"), session_id, turn_id, dry_run=dry_run, yes=yes):
-        return
 
-    async def act(session: Session) -> None:
-        outcome = await session.release(session_id, turn_id, reason=reason, by=by)
+    async def act(session: Session, _: Named) -> None:
+        outcome = await session.release(session_id, turn_id, **how.audit)
         if outcome != "released":
             raise UsageError(f"nothing was released: {_WHY[outcome]}", session_id=session_id)
-        typer.echo(f"released: {printable(turn_id or _OPEN)}")
 
-    with_sessions(act, url, key_prefix)
+    how.carry_out(_words("Release", "released", session_id, turn_id), _turn(turn_id), act)
 
 
 _WHY = {
@@ -183,14 +148,10 @@ _WHY = {
 }
 
 
-def _goes_on(
-    words: tuple[str, str], session_id: str, turn_id: str | None, *, dry_run: bool, yes: bool
-) -> bool:
-    verb, done = words
+def _turn(turn_id: str | None) -> list[Named]:
+    return named([turn_id or _OPEN])
+
+
+def _words(verb: str, done: str, session_id: str, turn_id: str | None) -> Words:
     what = f"turn {printable(turn_id)}" if turn_id else _OPEN
-    named = f"{what} of session {printable(session_id)}"
-    if dry_run:
-        typer.echo(f"would be {done}: {named}")
-    elif not yes:
-        typer.confirm(f"{verb} {named}?", abort=True, err=True)
-    return not dry_run
+    return Words(verb, done, "turns", question=f"{what} of session {printable(session_id)}")

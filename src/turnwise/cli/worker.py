@@ -10,7 +10,7 @@ import typer
 from turnwise.background import Policy
 from turnwise.cli.loading import freeze_garbage_collector, load, load_hooks
 from turnwise.cli.logs import LogFormat, LogLevel, set_up_logging
-from turnwise.cli.options import PREFIX, KeyPrefix, Url, with_sessions
+from turnwise.cli.options import Connected, verb
 from turnwise.cli.worker_process import WorkerProcess
 from turnwise.connect.settings import Options
 from turnwise.hooks import Hook
@@ -28,6 +28,7 @@ def _option(panel: str, help: str, metavar: str | None = None, **settings: Any) 
     return typer.Option(help=help, metavar=metavar, rich_help_panel=panel, **settings)
 
 
+@verb
 def worker(
     context: typer.Context,
     agents: Annotated[
@@ -38,8 +39,7 @@ def worker(
             envvar="TURNWISE_AGENTS",
         ),
     ],
-    url: Url,
-    key_prefix: KeyPrefix = PREFIX,
+    where: Connected,
     concurrency: Annotated[
         int, _option(_RUNS, "How many sessions are served at the same time.", min=1)
     ] = 50,
@@ -198,7 +198,7 @@ def worker(
                 await stack.enter_async_context(process.probes(metrics_host, metrics_port))
             await process.run()
 
-    with_sessions(work, url, key_prefix, **options)
+    where.run(work, **options)
 
 
 def _with_metrics(hooks: list[Hook]) -> list[Hook]:

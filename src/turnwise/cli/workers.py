@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
-from turnwise.cli.bulk import DryRun, How, Yes, carry_out
-from turnwise.cli.options import PREFIX, By, KeyPrefix, Reason, Url, with_sessions
-from turnwise.cli.output import Columns, Format, Output, age, at, show
+from turnwise.cli.acting import Acting, Ending, Words, named
+from turnwise.cli.options import Looking, verb
+from turnwise.cli.output import Columns, age, at
 from turnwise.session import Session
 from turnwise.types import WorkerInfo
 
@@ -24,92 +23,43 @@ def workers() -> None:
 
 
 @app.command("list")
-def list_(url: Url, output: Output = Format.TABLE, key_prefix: KeyPrefix = PREFIX) -> None:
+@verb
+def list_(how: Looking) -> None:
     """Show the background workers, also those that died less than a day ago."""
 
     async def act(session: Session) -> None:
-        show(await session.workers(), _COLUMNS, output)
+        how.show(await session.workers(), _COLUMNS)
 
-    with_sessions(act, url, key_prefix)
+    how.run(act)
 
 
 @app.command()
-def quiet(
-    names: _Names,
-    url: Url,
-    reason: Reason = None,
-    by: By = None,
-    output: Output = Format.TABLE,
-    key_prefix: KeyPrefix = PREFIX,
-) -> None:
+@verb
+def quiet(names: _Names, how: Acting) -> None:
     """Let workers take nothing new; their running turns go on. They hear it in five seconds."""
-
-    async def act(session: Session, name: str) -> None:
-        await session.quiet_worker(name, reason=reason, by=by)
-
-    _tell(names, ("Quiet", "quiet"), act, How(False, True, output), url, key_prefix)
+    _order(names, how, Words("Quiet", "quiet", "workers"), Session.quiet_worker)
 
 
 @app.command()
-def resume(
-    names: _Names,
-    url: Url,
-    reason: Reason = None,
-    by: By = None,
-    output: Output = Format.TABLE,
-    key_prefix: KeyPrefix = PREFIX,
-) -> None:
+@verb
+def resume(names: _Names, how: Acting) -> None:
     """Let quiet workers take messages again."""
-
-    async def act(session: Session, name: str) -> None:
-        await session.resume_worker(name, reason=reason, by=by)
-
-    _tell(names, ("Resume", "resumed"), act, How(False, True, output), url, key_prefix)
+    _order(names, how, Words("Resume", "resumed", "workers"), Session.resume_worker)
 
 
 @app.command()
-def stop(
-    names: _Names,
-    url: Url,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    reason: Reason = None,
-    by: By = None,
-    output: Output = Format.TABLE,
-    key_prefix: KeyPrefix = PREFIX,
-) -> None:
+@verb
+def stop(names: _Names, how: Ending) -> None:
     """Let workers stop, as SIGTERM does. What started them may start them again."""
-
-    async def act(session: Session, name: str) -> None:
-        await session.stop_worker(name, reason=reason, by=by)
-
-    _tell(names, ("Stop", "told to stop"), act, How(dry_run, yes, output), url, key_prefix)
+    _order(names, how, Words("Stop", "told to stop", "workers"), Session.stop_worker)
 
 
-@dataclass(frozen=True)
-class _Target:
-    id: str
-
-
-def _tell(
-    names: list[str],
-    words: tuple[str, str],
-    act: Callable[[Session, str], Awaitable[None]],
-    how: How,
-    url: str,
-    key_prefix: str,
+def _order(
+    names: list[str], how: Acting, words: Words, order: Callable[..., Awaitable[None]]
 ) -> None:
-    if not how.goes_on(*words, "workers", names):
-        return
-
-    async def each(session: Session) -> None:
-        async def tell(target: _Target) -> str:
-            await act(session, target.id)
-            return words[1]
-
-        await carry_out([_Target(name) for name in dict.fromkeys(names)], tell, how.output)
-
-    with_sessions(each, url, key_prefix)
+    how.carry_out(
+        words, named(names), lambda session, worker: order(session, worker.id, **how.audit)
+    )
 
 
 _COLUMNS: Columns[WorkerInfo] = {

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from turnwise.errors import InvalidURL
+from turnwise.printable import without_password
 from turnwise.stores.redis import Client, cluster_client, sentinel_client, standalone_client
 
 _SENTINEL_PORT = 26379
@@ -37,13 +38,7 @@ def redacted(url: object) -> str:
     """The URL without its password, for messages."""
     if not isinstance(url, str) or "://" not in url:
         return repr(url) if not isinstance(url, str) or "@" not in url else "the URL"
-    scheme, _, rest = url.partition("://")
-    # An unquoted password may hold "/", "?" and "@".
-    login, at, address = rest.rpartition("@")
-    user, colon, _ = login.partition(":")
-    shown = f"{user}:***{at}" if colon else login + at
-    address, query, _ = address.partition("?")
-    return repr(f"{scheme}://{shown}{address}{'?...' if query else ''}")
+    return repr(without_password(url))
 
 
 def _reason(url: str, error: Exception) -> str:

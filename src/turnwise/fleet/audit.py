@@ -27,6 +27,8 @@ Action = Literal[
     "delete",
     "delete_dead_letter",
     "expire",
+    "import_from",
+    "import_sessions",
     "pause_queue",
     "quiet_worker",
     "release",
@@ -55,11 +57,12 @@ class AuditRecord:
         action: the method of `Session`: "cancel", "decide", "delete" …
         session_id: the session; "" if it is about none.
         target: what else it is about: a turn_id, a dead letter's id, ids of approvals, an expiry,
-            an agent, a worker, a new session's id.
+            an agent, a worker, a new session's id, where an import came from.
         reason: why; "" if nobody said.
-        outcome: what became of it: "done", the outcome of a cancellation, "absent" if there was
-            nothing to act on, or the name of the error. None if that is unknown: the process died,
-            or the store did not answer. The action may have taken effect then.
+        outcome: what became of it: "done", the outcome of a cancellation, how many sessions were
+            imported, "absent" if there was nothing to act on, or the name of the error. None if
+            that is unknown: the process died, or the store did not answer. The action may have
+            taken effect then.
     """
 
     id: int
@@ -125,6 +128,11 @@ async def audited(
                 await audit.amend(number, op_id, msgspec.json.encode(deed))
             except StoreError as error:
                 _log.warning("the audit does not tell what became of %s: %s", action, shown(error))
+
+
+def whether(found: bool) -> str:
+    """The outcome of an action that needs something to act on."""
+    return "done" if found else "absent"
 
 
 @dataclass(frozen=True)

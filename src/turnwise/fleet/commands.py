@@ -10,15 +10,12 @@ from turnwise import background
 from turnwise.background import DeadLetter
 from turnwise.fleet.approvals import WaitingApproval, waiting_approvals
 from turnwise.fleet.exports import export_sessions
-from turnwise.fleet.imports import import_sessions
 from turnwise.fleet.listing import list_sessions
 from turnwise.fleet.orders import Pause, list_pauses
 from turnwise.fleet.past_turns import PastTurn, follow, past_turns
 from turnwise.fleet.queues import QueuedEntry, queue_of
-from turnwise.fleet.sdk_import import SDKSource, import_from
 from turnwise.fleet.stuck import StuckSession, stuck_sessions
 from turnwise.fleet.surveys import Filters, Measure, SessionStats, biggest, stats
-from turnwise.fleet.taking_over import ImportedSession
 from turnwise.fleet.timeline import Timeline, timeline
 from turnwise.fleet.workers import list_workers
 from turnwise.turns import Runtime, session_ids
@@ -267,51 +264,6 @@ class OperatorCommands(ABC):
             and its end. If one cannot be read, its end has an `error`, and the others follow.
         """
         return export_sessions(self.runtime, session_ids)
-
-    def import_sessions(
-        self, lines: Iterable[object], *, dry_run: bool = False
-    ) -> AsyncIterator[ImportedSession]:
-        """Make sessions of what `export` has read, each in one atomic commit.
-
-        Only one session is held in memory. What is there already is not written again, so an import
-        can be repeated, and a later export continues an earlier one. A session with another history
-        is left as it is.
-
-        Args:
-            lines: Each line's JSON, decoded.
-            dry_run: Only say what would become of them.
-
-        Yields:
-            What became of each session.
-
-        Raises:
-            UsageError: A line is none of an export. What came before is imported.
-        """
-        return import_sessions(self.runtime, lines, dry_run=dry_run)
-
-    def import_from(
-        self, source: SDKSource, *, dry_run: bool = False
-    ) -> AsyncIterator[ImportedSession]:
-        """Make sessions of the conversations that the SDK's own sessions keep.
-
-        Each becomes one in one atomic commit, under its id, with every item as it is, and its
-        expiry. A turn begins with a message of the user, or where AdvancedSQLiteSession counts one;
-        then it has its token usage too. The source is only read. The import can be repeated: what
-        is there is not written again, and what has come since is added, unless the session went on
-        here. A session with another history is left as it is.
-
-        Args:
-            source: Where they are, and which.
-            dry_run: Only say what would become of them.
-
-        Yields:
-            What became of each session, one after the other.
-
-        Raises:
-            UsageError: There is no such source, or its driver is not installed.
-            StoreUnavailable: It does not answer, or is refused; or this store.
-        """
-        return import_from(self.runtime, source, dry_run=dry_run)
 
     async def dead_letters(self, count: int = 100, after: str | None = None) -> list[DeadLetter]:
         """List dead letters of all sessions, oldest first.

@@ -7,13 +7,16 @@ an import can be repeated, and goes on where it was interrupted.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, Protocol
 
 from turnwise.codec.elements import RECORD
 from turnwise.errors import LimitError, NewerFormat, NotASession, StoreUnavailable, TurnError
+from turnwise.fleet.audit import Deed
 from turnwise.fleet.copies import check_done
 from turnwise.turns import Runtime, resend_if_cancelled, unknown_change
 from turnwise.types import NO_USAGE, Base, History, Stale, TokenUsage
@@ -75,6 +78,22 @@ class Source(Protocol):
 
         `tip` is None for a session without a commit.
         """
+
+
+async def recorded_import(
+    audit: AbstractAsyncContextManager[Deed], outcomes: AsyncIterator[ImportedSession]
+) -> AsyncIterator[ImportedSession]:
+    """The outcomes of an import, which its record counts. One record: there may be a million.
+
+    Of an import that is left before its end, the outcome stays unknown.
+    """
+    counts: Counter[str] = Counter()
+    async with audit as deed:
+        async for each in outcomes:
+            counts[each.outcome] += 1
+            yield each
+        told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
+        deed.outcome = told or "nothing"
 
 
 async def take_over(runtime: Runtime, source: Source, *, dry_run: bool) -> ImportedSession:

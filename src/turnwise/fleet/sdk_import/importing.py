@@ -17,6 +17,7 @@ from turnwise.fleet.sdk_import.databases import SDKDatabase
 from turnwise.fleet.sdk_import.encryption import Decryption, is_encrypted
 from turnwise.fleet.sdk_import.history import Item, SDKHistory
 from turnwise.fleet.taking_over import ImportedSession, take_over
+from turnwise.printable import without_password
 from turnwise.stores.redis.sdk_sessions import SDKKeys
 from turnwise.stores.sqlite.sdk_sessions import SDKFile
 from turnwise.turns import Runtime, check_session_id
@@ -54,6 +55,11 @@ class SDKSource:
     branch: str | None = None
     encryption_key: str | None = field(default=None, repr=False)
     skip_undecodable: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The location, as the audit records it."""
+        return without_password(self.location) if "://" in self.location else self.location
 
 
 async def import_from(

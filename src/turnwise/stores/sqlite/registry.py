@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from turnwise.errors import StoreRefused
+from turnwise.stores.sqlite.files import advice
 from turnwise.stores.sqlite.host import Host
 from turnwise.types import RegistryEntry
 
@@ -60,6 +61,9 @@ class SQLiteRegistry:
 
     async def list(self) -> list[RegistryEntry]:
         now, found = self._host.clock(), list[RegistryEntry]()
+        if not self._folder.parent.is_dir():  # a wrong path is no fleet without workers
+            where = str(self._host.path)
+            raise StoreRefused(f"{where} cannot be opened: {advice(where)}")
         with self._refusals():
             for path in self._folder.glob(f"*{_SUFFIX}"):
                 with suppress(FileNotFoundError, msgspec.MsgspecError):  # gone, or none of ours
