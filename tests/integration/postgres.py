@@ -72,4 +72,4 @@ def _as_its_user(*words: object) -> Sequence[str]:
         return command
     user = pwd.getpwnam("postgres")
     ids = f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"
-    return ["setpriv", *ids, "--pdeathsig", "INT", *command]
+    return [str(shutil.which("setpriv")), *ids, "--pdeathsig", "INT", *command]
