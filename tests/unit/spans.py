@@ -8,18 +8,22 @@ from typing import Any
 
 from agents.tracing import TracingProcessor, get_trace_provider, set_trace_provider
 from agents.tracing.provider import DefaultTraceProvider
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 
 class Exported:
-    """A provider whose finished spans are kept."""
+    """Providers whose finished spans and metrics are kept."""
 
     def __init__(self) -> None:
         self._exporter = InMemorySpanExporter()
         self.provider = TracerProvider(shutdown_on_exit=False)
         self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
+        self._reader = InMemoryMetricReader()
+        self.meters = MeterProvider([self._reader], shutdown_on_exit=False)
 
     @property
     def spans(self) -> list[ReadableSpan]:
@@ -41,6 +45,15 @@ class Exported:
             span = by_id[span.parent.span_id]
             path.insert(0, span.name)
         return path
+
+    def measured(self, name: str) -> list[HistogramDataPoint]:
+        """The points of a histogram, one for each set of attributes; its unit is seconds."""
+        data = self._reader.get_metrics_data()
+        scopes = data.resource_metrics[0].scope_metrics if data is not None else []
+        found = [m for scope in scopes for m in scope.metrics if m.name == name]
+        points = [point for metric in found for point in metric.data.data_points]
+        assert {metric.unit for metric in found} <= {"s"}
+        return [point for point in points if isinstance(point, HistogramDataPoint)]
 
     @property
     def traces(self) -> set[int]:

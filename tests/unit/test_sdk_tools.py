@@ -28,6 +28,7 @@ from agents.run_internal.tool_actions import ApplyPatchAction, ComputerAction
 from agents.testing import assistant_message, function_call
 from agents.tool import ToolOrigin, ToolOriginType
 from agents.tool_context import ToolContext
+from agents.tracing import FunctionSpanData, custom_span, function_span, trace
 from openai.types.responses import (
     Response,
     ResponseApplyPatchToolCall,
@@ -36,7 +37,9 @@ from openai.types.responses import (
 )
 
 from tests.scripted import Script, says
+from tests.unit.spans import sdk_tracing
 from turnwise.durable import sdk
+from turnwise.observe.names import CALL_ID
 
 
 @function_tool
@@ -137,6 +140,16 @@ def response() -> Response:
         tool_choice="auto",
         tools=[],
     )
+
+
+def test_a_tool_s_span_takes_the_id_of_its_call() -> None:
+    data = FunctionSpanData("look_up", None, None)
+    with sdk_tracing(), trace("run"), function_span("look_up") as span:
+        sdk.name_call("call_1")
+        with custom_span("inner"):
+            sdk.name_call("call_2")
+    assert getattr(span.span_data, CALL_ID) == "call_1"
+    assert span.span_data.export() == data.export()
 
 
 def test_usage_goes_into_a_response_and_comes_out_the_same() -> None:

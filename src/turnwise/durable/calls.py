@@ -75,6 +75,7 @@ async def call_tool(
     replay = await run.open()
     run.check()
     replay.progress.acted = True
+    sdk.name_call(call_id)
     this = _ToolCall(run, tool, call_id, context, call)
     key = run.path, this.name
     ended = replay.ended.get(key)

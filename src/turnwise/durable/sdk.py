@@ -52,6 +52,7 @@ from agents.tool import (
     get_function_tool_origin,
 )
 from agents.tool_context import ToolContext
+from agents.tracing import FunctionSpanData, get_current_span
 from agents.usage import (
     _attach_normalized_usage,
     _attach_raw_usage_snapshot,
@@ -61,6 +62,8 @@ from agents.usage import (
 )
 from openai._models import construct_type
 from openai.types.responses import Response, ResponseOutputItem, ResponseUsage
+
+from turnwise.observe.names import CALL_ID
 
 __all__ = ["AgentRunner", "get_default_agent_runner", "set_default_agent_runner"]
 """The names that other modules use as they are."""
@@ -253,6 +256,13 @@ def mark_error_text(context: object) -> None:
 def is_tool_execution(caller: FrameType) -> bool:
     """Whether the caller is the SDK as it executes a model's call; not a hook, say."""
     return caller.f_globals.get("__name__") == tool_actions.__name__
+
+
+def name_call(call_id: str) -> None:
+    """Leave the call's id in the current span of a tool, which has no place of its own for it."""
+    span = get_current_span()
+    if span is not None and isinstance(span.span_data, FunctionSpanData):
+        setattr(span.span_data, CALL_ID, call_id)
 
 
 # Responses and items.

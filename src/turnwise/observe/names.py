@@ -19,6 +19,8 @@ from turnwise.hooks import (
     TurnStoppedEvent,
 )
 
+CALL_ID = "turnwise_call_id"
+"""The attribute of a tool's span in the SDK that has the model's id of the call."""
 OUTCOMES: dict[type[TurnEvent], str] = {
     TurnCommittedEvent: "committed",
     TurnRolledBackEvent: "rolled_back",

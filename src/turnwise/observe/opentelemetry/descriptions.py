@@ -21,6 +21,9 @@ from agents.tracing import (
 )
 from pydantic import BaseModel
 
+from turnwise.observe.names import CALL_ID
+from turnwise.observe.opentelemetry.providers import DEFAULT, provider_of
+
 Attributes = dict[str, str | bool | int]
 Described = tuple[str, Attributes]
 
@@ -54,18 +57,36 @@ def _operation(operation: str, name: str, attribute: str) -> Described:
 
 
 def _response(data: ResponseSpanData) -> Described:
-    response = data.response
-    if response is None:
-        return _operation("chat", "", "")
-    name, attributes = _operation("chat", str(response.model), "gen_ai.request.model")
-    attributes["gen_ai.response.id"] = response.id
-    return name, attributes | _usage(data.usage or _plain(response.usage))
+    """Of the Responses API. The SDK does not say there which model was asked for."""
+    response, usage = data.response, data.usage
+    name, attributes = _operation(
+        "chat", str(response.model) if response is not None else "", "gen_ai.response.model"
+    )
+    attributes["gen_ai.provider.name"] = DEFAULT
+    if response is not None:
+        attributes["gen_ai.response.id"] = response.id
+        usage = usage or _plain(response.usage)
+    return name, attributes | _usage(usage)
 
 
 def _usage(usage: Any) -> Attributes:
-    known = usage if isinstance(usage, dict) else {}
-    counts = {f"gen_ai.usage.{kind}": known.get(kind) for kind in ("input_tokens", "output_tokens")}
-    return {name: count for name, count in counts.items() if isinstance(count, int)}
+    known = _dict(usage)
+    given, made = (
+        _dict(known.get("input_tokens_details")),
+        _dict(known.get("output_tokens_details")),
+    )
+    counts = {
+        "input_tokens": known.get("input_tokens"),
+        "output_tokens": known.get("output_tokens"),
+        "cache_read.input_tokens": given.get("cached_tokens"),
+        "cache_creation.input_tokens": given.get("cache_write_tokens"),
+        "reasoning.output_tokens": made.get("reasoning_tokens"),
+    }
+    return {f"gen_ai.usage.{name}": n for name, n in counts.items() if isinstance(n, int)}
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _content(input: Any, output: Any) -> dict[str, str]:
@@ -86,11 +107,20 @@ def _agent(data: AgentSpanData) -> Described:
 
 
 def _function(data: FunctionSpanData) -> Described:
-    return _operation("execute_tool", data.name, "gen_ai.tool.name")
+    name, attributes = _operation("execute_tool", data.name, "gen_ai.tool.name")
+    attributes["gen_ai.tool.type"] = "extension" if data.mcp_data else "function"
+    if call_id := getattr(data, CALL_ID, None):
+        attributes["gen_ai.tool.call.id"] = str(call_id)
+    return name, attributes
 
 
 def _generation(data: GenerationSpanData) -> Described:
-    name, attributes = _operation("chat", data.model or "", "gen_ai.request.model")
+    model = data.model or ""
+    name, attributes = _operation("chat", model, "gen_ai.request.model")
+    attributes["gen_ai.provider.name"] = provider_of(model, data.model_config or {})
+    answered = _dict(data.output[0] if data.output else None).get("model")
+    if isinstance(answered, str):
+        attributes["gen_ai.response.model"] = answered
     return name, attributes | _usage(data.usage)
 
 

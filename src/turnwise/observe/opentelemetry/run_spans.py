@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+import time
+from dataclasses import dataclass
 from typing import Any
 
-from agents.tracing import Span, SpanData, Trace, TracingProcessor
+from agents.tracing import (
+    AgentSpanData,
+    FunctionSpanData,
+    Span,
+    SpanData,
+    Trace,
+    TracingProcessor,
+    TurnSpanData,
+)
 from opentelemetry.context import Context, get_current
+from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Status, StatusCode, TracerProvider, get_tracer, set_span_in_context
 
 from turnwise.observe.opentelemetry.active_spans import (
@@ -14,8 +26,18 @@ from turnwise.observe.opentelemetry.active_spans import (
     active_in,
     deactivate,
 )
-from turnwise.observe.opentelemetry.descriptions import content_of, described
+from turnwise.observe.opentelemetry.descriptions import Attributes, content_of, described
+from turnwise.observe.opentelemetry.durations import Durations
 from turnwise.observe.opentelemetry.traces import has_trace, in_trace
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A span that has not ended; `agent` is the name of the agent at work in it, "" for none."""
+
+    active: ActiveSpan
+    began_ns: int
+    agent: str
 
 
 class RunSpans(TracingProcessor):
@@ -23,20 +45,27 @@ class RunSpans(TracingProcessor):
 
     A span's parent is its parent in the SDK, or a span of the turn or the application that was
     begun inside of that. Names and attributes follow OpenTelemetry's conventions for generative AI
-    where there are any.
+    where there are any. Beside the spans it measures `gen_ai.invoke_agent.duration` and
+    `gen_ai.execute_tool.duration`, in seconds.
 
     Args:
         tracer_provider: Where spans go; None for the global provider.
+        meter_provider: Where metrics go; None for the global provider.
         content: Whether spans hold inputs and outputs of models and tools, as JSON (False).
     """
 
     def __init__(
-        self, tracer_provider: TracerProvider | None = None, *, content: bool = False
+        self,
+        tracer_provider: TracerProvider | None = None,
+        *,
+        meter_provider: MeterProvider | None = None,
+        content: bool = False,
     ) -> None:
         self._tracer = get_tracer("turnwise", tracer_provider=tracer_provider)
+        self._durations = Durations(meter_provider)
         self._content = content
         self._bases: dict[str, Context] = {}
-        self._open: dict[str, ActiveSpan] = {}
+        self._open: dict[str, _Open] = {}
 
     def on_trace_start(self, trace: Trace) -> None:
         context = get_current()
@@ -50,15 +79,22 @@ class RunSpans(TracingProcessor):
     def on_span_start(self, span: Span[Any]) -> None:
         name, attributes = described(span.span_data)
         attributes["openai.agents.trace_id"] = span.trace_id
-        started = self._tracer.start_span(name, self._parent(span), attributes=attributes)
-        self._open[span.span_id] = activate(started, span.span_id)
+        now = time.time_ns()
+        started = self._tracer.start_span(
+            name, self._parent(span), attributes=attributes, start_time=now
+        )
+        active = activate(started, span.span_id)
+        self._open[span.span_id] = _Open(active, now, self._agent_in(span))
 
     def on_span_end(self, span: Span[Any]) -> None:
-        active = self._open.pop(span.span_id, None)
-        if active is None:
+        ended = self._open.pop(span.span_id, None)
+        if ended is None:
             return
-        self._describe(active, span)
-        active.span.end()
+        now, active = max(time.time_ns(), ended.began_ns), ended.active
+        attributes = self._describe(active, span, ended.agent)
+        seconds = (now - ended.began_ns) / 1e9
+        self._durations.measure(span.span_data, seconds, attributes)
+        active.span.end(now)
         deactivate(active)
 
     def shutdown(self) -> None:
@@ -81,16 +117,35 @@ class RunSpans(TracingProcessor):
             return context
         parent = self._open.get(span.parent_id or "")
         if parent is not None:
-            return set_span_in_context(parent.span, context)
+            return set_span_in_context(parent.active.span, context)
         return self._bases.get(span.trace_id) or in_trace(span.trace_id, context)
 
-    def _describe(self, active: ActiveSpan, span: Span[Any]) -> None:
+    def _agent_in(self, span: Span[Any]) -> str:
+        match span.span_data:
+            case AgentSpanData(name=name):
+                return name
+            case TurnSpanData(agent_name=name):
+                return name
+        parent = self._open.get(span.parent_id or "")
+        return "" if parent is None else parent.agent
+
+    def _describe(self, active: ActiveSpan, span: Span[Any], agent: str) -> Attributes:
         data: SpanData = span.span_data
         name, attributes = described(data)
+        if agent and isinstance(data, FunctionSpanData):
+            attributes["gen_ai.agent.name"] = agent
         active.span.update_name(name)
+        if span.error is not None:
+            attributes["error.type"] = _error_type()
+            text = span.error["message"] if self._content else None
+            active.span.set_status(Status(StatusCode.ERROR, text))
         active.span.set_attributes(attributes)
         if self._content:
             active.span.set_attributes(content_of(data))
-        if span.error is not None:
-            text = span.error["message"] if self._content else None
-            active.span.set_status(Status(StatusCode.ERROR, text))
+        return attributes
+
+
+def _error_type() -> str:
+    """The SDK's span has a text only. An exception that ends the span is on its way now."""
+    error = sys.exception()
+    return "_OTHER" if error is None else type(error).__name__
