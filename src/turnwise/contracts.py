@@ -377,8 +377,12 @@ class Store(Protocol):
     ) -> list[DeadLetterEntry]:
         """Dead letters of all sessions, the oldest first; of each turn only the last one.
 
-        At most `count`, and only those behind the letter whose id is `after`. Empty at the end.
+        At most `count`, and only those behind the letter whose id is `after`, which may be gone.
+        Empty at the end. Raises UsageError for what can be no letter's id in this store.
         """
+
+    async def count_dead_letters(self) -> int:
+        """How many dead letters there are, at once. One that was replaced may still count."""
 
     async def delete_dead_letter(self, dead_letter_id: str) -> None:
         """Remove a dead letter, if it exists. To retry its message, `submit` it first."""
@@ -442,6 +446,10 @@ class Store(Protocol):
     @property
     def orders(self) -> Registry:
         """What operators told the workers."""
+
+    @property
+    def counts(self) -> Registry:
+        """What was counted of all sessions, and by whom."""
 
     @property
     def audit(self) -> Audit:
@@ -565,7 +573,8 @@ class Registry(Protocol):
 
     `Store.workers`: what each worker process last said of itself. It outlives its worker, and shows
     what that held, until WORKER_KEPT_MS have passed without a `write`. `Store.orders`: what
-    operators told workers. An order stays until it is removed.
+    operators told workers. An order stays until it is removed. `Store.counts`: what was counted of
+    all sessions, for as long as the records of workers.
     """
 
     async def write(self, name: str, record: bytes) -> None:

@@ -16,9 +16,10 @@ from tests.integration.test_cli import invoked, lines
 from tests.scripted import agent, calls
 from turnwise import connect
 from turnwise.background import Policy
-from turnwise.errors import DeadLettered, SessionBusy, TurnCancelled
+from turnwise.errors import DeadLettered, SessionBusy, TurnCancelled, UsageError
 from turnwise.observe.logging import TurnLog
 from turnwise.session import Session
+from turnwise.testing.conformance.lab import NONSENSE
 
 sessions = new_sessions_of(["memory", "sqlite", "valkey"])
 FORGED = "s\n1\tdead\x1b[2K"
@@ -75,6 +76,38 @@ async def test_what_its_errors_quote_is_one_line_of_bounded_length(sessions: Ses
         assert str(error).isprintable()
         assert len(str(error)) < BOUND
     assert cancelled.value.reason == f"{FORGED}reason"
+
+
+@pytest.mark.parametrize("nonsense", [*NONSENSE, 5], ids=lambda text: ascii(text)[:20])
+async def test_what_is_no_dead_letter_is_a_usage_error(sessions: Sessions, nonsense: Any) -> None:
+    session = sessions.worker()
+    await fail(session)
+    for call in (
+        session.dead_letters(after=nonsense),
+        session.retry_dead_letter(nonsense),
+        session.delete_dead_letter(f"stopped:{nonsense}"),
+    ):
+        with pytest.raises(UsageError, match="dead letter"):
+            await call
+    assert len(await session.dead_letters()) == 1
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, True, "1"], ids=repr)
+async def test_a_count_that_is_no_whole_number_is_a_usage_error(
+    sessions: Sessions, count: Any
+) -> None:
+    session = sessions.worker()
+    for call in (
+        session.dead_letters(count),
+        session.sessions(count=count),
+        session.queue("s", count),
+        session.audit(count=count),
+        session.audit(before=count),
+        session.history("s", limit=count),
+        session.biggest(count=count),
+    ):
+        with pytest.raises(UsageError, match="use a whole number from 1"):
+            await call
 
 
 async def test_a_tool_s_error_is_neither_published_nor_kept_at_full_length(

@@ -12,15 +12,23 @@ from turnwise.background.message import Message, decode_message, stored_form
 from turnwise.background.submit import enqueue
 from turnwise.codec import Codec, DecodeError, EncodeError
 from turnwise.errors import (
+    InvalidSessionId,
     NewerFormat,
     NotASession,
     UnreadableMessage,
     UsageError,
 )
-from turnwise.turns import Runtime, all_sessions, mint, resend_if_cancelled
+from turnwise.turns import (
+    Runtime,
+    all_sessions,
+    check_count,
+    check_session_id,
+    mint,
+    resend_if_cancelled,
+)
 from turnwise.types import DeadLetterEntry, Done, Duplicate, Info, Stopped
 
-_PAGE = 100
+_PAGE, _MOST = 100, 10_000
 _MAX_ERROR = 1000
 _STOPPED = "stopped:"
 """Begins the id of a dead letter at which a session is stopped; the session's id follows."""
@@ -90,7 +98,11 @@ def error_text(error: BaseException) -> str:
 async def find_dead_letter(runtime: Runtime, dead_letter_id: str) -> DeadLetter | None:
     """The dead letter of this id, if it is still there."""
     if dead_letter_id.startswith(_STOPPED):
-        return await _stopped_at(runtime, dead_letter_id.removeprefix(_STOPPED))
+        try:
+            session_id = check_session_id(dead_letter_id.removeprefix(_STOPPED))
+        except InvalidSessionId:
+            return None
+        return await _stopped_at(runtime, session_id)
     after: str | None = None
     while page := await runtime.store.dead_letters(_PAGE, after):
         for entry in page:
@@ -113,6 +125,7 @@ async def require_dead_letter(runtime: Runtime, letter: DeadLetter | str) -> Dea
 
 async def list_dead_letters(runtime: Runtime, count: int, after: str | None) -> list[DeadLetter]:
     """See `Session.dead_letters`."""
+    check_count("count", count, most=_MOST)
     return [_decoded(runtime, entry) for entry in await runtime.store.dead_letters(count, after)]
 
 

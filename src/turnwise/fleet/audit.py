@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 
 from turnwise.errors import StoreError, UsageError
-from turnwise.turns import Runtime, check_number, checked_reason, mint
+from turnwise.turns import Runtime, check_count, checked_reason, mint
 from turnwise.turns.errors import shown
 from turnwise.types import AuditEntry
 
@@ -157,9 +157,9 @@ async def audit_records(
     runtime: Runtime, wanted: Wanted, count: int, before: int | None
 ) -> list[AuditRecord]:
     """See `Session.audit`."""
-    check_number("count", count, least=1, most=_MOST)
+    check_count("count", count, most=_MOST)
     if before is not None:
-        check_number("before", before, least=1)
+        check_count("before", before)
     found: list[AuditRecord] = []
     while len(found) < count and (page := await runtime.store.audit.page(_PAGE, before)):
         before = page[-1].number

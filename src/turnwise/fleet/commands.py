@@ -269,8 +269,11 @@ class OperatorCommands(ABC):
         """List dead letters of all sessions, oldest first.
 
         Args:
-            count: How many to return at most.
+            count: How many to return at most, from 1 to 10,000.
             after: The id of a dead letter: return those behind it. None for the oldest.
+
+        Raises:
+            UsageError: `after` is no id of a dead letter of this store.
         """
         return await background.list_dead_letters(self.runtime, count, after)
 

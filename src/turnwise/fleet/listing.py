@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import get_args
 
 from turnwise.errors import UsageError
-from turnwise.turns import Runtime, check_number
+from turnwise.turns import Runtime, check_count, check_number
 from turnwise.types import SessionPage, SessionState, SessionSummary
 
 _MOST = 10_000
@@ -27,7 +27,7 @@ async def list_sessions(
     count: int,
 ) -> SessionPage:
     """See `Session.sessions`."""
-    check_number("count", count, least=1, most=_MOST)
+    check_count("count", count, most=_MOST)
     wanted = _filter(state, worker, min_age, min_bytes)
     page = await runtime.store.page(match, cursor, count)
     return replace(page, sessions=list(filter(wanted, page.sessions)))

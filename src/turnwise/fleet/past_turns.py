@@ -9,7 +9,7 @@ from typing import Any
 
 from turnwise.codec import DecodeError
 from turnwise.codec.elements import MARKER, is_item, parse_record
-from turnwise.turns import Runtime, check_number
+from turnwise.turns import Runtime, check_count, check_number
 from turnwise.types import NO_USAGE, Absent, Base, History, RecordKind, TokenUsage
 
 _ELEMENTS = 16
@@ -41,7 +41,7 @@ class PastTurn:
 
 async def past_turns(runtime: Runtime, session_id: str, limit: int) -> list[PastTurn] | None:
     """See `Session.history`."""
-    check_number("limit", limit, least=1)
+    check_count("limit", limit)
     count = limit * _ELEMENTS
     while True:
         history = await runtime.store.read(session_id, None, count)

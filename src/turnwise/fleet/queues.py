@@ -10,7 +10,7 @@ from typing import Any, Literal
 from turnwise.background.message import Message, decode_message
 from turnwise.errors import UnreadableMessage
 from turnwise.limits import READ_LIMIT
-from turnwise.turns import Runtime, check_number
+from turnwise.turns import Runtime, check_count
 from turnwise.types import QueueEntry
 
 
@@ -41,7 +41,7 @@ class QueuedEntry:
 
 async def queue_of(runtime: Runtime, session_id: str, count: int) -> list[QueuedEntry]:
     """See `Session.queue`."""
-    check_number("count", count, least=1, most=READ_LIMIT)
+    check_count("count", count, most=READ_LIMIT)
     return [_decoded(runtime, entry) for entry in await runtime.store.queue(session_id, count)]
 
 

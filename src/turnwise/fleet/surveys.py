@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict, get_args
 
 from turnwise.errors import UsageError
 from turnwise.fleet.listing import list_sessions
-from turnwise.turns import Runtime, check_number
+from turnwise.turns import Runtime, check_count
 from turnwise.types import NO_USAGE, SessionState, SessionSummary, TokenUsage
 
 Measure = Literal["bytes", "items", "queued", "tokens"]
@@ -86,7 +86,7 @@ async def biggest(
     runtime: Runtime, match: str, count: int, by: Measure, filters: dict[str, Any]
 ) -> list[SessionSummary]:
     """See `Session.biggest`."""
-    check_number("count", count, least=1, most=_MOST)
+    check_count("count", count, most=_MOST)
     if by not in get_args(Measure):
         raise UsageError(f"by={by!r}: use one of {', '.join(get_args(Measure))}")
     kept: dict[str, SessionSummary] = {}

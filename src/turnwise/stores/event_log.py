@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from turnwise.contracts import Waiter
 from turnwise.types import Event, Events
 
+_EVENT_ID = re.compile(r"([0-9]{1,15})-([0-9]{1,15})")
 PAGE = 256
 """The most events in one answer."""
 
@@ -24,10 +26,8 @@ def event_id(attempt: int, number: int) -> str:
 
 def parse_event_id(text: str) -> tuple[int, int]:
     """Attempt and number. A text that is no event id counts as one before all."""
-    attempt, _, number = text.partition("-")
-    if not (attempt.isdigit() and number.isdigit()):
-        return 0, 0
-    return int(attempt), int(number)
+    known = _EVENT_ID.fullmatch(text)
+    return (int(known[1]), int(known[2])) if known else (0, 0)
 
 
 @dataclass(slots=True)

@@ -29,7 +29,7 @@ from turnwise.turns.outcomes import (
 )
 from turnwise.turns.own_turn import refuse_to_wait_for_own_turn
 from turnwise.turns.runtime import Runtime, default_worker_name
-from turnwise.turns.settings import Settings, check_number, ttl_ms
+from turnwise.turns.settings import Settings, check_count, check_number, ttl_ms
 from turnwise.turns.shielding import is_cancelled, resend_if_cancelled, shielded, until_done
 from turnwise.turns.standing import standing
 from turnwise.turns.turn import Turn
@@ -64,6 +64,7 @@ __all__ = [
     "block",
     "cancel",
     "check_busy",
+    "check_count",
     "check_number",
     "check_on_error",
     "check_session_id",

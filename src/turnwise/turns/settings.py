@@ -64,6 +64,12 @@ def check_number(name: str, value: object, *, least: float = 0, most: float = 1e
         raise UsageError(f"{name}={value!r}: use a number from {least:g} to {most:g}")
 
 
+def check_count(name: str, value: object, *, most: float = 1e15) -> None:
+    """Raise UsageError unless `value` is a whole number from 1 to `most`."""
+    if isinstance(value, bool) or not (isinstance(value, int) and 1 <= value <= most):
+        raise UsageError(f"{name}={value!r}: use a whole number from 1 to {most:g}")
+
+
 def ttl_ms(seconds: object) -> int | None:
     """A time to live in milliseconds; None for no expiry. Raises InvalidTTL."""
     if seconds is None:

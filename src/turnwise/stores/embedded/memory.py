@@ -72,7 +72,7 @@ class Memory:
     """What all stores on one memory share.
 
     `claims` has the worker and the end of the claim on each session, the latest claim last;
-    `last_claim` is when a worker asked for some. `workers` and `orders` have named records.
+    `last_claim` is when a worker asked for some. `workers`, `orders`, `counts`: named records.
     """
 
     def __init__(self) -> None:
@@ -84,6 +84,7 @@ class Memory:
         self.listeners = Listeners()
         self.workers: Records = {}
         self.orders: Records = {}
+        self.counts: Records = {}
         self.audit = AuditLog()
 
 
@@ -107,6 +108,7 @@ class MemoryStore(EmbeddedStore):
         self.events = MemoryEvents(self)
         self.workers = MemoryRegistry(self.memory.workers, self.clock, WORKER_KEPT_MS)
         self.orders = MemoryRegistry(self.memory.orders, self.clock, None)
+        self.counts = MemoryRegistry(self.memory.counts, self.clock, WORKER_KEPT_MS)
         self.audit = MemoryAudit(self.memory.audit, self.clock)
 
     async def _run(self, session_id: str, verb: Callable[[Verbs], T], *, reads: bool = False) -> T:
@@ -157,7 +159,10 @@ class MemoryStore(EmbeddedStore):
         behind = [pair for pair in letters if pair[1].id > after]
         return sorted(behind, key=lambda pair: pair[1].id)[:count]
 
-    async def delete_dead_letter(self, dead_letter_id: str) -> None:
+    async def count_dead_letters(self) -> int:
+        return len(self.memory.dead_letters)
+
+    async def _delete_dead_letter(self, dead_letter_id: str) -> None:
         with LOCK:
             letters = self.memory.dead_letters
             for turn in [turn for turn, letter in letters.items() if letter.id == dead_letter_id]:

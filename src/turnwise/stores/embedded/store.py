@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 import secrets
 import time
 from abc import ABC, abstractmethod
@@ -11,8 +12,9 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from turnwise.contracts import Audit, EventLog, Ready, Registry, Waiter
+from turnwise.errors import UsageError
 from turnwise.limits import Limits
-from turnwise.stores.dead_letters import state_of
+from turnwise.stores.dead_letters import no_letter_id, state_of
 from turnwise.stores.embedded.state import State
 from turnwise.stores.embedded.verbs import Verbs
 from turnwise.stores.embedded.verbs.session import NewDeadLetter, WakeUp
@@ -22,6 +24,14 @@ from turnwise.types import Absent, DeadLetterEntry, Info, SessionPage, SessionSu
 P = ParamSpec("P")
 T = TypeVar("T")
 Clock = Callable[[], int]
+_LETTER_ID = re.compile(r"[0-9]{13,19}-[\w-]+", re.ASCII)
+"""When it was written, in ms, and a random text."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""What no id has, since UTF-8 cannot say it."""
+
+
+def _is_letter_id(given: object) -> bool:
+    return isinstance(given, str) and _LETTER_ID.fullmatch(given) is not None
 
 
 def system_clock() -> int:
@@ -52,6 +62,7 @@ class EmbeddedStore(ABC):
     events: EventLog
     workers: Registry
     orders: Registry
+    counts: Registry
     audit: Audit
     _max_wait = 5.0
     """The longest wait for a wake-up, in seconds."""
@@ -77,7 +88,10 @@ class EmbeddedStore(ABC):
         """Session ids and letters, in the order of the letters' ids; one a turn."""
 
     @abstractmethod
-    async def delete_dead_letter(self, dead_letter_id: str) -> None: ...
+    async def count_dead_letters(self) -> int: ...
+
+    @abstractmethod
+    async def _delete_dead_letter(self, dead_letter_id: str) -> None: ...
 
     @abstractmethod
     async def ping(self) -> None: ...
@@ -116,6 +130,8 @@ class EmbeddedStore(ABC):
         self, count: int = 100, after: str | None = None
     ) -> list[DeadLetterEntry]:
         entries = []
+        if after is not None and not _is_letter_id(after):
+            raise no_letter_id(after)
         for session_id, letter in await self._dead_letters(count, after or ""):
             state = state_of(letter.id, await self.status(session_id, letter.turn_id))
             assert state is not None, "a turn has one letter"
@@ -123,11 +139,18 @@ class EmbeddedStore(ABC):
             entries.append(DeadLetterEntry(letter.id, *turn, letter.at_ms, letter.content, state))
         return entries
 
+    async def delete_dead_letter(self, dead_letter_id: str) -> None:
+        if _is_letter_id(dead_letter_id):
+            await self._delete_dead_letter(dead_letter_id)
+
     async def page(
         self, match: str = "*", cursor: str | None = None, count: int = 500
     ) -> SessionPage:
+        given: object = cursor  # also from callers without a type checker
         if cursor is None:
             await self._remove_all_expired()
+        elif not isinstance(given, str) or _SURROGATE.search(given):
+            raise UsageError(f"{ascii(cursor)[:80]} is no cursor: begin again without one")
         rows = await self._page(cursor or "", count)
         wanted = [row for row in rows if fnmatch.fnmatchcase(row.session_id, match)]
         return SessionPage(wanted, rows[-1].session_id if len(rows) == count else None)

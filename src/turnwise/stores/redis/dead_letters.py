@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from turnwise.errors import NewerFormat, NotASession
-from turnwise.stores.dead_letters import State, state_of
+from turnwise.stores.dead_letters import State, no_letter_id, state_of
 from turnwise.stores.redis.keys import Keys
 from turnwise.stores.redis.scripts import script
 from turnwise.stores.redis.transport import Transport
 from turnwise.types import DeadLetterEntry
 
 Status = Callable[[str, str], Awaitable[object]]
+_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
+"""What the server takes as an entry's id: two numbers of 64 bits, of which ours are far off."""
 
 
 class DeadLetters:
@@ -30,6 +33,8 @@ class DeadLetters:
     async def list(self, count: int, after: str | None, status: Status) -> list[DeadLetterEntry]:
         """As in the contract. Letters that a later one of their turn replaced are removed."""
         found: dict[tuple[str, str], DeadLetterEntry] = {}
+        if after is not None and not _is_id(after):
+            raise no_letter_id(after)
         while len(found) < count:
             start = f"({after}" if after else "-"
             _, entries = await self._run("page", start, count - len(found))
@@ -47,11 +52,20 @@ class DeadLetters:
                 found[turn] = DeadLetterEntry(name, *turn, int(at_ms), content, state)
         return [*found.values()]
 
+    async def count(self) -> int:
+        _, count = await self._run("count")
+        return int(count)
+
     async def remove(self, dead_letter_id: str) -> None:
-        await self._run("remove", dead_letter_id)
+        if _is_id(dead_letter_id):
+            await self._run("remove", dead_letter_id)
 
     async def _run(self, name: str, *args: Any) -> Any:
         return await self._transport.run(script(f"dead_letters/{name}"), self._key, args)
+
+
+def _is_id(given: object) -> bool:
+    return isinstance(given, str) and _ID.fullmatch(given) is not None
 
 
 async def _state(

@@ -17,7 +17,7 @@ DEFAULT_PREFIX = "agents:sessions:"
 _SDK_PREFIX = "agents:session"
 SHARDS = 4
 """How many ready streams there are, so that the nodes of a cluster share the work."""
-_UNSAFE = re.compile(r"[{}%\s\x00-\x1f\x7f-\x9f]")
+_UNSAFE = re.compile(r"[{}%\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _WILDCARD = re.compile(r"[*?\[]")
 _PREFIX = re.compile(r"[^{}\ud800-\udfff]*")
 _GLOB = re.compile(r"([*?\[\]\\])")
@@ -43,6 +43,7 @@ class Keys:
         self.dead_letters = "{" + prefix + "dead-letters}"
         self.swept = "{" + prefix + "swept}"
         self.workers = "{" + prefix + "workers}"
+        self.counts = "{" + prefix + "counts}"
         self.audit = "{" + prefix + "audit}"
         self.orders = "{" + prefix + "orders}"
         self.fleet = (*self.ready, self.dead_letters, self.audit, self.orders)
@@ -81,4 +82,9 @@ class Keys:
 
 
 def _encode(text: str) -> str:
-    return _UNSAFE.sub(lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()), text)
+    return _UNSAFE.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    """A glob may have what no id has: a lone surrogate, for a byte that is no UTF-8."""
+    return "".join(f"%{byte:02X}" for byte in match[0].encode(errors="surrogatepass"))

@@ -47,6 +47,7 @@ IN_SCRIPTS: dict[str, tuple[Any, ...]] = {
     "xgroup": ("CREATE", "KEY", "g", "$"),
     "xpending": ("KEY", "g"),
     "xinfo": ("STREAM", "KEY"),
+    "xlen": ("KEY",),
     "hset": ("KEY", "f", "v"),
     "hget": ("KEY", "f"),
     "hdel": ("KEY", "f"),

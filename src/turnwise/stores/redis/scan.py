@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from turnwise.stores.redis.commands import RAW
 from turnwise.stores.redis.transport import Transport
 
 _COUNT = 500
+_CURSOR = re.compile(r"[0-9]{1,20}")
 
 
 class Scan:
@@ -40,11 +42,11 @@ class Scan:
         """
         nodes = {"" if node is None else node.name: node for node in await self.nodes()}
         names = sorted(nodes)
-        name, _, text = (f"{names[0]}/0" if cursor is None else cursor).rpartition("/")
-        if name not in nodes or not (text.isascii() and text.isdigit()):
+        name, _, text = (f"{names[0]}/0" if cursor is None else str(cursor)).rpartition("/")
+        if name not in nodes or not _CURSOR.fullmatch(text) or int(text) >= 2**64:
             raise UsageError(
-                f"{cursor!r} is no cursor of these servers, or one of them was replaced: begin "
-                "again without a cursor"
+                f"{ascii(cursor)[:80]} is no cursor of these servers, or one of them was replaced: "
+                "begin again without a cursor"
             )
         options = {"match": pattern, "count": count, "_type": "list"}
         position, found = await self._page(nodes[name], int(text), options)

@@ -108,6 +108,7 @@ class RedisStore:
         self.events = RedisEvents(*parts)
         self.workers = RedisRegistry(self._transport, self.keys.workers, WORKER_KEPT_MS)
         self.orders = RedisRegistry(self._transport, self.keys.orders, None)
+        self.counts = RedisRegistry(self._transport, self.keys.counts, WORKER_KEPT_MS)
         self.audit = RedisAudit(self._transport, self.keys)
 
     @property
@@ -327,6 +328,9 @@ class RedisStore:
         self, count: int = 100, after: str | None = None
     ) -> list[DeadLetterEntry]:
         return await self._dead_letters.list(count, after, self.status)
+
+    async def count_dead_letters(self) -> int:
+        return await self._dead_letters.count()
 
     async def delete_dead_letter(self, dead_letter_id: str) -> None:
         await self._dead_letters.remove(dead_letter_id)

@@ -154,6 +154,10 @@ SET id = excluded.id, at = excluded.at, content = excluded.content;
 SELECT session_id, id, turn_id, at, content FROM dead_letters WHERE id > ?
 ORDER BY id LIMIT ?;
 
+-- count_dead_letters --
+-- How many there are.
+SELECT count(*) FROM dead_letters;
+
 -- delete_dead_letter --
 -- A letter by its id.
 DELETE FROM dead_letters WHERE id = ?;

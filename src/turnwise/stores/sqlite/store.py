@@ -61,6 +61,7 @@ class SQLiteStore(EmbeddedStore):
         self.events = SQLiteEvents(self)
         self.workers = SQLiteRegistry(self, "workers", WORKER_KEPT_MS)
         self.orders = SQLiteRegistry(self, "orders", None)
+        self.counts = SQLiteRegistry(self, "counts", WORKER_KEPT_MS)
         self.audit = SQLiteAudit(self)
 
     async def ping(self) -> None:
@@ -169,7 +170,13 @@ class SQLiteStore(EmbeddedStore):
 
         return await self._connections.run(load)
 
-    async def delete_dead_letter(self, dead_letter_id: str) -> None:
+    async def count_dead_letters(self) -> int:
+        def count(database: sqlite3.Connection) -> int:
+            return int(database.execute(query("count_dead_letters")).fetchone()[0])
+
+        return await self._connections.run(count)
+
+    async def _delete_dead_letter(self, dead_letter_id: str) -> None:
         def remove(database: sqlite3.Connection) -> tuple[None, list[WakeUp]]:
             database.execute(query("delete_dead_letter"), (dead_letter_id,))
             return None, []

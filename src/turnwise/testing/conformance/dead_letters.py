@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from turnwise.contracts import Store
+from turnwise.errors import UsageError
 from turnwise.testing.conformance.lab import (
+    NONSENSE,
     Lab,
     Suite,
     contents,
@@ -68,10 +72,20 @@ class DeadLettersConformance(Suite):
             seen += [letter.content for letter in page]
             after = page[-1].id
         assert seen == [b"0", b"1", b"2", b"3", b"4"]
+        assert await store.count_dead_letters() == 5
         assert after is not None
         for _ in range(2):
             await store.delete_dead_letter(after)
-        assert len(await store.dead_letters()) == 4
+        assert len(await store.dead_letters()) == await store.count_dead_letters() == 4
+
+    @pytest.mark.parametrize("nonsense", NONSENSE, ids=lambda text: ascii(text)[:20])
+    async def test_what_is_no_letter_s_id_is_refused(self, store: Store, nonsense: str) -> None:
+        await store.submit("s", "t", b"one")
+        await store.dead_letter(*(await taken(store, "s")).ids, b"why")
+        with pytest.raises(UsageError, match="is no id of a dead letter"):
+            await store.dead_letters(10, nonsense)
+        await store.delete_dead_letter(nonsense)
+        assert len(await store.dead_letters()) == 1
 
     async def test_a_dead_message_is_retried_once_for_each_letter(self, store: Store) -> None:
         await store.submit("s", "t", b"one")

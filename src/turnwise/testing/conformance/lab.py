@@ -16,6 +16,11 @@ from turnwise.limits import Limits
 from turnwise.types import Base, Cancelled, Done, Grant, History, Info, SessionSummary
 
 T = TypeVar("T")
+NONSENSE = (
+    *("", "nonsense", "-1", "0", "0-", "-0", "1-2-3", "1/", "*", "\x00", "\udcff", "²-³"),
+    *("9" * 25, f"{'9' * 25}-0", f"0-{'9' * 5000}", f"no-such-node/{'9' * 20}"),
+)
+"""What a caller may take for a cursor or an id that a store answered."""
 LONG = 60_000
 """A lease, in ms, that does not expire during a test."""
 

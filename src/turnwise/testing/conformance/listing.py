@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from turnwise.contracts import Store
+from turnwise.errors import UsageError
 from turnwise.testing.conformance.lab import (
     LONG,
+    NONSENSE,
     Lab,
     Suite,
     added,
@@ -99,6 +103,21 @@ class ListingConformance(Suite):
         assert set(found) == names
         assert len(found) == len(names)
         assert set(await ids(store, "s1*", count)) == {name for name in names if name[:2] == "s1"}
+
+    @pytest.mark.parametrize("nonsense", NONSENSE, ids=lambda text: ascii(text)[:20])
+    async def test_what_is_no_cursor_begins_somewhere_or_is_refused(
+        self, store: Store, nonsense: str
+    ) -> None:
+        await added(store, "s", 1)
+        with suppress(UsageError):
+            await store.page(cursor=nonsense)
+
+    @pytest.mark.parametrize("nonsense", NONSENSE, ids=lambda text: ascii(text)[:20])
+    async def test_a_glob_that_no_id_can_match_finds_nothing(
+        self, store: Store, nonsense: str
+    ) -> None:
+        await added(store, "s", 1)
+        assert await ids(store, f"{nonsense}?!") == []
 
     async def test_a_page_of_nothing(self, store: Store) -> None:
         assert await ids(store) == []

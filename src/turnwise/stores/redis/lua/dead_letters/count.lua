@@ -1,0 +1,3 @@
+#!lua flags=no-writes
+-- count() -> ok, count
+return { 'ok', redis.call('XLEN', KEYS[1]) }
