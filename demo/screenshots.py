@@ -56,6 +56,7 @@ async def main(folder: Path, path: str) -> None:
             async with (
                 _served(url) as address,
                 chromium(path) as browser,
+                _working(session),
                 _replaying(recording, session),
             ):
                 await asyncio.sleep(_CHARTS)
@@ -89,6 +90,18 @@ async def _needs_a_person(session: Session) -> None:
     worker.stop()
     await running
     await session.submit("airline:lounge", "Is there a lounge?", agent="lounges")
+
+
+@asynccontextmanager
+async def _working(session: Session) -> AsyncIterator[None]:
+    """A worker, which tells how the turns of this process go."""
+    worker = Worker(session, [Agent(name="seats")])
+    running = asyncio.create_task(worker.run())
+    try:
+        yield
+    finally:
+        worker.stop()
+        await running
 
 
 @asynccontextmanager

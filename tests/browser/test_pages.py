@@ -118,8 +118,14 @@ async def test_the_overview_keeps_up_and_draws_its_charts(
         async with session.turn("busy"):
             await expect(running).to_have_text("2")
         await expect(running).to_have_text("1")
-        await expect(page.locator(".charts canvas")).to_have_count(3)
-        await expect(page.locator(".charts")).to_contain_text("Turns per second: ")
+        await expect(page.locator(".charts canvas")).to_have_count(5)
+        charts = page.locator(".charts")
+        for told in (
+            "Turns per second: ",
+            "Half of the turns took at most: ",
+            "Takeovers in a minute: 0",
+        ):
+            await expect(charts).to_contain_text(told)
 
 
 async def test_what_is_typed_stays_while_the_page_keeps_up(

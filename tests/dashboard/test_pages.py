@@ -12,6 +12,7 @@ from tests.integration.stores import Sessions
 from tests.scripted import says
 from turnwise import Runner
 from turnwise.fleet import stuck as search
+from turnwise.hooks import TurnBegunEvent
 from turnwise.session import Session
 from turnwise.testing.servers.waiting import until
 
@@ -67,12 +68,28 @@ async def test_samples_are_kept_for_the_charts(visitor: Visitor, session: Sessio
 
     async def has_some() -> bool:
         columns = (await visitor.client.get("/samples.json")).json()
-        return bool(columns) and len(columns) == 5 and len(columns[0]) > 2
+        return bool(columns) and len(columns) == 8 and len(columns[0]) > 2
 
     await until(has_some, LONG, "there are samples")
     columns = (await visitor.client.get("/samples.json")).json()
     assert columns[0] == sorted(columns[0])
     assert all(rate is None or rate >= 0 for rate in columns[1])
+
+
+async def test_the_charts_show_how_long_turns_take_and_how_many_are_taken_over(
+    visitor: Visitor, session: Session, sessions: Sessions
+) -> None:
+    await visitor.get("/")  # what was before the first look is no news
+    worker = sessions.worker(worker="busy")
+    async with working(worker, echo()):
+        assert await output(await session.submit("s", "one", agent="echo")) == "re: one"
+        worker.runtime.emit(TurnBegunEvent("s", "t", 2, items=0, waited=0.0, reloaded=False))
+
+        async def has_both() -> bool:
+            *_, median, slowest, takeovers = (await visitor.client.get("/samples.json")).json()
+            return median[-1] is not None and slowest[-1] >= median[-1] > 0 and takeovers[-1] == 1
+
+        await until(has_both, LONG, "a committed turn and a takeover")
 
 
 async def test_sessions_are_searched_and_paged(visitor: Visitor, session: Session) -> None:

@@ -26,7 +26,7 @@ def url(tmp_path: Path) -> str:
 
 async def filled(url: str) -> None:
     async with connect(url) as session:
-        record = WorkerRecord("host", 7, "1.0", 0.0, ["support"], 50, 2)
+        record = WorkerRecord("host", 7, "1.0", 0.0, ["support"], 50, 2, latency=[3], takeovers=2)
         await session.runtime.store.workers.write(HOSTILE, msgspec.json.encode(record))
         await session.bind("idle").add_items([message("secret")])
         await session.submit("waits", "secret", agent="support")
@@ -42,6 +42,7 @@ async def test_each_look_is_an_object(url: str) -> None:
         assert look["sessions"] == {"idle": 1, "queued": 1}
         assert (look["queued"], look["pauses"], look["dead_letters"]) == (1, 1, 0)
         assert look["oldest_waiting"] >= 0
+        assert (look["median_seconds"], look["takeovers"]) == (None, 0)  # none since it looks
         assert look["error"] is None
         assert look["ping"] > 0
     assert second["counted_at"] >= first["counted_at"]

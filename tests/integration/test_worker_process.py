@@ -222,6 +222,12 @@ async def test_metrics(
     assert "turnwise_store_up 1.0" in response.text
     assert 'turnwise_workers{state="alive"} 1.0' in response.text
     assert "turnwise_queue_unclaimed 0.0" in response.text
+    assert "turnwise_dead_letters 0.0" in response.text
+
+    async def sessions_counted() -> bool:
+        return 'turnwise_sessions{state="stopped"} 0.0' in (await probes.get("/metrics")).text
+
+    await ready(worker, sessions_counted, "the sessions are counted")
     assert (await probes.get("/metrics", "HEAD")).content == b""
     assert (await probes.get("/metrics", "POST")).status_code == 405
     assert (await probes.get("/")).status_code == 404

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from turnwise.cli.app import app
 from turnwise.observe.names import OUTCOMES
-from turnwise.observe.prometheus import FleetMetrics, TurnMetrics
-from turnwise.types import Unclaimed, WorkerInfo
+from turnwise.observe.prometheus import FleetFigures, FleetMetrics, TurnMetrics
+from turnwise.types import SessionCounts, Unclaimed, WorkerInfo
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy/prometheus/turnwise.rules.yml"
@@ -105,7 +105,7 @@ def test_every_metric_that_is_named_exists(
     registry: CollectorRegistry, fleet: FleetMetrics, file: Path
 ) -> None:
     metrics = TurnMetrics(registry)
-    fleet.show([], Unclaimed(0, None), 0)
+    fleet.show(FleetFigures([], Unclaimed(0, None), sessions=SessionCounts({}, None, 0)))
     for counter in (metrics._turns, metrics._refusals, metrics._replayed):
         counter.labels(*("" for _ in counter._labelnames))  # they have no series without a label
     named = set(re.findall(r"\bturnwise_\w+", file.read_text()))
@@ -118,7 +118,7 @@ def test_what_the_fleet_shows(registry: CollectorRegistry, fleet: FleetMetrics) 
     assert series(registry) == {"turnwise_store_up"}
     silent = worker(alive=False, active=50)
     workers = [worker(), worker(stopping=True, active=1), silent, worker(quiet=True, active=0)]
-    fleet.show(workers, Unclaimed(7, 1500), 2)
+    fleet.show(FleetFigures(workers, Unclaimed(7, 1500), 2, 3))
     assert registry.get_sample_value("turnwise_store_up") == 1
     states = {
         state: registry.get_sample_value("turnwise_workers", {"state": state})
@@ -130,6 +130,17 @@ def test_what_the_fleet_shows(registry: CollectorRegistry, fleet: FleetMetrics) 
     assert registry.get_sample_value("turnwise_queue_unclaimed") == 7
     assert registry.get_sample_value("turnwise_queue_oldest_seconds") == 1.5
     assert registry.get_sample_value("turnwise_queue_pauses") == 2
+    assert registry.get_sample_value("turnwise_dead_letters") == 3
+    assert registry.get_sample_value("turnwise_sessions", {"state": "idle"}) is None  # no count yet
+    counts = SessionCounts({"idle": 1000, "parked": 2}, 7.5, 20)
+    fleet.show(FleetFigures(workers, Unclaimed(7, 1500), sessions=counts))
+    told = {
+        state: registry.get_sample_value("turnwise_sessions", {"state": state})
+        for state in ("idle", "parked", "stopped", "unreadable")
+    }
+    assert told == {"idle": 1000, "parked": 2, "stopped": 0, "unreadable": 0}
+    assert registry.get_sample_value("turnwise_approvals_oldest_seconds") == 7.5
+    assert registry.get_sample_value("turnwise_sessions_counted_seconds") == 20
     fleet.show_unreached()
     assert series(registry) == {"turnwise_store_up"}
 
@@ -146,7 +157,7 @@ def test_the_metrics_are_well_formed(
     promtool: str, registry: CollectorRegistry, fleet: FleetMetrics
 ) -> None:
     TurnMetrics(registry)
-    fleet.show([worker()], Unclaimed(1, 1), 1)
+    fleet.show(FleetFigures([worker()], Unclaimed(1, 1), sessions=SessionCounts({}, None, 0)))
     done = subprocess.run(
         [promtool, "check", "metrics"], input=generate_latest(registry), capture_output=True
     )

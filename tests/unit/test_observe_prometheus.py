@@ -23,8 +23,8 @@ from turnwise.hooks import (
     TurnParkedEvent,
     TurnSubmittedEvent,
 )
-from turnwise.observe.prometheus import FleetMetrics, TurnMetrics
-from turnwise.types import Unclaimed
+from turnwise.observe.prometheus import FleetFigures, FleetMetrics, TurnMetrics
+from turnwise.types import SessionCounts, Unclaimed
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "observability.md"
 ITEMS: list[Any] = [user("nobody's business"), user("nor this")]
@@ -133,7 +133,8 @@ def test_the_rest(registry: Registry, metrics: TurnMetrics) -> None:
 
 
 def test_the_documented_metrics_are_these(registry: Registry, metrics: TurnMetrics) -> None:
-    FleetMetrics(registry).show([], Unclaimed(0, None), 0)
+    counts = SessionCounts({}, None, 0)
+    FleetMetrics(registry).show(FleetFigures([], Unclaimed(0, None), sessions=counts))
     words = re.findall(r"`turnwise_(\w+)`", DOCUMENTATION.read_text())
     names = {
         family.name + ("_total" if family.type == "counter" else "")

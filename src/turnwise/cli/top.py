@@ -77,6 +77,7 @@ def _screen(as_json: bool) -> Iterator[Callable[[Watch], None]]:
 def _figures(watch: Watch) -> dict[str, Any]:
     """The last look, as a program reads it. What the walk has not counted yet is None."""
     seen, census = watch.seen, watch.seen.census
+    last = watch.samples[-1] if watch.samples else None
     ready = [worker for worker in seen.workers if worker.alive]
     return {
         "ping": seen.ping,
@@ -86,7 +87,10 @@ def _figures(watch: Watch) -> dict[str, Any]:
         "slots": sum(worker.concurrency for worker in ready),
         "slots_used": sum(worker.active for worker in ready),
         "pauses": len(seen.pauses),
-        "turns_per_second": watch.samples[-1].turns_per_second if watch.samples else None,
+        "turns_per_second": last and last.turns_per_second,
+        "median_seconds": last and last.pace.median,
+        "slowest_seconds": last and last.pace.slowest,
+        "takeovers": last and last.pace.takeovers,
         "oldest_waiting": census and census.oldest,
         "queued": census and census.queued,
         "later_attempts": census and census.later_attempts,
@@ -104,6 +108,8 @@ def _picture(watch: Watch) -> RenderableType:
         "workers": f"{known['workers']}, {known['silent_workers']} silent",
         "slots": f"{known['slots_used']} of {known['slots']} used",
         "turns/s": None if rate is None else f"{rate:.1f}",
+        "a turn takes": _took(known["median_seconds"], known["slowest_seconds"]),
+        "takeovers/min": known["takeovers"],
         "waiting": f"{_number(known['queued'])}, the oldest for {age(known['oldest_waiting'])}"
         if known["oldest_waiting"] is not None
         else known["queued"],
@@ -116,6 +122,13 @@ def _picture(watch: Watch) -> RenderableType:
     for name, value in rows.items():
         figures.add_row(name, Text(cell(value)))
     return Group(figures, _workers(watch.seen.workers))
+
+
+def _took(median: float | None, slowest: float | None) -> str | None:
+    """Seconds of the turns of the last minute."""
+    if median is None or slowest is None:
+        return None
+    return f"{median:.2f} s, 95 of 100 at most {slowest:.2f} s"
 
 
 def _states(counted: dict[str, int] | None) -> str | None:

@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import typer
 
 from turnwise.errors import StoreError, StoreUnavailable
+from turnwise.fleet import SharedCensus
 from turnwise.session import Session
 from turnwise.worker import Worker
 from turnwise.worker.probes import Probes
@@ -63,16 +64,26 @@ class WorkerProcess:
     @asynccontextmanager
     async def probes(self, host: str, port: int) -> AsyncIterator[None]:
         """Serve what monitoring asks for during the block."""
-        from turnwise.observe.prometheus import CONTENT_TYPE, FleetMetrics, exposition
+        from turnwise.observe.prometheus import (
+            CONTENT_TYPE,
+            FleetFigures,
+            FleetMetrics,
+            exposition,
+        )
 
-        fleet = FleetMetrics()
+        fleet, census = FleetMetrics(), SharedCensus(self._session)
 
         async def metrics() -> bytes:
             try:
                 async with asyncio.timeout(_SCRAPE_TIMEOUT):
-                    workers = await self._session.workers()
-                    pauses = await self._session.pauses()
-                    fleet.show(workers, await self._store.ready.unclaimed(), len(pauses))
+                    figures = FleetFigures(
+                        await self._session.workers(),
+                        await self._store.ready.unclaimed(),
+                        len(await self._session.pauses()),
+                        await self._store.count_dead_letters(),
+                        await census.latest(),
+                    )
+                fleet.show(figures)
             except (StoreError, TimeoutError):
                 fleet.show_unreached()
             return exposition()
@@ -86,6 +97,7 @@ class WorkerProcess:
                     f"turnwise: cannot listen at {host}, port {port}: {error}. Choose others with "
                     "--metrics-port and --metrics-host"
                 )
+            stack.push_async_callback(census.aclose)
             _log.info("worker answers /metrics, /healthz and /readyz at port %d", bound)
             yield
 

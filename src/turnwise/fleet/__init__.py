@@ -3,6 +3,7 @@
 from turnwise.fleet.actions import OperatorActions
 from turnwise.fleet.approvals import WaitingApproval, waiting_approvals
 from turnwise.fleet.audit import AuditRecord
+from turnwise.fleet.census import SharedCensus
 from turnwise.fleet.heartbeat import Heartbeat
 from turnwise.fleet.listing import list_sessions
 from turnwise.fleet.orders import Pause, Standing, pause_of
@@ -28,6 +29,7 @@ __all__ = [
     "SDKSource",
     "Said",
     "SessionStats",
+    "SharedCensus",
     "Standing",
     "Step",
     "StuckSession",

@@ -110,7 +110,7 @@ class Heartbeat:
         await self._worker.obey(told)
 
     def _record(self) -> WorkerRecord:
-        worker = self._worker
+        worker, tally = self._worker, self._runtime.tally.get()
         return WorkerRecord(
             socket.gethostname(),
             os.getpid(),
@@ -122,4 +122,6 @@ class Heartbeat:
             worker.is_stopping,
             list(islice(self._runtime.held.get().values(), _MOST_TURNS)),
             worker.is_quiet,
+            tally.counts,
+            tally.takeovers,
         )

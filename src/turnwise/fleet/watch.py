@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -20,9 +20,11 @@ from hashlib import sha256
 
 from turnwise.errors import TurnwiseError, UsageError
 from turnwise.fleet.actions import OperatorActions
+from turnwise.fleet.census import Census, Walk
 from turnwise.fleet.orders import Pause
+from turnwise.fleet.pace import Pace, PaceMeter
 from turnwise.fleet.shared import Shared
-from turnwise.types import Info, SessionSummary, WorkerInfo
+from turnwise.types import Info, WorkerInfo
 
 INTERVAL = 2.0
 """Seconds from one look to the next, at least."""
@@ -35,59 +37,28 @@ BUDGET = 0.04
 UNWATCHED = 600.0
 """Seconds after which it ends if nobody looks."""
 _SAMPLES = 1800
-_LETTERS = 50
-"""How many dead letters are counted."""
-_HOLDERS = 500
-"""How many processes are counted."""
-_HEADS = 20
-"""Of how many sessions that nobody serves a walk asks for the first message."""
-
-
-@dataclass(frozen=True)
-class Census:
-    """What a walk through all sessions counted.
-
-    Attributes:
-        at: When it was done, in POSIX seconds.
-        states: How many sessions are in each state.
-        queued: How many messages and callers wait.
-        turns: How many commits all sessions had.
-        later_attempts: How many open turns are on their second attempt or later.
-        oldest: For how many seconds a message waits that nobody has taken; None if there is none.
-        dead_letters: How many there are; at most 50 are counted.
-        holders: How many running turns each process has, background workers and others.
-        lost: How many turns each process had when its lease ended.
-    """
-
-    at: float = 0.0
-    states: Counter[str] = field(default_factory=Counter)
-    queued: int = 0
-    turns: int = 0
-    later_attempts: int = 0
-    oldest: float | None = None
-    dead_letters: int = 0
-    holders: Counter[str] = field(default_factory=Counter)
-    lost: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def sessions(self) -> int:
-        return self.states.total()
-
-    @property
-    def stuck_at_a_glance(self) -> int:
-        """Sessions in states that need a person. `Session.stuck` finds others."""
-        return sum(self.states[state] for state in ("dead", "stopped", "newer", "unreadable"))
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One point of the charts."""
+    """One point of the charts.
+
+    Attributes:
+        at: When, in POSIX seconds.
+        turns_per_second: How many turns were committed since the sessions were counted before; None
+            if they were not counted since.
+        running: How many sessions have a running turn; None before the first count.
+        queued: How many messages and callers wait; None likewise.
+        ping_ms: How long the store took for a ping.
+        pace: How turns went in the minute before.
+    """
 
     at: float
     turns_per_second: float | None
-    running: int
-    queued: int
+    running: int | None
+    queued: int | None
     ping_ms: float
+    pace: Pace
 
 
 @dataclass(frozen=True)
@@ -109,7 +80,8 @@ class Watch:
         self.samples: deque[Sample] = deque(maxlen=_SAMPLES)
         self.shared = Shared(REST)
         self._session = session
-        self._walk = _Walk(session)
+        self._walk = Walk(session)
+        self._pace = PaceMeter()
         self._looks = 0
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -180,10 +152,9 @@ class Watch:
         await self._session.ping()
         ping = time.perf_counter() - started
         workers, pauses = await self._session.workers(), await self._session.pauses()
-        before = self.seen.census
+        before, pace = self.seen.census, self._pace.look(time.monotonic(), workers)
         census = await self._counted(started + BUDGET) or before
-        if census is not None:
-            self.samples.append(_sample(census, before, ping))
+        self.samples.append(_sample(census, before, ping, pace))
         self._tell(Seen(workers, pauses, ping, census))
 
     async def _counted(self, until: float) -> Census | None:
@@ -207,77 +178,15 @@ class Watch:
             return sha256(str(error).encode()).hexdigest()
 
 
-class _Walk:
-    """Walks through all sessions, a part at each look."""
-
-    def __init__(self, session: OperatorActions) -> None:
-        self._session = session
-        self._cursor: str | None = None
-        self._begin()
-
-    async def further(self) -> Census | None:
-        """What was counted, if this part was the last one."""
-        try:
-            page = await self._session.sessions(cursor=self._cursor)
-        except UsageError:
-            self._session.runtime.check_open()
-            self._begin()  # a node of a cluster was replaced
-            return None
-        for found in page.sessions:
-            self._count(found)
-        self._cursor = page.cursor
-        return None if page.cursor is not None else await self._counted()
-
-    def _begin(self) -> None:
-        self._cursor = None
-        self._states, self._holders, self._lost = Counter[str](), Counter[str](), Counter[str]()
-        self._queued = self._turns = self._later_attempts = 0
-        self._heads: list[str] = []
-
-    def _count(self, found: SessionSummary) -> None:
-        self._states[found.state] += 1
-        self._queued += found.queued
-        self._turns += found.turns
-        if found.queued and found.state in ("queued", "dead") and len(self._heads) < _HEADS:
-            self._heads.append(found.session_id)
-        if (turn := found.open_turn) is not None:
-            self._later_attempts += turn.attempt > 1
-            held = {"running": self._holders, "dead": self._lost}.get(found.state)
-            if held is not None and (turn.worker in held or len(held) < _HOLDERS):
-                held[turn.worker] += 1
-
-    async def _counted(self) -> Census:
-        waiting = [await self._waiting(session_id) for session_id in self._heads]
-        unclaimed = await self._session.runtime.store.ready.unclaimed()
-        if unclaimed.oldest_ms is not None:
-            waiting.append(unclaimed.oldest_ms / 1000)
-        letters = await self._session.dead_letters(_LETTERS)
-        census = Census(
-            at=time.time(),
-            states=self._states,
-            queued=self._queued,
-            turns=self._turns,
-            later_attempts=self._later_attempts,
-            oldest=max(waiting, default=None),
-            dead_letters=len(letters),
-            holders=self._holders,
-            lost=self._lost,
-        )
-        self._begin()
-        return census
-
-    async def _waiting(self, session_id: str) -> float:
-        queue = await self._session.queue(session_id, 1)
-        return queue[0].waiting_for if queue else 0.0
-
-
-def _sample(census: Census, before: Census | None, ping: float) -> Sample:
+def _sample(census: Census | None, before: Census | None, ping: float, pace: Pace) -> Sample:
+    if census is None:
+        return Sample(time.time(), None, None, None, ping * 1000, pace)
     rate = None
     if before is not None and census.at > before.at:
         # Deleted sessions take their turns away.
         rate = max(0.0, (census.turns - before.turns) / (census.at - before.at))
     running = census.states["running"]
-    return Sample(time.time(), rate, running, census.queued, ping * 1000)
+    return Sample(time.time(), rate, running, census.queued, ping * 1000, pace)
 
 
 def mark(info: Info | None) -> str:

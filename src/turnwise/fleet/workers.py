@@ -29,6 +29,8 @@ class WorkerRecord(msgspec.Struct, omit_defaults=True):
     stopping: bool = False
     turns: list[tuple[str, str]] = []
     quiet: bool = False
+    latency: list[int] = []
+    takeovers: int = 0
 
 
 _decoder = msgspec.json.Decoder(WorkerRecord)
@@ -62,4 +64,6 @@ def _decoded(entry: RegistryEntry) -> WorkerInfo | None:
         concurrency=record.concurrency,
         active=record.active,
         turns=tuple(HeldTurn(*turn) for turn in record.turns),
+        latency=tuple(record.latency),
+        takeovers=record.takeovers,
     )

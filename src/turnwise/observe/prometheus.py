@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter as Counts
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import get_args
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -29,7 +31,7 @@ from turnwise.hooks import (
     TurnSubmittedEvent,
 )
 from turnwise.observe.names import OUTCOMES, bounded, reason_of
-from turnwise.types import Unclaimed, WorkerInfo
+from turnwise.types import SessionCounts, SessionState, Unclaimed, WorkerInfo
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
@@ -153,6 +155,25 @@ class TurnMetrics:
         return Gauge(f"turnwise_{name}", text, registry=self._registry, multiprocess_mode="livesum")
 
 
+@dataclass(frozen=True)
+class FleetFigures:
+    """What the store tells at a scrape.
+
+    Attributes:
+        workers: The background workers of the last day.
+        unclaimed: What no worker has claimed.
+        pauses: How many are in force.
+        dead_letters: How many there are.
+        sessions: What was counted last; None before the first count.
+    """
+
+    workers: Sequence[WorkerInfo]
+    unclaimed: Unclaimed
+    pauses: int = 0
+    dead_letters: int = 0
+    sessions: SessionCounts | None = None
+
+
 class FleetMetrics(Collector):
     """What all processes of a store do, as the store last told. Every worker tells the same.
 
@@ -161,12 +182,12 @@ class FleetMetrics(Collector):
     """
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
-        self._told: tuple[Sequence[WorkerInfo], Unclaimed, int] | None = None
+        self._told: FleetFigures | None = None
         registry.register(self)
 
-    def show(self, workers: Sequence[WorkerInfo], unclaimed: Unclaimed, pauses: int) -> None:
-        """The store has told this; `pauses`: how many are in force."""
-        self._told = workers, unclaimed, pauses
+    def show(self, told: FleetFigures) -> None:
+        """The store has told this."""
+        self._told = told
 
     def show_unreached(self) -> None:
         """The store does not answer: nothing is known but that."""
@@ -177,8 +198,8 @@ class FleetMetrics(Collector):
         yield GaugeMetricFamily("turnwise_store_up", text, value=self._told is not None)
         if self._told is None:
             return
-        workers, unclaimed, pauses = self._told
-        yield _by_state(workers)
+        workers, unclaimed = self._told.workers, self._told.unclaimed
+        yield _workers(workers)
         alive = [worker for worker in workers if worker.alive]
         slots = sum(worker.concurrency for worker in alive)
         yield GaugeMetricFamily(
@@ -199,14 +220,36 @@ class FleetMetrics(Collector):
             value=(unclaimed.oldest_ms or 0) / 1000,
         )
         text = "Pauses in force: of one agent each, or of all messages."
-        yield GaugeMetricFamily("turnwise_queue_pauses", text, value=pauses)
+        yield GaugeMetricFamily("turnwise_queue_pauses", text, value=self._told.pauses)
+        text = "Messages that failed for good, until somebody retries or deletes them."
+        yield GaugeMetricFamily("turnwise_dead_letters", text, value=self._told.dead_letters)
+        if self._told.sessions is not None:
+            yield from _counted(self._told.sessions)
 
 
-def _by_state(workers: Sequence[WorkerInfo]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily("turnwise_workers", "Background workers.", labels=["state"])
-    states = [worker.state for worker in workers]
-    for state in ("alive", "quiet", "stopping", "silent"):
-        family.add_metric([state], states.count(state))
+def _workers(workers: Sequence[WorkerInfo]) -> GaugeMetricFamily:
+    states: Counts[str] = Counts(worker.state for worker in workers)
+    known = ("alive", "quiet", "stopping", "silent")
+    return _by_state("turnwise_workers", "Background workers.", known, states)
+
+
+def _counted(sessions: SessionCounts) -> Iterator[GaugeMetricFamily]:
+    text = "Sessions, as they were counted last; parked ones wait for approvals."
+    yield _by_state("turnwise_sessions", text, get_args(SessionState), sessions.states)
+    text = "How long the turn that waits longest for approvals has waited; 0 if none waits."
+    oldest = sessions.oldest_approval or 0
+    yield GaugeMetricFamily("turnwise_approvals_oldest_seconds", text, value=oldest)
+    text = "How long ago the sessions were counted."
+    yield GaugeMetricFamily("turnwise_sessions_counted_seconds", text, value=sessions.age)
+
+
+def _by_state(
+    name: str, text: str, states: Sequence[str], counts: Mapping[str, int]
+) -> GaugeMetricFamily:
+    """One series for each state, also for those that nothing is in."""
+    family = GaugeMetricFamily(name, text, labels=["state"])
+    for state in states:
+        family.add_metric([state], counts.get(state, 0))
     return family
 
 

@@ -23,6 +23,7 @@ from turnwise.turns.isolation import Isolation
 from turnwise.turns.reading import Reader
 from turnwise.turns.settings import Settings
 from turnwise.turns.shielding import shielded
+from turnwise.turns.tally import Tally
 from turnwise.types import Info
 
 _log = logging.getLogger("turnwise")
@@ -44,6 +45,7 @@ class Runtime:
         lease_ms: the settings' lease in milliseconds, as the store counts it.
         isolation: which messages run side by side in each event loop.
         held: session id and turn_id of each turn that this process holds, by the lease's token.
+        tally: how the turns of this process went.
     """
 
     def __init__(self, store: Store, settings: Settings, name: str) -> None:
@@ -54,6 +56,7 @@ class Runtime:
         self.codec = Codec(compression=settings.compression)
         self.isolation = PerLoop(Isolation)
         self.held: PerProcess[dict[str, tuple[str, str]]] = PerProcess(dict)
+        self.tally = PerProcess(Tally)
         self.reader = Reader(store, self.codec, Cache(settings.cache_bytes))
         self._tasks: PerLoop[set[asyncio.Task[None]]] = PerLoop(set)
         self._closed = False
@@ -68,7 +71,8 @@ class Runtime:
         return asyncio.get_running_loop().time()
 
     def emit(self, event: TurnEvent) -> None:
-        """Call every hook with the event."""
+        """Count the event, and call every hook with it."""
+        self.tally.get().note(event)
         if self.settings.hooks:
             emit(self.settings.hooks, event)
 

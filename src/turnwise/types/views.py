@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -116,6 +117,9 @@ class WorkerInfo:
         concurrency: how many sessions it serves at the same time.
         active: how many sessions it served.
         turns: the turns that it held, at most 200 of them, direct ones of its process too.
+        latency: how many turns its process has committed, by how long they took: at most 0.05 s, at
+            most 1.4 times that, and so on up to 1,638 s, and longer. Zeros at the end are left out.
+        takeovers: how many attempts of its process took a turn over.
     """
 
     name: str
@@ -131,6 +135,8 @@ class WorkerInfo:
     concurrency: int
     active: int
     turns: tuple[HeldTurn, ...]
+    latency: tuple[int, ...] = ()
+    takeovers: int = 0
 
     @property
     def state(self) -> Literal["alive", "quiet", "stopping", "silent"]:
@@ -178,6 +184,22 @@ class SessionSummary:
     error: str | None = None
     turns: int = 0
     usage: TokenUsage = NO_USAGE
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCounts:
+    """What was counted of all sessions.
+
+    Attributes:
+        states: how many sessions are in each state.
+        oldest_approval: for how many seconds the turn that waits longest for approvals does; None
+            if none does.
+        age: for how many seconds it is known.
+    """
+
+    states: Mapping[str, int]
+    oldest_approval: float | None
+    age: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,13 @@ async def overview(visit: Visit) -> Response:
 
 
 async def samples(visit: Visit) -> Response:
-    """For the charts: a column each of times, turns/s, running, queued and ping in ms."""
+    """For the charts: times, and a column for each line that they draw."""
     await visit.site.watch.latest()
     rows = [
-        (each.at, each.turns_per_second, each.running, each.queued, each.ping_ms)
+        (
+            *(each.at, each.turns_per_second, each.running, each.queued, each.ping_ms),
+            *(each.pace.median, each.pace.slowest, each.pace.takeovers),
+        )
         for each in visit.site.watch.samples
     ]
     return JSONResponse(list(zip(*rows, strict=True)))

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from turnwise.dashboard.site import Outcome, Visit
 from turnwise.errors import TurnwiseError
-from turnwise.fleet.watch import Census
+from turnwise.fleet.census import Census
 
 _VERBS = ("quiet", "resume", "stop", "pause", "unpause")
 

@@ -30,13 +30,19 @@ function watch(address) {
   addEventListener("pagehide", () => source.close());
 }
 
+// Each chart's lines; `column` is that of samples.json. `joined`: over points of which it is not known.
 const CHARTS = [
-  [{ column: 1, label: "Turns per second", colour: "--accent" }],
+  [{ column: 1, label: "Turns per second", colour: "--accent", joined: true }],
+  [
+    { column: 5, label: "Half of the turns took at most", unit: " s", colour: "--accent" },
+    { column: 6, label: "95 %", unit: " s", colour: "--warn" },
+  ],
   [
     { column: 2, label: "Running", colour: "--accent" },
     { column: 3, label: "Waiting", colour: "--warn" },
   ],
-  [{ column: 4, label: "Ping of the store in ms", colour: "--accent" }],
+  [{ column: 7, label: "Takeovers in a minute", colour: "--bad" }],
+  [{ column: 4, label: "Ping of the store", unit: " ms", colour: "--accent" }],
 ];
 
 function colour(name) {
@@ -63,9 +69,15 @@ function options(chart, width) {
         stroke: colour(each.colour),
         width: 2,
         points: { show: false },
+        spanGaps: each.joined === true,
       })),
     ],
   };
+}
+
+function shown(value, unit) {
+  if (value === null || value === undefined) return "–";
+  return `${value < 1 ? Math.round(value * 100) / 100 : Math.round(value * 10) / 10}${unit}`;
 }
 
 class Chart {
@@ -82,9 +94,10 @@ class Chart {
   show(columns) {
     const data = [columns[0], ...this.chart.map((each) => columns[each.column])];
     const last = this.chart.map((each) => {
-      const value = columns[each.column].at(-1);
+      const column = columns[each.column];
+      const value = each.joined ? column.findLast((known) => known !== null) : column.at(-1);
       const said = document.createElement("span");
-      said.textContent = `${each.label}: ${value === null ? "–" : Math.round(value * 10) / 10}`;
+      said.textContent = `${each.label}: ${shown(value, each.unit ?? "")}`;
       if (this.chart.length > 1) said.className = each.colour.slice(2);
       return said;
     });
