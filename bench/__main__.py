@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from agents import set_tracing_disabled
@@ -57,6 +58,8 @@ async def _measure(arguments: argparse.Namespace, console: Console) -> Results:
                 status.update(f"{time.monotonic() - started:3.0f} s  {what}")
 
             plan, only = QUICK if arguments.quick else FULL, arguments.only or PARTS
+            if arguments.sessions is not None:
+                plan = replace(plan, idle=(arguments.sessions, *plan.idle[1:]))
             results = await run_suite(plan, running.url, show_progress, only)
     results["seconds"] = round(time.monotonic() - started)
     results["load_after"] = round(os.getloadavg()[0], 2)
@@ -91,6 +94,12 @@ def _arguments() -> argparse.Namespace:
         nargs="+",
         choices=PARTS,
         help="run these parts; the results are kept only with --output",
+    )
+    parser.add_argument(
+        "--sessions",
+        type=int,
+        metavar="N",
+        help=f"how many idle sessions the part `idle` has, by default {FULL.idle[0]:,}",
     )
     parser.add_argument(
         "--show", action="store_true", help="show the last results without measuring"

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 
 from bench.background import CLIENTS, LOAD
 from bench.growth import AGENTS, MESSAGES, SDK_AGENTS, SESSIONS
-from bench.idle import ITEMS, PAUSE_MS, WITH, WITHOUT
+from bench.idle import ITEMS, PAUSE_MS, WITH, WITHOUT, WORKERS
 from bench.steps import NO_JOURNAL, NO_SESSION, SDK, TURNWISE
 from bench.tables import Measured, Table, ms, percentiles, rate, ratio
 from bench.targets import Results
+from bench.watching import BROWSERS
 
 
 def worker_tables(results: Results) -> Iterator[Table]:
@@ -124,8 +125,11 @@ def _idle(found: Results) -> Table:
         "list": "first page of `turnwise sessions list`",
         "stuck": "`turnwise stuck`",
         "watch": "a look behind the dashboard and `turnwise top`, as long as it may be",
+        "workers": f"`turnwise workers list`, {WORKERS} workers",
+        "overview": "the dashboard's overview, asked for over HTTP",
     }
-    rows += [(label, "", ms(found["looks"][kind]), "") for kind, label in looks.items()]
+    known = found["looks"]
+    rows += [(label, "", ms(known[kind]), "") for kind, label in looks.items() if kind in known]
     return Table(
         f"{found['sessions']:,} idle sessions in the store (ms)",
         ("", "without", "with", "with ÷ without"),
@@ -134,7 +138,21 @@ def _idle(found: Results) -> Table:
         "Without: before and after. The scan of all sessions for lost wake-ups, which one worker "
         f"of the fleet makes every ten minutes, took {found['sweep']:.1f} s. Of the commands of "
         f"operators' looks and of a walk through all sessions {found['pauses']} took the server "
-        f"longer than {PAUSE_MS} ms.",
+        f"longer than {PAUSE_MS} ms.{_slowest(found)}{_browsers(found)}",
+    )
+
+
+def _slowest(found: Results) -> str:
+    slowest = found.get("slowest") or []
+    return "".join(f" The longest: {name}, {took:.1f} ms." for name, took in slowest[:1])
+
+
+def _browsers(found: Results) -> str:
+    if (browsers := found.get("browsers")) is None:
+        return ""
+    return (
+        f" {BROWSERS} browsers that watch the dashboard ({browsers['pages']:.0f} pages/s) cost the "
+        f"server {browsers['with']:.1%} of a core; it needs {browsers['without']:.1%} alone."
     )
 
 

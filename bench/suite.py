@@ -47,7 +47,7 @@ class Plan:
     cancel: int
     background: tuple[int, int, int, float]  # rounds, messages in a round; idle messages; seconds
     fairness: tuple[int, int]  # messages of the hot session, and of other sessions
-    idle: tuple[int, int]  # sessions, and rounds
+    idle: tuple[int, int, float]  # sessions, rounds, and seconds that browsers are observed
     waiting: tuple[int, float]  # rounds, and seconds that a queue of callers is observed
     growth: Mapping[str, int]  # how many of each kind
     parked: tuple[int, float]  # sessions, and seconds that a worker is observed
@@ -66,7 +66,7 @@ FULL = Plan(
     cancel=100,
     background=(5, 640, 100, 6.0),
     fairness=(1_000, 100),
-    idle=(100_000, 120),
+    idle=(100_000, 120, 20.0),
     waiting=(100, 5.0),
     growth={GROWING_SESSIONS: 100_000, MESSAGES: 10_000, AGENTS: 4_000, SDK_AGENTS: 4_000},
     parked=(3_000, 5.0),
@@ -84,7 +84,7 @@ QUICK = Plan(
     cancel=20,
     background=(2, 192, 30, 1.5),
     fairness=(300, 30),
-    idle=(20_000, 30),
+    idle=(20_000, 30, 5.0),
     waiting=(20, 2.0),
     growth={GROWING_SESSIONS: 8_000, MESSAGES: 400, AGENTS: 400, SDK_AGENTS: 400},
     parked=(300, 2.0),

@@ -32,7 +32,7 @@ SMALLEST = Plan(
     cancel=2,
     background=(1, 20, 2, 0.1),
     fairness=(50, 2),
-    idle=(100, 2),
+    idle=(100, 2, 0.1),
     waiting=(2, 0.1),
     growth={SESSIONS: 8, MESSAGES: 4, AGENTS: 4, SDK_AGENTS: 4},
     parked=(10, 0.1),
@@ -47,7 +47,7 @@ TARGET_COUNTS = {
     "takeover": 1,
     "cancel": 2,
     "background": 2,
-    "idle": 4,  # a turn and a begin beside them; two looks of operators
+    "idle": 6,  # a turn and a begin beside them; three looks of operators; browsers
     "waiting": 2,
     "growth": 3,
     "parked": 1,
