@@ -1,0 +1,236 @@
+"""What a wire asks of Turnwise. Nothing else in this package touches a session."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, cast
+
+from agents import Agent, RunResult
+
+from turnwise.background import Agents, Receipt, Status
+from turnwise.background.policy import agents_by_name
+from turnwise.errors import UnknownAgent
+from turnwise.fleet import PastTurn
+from turnwise.http.following import Event, Following
+from turnwise.http.principals import Principal
+from turnwise.http.problems import ServerStopping
+from turnwise.http.sse import Streams
+from turnwise.session import Session
+from turnwise.turns import BusyPolicy
+from turnwise.types import Cancellation, Info, PendingApproval, SessionPage
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """A part of a session's history.
+
+    Attributes:
+        turns: The newest first; in each the items are in order.
+        before: What the next call takes to go on with older turns; None at the beginning.
+    """
+
+    turns: list[PastTurn]
+    before: str | None
+
+
+class Gateway:
+    """Sends messages, and follows their answers, for principals.
+
+    A turn never runs inside a request: it is submitted, a worker takes it, and who asked follows it
+    from the store. So each method does the same on any replica. A session of another owner is
+    treated as one that does not exist.
+
+    Args:
+        session: Stands for all sessions of the store.
+        agents: The agents that messages may name, the default first.
+
+    Attributes:
+        agents: The agents by their names.
+        streams: Makes the responses that stream.
+        is_stopping: Whether it takes no new messages.
+    """
+
+    def __init__(self, session: Session, agents: Agents) -> None:
+        self.agents: Mapping[str, Agent[Any]] = agents_by_name(agents)
+        self.streams = Streams()
+        self.is_stopping = False
+        self._sessions = session
+        self._following = Following()
+
+    def _session(self, principal: Principal) -> Session:
+        return self._sessions
+
+    async def ping(self) -> None:
+        """Return if the store answers. Raises StoreError."""
+        await self._sessions.ping()
+
+    def agent(self, name: str | None) -> str:
+        """The name of the agent that answers; None names the first.
+
+        Raises:
+            UnknownAgent: There is no agent of this name.
+        """
+        if name is None:
+            return next(iter(self.agents))
+        if name not in self.agents:
+            raise UnknownAgent(
+                f"there is no agent {name!r}; the agents are {', '.join(map(repr, self.agents))}"
+            )
+        return name
+
+    async def send(
+        self,
+        principal: Principal,
+        session_id: str,
+        input: str | list[Any],
+        *,
+        turn_id: str | None = None,
+        agent: str | None = None,
+        busy: BusyPolicy = "enqueue",
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Receipt:
+        """Submit a message: see `Session.submit`.
+
+        Raises:
+            ServerStopping: Nothing was queued.
+            UnknownAgent: There is no agent of this name.
+            TurnwiseError: What `Session.submit` raises.
+        """
+        name = self.agent(agent)
+        if self.is_stopping:
+            raise ServerStopping(
+                "this server stops, and nothing was queued. Send it again, with the same id",
+                session_id=session_id,
+            )
+        return await self._session(principal).submit(
+            session_id, input, agent=name, turn_id=turn_id, busy=busy, metadata=metadata
+        )
+
+    async def follow(
+        self, principal: Principal, session_id: str, turn_id: str, after: str | None = None
+    ) -> AsyncIterator[tuple[str, Event]]:
+        """The turn's events as they come, from behind event `after`: see `Receipt.events`.
+
+        However many follow a turn in this process, the store is read once.
+        """
+        receipt = self._session(principal).receipt(session_id, turn_id)
+        async with aclosing(cast(Any, self._following.follow(receipt, after))) as events:
+            async for event in events:
+                yield event
+
+    async def result(
+        self,
+        principal: Principal,
+        session_id: str,
+        turn_id: str,
+        timeout: float | None,
+        *,
+        agent: str | None = None,
+    ) -> RunResult:
+        """Wait for the turn to finish: see `Receipt.result`.
+
+        Args:
+            principal, session_id, turn_id: Whose turn it is.
+            timeout: Seconds to wait; None for no limit.
+            agent: The name of the agent that the turn started with, for its output type.
+        """
+        receipt = self._session(principal).receipt(session_id, turn_id)
+        return await receipt.result(timeout, agent=None if agent is None else self.agents[agent])
+
+    async def status(self, principal: Principal, session_id: str, turn_id: str) -> Status:
+        """What has become of a turn so far."""
+        return await self._session(principal).status(session_id, turn_id)
+
+    async def info(self, principal: Principal, session_id: str) -> Info | None:
+        """What is known of a session besides its content; None if there is none."""
+        return await self._session(principal).info(session_id)
+
+    async def open_turn(self, principal: Principal, session_id: str) -> str | None:
+        """What a reload follows: the turn of a message that runs, is parked or stopped, or is next.
+
+        None if there is none. Direct turns have no events to follow.
+        """
+        info = await self.info(principal, session_id)
+        if info is None:
+            return None
+        turn = info.open_turn
+        if turn is not None and turn.background:
+            return turn.turn_id
+        queue = await self._session(principal).queue(session_id) if info.queued else []
+        return next((entry.turn_id for entry in queue if entry.kind == "message"), None)
+
+    async def cancel(
+        self,
+        principal: Principal,
+        session_id: str,
+        turn_id: str | None = None,
+        reason: str | None = None,
+    ) -> Cancellation:
+        """Cancel a turn, or the open one: see `Session.cancel`."""
+        return await self._session(principal).cancel(session_id, turn_id, reason=reason)
+
+    async def approvals(self, principal: Principal, session_id: str) -> list[PendingApproval]:
+        """The tool calls of the parked turn that nobody has decided yet."""
+        return await self._session(principal).pending_approvals(session_id)
+
+    async def decide(
+        self,
+        principal: Principal,
+        session_id: str,
+        *,
+        approve: Iterable[str] = (),
+        reject: Mapping[str, str | None] | None = None,
+        always_approve: Iterable[str] = (),
+        always_reject: Mapping[str, str | None] | None = None,
+        reason: str | None = None,
+    ) -> list[PendingApproval]:
+        """Decide pending approvals; a worker goes on with the turn: see `Session.decide`."""
+        return await self._session(principal).decide(
+            session_id,
+            approve=approve,
+            reject=reject,
+            always_approve=always_approve,
+            always_reject=always_reject,
+            reason=reason,
+        )
+
+    async def history(
+        self, principal: Principal, session_id: str, count: int, before: str | None = None
+    ) -> HistoryPage | None:
+        """The last `count` turns before the cursor `before`; None if there is no such session."""
+        limit = count + 1
+        while True:
+            turns = await self._session(principal).history(session_id, limit=limit)
+            if turns is None:
+                return None
+            end = len(turns)
+            if before is not None:
+                end = next((n for n, turn in enumerate(turns) if turn.turn_id == before), 0)
+            if end > count or len(turns) < limit:
+                break
+            limit *= 2
+        found = turns[max(0, end - count) : end]
+        more = end > count
+        return HistoryPage(found[::-1], found[0].turn_id if found and more else None)
+
+    async def sessions(
+        self, principal: Principal, match: str = "*", cursor: str | None = None, count: int = 100
+    ) -> SessionPage:
+        """A part of the owner's sessions: see `Session.sessions`."""
+        return await self._session(principal).sessions(match, cursor=cursor, count=count)
+
+    async def copy(
+        self, principal: Principal, session_id: str, new_id: str, at: str | None = None
+    ) -> int:
+        """Copy a session's history, to the end of turn `at`: see `Session.copy`."""
+        return await self._session(principal).copy(session_id, new_id, at=at)
+
+    async def rewind(self, principal: Principal, session_id: str, to: str) -> int:
+        """Take a session back to the end of turn `to`: see `Session.rewind`."""
+        return await self._session(principal).rewind(session_id, to=to)
+
+    async def delete(self, principal: Principal, session_id: str) -> bool:
+        """Delete a session; False if there is none: see `Session.delete`."""
+        return await self._session(principal).delete(session_id)

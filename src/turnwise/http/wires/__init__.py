@@ -1,0 +1,1 @@
+"""One file for each dialect: requests to messages, events to what its clients expect."""
