@@ -151,7 +151,11 @@ class Receipt:
         return await status_of(self.runtime, self.session_id, self.turn_id)
 
     async def result(
-        self, timeout: float | None = None, *, agent: Agent[Any] | None = None
+        self,
+        timeout: float | None = None,
+        *,
+        agent: Agent[Any] | None = None,
+        wait_for_approvals: bool = True,
     ) -> RunResult:
         """Wait for the turn to finish, and return its run's result.
 
@@ -159,21 +163,26 @@ class Receipt:
             timeout: Seconds to wait; None for no limit.
             agent: The agent that the run started with. With it the result has this process's
                 agents and output types; without it, agents that are only a name.
+            wait_for_approvals: Whether to wait also while the turn is parked or stopped, which
+                only people end. If not, that raises.
 
         Returns:
             The SDK's result with final output, usage and new items, but without context.
 
         Raises:
             BusyTimeout: The turn is not finished yet. It is a TimeoutError too.
+            ApprovalPending, SessionStopped: The turn is parked, or its session is stopped at it;
+                without `wait_for_approvals`.
             TurnCancelled, TurnAbandoned, DeadLettered: The turn was not committed.
             SessionGone: Nothing is known of the turn.
             AlreadyCommitted: The turn is committed, but its result was not recorded.
         """
         deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
         try:
-            answer = await self._finished_now(parked=False)  # once, however short the timeout
+            raises = not wait_for_approvals
+            answer = await self._finished_now(parked=raises)  # once, however short the timeout
             async with asyncio.timeout_at(deadline):
-                answer = answer or await self._finished(parked=False, timeout=timeout)
+                answer = answer or await self._finished(parked=raises, timeout=timeout)
         except TimeoutError:
             where = await standing(self.runtime, self.session_id, self.turn_id)
             raise BusyTimeout(

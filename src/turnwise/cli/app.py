@@ -16,6 +16,7 @@ from turnwise.cli import (
     doctor,
     exchange,
     queues,
+    serve,
     sessions,
     stuck,
     surveys,
@@ -66,7 +67,8 @@ for look in (surveys.tail, surveys.stats, surveys.biggest):
     sessions.app.command()(look)
 for look in (stuck.stuck, audit.audit, top.top, doctor.doctor):
     app.command()(look)
-# Each option of a worker may come from the environment, named TURNWISE_ and the option.
+# Each option of these may come from the environment, named TURNWISE_ and the option.
 environment = {"auto_envvar_prefix": "TURNWISE"}
-app.command(rich_help_panel=SERVERS, context_settings=environment)(worker.worker)
+for program in (worker.worker, serve.serve):
+    app.command(rich_help_panel=SERVERS, context_settings=environment)(program)
 app.command(rich_help_panel=SERVERS)(dashboard.dashboard)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -58,6 +59,38 @@ class Gateway:
         self.is_stopping = False
         self._sessions = session
         self._following = Following()
+        self._waiting: set[asyncio.Timeout] = set()
+        self._ended = False
+
+    def stop(self) -> None:
+        """Take no new messages. Who waits for an answer, or follows one, goes on."""
+        self.is_stopping = True
+
+    def end(self) -> None:
+        """Send everybody away who waits or follows; each is told to come back."""
+        self._ended = True
+        self.streams.end()
+        now = asyncio.get_running_loop().time()
+        for waiting in self._waiting:
+            waiting.reschedule(now)
+
+    @asynccontextmanager
+    async def _until_end(self, session_id: str) -> AsyncIterator[None]:
+        """The block waits for a turn. `end` ends it with ServerStopping."""
+        waiting = asyncio.timeout(0 if self._ended else None)
+        try:
+            async with waiting:
+                self._waiting.add(waiting)
+                yield
+        except TimeoutError:
+            if not waiting.expired():
+                raise
+            raise ServerStopping(
+                "this server stops; the turn goes on. Ask for it again, with the same id",
+                session_id=session_id,
+            ) from None
+        finally:
+            self._waiting.discard(waiting)
 
     def _session(self, principal: Principal) -> Session:
         return self._sessions
@@ -129,15 +162,23 @@ class Gateway:
         *,
         agent: str | None = None,
     ) -> RunResult:
-        """Wait for the turn to finish: see `Receipt.result`.
+        """Wait for the turn to finish, or to need somebody: see `Receipt.result`.
 
         Args:
             principal, session_id, turn_id: Whose turn it is.
             timeout: Seconds to wait; None for no limit.
             agent: The name of the agent that the turn started with, for its output type.
+
+        Raises:
+            ServerStopping: The server stops, and the turn goes on elsewhere.
+            ApprovalPending: The turn is parked.
+            SessionStopped: The session is stopped at the turn.
+            TurnwiseError: What `Receipt.result` raises besides.
         """
         receipt = self._session(principal).receipt(session_id, turn_id)
-        return await receipt.result(timeout, agent=None if agent is None else self.agents[agent])
+        known = None if agent is None else self.agents[agent]
+        async with self._until_end(session_id):
+            return await receipt.result(timeout, agent=known, wait_for_approvals=False)
 
     async def status(self, principal: Principal, session_id: str, turn_id: str) -> Status:
         """What has become of a turn so far."""

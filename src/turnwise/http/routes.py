@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from http import HTTPStatus
 from typing import Any, ClassVar
 
-from fastapi import Request
+from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
@@ -13,10 +15,62 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from turnwise.errors import TurnwiseError
+from turnwise.http.principals import Authenticate, Principal
 from turnwise.http.problems import Problem, problem_of
 
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of a request."""
+
+
+_PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "code", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string"},
+        "detail": {"type": "string"},
+    },
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What OpenAPI says of a route's problems: for `responses`."""
+    content = {"application/problem+json": {"schema": _PROBLEM}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": content}
+        for status in statuses
+    }
+
+
+def remember(authenticate: Authenticate) -> Any:
+    """A router's dependency: `principal_of` then says who sends the request."""
+
+    async def remembered(
+        request: Request,
+        principal: Principal = Depends(authenticate),  # noqa: B008  # as FastAPI has it
+    ) -> None:
+        request.state.principal = principal
+
+    return Depends(remembered)
+
+
+def principal_of(request: Request) -> Principal:
+    """Who sends it, as the router's `remember` found."""
+    principal: Principal = request.state.principal
+    return principal
+
+
+class Json(JSONResponse):
+    """JSON, whatever texts it holds: UTF-8 has no form for half a surrogate pair."""
+
+    def render(self, content: Any) -> bytes:
+        """See `JSONResponse`."""
+        try:
+            return super().render(content)
+        except UnicodeEncodeError:
+            return json.dumps(content, separators=(",", ":")).encode()
 
 
 class WireRoute(APIRoute):
@@ -30,7 +84,7 @@ class WireRoute(APIRoute):
     @classmethod
     def problem(cls, problem: Problem) -> Response:
         """A problem as the wire's clients expect it: JSON (RFC 9457)."""
-        return JSONResponse(
+        return Json(
             problem.as_dict(),
             problem.status,
             dict(problem.headers),

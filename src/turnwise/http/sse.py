@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any, cast
@@ -15,6 +16,7 @@ KEEP_ALIVE = 15.0
 _COMMENT = ": keep-alive\n\n"
 _MAX_UNSENT = 64 * 1024
 """Characters of frames that wait for a slow reader. The rest waits in the store."""
+_LINES = re.compile("\r\n|\r|\n")
 _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
@@ -34,7 +36,7 @@ def frame(
         lines.append(f"id: {id}")
     if retry is not None:
         lines.append(f"retry: {retry}")
-    lines.extend(f"data: {line}" for line in data.split("\n"))
+    lines.extend(f"data: {line}" for line in _LINES.split(data))
     return "\n".join(lines) + "\n\n"
 
 
@@ -100,7 +102,6 @@ class EventStream(Response):
     ) -> None:
         self.status_code = 200
         self.background = None
-        self.body = b""
         self.init_headers(headers)
         self._streams = streams
         self._frames = frames
@@ -144,7 +145,7 @@ class EventStream(Response):
             if self._is_ending and not reading.done():
                 text += self._farewell
             if text:
-                body = text.encode()
+                body = text.encode(errors="replace")  # a model may say half a surrogate pair
                 await send({"type": "http.response.body", "body": body, "more_body": True})
             if self._is_ending or (reading.done() and not self._unsent):
                 break

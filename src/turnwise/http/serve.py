@@ -1,0 +1,120 @@
+"""The server run alone, by uvicorn."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from ipaddress import ip_address
+
+import uvicorn
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from turnwise.http.app import WIRES, Wire, app_of
+from turnwise.http.principals import Authenticate, nobody
+from turnwise.http.replica import SIGNALS, Replica
+
+_CLOSING = 5
+"""Seconds in which a slow reader may take what is left for it when the server ends."""
+_BACKLOG = 2048
+
+
+class NotListening(Exception):
+    """The server cannot, or does not, listen at this address."""
+
+
+class _Server(uvicorn.Server):
+    """It is told when to end: by `serve`, not by a signal."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """See `uvicorn.Server`."""
+        yield
+
+
+async def serve(
+    replica: Replica,
+    host: str,
+    port: int,
+    *,
+    authenticate: Authenticate | None = None,
+    wires: Sequence[Wire] = WIRES,
+    on_ready: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, or until the replica's worker ends; then end it well.
+
+    It still answers while its worker ends its turns. A second signal releases them at once.
+
+    Args:
+        replica: Ends when this does.
+        host: The address to listen at.
+        port: The port; 0 for a free one.
+        authenticate: Says who sends a request. Without it, it listens on loopback only.
+        wires: The dialects that it speaks.
+        on_ready: Gets the server's address once it answers.
+
+    Raises:
+        NotListening: The port is taken, or the address would let others in.
+    """
+    if authenticate is None and not _is_loopback(host):
+        raise NotListening(
+            f"it does not listen at {host}, where others reach it, without authentication"
+        )
+    app = app_of(replica, authenticate or nobody, wires)
+    if authenticate is None:  # another site's name may be made to point here
+        names = ["localhost", "127.0.0.1", "::1", "[::1]", host]
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False)
+    config = uvicorn.Config(
+        app,
+        log_level=logging.WARNING,
+        access_log=False,
+        server_header=False,
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=_CLOSING,
+    )
+    loop = asyncio.get_running_loop()
+    with _listening(host, port) as listener:
+        for number in SIGNALS:
+            loop.add_signal_handler(number, replica.stop)
+        try:
+            async with replica.running():
+                on_ready(_address(host, listener))
+                await _run(_Server(config), listener, replica)
+        finally:
+            for number in SIGNALS:
+                loop.remove_signal_handler(number)
+
+
+async def _run(server: _Server, listener: socket.socket, replica: Replica) -> None:
+    """Answer until the replica has ended."""
+    serving = asyncio.create_task(server.serve([listener]))
+    ended = asyncio.create_task(replica.ended.wait())
+    try:
+        await asyncio.wait({serving, ended}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        ended.cancel()
+        server.should_exit = True
+        await serving
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise NotListening(f"it cannot listen at {host}, port {port}: {error}") from None
+
+
+def _address(host: str, listener: socket.socket) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{listener.getsockname()[1]}/"

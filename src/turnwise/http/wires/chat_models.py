@@ -1,0 +1,153 @@
+"""What the chat wire takes and answers."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from turnwise.background import Status
+from turnwise.fleet import PastTurn
+from turnwise.types import PendingApproval
+
+SessionId = str
+Busy = Literal["enqueue", "reject", "interrupt", "rollback"]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ChatRequest(_Body):
+    """A message of a user."""
+
+    session_id: str = Field(description="The conversation. The first message creates it.")
+    message: str | list[dict[str, Any]] = Field(description="The user's text, or items.")
+    turn_id: str | None = Field(
+        None, description="Makes it safe to send again; as the header Idempotency-Key."
+    )
+    agent: str | None = Field(None, description="Who answers; the default is the first agent.")
+    busy: Busy = Field(
+        "enqueue",
+        description="While another turn runs: wait for it; refuse the message (409); or cancel "
+        "that turn, and commit (interrupt) or drop (rollback) what it has finished.",
+    )
+    timeout: float | None = Field(
+        None,
+        ge=0,
+        le=3600,
+        description="Seconds to wait for the answer, without a stream. Then the status is 202, and "
+        "the turn goes on.",
+    )
+    metadata: dict[str, Any] = Field(
+        default_factory=dict, description="JSON for the agent's context."
+    )
+
+
+class ChatAnswer(BaseModel):
+    """The agent's answer: its final output."""
+
+    response: Any
+
+
+class Approval(BaseModel):
+    """A tool call that waits for a decision."""
+
+    id: str
+    tool_name: str
+    arguments: str
+    agent_name: str
+    call_id: str
+    turn_id: str
+
+    @classmethod
+    def of(cls, pending: PendingApproval) -> Approval:
+        """As the wire tells it."""
+        return cls(
+            id=pending.id,
+            tool_name=pending.tool_name,
+            arguments=pending.arguments,
+            agent_name=pending.agent_name,
+            call_id=pending.call_id,
+            turn_id=pending.turn_id,
+        )
+
+
+class Approvals(BaseModel):
+    """What waits for a decision."""
+
+    approvals: list[Approval]
+
+
+class Decisions(_Body):
+    """Decisions on approvals. An id is that of an approval."""
+
+    approve: list[str] = []
+    reject: dict[str, str | None] = Field(
+        default={}, description="Each with the text that the model gets; null for the SDK's."
+    )
+    always_approve: list[str] = Field(default=[], description="For this tool, in this turn.")
+    always_reject: dict[str, str | None] = {}
+
+
+class TurnView(BaseModel):
+    """Where a turn stands."""
+
+    session_id: str
+    turn_id: str
+    state: str
+    position: int | None = Field(None, description="How many are ahead of it, if it is queued.")
+    attempts: int = 0
+    finished_at: float | None = Field(None, description="In POSIX seconds.")
+    reason: str | None = Field(None, description="Why it was cancelled.")
+    response: Any = Field(None, description="The final output, if it is committed.")
+    approvals: list[Approval] = Field([], description="What it waits for, if it is parked.")
+
+    @classmethod
+    def of(cls, status: Status) -> TurnView:
+        """As the wire tells it."""
+        return cls(
+            session_id=status.session_id,
+            turn_id=status.turn_id,
+            state=status.state,
+            position=status.position,
+            attempts=status.attempts,
+            finished_at=status.finished_at,
+            reason=status.reason,
+        )
+
+
+class CancelRequest(_Body):
+    """Which turn to cancel."""
+
+    turn_id: str | None = Field(None, description="The default is the open turn.")
+    reason: str | None = Field(None, max_length=1000)
+
+
+class CancelAnswer(BaseModel):
+    """What became of the turn."""
+
+    turn_id: str
+    outcome: Literal["cancelled", "forced", "dropped", "committed", "ended"]
+
+
+class HistoryTurn(BaseModel):
+    """A turn that ended, or a change between turns."""
+
+    turn_id: str
+    kind: str
+    ended_at: float = Field(description="In POSIX seconds.")
+    items: list[dict[str, Any]] = Field(description="Of the Responses API, in order.")
+
+    @classmethod
+    def of(cls, turn: PastTurn) -> HistoryTurn:
+        """As the wire tells it."""
+        return cls(turn_id=turn.turn_id, kind=turn.kind, ended_at=turn.ended_at, items=turn.items)
+
+
+class History(BaseModel):
+    """A part of a conversation."""
+
+    turns: list[HistoryTurn] = Field(description="The newest first.")
+    before: str | None = Field(description="Names older turns; null at the beginning.")
+    open_turn: str | None = Field(description="The turn that a reload follows, if there is one.")
