@@ -28,8 +28,23 @@ from turnwise.turns import Commit, Runtime, Turn
 OTHERS_MAY_CONTINUE = (LeaseLost, SessionGone, StoreUnavailable)
 """Errors after which this process does not know how the turn ends: another one may run it."""
 
-_BATCH_PAUSE = 0.025
+_BATCH_PAUSE = 0.02
+"""Seconds between two appends; no event is held back for longer."""
+_CLOSING = 0.1
+"""Seconds that an append may take before the end of its turn's events cancels it."""
 _MAX_UNSENT = 256
+_PRELUDE = frozenset(
+    {
+        "turn.begun",
+        "agent_updated_stream_event",
+        "response.created",
+        "response.queued",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.content_part.added",
+    }
+)
+"""Events that show nobody anything yet: they wait a moment for what comes with them."""
 _log = logging.getLogger("turnwise")
 
 Event = dict[str, Any]
@@ -54,6 +69,9 @@ def stream_event(event: StreamEvent) -> Event:
 class EventPublisher:
     """Publishes the events of one attempt of a turn, in order, from number `first` on.
 
+    An event is sent at once, those that come within `_BATCH_PAUSE` after it together. So there is
+    at most one append in that time, unless very many events come.
+
     Nothing depends on events: if the store does not take them, the turn goes on without.
     """
 
@@ -69,7 +87,12 @@ class EventPublisher:
         self._bytes = 0
         self._is_full = False
         self._is_current = True
+        self._is_closing = False
+        self._is_appending = False
+        self._due = 0.0
+        """When the next append may begin, by the event loop's clock."""
         self._sending: asyncio.Task[None] | None = None
+        self._later: asyncio.TimerHandle | None = None
 
     @property
     def cursor(self) -> tuple[int, int]:
@@ -98,6 +121,16 @@ class EventPublisher:
         if not self._has_room(event, content):
             return
         self._unsent.append(content)
+        if not _is_prelude(event) or len(self._unsent) >= _MAX_UNSENT:
+            self._begin_sending()
+        elif self._later is None:
+            loop = asyncio.get_running_loop()
+            self._later = loop.call_later(_BATCH_PAUSE, self._begin_sending)
+
+    def _begin_sending(self) -> None:
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         if self._sending is None or self._sending.done():
             self._sending = asyncio.create_task(self._send_soon(), name="turnwise-events")
 
@@ -122,6 +155,10 @@ class EventPublisher:
 
     async def close(self, event: Event | None = None, *, last: bool = False) -> None:
         """Send all unsent events, then `event`. `last`: the turn's events end here."""
+        self._is_closing = True
+        if self._is_appending and self._sending is not None:
+            # It ends after this append. What is cancelled would be sent again.
+            await asyncio.wait({self._sending}, timeout=_CLOSING)
         await self.stop()
         if event is not None:
             self._unsent.append(self._runtime.codec.encode(event))
@@ -130,14 +167,24 @@ class EventPublisher:
 
     async def stop(self) -> None:
         """Stop sending. Unsent events are kept for `close`."""
+        if self._later is not None:
+            self._later.cancel()
         if self._sending is not None:
             self._sending.cancel()
             await asyncio.wait({self._sending})
 
     async def _send_soon(self) -> None:
-        await asyncio.sleep(_BATCH_PAUSE)
-        while self._unsent:
-            await self._send(last=False)
+        loop = asyncio.get_running_loop()
+        while self._unsent and not self._is_closing:
+            pause = self._due - loop.time()
+            if pause > 0 and len(self._unsent) < _MAX_UNSENT:
+                await asyncio.sleep(pause)
+            self._due = loop.time() + _BATCH_PAUSE
+            self._is_appending = True
+            try:
+                await self._send(last=False)
+            finally:
+                self._is_appending = False
 
     async def _send(self, *, last: bool) -> None:
         batch = list(self._unsent)
@@ -158,6 +205,13 @@ class EventPublisher:
         # the store appends them once.
         del self._unsent[: len(batch)]
         self._next += len(batch)
+
+
+def _is_prelude(event: Event) -> bool:
+    kind = event["type"]
+    if kind == "raw_response_event" and isinstance(event["data"], dict):
+        kind = event["data"].get("type")
+    return kind in _PRELUDE
 
 
 async def resumed_publisher(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -12,7 +12,7 @@ from agents import Agent, RunResult
 
 from turnwise.background import Agents, Receipt, Status
 from turnwise.background.policy import agents_by_name
-from turnwise.errors import UnknownAgent
+from turnwise.errors import UnknownAgent, UsageError
 from turnwise.fleet import PastTurn
 from turnwise.http.following import Event, Following
 from turnwise.http.principals import Principal
@@ -240,21 +240,30 @@ class Gateway:
     async def history(
         self, principal: Principal, session_id: str, count: int, before: str | None = None
     ) -> HistoryPage | None:
-        """The last `count` turns before the cursor `before`; None if there is no such session."""
+        """The last `count` turns before the cursor `before`.
+
+        Returns:
+            None if there is no such session.
+
+        Raises:
+            UsageError: The history does not have the turn that the cursor names, or not any more.
+        """
         limit = count + 1
         while True:
             turns = await self._session(principal).history(session_id, limit=limit)
             if turns is None:
                 return None
-            end = len(turns)
-            if before is not None:
-                end = next((n for n, turn in enumerate(turns) if turn.turn_id == before), 0)
-            if end > count or len(turns) < limit:
+            end = _place(turns, before)
+            if (end or 0) > count or len(turns) < limit:
                 break
             limit *= 2
+        if end is None:
+            raise UsageError(
+                f"its history has no turn {before!r} any more. Read it again from the end",
+                session_id=session_id,
+            )
         found = turns[max(0, end - count) : end]
-        more = end > count
-        return HistoryPage(found[::-1], found[0].turn_id if found and more else None)
+        return HistoryPage(found[::-1], found[0].turn_id if end > count else None)
 
     async def sessions(
         self, principal: Principal, match: str = "*", cursor: str | None = None, count: int = 100
@@ -275,3 +284,10 @@ class Gateway:
     async def delete(self, principal: Principal, session_id: str) -> bool:
         """Delete a session; False if there is none: see `Session.delete`."""
         return await self._session(principal).delete(session_id)
+
+
+def _place(turns: Sequence[PastTurn], before: str | None) -> int | None:
+    """How many of the turns come before the cursor; None if its turn is not among them."""
+    if before is None:
+        return len(turns)
+    return next((place for place, turn in enumerate(turns) if turn.turn_id == before), None)
