@@ -250,6 +250,20 @@ async def _operations(block: Block, names: Names) -> AsyncIterator[None]:
     yield
 
 
+@asynccontextmanager
+async def _serve(block: Block, names: Names) -> AsyncIterator[None]:
+    """Both apps answer; the worker of the first runs the turns."""
+    yield
+    if "app" not in names:
+        return
+    async with names["app"].router.lifespan_context(names["app"]):
+        for app in (names["app"], names["own"]):
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                answer = await client.post("/chat", json={"session_id": "s", "message": "Hello"})
+            assert answer.json() == {"response": "Done."}
+
+
 _OF_PAGE: dict[str, Setup] = {
     "README.md": _readme,
     "docs/approvals.md": _approvals,
@@ -257,6 +271,7 @@ _OF_PAGE: dict[str, Setup] = {
     "docs/durable.md": _durable,
     "docs/observability.md": _observability,
     "docs/operations.md": _operations,
+    "docs/serve.md": _serve,
     "docs/web.md": _web,
 }
 

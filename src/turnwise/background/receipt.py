@@ -34,6 +34,9 @@ from turnwise.turns import (
 )
 from turnwise.types import Absent, Duplicate, Parked, Queued, RecordKind, Running, Stopped
 
+_MAX_PATIENCE = 2.0
+"""Seconds without an event after which a follower asks whether the turn is over."""
+
 State = Literal[
     "queued",
     "running",
@@ -177,9 +180,27 @@ class Receipt:
             SessionGone: Nothing is known of the turn.
             AlreadyCommitted: The turn is committed, but its result was not recorded.
         """
+        error = await self._committed(timeout, wait_for_approvals)
+        first = error.end - len(error.items)
+        before = await self.runtime.reader.before(self.session_id, first, None, error.items)
+        return RebuiltRun(error, agent, None, before).result()
+
+    async def output(
+        self,
+        timeout: float | None = None,
+        *,
+        agent: Agent[Any] | None = None,
+        wait_for_approvals: bool = True,
+    ) -> Any:
+        """The final output alone: that of `result`, without reading the history before the turn."""
+        error = await self._committed(timeout, wait_for_approvals)
+        return RebuiltRun(error, agent, None, ()).final_output
+
+    async def _committed(self, timeout: float | None, wait_for_approvals: bool) -> AlreadyCommitted:
+        """Wait for the turn to finish: what was committed. Raises what `result` does."""
         deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
+        raises = not wait_for_approvals
         try:
-            raises = not wait_for_approvals
             answer = await self._finished_now(parked=raises)  # once, however short the timeout
             async with asyncio.timeout_at(deadline):
                 answer = answer or await self._finished(parked=raises, timeout=timeout)
@@ -193,9 +214,7 @@ class Receipt:
         error = await self._error(answer)
         if not isinstance(error, AlreadyCommitted):
             raise error
-        first = error.end - len(error.items)
-        before = await self.runtime.reader.before(self.session_id, first, None, error.items)
-        return RebuiltRun(error, agent, None, before).result()
+        return error
 
     async def ending(self) -> TurnwiseError:
         """Wait for the turn to finish: the error that whoever sends its turn_id again gets.
@@ -234,9 +253,12 @@ class Receipt:
         if enclosing_turns(self.session_id, self.runtime) and not (await self.status()).finished:
             await refuse_to_wait_for_own_turn(self.runtime, self.session_id)
         cursor, is_over, pauses, state = after or None, False, Backoff(), ""
+        patience = POLL_INTERVAL
         while not is_over:
             log = self.runtime.store.events
-            found = await log.read(self.session_id, self.turn_id, cursor, POLL_INTERVAL)
+            found = await log.read(self.session_id, self.turn_id, cursor, patience)
+            silent = not (found.events or found.reset or found.ended)
+            patience = min(2 * patience, _MAX_PATIENCE) if silent else POLL_INTERVAL
             if found.reset:
                 cursor = None
                 pauses.reset()
@@ -249,7 +271,7 @@ class Receipt:
                 is_over = await self._is_last(state, in_doubt=not pauses.is_at_maximum)
                 if not is_over:  # its message is retried, which is not announced here
                     await pauses.pause()
-            elif not found.events and not found.reset:
+            elif silent:
                 is_over = await self._is_over()
 
     async def _is_last(self, state: str, *, in_doubt: bool) -> bool:

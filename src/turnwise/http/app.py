@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from turnwise.background import Agents
@@ -65,11 +66,18 @@ def app_of(
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
 ) -> FastAPI:
     """The app of a replica that `lifespan`, or the caller, runs."""
-    app = FastAPI(title="Turnwise", version=version("turnwise"), lifespan=lifespan)
+    app = FastAPI(
+        title="Turnwise",
+        version=version("turnwise"),
+        lifespan=lifespan,
+        docs_url=None,  # its scripts are another host's
+        redoc_url=None,
+    )
     for wire in wires:
         app.include_router(wire(replica.gateway, authenticate))
     app.include_router(_probes(replica))
-    app.add_exception_handler(Exception, _unforeseen)
+    for kind in (Exception, HTTPException):
+        app.add_exception_handler(kind, _problem)
     return app
 
 
@@ -92,5 +100,5 @@ def _probes(replica: Replica) -> APIRouter:
     return routes
 
 
-async def _unforeseen(_: Request, error: Exception) -> Response:
+async def _problem(_: Request, error: Exception) -> Response:
     return WireRoute.problem(problem_of(error))

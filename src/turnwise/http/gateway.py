@@ -148,7 +148,7 @@ class Gateway:
 
         However many follow a turn in this process, the store is read once.
         """
-        receipt = self._session(principal).receipt(session_id, turn_id)
+        receipt = self._receipt(principal, session_id, turn_id)
         async with aclosing(cast(Any, self._following.follow(receipt, after))) as events:
             async for event in events:
                 yield event
@@ -175,10 +175,29 @@ class Gateway:
             SessionStopped: The session is stopped at the turn.
             TurnwiseError: What `Receipt.result` raises besides.
         """
-        receipt = self._session(principal).receipt(session_id, turn_id)
-        known = None if agent is None else self.agents[agent]
+        receipt, known = self._receipt(principal, session_id, turn_id), self._known(agent)
         async with self._until_end(session_id):
             return await receipt.result(timeout, agent=known, wait_for_approvals=False)
+
+    async def output(
+        self,
+        principal: Principal,
+        session_id: str,
+        turn_id: str,
+        timeout: float | None,
+        *,
+        agent: str | None = None,
+    ) -> Any:
+        """The final output alone, however long the history is; otherwise as `result`."""
+        receipt, known = self._receipt(principal, session_id, turn_id), self._known(agent)
+        async with self._until_end(session_id):
+            return await receipt.output(timeout, agent=known, wait_for_approvals=False)
+
+    def _receipt(self, principal: Principal, session_id: str, turn_id: str) -> Receipt:
+        return self._session(principal).receipt(session_id, turn_id)
+
+    def _known(self, agent: str | None) -> Agent[Any] | None:
+        return None if agent is None else self.agents[agent]
 
     async def status(self, principal: Principal, session_id: str, turn_id: str) -> Status:
         """What has become of a turn so far."""

@@ -124,11 +124,11 @@ class _Chat:
         names = receipt.session_id, receipt.turn_id
         headers = _headers(receipt.turn_id)
         try:
-            result = await self._gateway.result(principal, *names, timeout, agent=agent)
+            output = await self._gateway.output(principal, *names, timeout, agent=agent)
         except (BusyTimeout, ApprovalPending, SessionStopped):
             view = await self._view(principal, *names)
             return Json(view.model_dump(mode="json"), 202, headers)
-        return Json({"response": jsonable_encoder(result.final_output)}, headers=headers)
+        return Json({"response": jsonable_encoder(output)}, headers=headers)
 
     async def events(
         self,
@@ -204,10 +204,10 @@ class _Chat:
     async def _response(self, principal: Principal, session_id: str, turn_id: str) -> Any:
         """The final output of a committed turn; None if it has none."""
         try:
-            result = await self._gateway.result(principal, session_id, turn_id, 0)
+            output = await self._gateway.output(principal, session_id, turn_id, 0)
         except AlreadyCommitted:
             return None
-        return jsonable_encoder(result.final_output)
+        return jsonable_encoder(output)
 
     async def _pending(self, principal: Principal, session_id: str, turn_id: str) -> list[Approval]:
         found = await self._gateway.approvals(principal, session_id)
