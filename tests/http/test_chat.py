@@ -285,12 +285,12 @@ async def test_what_is_wrong_is_said(site: Site) -> None:
 
 
 async def test_unusual_ids(site: Site) -> None:
-    session_id, turn_id = "a/b c%2F?ü", "t/1\r\nX-Injected: yes"
-    body = {"session_id": session_id, "message": "hi", "turn_id": turn_id}
-    answer = await site.client.post("/chat", json=body)
+    session_id, turn_id = "a/b c%2F?ü", "t/1 é"
+    answer = await site.chat(session_id, "hi", turn_id=turn_id)
     assert answer.json() == {"response": "re: hi"}
-    assert "x-injected" not in answer.headers
-    assert "X-Injected" in answer.headers["turn-id"]
+    injected = await site.chat("s", "hi", turn_id="t\r\nX-Injected: yes")
+    assert "x-injected" not in injected.headers
+    assert "X-Injected" in injected.headers["turn-id"]
     path = "/chat/a%2Fb%20c%252F%3F%C3%BC"
     history = (await site.client.get(f"{path}/history")).json()
     assert history["turns"][0]["turn_id"] == turn_id

@@ -51,20 +51,22 @@ class Turn:
         async with aclosing(cast(Any, self.following.follow(self.receipt, after))) as events:
             async for event_id, event in events:
                 seen.append((event_id, event.get("data", {}).get("n", event["type"])))
-                if event_id == until:
+                if until and event_id == until:
                     break
         return seen
 
     async def end(self, first: int, count: int, attempt: int = 1) -> None:
         """Append the last events of the turn, which is cancelled."""
-        await self._runtime.store.cancel(self.receipt.session_id, self.receipt.turn_id)
         await self.emit(first, count, attempt, last=True)
+        await self._runtime.store.cancel(self.receipt.session_id, self.receipt.turn_id)
 
-    async def until_read(self, reads: int) -> None:
+    async def until_kept(self, count: int) -> None:
+        """Wait until so many events have been read for all."""
+
         async def reached() -> bool:
-            return self.reads >= reads
+            return any(feed._end >= count for feed in self.following._feeds.values())
 
-        await until(reached, 30, f"{reads} reads")
+        await until(reached, 30, f"{count} events are kept")
 
 
 @pytest.fixture
@@ -83,23 +85,23 @@ def numbered(numbers: Sequence[int], attempt: int = 1) -> Seen:
 async def test_the_store_is_read_once_for_all(turn: Turn) -> None:
     await turn.emit(0, 3)
     alone = await turn.follow(until="1-2")
-    reads, turn.reads = turn.reads, 0
-    everybody = [asyncio.create_task(turn.follow()) for _ in range(50)]
-    await turn.until_read(2)
+    assert alone == numbered(range(3))
+    turn.reads = 0
+    everybody = [asyncio.create_task(turn.follow()) for _ in range(200)]
+    await turn.until_kept(3)
     await turn.end(3, 2)
     seen = await asyncio.gather(*everybody)
-    assert alone == numbered(range(3))
-    assert seen == [numbered(range(5))] * 50
-    # Each batch of events is one read, and each second without one another.
-    assert turn.reads < 50, reads
+    assert seen == [numbered(range(5))] * 200
+    # Each batch of events is one read, and each silent second another.
+    assert turn.reads < 50
 
 
 async def test_who_comes_late_gets_all_and_then_shares(turn: Turn) -> None:
     await turn.emit(0, 3)
     first = asyncio.create_task(turn.follow())
-    await turn.until_read(2)
+    await turn.until_kept(3)
     await turn.emit(3, following.WINDOW + 10)
-    await asyncio.wait_for(turn.follow(until=f"1-{following.WINDOW + 12}"), 30)
+    await turn.until_kept(following.WINDOW + 13)
     late = [asyncio.create_task(turn.follow(after)) for after in ("1-1", "1-200", "", None)]
     await asyncio.sleep(0)
     count = following.WINDOW + 13
@@ -129,8 +131,9 @@ async def test_a_slow_reader_holds_nobody_up_and_misses_nothing(turn: Turn) -> N
 async def test_a_takeover_is_told_to_everybody(turn: Turn) -> None:
     await turn.emit(0, 3)
     both = [asyncio.create_task(turn.follow(after)) for after in (None, "1-1")]
-    await turn.until_read(2)
+    await turn.until_kept(3)
     await turn.emit(0, 2, attempt=2)
+    await turn.until_kept(6)
     late = asyncio.create_task(turn.follow(until="2-1"))
     resumed = asyncio.create_task(turn.follow("1-2", until="2-1"))
     reset, again = ("", "turn.reset"), numbered(range(2), attempt=2)
@@ -145,7 +148,7 @@ async def test_a_takeover_is_told_to_everybody(turn: Turn) -> None:
 async def test_an_error_of_the_store_is_told_to_everybody(turn: Turn) -> None:
     await turn.emit(0, 1)
     everybody = [asyncio.create_task(turn.follow()) for _ in range(3)]
-    await turn.until_read(2)
+    await turn.until_kept(1)
 
     async def failing(*_: Any, **__: Any) -> Events:
         raise StoreUnavailable("no answer")
@@ -168,7 +171,7 @@ async def test_a_turn_that_is_unknown_raises(turn: Turn, sessions: Sessions) -> 
 async def test_who_leaves_takes_nobody_with_him(turn: Turn) -> None:
     await turn.emit(0, 1)
     leaving, staying = (asyncio.create_task(turn.follow()) for _ in range(2))
-    await turn.until_read(2)
+    await turn.until_kept(1)
     leaving.cancel()
     await asyncio.wait({leaving})
     await turn.end(1, 1)

@@ -88,10 +88,9 @@ class EventPublisher:
         self._is_full = False
         self._is_current = True
         self._is_closing = False
-        self._is_appending = False
         self._due = 0.0
         """When the next append may begin, by the event loop's clock."""
-        self._sending: asyncio.Task[None] | None = None
+        self._appending: asyncio.Task[None] | None = None
         self._later: asyncio.TimerHandle | None = None
 
     @property
@@ -102,8 +101,8 @@ class EventPublisher:
     async def publish(self, event: Event) -> None:
         """Publish it soon; wait only while too many events are unsent."""
         self.publish_nowait(event)
-        if len(self._unsent) >= _MAX_UNSENT and self._sending is not None:
-            await asyncio.wait({self._sending})
+        if len(self._unsent) >= _MAX_UNSENT and self._appending is not None:
+            await asyncio.wait({self._appending})
 
     def publish_nowait(self, event: Event) -> None:
         """Publish it soon."""
@@ -121,18 +120,28 @@ class EventPublisher:
         if not self._has_room(event, content):
             return
         self._unsent.append(content)
-        if not _is_prelude(event) or len(self._unsent) >= _MAX_UNSENT:
-            self._begin_sending()
-        elif self._later is None:
-            loop = asyncio.get_running_loop()
-            self._later = loop.call_later(_BATCH_PAUSE, self._begin_sending)
+        self._plan(at_once=not _is_prelude(event))
 
-    def _begin_sending(self) -> None:
+    def _plan(self, *, at_once: bool) -> None:
+        """Begin an append, now or as soon as it may begin; one that runs plans the next itself."""
+        if self._is_closing or not (self._appending is None or self._appending.done()):
+            return
+        loop = asyncio.get_running_loop()
+        due = self._due if at_once else loop.time() + _BATCH_PAUSE
+        if due <= loop.time() or len(self._unsent) >= _MAX_UNSENT:
+            self._begin()
+        elif self._later is None or due < self._later.when():
+            self._forget_plan()
+            self._later = loop.call_at(due, self._begin)
+
+    def _begin(self) -> None:
+        self._forget_plan()
+        self._appending = asyncio.create_task(self._append(), name="turnwise-events")
+
+    def _forget_plan(self) -> None:
         if self._later is not None:
             self._later.cancel()
             self._later = None
-        if self._sending is None or self._sending.done():
-            self._sending = asyncio.create_task(self._send_soon(), name="turnwise-events")
 
     def _has_room(self, event: Event, content: bytes) -> bool:
         """Whether it may be published. What becomes of the turn always is."""
@@ -156,9 +165,9 @@ class EventPublisher:
     async def close(self, event: Event | None = None, *, last: bool = False) -> None:
         """Send all unsent events, then `event`. `last`: the turn's events end here."""
         self._is_closing = True
-        if self._is_appending and self._sending is not None:
-            # It ends after this append. What is cancelled would be sent again.
-            await asyncio.wait({self._sending}, timeout=_CLOSING)
+        self._forget_plan()
+        if self._appending is not None:  # what is cancelled would be sent again
+            await asyncio.wait({self._appending}, timeout=_CLOSING)
         await self.stop()
         if event is not None:
             self._unsent.append(self._runtime.codec.encode(event))
@@ -167,24 +176,18 @@ class EventPublisher:
 
     async def stop(self) -> None:
         """Stop sending. Unsent events are kept for `close`."""
-        if self._later is not None:
-            self._later.cancel()
-        if self._sending is not None:
-            self._sending.cancel()
-            await asyncio.wait({self._sending})
+        self._is_closing = True
+        self._forget_plan()
+        if self._appending is not None:
+            self._appending.cancel()
+            await asyncio.wait({self._appending})
 
-    async def _send_soon(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._unsent and not self._is_closing:
-            pause = self._due - loop.time()
-            if pause > 0 and len(self._unsent) < _MAX_UNSENT:
-                await asyncio.sleep(pause)
-            self._due = loop.time() + _BATCH_PAUSE
-            self._is_appending = True
-            try:
-                await self._send(last=False)
-            finally:
-                self._is_appending = False
+    async def _append(self) -> None:
+        self._due = asyncio.get_running_loop().time() + _BATCH_PAUSE
+        await self._send(last=False)
+        self._appending = None
+        if self._unsent:
+            self._plan(at_once=True)
 
     async def _send(self, *, last: bool) -> None:
         batch = list(self._unsent)

@@ -22,6 +22,8 @@ from turnwise.session import Session
 from turnwise.turns import BusyPolicy
 from turnwise.types import Cancellation, Info, PendingApproval, SessionPage
 
+_PAUSE = 0.02
+
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
@@ -65,6 +67,13 @@ class Gateway:
     def stop(self) -> None:
         """Take no new messages. Who waits for an answer, or follows one, goes on."""
         self.is_stopping = True
+
+    async def emptied(self, timeout: float) -> None:
+        """Return when nobody waits or follows any more, or after `timeout` seconds."""
+        for _ in range(round(timeout / _PAUSE)):
+            if not self._waiting and not len(self.streams):
+                return
+            await asyncio.sleep(_PAUSE)
 
     def end(self) -> None:
         """Send everybody away who waits or follows; each is told to come back."""

@@ -15,6 +15,8 @@ from turnwise.errors import StoreError
 from turnwise.http.gateway import Gateway
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+LAST_ANSWERS = 1.0
+"""Seconds in which those get their answers whose turns the worker has ended last."""
 _PING_TIMEOUT = 0.9
 """Seconds for a readiness probe: the kubelet gives up after one."""
 _log = logging.getLogger("turnwise")
@@ -90,6 +92,7 @@ class Replica:
                 await asyncio.wait({self._working})
                 self._check(self._working)
                 self.stop()  # an operator told the worker to stop, or it failed
+                await self.gateway.emptied(LAST_ANSWERS)
             await self._stopping.wait()
         finally:
             self.gateway.end()

@@ -1,12 +1,13 @@
 """The chat wire: a message as JSON, its answer as JSON or as a stream, from any replica."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any, cast
 from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.encoders import jsonable_encoder
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from turnwise.background import Receipt
@@ -77,11 +78,14 @@ def router(
         },
     )
     common = problems(400, 401, 404, 409, 413, 422, 429, 500, 503)
-    add(f"{_SESSION}/history", chat.history, methods=["GET"], responses=common)
-    add(f"{_SESSION}/approvals", chat.approvals, methods=["GET"], responses=common)
-    add(f"{_SESSION}/approvals", chat.decide, methods=["POST"], responses=common)
-    add(f"{_SESSION}/cancel", chat.cancel, methods=["POST"], responses=common)
-    add(_TURN, chat.turn, methods=["GET"], responses=common)
+    for path, method, endpoint, model in (
+        (f"{_SESSION}/history", "GET", chat.history, History),
+        (f"{_SESSION}/approvals", "GET", chat.approvals, Approvals),
+        (f"{_SESSION}/approvals", "POST", chat.decide, Approvals),
+        (f"{_SESSION}/cancel", "POST", chat.cancel, CancelAnswer),
+        (_TURN, "GET", chat.turn, TurnView),
+    ):
+        add(path, endpoint, methods=[method], response_model=model, responses=common)
     return routes
 
 
@@ -127,7 +131,7 @@ class _Chat:
             output = await self._gateway.output(principal, *names, timeout, agent=agent)
         except (BusyTimeout, ApprovalPending, SessionStopped):
             view = await self._view(principal, *names)
-            return Json(view.model_dump(mode="json"), 202, headers)
+            return _json(view, 202, headers)
         return Json({"response": jsonable_encoder(output)}, headers=headers)
 
     async def events(
@@ -151,9 +155,9 @@ class _Chat:
             return Response(status_code=204)
         return self._stream(principal, session_id, turn_id, cursor)
 
-    async def turn(self, request: Request, session_id: str, turn_id: str) -> TurnView:
+    async def turn(self, request: Request, session_id: str, turn_id: str) -> Response:
         """Where a turn stands, and its answer."""
-        return await self._view(principal_of(request), session_id, turn_id)
+        return _json(await self._view(principal_of(request), session_id, turn_id))
 
     async def history(
         self,
@@ -161,7 +165,7 @@ class _Chat:
         session_id: str,
         count: Annotated[int, Query(ge=1, le=200, description="How many turns.")] = 20,
         before: Annotated[str | None, Query(description="That of the page before.")] = None,
-    ) -> History:
+    ) -> Response:
         """A conversation's turns, the newest first."""
         principal = principal_of(request)
         page = await self._gateway.history(principal, session_id, count, before)
@@ -169,26 +173,26 @@ class _Chat:
             raise SessionGone("there is no such session", session_id=session_id)
         turns = [HistoryTurn.of(turn) for turn in page.turns]
         open_turn = await self._gateway.open_turn(principal, session_id)
-        return History(turns=turns, before=page.before, open_turn=open_turn)
+        return _json(History(turns=turns, before=page.before, open_turn=open_turn))
 
-    async def approvals(self, request: Request, session_id: str) -> Approvals:
+    async def approvals(self, request: Request, session_id: str) -> Response:
         """The tool calls that wait for a decision."""
         found = await self._gateway.approvals(principal_of(request), session_id)
-        return Approvals(approvals=list(map(Approval.of, found)))
+        return _json(Approvals(approvals=list(map(Approval.of, found))))
 
-    async def decide(self, request: Request, session_id: str, body: Decisions) -> Approvals:
+    async def decide(self, request: Request, session_id: str, body: Decisions) -> Response:
         """Decide. A worker goes on with the turn when all is decided. What still waits."""
         found = await self._gateway.decide(principal_of(request), session_id, **body.model_dump())
-        return Approvals(approvals=list(map(Approval.of, found)))
+        return _json(Approvals(approvals=list(map(Approval.of, found))))
 
-    async def cancel(self, request: Request, session_id: str, body: CancelRequest) -> CancelAnswer:
+    async def cancel(self, request: Request, session_id: str, body: CancelRequest) -> Response:
         """Cancel a turn: it ends, and nothing of it is committed."""
         found = await self._gateway.cancel(
             principal_of(request), session_id, body.turn_id, body.reason
         )
         if found.outcome == "absent":
             raise SessionGone("there is no such turn", session_id=session_id)
-        return CancelAnswer(turn_id=found.turn_id, outcome=found.outcome)
+        return _json(CancelAnswer(turn_id=found.turn_id, outcome=found.outcome))
 
     async def _view(self, principal: Principal, session_id: str, turn_id: str) -> TurnView:
         status = await self._gateway.status(principal, session_id, turn_id)
@@ -263,6 +267,12 @@ def _turn_id(given: str | None, header: str | None) -> str | None:
     if given is not None and key is not None and given != key:
         raise HTTPException(422, "turn_id and Idempotency-Key differ; send one of them")
     return given if given is not None else key
+
+
+def _json(
+    model: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    return Json(model.model_dump(), status, headers)
 
 
 def _headers(turn_id: str) -> dict[str, str]:
