@@ -26,6 +26,12 @@ it; then it is *abandoned*, and a later begin with its turn_id is a *duplicate* 
 **A message** is in the queue until its turn is finished: committed, cancelled or *dead*. Workers
 are notified of it at least once (`Ready`). An attempt is counted before it runs.
 
+**An owner** is a name: whoever a session belongs to. `for_owner` gives a view of the store in which
+there are only the sessions of one owner. A session that it creates is that owner's, for ever. For
+any other session its verbs answer as if there were none, and where they would create it: *taken*.
+The store without an owner has all sessions, for workers and operators. Its `dead_letters`, `ready`,
+`workers`, `orders` and `audit` are theirs too, and the same in every view.
+
 Answers are values from `types`. Errors are for what no answer can express: the store cannot be
 reached (`StoreUnavailable`), it refuses (`StoreRefused`), or it holds something else
 (`NotASession`, `NewerFormat`).
@@ -68,6 +74,7 @@ from turnwise.types import (
     Stale,
     Stopped,
     Suspect,
+    Taken,
     TokenUsage,
     Unclaimed,
 )
@@ -87,6 +94,16 @@ class Waiter(Protocol):
 
 class Store(Protocol):
     """Sessions, for any number of workers."""
+
+    @property
+    def owner(self) -> str | None:
+        """Whose view this is; None if it has all sessions."""
+
+    def for_owner(self, owner: str) -> Store:
+        """The same store, for the sessions of this owner only. Does no I/O.
+
+        `aclose` of either closes both. Raises UsageError for a name that is empty or too long.
+        """
 
     async def read(
         self, session_id: str, base: Base | None = None, limit: int | None = None
@@ -108,7 +125,7 @@ class Store(Protocol):
         one_shot: bool = False,
         resume: bool = False,
         ticket_ms: int | None = None,
-    ) -> Grant | Busy | Queued | Parked | Stopped | Duplicate | Stale | Full | Absent:
+    ) -> Grant | Busy | Queued | Parked | Stopped | Duplicate | Stale | Full | Absent | Taken:
         """Open a turn under a lease, and read what is new since `base`.
 
         A session that does not exist is created. Until its first commit it expires after two
@@ -264,7 +281,7 @@ class Store(Protocol):
 
     async def append(
         self, session_id: str, op_id: str, items: Sequence[bytes]
-    ) -> Done | Busy | Parked | Stopped | Full:
+    ) -> Done | Busy | Parked | Stopped | Full | Taken:
         """A turn in one call: add items at the end."""
 
     async def pop(
@@ -288,7 +305,7 @@ class Store(Protocol):
         *,
         created_ms: int = 0,
         usage: TokenUsage | None = None,
-    ) -> Done | Busy | Parked | Stopped | Stale | Full:
+    ) -> Done | Busy | Parked | Stopped | Stale | Full | Taken:
         """Append whole turns as another history has them: items, markers and records, unchanged.
 
         Then the last record's commit id names the history, so that a resend is told from a new
@@ -310,7 +327,7 @@ class Store(Protocol):
         announced_at: int | None = None,
         *,
         retry_of: str | None = None,
-    ) -> Accepted | Duplicate | Busy | Full | Late:
+    ) -> Accepted | Duplicate | Busy | Full | Late | Taken:
         """Put a message into the queue.
 
         A finished turn_id is a *duplicate*. *Busy* if the turn_id is open, but is no message's.
@@ -547,7 +564,9 @@ class EventLog(Protocol):
     """The events of running turns, for readers in any process. Each batch is one round trip.
 
     Events are numbered from 0 in each attempt; those of a later attempt replace the earlier ones.
-    They outlive their session, for `Limits.events_ttl_ms`. Nothing follows the `last` one.
+    They outlive their session, for `Limits.events_ttl_ms`. Nothing follows the `last` one. They are
+    of the owner in whose view they are appended, and replace those of an earlier session of another
+    owner; in another owner's view there are none.
     """
 
     async def append(

@@ -32,6 +32,7 @@
         │   └── BusyTimeout
         ├── ApprovalPending
         ├── SessionStopped
+        ├── SessionTaken
         ├── NoPendingApproval
         ├── NotResumable
         ├── AlreadyCommitted
@@ -221,6 +222,14 @@ class SessionStopped(TurnError):
 
 class ApprovalPending(TurnError):
     """The session's open turn is parked until its approvals are decided: resume or cancel it."""
+
+
+class SessionTaken(TurnError):
+    """There is a session of this id that is not this owner's; nothing was written.
+
+    Use another id. Who may only use the sessions of one owner learns of the others' in this way
+    only: see `Session.for_owner`.
+    """
 
 
 class NoPendingApproval(TurnError):

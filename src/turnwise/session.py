@@ -100,6 +100,26 @@ class Session(OperatorActions):
         bound.session_settings = merged_settings(limit, session_settings)
         return bound
 
+    def for_owner(self, owner: str | None) -> Self:
+        """The same sessions, for a caller who may use those of one owner only. Does no I/O.
+
+        A session that the caller creates belongs to the owner, and so do its copies. All others do
+        not exist for this object: it reads nothing, changes nothing and lists nothing of them. Only
+        who would create a session learns that its id is taken, by SessionTaken. Each call of the
+        store checks it. What concerns other owners' sessions, as `dead_letters`, `workers` or
+        `audit` do, raises UsageError; and what the owner does leaves no record in the audit.
+
+        Args:
+            owner: A name, say a user's id: a non-empty string of at most 256 bytes in UTF-8. None
+                for this object itself.
+
+        Raises:
+            UsageError: `owner` is no such string, or this object is another owner's.
+        """
+        view = copy(self)
+        view._runtime = self._runtime.for_owner(owner)
+        return view
+
     @property
     def runtime(self) -> Runtime:
         """The process's store, codec, cache and settings. Raises UsageError after `aclose`."""

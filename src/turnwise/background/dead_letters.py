@@ -20,6 +20,7 @@ from turnwise.errors import (
 )
 from turnwise.turns import (
     Runtime,
+    Turn,
     all_sessions,
     check_count,
     check_session_id,
@@ -51,6 +52,8 @@ class DeadLetter:
             is gone. "stopped" if its session is stopped at it: see `Session.stopped_sessions`.
         input: The message's input.
         metadata: The message's metadata.
+        owner: Whom its session belonged to; None if it had no owner. A retry makes the session anew
+            for the same owner, if it was deleted.
     """
 
     id: str
@@ -64,18 +67,19 @@ class DeadLetter:
     input: Any = field(repr=False)
     metadata: Mapping[str, Any] = field(repr=False)
     content: bytes = field(repr=False, compare=False)
+    owner: str | None = None
 
 
-def encode_dead_letter(
-    runtime: Runtime, message: bytes, attempts: int, attempt_offset: int, error: str
-) -> bytes:
-    """A dead letter's content: the stored message, its failed attempts and the last error.
+def encode_dead_letter(turn: Turn, attempts: int, attempt_offset: int, error: str) -> bytes:
+    """A dead letter's content: the turn's message, its owner, failed attempts and the last error.
 
     `attempt_offset` is the last attempt's number in the event log. It is above `attempts` if
     workers died or released the turn.
     """
     stored: dict[str, Any] = {"v": 1, "attempts": attempts, "attempt_offset": attempt_offset}
     stored["error"] = error
+    stored |= {} if turn.grant.owner is None else {"owner": turn.grant.owner}
+    runtime, message = turn.runtime, turn.message or b""
     try:
         return runtime.codec.encode(stored | {"message": runtime.codec.decode(message)})
     except (DecodeError, EncodeError):  # damaged, or nested too deeply to be put into anything
@@ -149,7 +153,8 @@ async def retry_dead_letter(runtime: Runtime, letter: DeadLetter) -> None:
     )
     content = runtime.codec.encode(stored_form(message))
     if letter.state in ("dead", "unknown"):
-        await enqueue(runtime, letter.session_id, letter.turn_id, content, letter.id)
+        of_owner = runtime.for_owner(stored.get("owner"))
+        await enqueue(of_owner, letter.session_id, letter.turn_id, content, letter.id)
         # The turn was finished when the message was announced, so a worker may have acknowledged
         # that announcement already.
         await runtime.store.ready.announce(letter.session_id, None)
@@ -185,6 +190,7 @@ def _decoded(runtime: Runtime, entry: DeadLetterEntry) -> DeadLetter:
         message.input,
         message.metadata,
         entry.content,
+        stored.get("owner"),
     )
 
 

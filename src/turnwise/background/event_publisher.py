@@ -217,13 +217,16 @@ def _is_prelude(event: Event) -> bool:
     return kind in _PRELUDE
 
 
-async def resumed_publisher(
-    runtime: Runtime, turn: Turn, parked: tuple[int, int]
-) -> EventPublisher:
+def publisher_of(turn: Turn, attempt: int, first: int = 0) -> EventPublisher:
+    """Publishes the events of an open turn, for the owner of its session."""
+    runtime = turn.runtime.for_owner(turn.grant.owner)
+    return EventPublisher(runtime, turn.session_id, turn.turn_id, attempt, first)
+
+
+async def resumed_publisher(turn: Turn, parked: tuple[int, int]) -> EventPublisher:
     """Publishes behind the event `parked`, which says that the turn was parked."""
-    names = turn.session_id, turn.turn_id
-    number = await _next_number(runtime, *names, *parked)
-    publisher = EventPublisher(runtime, *names, parked[0], number)
+    number = await _next_number(turn.runtime, turn.session_id, turn.turn_id, *parked)
+    publisher = publisher_of(turn, parked[0], number)
     publisher.publish_nowait({"type": "turn.resumed"})
     return publisher
 
@@ -234,15 +237,14 @@ class ResumedEvents:
     Only a background turn has events; for a direct turn all of this does nothing.
     """
 
-    def __init__(self, runtime: Runtime, turn: Turn) -> None:
-        self._runtime = runtime
+    def __init__(self, turn: Turn) -> None:
         self._turn = turn
         self._publisher: EventPublisher | None = None
 
     async def begin(self, entry: ParkedEntry) -> None:
         """The turn resumes from this entry."""
         if entry.event is not None:
-            self._publisher = await resumed_publisher(self._runtime, self._turn, entry.event)
+            self._publisher = await resumed_publisher(self._turn, entry.event)
 
     def publish(self, event: StreamEvent) -> None:
         """Publish an event of the run's stream soon."""

@@ -130,7 +130,7 @@ class FailedAttempts:
         if isinstance(error, WorkersDied):
             why = self._last_errors.pop((turn.session_id, turn.turn_id), why)
         number, _ = publisher.cursor
-        letter = encode_dead_letter(self._runtime, turn.message or b"", attempts, number, why)
+        letter = encode_dead_letter(turn, attempts, number, why)
         reason = why.partition(":")[0]
         stops = self._policy.on_dead == "stop"
         what = "its session stops there" if stops else "its message becomes a dead letter"

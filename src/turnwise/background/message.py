@@ -24,6 +24,8 @@ class Message:
         earlier_attempts: Failed attempts before it was retried from the dead letters.
         attempt_offset: How many attempts the turn's event log counts before the first of this
             message; above 0 after a retry from the dead letters.
+        owner: Whom its session belongs to, as the store knows it when the turn begins; None if it
+            has no owner. It is no part of what is stored.
     """
 
     agent: str
@@ -32,6 +34,7 @@ class Message:
     trace: Mapping[str, str] = field(default_factory=dict)
     earlier_attempts: int = 0
     attempt_offset: int = 0
+    owner: str | None = None
 
     def retried(self, attempts: int, attempt_offset: int) -> Message:
         """The same message, to be retried after so many failed attempts."""

@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from turnwise.approvals import Decisions, parked_entry, resumed_turn
 from turnwise.background.attempt_log import log_taken_over
 from turnwise.background.event_publisher import (
     EventPublisher,
+    publisher_of,
     resumed_publisher,
     stream_event,
 )
@@ -203,9 +204,10 @@ class Processor:
     async def _run_message(self, turn: Turn) -> bool:
         try:
             message = decode_message(self.runtime.codec, turn.message or b"")
+            message = replace(message, owner=turn.grant.owner)
         except UnreadableMessage as error:
             self.runtime.emit(hooks.TurnBegunEvent.of(turn.session_id, turn.grant))
-            publisher = EventPublisher(self.runtime, turn.session_id, turn.turn_id, turn.attempt)
+            publisher = publisher_of(turn, turn.attempt)
             return await self._failed.handle(turn, publisher, error)
         if turn.deaths:
             log_taken_over(turn)
@@ -220,9 +222,9 @@ class Processor:
     async def _publisher(self, turn: Turn, message: Message) -> EventPublisher:
         resumed = resumed_turn(turn)
         if resumed is not None and resumed.parked.entry.event is not None:
-            return await resumed_publisher(self.runtime, turn, resumed.parked.entry.event)
+            return await resumed_publisher(turn, resumed.parked.entry.event)
         number = message.attempt_offset + turn.attempt
-        return EventPublisher(self.runtime, turn.session_id, turn.turn_id, number)
+        return publisher_of(turn, number)
 
     async def _attempt(self, turn: Turn, message: Message, publisher: EventPublisher) -> bool:
         try:

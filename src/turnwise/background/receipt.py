@@ -250,7 +250,8 @@ class Receipt:
         Raises:
             SessionGone: Nothing is known of the turn.
         """
-        if enclosing_turns(self.session_id, self.runtime) and not (await self.status()).finished:
+        enclosing = enclosing_turns(self.session_id, self.runtime.origin)
+        if enclosing and not (await self.status()).finished:
             await refuse_to_wait_for_own_turn(self.runtime, self.session_id)
         cursor, is_over, pauses, state = after or None, False, Backoff(), ""
         patience = POLL_INTERVAL

@@ -28,8 +28,9 @@ from turnwise.turns import (
     mint,
     queue_full,
     resend_if_cancelled,
+    session_taken,
 )
-from turnwise.types import Accepted, Busy, Duplicate, Full, Late
+from turnwise.types import Accepted, Busy, Duplicate, Full, Late, Taken
 
 Input = str | list[Any]
 
@@ -107,7 +108,7 @@ async def enqueue(
 
     The announcement comes first, so that a worker looks for the message even if this process dies.
     `retry_of` is the id of the dead letter that is retried. Raises QueueFull, TurnIdReused,
-    OutcomeUnknown.
+    SessionTaken, OutcomeUnknown.
     """
     store = runtime.store
     while True:
@@ -123,6 +124,8 @@ async def enqueue(
             ) from error
         if isinstance(answer, Full):
             raise queue_full(session_id, answer.limit)
+        if isinstance(answer, Taken):
+            raise session_taken(session_id)
         if isinstance(answer, Busy):
             raise TurnIdReused(
                 f"turn {turn_id!r} is open as a direct turn (of worker {answer.worker!r}), so no "

@@ -51,6 +51,9 @@ class Filters:
     worker: Annotated[
         str | None, typer.Option(help="Only those whose open turn this worker has, or had last.")
     ] = None
+    owner: Annotated[str | None, typer.Option(help="Only those of this owner.", metavar="NAME")] = (
+        None
+    )
     min_age: Annotated[
         float | None,
         typer.Option(help="Only those that did not change for so long.", metavar="SECONDS"),
@@ -70,6 +73,7 @@ class Filters:
         return {
             "state": self.state,
             "worker": self.worker,
+            "owner": self.owner,
             "min_age": self.min_age,
             "min_bytes": self.min_bytes,
         }

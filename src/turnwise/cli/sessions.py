@@ -14,6 +14,7 @@ from turnwise.cli.options import Looking, verb
 from turnwise.cli.output import Columns, age, ago, at, print_json, tokens
 from turnwise.cli.session_filters import Filters, SessionId, Target, Wanted
 from turnwise.errors import UsageError
+from turnwise.printable import printable
 from turnwise.session import Session
 from turnwise.turns import ttl_ms
 from turnwise.types import Info, SessionSummary
@@ -78,6 +79,8 @@ def show_(
         if how.as_json:
             print_json(turns, how.output)
             return
+        if (info := await session.info(session_id)) and info.owner:
+            typer.echo(f"owner: {printable(info.owner)}\n")
         for line in conversation(turns):
             typer.echo(line)
 
@@ -138,6 +141,7 @@ def _change(
 
 _COLUMNS: Columns[SessionSummary] = {
     "SESSION": lambda found: found.session_id,
+    "OWNER": lambda found: found.owner,
     "STATE": lambda found: found.state,
     "FOR": lambda found: ago(found.since),
     "TURN": lambda found: found.open_turn and found.open_turn.turn_id,
@@ -150,6 +154,7 @@ _COLUMNS: Columns[SessionSummary] = {
 }
 _INFO: Columns[Info] = {
     "SESSION": lambda found: found.session_id,
+    "OWNER": lambda found: found.owner,
     "ITEMS": lambda found: found.items,
     "TURNS": lambda found: found.turns,
     "BYTES": lambda found: found.bytes,

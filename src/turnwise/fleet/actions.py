@@ -32,6 +32,7 @@ class OperatorActions(SessionActions):
             UsageError: There is no dead letter of this id.
             QueueFull: The session's queue is full; the dead letter stays.
         """
+        self._check_unowned("retry_dead_letter")
         letter = await background.require_dead_letter(self.runtime, letter)
         names = letter.session_id, letter.id
         async with audited(self.runtime, "retry_dead_letter", *names, reason=reason, by=by):
@@ -49,6 +50,7 @@ class OperatorActions(SessionActions):
         Raises:
             UsageError: There is no dead letter of this id.
         """
+        self._check_unowned("delete_dead_letter")
         letter = await background.require_dead_letter(self.runtime, letter)
         names = letter.session_id, letter.id
         async with audited(self.runtime, "delete_dead_letter", *names, reason=reason, by=by):
@@ -67,6 +69,7 @@ class OperatorActions(SessionActions):
             agent: Whose messages; None for all.
             reason, by: Why and who, for the audit and for others to see.
         """
+        self._check_unowned("pause_queue")
         orders.check_agent(agent)
         audit = audited(self.runtime, "pause_queue", "", agent or "", reason=reason, by=by)
         async with audit as deed:
@@ -84,6 +87,7 @@ class OperatorActions(SessionActions):
         Returns:
             False if there was no such pause.
         """
+        self._check_unowned("resume_queue")
         orders.check_agent(agent)
         audit = audited(self.runtime, "resume_queue", "", agent or "", reason=reason, by=by)
         async with audit as deed:
@@ -105,6 +109,7 @@ class OperatorActions(SessionActions):
         Raises:
             UsageError: There is no such worker.
         """
+        self._check_unowned("quiet_worker")
         async with audited(self.runtime, "quiet_worker", "", name, reason=reason, by=by) as deed:
             await orders.order_worker(self.runtime, name, "quiet", deed.by, deed.reason)
 
@@ -112,6 +117,7 @@ class OperatorActions(SessionActions):
         self, name: str, *, reason: str | None = None, by: str | None = None
     ) -> None:
         """Let a quiet worker take messages again. See `quiet_worker`."""
+        self._check_unowned("resume_worker")
         async with audited(self.runtime, "resume_worker", "", name, reason=reason, by=by):
             await orders.order_worker(self.runtime, name, None)
 
@@ -123,6 +129,7 @@ class OperatorActions(SessionActions):
         `Worker.run` returns when its running turns have ended, or its grace is over. What started
         the process may start it again.
         """
+        self._check_unowned("stop_worker")
         async with audited(self.runtime, "stop_worker", "", name, reason=reason, by=by) as deed:
             await orders.order_worker(self.runtime, name, "stop", deed.by, deed.reason)
 
@@ -149,5 +156,6 @@ class OperatorActions(SessionActions):
         Returns:
             The newest first.
         """
+        self._check_unowned("audit")
         wanted = Wanted(match, by, action, since)
         return await audit_records(self.runtime, wanted, count, before)

@@ -41,6 +41,10 @@ class OperatorCommands(ABC):
     def resolve_id(self, session_id: str | None) -> str:
         """The session that a call is about: the one it names, else the bound one."""
 
+    def _check_unowned(self, method: str) -> None:
+        """Raise UsageError if there are only one owner's sessions for this object."""
+        self.runtime.check_unowned(f"session.{method}()")
+
     async def ping(self) -> None:
         """Return if the store answers; raise StoreUnavailable if it does not."""
         await self.runtime.store.ping()
@@ -67,6 +71,7 @@ class OperatorCommands(ABC):
         *,
         state: SessionState | None = None,
         worker: str | None = None,
+        owner: str | None = None,
         min_age: float | None = None,
         min_bytes: int | None = None,
         cursor: str | None = None,
@@ -81,6 +86,7 @@ class OperatorCommands(ABC):
             match: A glob (`*`, `?`, `[ab]`) that the ids match.
             state: Only those in this state; see `SessionSummary`.
             worker: Only those whose open turn this worker runs, or ran last.
+            owner: Only this owner's.
             min_age: Only those whose history did not change for so many seconds.
             min_bytes: Only those whose stored history takes at least so many bytes.
             cursor: That of the page before; None for the first.
@@ -98,6 +104,7 @@ class OperatorCommands(ABC):
             match,
             state=state,
             worker=worker,
+            owner=owner,
             min_age=min_age,
             min_bytes=min_bytes,
             cursor=cursor,
@@ -120,6 +127,7 @@ class OperatorCommands(ABC):
         Yields:
             Each with since when, who, why, and what lets it go on.
         """
+        self._check_unowned("stuck")
         return stuck_sessions(self.runtime, match, quick=quick)
 
     async def queue(self, session_id: str | None = None, count: int = 20) -> list[QueuedEntry]:
@@ -176,7 +184,7 @@ class OperatorCommands(ABC):
 
         Args:
             match: A glob (`*`, `?`, `[ab]`) that the ids match.
-            filters: `state`, `worker`, `min_age` and `min_bytes` of `sessions`.
+            filters: `state`, `worker`, `owner`, `min_age` and `min_bytes` of `sessions`.
 
         Returns:
             The sums. A session that changes meanwhile may count twice.
@@ -198,7 +206,7 @@ class OperatorCommands(ABC):
             count: How many to return at most, from 1 to 10,000.
             by: What counts: the "bytes" or "items" of the history, what is "queued", or the
                 "tokens" that its turns consumed.
-            filters: `state`, `worker`, `min_age` and `min_bytes` of `sessions`.
+            filters: `state`, `worker`, `owner`, `min_age` and `min_bytes` of `sessions`.
 
         Returns:
             The largest first.
@@ -244,10 +252,12 @@ class OperatorCommands(ABC):
         Returns:
             In the order of their names.
         """
+        self._check_unowned("workers")
         return await list_workers(self.runtime)
 
     async def pauses(self) -> list[Pause]:
         """The messages that workers leave in the queue, since an operator paused them."""
+        self._check_unowned("pauses")
         return await list_pauses(self.runtime)
 
     def export(self, session_ids: Iterable[str]) -> AsyncIterator[dict[str, Any]]:
@@ -275,6 +285,7 @@ class OperatorCommands(ABC):
         Raises:
             UsageError: `after` is no id of a dead letter of this store.
         """
+        self._check_unowned("dead_letters")
         return await background.list_dead_letters(self.runtime, count, after)
 
     def stopped_sessions(self) -> AsyncIterator[DeadLetter]:

@@ -14,10 +14,11 @@ from turnwise.turns import (
     resend_if_cancelled,
     session_busy,
     session_suspended,
+    session_taken,
     session_too_large,
     unknown_change,
 )
-from turnwise.types import Absent, Busy, Done, Full, History, Parked, Stale, Stopped
+from turnwise.types import Absent, Busy, Done, Full, History, Parked, Stale, Stopped, Taken
 
 
 async def copy_session(runtime: Runtime, session_id: str, new_id: str, at: str | None) -> int:
@@ -28,7 +29,9 @@ async def copy_session(runtime: Runtime, session_id: str, new_id: str, at: str |
     elements = history.elements[:end]
     if not elements:
         raise UsageError("it has no history that could be copied", session_id=session_id)
-    restore = partial(runtime.store.restore, new_id, None, elements)
+    # The copy is the owner's too, whoever makes it.
+    store = runtime.for_owner(history.owner).store
+    restore = partial(store.restore, new_id, None, elements)
     try:
         answer = await resend_if_cancelled(restore)
     except StoreUnavailable as error:
@@ -88,7 +91,9 @@ def _end_of(session_id: str, history: History, turn_id: str) -> int:
     )
 
 
-def check_done(session_id: str, answer: Done | Busy | Parked | Stopped | Full | Stale) -> None:
+def check_done(
+    session_id: str, answer: Done | Busy | Parked | Stopped | Full | Stale | Taken
+) -> None:
     """Raise the error for a change that was not made."""
     if isinstance(answer, Busy):
         raise session_busy(session_id, answer)
@@ -96,4 +101,6 @@ def check_done(session_id: str, answer: Done | Busy | Parked | Stopped | Full | 
         raise session_suspended(session_id, answer)
     if isinstance(answer, Full):
         raise session_too_large(session_id, answer.limit)
+    if isinstance(answer, Taken):
+        raise session_taken(session_id)
     assert isinstance(answer, Done), answer

@@ -1,6 +1,6 @@
 """Sessions as lines of JSON, with all that their histories hold: the form that `imports` reads.
 
-    {"type": "session", "format": 1, "session_id", "created_at", "expires_at", "usage"}
+    {"type": "session", "format": 1, "session_id", "created_at", "expires_at", "usage", "owner"}
     {"type": "turn", "turn_id", "kind", "at_ms", "commit_id", "added", "attempt", "worker", "usage",
      "result", "items"}                                                           for each turn
     {"type": "end", "session_id", "turns", "items", "error"}
@@ -60,6 +60,7 @@ def _head(session_id: str, info: Info | None) -> Line:
         line["created_at"] = info.created_at
         line["expires_at"] = None if left is None else time.time() + left
         line["usage"] = list(info.usage.counts)
+        line |= {} if info.owner is None else {"owner": info.owner}
     return line
 
 

@@ -24,6 +24,7 @@ class _Session(msgspec.Struct, tag_field="type", tag="session", kw_only=True):
     created_at: float = 0.0
     expires_at: float | None = None
     usage: list[int] = []
+    owner: str | None = None
 
 
 class _Turn(msgspec.Struct, tag_field="type", tag="turn", kw_only=True):
@@ -56,6 +57,7 @@ class _Exported:
     created_ms: int
     expires_at: float | None
     usage: TokenUsage
+    owner: str | None = None
     notes: tuple[str, ...] = ()
     last_commit_id: str = ""
     _elements: list[bytes] = field(default_factory=list)
@@ -126,7 +128,7 @@ def _begun(number: int, line: _Session) -> _Exported:
         raise _bad(number, f"a newer version wrote it, in format {line.format}; upgrade this one")
     check_session_id(line.session_id)
     created_ms, usage = int(line.created_at * 1000), TokenUsage(*line.usage)
-    return _Exported(line.session_id, created_ms, line.expires_at, usage)
+    return _Exported(line.session_id, created_ms, line.expires_at, usage, line.owner)
 
 
 def _add(runtime: Runtime, session: _Exported, number: int, line: _Turn) -> None:
@@ -143,7 +145,11 @@ async def _ended(
         return ImportedSession(session.session_id, "refused", error=line.error)
     if line.session_id != session.session_id or line.turns != session.turns:
         return _incomplete(session)
-    return await take_over(runtime, session, dry_run=dry_run)
+    try:
+        of_owner = runtime.for_owner(session.owner)
+    except UsageError as error:
+        return ImportedSession(session.session_id, "refused", error=str(error))
+    return await take_over(of_owner, session, dry_run=dry_run)
 
 
 def _incomplete(session: _Exported) -> ImportedSession:

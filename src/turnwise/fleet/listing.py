@@ -21,6 +21,7 @@ async def list_sessions(
     *,
     state: SessionState | None,
     worker: str | None,
+    owner: str | None,
     min_age: float | None,
     min_bytes: int | None,
     cursor: str | None,
@@ -29,7 +30,7 @@ async def list_sessions(
     """See `Session.sessions`."""
     check_count("count", count, most=_MOST)
     wanted = _filter(state, worker, min_age, min_bytes)
-    page = await runtime.store.page(match, cursor, count)
+    page = await runtime.for_owner(owner).store.page(match, cursor, count)
     return replace(page, sessions=list(filter(wanted, page.sessions)))
 
 

@@ -22,6 +22,7 @@ class Filters(TypedDict, total=False):
 
     state: SessionState | None
     worker: str | None
+    owner: str | None
     min_age: float | None
     min_bytes: int | None
 
@@ -53,7 +54,7 @@ async def survey(
     runtime: Runtime, match: str, filters: dict[str, Any]
 ) -> AsyncIterator[SessionSummary]:
     """The sessions that filters find, page after page."""
-    every: dict[str, Any] = dict.fromkeys(("state", "worker", "min_age", "min_bytes"))
+    every: dict[str, Any] = dict.fromkeys(Filters.__annotations__)
     cursor: str | None = None
     while True:
         page = await list_sessions(

@@ -43,7 +43,7 @@ class Resumption:
     async def run(self, given: Given) -> RunResult:
         """Run to the end, or until the turn is parked again."""
         resumed = await self._begin()
-        events = ResumedEvents(self.session.runtime, resumed.turn)
+        events = ResumedEvents(resumed.turn)
         held_by = block(resumed.turn, lambda _, error: resumed.failure(error))
         async with events.ending(), held_by as turn:
             state = await self._restored(resumed, given)
@@ -64,7 +64,7 @@ class Resumption:
 
         try:
             state = await self._restored(resumed, given)
-            events = ResumedEvents(self.session.runtime, resumed.turn)
+            events = ResumedEvents(resumed.turn)
             await events.begin(resumed.parked.entry)
             return stream_turn(
                 lambda held: agents.Runner.run_streamed(
@@ -110,7 +110,7 @@ class Resumption:
         resumed = await self._begin()
         try:
             await self._restored(resumed, state)
-            attempt.resumed_events = ResumedEvents(self.session.runtime, resumed.turn)
+            attempt.resumed_events = ResumedEvents(resumed.turn)
             await attempt.resumed_events.begin(resumed.parked.entry)
         except BaseException:
             await end(resumed.turn, resumed.failure())

@@ -34,7 +34,7 @@ def parse_event_id(text: str) -> tuple[int, int]:
 class Log:
     """One turn's events: numbers `first` up to, and without, `next`, of one attempt.
 
-    `expires` is when they are removed, in ms.
+    `expires` is when they are removed, in ms. `owner` is the owner of the turn's session.
     """
 
     attempt: int
@@ -42,6 +42,12 @@ class Log:
     next: int
     ended: bool = False
     expires: int = 0
+    owner: str | None = None
+
+
+def visible(log: Log | None, owner: str | None) -> Log | None:
+    """The log, if this owner may see it; None stands for who may see all."""
+    return log if log is None or owner in (None, log.owner) else None
 
 
 def events_after(

@@ -12,7 +12,8 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from turnwise.errors import NewerFormat, NotASession
+from turnwise.errors import NewerFormat, NotASession, UsageError
+from turnwise.printable import printable
 from turnwise.types import (
     CancelMode,
     Info,
@@ -31,6 +32,7 @@ SDK_SESSIONS = (
 """Ends what is said of data that is not ours."""
 FORMAT = 1
 """The format that this version writes; it reads no newer one."""
+_OWNER_BYTES = 256
 
 
 class StoredTurn(msgspec.Struct, omit_defaults=True):
@@ -118,6 +120,19 @@ class StoredTurn(msgspec.Struct, omit_defaults=True):
         return None
 
 
+def check_owner(owner: object) -> str:
+    """The owner's name. Raises UsageError."""
+    try:
+        if isinstance(owner, str) and 0 < len(owner.encode()) <= _OWNER_BYTES:
+            return owner
+    except UnicodeEncodeError:  # a lone surrogate
+        pass
+    raise UsageError(
+        f"{printable(ascii(owner))} is no owner: use a non-empty string of at most {_OWNER_BYTES} "
+        "bytes in UTF-8, or None for a caller who may use all sessions"
+    )
+
+
 class Header(msgspec.Struct, omit_defaults=True, kw_only=True):
     """The header, in any store.
 
@@ -139,6 +154,7 @@ class Header(msgspec.Struct, omit_defaults=True, kw_only=True):
         provisional_expiry: the expiry that this session was given while it had no commit.
         head_deadline: until when a free session is reserved for the head of its queue.
         usage: what its turns consumed: the counts of `TokenUsage`, in their order.
+        owner: whose view of the store created it; None if that was nobody's.
     """
 
     format: int
@@ -160,6 +176,7 @@ class Header(msgspec.Struct, omit_defaults=True, kw_only=True):
     provisional_expiry: int | None = None
     head_deadline: int | None = None
     usage: list[int] = []
+    owner: str | None = None
 
     def info(
         self, session_id: str, now: int, *, queued: int, journal_entries: int, ttl_ms: int | None
@@ -181,6 +198,7 @@ class Header(msgspec.Struct, omit_defaults=True, kw_only=True):
             expires_in=None if ttl_ms is None else ttl_ms / 1000,
             open_turn=None if self.turn is None else _open_turn(self.turn, now),
             usage=TokenUsage(*self.usage),
+            owner=self.owner,
         )
 
     def summary(self, session_id: str, now: int, *, queued: int) -> SessionSummary:
@@ -197,6 +215,7 @@ class Header(msgspec.Struct, omit_defaults=True, kw_only=True):
             open_turn=None if self.turn is None else _open_turn(self.turn, now),
             turns=self.commits,
             usage=TokenUsage(*self.usage),
+            owner=self.owner,
         )
 
     def _state_at(self, now: int, queued: int) -> tuple[SessionState, float | None]:

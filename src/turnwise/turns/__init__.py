@@ -12,6 +12,7 @@ from turnwise.turns.ends import end
 from turnwise.turns.errors import busy as session_busy
 from turnwise.turns.errors import queue_full, session_too_large, unknown_change
 from turnwise.turns.errors import suspended as session_suspended
+from turnwise.turns.errors import taken as session_taken
 from turnwise.turns.failures import OnError, check_on_error, failure, is_lasting
 from turnwise.turns.ids import check_session_id, check_turn_id, mint
 from turnwise.turns.isolation import ANY_COMPANY, Company
@@ -91,6 +92,7 @@ __all__ = [
     "session_busy",
     "session_ids",
     "session_suspended",
+    "session_taken",
     "session_too_large",
     "shielded",
     "standing",

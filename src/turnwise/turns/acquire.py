@@ -18,7 +18,18 @@ from turnwise.turns.runtime import Runtime
 from turnwise.turns.shielding import shielded
 from turnwise.turns.standing import standing
 from turnwise.turns.wait import message_ended
-from turnwise.types import Absent, Busy, Duplicate, Full, Grant, Parked, Queued, Stale, Stopped
+from turnwise.types import (
+    Absent,
+    Busy,
+    Duplicate,
+    Full,
+    Grant,
+    Parked,
+    Queued,
+    Stale,
+    Stopped,
+    Taken,
+)
 
 BusyPolicy = Literal["wait", "reject", "enqueue", "interrupt", "rollback"]
 """What to do about a busy session.
@@ -34,7 +45,7 @@ _MIN_POLL_INTERVAL = 0.05
 _MAX_TICKET = 7 * 24 * 60 * 60.0
 """The longest time, in seconds, for which one ticket is asked for."""
 
-Answer = Grant | Busy | Queued | Parked | Stopped | Duplicate | Stale | Full | Absent
+Answer = Grant | Busy | Queued | Parked | Stopped | Duplicate | Stale | Full | Absent | Taken
 
 
 def check_busy(session_id: str, busy: object) -> None:
@@ -177,6 +188,8 @@ class LeaseRequest:
                 return errors.suspended(session_id, answer)
             case Absent():
                 return errors.nothing_parked(session_id)
+            case Taken():
+                return errors.taken(session_id)
             case Full():
                 return errors.queue_full(session_id, answer.limit)
             case Duplicate():

@@ -32,7 +32,7 @@ async def block(
     turn.interrupt_with(interruption.interrupt)
     try:
         try:
-            with part_of(lambda: turn, asyncio.current_task(), turn.runtime):
+            with part_of(lambda: turn, asyncio.current_task(), turn.runtime.origin):
                 yield turn
         except BaseException as error:
             if turn.is_ours:  # a forked child that leaves the block ends nothing of its parent

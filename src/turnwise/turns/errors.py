@@ -13,6 +13,7 @@ from turnwise.errors import (
     SessionBusy,
     SessionGone,
     SessionStopped,
+    SessionTaken,
     SessionTooLarge,
     StoreUnavailable,
     TurnAbandoned,
@@ -74,6 +75,14 @@ def suspended(session_id: str, answer: Parked | Stopped) -> ApprovalPending | Se
 
 def nothing_parked(session_id: str) -> NoPendingApproval:
     return NoPendingApproval("it has no parked turn", session_id=session_id)
+
+
+def taken(session_id: str) -> SessionTaken:
+    return SessionTaken(
+        "there is a session of this id that is not this owner's; nothing was written. Use another "
+        "id",
+        session_id=session_id,
+    )
 
 
 def queue_full(session_id: str, limit: int) -> QueueFull:

@@ -19,7 +19,8 @@ async def refuse_to_wait_for_own_turn(
     It calls the store only if the code is part of a turn of a session of this name, which may be in
     another store.
     """
-    own = {(turn.turn_id, turn.worker) for turn in enclosing_turns(session_id, runtime, timeout)}
+    turns = enclosing_turns(session_id, runtime.origin, timeout)
+    own = {(turn.turn_id, turn.worker) for turn in turns}
     if not own:
         return
     found = await runtime.store.info(session_id)

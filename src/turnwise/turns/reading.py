@@ -51,7 +51,8 @@ class Reader:
             base = cached.tip if cached is not None else None
             history = await self._store.read(session_id, base, limit)
             if isinstance(history, Absent):
-                self.cache.drop(session_id)
+                if self._store.owner is None:  # else it may be cached for its owner, or a worker
+                    self.cache.drop(session_id)
                 return None
             snapshot = self.absorb(session_id, history, cached)
             if snapshot.complete or (last is not None and len(snapshot) >= last):

@@ -7,9 +7,11 @@ import logging
 import math
 import os
 import socket
+import threading
 from collections.abc import Awaitable, Iterable, Mapping
+from copy import copy
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from turnwise.cache import Cache
 from turnwise.codec import Codec, EncodedTooLarge, EncodeError
@@ -46,6 +48,7 @@ class Runtime:
         isolation: which messages run side by side in each event loop.
         held: session id and turn_id of each turn that this process holds, by the lease's token.
         tally: how the turns of this process went.
+        origin: the runtime that this one is an owner's view of; itself if it has all sessions.
     """
 
     def __init__(self, store: Store, settings: Settings, name: str) -> None:
@@ -59,7 +62,38 @@ class Runtime:
         self.tally = PerProcess(Tally)
         self.reader = Reader(store, self.codec, Cache(settings.cache_bytes))
         self._tasks: PerLoop[set[asyncio.Task[None]]] = PerLoop(set)
-        self._closed = False
+        self._closed = threading.Event()
+        self.origin = self
+
+    @property
+    def owner(self) -> str | None:
+        """The only owner whose sessions there are for it; None if it has all sessions."""
+        return self.store.owner
+
+    def for_owner(self, owner: str | None) -> Self:
+        """The same process, for the sessions of this owner only; itself for None or its own owner.
+
+        Raises UsageError for another owner than its own, or a name that is none.
+        """
+        if owner in (None, self.owner):
+            return self
+        if self.owner is not None:
+            raise UsageError(
+                "this object is bound to the sessions of one owner, and cannot be another's: call "
+                "for_owner on the object that has all sessions"
+            )
+        view = copy(self)
+        view.store = self.store.for_owner(owner)
+        view.reader = Reader(view.store, self.codec, self.reader.cache)
+        return view
+
+    def check_unowned(self, what: str) -> None:
+        """Raise UsageError if this is an owner's view: `what` concerns the sessions of others."""
+        if self.owner is not None:
+            raise UsageError(
+                f"{what} concerns the sessions of all owners, and this object is bound to those of "
+                "one: call it on the session object without an owner"
+            )
 
     @property
     def name(self) -> str:
@@ -92,12 +126,12 @@ class Runtime:
                     task.cancel()
                 await asyncio.wait(tasks)
         finally:
-            self._closed = True
+            self._closed.set()
             await self.store.aclose()
 
     def check_open(self) -> None:
         """Raise UsageError after `aclose`."""
-        if self._closed:
+        if self._closed.is_set():
             raise UsageError(
                 "this session object is closed: aclose() was called on it, or on one that shares "
                 "its connections through bind(), or its `async with` block has ended. Make a new "

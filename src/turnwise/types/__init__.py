@@ -21,6 +21,7 @@ from turnwise.types.answers import (
     Stale,
     Stopped,
     Suspect,
+    Taken,
 )
 from turnwise.types.messages import (
     Accepted,
@@ -93,6 +94,7 @@ __all__ = [
     "Stale",
     "Stopped",
     "Suspect",
+    "Taken",
     "TokenUsage",
     "Unclaimed",
     "WorkerInfo",

@@ -64,6 +64,7 @@ class History:
         elements: the elements from `start` to the end, markers and records included.
         follows: whether the caller's base is still right, and `elements` are what is new since.
             If not, `start` is 0, or later if only a tail was asked for.
+        owner: whose session it is; None if it has no owner.
     """
 
     incarnation: str
@@ -72,6 +73,7 @@ class History:
     start: int
     elements: list[bytes]
     follows: bool = False
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class Grant:
         cancel_reason: the first reason that was given for a cancel.
         bytes, max_bytes: the size of that history as stored, and what it may be. An end that adds
             items beyond it is *full*.
+        owner: whose session it is; None if it has no owner.
     """
 
     incarnation: str
@@ -118,6 +121,7 @@ class Grant:
     cancel_reason: str = ""
     bytes: int = 0
     max_bytes: int = 0
+    owner: str | None = None
 
     @property
     def deaths(self) -> int:
@@ -265,6 +269,11 @@ class Stale:
 @dataclass(frozen=True, slots=True)
 class Gone:
     """The session no longer exists: it was deleted, expired or evicted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """There is a session of this id that is not the caller's; nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)

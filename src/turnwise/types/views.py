@@ -171,6 +171,7 @@ class SessionSummary:
         error: why it is not readable; None if it is.
         turns: how many commits there were.
         usage: what its turns consumed; see `Info`.
+        owner: whom it belongs to; None if it has no owner.
     """
 
     session_id: str
@@ -184,6 +185,7 @@ class SessionSummary:
     error: str | None = None
     turns: int = 0
     usage: TokenUsage = NO_USAGE
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +236,7 @@ class Info:
         expires_in: seconds until it expires; None if it does not.
         open_turn: the turn that occupies it, if any.
         usage: what its turns consumed that ended in it, also those that were removed since.
+        owner: whom it belongs to; None if it has no owner.
     """
 
     session_id: str
@@ -250,3 +253,4 @@ class Info:
     expires_in: float | None
     open_turn: OpenTurn | None
     usage: TokenUsage = NO_USAGE
+    owner: str | None = None

@@ -41,7 +41,7 @@ class Worker:
 
     Raises:
         UsageError: `agents` holds something else than agents of the SDK, or two of one name;
-            or a number is out of range.
+            or a number is out of range; or `session` is bound to the sessions of one owner.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Worker:
     ) -> None:
         check_number("concurrency", concurrency, least=1)
         check_number("grace", grace)
+        session.runtime.check_unowned("a worker")
         self.turns = 0
         self._ready = session.runtime.store.ready
         self._runtime = session.runtime

@@ -12,60 +12,15 @@ from turnwise.process import LOCK
 from turnwise.stores.embedded.memory_audit import AuditLog, MemoryAudit
 from turnwise.stores.embedded.memory_registry import MemoryRegistry, Records
 from turnwise.stores.embedded.ready import EmbeddedReady
-from turnwise.stores.embedded.state import EmbeddedHeader, Entry
+from turnwise.stores.embedded.state import PlainState
 from turnwise.stores.embedded.store import Clock, EmbeddedStore, system_clock
 from turnwise.stores.embedded.verbs import Verbs
 from turnwise.stores.embedded.verbs.session import READY, NewDeadLetter
-from turnwise.stores.event_log import Log, events_after, wait_for_events, wake_token
+from turnwise.stores.event_log import Log, events_after, visible, wait_for_events, wake_token
 from turnwise.stores.listeners import Listeners
 from turnwise.types import Events, SessionSummary
 
 T = TypeVar("T")
-
-
-class MemoryState:
-    """One session as plain lists."""
-
-    def __init__(self) -> None:
-        self.header: EmbeddedHeader | None = None
-        self.queue: list[Entry] = []
-        self._history: list[bytes] = []
-        self._journal: list[bytes] = []
-
-    def history(self, first: int, last: int) -> list[bytes]:
-        return self._history[first:last]
-
-    def extend(self, elements: list[bytes]) -> None:
-        self._history += elements
-
-    def truncate(self, length: int) -> None:
-        del self._history[length:]
-
-    def find(self, marker: bytes, first: int) -> int | None:
-        positions = range(len(self._history) - 1, first - 1, -1)
-        return next((p for p in positions if self._history[p] == marker), None)
-
-    def journal(self) -> list[bytes]:
-        return list(self._journal)
-
-    def extend_journal(self, entries: list[bytes]) -> None:
-        self._journal += entries
-
-    def clear_journal(self) -> None:
-        self._journal.clear()
-
-    def is_expired(self, now: int) -> bool:
-        expires = self.header.expires if self.header else None
-        return expires is not None and expires <= now
-
-    def is_ready(self, now: int) -> bool:
-        """Whether a message waits, and no open turn blocks it."""
-        turn = self.header.turn if self.header else None
-        is_free = turn is None or (turn.is_for_workers and turn.next_attempt_at <= now)
-        return is_free and self.has_message()
-
-    def has_message(self) -> bool:
-        return any(entry.kind == "message" for entry in self.queue)
 
 
 class Memory:
@@ -76,7 +31,7 @@ class Memory:
     """
 
     def __init__(self) -> None:
-        self.sessions: dict[str, MemoryState] = {}
+        self.sessions: dict[str, PlainState] = {}
         self.claims: dict[str, tuple[str, int]] = {}
         self.last_claim: int | None = None
         self.dead_letters: dict[tuple[str, str], NewDeadLetter] = {}
@@ -105,11 +60,14 @@ class MemoryStore(EmbeddedStore):
         self.memory = memory or Memory()
         self._listeners = self.memory.listeners
         self.ready = MemoryReady(self)
-        self.events = MemoryEvents(self)
+        self.events = self._events()
         self.workers = MemoryRegistry(self.memory.workers, self.clock, WORKER_KEPT_MS)
         self.orders = MemoryRegistry(self.memory.orders, self.clock, None)
         self.counts = MemoryRegistry(self.memory.counts, self.clock, WORKER_KEPT_MS)
         self.audit = MemoryAudit(self.memory.audit, self.clock)
+
+    def _events(self) -> MemoryEvents:
+        return MemoryEvents(self)
 
     async def _run(self, session_id: str, verb: Callable[[Verbs], T], *, reads: bool = False) -> T:
         await asyncio.sleep(0)  # callers may rely on every verb giving way to other tasks
@@ -120,7 +78,7 @@ class MemoryStore(EmbeddedStore):
         sessions = self.memory.sessions
         state = sessions.get(session_id)
         if state is None or state.is_expired(self.clock()):
-            state = MemoryState()
+            state = PlainState()
         verbs = self._verbs(state)
         answer = verb(verbs)
         if state.header is None:
@@ -147,11 +105,16 @@ class MemoryStore(EmbeddedStore):
         with LOCK:
             sessions = self.memory.sessions
             behind = (s for s in sessions if s > after and not sessions[s].is_expired(now))
+            if self.owner is not None:
+                behind = (s for s in behind if self._is_own(sessions[s]))
             for session_id in nsmallest(count, behind):
                 header, queued = sessions[session_id].header, len(sessions[session_id].queue)
                 assert header is not None, "it is stored"
                 rows.append(header.summary(session_id, now, queued=queued))
         return rows
+
+    def _is_own(self, state: PlainState) -> bool:
+        return state.header is not None and state.header.owner == self.owner
 
     async def _dead_letters(self, count: int, after: str) -> list[tuple[str, NewDeadLetter]]:
         with LOCK:
@@ -282,10 +245,13 @@ class MemoryEvents:
         self._expire()
         logs, limits = self._store.memory.logs, self._store.limits
         log, kept = logs.get((session_id, turn_id), (None, []))
+        if log is not None and log.owner != self._store.owner:
+            log = None  # an earlier session's
         if log is not None and log.attempt > attempt:
             return False
         if log is None or log.attempt < attempt:
-            log, kept = logs[session_id, turn_id] = Log(attempt, index, index), []
+            log, kept = Log(attempt, index, index, owner=self._store.owner), []
+            logs[session_id, turn_id] = log, kept
         new = events[max(0, log.next - index) :]
         kept += new
         log.next += len(new)
@@ -308,6 +274,7 @@ class MemoryEvents:
         with LOCK:
             self._expire()
             log, kept = self._store.memory.logs.get((session_id, turn_id), (None, []))
+            log = visible(log, self._store.owner)
             first = 0 if log is None else log.first
             return events_after(log, cursor, lambda start, end: kept[start - first : end - first])
 

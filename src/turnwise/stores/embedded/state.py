@@ -19,7 +19,7 @@ class EmbeddedHeader(Header, kw_only=True):
     expires: int | None = None
 
 
-def new_header(incarnation: str, now: int) -> EmbeddedHeader:
+def new_header(incarnation: str, now: int, owner: str | None) -> EmbeddedHeader:
     """The header of a session that is about to be created."""
     return EmbeddedHeader(
         format=FORMAT,
@@ -28,6 +28,7 @@ def new_header(incarnation: str, now: int) -> EmbeddedHeader:
         created=now,
         updated=now,
         search_rolled=now,
+        owner=owner,
     )
 
 
@@ -97,3 +98,48 @@ class State(Protocol):
     def extend_journal(self, entries: list[bytes]) -> None: ...
 
     def clear_journal(self) -> None: ...
+
+
+class PlainState:
+    """One session as plain lists."""
+
+    def __init__(self) -> None:
+        self.header: EmbeddedHeader | None = None
+        self.queue: list[Entry] = []
+        self._history: list[bytes] = []
+        self._journal: list[bytes] = []
+
+    def history(self, first: int, last: int) -> list[bytes]:
+        return self._history[first:last]
+
+    def extend(self, elements: list[bytes]) -> None:
+        self._history += elements
+
+    def truncate(self, length: int) -> None:
+        del self._history[length:]
+
+    def find(self, marker: bytes, first: int) -> int | None:
+        positions = range(len(self._history) - 1, first - 1, -1)
+        return next((p for p in positions if self._history[p] == marker), None)
+
+    def journal(self) -> list[bytes]:
+        return list(self._journal)
+
+    def extend_journal(self, entries: list[bytes]) -> None:
+        self._journal += entries
+
+    def clear_journal(self) -> None:
+        self._journal.clear()
+
+    def is_expired(self, now: int) -> bool:
+        expires = self.header.expires if self.header else None
+        return expires is not None and expires <= now
+
+    def is_ready(self, now: int) -> bool:
+        """Whether a message waits, and no open turn blocks it."""
+        turn = self.header.turn if self.header else None
+        is_free = turn is None or (turn.is_for_workers and turn.next_attempt_at <= now)
+        return is_free and self.has_message()
+
+    def has_message(self) -> bool:
+        return any(entry.kind == "message" for entry in self.queue)

@@ -9,7 +9,8 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from copy import copy
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from turnwise.contracts import Audit, EventLog, Ready, Registry, Waiter
 from turnwise.errors import UsageError
@@ -18,6 +19,7 @@ from turnwise.stores.dead_letters import no_letter_id, state_of
 from turnwise.stores.embedded.state import State
 from turnwise.stores.embedded.verbs import Verbs
 from turnwise.stores.embedded.verbs.session import NewDeadLetter, WakeUp
+from turnwise.stores.header import check_owner
 from turnwise.stores.listeners import Callback, Listeners, event_waiter
 from turnwise.types import Absent, DeadLetterEntry, Info, SessionPage, SessionSummary
 
@@ -64,6 +66,7 @@ class EmbeddedStore(ABC):
     orders: Registry
     counts: Registry
     audit: Audit
+    owner: str | None = None
     _max_wait = 5.0
     """The longest wait for a wake-up, in seconds."""
 
@@ -71,6 +74,16 @@ class EmbeddedStore(ABC):
         self.limits = limits or Limits()
         self.clock = clock
         self._listeners = Listeners()
+
+    def for_owner(self, owner: str) -> Self:
+        view = copy(self)
+        view.owner = check_owner(owner)
+        view.events = view._events()
+        return view
+
+    @abstractmethod
+    def _events(self) -> EventLog:
+        """The event log of this store's owner."""
 
     @abstractmethod
     async def _run(self, session_id: str, verb: Callable[[Verbs], T], *, reads: bool = False) -> T:
@@ -81,7 +94,7 @@ class EmbeddedStore(ABC):
 
     @abstractmethod
     async def _page(self, after: str, count: int) -> list[SessionSummary]:
-        """The next sessions behind this id, in the order of their ids."""
+        """The next sessions of the owner behind this id, in the order of their ids."""
 
     @abstractmethod
     async def _dead_letters(self, count: int, after: str) -> list[tuple[str, NewDeadLetter]]:
@@ -162,7 +175,8 @@ class EmbeddedStore(ABC):
         return self._listeners.listening(token, callback)
 
     def _verbs(self, state: State) -> Verbs:
-        return Verbs(state, self.limits, self.clock(), secrets.token_urlsafe(12))
+        new_id = secrets.token_urlsafe(12)
+        return Verbs(state, self.limits, self.clock(), new_id, self.owner)
 
     def _notify(self, wake_ups: Iterable[WakeUp]) -> None:
         for _, token in wake_ups:

@@ -21,12 +21,18 @@ class RedisEvents:
     """The contract of `turnwise.contracts.EventLog` on streams."""
 
     def __init__(
-        self, transport: Transport, keys: Keys, subscriptions: Subscriptions, limits: Limits
+        self,
+        transport: Transport,
+        keys: Keys,
+        subscriptions: Subscriptions,
+        limits: Limits,
+        owner: str | None,
     ) -> None:
         self._transport = transport
         self._keys = keys
         self._subscriptions = subscriptions
         self._limits = limits
+        self._owner = owner or ""
 
     async def append(
         self,
@@ -40,7 +46,7 @@ class RedisEvents:
     ) -> bool:
         key, limits = self._keys.events(session_id, turn_id), self._limits
         kept = limits.events_ttl_ms, limits.max_events
-        args = attempt, index, int(last), *kept, key, *events
+        args = attempt, index, int(last), *kept, key, self._owner, *events
         (word,) = await self._transport.run(script("events/append"), key, args, session_id)
         return bool(word == b"ok")
 
@@ -59,7 +65,7 @@ class RedisEvents:
         attempt, number = (0, 0) if after is None else parse_event_id(after)
         if after is not None and attempt == 0:  # which would ask for all events
             attempt = _NO_ATTEMPT
-        args = attempt, number, PAGE
+        args = attempt, number, PAGE, self._owner
         reply = await self._transport.run(script("events/read"), key, args, session_id)
         if reply[0] == b"absent":
             return Events([], reset=after is not None)
@@ -67,6 +73,6 @@ class RedisEvents:
         events = [
             Event(entry.decode(), content)
             for entry, (field, content) in entries
-            if field == b"event"
+            if field.startswith(b"event")
         ]
         return Events(events, bool(reset), ended=len(events) < len(entries))

@@ -19,8 +19,10 @@ class Listing:
         self._scan = Scan(transport)
         self._keys = keys
 
-    async def page(self, match: str, cursor: str | None, count: int) -> SessionPage:
-        """See the contract."""
+    async def page(
+        self, match: str, cursor: str | None, count: int, owner: str | None
+    ) -> SessionPage:
+        """See the contract. With an `owner`, there are no sessions but those of this owner."""
         keys, cursor, node = await self._scan.page(self._keys.pattern_beside(match), cursor, count)
         own = {key: self._keys.session_id(key) for key in keys if self._keys.is_own(key)}
         wanted = [key for key, session_id in own.items() if fnmatchcase(session_id, match)]
@@ -30,8 +32,6 @@ class Listing:
             for key, raw in zip(wanted, first, strict=True)
             if raw is not None
         ]
-        return SessionPage(
-            [row for row in rows if row is not None],
-            cursor,
-            [key for key in keys if key not in own],
-        )
+        visible = [row for row in rows if row and owner in (None, row.owner)]
+        others = [] if owner else [key for key in keys if key not in own]
+        return SessionPage(visible, cursor, others)

@@ -15,25 +15,30 @@ PAGE = 2048
 
 
 class LongReads:
-    """Reads a session's list in several commands, and sees whether it changed between them."""
+    """Reads a session's list in several commands, and sees whether it changed between them.
 
-    def __init__(self, transport: Transport, keys: Keys) -> None:
+    With an `owner`, there are no sessions but those of this owner.
+    """
+
+    def __init__(self, transport: Transport, keys: Keys, owner: str | None) -> None:
         self._transport = transport
         self._keys = keys
+        self._owner = owner
 
     async def history(self, session_id: str, limit: int | None) -> History | Absent:
         """The history, or its last `limit` elements. It is consistent: nothing moved meanwhile."""
         while True:
             page = await self._command(session_id, "LRANGE", 0, PAGE - 1)
-            if not page:
+            header = self._parsed(session_id, page[0]) if page else None
+            if header is None:
                 return Absent()
-            header = parse_own(self._keys, session_id, page[0])
             start = 0 if limit is None else max(0, header.elements - limit)
             first = header.start + start
             elements = page[first : first + header.elements - start]
             if await self._read_on(session_id, header, start, elements):
                 tip = Base(header.elements, header.commit_id)
-                return History(header.incarnation, tip, header.items, start, elements)
+                names = header.incarnation, tip
+                return History(*names, header.items, start, elements, owner=header.owner)
 
     async def _read_on(
         self, session_id: str, header: ListHeader, start: int, elements: list[bytes]
@@ -86,7 +91,12 @@ class LongReads:
 
     async def _header(self, session_id: str) -> ListHeader | None:
         raw = await self._command(session_id, "LINDEX", 0)
-        return None if raw is None else parse_own(self._keys, session_id, raw)
+        return None if raw is None else self._parsed(session_id, raw)
+
+    def _parsed(self, session_id: str, raw: bytes) -> ListHeader | None:
+        """None for a session of another owner."""
+        header = parse_own(self._keys, session_id, raw)
+        return header if self._owner in (None, header.owner) else None
 
     async def _command(self, session_id: str, name: str, *args: int) -> Any:
         key = self._keys.session(session_id)

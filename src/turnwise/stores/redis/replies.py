@@ -27,6 +27,7 @@ from turnwise.types import (
     Stale,
     Stopped,
     Suspect,
+    Taken,
 )
 
 Reply = list[Any]
@@ -39,11 +40,12 @@ def answer(reply: Reply) -> Any:
 
 def history(reply: Reply) -> History | None:
     """None if it is too long for one reply."""
-    _, incarnation, position, commit_id, items, start, elements, follows = reply
+    _, incarnation, position, commit_id, items, start, elements, follows, owner = reply
     if start < 0:
         return None
     tip = Base(position, commit_id.decode())
-    return History(incarnation.decode(), tip, items, start, elements, bool(follows))
+    names = incarnation.decode(), tip
+    return History(*names, items, start, elements, bool(follows), _owner(owner))
 
 
 def queue_entry(entry: Any) -> QueueEntry:
@@ -60,9 +62,10 @@ def queue_entry(entry: Any) -> QueueEntry:
 
 def _grant(reply: Reply) -> Grant:
     _, incarnation, turn_id, attempt, cancel_mode, position, commit_id, items, *rest = reply
-    start, elements, _, journal, message, released, cancel_reason, failed, died_alone, *room = rest
+    start, elements, _, journal, message, released, cancel_reason, failed, died_alone, *rest = rest
+    size, limit, owner = rest
     tip, incarnation = Base(position, commit_id.decode()), incarnation.decode()
-    new = History(incarnation, tip, items, start, elements, follows=start > 0)
+    new = History(incarnation, tip, items, start, elements, start > 0, _owner(owner))
     return Grant(
         incarnation,
         turn_id.decode(),
@@ -77,8 +80,14 @@ def _grant(reply: Reply) -> Grant:
         failed,
         bool(died_alone),
         cancel_reason.decode(),
-        *room,
+        size,
+        limit,
+        _owner(owner),
     )
+
+
+def _owner(raw: bytes) -> str | None:
+    return raw.decode() or None
 
 
 def _busy(reply: Reply) -> Busy:
@@ -152,4 +161,5 @@ _BY_WORD: dict[bytes, Any] = {
     b"stale": _stale,
     b"stopped": lambda reply: Stopped(reply[1].decode(), *reply[2:]),
     b"suspect": lambda reply: Suspect(reply[1].decode(), reply[2]),
+    b"taken": lambda _: Taken(),
 }

@@ -15,12 +15,16 @@ from turnwise.stores.redis.transport import Transport
 
 
 class SessionScripts:
-    """Runs verbs, each with what all of them take."""
+    """Runs verbs, each with what all of them take.
 
-    def __init__(self, transport: Transport, keys: Keys, limits: Limits) -> None:
+    With an `owner`, there are no sessions but those of this owner.
+    """
+
+    def __init__(self, transport: Transport, keys: Keys, limits: Limits, owner: str | None) -> None:
         self._transport = transport
         self._keys = keys
         self._limits = limits
+        self._owner = owner
 
     async def answer(self, verb: str, session_id: str, *args: Any) -> Any:
         """The verb's answer, as the contract has it."""
@@ -32,7 +36,7 @@ class SessionScripts:
         new_id = secrets.token_urlsafe(12)
         shared = (
             *(self._keys.wake_channel, new_id, limits.ttl_ms or 0, limits.retention_ms),
-            *(limits.max_bytes, limits.max_queue),
+            *(limits.max_bytes, limits.max_queue, self._owner or ""),
         )
         reply: replies.Reply = await self._transport.run(
             script(verb), key, (*shared, *args), session_id

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
+from copy import copy
 from typing import Literal
 
 from turnwise.codec.elements import usage_text
 from turnwise.limits import READ_LIMIT, WORKER_KEPT_MS, Limits
 from turnwise.process import process_name
+from turnwise.stores.header import check_owner
 from turnwise.stores.listeners import Callback
 from turnwise.stores.redis import replies
 from turnwise.stores.redis.audit import RedisAudit
@@ -27,7 +29,7 @@ from turnwise.stores.redis.keys import DEFAULT_PREFIX, Keys
 from turnwise.stores.redis.listing import Listing
 from turnwise.stores.redis.long_reads import LongReads
 from turnwise.stores.redis.probe import RedisProbe, probe
-from turnwise.stores.redis.pubsub import ChannelWaiter
+from turnwise.stores.redis.pubsub import ChannelWaiter, Subscriptions
 from turnwise.stores.redis.ready import RedisReady
 from turnwise.stores.redis.registry import RedisRegistry
 from turnwise.stores.redis.session_scripts import SessionScripts
@@ -57,6 +59,7 @@ from turnwise.types import (
     Stale,
     Stopped,
     Suspect,
+    Taken,
     TokenUsage,
 )
 
@@ -98,18 +101,30 @@ class RedisStore:
         clients = self._connections.clients
         timeout = TIMEOUT if owned else answer_timeout(client)
         self._transport = Transport(clients.get, patience, timeout, max_connections(client))
-        scripts = SessionScripts(self._transport, self.keys, self.limits)
-        self._run, self._answer = scripts.run, scripts.answer
         self._listing = Listing(self._transport, self.keys)
-        self._long_reads = LongReads(self._transport, self.keys)
         self._dead_letters = DeadLetters(self._transport, self.keys)
-        parts = self._transport, self.keys, self._subscriptions, self.limits
-        self.ready = RedisReady(*parts)
-        self.events = RedisEvents(*parts)
+        self.ready = RedisReady(*self._parts)
+        self._serve(None)
         self.workers = RedisRegistry(self._transport, self.keys.workers, WORKER_KEPT_MS)
         self.orders = RedisRegistry(self._transport, self.keys.orders, None)
         self.counts = RedisRegistry(self._transport, self.keys.counts, WORKER_KEPT_MS)
         self.audit = RedisAudit(self._transport, self.keys)
+
+    @property
+    def _parts(self) -> tuple[Transport, Keys, Subscriptions, Limits]:
+        return self._transport, self.keys, self._subscriptions, self.limits
+
+    def _serve(self, owner: str | None) -> None:
+        self.owner: str | None = owner
+        self.events = RedisEvents(*self._parts, owner)
+        scripts = SessionScripts(self._transport, self.keys, self.limits, owner)
+        self._run, self._answer = scripts.run, scripts.answer
+        self._long_reads = LongReads(self._transport, self.keys, owner)
+
+    def for_owner(self, owner: str) -> RedisStore:
+        view = copy(self)
+        view._serve(check_owner(owner))
+        return view
 
     @property
     def client(self) -> Client:
@@ -124,8 +139,9 @@ class RedisStore:
     async def read(
         self, session_id: str, base: Base | None = None, limit: int | None = None
     ) -> History | Absent:
-        if base is None and (limit is None or limit > READ_LIMIT):
+        if self.owner is None and base is None and (limit is None or limit > READ_LIMIT):
             return await self._long_reads.history(session_id, limit)
+        # For an owner the script looks first: a foreign history is not even sent.
         in_one = -1 if limit is None or limit > READ_LIMIT else limit
         reply = await self._run("read", session_id, *_base(base), in_one)
         if reply[0] == b"absent":
@@ -144,11 +160,11 @@ class RedisStore:
         one_shot: bool = False,
         resume: bool = False,
         ticket_ms: int | None = None,
-    ) -> Grant | Busy | Queued | Parked | Stopped | Duplicate | Stale | Full | Absent:
+    ) -> Grant | Busy | Queued | Parked | Stopped | Duplicate | Stale | Full | Absent | Taken:
         turn = turn_id, token, lease_ms, *_base(base), worker
         flags = int(one_shot), int(resume), ticket_ms or 0
         reply = await self._run("begin", session_id, *turn, *flags)
-        answer: Grant | Busy | Queued | Parked | Stopped | Duplicate | Stale | Full | Absent
+        answer: Grant | Busy | Queued | Parked | Stopped | Duplicate | Stale | Full | Absent | Taken
         answer = await self._long_reads.begun(session_id, token, reply)
         return answer
 
@@ -232,8 +248,8 @@ class RedisStore:
 
     async def append(
         self, session_id: str, op_id: str, items: Sequence[bytes]
-    ) -> Done | Busy | Parked | Stopped | Full:
-        answer: Done | Busy | Parked | Stopped | Full
+    ) -> Done | Busy | Parked | Stopped | Full | Taken:
+        answer: Done | Busy | Parked | Stopped | Full | Taken
         answer = await self._answer("append", session_id, op_id, *items)
         return answer
 
@@ -266,9 +282,9 @@ class RedisStore:
         *,
         created_ms: int = 0,
         usage: TokenUsage | None = None,
-    ) -> Done | Busy | Parked | Stopped | Stale | Full:
+    ) -> Done | Busy | Parked | Stopped | Stale | Full | Taken:
         args = *_base(base), created_ms, usage_text(usage), *elements
-        answer: Done | Busy | Parked | Stopped | Stale | Full
+        answer: Done | Busy | Parked | Stopped | Stale | Full | Taken
         answer = await self._answer("restore", session_id, *args)
         return answer
 
@@ -280,9 +296,9 @@ class RedisStore:
         announced_at: int | None = None,
         *,
         retry_of: str | None = None,
-    ) -> Accepted | Duplicate | Busy | Full | Late:
+    ) -> Accepted | Duplicate | Busy | Full | Late | Taken:
         args = turn_id, message, announced_at or 0, retry_of or ""
-        answer: Accepted | Duplicate | Busy | Full | Late
+        answer: Accepted | Duplicate | Busy | Full | Late | Taken
         answer = await self._answer("submit", session_id, *args)
         return answer
 
@@ -372,7 +388,7 @@ class RedisStore:
     async def page(
         self, match: str = "*", cursor: str | None = None, count: int = 500
     ) -> SessionPage:
-        return await self._listing.page(match, cursor, count)
+        return await self._listing.page(match, cursor, count, self.owner)
 
     def waiter(self, token: str) -> AbstractAsyncContextManager[ChannelWaiter]:
         return self._subscriptions.get().waiter(token)

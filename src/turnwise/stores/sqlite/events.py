@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from turnwise.stores.embedded.verbs.session import WakeUp
-from turnwise.stores.event_log import Log, events_after, wait_for_events, wake_token
+from turnwise.stores.event_log import Log, events_after, visible, wait_for_events, wake_token
 from turnwise.stores.sqlite.host import Host
 from turnwise.stores.sqlite.queries import query
 from turnwise.types import Events
@@ -37,12 +37,14 @@ class SQLiteEvents:
         def add(database: sqlite3.Connection) -> tuple[bool, list[WakeUp]]:
             now = self._host.clock()
             row, log = _load(database, session_id, turn_id, now)
+            if log is not None and log.owner != self._host.owner:
+                log = None  # an earlier session's
             if log is not None and log.attempt > attempt:
                 return False, []
             if log is None or log.attempt < attempt:
                 if row is not None:
                     database.execute(query("delete_events"), (row, _END))
-                log = Log(attempt, index, index)
+                log = Log(attempt, index, index, owner=self._host.owner)
             start = log.next
             new = events[max(0, start - index) :]
             log.next += len(new)
@@ -75,7 +77,7 @@ class SQLiteEvents:
                 rows = database.execute(query("load_events"), (row, start, end))
                 return [content for (content,) in rows]
 
-            return events_after(log, cursor, load), []
+            return events_after(visible(log, self._host.owner), cursor, load), []
 
         return await self._host.call(look, writes=False)
 
@@ -96,12 +98,13 @@ def _load(
     found = database.execute(query("load_event_log"), (session_id, turn_id)).fetchone()
     if found is None:
         return None, None
-    row, attempt, first, next_number, ended, expires = found
-    log = Log(attempt, first, next_number, bool(ended), expires)
+    row, attempt, first, next_number, ended, expires, owner = found
+    log = Log(attempt, first, next_number, bool(ended), expires, owner)
     return row, log if expires > now else None
 
 
 def _save(database: sqlite3.Connection, session_id: str, turn_id: str, log: Log) -> int:
-    values = session_id, turn_id, log.attempt, log.first, log.next, log.ended, log.expires
-    (row,) = database.execute(query("save_event_log"), values).fetchone()
+    values = log.attempt, log.first, log.next, log.ended, log.expires, log.owner
+    saved = database.execute(query("save_event_log"), (session_id, turn_id, *values))
+    (row,) = saved.fetchone()
     return int(row)

@@ -20,6 +20,7 @@ class Host(Protocol):
     path: str
     limits: Limits
     clock: Callable[[], int]
+    owner: str | None
 
     async def call(
         self,

@@ -6,7 +6,7 @@ SELECT session, header, queued FROM sessions WHERE session_id = :session_id;
 
 -- add_session --
 -- A new row. `session` refers to it in the other tables.
-INSERT INTO sessions (session_id, header, queued) VALUES (:session_id, x'', 0);
+INSERT INTO sessions (session_id, header, queued, owner) VALUES (:session_id, x'', 0, :owner);
 
 -- save_session --
 -- What a verb made of the session.
@@ -71,6 +71,12 @@ DELETE FROM queue WHERE session = ? AND number = ?;
 -- A page of the sessions that have not expired, in the order of their ids.
 SELECT session_id, header, queued FROM sessions
 WHERE session_id > :after AND (expires IS NULL OR expires > :now)
+ORDER BY session_id LIMIT :count;
+
+-- owner_page --
+-- A page of one owner's sessions, in the same order.
+SELECT session_id, header, queued FROM sessions INDEXED BY owned
+WHERE owner = :owner AND session_id > :after AND (expires IS NULL OR expires > :now)
 ORDER BY session_id LIMIT :count;
 
 -- expired_sessions --
@@ -184,16 +190,16 @@ SELECT number, at, record FROM audit WHERE number < ? ORDER BY number DESC LIMIT
 
 -- load_event_log --
 -- Which events of a turn are kept.
-SELECT log, attempt, first, next, ended, expires FROM event_logs
+SELECT log, attempt, first, next, ended, expires, owner FROM event_logs
 WHERE session_id = ? AND turn_id = ?;
 
 -- save_event_log --
 -- The same after new events.
-INSERT INTO event_logs (session_id, turn_id, attempt, first, next, ended, expires)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO event_logs (session_id, turn_id, attempt, first, next, ended, expires, owner)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (session_id, turn_id) DO UPDATE SET attempt = excluded.attempt,
     first = excluded.first, next = excluded.next, ended = excluded.ended,
-    expires = excluded.expires
+    expires = excluded.expires, owner = excluded.owner
 RETURNING log;
 
 -- add_event --

@@ -2,16 +2,19 @@
 -- Times are ms since the epoch.
 
 -- A session's header (JSON, see turnwise.stores.header). `queued` counts its rows in `queue`; `expires`
--- repeats what the header says, for the sweep.
+-- repeats what the header says, for the sweep; and `owner`, for lists of an owner's sessions.
 CREATE TABLE sessions (
     session    INTEGER PRIMARY KEY,
     session_id TEXT NOT NULL UNIQUE,
     header     BLOB NOT NULL,
     queued     INTEGER NOT NULL,
-    expires    INTEGER
+    expires    INTEGER,
+    owner      TEXT
 );
 
 CREATE INDEX expiring ON sessions (expires) WHERE expires IS NOT NULL;
+
+CREATE INDEX owned ON sessions (owner, session_id) WHERE owner IS NOT NULL;
 
 -- The history: items, markers and records, at positions 0, 1, 2 ... of each session.
 CREATE TABLE elements (
@@ -89,6 +92,7 @@ CREATE TABLE event_logs (
     next       INTEGER NOT NULL,
     ended      INTEGER NOT NULL,
     expires    INTEGER NOT NULL,
+    owner      TEXT, -- of their session
     UNIQUE (session_id, turn_id)
 );
 

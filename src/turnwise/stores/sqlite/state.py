@@ -201,9 +201,13 @@ class SQLiteState:
             if self._expired_row is not None:  # its id is about to be used again
                 delete(self._database, self._expired_row)
                 self._expired_row = None
-            self._row = self._run("add_session", {"session_id": self._session_id}).lastrowid
+            self._row = self._run("add_session", self._names()).lastrowid
         assert self._row is not None
         return self._row
+
+    def _names(self) -> Arguments:
+        assert self.header is not None, "it is saved before its elements"
+        return {"session_id": self._session_id, "owner": self.header.owner}
 
     def _run(self, name: str, arguments: Arguments) -> sqlite3.Cursor:
         return self._database.execute(query(name), arguments)

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from typing import TypeVar
 
 from turnwise.errors import StoreRefused
@@ -35,6 +36,13 @@ SWEEP_INTERVAL_MS = 60_000
 _SWEPT_AT_ONCE = 10
 
 
+@dataclass
+class _Sweep:
+    """When this process removed expired sessions last, in ms: for all views of a store."""
+
+    at: int = 0
+
+
 class SQLiteStore(EmbeddedStore):
     """The contract of `turnwise.contracts.Store` in one file, for the processes of one machine.
 
@@ -56,13 +64,16 @@ class SQLiteStore(EmbeddedStore):
         self._wake_up_table = PerProcess(WakeUpTable)
         self._watch = FileWatch(self.path, self._look)
         self._looks: PerProcess[list[Future[None]]] = PerProcess(list)
-        self._swept = 0
+        self._swept = _Sweep()
         self.ready = SQLiteReady(self, self)
-        self.events = SQLiteEvents(self)
+        self.events = self._events()
         self.workers = SQLiteRegistry(self, "workers", WORKER_KEPT_MS)
         self.orders = SQLiteRegistry(self, "orders", None)
         self.counts = SQLiteRegistry(self, "counts", WORKER_KEPT_MS)
         self.audit = SQLiteAudit(self)
+
+    def _events(self) -> SQLiteEvents:
+        return SQLiteEvents(self)
 
     async def ping(self) -> None:
         await self._connections.run(_ping)
@@ -141,9 +152,9 @@ class SQLiteStore(EmbeddedStore):
         self._notify([("", token) for token in self._wake_up_table.get().new_tokens(database)])
 
     def _sweep(self, database: sqlite3.Connection, now: int) -> None:
-        if abs(now - self._swept) >= SWEEP_INTERVAL_MS:
+        if abs(now - self._swept.at) >= SWEEP_INTERVAL_MS:
             more = _remove_expired(database, now) or remove_expired_events(database, now)
-            self._swept = 0 if more else now
+            self._swept.at = 0 if more else now
 
     async def _remove_all_expired(self) -> None:
         with suppress(StoreRefused):  # a read-only disk, say: then the expired are skipped below
@@ -155,10 +166,11 @@ class SQLiteStore(EmbeddedStore):
 
     async def _page(self, after: str, count: int) -> list[SessionSummary]:
         now = self.clock()
-        arguments = {"after": after, "now": now, "count": count}
+        arguments = {"after": after, "now": now, "count": count, "owner": self.owner}
+        statement = query("session_page" if self.owner is None else "owner_page")
 
         def load(database: sqlite3.Connection) -> list[SessionSummary]:
-            rows = database.execute(query("session_page"), arguments)
+            rows = database.execute(statement, arguments)
             return [summary(name, header, queued, now) for name, header, queued in rows]
 
         return await self._connections.run(load)

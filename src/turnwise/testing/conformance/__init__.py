@@ -23,6 +23,7 @@ from turnwise.testing.conformance.lab import Lab
 from turnwise.testing.conformance.lease import LeaseConformance
 from turnwise.testing.conformance.listing import ListingConformance
 from turnwise.testing.conformance.operators import OperatorsConformance
+from turnwise.testing.conformance.owners import OwnersConformance
 from turnwise.testing.conformance.queue import QueueConformance
 from turnwise.testing.conformance.random_calls import RandomCallsConformance
 from turnwise.testing.conformance.reasons import ReasonsConformance
@@ -56,6 +57,7 @@ class StoreConformance(
     ExpiryConformance,
     OperatorsConformance,
     ListingConformance,
+    OwnersConformance,
     RegistryConformance,
     AuditConformance,
     RestoreConformance,

@@ -65,6 +65,8 @@ class Run:
 
     async def go(self, calls: int) -> None:
         store = self.lab.store()
+        if self.rng.random() < 1 / 3:
+            store = store.for_owner("alice")  # for their own sessions nothing is different
         await self._send(store, ("append", {"op_id": "first", "items": []}))
         for _ in range(calls):
             again = self.sent and self.rng.random() < 1 / 3

@@ -52,7 +52,8 @@ def valid_position(s: Session, base: Base | None) -> int:
 def history(s: Session, start: int, *, follows: bool = False) -> History:
     header = s.header
     elements = s.state.history(start, header.elements)
-    return History(header.incarnation, tip(s), header.items, start, elements, follows)
+    names = header.incarnation, tip(s)
+    return History(*names, header.items, start, elements, follows, header.owner)
 
 
 def find_turn(s: Session, turn_id: str, most: int | None = None) -> int | None:

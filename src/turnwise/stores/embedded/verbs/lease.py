@@ -184,4 +184,5 @@ def granted(s: Session, base: Base | None, message: bytes | None = None) -> Gran
         cancel_reason=turn.cancel_reason,
         bytes=s.header.bytes,
         max_bytes=s.limits.max_bytes,
+        owner=s.header.owner,
     )

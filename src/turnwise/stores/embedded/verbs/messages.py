@@ -41,6 +41,7 @@ from turnwise.types import (
     Stale,
     Stopped,
     Suspect,
+    Taken,
 )
 
 
@@ -116,8 +117,10 @@ class MessageVerbs(SessionVerbs):
         announced_at: int | None = None,
         *,
         retry_of: str | None = None,
-    ) -> Accepted | Duplicate | Busy | Full | Late:
+    ) -> Accepted | Duplicate | Busy | Full | Late | Taken:
         s, turn = self._s, self._s.header.turn
+        if s.taken:
+            return Taken()
         if (entry := find_message(s, turn_id)) is not None:
             if entry.kind == "cancelled":
                 return cancelled_duplicate(s, entry)

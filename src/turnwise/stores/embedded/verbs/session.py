@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from turnwise.limits import Limits
-from turnwise.stores.embedded.state import EmbeddedHeader, State, new_header
+from turnwise.stores.embedded.state import EmbeddedHeader, PlainState, State, new_header
 
 READY = "ready"
 """The token that wakes those who wait for any session to have a message."""
@@ -32,6 +32,8 @@ class Session:
         limits: the store's.
         now: the store's time, in ms.
         new_id: a random id that the verb may use.
+        owner: for whom it runs; None for anybody, who may use all sessions.
+        taken: whether there is a session, and it is not this owner's. Then `state` is that of none.
         next_up: the wake-ups of the queue's head.
         to_wake: wake-ups of others.
         dead_letters: to be stored together with what the verb did.
@@ -42,13 +44,15 @@ class Session:
     limits: Limits
     now: int
     new_id: str
+    owner: str | None = None
+    taken: bool = False
     next_up: list[WakeUp] = field(default_factory=list)
     to_wake: list[WakeUp] = field(default_factory=list)
     dead_letters: list[NewDeadLetter] = field(default_factory=list)
     header: EmbeddedHeader = field(init=False)
 
     def __post_init__(self) -> None:
-        self.header = self.state.header or new_header(self.new_id, self.now)
+        self.header = self.state.header or new_header(self.new_id, self.now, self.owner)
 
     @property
     def exists(self) -> bool:
@@ -56,6 +60,7 @@ class Session:
 
     def save(self) -> None:
         """Create the session, if it does not exist yet."""
+        assert not self.taken, "a verb that creates a session answers Taken first"
         self.state.header = self.header
 
     @property
@@ -104,10 +109,16 @@ class SessionVerbs:
         limits: the store's.
         now: the store's time, in ms.
         new_id: a random id that the verb may use.
+        owner: for whom the verb runs: other owners' sessions do not exist; None for anybody.
     """
 
-    def __init__(self, state: State, limits: Limits, now: int, new_id: str) -> None:
-        self._s = Session(state, limits, now, new_id)
+    def __init__(
+        self, state: State, limits: Limits, now: int, new_id: str, owner: str | None
+    ) -> None:
+        stored = state.header
+        taken = owner is not None and stored is not None and stored.owner != owner
+        seen = PlainState() if taken else state
+        self._s = Session(seen, limits, now, new_id, owner, taken)
 
     @property
     def now(self) -> int:

@@ -58,6 +58,7 @@ from turnwise.types import (
     Renewed,
     Stale,
     Stopped,
+    Taken,
     TokenUsage,
 )
 
@@ -85,8 +86,10 @@ class Verbs(MessageVerbs, EndVerbs):
         one_shot: bool = False,
         resume: bool = False,
         ticket_ms: int | None = None,
-    ) -> Grant | Busy | Queued | Parked | Stopped | Duplicate | Stale | Full | Absent:
+    ) -> Grant | Busy | Queued | Parked | Stopped | Duplicate | Stale | Full | Absent | Taken:
         s, turn = self._s, self._s.header.turn
+        if s.taken and not resume:
+            return Taken()
         if is_finished(s.header, token):
             return stale(s)
         if held_turn(s, turn_id, token):
@@ -180,8 +183,12 @@ class Verbs(MessageVerbs, EndVerbs):
         s.outlive(turn.lease_ms)
         return Renewed(turn.cancel_mode, turn.cancel_reason)
 
-    def append(self, op_id: str, items: Sequence[bytes]) -> Done | Busy | Parked | Stopped | Full:
+    def append(
+        self, op_id: str, items: Sequence[bytes]
+    ) -> Done | Busy | Parked | Stopped | Full | Taken:
         s = self._s
+        if s.taken:
+            return Taken()
         if (before := done_before(s, op_id, op_id)) is not None:
             return before
         if too_large(s, items):
@@ -217,8 +224,10 @@ class Verbs(MessageVerbs, EndVerbs):
         *,
         created_ms: int = 0,
         usage: TokenUsage | None = None,
-    ) -> Done | Busy | Parked | Stopped | Stale | Full:
+    ) -> Done | Busy | Parked | Stopped | Stale | Full | Taken:
         s, header = self._s, self._s.header
+        if s.taken:
+            return Taken()
         last, position = parse_record(elements[-1]), base.position if base else 0
         end = Base(position + len(elements), last.commit_id)
         if valid_position(s, end):

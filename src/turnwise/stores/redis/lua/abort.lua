@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- abort(turn_id, token) -> ok
 -- A token that holds nothing is finished all the same: its begin may still be on the way.
-local turn_id, token = ARGV[7], ARGV[8]
+local turn_id, token = ARGV[8], ARGV[9]
 
 local header, refusal = load()
 if refusal then return refusal end

@@ -1,10 +1,9 @@
 #!lua
--- append(op_id, item...) -> done | busy | parked | stopped | full
-local op_id, ITEMS = ARGV[7], 8
+-- append(op_id, item...) -> done | busy | parked | stopped | full | taken
+local op_id, ITEMS = ARGV[8], 9
 
-local header, refusal = load()
+local header, refusal = load_or_create()
 if refusal then return refusal end
-header = header or create()
 local answer = done_before(header, op_id, op_id)
 if answer then return answer end
 if too_large(header, ITEMS) then return { 'full', MAX_BYTES } end

@@ -1,15 +1,15 @@
 #!lua
 -- begin(turn_id, token, lease_ms, position, commit_id, worker, one_shot, resume, ticket_ms)
---   -> granted | busy | queued | parked | stopped | duplicate | stale | full | absent
+--   -> granted | busy | queued | parked | stopped | duplicate | stale | full | absent | taken
 -- one_shot: nobody can have sent this turn_id before, except for a resend of this very call.
 -- ticket_ms: how long to wait in the queue; 0 to not wait.
-local turn_id, token, lease_ms = ARGV[7], ARGV[8], tonumber(ARGV[9])
-local position, commit_id, worker = tonumber(ARGV[10]), ARGV[11], ARGV[12]
-local one_shot, resume, ticket_ms = ARGV[13] == '1', ARGV[14] == '1', tonumber(ARGV[15])
+local turn_id, token, lease_ms = ARGV[8], ARGV[9], tonumber(ARGV[10])
+local position, commit_id, worker = tonumber(ARGV[11]), ARGV[12], ARGV[13]
+local one_shot, resume, ticket_ms = ARGV[14] == '1', ARGV[15] == '1', tonumber(ARGV[16])
 
-local header, refusal = load()
+local header, refusal = (resume and load or load_or_create)()
 if refusal then return refusal end
-header = header or create()
+if not header then return { 'absent' } end
 if is_finished(header, token) then return stale(header) end
 if holds(header, turn_id, token) then return granted(header, position, commit_id) end
 

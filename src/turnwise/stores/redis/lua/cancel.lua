@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- cancel(turn_id, keep, force, open_only, reason)
 --   -> flagged, worker | dropped, worker, payload | absent | duplicate
-local turn_id, keep, force = ARGV[7], ARGV[8] == '1', ARGV[9] == '1'
-local open_only, reason = ARGV[10] == '1', ARGV[11]
+local turn_id, keep, force = ARGV[8], ARGV[9] == '1', ARGV[10] == '1'
+local open_only, reason = ARGV[11] == '1', ARGV[12]
 
 local header, refusal = load()
 if refusal then return refusal end

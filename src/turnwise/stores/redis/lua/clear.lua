@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- clear(op_id) -> done | busy | parked | stopped | absent
-local op_id = ARGV[7]
+local op_id = ARGV[8]
 
 local header, refusal = load()
 if refusal then return refusal end

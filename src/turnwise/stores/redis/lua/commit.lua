@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- commit(turn_id, token, base, commit_id, keep, payload, kind, usage, item...) -> done | stale | gone | full
 -- keep: how many items of the history before this turn stay; -1 for all. usage: counts, or ''.
-local turn_id, token, base, commit_id = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
-local keep, payload, kind, usage, ITEMS = tonumber(ARGV[11]), ARGV[12], ARGV[13], ARGV[14], 15
+local turn_id, token, base, commit_id = ARGV[8], ARGV[9], ARGV[10], ARGV[11]
+local keep, payload, kind, usage, ITEMS = tonumber(ARGV[12]), ARGV[13], ARGV[14], ARGV[15], 16
 
 local header, refusal = load()
 if refusal then return refusal end

@@ -2,7 +2,7 @@
 -- dead_letter(turn_id, token, dead_letter_id, letter) -> done | stale | gone
 -- The dead letter has been written already. A turn that the session is stopped at needs no token: its
 -- letter names it.
-local turn_id, token, dead_letter_id, letter = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
+local turn_id, token, dead_letter_id, letter = ARGV[8], ARGV[9], ARGV[10], ARGV[11]
 
 local header, refusal = load()
 if refusal then return refusal end

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- delete(incarnation) -> ok | absent
 -- Only the session that was meant: one that was created again since then stays.
-local incarnation = ARGV[7]
+local incarnation = ARGV[8]
 
 local header, refusal = load()
 if refusal then return refusal end

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- expire(ttl_ms, -1 for never) -> ok | absent
-local ttl_ms = tonumber(ARGV[7])
+local ttl_ms = tonumber(ARGV[8])
 
 local header, refusal = load()
 if refusal then return refusal end

@@ -1,6 +1,6 @@
 #!lua
 -- journal(turn_id, token, index, entry...) -> done | stale | gone
-local turn_id, token, index, ENTRIES = ARGV[7], ARGV[8], tonumber(ARGV[9]), 10
+local turn_id, token, index, ENTRIES = ARGV[8], ARGV[9], tonumber(ARGV[10]), 11
 
 local header, refusal = load()
 if refusal then return refusal end

@@ -3,9 +3,9 @@
 --   -> granted | suspect, turn_id, deaths | busy | parked | stopped | idle | stale
 -- Opens the oldest message as a turn. It stays in the queue until its commit.
 -- alone: the worker runs no other message. max_deaths: of one that may be opened; -1 for any.
-local token, lease_ms = ARGV[7], tonumber(ARGV[8])
-local position, commit_id, worker = tonumber(ARGV[9]), ARGV[10], ARGV[11]
-local alone, max_deaths = ARGV[12] == '1', tonumber(ARGV[13])
+local token, lease_ms = ARGV[8], tonumber(ARGV[9])
+local position, commit_id, worker = tonumber(ARGV[10]), ARGV[11], ARGV[12]
+local alone, max_deaths = ARGV[13] == '1', tonumber(ARGV[14])
 
 local header, refusal = load()
 if refusal then return refusal end

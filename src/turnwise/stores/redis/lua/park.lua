@@ -2,7 +2,7 @@
 -- park(turn_id, token, state) -> done | stale | gone
 -- The turn stays open without a lease; `state`, which holds all that it has done, replaces its journal.
 -- A resend finds it there, also if the turn was resumed since.
-local turn_id, token, state = ARGV[7], ARGV[8], ARGV[9]
+local turn_id, token, state = ARGV[8], ARGV[9], ARGV[10]
 
 local header, refusal = load()
 if refusal then return refusal end

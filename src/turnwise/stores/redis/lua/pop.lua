@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- pop(op_id, base) -> done | busy | parked | stopped | stale | absent
-local op_id, base = ARGV[7], ARGV[8]
+local op_id, base = ARGV[8], ARGV[9]
 
 local header, refusal = load()
 if refusal then return refusal end

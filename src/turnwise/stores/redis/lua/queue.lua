@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- queue(count) -> queue, {turn_id, kind, attempts, waiting_ms, worker, content}... | absent
-local count = tonumber(ARGV[7])
+local count = tonumber(ARGV[8])
 
 local header, refusal = load()
 if refusal then return refusal end

@@ -1,7 +1,7 @@
 #!lua flags=no-writes
 -- read(position, commit_id, limit) -> history | absent
 -- A limit of 0 or more asks for at most that many elements from the end, up to READ_LIMIT.
-local position, commit_id, limit = tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9])
+local position, commit_id, limit = tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10])
 
 local header, refusal = load()
 if refusal then return refusal end
@@ -14,4 +14,5 @@ if start < 0 and limit >= 0 then
 end
 return {
   'history', header.incarnation, header.elements, header.commit_id, header.items, start, elements, follows,
+  header.owner or '',
 }

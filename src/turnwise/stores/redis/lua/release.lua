@@ -3,8 +3,8 @@
 -- The turn stays open with its journal, its lease is over. A direct turn without a journal is removed.
 -- delay_ms: how long no other attempt at a message begins. decided: 1 if workers continue a parked turn.
 -- attempt: an operator holds no token. Whoever has this attempt loses the turn; `token` names the call.
-local turn_id, token, counted, delay_ms = ARGV[7], ARGV[8], ARGV[9] == '1', tonumber(ARGV[10])
-local decided, attempt = ARGV[11], tonumber(ARGV[12])
+local turn_id, token, counted, delay_ms = ARGV[8], ARGV[9], ARGV[10] == '1', tonumber(ARGV[11])
+local decided, attempt = ARGV[12], tonumber(ARGV[13])
 
 local header, refusal = load()
 if refusal then return refusal end

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- renew(turn_id, token) -> renewed, cancel_mode, cancel_reason | stale | gone
-local turn_id, token = ARGV[7], ARGV[8]
+local turn_id, token = ARGV[8], ARGV[9]
 
 local header, refusal = load()
 if refusal then return refusal end

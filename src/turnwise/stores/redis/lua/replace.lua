@@ -1,6 +1,6 @@
 #!lua
 -- replace(op_id, base, keep, item...) -> done | busy | parked | stopped | stale | full | absent
-local op_id, base, keep, ITEMS = ARGV[7], ARGV[8], tonumber(ARGV[9]), 10
+local op_id, base, keep, ITEMS = ARGV[8], ARGV[9], tonumber(ARGV[10]), 11
 
 local header, refusal = load()
 if refusal then return refusal end

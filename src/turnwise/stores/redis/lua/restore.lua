@@ -1,11 +1,11 @@
 #!lua
--- restore(position, commit_id, created, usage, element...) -> done | busy | parked | stopped | stale | full
+-- restore(position, commit_id, created, usage, element...)
+--   -> done | busy | parked | stopped | stale | full | taken
 -- Appends whole turns as another history has them, behind this base. created: of a new session; 0 for now.
-local position, commit_id, created, usage, ELEMENTS = tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9]), ARGV[10], 11
+local position, commit_id, created, usage, ELEMENTS = tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10]), ARGV[11], 12
 
-local header, refusal = load()
+local header, refusal = load_or_create()
 if refusal then return refusal end
-header = header or create()
 local last_commit_id = parse_record(ARGV[#ARGV])
 local length = position + #ARGV - ELEMENTS + 1
 if not is_new and length <= header.elements then

@@ -1,7 +1,7 @@
 #!lua flags=no-writes
 -- status(turn_id) -> running, turn_id, worker, attempt, remaining_ms, cancel_mode, background, retry_in_ms
 --   | parked, turn_id, journal | stopped, turn_id, letter, stopped_at | queued | duplicate | absent
-local turn_id = ARGV[7]
+local turn_id = ARGV[8]
 
 local header, refusal = load()
 if refusal then return refusal end

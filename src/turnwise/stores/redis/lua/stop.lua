@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- stop(turn_id, token, letter) -> done | stale | gone
 -- The session stops at this turn: it stays open without a lease, and `letter` replaces its journal.
-local turn_id, token, letter = ARGV[7], ARGV[8], ARGV[9]
+local turn_id, token, letter = ARGV[8], ARGV[9], ARGV[10]
 
 local header, refusal = load()
 if refusal then return refusal end

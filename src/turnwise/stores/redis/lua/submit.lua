@@ -1,12 +1,12 @@
 #!lua
--- submit(turn_id, message, announced_at, retry_of) -> accepted, position | duplicate | busy | full | late
+-- submit(turn_id, message, announced_at, retry_of)
+--   -> accepted, position | duplicate | busy | full | late | taken
 -- announced_at: when the message was announced to workers (ms, server time); 0 if it was not.
 -- retry_of: the id of the dead letter by which the turn is dead that is to be tried again.
-local turn_id, content, announced_at, retry_of = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10]
+local turn_id, content, announced_at, retry_of = ARGV[8], ARGV[9], tonumber(ARGV[10]), ARGV[11]
 
-local header, refusal = load()
+local header, refusal = load_or_create()
 if refusal then return refusal end
-header = header or create()
 local index, entry = find_message(header, turn_id)
 if index then
   if not is_message(entry) then return cancelled_duplicate(entry) end

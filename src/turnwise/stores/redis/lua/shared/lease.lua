@@ -169,6 +169,6 @@ local function granted(header, position, commit_id, message)
     'granted', header.incarnation, turn.id, turn.attempt, turn.cancel_mode or '', header.elements,
     header.commit_id, header.items, start, elements, length, journal, message or false,
     turn.released or 0, turn.cancel_reason or '', turn.failed or 0, turn.died_alone and 1 or 0,
-    header.bytes, MAX_BYTES,
+    header.bytes, MAX_BYTES, header.owner or '',
   }
 end

@@ -1,11 +1,12 @@
 -- What all verbs share: the session at KEYS[1], and the ways to read and change it. It is one list:
 --   0: header | the queue, newest first, two elements per entry | history | the open turn's journal
 -- Check everything, then write: a Lua error does not undo what the script wrote before it.
--- ARGV[1] to ARGV[6] are the same for every verb; a verb's own arguments start at ARGV[7].
+-- ARGV[1] to ARGV[7] are the same for every verb; a verb's own arguments start at ARGV[8].
 local KEY = KEYS[1]
 local WAKE_CHANNEL, NEW_ID = ARGV[1], ARGV[2]
 local TTL_MS, RETENTION_MS = tonumber(ARGV[3]), tonumber(ARGV[4])
 local MAX_BYTES, MAX_QUEUE = tonumber(ARGV[5]), tonumber(ARGV[6])
+local OWNER = ARGV[7] -- for whom this is done: '' for anybody, who may use all sessions
 local PREFIX = string.match(WAKE_CHANNEL, '^{(.*)wake}:$')
 local READY_CHANNEL = string.gsub(WAKE_CHANNEL, 'wake}:$', 'ready}')
 local EXPIRY_SLACK_MS = 1000
@@ -15,24 +16,11 @@ local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 -- is_new: the session is not stored yet. changed: the header must be saved.
 local is_new, changed = false, false
+-- is_taken: there is a session, and it is not OWNER's.
+local is_taken = false
 -- tickets_to_wake: woken in any case. next_up: true, or the queue's head that is to be woken.
 -- worker_continues: a worker of messages has the session and will ask for the next one by itself.
 local tickets_to_wake, next_up, worker_continues = {}, nil, false
-
--- turnwise/stores/header.py describes each field.
-local function create()
-  is_new = true
-  return {
-    format = FORMAT, incarnation = NEW_ID, prefix = PREFIX,
-    retention_ms = RETENTION_MS, ttl_ms = TTL_MS > 0 and TTL_MS or nil,
-    queued = 0, queue_changes = 0,
-    elements = 0, items = 0, bytes = 0,
-    commits = 0, commit_id = NEW_ID,
-    created = NOW, updated = NOW,
-    finished_tokens = '',
-    search_start = 0, next_search_start = 0, search_rolled = NOW,
-  }
-end
 
 local function load()
   local raw = redis.call('LINDEX', KEY, 0)
@@ -43,10 +31,33 @@ local function load()
   if type(header.incarnation) ~= 'string' or type(header.queued) ~= 'number' then return nil, { 'foreign' } end
   -- A longer prefix that begins with ours has sessions of its own.
   if header.prefix and header.prefix ~= PREFIX then return nil, { 'elsewhere', header.prefix } end
+  -- A caller with an owner has that owner's sessions, and there are no others.
+  if OWNER ~= '' and header.owner ~= OWNER then
+    is_taken = true
+    return nil
+  end
   -- Another process may have other settings: the longest retention counts, and a ttl counts for all.
   RETENTION_MS = math.max(RETENTION_MS, header.retention_ms or 0)
   if TTL_MS == 0 then TTL_MS = header.ttl_ms or 0 end
   return header
+end
+
+-- For a verb that creates the session if there is none. turnwise/stores/header.py describes each field.
+local function load_or_create()
+  local header, refusal = load()
+  if header or refusal then return header, refusal end
+  if is_taken then return nil, { 'taken' } end
+  is_new = true
+  return {
+    format = FORMAT, incarnation = NEW_ID, prefix = PREFIX, owner = OWNER ~= '' and OWNER or nil,
+    retention_ms = RETENTION_MS, ttl_ms = TTL_MS > 0 and TTL_MS or nil,
+    queued = 0, queue_changes = 0,
+    elements = 0, items = 0, bytes = 0,
+    commits = 0, commit_id = NEW_ID,
+    created = NOW, updated = NOW,
+    finished_tokens = '',
+    search_start = 0, next_search_start = 0, search_rolled = NOW,
+  }
 end
 
 local function save(header)
