@@ -24,7 +24,7 @@ class Following:
     """
 
     def __init__(self) -> None:
-        self._feeds: dict[tuple[str, str], _Feed] = {}
+        self._feeds: dict[tuple[str | None, str, str], _Feed] = {}
 
     async def follow(
         self, receipt: Receipt, after: str | None = None
@@ -53,7 +53,8 @@ class Following:
     @asynccontextmanager
     async def _feed(self, receipt: Receipt, after: str | None) -> AsyncIterator[_Feed]:
         """What somebody who follows shares with the others."""
-        names = receipt.session_id, receipt.turn_id
+        # The store answers each owner for themselves: nobody joins what another one may read.
+        names = receipt.runtime.owner, receipt.session_id, receipt.turn_id
         feed = self._feeds.get(names)
         if feed is None or feed.is_done:
             feed = self._feeds[names] = _Feed(receipt, after)

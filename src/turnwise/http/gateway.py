@@ -102,7 +102,8 @@ class Gateway:
             self._waiting.discard(waiting)
 
     def _session(self, principal: Principal) -> Session:
-        return self._sessions
+        """The sessions as the principal has them; the store checks it in each call."""
+        return self._sessions.for_owner(principal.owner)
 
     async def ping(self) -> None:
         """Return if the store answers. Raises StoreError."""
