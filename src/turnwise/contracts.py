@@ -29,8 +29,8 @@ are notified of it at least once (`Ready`). An attempt is counted before it runs
 **An owner** is a name: whoever a session belongs to. `for_owner` gives a view of the store in which
 there are only the sessions of one owner. A session that it creates is that owner's, for ever. For
 any other session its verbs answer as if there were none, and where they would create it: *taken*.
-The store without an owner has all sessions, for workers and operators. Its `dead_letters`, `ready`,
-`workers`, `orders` and `audit` are theirs too, and the same in every view.
+The store without an owner has all sessions, for workers and operators. What is no session (`ready`,
+`dead_letters`, the registries, `audit`) is theirs too, and the same in every view.
 
 Answers are values from `types`. Errors are for what no answer can express: the store cannot be
 reached (`StoreUnavailable`), it refuses (`StoreRefused`), or it holds something else
@@ -469,6 +469,14 @@ class Store(Protocol):
         """What was counted of all sessions, and by whom."""
 
     @property
+    def api_keys(self) -> Registry:
+        """What is known of the keys by which clients of the server are known."""
+
+    @property
+    def open_turns(self) -> Registry:
+        """Which turns of each principal of the server are unfinished."""
+
+    @property
     def audit(self) -> Audit:
         """The records of operators' actions."""
 
@@ -591,9 +599,10 @@ class Registry(Protocol):
     """Named records. They are for operators and workers: no verb on a session relies on them.
 
     `Store.workers`: what each worker process last said of itself. It outlives its worker, and shows
-    what that held, until WORKER_KEPT_MS have passed without a `write`. `Store.orders`: what
-    operators told workers. An order stays until it is removed. `Store.counts`: what was counted of
-    all sessions, for as long as the records of workers.
+    what that held, until WORKER_KEPT_MS have passed without a `write`; so do records of
+    `Store.counts` (what was counted of all sessions) and of `Store.open_turns`. `Store.orders`: what
+    operators told workers. An order stays until it is removed, and so does a record of
+    `Store.api_keys`.
     """
 
     async def write(self, name: str, record: bytes) -> None:
@@ -601,6 +610,9 @@ class Registry(Protocol):
 
     async def remove(self, name: str) -> None:
         """Remove the record, if there is one. A `write` sent before must be answered first."""
+
+    async def read(self, name: str) -> RegistryEntry | None:
+        """The record of this name, if there is one."""
 
     async def list(self) -> list[RegistryEntry]:
         """All records, in the order of their names."""

@@ -19,7 +19,7 @@ import prometheus_client
 
 import turnwise
 from tests.docs.pages import ROOT, prose_of
-from turnwise import dashboard, hooks
+from turnwise import dashboard, hooks, http
 from turnwise.background import Message
 from turnwise.observe import logging, opentelemetry, prometheus
 
@@ -42,7 +42,7 @@ _OBJECTS: dict[str, Any] = {
 }
 """What examples and documents call them."""
 
-_MODULES = (turnwise, hooks, dashboard, logging, opentelemetry, prometheus, agents, builtins)
+_MODULES = (turnwise, hooks, http, dashboard, logging, opentelemetry, prometheus, agents, builtins)
 """Where a class or function may come from that is named without its module."""
 
 _METHODS = (
@@ -56,7 +56,13 @@ _METHODS = (
 """A page may name a method without its object, where that is plain."""
 
 _ELSEWHERE = {
-    *("EventSource", "StreamingResponse", "FastAPI", "BaseHTTPMiddleware"),  # the browser, FastAPI
+    *(
+        "EventSource",
+        "StreamingResponse",
+        "FastAPI",
+        "HTTPException",
+        "BaseHTTPMiddleware",
+    ),  # the browser, FastAPI
     *("Protocol", "Struct", "ContextVar", "CancelledError"),  # Python, msgspec
 }
 

@@ -32,6 +32,7 @@ from examples import web_stream
 from tests.docs.pages import Block
 from tests.scripted import Script, calls, says
 from turnwise import MemorySession, Policy, Runner, Session, Worker, connect
+from turnwise.http import create_app, nobody
 from turnwise.testing.servers import ValkeyServer
 
 Names = dict[str, Any]
@@ -264,6 +265,20 @@ async def _serve(block: Block, names: Names) -> AsyncIterator[None]:
             assert answer.json() == {"response": "Done."}
 
 
+@asynccontextmanager
+async def _security(block: Block, names: Names) -> AsyncIterator[None]:
+    """An app lets nobody in whom it does not know."""
+    names |= {"create_app": create_app, "authenticate": nobody}
+    yield
+    if "app" not in names:
+        return
+    knows = names["authenticate"] is not nobody or "by_api_key" in names
+    transport = httpx.ASGITransport(names["app"])
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        answer = await client.get("/chat/s/history")
+        assert answer.status_code == (401 if knows else 404)
+
+
 _OF_PAGE: dict[str, Setup] = {
     "README.md": _readme,
     "docs/approvals.md": _approvals,
@@ -271,6 +286,7 @@ _OF_PAGE: dict[str, Setup] = {
     "docs/durable.md": _durable,
     "docs/observability.md": _observability,
     "docs/operations.md": _operations,
+    "docs/security.md": _security,
     "docs/serve.md": _serve,
     "docs/web.md": _web,
 }

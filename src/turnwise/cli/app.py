@@ -15,6 +15,7 @@ from turnwise.cli import (
     dead_letters,
     doctor,
     exchange,
+    keys,
     queues,
     serve,
     sessions,
@@ -58,6 +59,7 @@ for name, verbs in (
     ("queue", queues),
     ("dead-letters", dead_letters),
     ("approvals", approvals),
+    ("keys", keys),
 ):
     app.add_typer(verbs.app, name=name)
 for verb in (copies.copy, copies.rewind, exchange.export):

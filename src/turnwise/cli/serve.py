@@ -24,6 +24,23 @@ def serve(
     runs: RunOptions,
     host: Annotated[str, option(_SERVER, "The address to listen at.")] = "127.0.0.1",
     port: Annotated[int, option(_SERVER, "The port; 0 takes a free one.", min=0, max=65535)] = 8000,
+    auth: Annotated[
+        str | None,
+        option(
+            _SERVER,
+            "Who may use it: `keys` for who has an API key (`turnwise keys`), or module:name of "
+            "what says who sends a request, such as by_jwt(...).",
+            "keys|MODULE:NAME",
+        ),
+    ] = None,
+    quota: Annotated[
+        str | None,
+        option(
+            _SERVER,
+            "module:name of a Quota: what each client may do. With --auth there are limits anyway.",
+            "MODULE:NAME",
+        ),
+    ] = None,
     workers_inside: Annotated[
         int,
         option(
@@ -42,16 +59,20 @@ def serve(
     Exit status: 0 ended by a signal; 1 it failed; 2 the command line or the environment is wrong.
     """
     try:
+        from turnwise.http.api_keys import by_api_key
         from turnwise.http.gateway import Gateway
+        from turnwise.http.quotas import Quota, Quotas
         from turnwise.http.replica import Replica
         from turnwise.http.serve import NotListening
         from turnwise.http.serve import serve as serve_replica
     except ModuleNotFoundError as error:
-        if error.name not in ("fastapi", "uvicorn"):
+        if error.name not in ("fastapi", "jwt", "limits", "uvicorn"):
             raise
         sys.exit(f"turnwise: the server needs {error.name}; install turnwise[serve]")
     set_up_logging(runs.log_level, runs.log_format)
     found, made = load(agents), [hook for each in runs.hooks or () for hook in load_hooks(each)]
+    principals = None if auth in (None, "keys") else load(auth)
+    limits = load(quota) if quota else Quota() if auth else None
     freeze_garbage_collector()
 
     async def run(session: Session) -> None:
@@ -60,9 +81,15 @@ def serve(
             worker = Worker(
                 session, found, concurrency=workers_inside, grace=runs.grace, policy=runs.policy
             )
-        replica = Replica(Gateway(session, found), worker)
+        authenticate = by_api_key(session) if auth == "keys" else principals
+        quotas = None if limits is None else Quotas(session, limits)
+        replica = Replica(Gateway(session, found, quotas), worker)
         await serve_replica(
-            replica, host, port, on_ready=lambda address: typer.echo(f"serving at {address}")
+            replica,
+            host,
+            port,
+            authenticate=authenticate,
+            on_ready=lambda address: typer.echo(f"serving at {address}"),
         )
         if replica.failed:
             sys.exit(1)

@@ -23,6 +23,7 @@ from turnwise.types import AuditEntry
 Action = Literal[
     "cancel",
     "copy",
+    "create_key",
     "decide",
     "delete",
     "delete_dead_letter",
@@ -35,6 +36,7 @@ Action = Literal[
     "resume_queue",
     "resume_worker",
     "retry_dead_letter",
+    "revoke_key",
     "rewind",
     "stop_worker",
 ]

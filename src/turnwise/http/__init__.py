@@ -1,7 +1,22 @@
 """The server: messages and their answers over HTTP, in the dialects that clients speak."""
 
+from turnwise.http.api_keys import by_api_key
 from turnwise.http.app import create_app
 from turnwise.http.gateway import Gateway, HistoryPage
+from turnwise.http.jwt import by_jwt
 from turnwise.http.principals import Authenticate, Principal, nobody
+from turnwise.http.quotas import Quota, Quotas, limited
 
-__all__ = ["Authenticate", "Gateway", "HistoryPage", "Principal", "create_app", "nobody"]
+__all__ = [
+    "Authenticate",
+    "Gateway",
+    "HistoryPage",
+    "Principal",
+    "Quota",
+    "Quotas",
+    "by_api_key",
+    "by_jwt",
+    "create_app",
+    "limited",
+    "nobody",
+]

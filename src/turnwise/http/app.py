@@ -15,6 +15,7 @@ from turnwise.background import Agents
 from turnwise.http.gateway import Gateway
 from turnwise.http.principals import Authenticate, nobody
 from turnwise.http.problems import problem_of
+from turnwise.http.quotas import Quota, Quotas, limited
 from turnwise.http.replica import Replica, WorkerInside
 from turnwise.http.routes import WireRoute
 from turnwise.http.wires import chat
@@ -32,6 +33,7 @@ def create_app(
     *,
     worker: WorkerInside | None = None,
     authenticate: Authenticate = nobody,
+    quota: Quota | None = None,
     wires: Sequence[Wire] = WIRES,
 ) -> FastAPI:
     """All wires as one app, for any ASGI server.
@@ -46,9 +48,11 @@ def create_app(
         agents: The agents that messages may name, the default first.
         worker: A `Worker` that runs while the app does; None if workers elsewhere run the turns.
         authenticate: Says who sends a request. Without it everybody who reaches the app is let in.
+        quota: What each principal may do; None for no limits.
         wires: The dialects that it speaks.
     """
-    replica = Replica(Gateway(session, agents), worker)
+    quotas = None if quota is None else Quotas(session, quota)
+    replica = Replica(Gateway(session, agents, quotas), worker)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -73,6 +77,8 @@ def app_of(
         docs_url=None,  # its scripts are another host's
         redoc_url=None,
     )
+    if (quotas := replica.gateway.quotas) is not None:
+        authenticate = limited(authenticate, quotas)
     for wire in wires:
         app.include_router(wire(replica.gateway, authenticate))
     app.include_router(_probes(replica))

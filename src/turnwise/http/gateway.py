@@ -17,9 +17,10 @@ from turnwise.fleet import PastTurn
 from turnwise.http.following import Event, Following
 from turnwise.http.principals import Principal
 from turnwise.http.problems import ServerStopping
+from turnwise.http.quotas import Quotas
 from turnwise.http.sse import Streams
 from turnwise.session import Session
-from turnwise.turns import BusyPolicy
+from turnwise.turns import BusyPolicy, mint
 from turnwise.types import Cancellation, Info, PendingApproval, SessionPage
 
 _PAUSE = 0.02
@@ -48,16 +49,19 @@ class Gateway:
     Args:
         session: Stands for all sessions of the store.
         agents: The agents that messages may name, the default first.
+        quotas: Counts what principals send, and their streams; None for no limits.
 
     Attributes:
         agents: The agents by their names.
         streams: Makes the responses that stream.
         is_stopping: Whether it takes no new messages.
+        quotas: What counts.
     """
 
-    def __init__(self, session: Session, agents: Agents) -> None:
+    def __init__(self, session: Session, agents: Agents, quotas: Quotas | None = None) -> None:
         self.agents: Mapping[str, Agent[Any]] = agents_by_name(agents)
-        self.streams = Streams()
+        self.quotas = quotas
+        self.streams = Streams(quotas)
         self.is_stopping = False
         self._sessions = session
         self._following = Following()
@@ -139,6 +143,7 @@ class Gateway:
         Raises:
             ServerStopping: Nothing was queued.
             UnknownAgent: There is no agent of this name.
+            HTTPException: 429 or 413: it is more than the principal's quota. Nothing was queued.
             TurnwiseError: What `Session.submit` raises.
         """
         name = self.agent(agent)
@@ -147,6 +152,9 @@ class Gateway:
                 "this server stops, and nothing was queued. Send it again, with the same id",
                 session_id=session_id,
             )
+        if self.quotas is not None:
+            turn_id = turn_id or mint()
+            await self.quotas.message(principal, session_id, turn_id, input)
         return await self._session(principal).submit(
             session_id, input, agent=name, turn_id=turn_id, busy=busy, metadata=metadata
         )

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from turnwise.errors import TurnwiseError
 from turnwise.http.principals import Authenticate, Principal
 from turnwise.http.problems import Problem, problem_of
+from turnwise.http.sse import EventStream
 
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of a request."""
@@ -98,7 +99,10 @@ class WireRoute(APIRoute):
         async def answer(request: Request) -> Response:
             bounded = _Bounded(request.scope, request.receive, self.max_body)
             try:
-                return await handle(bounded)
+                response = await handle(bounded)
+                if isinstance(response, EventStream):
+                    response.count_for(principal_of(request))
+                return response
             except (TurnwiseError, RequestValidationError, HTTPException) as error:
                 return self.problem(problem_of(error))
 

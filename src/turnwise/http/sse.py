@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from typing import Any, cast
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+from turnwise.http.principals import Principal
+from turnwise.http.quotas import Quotas
 
 KEEP_ALIVE = 15.0
 """Seconds of silence after which a comment is sent: proxies close what says nothing."""
@@ -41,9 +44,13 @@ def frame(
 
 
 class Streams:
-    """The streams of one process. `end` ends them all, and those that begin later."""
+    """The streams of one process. `end` ends them all, and those that begin later.
 
-    def __init__(self) -> None:
+    `quotas` counts those of each principal; None for no limit.
+    """
+
+    def __init__(self, quotas: Quotas | None = None) -> None:
+        self.quotas = quotas
         self._open: set[EventStream] = set()
         self._ended = False
 
@@ -112,6 +119,12 @@ class EventStream(Response):
         self._room = asyncio.Event()
         self._is_ending = False
         self._is_left = False
+        self._counted = ExitStack()
+
+    def count_for(self, principal: Principal) -> None:
+        """Count it as the principal's, until it ends. Raises HTTPException 429."""
+        if self._streams.quotas is not None:
+            self._counted.enter_context(self._streams.quotas.stream(principal))
 
     def end(self) -> None:
         """Send no more frames, but the farewell."""
@@ -135,6 +148,7 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             self._streams.closed(self)
+            self._counted.close()
             for task in (reading, listening):
                 task.cancel()
             await asyncio.gather(reading, listening, return_exceptions=True)

@@ -27,7 +27,7 @@ class Memory:
     """What all stores on one memory share.
 
     `claims` has the worker and the end of the claim on each session, the latest claim last;
-    `last_claim` is when a worker asked for some. `workers`, `orders`, `counts`: named records.
+    `last_claim` is when a worker asked for some. Named records: `workers` and those after it.
     """
 
     def __init__(self) -> None:
@@ -40,6 +40,8 @@ class Memory:
         self.workers: Records = {}
         self.orders: Records = {}
         self.counts: Records = {}
+        self.api_keys: Records = {}
+        self.open_turns: Records = {}
         self.audit = AuditLog()
 
 
@@ -64,6 +66,8 @@ class MemoryStore(EmbeddedStore):
         self.workers = MemoryRegistry(self.memory.workers, self.clock, WORKER_KEPT_MS)
         self.orders = MemoryRegistry(self.memory.orders, self.clock, None)
         self.counts = MemoryRegistry(self.memory.counts, self.clock, WORKER_KEPT_MS)
+        self.api_keys = MemoryRegistry(self.memory.api_keys, self.clock, None)
+        self.open_turns = MemoryRegistry(self.memory.open_turns, self.clock, WORKER_KEPT_MS)
         self.audit = MemoryAudit(self.memory.audit, self.clock)
 
     def _events(self) -> MemoryEvents:

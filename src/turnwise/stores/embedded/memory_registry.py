@@ -30,6 +30,15 @@ class MemoryRegistry:
         with LOCK:
             self._records.pop(name, None)
 
+    async def read(self, name: str) -> RegistryEntry | None:
+        await asyncio.sleep(0)
+        now = self._clock()
+        with LOCK:
+            at, record = self._records.get(name, (now, None))
+        if record is None or _is_old(now - at, self._kept_ms):
+            return None
+        return RegistryEntry(name, max(0, now - at), record)
+
     async def list(self) -> list[RegistryEntry]:
         await asyncio.sleep(0)
         now, kept_ms = self._clock(), self._kept_ms

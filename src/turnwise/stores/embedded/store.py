@@ -65,6 +65,8 @@ class EmbeddedStore(ABC):
     workers: Registry
     orders: Registry
     counts: Registry
+    api_keys: Registry
+    open_turns: Registry
     audit: Audit
     owner: str | None = None
     _max_wait = 5.0

@@ -46,7 +46,9 @@ class Keys:
         self.counts = "{" + prefix + "counts}"
         self.audit = "{" + prefix + "audit}"
         self.orders = "{" + prefix + "orders}"
-        self.fleet = (*self.ready, self.dead_letters, self.audit, self.orders)
+        self.api_keys = "{" + prefix + "api-keys}"
+        self.open_turns = "{" + prefix + "open-turns}"
+        self.fleet = (*self.ready, self.dead_letters, self.audit, self.orders, self.api_keys)
         """The keys that are no sessions and have no expiry."""
 
     def events(self, session_id: str, turn_id: str) -> str:

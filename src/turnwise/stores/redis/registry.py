@@ -31,20 +31,30 @@ class RedisRegistry:
     async def remove(self, name: str) -> None:
         await self._run("remove", name)
 
+    async def read(self, name: str) -> RegistryEntry | None:
+        word, *found = await self._run("read", name)
+        entry = _entry(name, *found) if word == b"ok" else None
+        return entry if entry is not None and self._is_kept(entry) else None
+
     async def list(self) -> list[RegistryEntry]:
         found: dict[str, RegistryEntry] = {}  # HSCAN may answer one twice
         cursor = b"0"
         while True:
             _, now, cursor, fields = await self._run("page", cursor, _PAGE)
             for field, value in zip(fields[::2], fields[1::2], strict=True):
-                written, _, record = value.partition(b" ")
-                name, age_ms = field.decode(), max(0, now - int(written))
-                found[name] = RegistryEntry(name, age_ms, record)
+                name = field.decode()
+                found[name] = _entry(name, now, value)
             if cursor == b"0":
                 break
-        kept_ms = self._kept_ms
-        kept = [each for each in found.values() if kept_ms is None or each.age_ms <= kept_ms]
-        return sorted(kept, key=lambda entry: entry.name)
+        return sorted(filter(self._is_kept, found.values()), key=lambda entry: entry.name)
+
+    def _is_kept(self, entry: RegistryEntry) -> bool:
+        return self._kept_ms is None or entry.age_ms <= self._kept_ms
 
     async def _run(self, name: str, *args: Any) -> Any:
         return await self._transport.run(script(f"registry/{name}"), self._key, args)
+
+
+def _entry(name: str, now: int, value: bytes) -> RegistryEntry:
+    written, _, record = value.partition(b" ")
+    return RegistryEntry(name, max(0, now - int(written)), record)

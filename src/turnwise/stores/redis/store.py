@@ -108,6 +108,8 @@ class RedisStore:
         self.workers = RedisRegistry(self._transport, self.keys.workers, WORKER_KEPT_MS)
         self.orders = RedisRegistry(self._transport, self.keys.orders, None)
         self.counts = RedisRegistry(self._transport, self.keys.counts, WORKER_KEPT_MS)
+        self.api_keys = RedisRegistry(self._transport, self.keys.api_keys, None)
+        self.open_turns = RedisRegistry(self._transport, self.keys.open_turns, WORKER_KEPT_MS)
         self.audit = RedisAudit(self._transport, self.keys)
 
     @property

@@ -59,6 +59,11 @@ class SQLiteRegistry:
         with suppress(OSError):  # others have records in it
             self._folder.rmdir()
 
+    async def read(self, name: str) -> RegistryEntry | None:
+        with self._refusals():
+            found = self._load(self._path(name), self._host.clock())
+        return found if found is not None and found.name == name else None
+
     async def list(self) -> list[RegistryEntry]:
         now, found = self._host.clock(), list[RegistryEntry]()
         if not self._folder.parent.is_dir():  # a wrong path is no fleet without workers
@@ -66,14 +71,19 @@ class SQLiteRegistry:
             raise StoreRefused(f"{where} cannot be opened: {advice(where)}")
         with self._refusals():
             for path in self._folder.glob(f"*{_SUFFIX}"):
-                with suppress(FileNotFoundError, msgspec.MsgspecError):  # gone, or none of ours
-                    age_ms = max(0, now - path.stat().st_mtime_ns // 10**6)
-                    if self._kept_ms is not None and age_ms > self._kept_ms:
-                        path.unlink()
-                        continue
-                    name, record = _decoder.decode(path.read_bytes())
-                    found.append(RegistryEntry(name, age_ms, record))
+                if (entry := self._load(path, now)) is not None:
+                    found.append(entry)
         return sorted(found, key=lambda entry: entry.name)
+
+    def _load(self, path: Path, now: int) -> RegistryEntry | None:
+        """None for what is gone, is none of ours, or is removed now since it is too old."""
+        with suppress(FileNotFoundError, msgspec.MsgspecError):
+            age_ms = max(0, now - path.stat().st_mtime_ns // 10**6)
+            if self._kept_ms is None or age_ms <= self._kept_ms:
+                name, record = _decoder.decode(path.read_bytes())
+                return RegistryEntry(name, age_ms, record)
+            path.unlink()
+        return None
 
     def _path(self, name: str) -> Path:
         digest = blake2b(name.encode(errors="surrogatepass"), digest_size=12).hexdigest()

@@ -70,6 +70,8 @@ class SQLiteStore(EmbeddedStore):
         self.workers = SQLiteRegistry(self, "workers", WORKER_KEPT_MS)
         self.orders = SQLiteRegistry(self, "orders", None)
         self.counts = SQLiteRegistry(self, "counts", WORKER_KEPT_MS)
+        self.api_keys = SQLiteRegistry(self, "api-keys", None)
+        self.open_turns = SQLiteRegistry(self, "open-turns", WORKER_KEPT_MS)
         self.audit = SQLiteAudit(self)
 
     def _events(self) -> SQLiteEvents:

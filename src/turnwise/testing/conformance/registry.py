@@ -11,7 +11,7 @@ from turnwise.testing.conformance.operators import NAMES
 
 
 class RegistryConformance(Suite):
-    @pytest.fixture(params=["workers", "orders", "counts"])
+    @pytest.fixture(params=["workers", "orders", "counts", "api_keys", "open_turns"])
     def registry(self, request: pytest.FixtureRequest, store: Store) -> Registry:
         found: Registry = getattr(store, request.param)
         return found
@@ -27,6 +27,19 @@ class RegistryConformance(Suite):
             ("a", b"\x00 \xff\n"),
             ("b", b"two"),
         ]
+
+    async def test_a_record_is_read_by_its_name(self, lab: Lab, registry: Registry) -> None:
+        assert await registry.read("a") is None
+        for name in NAMES:
+            await registry.write(name, name.encode())
+        await lab.tick()
+        for entry in await registry.list():
+            found = await registry.read(entry.name)
+            assert found is not None
+            assert (found.name, found.record) == (entry.name, entry.record)
+            assert 0 <= entry.age_ms <= found.age_ms + 1000
+        await registry.remove(NAMES[0])
+        assert await registry.read(NAMES[0]) is None
 
     async def test_a_record_outlives_its_worker_and_shows_since_when(self, lab: Lab) -> None:
         await lab.store().workers.write("dead", b"what it held")
@@ -72,6 +85,8 @@ class RegistryConformance(Suite):
         assert [entry.name for entry in await store.workers.list()] == ["new", "old"]
         lab.step(1)
         assert [entry.name for entry in await store.workers.list()] == ["new"]
+        assert await store.workers.read("old") is None
+        assert await store.orders.read("old") is not None
         (order,) = await store.orders.list()
         assert (order.name, order.age_ms) == ("old", WORKER_KEPT_MS + 1)
 
