@@ -600,8 +600,8 @@ class Registry(Protocol):
 
     `Store.workers`: what each worker process last said of itself. It outlives its worker, and shows
     what that held, until WORKER_KEPT_MS have passed without a `write`; so do records of
-    `Store.counts` (what was counted of all sessions) and of `Store.open_turns`. `Store.orders`: what
-    operators told workers. An order stays until it is removed, and so does a record of
+    `Store.counts` (what was counted of all sessions) and of `Store.open_turns`. `Store.orders`:
+    what operators told workers. An order stays until it is removed, and so does a record of
     `Store.api_keys`.
     """
 

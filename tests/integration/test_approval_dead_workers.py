@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,8 @@ import pytest
 from tests.integration.approval_process import agent_of
 from tests.integration.background_lab import echo, output, working
 from tests.integration.durable_process import LEASE, Book
-from tests.integration.test_approval_processes import WHOLE, ask, pending, printed, ran, url, worker
+from tests.integration.forked import Forks, resumed_turn
+from tests.integration.test_approval_processes import WHOLE, ask, pending, printed, ran, url
 from tests.scripted import outline
 from turnwise import NoPendingApproval, Runner, connect
 from turnwise.durable.calls import OUTCOME_UNKNOWN
@@ -22,25 +22,25 @@ from turnwise.turns.approval_timeout import NOT_APPROVED
 __all__ = ["url"]  # the fixture
 
 
-async def killed_resume(session: Session, url: str, ledger: Path) -> None:
+async def killed_resume(session: Session, forked: Forks, url: str, ledger: Path) -> None:
     """Let another process approve all and be killed in `pay`."""
     ledger.with_suffix(".holds").write_text("pay")
-    process = await worker(url, ledger, *await pending(session))
+    words = url, str(ledger), *await pending(session)
+    process = forked.start(resumed_turn, *words, environment={})
     while not ran(ledger)["pay"]:
-        assert process.returncode is None
+        process.check()
         await asyncio.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    await process.communicate()
+    await process.kill()
     ledger.with_suffix(".holds").unlink()
 
 
 async def test_everybody_gets_a_clear_answer_until_the_next_resume(
-    url: str, tmp_path: Path
+    url: str, forked: Forks, tmp_path: Path
 ) -> None:
     ledger = tmp_path / "ledger.txt"
     await ask(url, ledger)
     async with connect(url, session_id="s", lease=LEASE) as session:
-        await killed_resume(session, url, ledger)
+        await killed_resume(session, forked, url, ledger)
         with pytest.raises(SessionBusy):  # its lease stands
             await Runner.run(agent_of(Book(ledger)), "go", session=session, busy="reject")
         for turn_id, said in (("t", "go"), ("other", "else")):
@@ -70,11 +70,13 @@ async def test_everybody_gets_a_clear_answer_until_the_next_resume(
     assert ran(ledger)["send"] <= 1
 
 
-async def test_a_turn_of_a_dead_resume_can_be_cancelled(url: str, tmp_path: Path) -> None:
+async def test_a_turn_of_a_dead_resume_can_be_cancelled(
+    url: str, forked: Forks, tmp_path: Path
+) -> None:
     ledger = tmp_path / "ledger.txt"
     await ask(url, ledger)
     async with connect(url, session_id="s", lease=LEASE) as session:
-        await killed_resume(session, url, ledger)
+        await killed_resume(session, forked, url, ledger)
         assert (await session.cancel("s")).outcome in ("dropped", "forced")
         with pytest.raises(NoPendingApproval):
             await Runner.resume(agent_of(Book(ledger)), session=session)
@@ -82,7 +84,7 @@ async def test_a_turn_of_a_dead_resume_can_be_cancelled(url: str, tmp_path: Path
 
 
 async def test_what_nobody_approved_in_time_is_ended_by_another_process(
-    url: str, tmp_path: Path
+    url: str, forked: Forks, tmp_path: Path
 ) -> None:
     """Whoever set the time has gone; who resumes too late runs nothing."""
     ledger = tmp_path / "ledger.txt"
@@ -90,7 +92,7 @@ async def test_what_nobody_approved_in_time_is_ended_by_another_process(
         await Runner.run(agent_of(Book(ledger)), "go", session=asking, turn_id="t")
     async with connect(url, session_id="s") as session:
         assert await pending(session) == []
-        process = await worker(url, ledger, "any")
+        process = forked.start(resumed_turn, url, str(ledger), "any", environment={})
         assert await printed(process) == "NoPendingApproval"
         await session.add_items([{"role": "user", "content": "later"}])
         assert outline(await session.get_items()) == [

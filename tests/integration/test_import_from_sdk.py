@@ -225,9 +225,10 @@ async def test_a_database(target: Session, database: str) -> None:
     assert (told.outcome, told.turns, told.items) == ("imported", 2, 7)
     assert await target.bind("s").get_items() == TALK
     assert await outcome(target, source) == "unchanged"
-    await old.add_items([made.user("later")])
+    later: Any = made.user("later")
+    await old.add_items([later])
     assert await outcome(target, source) == "continued"
-    assert await target.bind("s").get_items() == [*TALK, made.user("later")]
+    assert await target.bind("s").get_items() == [*TALK, later]
     found = await target.history("s")
     assert found is not None
     assert time.time() - 3600 < found[0].ended_at <= found[-1].ended_at < time.time() + 3600

@@ -11,15 +11,15 @@ import pytest
 
 from tests.integration.background_fleet import Fleet
 from tests.integration.background_lab import echo, output, working
+from tests.integration.forked import ForkedProcess
 from tests.integration.programs import STARTED, ready
 from turnwise import HeldTurn, WorkerInfo, connect
 from turnwise.fleet import workers as registry
 from turnwise.session import Session
-from turnwise.testing.servers.process import Process
 from turnwise.testing.servers.waiting import until
 
 
-async def holding(session: Session, process: Process) -> WorkerInfo:
+async def holding(session: Session, process: ForkedProcess) -> WorkerInfo:
     """The only worker, once it says that it holds a turn."""
 
     async def holds() -> bool:

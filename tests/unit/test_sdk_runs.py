@@ -125,7 +125,9 @@ def test_a_result_can_be_made() -> None:
         final_output="done",
         context_wrapper=wrapper,
         last_agent=helper,
+        max_turns=None,
     )
+    assert made.max_turns is None
     assert (made.final_output, made.last_agent, made.context_wrapper) == ("done", helper, wrapper)
     assert made.to_input_list() == []
 

@@ -114,6 +114,8 @@ class TurnView(BaseModel):
             attempts=status.attempts,
             finished_at=status.finished_at,
             reason=status.reason,
+            response=None,
+            approvals=[],
         )
 
 
