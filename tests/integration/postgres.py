@@ -11,14 +11,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import asyncpg
-
 from turnwise.testing.servers.ports import free_port
 from turnwise.testing.servers.process import Process
 from turnwise.testing.servers.waiting import until
 
-ZONE = "TimeZone=Asia/Tokyo"
-"""The SDK's times are those of the server's zone."""
+_SETTINGS = ("listen_addresses=127.0.0.1", "fsync=off", "TimeZone=Asia/Tokyo")
+"""The SDK's times are those of the server's zone, which is not UTC here."""
+_USER = "nobody"
+"""Who it runs as where the tests run as root, which it refuses."""
 _STARTED = 60.0
 
 
@@ -33,43 +33,40 @@ def postgres_programs() -> Path | None:
 async def postgres(programs: Path) -> AsyncIterator[str]:
     """Run a server during the block: a URL of SQLAlchemy's for its database."""
     with tempfile.TemporaryDirectory() as folder:
-        home, port = Path(folder), free_port()
+        home, port = Path(folder), str(free_port())
         data = home / "data"
         data.mkdir()
-        if os.geteuid() == 0:  # which the server refuses to run as
+        if os.geteuid() == 0:
             for each in (home, data):
-                shutil.chown(each, "postgres", "postgres")
-        made = _as_its_user(programs / "initdb", "-D", data, "-A", "trust", "-U", "turnwise", "-N")
-        initdb = await asyncio.create_subprocess_exec(
-            *made, cwd=home, stdout=asyncio.subprocess.DEVNULL
-        )
-        assert await initdb.wait() == 0
-        settings = [f"-c{each}" for each in ("listen_addresses=127.0.0.1", "fsync=off", ZONE)]
-        words = "-D", data, "-p", port, "-k", home, *settings
-        server = Process(_as_its_user(programs / "postgres", *words), home, home / "log")
+                shutil.chown(each, _USER)
+        made = programs / "initdb", "-D", data, "-A", "trust", "-U", "turnwise", "-N"
+        assert await _run(home, *made) == 0
+        settings = [f"-c{each}" for each in _SETTINGS]
+        words = programs / "postgres", "-D", data, "-p", port, "-k", home, *settings
+        server = Process(_as_its_user(words), home, home / "log")
+
+        async def answers() -> bool:
+            server.check()
+            asked = programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", port
+            return await _run(home, *asked) == 0
+
         try:
-            await until(lambda: _answers(server, port), _STARTED, "the database answers")
+            await until(answers, _STARTED, "the database answers")
             yield f"postgresql+asyncpg://turnwise:secret@127.0.0.1:{port}/postgres"
         finally:
             await server.terminate(20)
 
 
-async def _answers(server: Process, port: int) -> bool:
-    server.check()
-    try:
-        connection = await asyncpg.connect(
-            host="127.0.0.1", port=port, user="turnwise", database="postgres"
-        )
-    except (OSError, asyncpg.PostgresError):
-        return False
-    await connection.close()
-    return True
+async def _run(folder: Path, *words: object) -> int:
+    command, nothing = _as_its_user(words), asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(*command, cwd=folder, stdout=nothing)
+    return await process.wait()
 
 
-def _as_its_user(*words: object) -> Sequence[str]:
+def _as_its_user(words: Sequence[object]) -> list[str]:
     command = list(map(str, words))
     if os.geteuid() != 0:
         return command
-    user = pwd.getpwnam("postgres")
+    user = pwd.getpwnam(_USER)
     ids = f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"
     return [str(shutil.which("setpriv")), *ids, "--pdeathsig", "INT", *command]
