@@ -65,6 +65,24 @@ async def test_sessions_are_deleted_by_the_filters_of_list(url: str) -> None:
         assert await left(session) == ["user-3"]
 
 
+async def test_what_was_done_before_ctrl_c_is_told(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete = Session.delete
+
+    async def interrupted(self: Session, session_id: str, **how: Any) -> bool:
+        if session_id == "user-1":
+            raise KeyboardInterrupt
+        return await delete(self, session_id, **how)
+
+    async with connect(url) as session:
+        await fill(session)
+        monkeypatch.setattr(Session, "delete", interrupted)
+        result = await invoked(url, "sessions", "delete", "--match", "*", "--yes")
+        assert (result.exit_code, result.stdout) == (130, "deleted: user-0\n")
+        assert await left(session) == ["user-1", "user-2"]
+
+
 async def test_what_changed_since_it_was_found_is_another(url: str) -> None:
     async with connect(url) as session:
         await fill(session, 3)

@@ -9,7 +9,7 @@ from typing import Annotated, Protocol, TypedDict, TypeVar
 import typer
 
 from turnwise.cli.options import Looking
-from turnwise.cli.output import Format, print_json
+from turnwise.cli.output import Format, print_json, progress
 from turnwise.errors import StoreUnavailable, TurnwiseError
 from turnwise.printable import printable
 from turnwise.session import Session
@@ -114,7 +114,8 @@ class Acting(Looking):
     ) -> None:
         """Do it to each target, and tell what became of it.
 
-        What one is refused does not keep the others; then the exit status is 1.
+        What one is refused does not keep the others; then the exit status is 1. What was done
+        before Ctrl-C is told.
 
         Args:
             words: How it is told of.
@@ -124,10 +125,13 @@ class Acting(Looking):
         if self.dry_run:
             tell([Outcome(each.id, f"would be {words.done}") for each in targets], self.output)
             return
-        if targets:
-            self._ask(words, targets)
-        outcomes = self.run(lambda session: _each(session, words, targets, act)) if targets else []
-        tell(outcomes, self.output)
+        outcomes: list[Outcome] = []
+        try:
+            if targets:
+                self._ask(words, targets)
+                self.run(lambda session: _each(session, words, targets, act, outcomes))
+        finally:
+            tell(outcomes, self.output)
         if left := len(targets) - len(outcomes):
             typer.echo(f"turnwise: {left} more were not tried", err=True)
         if any(each.error for each in outcomes):
@@ -156,15 +160,16 @@ async def _each(
     words: Words,
     targets: Sequence[Target],
     act: Callable[[Session, Target], Awaitable[object]],
-) -> list[Outcome]:
-    outcomes: list[Outcome] = []
-    for target in targets:
-        try:
-            found = await act(session, target)
-            done = found if isinstance(found, Outcome) else Outcome(target.id, words.done)
-            outcomes.append(done)
-        except TurnwiseError as error:
-            outcomes.append(Outcome(target.id, "failed", str(error)))
-            if isinstance(error, StoreUnavailable):
-                break  # the others would fail too, each after its timeouts
-    return outcomes
+    outcomes: list[Outcome],
+) -> None:
+    with progress(words.nouns, len(targets), shown=len(targets) > 1) as advance:
+        for target in targets:
+            try:
+                found = await act(session, target)
+                done = found if isinstance(found, Outcome) else Outcome(target.id, words.done)
+                outcomes.append(done)
+            except TurnwiseError as error:
+                outcomes.append(Outcome(target.id, "failed", str(error)))
+                if isinstance(error, StoreUnavailable):
+                    break  # the others would fail too, each after its timeouts
+            advance(1)
