@@ -10,7 +10,6 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from importlib import import_module
 from secrets import token_urlsafe
 from types import SimpleNamespace
@@ -25,7 +24,7 @@ from turnwise.errors import StoreError, StoreUnavailable
 from turnwise.runner import sync
 from turnwise.runner.attempt import RunAttempt
 from turnwise.stores.embedded.verbs import messages
-from turnwise.stores.redis import events, pipeline, scripts, store, transport
+from turnwise.stores.redis import events, pipeline, scripts, session_scripts, transport
 from turnwise.stores.redis.store import RedisStore
 from turnwise.stores.redis.transport import Transport
 from turnwise.turns import Commit, cancelled, ends
@@ -48,7 +47,7 @@ def plant(name: str) -> None:
 def lua(verb: str, old: str, new: str) -> Callable[[], None]:
     """A change of one script, or of the part that all scripts share if `verb` is empty."""
 
-    namespace = vars(events if verb.startswith("events/") else store)
+    namespace = vars(events if verb.startswith("events/") else session_scripts)
 
     def change() -> None:
         original: Callable[[str], scripts.Script] = namespace["script"]
@@ -85,12 +84,12 @@ async def _append_with_new_op_id(
     self: RedisStore, session_id: str, op_id: str, items: Sequence[bytes]
 ) -> Any:
     """Each retry has an op id of its own."""
-    once = copy(self)
-    once._transport = Transport(lambda: self.client, 0.0)
+    sent_once = Transport(lambda: self.client, 0.0)
+    once = session_scripts.SessionScripts(sent_once, self.keys, self.limits)
     deadline = time.monotonic() + 3.0
     while True:
         try:
-            return await once._answer("append", session_id, token_urlsafe(12), *items)
+            return await once.answer("append", session_id, token_urlsafe(12), *items)
         except StoreUnavailable:
             if time.monotonic() > deadline:
                 raise
@@ -170,8 +169,8 @@ def _client_clock() -> None:
     def stamped(size: int) -> str:
         return f"{token_urlsafe(size)}~{time.time() * 1000 + skew:.0f}"
 
-    assert vars(store)["secrets"] is not None
-    vars(store)["secrets"] = SimpleNamespace(token_urlsafe=stamped)
+    assert vars(session_scripts)["secrets"] is not None
+    vars(session_scripts)["secrets"] = SimpleNamespace(token_urlsafe=stamped)
     lua(
         "",
         "local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)",

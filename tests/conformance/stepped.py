@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.conformance.labs import RedisLab
-from turnwise.stores.redis import dead_letters, events, ready, scripts, store
+from turnwise.stores.redis import dead_letters, events, ready, scripts, session_scripts
 from turnwise.stores.redis.scripts import Script
 
 CLOCK = "test:clock"
@@ -27,7 +27,7 @@ def stepped(name: str) -> Script:
 
 
 def with_stepped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (dead_letters, events, ready, store):
+    for module in (dead_letters, events, ready, session_scripts):
         monkeypatch.setattr(module, "script", stepped)
 
 
