@@ -8,9 +8,11 @@ entries.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import cast
 from urllib.parse import unquote
 
+from turnwise.codec.zstd import weight
 from turnwise.types import NO_USAGE, Record, RecordKind, TokenUsage
 
 TOMBSTONE = b"\x00"
@@ -26,6 +28,12 @@ _NOT_PLAIN = re.compile(r"[\x00-\x20\x7f%]")
 
 def is_item(element: bytes) -> bool:
     return element[:1] >= _FIRST_ITEM
+
+
+def totals(elements: Sequence[bytes]) -> tuple[int, int, int]:
+    """What elements add to a history: bytes by their `weight`, items, commits."""
+    commits = sum(element[:1] == RECORD for element in elements)
+    return sum(map(weight, elements)), sum(map(is_item, elements)), commits
 
 
 def marker(turn_id: str) -> bytes:

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from copy import copy
 from typing import Literal
 
-from turnwise.codec.elements import usage_text
+from turnwise.codec.elements import totals, usage_text
 from turnwise.limits import READ_LIMIT, WORKER_KEPT_MS, Limits
 from turnwise.process import process_name
 from turnwise.stores.header import check_owner
@@ -285,7 +285,8 @@ class RedisStore:
         created_ms: int = 0,
         usage: TokenUsage | None = None,
     ) -> Done | Busy | Parked | Stopped | Stale | Full | Taken:
-        args = *_base(base), created_ms, usage_text(usage), *elements
+        sums = totals(elements)
+        args = *_base(base), created_ms, usage_text(usage), *sums, *elements
         answer: Done | Busy | Parked | Stopped | Stale | Full | Taken
         answer = await self._answer("restore", session_id, *args)
         return answer

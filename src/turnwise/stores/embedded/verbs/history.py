@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from turnwise.codec import weight
-from turnwise.codec.elements import RECORD, is_item, marker, parse_record, record
+from turnwise.codec.elements import RECORD, is_item, marker, parse_record, record, totals
 from turnwise.limits import READ_LIMIT
 from turnwise.stores.embedded.verbs.session import Session
 from turnwise.stores.header import StoredTurn
@@ -202,9 +202,10 @@ def append_turns(s: Session, elements: Sequence[bytes], last_commit_id: str) -> 
     header = s.header
     s.state.extend(list(elements))
     header.elements += len(elements)
-    header.items += sum(map(is_item, elements))
-    header.bytes += sum(map(weight, elements))
-    header.commits += sum(element[:1] == RECORD for element in elements)
+    size, items, commits = totals(elements)
+    header.bytes += size
+    header.items += items
+    header.commits += commits
     header.commit_id, header.updated = last_commit_id, s.now
 
 

@@ -1,8 +1,10 @@
 #!lua
--- restore(position, commit_id, created, usage, element...)
+-- restore(position, commit_id, created, usage, bytes, items, commits, element...)
 --   -> done | busy | parked | stopped | stale | full | taken
 -- Appends whole turns as another history has them, behind this base. created: of a new session; 0 for now.
-local position, commit_id, created, usage, ELEMENTS = tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10]), ARGV[11], 12
+-- bytes, items, commits: what the elements add. There may be 100,000 of them, so no script looks at each.
+local position, commit_id, created, usage = tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10]), ARGV[11]
+local bytes, items, commits, ELEMENTS = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14]), 15
 
 local header, refusal = load_or_create()
 if refusal then return refusal end
@@ -19,16 +21,6 @@ local function follows()
 end
 
 if not follows() then return stale(header) end
--- Each element is looked at once, since there may be 100,000 of them.
-local bytes, items, commits = 0, 0, 0
-for i = ELEMENTS, #ARGV do
-  bytes = bytes + weight(ARGV[i])
-  if is_item(ARGV[i]) then
-    items = items + 1
-  elseif string.sub(ARGV[i], 1, 1) == RECORD then
-    commits = commits + 1
-  end
-end
 if header.bytes + bytes > MAX_BYTES then return { 'full', MAX_BYTES } end
 local answer = blocked(header)
 if not answer and not follows() then answer = stale(header) end
