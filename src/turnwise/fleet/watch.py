@@ -153,7 +153,7 @@ class Watch:
         ping = time.perf_counter() - started
         workers, pauses = await self._session.workers(), await self._session.pauses()
         before, pace = self.seen.census, self._pace.look(time.monotonic(), workers)
-        census = await self._counted(started + BUDGET) or before
+        census = await self._counted(time.perf_counter() + BUDGET) or before
         self.samples.append(_sample(census, before, ping, pace))
         self._tell(Seen(workers, pauses, ping, census))
 

@@ -34,8 +34,8 @@ function watch(address) {
 const CHARTS = [
   [{ column: 1, label: "Turns per second", colour: "--accent", joined: true }],
   [
-    { column: 5, label: "Half of the turns took at most", unit: " s", colour: "--accent" },
-    { column: 6, label: "95 %", unit: " s", colour: "--warn" },
+    { column: 5, label: "Median turn", unit: " s", colour: "--accent" },
+    { column: 6, label: "95 of 100 at most", unit: " s", colour: "--warn" },
   ],
   [
     { column: 2, label: "Running", colour: "--accent" },
