@@ -63,6 +63,7 @@ _ELSEWHERE = {
         "HTTPException",
         "BaseHTTPMiddleware",
     ),  # the browser, FastAPI
+    "InvalidRequest",  # what the chat wire calls a request that is none
     *("Protocol", "Struct", "ContextVar", "CancelledError"),  # Python, msgspec
 }
 

@@ -32,7 +32,7 @@ async def test_the_commands_of_the_page_do_what_it_says(tmp_path: Path) -> None:
     (tmp_path / "faked.py").write_text(_FAKED)
     start, *typed = (block.content for block in blocks("sh") if block.page == PAGE)
     install, serve = start.splitlines()
-    assert install == "pip install 'turnwise[cli,serve]'"
+    assert install == "pip install './turnwise[cli,serve]'"
     command, verb, agents, option, url = shlex.split(serve)
     assert (command, verb, agents, option) == ("turnwise", "serve", "app:agents", "--url")
     assert url == "redis://localhost:6379/0"

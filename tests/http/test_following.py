@@ -16,6 +16,7 @@ from turnwise.errors import SessionGone, StoreUnavailable
 from turnwise.http import following
 from turnwise.http.following import Following
 from turnwise.session import Session
+from turnwise.stores.event_log import PAGE
 from turnwise.testing.servers.waiting import until
 from turnwise.types import Events
 
@@ -102,12 +103,12 @@ async def test_who_comes_late_gets_all_and_then_shares(turn: Turn) -> None:
     await turn.until_kept(3)
     await turn.emit(3, following.WINDOW + 10)
     await turn.until_kept(following.WINDOW + 13)
-    late = [asyncio.create_task(turn.follow(after)) for after in ("1-1", "1-200", "", None)]
+    late = [asyncio.create_task(turn.follow(after)) for after in ("1-1", "1-400", "", None)]
     await asyncio.sleep(0)
     count = following.WINDOW + 13
     await turn.end(count, 1)
     assert await first == numbered(range(count + 1))
-    for task, start in zip(late, (2, 201, 0, 0), strict=True):
+    for task, start in zip(late, (2, 401, 0, 0), strict=True):
         assert await task == numbered(range(start, count + 1))
 
 
@@ -126,6 +127,31 @@ async def test_a_slow_reader_holds_nobody_up_and_misses_nothing(turn: Turn) -> N
     async with aclosing(slow):
         rest = [event_id async for event_id, _ in slow]
     assert rest == [f"1-{n}" for n in range(1, count + 1)]
+
+
+async def test_who_follows_alone_reads_what_is_there_once(turn: Turn) -> None:
+    count = 4 * following.WINDOW
+    await turn.emit(0, count)
+    await turn.end(count, 1)
+    turn.reads = 0
+    assert await turn.follow() == numbered(range(count + 1))
+    assert turn.reads <= count // PAGE + 2
+
+
+async def test_who_is_ahead_of_a_reader_that_stands_still_goes_on(turn: Turn) -> None:
+    count = 3 * following.WINDOW
+    await turn.emit(0, count)
+    still = cast(Any, turn.following.follow(turn.receipt))
+    assert (await anext(still))[0] == "1-0"
+    ahead = [asyncio.create_task(turn.follow(f"1-{count - 1}")) for _ in range(3)]
+    for n in range(count, count + 10):
+        await turn.emit(n, 1)
+        await turn.until_kept(min(n, following.WINDOW))
+    await turn.end(count + 10, 1)
+    for task in ahead:
+        assert await task == numbered(range(count, count + 11))
+    async with aclosing(still):
+        assert len([event_id async for event_id, _ in still]) == count + 10
 
 
 async def test_a_takeover_is_told_to_everybody(turn: Turn) -> None:

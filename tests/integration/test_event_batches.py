@@ -82,7 +82,7 @@ async def test_the_first_token_is_sent_at_once_and_the_next_ones_together(log: L
 
 
 @pytest.mark.usefixtures("for_ever")
-async def test_what_shows_nothing_waits_for_the_first_token(log: Log) -> None:
+async def test_what_is_no_token_waits_for_the_first_one(log: Log) -> None:
     log.publisher.publish_nowait({"type": "turn.begun", "attempt": 1})
     log.say(CREATED)
     for _ in range(20):

@@ -33,18 +33,6 @@ _BATCH_PAUSE = 0.02
 _CLOSING = 0.1
 """Seconds that an append may take before the end of its turn's events cancels it."""
 _MAX_UNSENT = 256
-_PRELUDE = frozenset(
-    {
-        "turn.begun",
-        "agent_updated_stream_event",
-        "response.created",
-        "response.queued",
-        "response.in_progress",
-        "response.output_item.added",
-        "response.content_part.added",
-    }
-)
-"""Events that show nobody anything yet: they wait a moment for what comes with them."""
 _log = logging.getLogger("turnwise")
 
 Event = dict[str, Any]
@@ -69,8 +57,9 @@ def stream_event(event: StreamEvent) -> Event:
 class EventPublisher:
     """Publishes the events of one attempt of a turn, in order, from number `first` on.
 
-    An event is sent at once, those that come within `_BATCH_PAUSE` after it together. So there is
-    at most one append in that time, unless very many events come.
+    A token is sent at once, with what came before it; what comes within `_BATCH_PAUSE` after it is
+    sent together. What is no token waits for one, for so long at most. So there is no more than one
+    append in that time, unless very many events come.
 
     Nothing depends on events: if the store does not take them, the turn goes on without.
     """
@@ -120,7 +109,7 @@ class EventPublisher:
         if not self._has_room(event, content):
             return
         self._unsent.append(content)
-        self._plan(at_once=not _is_prelude(event))
+        self._plan(at_once=_is_token(event))
 
     def _plan(self, *, at_once: bool) -> None:
         """Begin an append, now or as soon as it may begin; one that runs plans the next itself."""
@@ -210,11 +199,10 @@ class EventPublisher:
         self._next += len(batch)
 
 
-def _is_prelude(event: Event) -> bool:
-    kind = event["type"]
-    if kind == "raw_response_event" and isinstance(event["data"], dict):
-        kind = event["data"].get("type")
-    return kind in _PRELUDE
+def _is_token(event: Event) -> bool:
+    """Whether somebody who reads along waits for it. A model may stream what is no object."""
+    data = event.get("data")
+    return isinstance(data, dict) and str(data.get("type")).endswith(".delta")
 
 
 def publisher_of(turn: Turn, attempt: int, first: int = 0) -> EventPublisher:

@@ -5,6 +5,7 @@ from turnwise.http.app import create_app
 from turnwise.http.gateway import Gateway, HistoryPage
 from turnwise.http.jwt import by_jwt
 from turnwise.http.principals import Authenticate, Principal, nobody
+from turnwise.http.problems import ServerStopping
 from turnwise.http.quotas import Quota, Quotas, limited
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Principal",
     "Quota",
     "Quotas",
+    "ServerStopping",
     "by_api_key",
     "by_jwt",
     "create_app",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
+from itertools import islice
 from typing import Any, cast
 
 from turnwise.background import Receipt
@@ -12,7 +13,7 @@ from turnwise.background import Receipt
 Event = Mapping[str, Any]
 """An event of `Receipt.events`. Its readers share it, and do not change it."""
 
-WINDOW = 256
+WINDOW = 512
 """How many of a turn's last events a process keeps while somebody follows it."""
 
 
@@ -40,6 +41,7 @@ class Following:
                             cursor = event_id or None
                             if cursor is not None and (place := feed.place(cursor)) is not None:
                                 break
+                            feed.pull()
                         else:
                             return
                 elif (found := await feed.next(place)) is not None:
@@ -83,6 +85,9 @@ class _Feed:
         self._end = 0
         self._places: dict[str | None, int] = {after: 0}
         """Which place follows an event. Under None: where the turn's events begin."""
+        self._wanted = 0
+        """The place of the fastest follower. It reads no further ahead than a window."""
+        self._more = asyncio.Event()
         self._news = asyncio.Event()
         self._error: Exception | None = None
         self.is_done = False
@@ -97,11 +102,19 @@ class _Feed:
 
         None if there is none any more, or if none follows.
         """
+        self.pull(place)
         while place == self._end and not self.is_done:
             await self._news.wait()
         if place == self._end and self._error is not None:
             raise self._error.with_traceback(None)
         return self._kept.get(place)
+
+    def pull(self, place: int | None = None) -> None:
+        """Somebody is at this place; None: somewhere else, and wants to catch up, or be met."""
+        place = self._end if place is None else place
+        if place > self._wanted:
+            self._wanted = place
+            self._more.set()
 
     def is_over(self, place: int) -> bool:
         """Whether all events before this place are all the turn's events."""
@@ -117,6 +130,9 @@ class _Feed:
             async with aclosing(cast(Any, receipt.events(after))) as events:
                 async for event_id, event in events:
                     self._keep(event_id, event)
+                    while self._end >= self._wanted + WINDOW:
+                        self._more.clear()
+                        await self._more.wait()
         except Exception as error:
             self._error = error
         finally:
@@ -136,11 +152,11 @@ class _Feed:
         self._wake()
 
     def _forget(self, place: int) -> None:
+        """Drop an event. The oldest of `_places` come first; at most two lead to one event."""
         del self._kept[place]
-        for event_id, behind in list(self._places.items()):
-            if behind > place:
-                break
-            del self._places[event_id]
+        for event_id, behind in list(islice(self._places.items(), 2)):
+            if behind <= place:
+                del self._places[event_id]
 
     def _wake(self) -> None:
         news, self._news = self._news, asyncio.Event()
