@@ -63,7 +63,7 @@ _ELSEWHERE = {
         "HTTPException",
         "BaseHTTPMiddleware",
     ),  # the browser, FastAPI
-    "InvalidRequest",  # what the chat wire calls a request that is none
+    *("InvalidRequest", "Unauthorized", "TooManyRequests"),  # codes of problems
     *("Protocol", "Struct", "ContextVar", "CancelledError"),  # Python, msgspec
 }
 
