@@ -174,6 +174,7 @@ class ParkedEntry(_Entry, frozen=True, kw_only=True, tag="parked"):
     that the turn began with; `state` the SDK's RunState as JSON. The turn keeps `kept` items of the
     history before it, and has added `items`. `context_type` names the type of a run context that
     cannot be stored: `resume` needs a new one. `expires_at` is in POSIX seconds; None means never.
+    `times` is how often the turn was parked, this time too.
     `event` is the attempt and the number of the event that says "turn.parked". `usage` has the
     counts of what the turn has consumed.
     """
@@ -187,6 +188,7 @@ class ParkedEntry(_Entry, frozen=True, kw_only=True, tag="parked"):
     expires_at: float | None = None
     event: tuple[int, int] | None = None
     usage: list[int] | None = None
+    times: int | None = None
 
 
 class DecidedEntry(_Entry, frozen=True, kw_only=True, tag="decided"):

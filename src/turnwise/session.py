@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from functools import partial
@@ -230,6 +230,8 @@ class Session(OperatorActions):
         turn_id: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         busy: BusyPolicy = "enqueue",
+        after: str | None = None,
+        tools: Sequence[Mapping[str, Any]] = (),
     ) -> Receipt:
         """Put a message into the session's queue for a background worker.
 
@@ -244,6 +246,10 @@ class Session(OperatorActions):
                 has neither an open turn nor a queue. "interrupt" and "rollback" queue it, cancel
                 the running turn, the first committing what it has finished, and return when that
                 turn has ended.
+            after: With "reject": queue it only if this turn is the last that added to the history.
+            tools: Functions that the sender runs itself, each a dict with `name`, and maybe
+                `description` and `parameters` (a JSON schema). A call of one parks the turn like
+                one that needs approval. Reject it with its output as the message.
 
         Returns:
             The receipt, once the message is durable.
@@ -253,6 +259,7 @@ class Session(OperatorActions):
             TurnIdReused: The turn_id stands for another message, or for a direct turn.
             InvalidItem, ItemTooLarge, TurnTooLarge, InvalidTurnId: Nothing was queued.
             SessionBusy, ApprovalPending, SessionStopped: Not queued, by another `busy`.
+            HistoryChanged: Not queued, since another turn than `after` is the last one.
             OutcomeUnknown: The message may or may not be queued. Submit it again.
         """
         session_id = self.resolve_id(session_id)
@@ -264,6 +271,8 @@ class Session(OperatorActions):
             turn_id,
             metadata,
             busy,
+            after=after,
+            tools=tools,
         )
         return Receipt(session_id, turn_id, self.runtime)
 

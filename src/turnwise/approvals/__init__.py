@@ -3,7 +3,13 @@
 from turnwise.approvals.block_runs import BlockRuns
 from turnwise.approvals.decide import decide
 from turnwise.approvals.decisions import Decisions
-from turnwise.approvals.parked import DecidedState, ParkedTurn, find_parked, parked_entry
+from turnwise.approvals.parked import (
+    DecidedState,
+    ParkedTurn,
+    find_parked,
+    parked_entry,
+    times_parked,
+)
 from turnwise.approvals.resume import (
     ResumedTurn,
     begin_parked,
@@ -23,4 +29,5 @@ __all__ = [
     "find_parked",
     "parked_entry",
     "resumed_turn",
+    "times_parked",
 ]

@@ -58,7 +58,14 @@ def parked_entry(
         usage=list(turn.usage.counts) or None,
         at=time.time(),
         attempt=turn.attempt,
+        times=times_parked(turn) + 1,
     )
+
+
+def times_parked(turn: Turn) -> int:
+    """How often the turn was parked."""
+    entries = reversed(turn.journal.entries)
+    return next((entry.times or 1 for entry in entries if isinstance(entry, ParkedEntry)), 0)
 
 
 def _is_json(context: object) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 
+from turnwise.codec.elements import MARKER, marker, parse_record
+from turnwise.errors import HistoryChanged
 from turnwise.turns import (
     BusyPolicy,
     Runtime,
@@ -15,27 +17,41 @@ from turnwise.turns import (
     session_suspended,
     shielded,
 )
-from turnwise.types import Absent, Busy, Duplicate, Grant, Info, OpenTurn, Parked, Queued, Stopped
+from turnwise.types import (
+    Absent,
+    Busy,
+    Duplicate,
+    Grant,
+    History,
+    Info,
+    OpenTurn,
+    Parked,
+    Queued,
+    Stopped,
+)
 
+_LAST_ELEMENTS = 8
 _HOLD_MS = 5000
 """The longest lease on a free session while a message is put into its queue."""
 
 
 @asynccontextmanager
 async def make_room(
-    runtime: Runtime, session_id: str, turn_id: str, busy: BusyPolicy
+    runtime: Runtime, session_id: str, turn_id: str, busy: BusyPolicy, after: str | None = None
 ) -> AsyncIterator[None]:
-    """The block that queues the message.
+    """The block that queues the message. `after`: the turn that the history has to end with.
 
     Before the block, with nothing queued, it raises SessionBusy ("reject"), or ApprovalPending or
     SessionStopped ("reject", "interrupt", "rollback"). A message that was submitted before is not
-    refused; one that is no longer queued cancels no turn.
+    refused; one that is no longer queued cancels no turn. HistoryChanged: not `after` that turn.
     """
     if busy in ("wait", "enqueue"):
         yield
     elif busy == "reject":
         known = not isinstance(await runtime.store.status(session_id, turn_id), Absent)
         async with nullcontext() if known else _lease_on_free_session(runtime, session_id):
+            if after is not None and not known:
+                await _check_ends_with(runtime, session_id, after)
             yield
     else:
         running = await _turn_to_cancel(runtime, session_id, turn_id)
@@ -64,6 +80,33 @@ async def _lease_on_free_session(runtime: Runtime, session_id: str) -> AsyncIter
     finally:
         if answer is None or isinstance(answer, Grant):
             await shielded(partial(runtime.abort, session_id, turn_id, token))
+
+
+async def _check_ends_with(runtime: Runtime, session_id: str, turn_id: str) -> None:
+    """Raise HistoryChanged unless this turn is the last one that added anything."""
+    count = _LAST_ELEMENTS
+    while True:
+        history = await runtime.store.read(session_id, None, count)
+        ends = None if isinstance(history, Absent) else _ends_with(history, turn_id)
+        if ends:
+            return
+        if isinstance(history, Absent) or ends is False or not history.start:
+            raise HistoryChanged(
+                f"its history does not end with turn {turn_id!r}; nothing was queued",
+                session_id=session_id,
+            )
+        count *= 8
+
+
+def _ends_with(history: History, turn_id: str) -> bool | None:
+    """None if what was read of the history does not tell."""
+    elements = history.elements
+    for place in range(len(elements) - 2, -1, -1):
+        if elements[place] == marker(turn_id):
+            return True
+        if elements[place][:1] == MARKER and parse_record(elements[place + 1]).items:
+            return False
+    return None
 
 
 async def _turn_to_cancel(runtime: Runtime, session_id: str, turn_id: str) -> OpenTurn | None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
 from typing import Any
 
 from agents import (
@@ -23,7 +24,7 @@ from turnwise.errors import LeaseLost, SessionGone, StoreError, StoreUnavailable
 from turnwise.journal_entries import ParkedEntry
 from turnwise.printable import printable
 from turnwise.stores.event_log import event_id, parse_event_id
-from turnwise.turns import Commit, Runtime, Turn
+from turnwise.turns import Commit, Park, Runtime, Turn
 
 OTHERS_MAY_CONTINUE = (LeaseLost, SessionGone, StoreUnavailable)
 """Errors after which this process does not know how the turn ends: another one may run it."""
@@ -267,12 +268,18 @@ class ResumedEvents:
                 await self._publisher.close(event, last=last)
 
 
+def parked_event(turn: Turn) -> Event:
+    """The turn is parked; `approvals` are what its run asks for."""
+    approvals = turn.outcome.entry.approvals if isinstance(turn.outcome, Park) else []
+    return {"type": "turn.parked", "approvals": [asdict(one) for one in approvals]}
+
+
 def _last_event(turn: Turn, error: BaseException | None) -> Event | None:
     """How a turn ended; None if another process may continue it."""
     if isinstance(turn.outcome, Commit):
         return {"type": "turn.finished", "state": "committed"}
     if error is None:
-        return {"type": "turn.parked"}
+        return parked_event(turn)
     if isinstance(error, TurnCancelled):
         return {"type": "turn.finished", "state": "cancelled"}
     if isinstance(error, OTHERS_MAY_CONTINUE):

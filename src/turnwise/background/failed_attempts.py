@@ -113,7 +113,7 @@ class FailedAttempts:
             return None
         what = "its turn stays parked for Runner.resume or a cancel"
         log_failed(turn, error, what, logging.ERROR)
-        await publisher.close({"type": "turn.parked"})
+        await publisher.close({"type": "turn.parked", "approvals": []})
         await end(turn, replace(outcome, decided=False))
         return True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ class Message:
         metadata: JSON from the submitter.
         trace: The trace in which it was submitted; see `turnwise.hooks.TracePropagator`.
         earlier_attempts: Failed attempts before it was retried from the dead letters.
+        tools: The functions that its sender runs itself; see `Session.submit`.
         attempt_offset: How many attempts the turn's event log counts before the first of this
             message; above 0 after a retry from the dead letters.
         owner: Whom its session belongs to, as the store knows it when the turn begins; None if it
@@ -34,6 +35,7 @@ class Message:
     trace: Mapping[str, str] = field(default_factory=dict)
     earlier_attempts: int = 0
     attempt_offset: int = 0
+    tools: Sequence[Mapping[str, Any]] = ()
     owner: str | None = None
 
     def retried(self, attempts: int, attempt_offset: int) -> Message:
@@ -59,13 +61,14 @@ class Message:
             stored.get("trace", {}),
             int(stored.get("earlier_attempts", 0)),
             int(stored.get("attempt_offset", 0)),
+            stored.get("tools", ()),
         )
 
 
 def stored_form(message: Message) -> dict[str, Any]:
     """The JSON object that is stored; fields at their defaults are left out."""
     fields = {"v": VERSION, "agent": message.agent, "input": message.input}
-    optional = ("metadata", "trace", "earlier_attempts", "attempt_offset")
+    optional = ("metadata", "trace", "earlier_attempts", "attempt_offset", "tools")
     return fields | {name: value for name in optional if (value := getattr(message, name))}
 
 

@@ -15,10 +15,12 @@ import msgspec
 from agents import Agent, RunResultStreaming, SessionSettings
 
 from turnwise import hooks
-from turnwise.approvals import Decisions, parked_entry, resumed_turn
+from turnwise.approvals import Decisions, parked_entry, resumed_turn, times_parked
 from turnwise.background.attempt_log import log_taken_over
+from turnwise.background.client_tools import with_client_tools
 from turnwise.background.event_publisher import (
     EventPublisher,
+    parked_event,
     publisher_of,
     resumed_publisher,
     stream_event,
@@ -245,14 +247,14 @@ class Processor:
             raise
         self._failed.forget(turn)
         if isinstance(turn.outcome, Park):
-            await publisher.close({"type": "turn.parked"})
+            await publisher.close(parked_event(turn))
         else:
             await publisher.close({"type": "turn.finished", "state": "committed"}, last=True)
         return True
 
     async def _run_agent(self, turn: Turn, message: Message, publisher: EventPublisher) -> None:
         """Run the agent, then commit or park the turn."""
-        agent = self._agent(turn.session_id, message.agent)
+        agent = with_client_tools(self._agent(turn.session_id, message.agent), message.tools)
         context = self.policy.context(message) if self.policy.context is not None else None
         session = TurnSession(turn, self._session_settings)
         options = {"context": context, **self.policy.run_options}
@@ -269,7 +271,11 @@ class Processor:
             await end(turn, Park(entry))
         else:
             given_items = partial(turn.loaded, None)
-            payload = pack_record(result, agent, began, turn.added(), given_items)
+            payload = pack_record(
+                *(result, agent, began, turn.added(), given_items),
+                metadata=message.metadata,
+                parked=times_parked(turn),
+            )
             await end(turn, Commit(payload))
 
     async def _follow(

@@ -234,7 +234,8 @@ class Receipt:
 
         - `turn.begun`: an attempt begins (`attempt`).
         - `turn.retry`: an attempt failed (`error`) and will be retried.
-        - `turn.parked`: the turn is parked until its approvals are decided.
+        - `turn.parked`: the turn is parked until its `approvals` are decided. There are none if
+          what was approved could not be carried out: see "Deciding without running".
         - `turn.resumed`: the parked turn resumes. Events since `turn.parked` are void.
         - `turn.stopped`: it failed for good (`error`), and its session is stopped.
         - `turn.finished`: with its `state`.

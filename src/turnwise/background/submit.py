@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from turnwise import hooks
 from turnwise.background.busy import make_room
+from turnwise.background.client_tools import checked_tools
 from turnwise.background.message import Message, stored_form
 from turnwise.codec import MAX_RAW, EncodedTooLarge, EncodeError
 from turnwise.durable.digests import input_digest
@@ -46,9 +47,14 @@ async def submit(
     turn_id: str | None,
     metadata: Mapping[str, Any] | None = None,
     busy: BusyPolicy = "enqueue",
+    *,
+    after: str | None = None,
+    tools: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Return the turn_id when the message is durable. See `Session.submit`."""
     check_busy(session_id, busy)
+    if after is not None and busy != "reject":
+        raise UsageError('after= needs busy="reject"', session_id=session_id)
     if not isinstance(input, str | list):
         raise UsageError(
             "a message cannot carry the state of a run: Runner.resume continues a parked turn",
@@ -57,9 +63,11 @@ async def submit(
     if not isinstance(metadata, Mapping | None):
         raise UsageError(f"metadata={metadata!r}: use a dict of JSON", session_id=session_id)
     turn_id = mint() if turn_id is None else check_turn_id(session_id, turn_id)
-    message = Message(agent, input, metadata or {}, hooks.inject(runtime.settings.hooks))
+    tools = checked_tools(session_id, tools)
+    trace = hooks.inject(runtime.settings.hooks)
+    message = Message(agent, input, metadata or {}, trace, tools=tools)
     content = encoded_message(runtime, session_id, message)
-    async with make_room(runtime, session_id, turn_id, busy):
+    async with make_room(runtime, session_id, turn_id, busy, after):
         answer = await enqueue(runtime, session_id, turn_id, content)
         if isinstance(answer, Duplicate):
             _check_same(answer, session_id, turn_id, message)

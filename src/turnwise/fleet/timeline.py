@@ -160,13 +160,15 @@ async def _message(runtime: Runtime, names: tuple[str, str]) -> list[Item]:
 
 
 async def _ended(runtime: Runtime, names: tuple[str, str], status: Any) -> Timeline | None:
-    if isinstance(status, Duplicate) and status.record is not None:
-        items = await runtime.reader.added(names[0], status)
-        return await _of_record(runtime, names, status.record, items)
-    return await _old(runtime, names)
+    if not isinstance(status, Duplicate) or status.record is None:
+        status = await find_old(runtime, names)
+    if status is None or status.record is None:
+        return None
+    items = await runtime.reader.added(names[0], status)
+    return await _of_record(runtime, names, status.record, items)
 
 
-async def _old(runtime: Runtime, names: tuple[str, str]) -> Timeline | None:
+async def find_old(runtime: Runtime, names: tuple[str, str]) -> Duplicate | None:
     """A turn that ended longer ago than the retention, if the history still has it."""
     history = await runtime.store.read(names[0])
     if isinstance(history, Absent):
@@ -177,8 +179,7 @@ async def _old(runtime: Runtime, names: tuple[str, str]) -> Timeline | None:
             first = end
             while first > 0 and is_item(elements[first - 1]):
                 first -= 1
-            duplicate = Duplicate(parse_record(elements[end + 1]), elements[first:end], end)
-            return await _ended(runtime, names, duplicate)
+            return Duplicate(parse_record(elements[end + 1]), elements[first:end], end)
     return None
 
 

@@ -87,8 +87,9 @@ class RebuiltRun:
         self.last_agent = self._agents[record.last_agent]
         self.usage = self._usage()
         self.final_output = self._final_output()
-        count = input_count(record.new_items, committed.items)
-        self.input = [*before, *committed.items[:count]]
+        self.metadata = record.metadata or {}
+        self.given = committed.items[: input_count(record.new_items, committed.items)]
+        self.input = [*before, *self.given]
         if record.rewritten is not None:
             self.input = record.rewritten.input
 

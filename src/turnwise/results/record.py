@@ -8,7 +8,7 @@ items have (shared_strings.py), and is compressed if it is long all the same.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -106,7 +106,8 @@ class Record(msgspec.Struct, array_like=True):
 
     `starting_agent` and `input_digest` are what the turn began with: whoever sends it again must
     bring the same. `items` counts the turn's items. `usage` is the whole run's, where that differs
-    from the sum of its responses (agents as tools, say).
+    from the sum of its responses (agents as tools, say). `metadata` is that of the message.
+    `parked`: how often the turn was parked.
     """
 
     version: int
@@ -120,6 +121,8 @@ class Record(msgspec.Struct, array_like=True):
     usage: dict[str, Any] | None
     final_output: FinalOutput
     rewritten: Rewritten | None = None
+    metadata: dict[str, Any] | None = None
+    parked: int = 0
 
 
 _decode = msgspec.msgpack.Decoder(Record).decode
@@ -132,6 +135,9 @@ def pack_record(
     began: tuple[str, str],
     items: Sequence[Any],
     given: Given,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    parked: int = 0,
 ) -> bytes:
     """The payload of a turn's record.
 
@@ -141,6 +147,8 @@ def pack_record(
         began: the starting agent's name and the digest of the input that the turn began with.
         items: the items that the turn adds to the history.
         given: returns what the run was given of the history before them.
+        metadata: that of the message that it answers.
+        parked: how often the turn was parked.
 
     Returns:
         The payload. Empty if the run is interrupted, or cannot be recorded: the turn is committed
@@ -150,6 +158,7 @@ def pack_record(
         return b""
     try:
         record = _Recorder(result, agent, items, given).record(*began)
+        record.metadata, record.parked = dict(metadata) if metadata else None, parked
         raw = msgspec.msgpack.encode(record, enc_hook=str)
         return _zstd.shrink(raw) if _COMPRESSED_FROM <= len(raw) <= MAX_RAW else raw
     except Exception:
@@ -178,6 +187,12 @@ def usages_in(payload: bytes) -> list[TokenUsage]:
     """What each response of a committed run consumed; empty if the payload does not say."""
     record = unpack_record(payload) if payload else None
     return [] if record is None else [usage_in(response.usage) for response in record.responses]
+
+
+def times_parked_in(payload: bytes) -> int:
+    """How often a committed turn had been parked; 0 if the payload does not say."""
+    record = unpack_record(payload) if payload else None
+    return 0 if record is None else record.parked
 
 
 def record_differs(payload: bytes, began: tuple[str, str]) -> bool:

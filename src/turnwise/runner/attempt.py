@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from agents import Agent, RunResult, RunResultStreaming, SessionSettings, StreamEvent
 
-from turnwise.approvals import DecidedState, ResumedTurn, parked_entry
+from turnwise.approvals import DecidedState, ResumedTurn, parked_entry, times_parked
 from turnwise.background import ResumedEvents
 from turnwise.durable.digests import began_with
 from turnwise.durable.sdk import tap_events
@@ -57,7 +57,9 @@ class RunAttempt:
             return self._park(turn, result)
         if self.resumed is not None or self.turn_id is not None:
             given = partial(turn.loaded, self._limit)
-            record = pack_record(result, self.agent, self._began(), turn.added(), given)
+            record = pack_record(
+                *(result, self.agent, self._began(), turn.added(), given), parked=times_parked(turn)
+            )
             return Commit(record)
         return Commit()
 
