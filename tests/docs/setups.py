@@ -17,11 +17,13 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import agents
 import httpx
+import openai
 import pytest
 from agents import Agent, Model, ModelResponse, Usage, function_tool
 from agents.models.multi_provider import MultiProvider
@@ -279,6 +281,28 @@ async def _security(block: Block, names: Names) -> AsyncIterator[None]:
         assert answer.status_code == (401 if knows else 404)
 
 
+@asynccontextmanager
+async def _serve_responses(block: Block, names: Names) -> AsyncIterator[None]:
+    """OpenAI's client reaches an app with the agent, whatever its address."""
+    session, agent = names["session"], names["agent"]
+    app = create_app(session, [agent], worker=Worker(session, [agent]))
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, timeout=60) as reached:
+            there: Any = partial(openai.AsyncOpenAI, http_client=cast(Any, reached))
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(openai, "AsyncOpenAI", there)
+                client = there(base_url="http://localhost:8000/v1", api_key="none")
+                names |= {"client": client}
+                if "function_call_output" in block.content:
+                    add = {"type": "function", "name": "add"}
+                    asked: Names = {"model": "support", "input": "2 + 3?", "tools": [add]}
+                    names["response"] = await client.responses.create(**asked)
+                yield
+        if "function_call_output" in block.content:
+            assert names["response"].output_text == "Done."
+
+
 _OF_PAGE: dict[str, Setup] = {
     "README.md": _readme,
     "docs/approvals.md": _approvals,
@@ -288,6 +312,7 @@ _OF_PAGE: dict[str, Setup] = {
     "docs/operations.md": _operations,
     "docs/security.md": _security,
     "docs/serve.md": _serve,
+    "docs/serve-responses.md": _serve_responses,
     "docs/web.md": _web,
 }
 

@@ -109,6 +109,10 @@ class Gateway:
         """The sessions as the principal has them; the store checks it in each call."""
         return self._sessions.for_owner(principal.owner)
 
+    def session(self, principal: Principal) -> Session:
+        """The principal's sessions, for what only one wire asks of them."""
+        return self._session(principal)
+
     async def ping(self) -> None:
         """Return if the store answers. Raises StoreError."""
         await self._sessions.ping()
@@ -137,6 +141,8 @@ class Gateway:
         agent: str | None = None,
         busy: BusyPolicy = "enqueue",
         metadata: Mapping[str, Any] | None = None,
+        after: str | None = None,
+        tools: Sequence[Mapping[str, Any]] = (),
     ) -> Receipt:
         """Submit a message: see `Session.submit`.
 
@@ -156,7 +162,14 @@ class Gateway:
             turn_id = turn_id or mint()
             await self.quotas.message(principal, session_id, turn_id, input)
         return await self._session(principal).submit(
-            session_id, input, agent=name, turn_id=turn_id, busy=busy, metadata=metadata
+            session_id,
+            input,
+            agent=name,
+            turn_id=turn_id,
+            busy=busy,
+            metadata=metadata,
+            after=after,
+            tools=tools,
         )
 
     async def follow(

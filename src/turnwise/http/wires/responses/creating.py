@@ -1,0 +1,188 @@
+"""A response is asked for: which session it belongs to, and what becomes of the input."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from turnwise.errors import HistoryChanged, NoPendingApproval, SessionExists
+from turnwise.http.gateway import Gateway
+from turnwise.http.principals import Principal
+from turnwise.http.wires.responses.answers import answers_in, decisions
+from turnwise.http.wires.responses.errors import OpenAIError, invalid, locked, not_found
+from turnwise.http.wires.responses.ids import Mode, ResponseId
+from turnwise.http.wires.responses.items import digest
+from turnwise.http.wires.responses.objects import echo_of
+from turnwise.http.wires.responses.reading import Reading
+from turnwise.http.wires.responses.requests import CreateResponse
+from turnwise.http.wires.responses.turns import ECHO, Turns
+from turnwise.turns import mint
+from turnwise.types import Info
+
+EPHEMERAL_MS = 3_600_000
+"""How long the session of a response with store=false is kept, if its process dies meanwhile."""
+
+
+@dataclass(frozen=True)
+class Created:
+    """A response that was asked for.
+
+    Attributes:
+        rid: Its id.
+        echo: What it says of its request.
+        is_ephemeral: Whether its session is deleted when it has been delivered.
+    """
+
+    rid: ResponseId
+    echo: Mapping[str, Any]
+    is_ephemeral: bool = False
+
+
+class Creating:
+    """Asks for one response."""
+
+    def __init__(
+        self, gateway: Gateway, principal: Principal, request: CreateResponse, key: str | None
+    ) -> None:
+        request.check()
+        gateway.agent(request.model)
+        self._gateway = gateway
+        self._principal = principal
+        self._request = request
+        self._key = key
+        self._turn_id = key or mint()
+        self._turns = Turns(gateway, principal)
+        self._echo = echo_of(request, int(time.time()))
+
+    async def create(self) -> Created:
+        """Send the input where it belongs.
+
+        Raises:
+            OpenAIError, TurnwiseError: Nothing was sent.
+        """
+        if (conversation := self._request.conversation_id) is not None:
+            return await self._in_conversation(conversation)
+        if self._request.previous_response_id:
+            return await self._after(self._request.previous_response_id)
+        return await self._in_new_session()
+
+    async def _in_conversation(self, session_id: str) -> Created:
+        info = await self._gateway.info(self._principal, session_id)
+        if info is None:
+            raise not_found(f"Conversation with id '{session_id}' not found.", "conversation")
+        if (parked := _parked(info)) is not None:
+            part = max(1, await self._turns.times_parked(session_id, parked)) - 1
+            return await self._decide(ResponseId(session_id, parked, self._request.mode, part))
+        return await self._send(session_id)
+
+    async def _in_new_session(self) -> Created:
+        session_id = self._new_session_id()
+        created = await self._send(session_id)
+        if not created.rid.store:
+            await self._turns.expire(session_id, EPHEMERAL_MS)
+            return replace(created, is_ephemeral=True)
+        return created
+
+    async def _after(self, previous: str) -> Created:
+        """Behind another response: in its session if that ends with it, else in a copy."""
+        rid = await self._previous(previous)
+        names = rid.session_id, rid.turn_id
+        info = await self._gateway.info(self._principal, rid.session_id)
+        is_parked = info is not None and _parked(info) == rid.turn_id
+        parts = max(int(is_parked), await self._turns.times_parked(*names))
+        if is_parked and rid.part == parts - 1:
+            return await self._decide(rid)
+        if answers_in(self._request.items).alone:
+            if rid.part >= parts:
+                raise invalid("The response waits for no answers.", "input")
+            return Created(rid.following(self._request.mode), self._echo)  # it was sent before
+        if rid.part < parts or is_parked:
+            raise _no_fork(previous)
+        if info is not None and info.open_turn and info.open_turn.turn_id == rid.turn_id:
+            raise locked()  # its end is not known yet
+        if rid.conversation is None and self._request.mode & Mode.STORE:
+            with suppress(HistoryChanged):
+                return await self._send(rid.session_id, after=rid.turn_id)
+        return await self._fork(rid)
+
+    async def _previous(self, text: str) -> ResponseId:
+        try:
+            rid = ResponseId.parse(text)
+            if await Reading(self._gateway, self._principal).exists(rid):
+                return rid
+        except OpenAIError:
+            pass
+        raise invalid(
+            f"Previous response with id '{text[:200]}' not found.",
+            "previous_response_id",
+            "previous_response_not_found",
+        )
+
+    async def _fork(self, rid: ResponseId) -> Created:
+        session_id = self._new_session_id()
+        try:
+            await self._gateway.copy(self._principal, rid.session_id, session_id, rid.turn_id)
+        except SessionExists:
+            if self._key is None:
+                raise
+        created = await self._send(session_id)
+        if not created.rid.store:
+            await self._turns.expire(session_id, EPHEMERAL_MS)
+            return replace(created, is_ephemeral=True)
+        return created
+
+    async def _send(self, session_id: str, after: str | None = None) -> Created:
+        request = self._request
+        receipt = await self._gateway.send(
+            self._principal,
+            session_id,
+            request.input,
+            turn_id=self._turn_id,
+            agent=request.model,
+            busy="reject",
+            metadata={ECHO: self._echo},
+            after=after,
+            tools=request.client_tools,
+        )
+        return Created(ResponseId(session_id, receipt.turn_id, request.mode), self._echo)
+
+    async def _decide(self, rid: ResponseId) -> Created:
+        """The input answers what the turn waits for, and the turn goes on."""
+        pending = await self._gateway.approvals(self._principal, rid.session_id)
+        sent = await self._turns.sent(rid.session_id, rid.turn_id)
+        tools = () if sent is None else sent.metadata.get(ECHO, {}).get("tools", ())
+        names = {tool["name"] for tool in tools if tool.get("type") == "function"}
+        answers = answers_in(self._request.items)
+        made = decisions(pending, answers, names)
+        following = rid.following(self._request.mode)
+        try:
+            await self._gateway.decide(
+                self._principal, rid.session_id, approve=made.approve, reject=made.reject
+            )
+        except NoPendingApproval:
+            raise invalid("This was answered before.", "input") from None
+        return Created(following, self._echo | {"tools": list(tools)})
+
+    def _new_session_id(self) -> str:
+        """The same one when the request is sent again."""
+        if self._key is None:
+            return f"conv_{mint()}"
+        previous = self._request.previous_response_id
+        return f"conv_{digest(self._principal.owner, self._key, previous)}"
+
+
+def _parked(info: Info) -> str | None:
+    turn = info.open_turn
+    return turn.turn_id if turn is not None and turn.state == "parked" else None
+
+
+def _no_fork(previous: str) -> OpenAIError:
+    return invalid(
+        f"The turn of response '{previous[:200]}' has gone on since, and can be continued only "
+        "from its last response.",
+        "previous_response_id",
+        "conversation_fork_not_supported",
+    )

@@ -1,0 +1,28 @@
+"""What OpenAPI says of the routes' errors."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+_ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": ["string", "null"]},
+            },
+        }
+    },
+}
+_CONTENT = {"application/json": {"schema": _ERROR}}
+_STATUSES = (400, 401, 403, 404, 413, 429, 500, 503)
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"description": HTTPStatus(status).phrase, "content": _CONTENT} for status in _STATUSES
+}
