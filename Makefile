@@ -103,7 +103,7 @@ lock-check: $(UV) ## fail if uv.lock does not match pyproject.toml
 
 clean: ## remove the environments, caches and builds
 	rm -rf .venv .venv-tools .venv-sdk .sdk-suite build dist site .hypothesis .import_linter_cache .mypy_cache \
-		.pytest_cache .ruff_cache
+		.pytest_cache .ruff_cache tests/http/node/node_modules
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Where only pip knows the way to the packages, pip installs what uv.lock says, hashes included.

@@ -303,6 +303,31 @@ async def _serve_responses(block: Block, names: Names) -> AsyncIterator[None]:
             assert names["response"].output_text == "Done."
 
 
+@asynccontextmanager
+async def _serve_vercel(block: Block, names: Names) -> AsyncIterator[None]:
+    """The app, and the wire alone in another app, answer."""
+    yield
+    own = FastAPI()
+    own.include_router(names["chat"])
+    parts = [{"type": "text", "text": "Hello"}]
+    for number, app in enumerate((names["app"], own)):
+        messages = [{"id": f"m{number}", "role": "user", "parts": parts}]
+        async with working(names["session"], names["agent"]):
+            said = await _streamed(app, "/api/chat", {"id": "s", "messages": messages})
+        assert said[0] == {"type": "start", "messageId": f"answer-m{number}"}
+        assert said[-1]["type"] == "finish"
+
+
+async def _streamed(app: FastAPI, path: str, body: Any) -> list[Any]:
+    """What the app streams as an answer."""
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        answer = await client.post(path, json=body)
+    frames = answer.text.strip().split("\n\n")
+    data = [frame.removeprefix("data: ") for frame in frames if not frame.startswith(":")]
+    return [json.loads(text) for text in data if text != "[DONE]"]
+
+
 _OF_PAGE: dict[str, Setup] = {
     "README.md": _readme,
     "docs/approvals.md": _approvals,
@@ -311,6 +336,7 @@ _OF_PAGE: dict[str, Setup] = {
     "docs/observability.md": _observability,
     "docs/operations.md": _operations,
     "docs/security.md": _security,
+    "docs/serve-vercel.md": _serve_vercel,
     "docs/serve.md": _serve,
     "docs/serve-responses.md": _serve_responses,
     "docs/web.md": _web,

@@ -103,6 +103,21 @@ async def test_a_session_is_taken_back_to_a_turn(sessions: Sessions) -> None:
     assert outline(await other.bind("s").get_items())[2:] == ["again", "new"]
 
 
+async def test_a_session_is_taken_back_to_its_beginning(sessions: Sessions) -> None:
+    session, other = sessions.worker(), sessions.worker()
+    await talk(session)
+    assert await session.rewind("s", to=None) == 6
+    assert await session.rewind("s", to=None) == 0
+    assert await other.bind("s").get_items() == []
+    with pytest.raises(AlreadyCommitted):
+        async with session.turn("s", turn_id="t0"):
+            pass
+    with pytest.raises(UsageError, match="no such session"):
+        await session.rewind("nobody", to=None)
+    await Runner.run(costly(says("new")), "again", session=session.bind("s"), turn_id="t9")
+    assert outline(await other.bind("s").get_items()) == ["again", "new"]
+
+
 async def test_a_running_turn_is_not_taken_back(sessions: Sessions) -> None:
     session = sessions.worker()
     await talk(session, 2)

@@ -46,10 +46,10 @@ async def copy_session(runtime: Runtime, session_id: str, new_id: str, at: str |
     return sum(map(is_item, elements))
 
 
-async def rewind(runtime: Runtime, session_id: str, to: str) -> int:
+async def rewind(runtime: Runtime, session_id: str, to: str | None) -> int:
     """See `Session.rewind`."""
     history = await _read(runtime, session_id)
-    end = _end_of(session_id, history, to)
+    end = 0 if to is None else _end_of(session_id, history, to)
     keep = sum(map(is_item, history.elements[:end]))
     if keep == history.items:
         return 0

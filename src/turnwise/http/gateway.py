@@ -13,7 +13,7 @@ from agents import Agent, RunResult
 from turnwise.background import Agents, Receipt, Status
 from turnwise.background.policy import agents_by_name
 from turnwise.errors import UnknownAgent, UsageError
-from turnwise.fleet import PastTurn
+from turnwise.fleet import PastTurn, QueuedEntry
 from turnwise.http.following import Event, Following
 from turnwise.http.principals import Principal
 from turnwise.http.problems import ServerStopping
@@ -252,6 +252,11 @@ class Gateway:
         queue = await self._session(principal).queue(session_id) if info.queued else []
         return next((entry.turn_id for entry in queue if entry.kind == "message"), None)
 
+    async def waiting(self, principal: Principal, session_id: str) -> list[QueuedEntry]:
+        """The messages whose turns have not ended, the oldest first: the open turn's too."""
+        queue = await self._session(principal).queue(session_id)
+        return [entry for entry in queue if entry.kind == "message"]
+
     async def cancel(
         self,
         principal: Principal,
@@ -327,8 +332,8 @@ class Gateway:
         """Copy a session's history, to the end of turn `at`: see `Session.copy`."""
         return await self._session(principal).copy(session_id, new_id, at=at)
 
-    async def rewind(self, principal: Principal, session_id: str, to: str) -> int:
-        """Take a session back to the end of turn `to`: see `Session.rewind`."""
+    async def rewind(self, principal: Principal, session_id: str, to: str | None) -> int:
+        """Take a session back to the end of turn `to`, or to its beginning: `Session.rewind`."""
         return await self._session(principal).rewind(session_id, to=to)
 
     async def delete(self, principal: Principal, session_id: str) -> bool:

@@ -1,0 +1,119 @@
+"""Servers and workers as processes, and the JavaScript clients that talk to them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.http.node_clients import Program
+from tests.integration.programs import Programs, programs, ready
+from turnwise import Session, connect
+from turnwise.testing.servers.ports import HOST, free_port
+from turnwise.testing.servers.process import Process
+from turnwise.testing.servers.waiting import until
+
+AGENTS = "tests.http.wire_agents:agents"
+LONGEST = 100.0  # seconds
+
+
+class Lab:
+    """Starts servers and workers on one store, and halts their agents at words in capitals."""
+
+    def __init__(self, folder: Path, started: Programs, session: Session, url: str) -> None:
+        self.session = session
+        self._folder = folder
+        self._started = started
+        self._environment = {"TURNWISE_URL": url, "WIRE_FOLDER": str(folder)}
+
+    async def server(self, worker: str = "", port: int = 0) -> Server:
+        """A server that answers; with a worker of this name inside."""
+        port = port or free_port()
+        process = self._started.python(
+            *("-m", "uvicorn", "tests.http.wire_app:app", "--host", HOST, "--port", str(port)),
+            environment={**self._environment, "WIRE_WORKER": worker},
+        )
+        server = Server(process, port)
+        await ready(process, server.answers, "the server answered")
+        return server
+
+    def worker(self, name: str) -> Process:
+        """A worker whose turns others take over after a second."""
+        words = ("worker", AGENTS, "--lease", "1", "--max-attempts", "2")
+        environment = {**self._environment, "WIRE_WORKER": name}
+        return self._started.python("-m", "turnwise.cli", *words, environment=environment)
+
+    def go(self, word: str) -> None:
+        """Let the agents say this word."""
+        (self._folder / word).touch()
+
+    async def reached(self, word: str) -> None:
+        """Wait until an agent waits at this word."""
+
+        async def waits() -> bool:
+            return (self._folder / f"{word}.reached").exists()
+
+        await until(waits, LONGEST, word)
+
+    def forget(self, word: str) -> None:
+        """No agent has reached this word."""
+        (self._folder / f"{word}.reached").unlink()
+
+
+class Server:
+    """A server that runs; `url` is its address."""
+
+    def __init__(self, process: Process, port: int) -> None:
+        self.process = process
+        self.port = port
+        self.url = f"http://{HOST}:{port}"
+
+    async def answers(self) -> bool:
+        async with httpx.AsyncClient() as client:
+            try:
+                return (await client.get(f"{self.url}/readyz")).status_code == 200
+            except httpx.TransportError:
+                return False
+
+
+@asynccontextmanager
+async def lab_in(folder: Path) -> AsyncIterator[Lab]:
+    url = f"sqlite:///{folder / 'sessions.db'}"
+    async with AsyncExitStack() as stack:
+        started = await stack.enter_async_context(programs(folder))
+        session = await stack.enter_async_context(connect(url))
+        yield Lab(folder, started, session, url)
+
+
+class Client:
+    """One client within a program of clients; `shown` is what it shows."""
+
+    def __init__(self, program: Program, name: str) -> None:
+        self._program = program
+        self._name = name
+        self.shown: Any = None
+
+    async def do(self, op: str, **more: Any) -> Any:
+        """Carry out an operation; what the client shows then."""
+        self.shown = await self._program(op=op, chat=self._name, **more)
+        return self.shown
+
+    async def until(self, reached: Callable[[Any], Any], what: str = "") -> Any:
+        """Wait until it shows this."""
+
+        async def shows() -> bool:
+            return bool(reached(await self.do("show")))
+
+        try:
+            await until(shows, LONGEST, what)
+        except TimeoutError as error:
+            raise AssertionError(f"{what}: it shows {self.shown}") from error
+        return self.shown
+
+
+def ended(shown: Any) -> bool:
+    """Whether the client waits for its user."""
+    return bool(shown["status"] in ("ready", "error"))
