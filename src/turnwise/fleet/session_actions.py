@@ -173,7 +173,7 @@ class SessionActions(OperatorCommands):
         self,
         session_id: str | None,
         *,
-        to: str,
+        to: str | None,
         reason: str | None = None,
         by: str | None = None,
     ) -> int:
@@ -184,7 +184,7 @@ class SessionActions(OperatorCommands):
 
         Args:
             session_id: The session; None for the bound one.
-            to: The last turn that stays.
+            to: The last turn that stays; None if none does.
             reason, by: Why and who, for the audit.
 
         Returns:
@@ -197,7 +197,7 @@ class SessionActions(OperatorCommands):
             OutcomeUnknown: It may or may not have been taken back. Rewind it again.
         """
         session_id = self.resolve_id(session_id)
-        async with audited(self.runtime, "rewind", session_id, to, reason=reason, by=by):
+        async with audited(self.runtime, "rewind", session_id, to or "", reason=reason, by=by):
             return await rewind(self.runtime, session_id, to)
 
     async def delete(
