@@ -19,6 +19,7 @@ from tests.http.test_chat import until_said
 from tests.integration.programs import STARTED, Programs, programs, ready
 from turnwise import Session, connect
 from turnwise.testing.servers import ValkeyServer, find_valkey
+from turnwise.testing.servers.ports import HOST, free_port
 from turnwise.testing.servers.process import Process
 from turnwise.testing.servers.waiting import until
 
@@ -48,6 +49,21 @@ class Replicas:
         await ready(process, serves, "it serves")
         address = process.log().partition("serving at ")[2].split()[0]
         client = httpx.AsyncClient(base_url=address, timeout=STARTED)
+        return process, await self._stack.enter_async_context(client)
+
+    async def start_uvicorn(self) -> tuple[Process, httpx.AsyncClient]:
+        """The same as an app that uvicorn's own command runs."""
+        port = str(free_port())
+        process = self._programs.python(
+            *("-m", "uvicorn", "tests.http.served_app:app", "--host", HOST, "--port", port),
+            environment={"FOLDER": str(self._folder), "TURNWISE_URL": self._url},
+        )
+        client = httpx.AsyncClient(base_url=f"http://{HOST}:{port}", timeout=STARTED)
+
+        async def serves() -> bool:
+            return "Uvicorn running" in process.log()
+
+        await ready(process, serves, "it serves")
         return process, await self._stack.enter_async_context(client)
 
     def go(self) -> None:
@@ -156,7 +172,7 @@ async def test_sigterm_hands_over_and_sends_clients_to_another(
 
 
 async def test_sigterm_lets_what_runs_end(replicas: Replicas) -> None:
-    process, client = await replicas.start()
+    process, client = await replicas.start("--grace", "120")
     sending = asyncio.create_task(client.post("/chat", json=SLOW, headers=KEY))
     following = asyncio.create_task(client.post("/chat", json=SLOW, headers={**KEY, **STREAM}))
     await replicas.is_slow()
@@ -170,6 +186,18 @@ async def test_sigterm_lets_what_runs_end(replicas: Replicas) -> None:
     assert (await sending).json() == {"response": "re: a slow one"}
     assert "event: done" in (await following).text
     await process.terminate(STARTED)
+
+
+async def test_an_app_in_another_server_ends_in_the_same_way(
+    replicas: Replicas, session: Session
+) -> None:
+    process, client = await replicas.start_uvicorn()
+    async with client.stream("POST", "/chat", json=SLOW, headers={**KEY, **STREAM}) as response:
+        events = events_of(response)
+        await until_said(events, "re: a slow")
+        await process.terminate(STARTED)
+        assert [event.event async for event in events] == ["reconnect"]
+    assert not (await session.status("s", "k")).alive  # it was released
 
 
 async def test_a_reader_who_does_not_read_hurts_nobody(replicas: Replicas) -> None:

@@ -15,7 +15,7 @@ from turnwise.errors import StoreError
 from turnwise.http.gateway import Gateway
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-LAST_ANSWERS = 1.0
+LAST_ANSWERS = 2.0
 """Seconds in which those get their answers whose turns the worker has ended last."""
 _PING_TIMEOUT = 0.9
 """Seconds for a readiness probe: the kubelet gives up after one."""
