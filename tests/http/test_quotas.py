@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
 from fastapi import HTTPException
 
+from tests.docs.pages import text_of
 from tests.integration.background_lab import echo, output, working
 from tests.integration.stores import Sessions, new_sessions_of
-from turnwise import UsageError
+from turnwise import UsageError, connect
 from turnwise.http import Principal
 from turnwise.http.quotas import Quota, Quotas
+from turnwise.testing.servers import ValkeyCluster, ValkeySentinel, ValkeyServer
 
 sessions = new_sessions_of(["memory", "sqlite", "valkey"])
 NONE: dict[str, Any] = dict.fromkeys(Quota.__dataclass_fields__)
@@ -125,3 +128,31 @@ async def test_a_message_may_not_be_too_large(sessions: Sessions) -> None:
 def test_what_is_no_quota(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         Quota(**wrong)
+
+
+@pytest.mark.parametrize("topology", [ValkeyCluster, ValkeySentinel])
+async def test_limits_count_wherever_the_sessions_are(topology: Any) -> None:
+    async with topology() as servers, connect(servers.url) as session:
+        quotas = [Quotas(session, Quota(**{**NONE, "turns": "2/hour"})) for _ in range(2)]
+        for name in ("alice", "b}{ob", "größe 日本"):
+            principal = Principal(name, name)
+            for each in quotas:
+                await each.message(principal, "s", "t", "hi")
+            for each in quotas:
+                await refused(each.message(principal, "s", "t", "hi"))
+
+
+async def test_limits_need_no_more_rights_than_the_page_says() -> None:
+    more = re.search(r"Redis user then needs `([^`]*)`", text_of("docs/security.md"))
+    assert more is not None
+    (rule,) = re.findall(
+        r"```\n(ACL SETUSER turnwise .*?)```", text_of("docs/redis-acl.md"), re.DOTALL
+    )
+    async with ValkeyServer() as server:
+        words = rule.replace("CHOOSE-A-PASSWORD", "secret").split()
+        await server.command(*words, *more[1].split())
+        url = server.url_for("turnwise", "secret")
+        async with connect(url) as session:
+            quotas = Quotas(session, Quota(**{**NONE, "turns": "1/hour", "open_turns": 2}))
+            await quotas.message(ALICE, "s", "t", "hi")
+            await refused(quotas.message(ALICE, "s", "t", "hi"))

@@ -33,7 +33,7 @@ CHECKS = [
 def operations(url: str) -> Iterator[Any]:
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
     for found in schema.get_all_operations():
-        assert isinstance(found, Ok)
+        assert isinstance(found, Ok), found
         yield found.ok()
 
 

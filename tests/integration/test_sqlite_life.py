@@ -288,7 +288,7 @@ async def test_scan_pages_through_many_sessions(store: SQLiteStore) -> None:
         row = database.execute("SELECT header FROM sessions").fetchone()
         values = [(f"n{number:05}", *row) for number in range(2_500)]
         with transaction(database, writes=True):
-            database.executemany("INSERT INTO sessions VALUES (NULL, ?, ?, 0, NULL)", values)
+            database.executemany("INSERT INTO sessions VALUES (NULL, ?, ?, 0, NULL, NULL)", values)
 
     await store._connections.run(add)
     found = await ids(store, "n*")
@@ -316,7 +316,7 @@ async def test_limits_reach_the_verbs(path: Path, clock: Clock) -> None:
 async def test_every_statement_is_good_and_uses_an_index(store: SQLiteStore) -> None:
     def plans(database: sqlite3.Connection) -> dict[str, str]:
         names = ("session", "session_id", "first", "last", "marker", "length", "header", "queued")
-        more = ("expires", "after", "now", "count", "token", "kept_ms", "seen")
+        more = ("expires", "after", "now", "count", "token", "kept_ms", "seen", "owner")
         named = dict.fromkeys((*names, *more), 0)
         return {
             name: " ".join(
