@@ -196,6 +196,10 @@ async def test_what_is_contradictory_is_refused(door: Door) -> None:
         ({"input": [{"role": "user", "content": 5}]}, "content"),
         ({"input": [{"type": "item_reference", "id": "x"}]}, "whole"),
         ({"input": 5}, "input"),
+        ({"text": 5}, "text"),
+        ({"metadata": {"a": 5}}, "metadata"),
+        ({"tools": 5}, "tools"),
+        ({"conversation": 5}, "conversation"),
         ({"tools": [{"type": "function"}]}, "tools[0].name"),
     ]
     for body, words in refused:

@@ -13,6 +13,7 @@ from tests.http.responses.writer import text, thought, writer
 from tests.http.test_chat import Pace
 from tests.integration.fault_lab import other_tasks
 from tests.integration.stores import Sessions, new_sessions_of
+from turnwise import OutcomeUnknown
 
 sessions = new_sessions_of(["memory", "sqlite", "valkey"])
 
@@ -269,3 +270,19 @@ async def test_input_items_come_in_pages(door: Door) -> None:
     assert (len(newest.data), newest.has_more) == (20, True)
     everything = [item.id async for item in door.responses.input_items.list(response.id)]
     assert everything == [f"msg_{n}" for n in range(24, -1, -1)]
+
+
+async def test_a_client_is_told_not_to_repeat_what_may_be_queued(
+    door: Door, pace: Pace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(*_: Any, **__: Any) -> Any:
+        raise OutcomeUnknown("the reply is lost")
+
+    monkeypatch.setattr(door.site.replica.gateway, "send", lost)
+    told: list[str | None] = []
+    for key in ({}, {"Idempotency-Key": "k"}):
+        body = {"model": "writer", "input": "x"}
+        answer = await door.http.post("/v1/responses", json=body, headers=key)
+        assert (answer.status_code, answer.json()["error"]["type"]) == (503, "server_error")
+        told.append(answer.headers.get("x-should-retry"))
+    assert told == ["false", None]

@@ -22,6 +22,7 @@ from turnwise.http.wires.responses.errors import (
     OpenAIError,
     OpenAIRoute,
     invalid,
+    no_repeat_without,
     not_found,
     of_error,
 )
@@ -126,6 +127,12 @@ class _Completions:
         """Let an agent answer; `model` names it."""
         principal = principal_of(request)
         self._gateway.agent(body.model)
+        with no_repeat_without(_header(request, self._message_headers)):
+            return await self._answer(request, principal, body)
+
+    async def _answer(
+        self, request: Request, principal: Principal, body: CompletionRequest
+    ) -> Response:
         asked = await self._ask(request, principal, body)
         completion_id = f"chatcmpl-{digest(asked.rid.session_id, asked.rid.turn_id)}"
         head = completion_id, int(time.time()), body.model

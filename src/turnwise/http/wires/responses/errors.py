@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
+from turnwise.errors import TurnwiseError
 from turnwise.http.problems import Problem, problem_of
 from turnwise.http.routes import WireRoute
 
@@ -52,6 +54,21 @@ def not_found(message: str, param: str | None = None) -> OpenAIError:
 def locked() -> OpenAIError:
     """A conversation is busy. The Agents SDK tries again for this code."""
     return invalid(LOCKED, code="conversation_locked")
+
+
+@contextmanager
+def no_repeat_without(key: str | None) -> Iterator[None]:
+    """Where a message may be queued, a client without an id for it must not repeat it by itself.
+
+    OpenAI's clients repeat what fails with 5xx, and each time another message would be queued.
+    """
+    try:
+        yield
+    except (OpenAIError, TurnwiseError) as error:
+        said = of_error(error)
+        if key is None and said.status >= 500:
+            said.headers["x-should-retry"] = "false"
+        raise said from error
 
 
 class OpenAIRoute(WireRoute):

@@ -41,6 +41,7 @@ class CreateResponse(BaseModel):
     previous_response_id: str | None = None
     store: bool | None = None
     stream: bool | None = None
+    text: dict[str, Any] | None = None
     tools: list[dict[str, Any]] | None = None
 
     @property

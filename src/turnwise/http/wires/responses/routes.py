@@ -14,7 +14,13 @@ from turnwise.http.routes import Json, principal_of, remember
 from turnwise.http.sse import frame
 from turnwise.http.wires.responses import conversations
 from turnwise.http.wires.responses.creating import Created, Creating
-from turnwise.http.wires.responses.errors import OpenAIError, OpenAIRoute, not_found, of_error
+from turnwise.http.wires.responses.errors import (
+    OpenAIError,
+    OpenAIRoute,
+    no_repeat_without,
+    not_found,
+    of_error,
+)
 from turnwise.http.wires.responses.ids import ResponseId
 from turnwise.http.wires.responses.item_events import Wire
 from turnwise.http.wires.responses.jsons import as_json
@@ -70,14 +76,15 @@ class _Responses:
         """Ask an agent for a response. `model` names the agent."""
         principal = principal_of(request)
         creating = Creating(self._gateway, principal, body, idempotency_key)
-        created = await creating.create()
-        if created.rid.stream:
-            return self._streamed(self._delivered(request, created))
-        if created.rid.background:
-            return Json(response_object(created.rid, created.echo, "queued"))
-        last: Wire = {}
-        async for wire in self._delivered(request, created):
-            last = wire
+        with no_repeat_without(idempotency_key):
+            created = await creating.create()
+            if created.rid.stream:
+                return self._streamed(self._delivered(request, created))
+            if created.rid.background:
+                return Json(response_object(created.rid, created.echo, "queued"))
+            last: Wire = {}
+            async for wire in self._delivered(request, created):
+                last = wire
         return Json(last["response"])
 
     async def retrieve(

@@ -15,12 +15,12 @@ from turnwise.http.gateway import Gateway
 from turnwise.http.principals import Principal
 from turnwise.http.wires.responses.items import Item, digest
 from turnwise.results import RebuiltRun, times_parked_in
+from turnwise.session import Session
 from turnwise.turns import reason_in
 from turnwise.types import Absent, Duplicate
 
 ECHO = "response"
 """What a message's metadata say of the request, under this name."""
-TOOLS = "tools"
 _QUEUE = 256
 Event = Mapping[str, Any]
 
@@ -62,7 +62,7 @@ class Turns:
         self.principal = principal
 
     @property
-    def session(self) -> Any:
+    def session(self) -> Session:
         """The principal's sessions."""
         return self.gateway.session(self.principal)
 
