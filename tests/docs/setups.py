@@ -318,6 +318,21 @@ async def _serve_vercel(block: Block, names: Names) -> AsyncIterator[None]:
         assert said[-1]["type"] == "finish"
 
 
+@asynccontextmanager
+async def _serve_ag_ui(block: Block, names: Names) -> AsyncIterator[None]:
+    """Both paths answer."""
+    yield
+    own = FastAPI()
+    own.include_router(names["agui"])
+    own.include_router(names["support"])
+    messages = [{"id": "m", "role": "user", "content": "Hello"}]
+    for path in ("/agui", "/agents/support"):
+        run = {"threadId": "s", "runId": path, "messages": messages}
+        async with working(names["session"], names["agent"]):
+            said = await _streamed(own, path, run)
+        assert (said[0]["type"], said[-1]["type"]) == ("RUN_STARTED", "RUN_FINISHED")
+
+
 async def _streamed(app: FastAPI, path: str, body: Any) -> list[Any]:
     """What the app streams as an answer."""
     transport = httpx.ASGITransport(app)
@@ -336,6 +351,7 @@ _OF_PAGE: dict[str, Setup] = {
     "docs/observability.md": _observability,
     "docs/operations.md": _operations,
     "docs/security.md": _security,
+    "docs/serve-ag-ui.md": _serve_ag_ui,
     "docs/serve-vercel.md": _serve_vercel,
     "docs/serve.md": _serve,
     "docs/serve-responses.md": _serve_responses,

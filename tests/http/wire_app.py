@@ -12,7 +12,7 @@ from tests.http.wire_agents import agents
 from turnwise import Worker, connect
 from turnwise.background import Policy
 from turnwise.http.app import create_app
-from turnwise.http.wires import vercel
+from turnwise.http.wires import ag_ui, vercel
 
 session = connect(os.environ["TURNWISE_URL"])
 inside = os.environ.get("WIRE_WORKER", "")
@@ -24,5 +24,6 @@ app = create_app(
         partial(vercel.router, api="/v5", ai_sdk=5),
         partial(vercel.router, api="/v6", ai_sdk=6),
         partial(vercel.router, api="/v7", ai_sdk=7),
+        ag_ui.router,
     ],
 )

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
@@ -17,7 +18,7 @@ from turnwise.testing.servers.process import Process
 from turnwise.testing.servers.waiting import until
 
 AGENTS = "tests.http.wire_agents:agents"
-LONGEST = 100.0  # seconds
+LONGEST = 150.0  # seconds
 
 
 class Lab:
@@ -86,6 +87,11 @@ async def lab_in(folder: Path) -> AsyncIterator[Lab]:
         started = await stack.enter_async_context(programs(folder))
         session = await stack.enter_async_context(connect(url))
         yield Lab(folder, started, session, url)
+
+
+def word() -> str:
+    """A word in capitals at which agents wait, that no other test has."""
+    return "".join(chr(ord("A") + int(digit, 16)) for digit in uuid4().hex[:12])
 
 
 class Client:

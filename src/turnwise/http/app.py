@@ -18,13 +18,19 @@ from turnwise.http.problems import problem_of
 from turnwise.http.quotas import Quota, Quotas, limited
 from turnwise.http.replica import Replica, WorkerInside
 from turnwise.http.routes import WireRoute
-from turnwise.http.wires import chat, completions, responses, vercel
+from turnwise.http.wires import ag_ui, chat, completions, responses, vercel
 from turnwise.session import Session
 
 Wire = Callable[[Gateway, Authenticate], APIRouter]
 """Makes the routes of one dialect."""
 
-WIRES: tuple[Wire, ...] = (chat.router, responses.router, completions.router, vercel.router)
+WIRES: tuple[Wire, ...] = (
+    chat.router,
+    responses.router,
+    completions.router,
+    vercel.router,
+    ag_ui.router,
+)
 
 
 def create_app(

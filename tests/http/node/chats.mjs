@@ -24,7 +24,7 @@ async function open({ version, api, id, messages = [] }) {
   class Chat extends ai.AbstractChat {}
   const seen = []
   let chat = null
-  const { onError, onFinish } = resuming(() => chat)
+  const { onError } = resuming(() => chat)
   chat = new Chat({
     id,
     state: new State(messages),
@@ -36,7 +36,6 @@ async function open({ version, api, id, messages = [] }) {
     },
     onFinish(options) {
       seen.push(options.isError ? 'broke' : options.isAbort ? 'left' : 'finished')
-      onFinish(options)
     },
   })
   return { chat, api, seen }
@@ -48,7 +47,8 @@ const operations = {
   },
   send: ({ chat }, { text, messageId }) => void chat.sendMessage({ text, messageId }),
   leave: ({ chat }) => chat.stop(),
-  resume: ({ chat }) => void chat.resumeStream(),
+  resume: ({ chat }, { answer }) =>
+    void chat.resumeStream(answer ? { headers: { 'answer-id': answer } } : {}),
   regenerate: ({ chat }) => void chat.regenerate(),
   approve: ({ chat }, { id, approved, reason }) =>
     void chat.addToolApprovalResponse({ id, approved, reason }),

@@ -1,13 +1,11 @@
-// Options of a chat that comes back where its stream broke off, or where the server says so.
+// An option of a chat: it comes back where its stream broke off, and where the server asks for it.
 export function resuming(chat) {
-  let again = false
   return {
     onError(error) {
-      again = error instanceof TypeError || error.message.startsWith('The answer begins again')
-    },
-    onFinish({ message }) {
-      if (again) setTimeout(() => chat().resumeStream({ headers: { 'answer-id': message.id } }), 250)
-      again = false
+      const last = chat().messages.at(-1)
+      const isVoid = error.message.startsWith('The answer begins again')
+      if (last?.role !== 'assistant' || !(isVoid || error instanceof TypeError)) return
+      setTimeout(() => chat().resumeStream({ headers: { 'answer-id': last.id } }), 500)
     },
   }
 }
