@@ -82,8 +82,9 @@ class Turns:
     async def ended(self, session_id: str, turn_id: str) -> Ended | None:
         """The turn, if it has ended and the history still has it, however long ago."""
         runtime, names = self.session.runtime, (session_id, turn_id)
-        found = await runtime.store.status(*names)
-        if not isinstance(found, Duplicate) or found.record is None:
+        answer = await runtime.store.status(*names)
+        found = answer if isinstance(answer, Duplicate) else None
+        if found is None or found.record is None:
             found = await find_old(runtime, names)
         if found is None or found.record is None:
             return None
