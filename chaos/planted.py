@@ -366,7 +366,7 @@ PLANTED: dict[str, Callable[[], None]] = {
         "turn.attempt = turn.attempt - 1\n  open_turn(header, turn.id,",
     ),
     "events-without-reset": lua(
-        "events/append", "redis.call('DEL', KEY) else highest = tonumber(number) end", "end"
+        "events/append", "highest = tonumber(number)\n  else\n    redis.call('DEL', KEY)\n", ""
     ),
     "turn-resumed-twice": lua(
         "begin",
