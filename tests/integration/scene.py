@@ -6,7 +6,7 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -17,6 +17,7 @@ from tests.integration.background_lab import echo
 from tests.integration.fault_lab import message
 from turnwise import connect
 from turnwise.background import Policy
+from turnwise.fleet.api_keys import ApiKeys
 from turnwise.fleet.workers import WorkerRecord
 from turnwise.session import Session
 
@@ -28,12 +29,14 @@ class Scene:
     """The store, a file of SQLite, and the names of what is in it.
 
     Session "s" has the turns "t1" and "t2". "waits" has a message in its queue, and "held" one that
-    a worker has as turn "h1". "asks" waits for an approval. Messages for "paused" are paused.
+    a worker has as turn "h1". "asks" waits for an approval. Messages for "paused" are paused. The
+    server has a key.
     """
 
     folder: Path
     letter: str = ""
     approval: str = ""
+    key: str = ""
 
     @property
     def file(self) -> Path:
@@ -56,7 +59,7 @@ class Scene:
     def copied_to(self, folder: Path) -> Scene:
         """The same elsewhere, for a test that changes it."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
-        return Scene(folder, self.letter, self.approval)
+        return replace(self, folder=folder)
 
     def content(self) -> list[object]:
         """All that is stored: in the database, and in the folders of records beside it."""
@@ -80,13 +83,14 @@ async def make_scene(folder: Path) -> Scene:
         record = WorkerRecord("host", 7, "1.0", 0.0, ["echo"], 50, 1, turns=[("held", "h1")])
         await session.runtime.store.workers.write(WORKER, msgspec.json.encode(record))
         await session.pause_queue("paused")
+        _, key = await ApiKeys(session.runtime).create("anna")
         letter = await _dead_letter(session)
         lines = [json.dumps(line) async for line in session.export(["s"])]
         scene.exported.write_text("\n".join(lines).replace('"s"', '"other"'))
     old = SDKSession("old", scene.sdk)
     await old.add_items([message("hi")])
     old.close()
-    return Scene(folder, letter, approval.id)
+    return Scene(folder, letter, approval.id, key.id)
 
 
 async def _dead_letter(session: Session) -> str:

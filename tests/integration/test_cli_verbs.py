@@ -25,6 +25,7 @@ LOOKS = {
     "dead-letters list": "",
     "dead-letters show": "{letter}",
     "doctor": "",
+    "keys list": "",
     "queue list": "",
     "queue peek": "waits",
     "sessions biggest": "",
@@ -43,6 +44,7 @@ LOOKS = {
 ACTS = {
     "approvals approve": "asks {approval}",
     "approvals reject": "asks {approval}",
+    "keys create": "bob",
     "queue pause": "--agent a",
     "queue resume": "--agent paused",
     "sessions copy": "s copied",
@@ -53,6 +55,7 @@ ACTS = {
 ENDS = {
     "dead-letters delete": "{letter}",
     "dead-letters retry": "{letter}",
+    "keys revoke": "{key}",
     "sessions delete": "s",
     "sessions expire": "s --ttl 60",
     "sessions rewind": "s t1",
@@ -70,6 +73,7 @@ MISSING = {
     "dead-letters delete": "nothing",
     "dead-letters retry": "nothing",
     "dead-letters show": "nothing",
+    "keys revoke": "nothing",
     "queue resume": "",
     "sessions copy": "nothing new",
     "sessions delete": "nothing",
@@ -90,7 +94,12 @@ MISSING = {
 
 
 def words(scene: Scene, verb: str, given: str) -> list[str]:
-    names = {"letter": scene.letter, "approval": scene.approval, "folder": str(scene.folder)}
+    names = {
+        "letter": scene.letter,
+        "approval": scene.approval,
+        "key": scene.key,
+        "folder": str(scene.folder),
+    }
     return [*verb.split(), *given.format(exported=scene.exported, **names).split()]
 
 

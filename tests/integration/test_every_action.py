@@ -15,6 +15,7 @@ import pytest
 from tests.integration.background_lab import echo
 from tests.integration.scene import WORKER, Scene
 from turnwise import SDKSource, connect
+from turnwise.fleet.api_keys import ApiKeys
 from turnwise.fleet.audit import Action
 from turnwise.session import Session
 
@@ -28,6 +29,7 @@ def lines(scene: Scene) -> list[Any]:
 
 ACTIONS: dict[str, Call] = {
     "cancel": lambda session, _: session.cancel("held", "h1", timeout=0, **HOW),
+    "create_key": lambda session, _: ApiKeys(session.runtime).create("bob", **HOW),
     "copy": lambda session, _: session.copy("s", "new", **HOW),
     "decide": lambda session, scene: session.decide("asks", approve=[scene.approval], **HOW),
     "delete": lambda session, _: session.delete("s", **HOW),
@@ -41,16 +43,20 @@ ACTIONS: dict[str, Call] = {
     "resume_queue": lambda session, _: session.resume_queue("paused", **HOW),
     "resume_worker": lambda session, _: session.resume_worker(WORKER, **HOW),
     "retry_dead_letter": lambda session, scene: session.retry_dead_letter(scene.letter, **HOW),
+    "revoke_key": lambda session, scene: ApiKeys(session.runtime).revoke(scene.key, **HOW),
     "rewind": lambda session, _: session.rewind("s", to="t1", **HOW),
     "stop_worker": lambda session, _: session.stop_worker(WORKER, **HOW),
 }
 """What operators do. Each has a record of its name."""
+KEYS = {"create_key", "revoke_key"}
+"""Those of `ApiKeys`."""
 LOOKS: dict[str, Call] = {
     "audit": lambda session, _: session.audit(),
     "biggest": lambda session, _: session.biggest(),
     "bind": lambda session, _: session.bind("s"),
     "check_for_turns": lambda session, _: session.check_for_turns(),
     "dead_letters": lambda session, _: session.dead_letters(),
+    "for_owner": lambda session, _: session.for_owner("anna"),
     "export": lambda session, _: session.export(["s"]),
     "get_items": lambda session, _: session.bind("s").get_items(),
     "history": lambda session, _: session.history("s"),
@@ -95,7 +101,7 @@ def test_every_method_is_known() -> None:
         for name, value in inspect.getmembers(Session, inspect.isfunction)
         if not name.startswith("_") and name != "aclose"
     }
-    assert methods == {*ACTIONS, *LOOKS, *PARTS_OF_TURNS}
+    assert methods == {*ACTIONS, *LOOKS, *PARTS_OF_TURNS} - KEYS
     assert set(get_args(Action)) == set(ACTIONS)
 
 
