@@ -76,5 +76,5 @@ def with_approvals(events: Events, asked: Sequence[PendingApproval]) -> Events:
     """The events as `answers.answer` gives them while the turn is parked."""
     parked = [number for number, (_, event) in enumerate(events) if event["type"] == "turn.parked"]
     found = list(events[: parked[-1] + 1])
-    found[-1] = found[-1][0], {**found[-1][1], "approvals": list(asked)}
+    found[-1] = found[-1][0], {**found[-1][1], "pending": list(asked)}
     return found

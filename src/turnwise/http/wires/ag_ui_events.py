@@ -117,7 +117,7 @@ class EventEncoder:
         if kind == "turn.items":
             return self._items(event["items"])
         if kind == "turn.parked":
-            return self._parked(event_id, event.get("approvals", ()))
+            return self._parked(event_id, event.get("pending", ()))
         if kind == "turn.finished":
             return self._finished(event)
         return self._failed(event) if kind == "turn.stopped" else []

@@ -27,9 +27,9 @@ async def answer(
 ) -> AsyncIterator[tuple[str, Event]]:
     """The turn's events, so that they tell all that a client has to know.
 
-    The last `turn.parked` carries the pending `approvals`. A turn that has ended gives
-    `turn.finished`, also if its events are gone; a committed one then gives `turn.items` first,
-    with its `items`.
+    `turn.parked` also has the approvals that are `pending`, if nothing follows it: its own
+    `approvals` may be decided by now. A turn that has ended gives `turn.finished`, also if its
+    events are gone; a committed one then gives `turn.items` first, with its `items`.
 
     Raises:
         SessionGone: Nothing is known of the turn.
@@ -44,7 +44,7 @@ async def answer(
                 if event["type"] == "turn.parked":
                     await asyncio.wait({coming}, timeout=_PAUSE)
                     if not coming.done():
-                        event = {**event, "approvals": await pending(gateway, *names)}
+                        event = {**event, "pending": await pending(gateway, *names)}
                 yield event_id, event
                 if event["type"] == "turn.finished":
                     return
