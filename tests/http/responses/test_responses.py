@@ -11,9 +11,11 @@ import pytest
 from tests.http.responses.door import Door, checked, door_to, read, text_of
 from tests.http.responses.writer import text, thought, writer
 from tests.http.test_chat import Pace
+from tests.integration.durable_lab import Lab
 from tests.integration.fault_lab import other_tasks
 from tests.integration.stores import Sessions, new_sessions_of
-from turnwise import OutcomeUnknown
+from turnwise import OutcomeUnknown, Session
+from turnwise.http.wires.responses.ids import ResponseId
 
 sessions = new_sessions_of(["memory", "sqlite", "valkey"])
 
@@ -280,9 +282,42 @@ async def test_a_client_is_told_not_to_repeat_what_may_be_queued(
 
     monkeypatch.setattr(door.site.replica.gateway, "send", lost)
     told: list[str | None] = []
-    for key in ({}, {"Idempotency-Key": "k"}):
+    keys: list[dict[str, str]] = [{}, {"Idempotency-Key": "k"}]
+    for key in keys:
         body = {"model": "writer", "input": "x"}
         answer = await door.http.post("/v1/responses", json=body, headers=key)
         assert (answer.status_code, answer.json()["error"]["type"]) == (503, "server_error")
         told.append(answer.headers.get("x-should-retry"))
     assert told == ["false", None]
+
+
+async def test_after_days_a_response_is_still_there_and_a_deleted_one_still_gone() -> None:
+    lab = Lab()
+    async with door_to(Session(lab.session().runtime), [writer()]) as door:
+        first = await door.responses.create(model="writer", input="one", metadata={"k": "v"})
+        events = await read(
+            await door.responses.create(
+                model="writer",
+                input="two",
+                previous_response_id=first.id,
+                background=True,
+                stream=True,
+            )
+        )
+        second = events[-1].response
+        gone = await door.responses.create(
+            model="writer", input="three", previous_response_id=second.id
+        )
+        await door.responses.delete(gone.id)
+        kept = door.session.bind(ResponseId.parse(first.id).session_id)
+        for _ in range(3):
+            lab.now += 3 * 24 * 3600 * 1000
+            await kept.add_items([{"role": "user", "content": "later"}])
+        found = await door.responses.retrieve(first.id)
+        assert (found.output, found.metadata) == (first.output, {"k": "v"})
+        again = await read(await door.responses.retrieve(second.id, stream=True))
+        assert again[-1].response.output == second.output
+        with pytest.raises(openai.NotFoundError):
+            await door.responses.retrieve(gone.id)
+        fork = await door.responses.create(model="writer", input="x", previous_response_id=first.id)
+        assert len((await door.responses.input_items.list(fork.id)).data) == 3

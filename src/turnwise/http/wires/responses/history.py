@@ -34,7 +34,9 @@ class History:
 
     async def create(self, items: list[Item]) -> None:
         """Make the session, also without items."""
-        async with self._session.turn(self.session_id, turn_id="created") as turn:
+        async with self._session.turn(
+            self.session_id, turn_id=f"{self.session_id} created"
+        ) as turn:
             await turn.add_items(items)  # type: ignore[arg-type]  # the client's items, checked
 
     async def delete(self) -> None:

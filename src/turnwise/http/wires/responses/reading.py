@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, cast
 
+from turnwise.errors import SessionGone
 from turnwise.http.gateway import Gateway
 from turnwise.http.principals import Principal
 from turnwise.http.wires.responses.encoder import ResponseEncoder
@@ -71,12 +72,13 @@ class Reading:
         yield encoder.created()
         names = rid.session_id, rid.turn_id
         events = cast(Any, self._gateway.follow(self._principal, *names))
-        async with aclosing(events):
-            async for event_id, event in events:
-                for wire in encoder.encode(event_id, event):
-                    yield wire
-                if encoder.is_over:
-                    return
+        with suppress(SessionGone):  # it ended longer ago than the retention
+            async with aclosing(events):
+                async for event_id, event in events:
+                    for wire in encoder.encode(event_id, event):
+                        yield wire
+                    if encoder.is_over:
+                        return
         for wire in await self._rest(rid, encoder):
             yield wire
 
@@ -99,11 +101,12 @@ class Reading:
     async def exists(self, rid: ResponseId) -> bool:
         """Whether the id is of a turn that the principal may see, and of no deleted response."""
         names = rid.session_id, rid.turn_id
-        if not rid.store or await self._turns.is_marked(*names, rid.part):
+        if not rid.store:
             return False
-        return (await self._turns.status(*names)).state != "unknown" or (
-            await self._turns.ended(*names) is not None
-        )
+        is_old = (await self._turns.status(*names)).state == "unknown"
+        if is_old and await self._turns.ended(*names) is None:
+            return False
+        return not await self._turns.is_marked(*names, rid.part, old=is_old)
 
     async def _now(self, rid: ResponseId) -> Wire:
         if not await self.exists(rid):

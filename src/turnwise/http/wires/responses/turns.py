@@ -161,9 +161,12 @@ class Turns:
         """Delete a session that was not to be stored."""
         await self.session.runtime.store.delete(session_id)
 
-    async def is_marked(self, session_id: str, turn_id: str, part: int) -> bool:
-        """Whether the response was deleted."""
-        return (await self.status(session_id, _mark(turn_id, part))).state == "committed"
+    async def is_marked(self, session_id: str, turn_id: str, part: int, *, old: bool) -> bool:
+        """Whether the response was deleted. `old`: its turn is older than the retention."""
+        mark = _mark(turn_id, part)
+        if old:
+            return await self.ended(session_id, mark) is not None
+        return (await self.status(session_id, mark)).state == "committed"
 
     async def mark(self, session_id: str, turn_id: str, part: int) -> None:
         """Note that the response is deleted, by a turn that adds nothing."""
