@@ -331,5 +331,7 @@ async def test_every_statement_is_good_and_uses_an_index(store: SQLiteStore) -> 
     for name, plan in (await store._connections.run(plans)).items():
         if name == "announced":  # in the order of the index, up to its limit
             plan = plan.replace("SCAN ready USING COVERING INDEX ready_due", "")
+        if name == "count_dead_letters":  # all of them, along an index
+            plan = plan.replace("SCAN dead_letters USING COVERING INDEX", "")
         if name != "delete_wake_ups":  # a table of a few rows
             assert "SCAN" not in plan, f"{name}: {plan}"
