@@ -46,7 +46,7 @@ def router(
     routes = APIRouter(
         prefix=path, route_class=WireRoute, dependencies=[remember(authenticate)], tags=["ag-ui"]
     )
-    common = problems(404, 409, 413, 422, 429, 500, 503)
+    common = problems(401, 404, 409, 413, 422, 429, 500, 503)
     routes.add_api_route(
         "",
         wire.run,

@@ -59,13 +59,13 @@ def router(
     routes = APIRouter(
         prefix=api, route_class=WireRoute, dependencies=[remember(authenticate)], tags=["vercel"]
     )
-    common = problems(404, 409, 413, 422, 500, 503)
+    common = problems(401, 404, 409, 413, 422, 429, 500, 503)
     routes.add_api_route(
         "",
         chat.send,
         methods=["POST"],
         response_model=None,
-        responses={200: _STREAM, **common, **problems(429)},
+        responses={200: _STREAM, **common},
     )
     routes.add_api_route(
         "/{chat_id:path}/stream",
