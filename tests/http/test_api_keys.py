@@ -166,8 +166,8 @@ async def test_the_command_line_makes_lists_and_revokes(tmp_path: Path) -> None:
     (listed,) = await lines(url, "keys", "list", "--owner", "alice", "--output", "jsonl")
     assert json.loads(listed)["id"] == found.id
     assert text not in listed
-    assert await lines(url, "keys", "revoke", found.id) == ["revoked"]
-    missing = await invoked(url, "keys", "revoke", "none")
+    assert await lines(url, "keys", "revoke", found.id, "--yes") == [f"revoked: {found.id}"]
+    missing = await invoked(url, "keys", "revoke", "none", "--yes")
     assert missing.exit_code == 1
     async with connect(url) as session:
         assert await ApiKeys(session.runtime).find(text) is None
