@@ -199,6 +199,7 @@ async def test_a_reload_goes_on_with_the_answer(chats: Chats, lab: Lab) -> None:
     await reloaded.until(lambda shown: said(shown) == "this is")
     other = await chats.open(chat_id, await chats.messages(chat_id))
     await other.do("resume")
+    await other.until(lambda shown: said(shown) == "this is")
     lab.go(halt)
     for each in (reloaded, other):
         await each.until(lambda shown: shown["seen"])

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from turnwise.cli.output import at, tokens
-from turnwise.fleet import PastTurn, Said, Timeline, said
+from turnwise.fleet import ItemText, PastTurn, Timeline, item_texts
 from turnwise.printable import printable
 
 _CUT = 500
@@ -36,7 +36,7 @@ def run(turn: PastTurn | Timeline) -> str:
 def content(items: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """The lines of a turn's items."""
     for item in items:
-        for each in said(item):
+        for each in item_texts(item):
             yield from _lines(each)
 
 
@@ -52,7 +52,7 @@ def text_lines(who: str, text: str, limit: int | None = None) -> Iterator[str]:
         yield f"{_INDENT}{_line(line)}"
 
 
-def _lines(each: Said) -> Iterator[str]:
+def _lines(each: ItemText) -> Iterator[str]:
     if each.side == "call":
         return text_lines(f"call {each.call_id}", f"{each.who}({each.text})")
     if each.side == "output":

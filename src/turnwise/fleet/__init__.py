@@ -5,12 +5,12 @@ from turnwise.fleet.approvals import WaitingApproval, waiting_approvals
 from turnwise.fleet.audit import AuditRecord
 from turnwise.fleet.census import SharedCensus
 from turnwise.fleet.heartbeat import Heartbeat
+from turnwise.fleet.item_texts import ItemText, item_texts
 from turnwise.fleet.listing import list_sessions
 from turnwise.fleet.orders import Pause, Standing, pause_of
 from turnwise.fleet.past_turns import PastTurn, past_turns
 from turnwise.fleet.queues import QueuedEntry, queue_of
 from turnwise.fleet.sdk_import import SDKSource
-from turnwise.fleet.spoken import Said, said
 from turnwise.fleet.steps import Step
 from turnwise.fleet.stuck import StuckSession, stuck_sessions
 from turnwise.fleet.surveys import SessionStats
@@ -22,12 +22,12 @@ __all__ = [
     "AuditRecord",
     "Heartbeat",
     "ImportedSession",
+    "ItemText",
     "OperatorActions",
     "PastTurn",
     "Pause",
     "QueuedEntry",
     "SDKSource",
-    "Said",
     "SessionStats",
     "SharedCensus",
     "Standing",
@@ -35,12 +35,12 @@ __all__ = [
     "StuckSession",
     "Timeline",
     "WaitingApproval",
+    "item_texts",
     "list_sessions",
     "list_workers",
     "past_turns",
     "pause_of",
     "queue_of",
-    "said",
     "stuck_sessions",
     "waiting_approvals",
 ]

@@ -110,7 +110,7 @@ class Heartbeat:
         await self._worker.obey(told)
 
     def _record(self) -> WorkerRecord:
-        worker, tally = self._worker, self._runtime.tally.get()
+        worker, stats = self._worker, self._runtime.turn_stats.get()
         return WorkerRecord(
             socket.gethostname(),
             os.getpid(),
@@ -122,6 +122,6 @@ class Heartbeat:
             worker.is_stopping,
             list(islice(self._runtime.held.get().values(), _MOST_TURNS)),
             worker.is_quiet,
-            tally.counts,
-            tally.takeovers,
+            stats.counts,
+            stats.takeovers,
         )

@@ -22,8 +22,8 @@ from turnwise.errors import TurnwiseError, UsageError
 from turnwise.fleet.actions import OperatorActions
 from turnwise.fleet.census import Census, Walk
 from turnwise.fleet.orders import Pause
-from turnwise.fleet.pace import Pace, PaceMeter
 from turnwise.fleet.shared import Shared
+from turnwise.fleet.turn_rates import RateMeter, TurnRates
 from turnwise.types import Info, WorkerInfo
 
 INTERVAL = 2.0
@@ -50,7 +50,7 @@ class Sample:
         running: How many sessions have a running turn; None before the first count.
         queued: How many messages and callers wait; None likewise.
         ping_ms: How long the store took for a ping.
-        pace: How turns went in the minute before.
+        rates: How turns went in the minute before.
     """
 
     at: float
@@ -58,7 +58,7 @@ class Sample:
     running: int | None
     queued: int | None
     ping_ms: float
-    pace: Pace
+    rates: TurnRates
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Watch:
         self.shared = Shared(REST)
         self._session = session
         self._walk = Walk(session)
-        self._pace = PaceMeter()
+        self._rates = RateMeter()
         self._looks = 0
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -152,9 +152,9 @@ class Watch:
         await self._session.ping()
         ping = time.perf_counter() - started
         workers, pauses = await self._session.workers(), await self._session.pauses()
-        before, pace = self.seen.census, self._pace.look(time.monotonic(), workers)
+        before, rates = self.seen.census, self._rates.look(time.monotonic(), workers)
         census = await self._counted(time.perf_counter() + BUDGET) or before
-        self.samples.append(_sample(census, before, ping, pace))
+        self.samples.append(_sample(census, before, ping, rates))
         self._tell(Seen(workers, pauses, ping, census))
 
     async def _counted(self, until: float) -> Census | None:
@@ -178,15 +178,15 @@ class Watch:
             return sha256(str(error).encode()).hexdigest()
 
 
-def _sample(census: Census | None, before: Census | None, ping: float, pace: Pace) -> Sample:
+def _sample(census: Census | None, before: Census | None, ping: float, rates: TurnRates) -> Sample:
     if census is None:
-        return Sample(time.time(), None, None, None, ping * 1000, pace)
+        return Sample(time.time(), None, None, None, ping * 1000, rates)
     rate = None
     if before is not None and census.at > before.at:
         # Deleted sessions take their turns away.
         rate = max(0.0, (census.turns - before.turns) / (census.at - before.at))
     running = census.states["running"]
-    return Sample(time.time(), rate, running, census.queued, ping * 1000, pace)
+    return Sample(time.time(), rate, running, census.queued, ping * 1000, rates)
 
 
 def mark(info: Info | None) -> str:

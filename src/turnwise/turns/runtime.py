@@ -25,7 +25,7 @@ from turnwise.turns.isolation import Isolation
 from turnwise.turns.reading import Reader
 from turnwise.turns.settings import Settings
 from turnwise.turns.shielding import shielded
-from turnwise.turns.tally import Tally
+from turnwise.turns.turn_stats import TurnStats
 from turnwise.types import Info
 
 _log = logging.getLogger("turnwise")
@@ -47,7 +47,7 @@ class Runtime:
         lease_ms: the settings' lease in milliseconds, as the store counts it.
         isolation: which messages run side by side in each event loop.
         held: session id and turn_id of each turn that this process holds, by the lease's token.
-        tally: how the turns of this process went.
+        turn_stats: how the turns of this process went.
         origin: the runtime that this one is an owner's view of; itself if it has all sessions.
     """
 
@@ -59,7 +59,7 @@ class Runtime:
         self.codec = Codec(compression=settings.compression)
         self.isolation = PerLoop(Isolation)
         self.held: PerProcess[dict[str, tuple[str, str]]] = PerProcess(dict)
-        self.tally = PerProcess(Tally)
+        self.turn_stats = PerProcess(TurnStats)
         self.reader = Reader(store, self.codec, Cache(settings.cache_bytes))
         self._tasks: PerLoop[set[asyncio.Task[None]]] = PerLoop(set)
         self._closed = threading.Event()
@@ -106,7 +106,7 @@ class Runtime:
 
     def emit(self, event: TurnEvent) -> None:
         """Count the event, and call every hook with it."""
-        self.tally.get().note(event)
+        self.turn_stats.get().note(event)
         if self.settings.hooks:
             emit(self.settings.hooks, event)
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from turnwise.dashboard.site import Outcome, Visit
 from turnwise.errors import TurnwiseError
-from turnwise.fleet import PastTurn, Said, said
+from turnwise.fleet import ItemText, PastTurn, item_texts
 from turnwise.fleet.watch import mark
 from turnwise.types import Info
 
@@ -31,7 +31,7 @@ class ShownTurn:
     """
 
     turn: PastTurn
-    said: list[Said]
+    said: list[ItemText]
     first: int = 0
 
 
@@ -122,7 +122,7 @@ def _shown(turn: PastTurn, part: int) -> ShownTurn:
     """Its last items, or with part 2 those before, and so on."""
     end = max(0, len(turn.items) - (part - 1) * _ITEMS)
     first = max(0, end - _ITEMS)
-    words = [each for item in turn.items[first:end] for each in said(item)]
+    words = [each for item in turn.items[first:end] for each in item_texts(item)]
     return ShownTurn(turn, words, first)
 
 

@@ -18,7 +18,7 @@ async def samples(visit: Visit) -> Response:
     rows = [
         (
             *(each.at, each.turns_per_second, each.running, each.queued, each.ping_ms),
-            *(each.pace.median, each.pace.slowest, each.pace.takeovers),
+            *(each.rates.median, each.rates.slowest, each.rates.takeovers),
         )
         for each in visit.site.watch.samples
     ]

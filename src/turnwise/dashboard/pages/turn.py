@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from turnwise.dashboard.drawing import draw
 from turnwise.dashboard.site import Visit
-from turnwise.fleet import said
+from turnwise.fleet import item_texts
 from turnwise.fleet.watch import mark
 
 _ITEMS = 100
@@ -28,6 +28,6 @@ async def turn(visit: Visit) -> Response:
         turn=found,
         mark=mark(info),
         drawing=draw(found.steps, time.time()),
-        said=[each for item in found.items[first:] for each in said(item)],
+        said=[each for item in found.items[first:] for each in item_texts(item)],
         first=first,
     )

@@ -7,35 +7,35 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from openai.types.responses import response_input_item_param as kinds
 
-from turnwise.fleet import Said, said
+from turnwise.fleet import ItemText, item_texts
 
 IMAGE = {"type": "input_image", "image_url": "data:image/png;base64,AAAA"}
-ITEMS: list[tuple[dict[str, Any], list[Said]]] = [
-    ({"role": "user", "content": "hi"}, [Said("user", "user", "hi")]),
+ITEMS: list[tuple[dict[str, Any], list[ItemText]]] = [
+    ({"role": "user", "content": "hi"}, [ItemText("user", "user", "hi")]),
     (
         {
             "type": "message",
             "role": "user",
             "content": [{"type": "input_text", "text": "a"}, IMAGE],
         },
-        [Said("user", "user", "a\n[input_image]")],
+        [ItemText("user", "user", "a\n[input_image]")],
     ),
     (
         {"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]},
-        [Said("assistant", "assistant", "no")],
+        [ItemText("assistant", "assistant", "no")],
     ),
-    ({"role": "developer", "content": "be kind"}, [Said("system", "developer", "be kind")]),
+    ({"role": "developer", "content": "be kind"}, [ItemText("system", "developer", "be kind")]),
     (
         {"type": "reasoning", "id": "r", "summary": [{"type": "summary_text", "text": "hm"}]},
-        [Said("reasoning", "reasoning", "hm")],
+        [ItemText("reasoning", "reasoning", "hm")],
     ),
     (
         {"type": "reasoning", "id": "r", "summary": [], "encrypted_content": "x"},
-        [Said("reasoning", "reasoning", "(not shown)")],
+        [ItemText("reasoning", "reasoning", "(not shown)")],
     ),
     (
         {"type": "function_call", "call_id": "c", "name": "pay", "arguments": '{"x": 1}'},
-        [Said("call", "pay", '{"x": 1}', "c")],
+        [ItemText("call", "pay", '{"x": 1}', "c")],
     ),
     (
         {
@@ -43,43 +43,43 @@ ITEMS: list[tuple[dict[str, Any], list[Said]]] = [
             "call_id": "c",
             "output": [IMAGE, {"type": "input_file", "filename": "a.pdf"}],
         },
-        [Said("output", "output", "[input_image]\n[input_file a.pdf]", "c")],
+        [ItemText("output", "output", "[input_image]\n[input_file a.pdf]", "c")],
     ),
     (
         {"type": "custom_tool_call", "call_id": "c", "name": "sh", "input": "ls"},
-        [Said("call", "sh", "ls", "c")],
+        [ItemText("call", "sh", "ls", "c")],
     ),
     (
         {"type": "custom_tool_call_output", "call_id": "c", "output": "a"},
-        [Said("output", "output", "a", "c")],
+        [ItemText("output", "output", "a", "c")],
     ),
     (
         {"type": "shell_call", "call_id": "c", "action": {"commands": ["ls"]}},
-        [Said("call", "shell_call", '{"action": {"commands": ["ls"]}}', "c")],
+        [ItemText("call", "shell_call", '{"action": {"commands": ["ls"]}}', "c")],
     ),
     (
         {"type": "shell_call_output", "call_id": "c", "output": [{"stdout": "a", "stderr": ""}]},
-        [Said("output", "output", '{"stdout": "a", "stderr": ""}', "c")],
+        [ItemText("output", "output", '{"stdout": "a", "stderr": ""}', "c")],
     ),
     (
         {"type": "local_shell_call", "id": "i", "call_id": "c", "action": {"command": ["ls"]}},
-        [Said("call", "local_shell_call", '{"action": {"command": ["ls"]}}', "c")],
+        [ItemText("call", "local_shell_call", '{"action": {"command": ["ls"]}}', "c")],
     ),
     (
         {"type": "local_shell_call_output", "id": "i", "output": "a"},
-        [Said("output", "output", "a", "i")],
+        [ItemText("output", "output", "a", "i")],
     ),
     (
         {"type": "apply_patch_call", "call_id": "c", "operation": {"type": "delete_file"}},
-        [Said("call", "apply_patch_call", '{"operation": {"type": "delete_file"}}', "c")],
+        [ItemText("call", "apply_patch_call", '{"operation": {"type": "delete_file"}}', "c")],
     ),
     (
         {"type": "apply_patch_call_output", "call_id": "c", "status": "completed"},
-        [Said("output", "output", "completed", "c")],
+        [ItemText("output", "output", "completed", "c")],
     ),
     (
         {"type": "computer_call", "call_id": "c", "action": {"type": "click"}},
-        [Said("call", "computer_call", '{"action": {"type": "click"}}', "c")],
+        [ItemText("call", "computer_call", '{"action": {"type": "click"}}', "c")],
     ),
     (
         {
@@ -87,11 +87,11 @@ ITEMS: list[tuple[dict[str, Any], list[Said]]] = [
             "call_id": "c",
             "output": {"type": "computer_screenshot", "image_url": "data:"},
         },
-        [Said("output", "output", "[computer_screenshot]", "c")],
+        [ItemText("output", "output", "[computer_screenshot]", "c")],
     ),
     (
         {"type": "web_search_call", "id": "w", "status": "completed", "action": {"query": "q"}},
-        [Said("call", "web_search_call", '{"action": {"query": "q"}}', "w")],
+        [ItemText("call", "web_search_call", '{"action": {"query": "q"}}', "w")],
     ),
     (
         {
@@ -101,8 +101,8 @@ ITEMS: list[tuple[dict[str, Any], list[Said]]] = [
             "results": [{"filename": "a.md", "text": "found"}],
         },
         [
-            Said("call", "file_search_call", '{"queries": ["q"]}', "f"),
-            Said("output", "output", "found", "f"),
+            ItemText("call", "file_search_call", '{"queries": ["q"]}', "f"),
+            ItemText("output", "output", "found", "f"),
         ],
     ),
     (
@@ -113,20 +113,20 @@ ITEMS: list[tuple[dict[str, Any], list[Said]]] = [
             "outputs": [{"type": "logs", "logs": "2"}],
         },
         [
-            Said("call", "code_interpreter_call", "1+1", "i"),
-            Said("output", "output", "2", "i"),
+            ItemText("call", "code_interpreter_call", "1+1", "i"),
+            ItemText("output", "output", "2", "i"),
         ],
     ),
     (
         {"type": "image_generation_call", "id": "i", "result": "AAAA" * 1000, "size": "1x1"},
         [
-            Said("call", "image_generation_call", '{"size": "1x1"}', "i"),
-            Said("output", "output", "[image]", "i"),
+            ItemText("call", "image_generation_call", '{"size": "1x1"}', "i"),
+            ItemText("output", "output", "[image]", "i"),
         ],
     ),
     (
         {"type": "mcp_call", "id": "m", "name": "find", "arguments": "{}", "output": "a"},
-        [Said("call", "find", "{}", "m"), Said("output", "output", "a", "m")],
+        [ItemText("call", "find", "{}", "m"), ItemText("output", "output", "a", "m")],
     ),
     (
         {
@@ -137,7 +137,7 @@ ITEMS: list[tuple[dict[str, Any], list[Said]]] = [
             "output": None,
             "error": {"type": "http_error", "code": 500, "message": "broken"},
         },
-        [Said("call", "find", "{}", "m"), Said("output", "output", "broken", "m")],
+        [ItemText("call", "find", "{}", "m"), ItemText("output", "output", "broken", "m")],
     ),
     (
         {
@@ -145,15 +145,15 @@ ITEMS: list[tuple[dict[str, Any], list[Said]]] = [
             "server_label": "files",
             "tools": [{"name": "find", "input_schema": {}}],
         },
-        [Said("other", "mcp_list_tools", '{"server_label": "files"}\n[find]')],
+        [ItemText("other", "mcp_list_tools", '{"server_label": "files"}\n[find]')],
     ),
     (
         {"type": "mcp_approval_request", "id": "m", "name": "find", "arguments": "{}"},
-        [Said("call", "find", "{}", "m")],
+        [ItemText("call", "find", "{}", "m")],
     ),
     (
         {"type": "mcp_approval_response", "approval_request_id": "m", "approve": True},
-        [Said("output", "approval", "approved", "m")],
+        [ItemText("output", "approval", "approved", "m")],
     ),
     (
         {
@@ -162,11 +162,11 @@ ITEMS: list[tuple[dict[str, Any], list[Said]]] = [
             "approve": False,
             "reason": "no",
         },
-        [Said("output", "approval", "rejected: no", "m")],
+        [ItemText("output", "approval", "rejected: no", "m")],
     ),
     (
         {"type": "tool_search_call", "call_id": "c", "arguments": {"query": "q"}},
-        [Said("call", "tool_search_call", '{"query": "q"}', "c")],
+        [ItemText("call", "tool_search_call", '{"query": "q"}', "c")],
     ),
     (
         {
@@ -174,7 +174,7 @@ ITEMS: list[tuple[dict[str, Any], list[Said]]] = [
             "call_id": "c",
             "tools": [{"type": "function", "name": "find"}],
         },
-        [Said("output", "output", "[function find]", "c")],
+        [ItemText("output", "output", "[function find]", "c")],
     ),
     (
         {
@@ -182,35 +182,35 @@ ITEMS: list[tuple[dict[str, Any], list[Said]]] = [
             "role": "developer",
             "tools": [{"type": "function", "name": "find"}],
         },
-        [Said("other", "additional_tools", '{"role": "developer"}\n[function find]')],
+        [ItemText("other", "additional_tools", '{"role": "developer"}\n[function find]')],
     ),
     (
         {"type": "program", "id": "i", "call_id": "c", "code": "go()", "fingerprint": "f"},
-        [Said("call", "program", "go()", "c")],
+        [ItemText("call", "program", "go()", "c")],
     ),
     (
         {"type": "program_output", "call_id": "c", "result": "a"},
-        [Said("output", "output", "a", "c")],
+        [ItemText("output", "output", "a", "c")],
     ),
     (
         {"type": "configuration_update", "reasoning": {"effort": "low"}},
-        [Said("other", "configuration_update", '{"reasoning": {"effort": "low"}}')],
+        [ItemText("other", "configuration_update", '{"reasoning": {"effort": "low"}}')],
     ),
     (
         {"type": "compaction", "id": "i", "encrypted_content": "x" * 1000},
-        [Said("other", "compaction", "i")],
+        [ItemText("other", "compaction", "i")],
     ),
-    ({"type": "compaction_trigger"}, [Said("other", "compaction_trigger", "(not shown)")]),
-    ({"type": "item_reference", "id": "i"}, [Said("other", "item_reference", "i")]),
-    ({"type": "invented", "a": 1}, [Said("other", "invented", '{"a": 1}')]),
-    ({"type": 3, "role": None}, [Said("other", "3", '{"role": null}')]),
-    ({"type": None, "role": None, "content": None}, [Said("other", "null", "null")]),
+    ({"type": "compaction_trigger"}, [ItemText("other", "compaction_trigger", "(not shown)")]),
+    ({"type": "item_reference", "id": "i"}, [ItemText("other", "item_reference", "i")]),
+    ({"type": "invented", "a": 1}, [ItemText("other", "invented", '{"a": 1}')]),
+    ({"type": 3, "role": None}, [ItemText("other", "3", '{"role": null}')]),
+    ({"type": None, "role": None, "content": None}, [ItemText("other", "null", "null")]),
 ]
 
 
 @pytest.mark.parametrize(("item", "says"), ITEMS)
-def test_what_an_item_says(item: dict[str, Any], says: list[Said]) -> None:
-    assert list(said(item)) == says
+def test_what_an_item_says(item: dict[str, Any], says: list[ItemText]) -> None:
+    assert list(item_texts(item)) == says
 
 
 def test_every_kind_of_the_openai_package_is_here() -> None:

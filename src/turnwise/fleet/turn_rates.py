@@ -6,16 +6,16 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from turnwise.turns.tally import BOUNDS
+from turnwise.turns.turn_stats import BOUNDS
 from turnwise.types import WorkerInfo
 
 WINDOW = 60.0
-"""Seconds over which a pace is told: a worker says how its turns went every five seconds."""
+"""Seconds over which a rates is told: a worker says how its turns went every five seconds."""
 _Counts = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Pace:
+class TurnRates:
     """How the turns of the last minute went, in the processes of background workers.
 
     Attributes:
@@ -29,7 +29,7 @@ class Pace:
     takeovers: int = 0
 
 
-class PaceMeter:
+class RateMeter:
     """Adds up what each worker has counted since the first look."""
 
     def __init__(self) -> None:
@@ -37,8 +37,8 @@ class PaceMeter:
         self._sum: _Counts = (0,) * (len(BOUNDS) + 2)
         self._past: deque[tuple[float, _Counts]] = deque()
 
-    def look(self, at: float, workers: Sequence[WorkerInfo]) -> Pace:
-        """The pace after this look at the workers, at this time in seconds."""
+    def look(self, at: float, workers: Sequence[WorkerInfo]) -> TurnRates:
+        """The rates after this look at the workers, at this time in seconds."""
         told = {worker.name: _counts(worker) for worker in workers}
         for name, counts in told.items():
             # What workers counted before the first look is no news; one that came later is new.
@@ -49,7 +49,7 @@ class PaceMeter:
         while len(self._past) > 1 and self._past[1][0] <= at - WINDOW:
             self._past.popleft()
         *latency, takeovers = _minus(self._sum, self._past[0][1])
-        return Pace(_quantile(latency, 0.5), _quantile(latency, 0.95), takeovers)
+        return TurnRates(_quantile(latency, 0.5), _quantile(latency, 0.95), takeovers)
 
 
 def _counts(worker: WorkerInfo) -> _Counts:

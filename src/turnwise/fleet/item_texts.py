@@ -23,7 +23,7 @@ _NOT_SHOWN = "(not shown)"
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ItemText:
     """A call, an output, or another item.
 
     Attributes:
@@ -39,26 +39,26 @@ class Said:
     call_id: str = ""
 
 
-def said(item: Mapping[str, Any]) -> Iterator[Said]:
+def item_texts(item: Mapping[str, Any]) -> Iterator[ItemText]:
     """What an item says, whatever is in it: a call that has its output says both."""
     kind = _text(item.get("type") or "message")
     if kind == "message":
         role = _text(item.get("role"))
-        yield Said(_ROLES.get(role, "other"), role, _content(item.get("content")))
+        yield ItemText(_ROLES.get(role, "other"), role, _content(item.get("content")))
     elif kind == "reasoning":
         text = _content(item.get("summary") or item.get("content") or _NOT_SHOWN)
-        yield Said("reasoning", kind, text)
+        yield ItemText("reasoning", kind, text)
     elif kind == "mcp_approval_response":
-        yield Said("output", "approval", _verdict(item), _text(item.get("approval_request_id")))
+        yield ItemText("output", "approval", _verdict(item), _text(item.get("approval_request_id")))
     elif kind.endswith("_output"):
-        yield Said("output", "output", _result(kind, item) or _status(item), _call_id(item))
+        yield ItemText("output", "output", _result(kind, item) or _status(item), _call_id(item))
     elif kind.endswith("_call") or kind in ("program", "mcp_approval_request"):
-        yield Said("call", _text(item.get("name") or kind), _given(item), _call_id(item))
+        yield ItemText("call", _text(item.get("name") or kind), _given(item), _call_id(item))
         if result := _result(kind, item):
-            yield Said("output", "output", result, _call_id(item))
+            yield ItemText("output", "output", result, _call_id(item))
     else:
         text = "\n".join(filter(None, (_rest(item), _result(kind, item))))
-        yield Said("other", kind, text or _text(item.get("id") or _NOT_SHOWN))
+        yield ItemText("other", kind, text or _text(item.get("id") or _NOT_SHOWN))
 
 
 def _call_id(item: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ BOUNDS = tuple(0.05 * 2 ** (step / 2) for step in range(31))
 """The seconds between which turns are counted: from 0.05 to 1,638, each 1.4 times the last."""
 
 
-class Tally:
+class TurnStats:
     """Counts takeovers, and committed turns by how long they took.
 
     Attributes:
