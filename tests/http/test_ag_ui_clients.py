@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from tests.http.node_clients import Program, install, running
-from tests.http.wire_lab import Client, Lab, Server, lab_in, word
+from tests.http.wire_lab import Client, Lab, Server, word
 from tests.scripted import outline
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -32,24 +32,6 @@ def installed() -> None:
 async def program() -> AsyncIterator[Program]:
     async with running("agents.mjs") as program:
         yield program
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
-    async with lab_in(tmp_path_factory.mktemp("wires")) as lab:
-        yield lab
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def alone(tmp_path: Path) -> AsyncIterator[Lab]:
-    """With no other workers on its store."""
-    async with lab_in(tmp_path) as lab:
-        yield lab
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(lab: Lab) -> Server:
-    return await lab.server(worker="one")
 
 
 class Agents:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -25,7 +24,7 @@ from tests.http.recorded import (
 )
 from tests.http.speaking import call, text
 from tests.http.test_vercel_chunks import encoded
-from tests.http.wire_lab import Client, Lab, Server, ended, lab_in, word
+from tests.http.wire_lab import Client, Lab, Server, ended, word
 from tests.scripted import outline
 from turnwise.http.sse import frame
 from turnwise.http.wires.vercel_chunks import RESUME
@@ -44,24 +43,6 @@ def installed() -> None:
 async def program() -> AsyncIterator[Program]:
     async with running("chats.mjs") as program:
         yield program
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
-    async with lab_in(tmp_path_factory.mktemp("wires")) as lab:
-        yield lab
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def alone(tmp_path: Path) -> AsyncIterator[Lab]:
-    """With no other workers on its store."""
-    async with lab_in(tmp_path) as lab:
-        yield lab
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(lab: Lab) -> Server:
-    return await lab.server(worker="one")
 
 
 class Chats:

@@ -35,6 +35,7 @@ from ag_ui.core import (
     ToolCallStartEvent,
 )
 
+from turnwise.http.wires.answer_encoder import AnswerEncoder
 from turnwise.http.wires.steps import Call, Chunk, Steps, parsed
 from turnwise.types import PendingApproval
 
@@ -60,7 +61,7 @@ def split_interrupt_id(text: str) -> tuple[str, str, str] | None:
     return (parts[0], parts[1], parts[2]) if len(parts) == 3 else None
 
 
-class EventEncoder:
+class EventEncoder(AnswerEncoder[BaseEvent]):
     """One run, as a client of AG-UI reads it. The same events give the same ones.
 
     When another attempt at the turn begins, a snapshot takes back what the client got of the
@@ -105,23 +106,6 @@ class EventEncoder:
         begun = RunStartedEvent(thread_id=self._thread_id, run_id=self._run_id)
         return [begun, MessagesSnapshotEvent(messages=self._before)] if snapshot else [begun]
 
-    def encode(self, event_id: str, event: Mapping[str, Any]) -> list[BaseEvent]:
-        """What an event of `answers.answer` adds for the client."""
-        kind = event["type"]
-        if kind in ("turn.reset", "turn.begun", "turn.resumed"):
-            return self._begin_again(since_start=kind == "turn.reset")
-        if kind == "raw_response_event":
-            return self._all(self._steps.response(event["data"]))
-        if kind == "run_item_stream_event":
-            return self._all(self._steps.item(event["item"]["raw_item"]))
-        if kind == "turn.items":
-            return self._items(event["items"])
-        if kind == "turn.parked":
-            return self._parked(event_id, event.get("pending", ()))
-        if kind == "turn.finished":
-            return self._finished(event)
-        return self._failed(event) if kind == "turn.stopped" else []
-
     def finish(self) -> list[BaseEvent]:
         """The run has ended well."""
         return self._finish(RunFinishedSuccessOutcome())
@@ -131,7 +115,7 @@ class EventEncoder:
         events = self._begin_again(since_start=True)
         if self.is_over:
             return events
-        return [*events, *self._all(chunk for item in items for chunk in self._steps.item(item))]
+        return [*events, *self._add(chunk for item in items for chunk in self._steps.item(item))]
 
     def _parked(self, event_id: str, pending: Sequence[PendingApproval]) -> list[BaseEvent]:
         """The run ends here if approvals are pending. Without them it goes on."""
@@ -142,7 +126,7 @@ class EventEncoder:
             if call_id not in self._steps.calls:  # of an agent within a tool
                 given = Call(approval.id, approval.tool_name, parsed(approval.arguments), False)
                 call_id = approval.id
-                events += self._all(self._steps.call(given))
+                events += self._add(self._steps.call(given))
             interrupts.append(_interrupt(approval, call_id, event_id))
         if interrupts:
             events += self._finish(RunFinishedInterruptOutcome(interrupts=interrupts))
@@ -200,13 +184,13 @@ class EventEncoder:
         """End what is open."""
         calls = [ToolCallEndEvent(tool_call_id=call_id) for call_id in self._inputs]
         self._inputs.clear()
-        return [*calls, *self._all(self._steps.close())]
+        return [*calls, *self._add(self._steps.close())]
 
     def _taken_back(self) -> list[Message]:
         """A snapshot takes reasoning back only if it names it."""
         return [ReasoningMessage(id=each, content="") for each in sorted(self._thoughts)]
 
-    def _all(self, chunks: Iterable[Chunk]) -> list[BaseEvent]:
+    def _add(self, chunks: Iterable[Chunk]) -> list[BaseEvent]:
         events = [event for chunk in chunks for event in self._events(chunk)]
         self._has_sent = self._has_sent or bool(events)
         return events

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+from turnwise.http.wires.answer_encoder import AnswerEncoder
 from turnwise.http.wires.steps import Call, Chunk, Steps, parsed
 from turnwise.http.wires.vercel_sent import Diverged, Sent
 from turnwise.types import PendingApproval
@@ -39,7 +40,7 @@ def split_approval_id(text: str) -> tuple[str, str | None]:
     return approval, event or None
 
 
-class ChunkEncoder:
+class ChunkEncoder(AnswerEncoder[Chunk]):
     """One answer, as a client of the AI SDK reads it. The same events give the same chunks.
 
     When another attempt at the turn begins, what it repeats is not sent again. Once it says
@@ -70,33 +71,16 @@ class ChunkEncoder:
         """What begins the stream."""
         return [{"type": "start", "messageId": answer_id(self._turn_id)}]
 
-    def encode(self, event_id: str, event: Mapping[str, Any]) -> list[Chunk]:
-        """What an event of `answers.answer` adds for the client."""
-        kind = event["type"]
-        if kind in ("turn.reset", "turn.begun", "turn.resumed"):
-            return self._begin_again(since_start=kind == "turn.reset")
-        if kind == "raw_response_event":
-            return self._lacking(self._steps.response(event["data"]))
-        if kind == "run_item_stream_event":
-            return self._lacking(self._steps.item(event["item"]["raw_item"]))
-        if kind == "turn.items":
-            return self._items(event["items"])
-        if kind == "turn.parked":
-            return self._parked(event_id, event.get("pending", ()))
-        if kind == "turn.finished":
-            return self._finished(event)
-        return self._failed(event) if kind == "turn.stopped" else []
-
     def _items(self, items: Iterable[Mapping[str, Any]]) -> list[Chunk]:
         """All of the answer, whose events are gone."""
         lacking = self._begin_again(since_start=True)
         if not self.is_over:
-            lacking = self._lacking(chunk for item in items for chunk in self._steps.item(item))
+            lacking = self._add(chunk for item in items for chunk in self._steps.item(item))
         return lacking
 
     def _parked(self, event_id: str, pending: Sequence[PendingApproval]) -> list[Chunk]:
         """The answer ends here if approvals are pending. Without them it goes on."""
-        chunks = self._lacking(self._approvals(event_id, pending))
+        chunks = self._add(self._approvals(event_id, pending))
         if pending and not self.is_over:
             self.is_over = True
             chunks.append({"type": "finish", "finishReason": "tool-calls"})
@@ -111,7 +95,7 @@ class ChunkEncoder:
         if event["state"] == "cancelled":
             return [{"type": "abort"}]
         last = {"type": "finish", "finishReason": "stop"}
-        return self._lacking([*self._steps.close(), last])
+        return self._add([*self._steps.close(), last])
 
     def _failed(self, event: Mapping[str, Any]) -> list[Chunk]:
         """Only operators are told more than the error's name."""
@@ -128,7 +112,7 @@ class ChunkEncoder:
         self._sent.say_again()
         return []
 
-    def _lacking(self, chunks: Iterable[Chunk]) -> list[Chunk]:
+    def _add(self, chunks: Iterable[Chunk]) -> list[Chunk]:
         lacking: list[Chunk] = []
         for chunk in chunks:
             try:
