@@ -129,9 +129,14 @@ class Cache(ProcessBound):
     def get(self, session_id: str) -> HistorySnapshot | None:
         """The session's snapshot, if it is cached."""
         with LOCK:
-            snapshot, _ = self._snapshots.get(session_id, (None, 0))
-            if snapshot is not None:
-                self.put(session_id, snapshot)  # its size counts anew: it may have been decoded
+            found = self._snapshots.get(session_id)
+            if found is None:
+                return None
+            snapshot, size = found
+            if size == snapshot.size:
+                self._snapshots.move_to_end(session_id)
+            else:  # it was decoded since
+                self.put(session_id, snapshot)
             return snapshot
 
     def put(self, session_id: str, snapshot: HistorySnapshot) -> None:

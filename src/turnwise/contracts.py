@@ -442,7 +442,7 @@ class Store(Protocol):
     def waiter(self, token: str) -> AbstractAsyncContextManager[Waiter]:
         """Listen for the wake-up of a ticket. Enter it before you ask for the ticket."""
 
-    def on_wakeup(self, token: str, callback: Callable[[], None]) -> AbstractContextManager[None]:
+    def on_wakeup(self, token: str, callback: Callable[[], None]) -> AbstractContextManager[object]:
         """Call `callback` in this event loop when the token's turn is asked to end.
 
         It does not wait, and sends no command if others listen already. A hint, as in `Waiter`.

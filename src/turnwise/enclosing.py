@@ -25,26 +25,8 @@ class EnclosingTurn(Protocol):
         """Whether the worker still holds it."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Part:
-    """Code that is part of a turn; None stands for any task, and for any runtime."""
-
-    turn: Callable[[], EnclosingTurn | None]
-    task: asyncio.Task[object] | None
-    runtime: object | None
-
-
-_BOUNDED = 10.0
-"""Seconds: a block that says itself that it waits for less than this gets BusyTimeout then."""
-_parts: ContextVar[tuple[_Part, ...]] = ContextVar("turnwise_enclosing", default=())
-
-
-@contextmanager
-def part_of(
-    turn: Callable[[], EnclosingTurn | None],
-    task: asyncio.Task[object] | None = None,
-    runtime: object | None = None,
-) -> Iterator[None]:
+@dataclass(slots=True, eq=False)
+class PartOf:
     """The block is part of a turn, as long as that is open.
 
     Args:
@@ -54,12 +36,22 @@ def part_of(
         runtime: only what is done with this runtime, and without a bound on its wait, is part of
             the turn; None: whatever is done.
     """
-    part = _Part(turn, task, runtime)
-    _parts.set((*_parts.get(), part))
-    try:
-        yield
-    finally:  # without a token: a web framework may leave the block in another context
-        _parts.set(tuple(other for other in _parts.get() if other is not part))
+
+    turn: Callable[[], EnclosingTurn | None]
+    task: asyncio.Task[object] | None = None
+    runtime: object | None = None
+
+    def __enter__(self) -> None:
+        _parts.set((*_parts.get(), self))
+
+    def __exit__(self, *_: object) -> None:
+        # Without a token: a web framework may leave the block in another context.
+        _parts.set(tuple(part for part in _parts.get() if part is not self))
+
+
+_BOUNDED = 10.0
+"""Seconds: a block that says itself that it waits for less than this gets BusyTimeout then."""
+_parts: ContextVar[tuple[PartOf, ...]] = ContextVar("turnwise_enclosing", default=())
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from msgspec import NODEFAULT, Struct
 
 from turnwise.codec import Codec, DecodeError
 from turnwise.errors import UndecodableJournal
-from turnwise.types import PendingApproval, TokenUsage
+from turnwise.types import NO_USAGE, PendingApproval, TokenUsage
 
 RunPath = tuple[str | int, ...]
 
@@ -278,7 +278,7 @@ def usage_in(counts: Mapping[str, Any]) -> TokenUsage:
 
 def usage_of(entries: Sequence[Entry]) -> TokenUsage:
     """What a journal's responses cost, those that are void by now too."""
-    total = TokenUsage()
+    total = NO_USAGE
     for entry in entries:
         if isinstance(entry, ResponseEntry):
             total += usage_in(entry.response.usage)

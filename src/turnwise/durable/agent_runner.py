@@ -42,7 +42,7 @@ from turnwise.durable.responses import to_json
 from turnwise.durable.sdk_states import current_agent
 from turnwise.durable.tools import make_durable
 from turnwise.durable.turn import holder_of
-from turnwise.enclosing import part_of, tasks_included
+from turnwise.enclosing import PartOf, tasks_included
 
 
 def install() -> None:
@@ -72,7 +72,7 @@ class DurableRunner(sdk.AgentRunner):
         try:
             while True:
                 try:
-                    with entered(run), part_of(run.enclosing_turn):
+                    with entered(run), PartOf(run.enclosing_turn):
                         result = await self._inner.run(starting_agent, given, **durable.options)
                     run.check()
                 except Restart as restart:
@@ -104,7 +104,7 @@ class DurableRunner(sdk.AgentRunner):
                 return self._inner.run_streamed(starting_agent, input, **options)
         given = plain_items(input)
         durable = _DurableOptions(run, options)
-        with entered(run), tasks_included(), part_of(run.enclosing_turn):
+        with entered(run), tasks_included(), PartOf(run.enclosing_turn):
             result = self._inner.run_streamed(starting_agent, given, **durable.options)
         run.task = result.run_loop_task
         _ended(run, starting_agent, given, result)

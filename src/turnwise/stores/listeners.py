@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 
 from turnwise.process import LOCK, ProcessBound, keep_forever
 
@@ -24,19 +24,15 @@ class Listeners(ProcessBound):
     def __contains__(self, token: str) -> bool:
         return token in self._by_token
 
-    @contextmanager
-    def listening(self, token: str, callback: Callback) -> Iterator[None]:
+    def listening(self, token: str, callback: Callback) -> AbstractContextManager[None]:
         """Call `callback` when the token is woken, as long as the block lasts."""
-        listener = _Listener(callback)
+        return _Listener(self, token, callback)
+
+    def add(self, token: str, listener: _Listener) -> None:
         with LOCK:
             self._by_token.setdefault(token, []).append(listener)
-        try:
-            yield
-        finally:
-            listener.removed = True
-            self._remove(token, listener)
 
-    def _remove(self, token: str, listener: _Listener) -> None:
+    def remove(self, token: str, listener: _Listener) -> None:
         with LOCK:
             known = self._by_token.get(token, [])
             if listener in known:  # a forked child has none of its parent's
@@ -59,17 +55,28 @@ class Listeners(ProcessBound):
 
 
 class _Listener:
-    def __init__(self, callback: Callback) -> None:
-        self.removed = False
+    """A block that listens: no generator, since each turn has one."""
+
+    def __init__(self, listeners: Listeners, token: str, callback: Callback) -> None:
+        self._listeners = listeners
+        self._token = token
         self._callback = callback
         self._loop = asyncio.get_running_loop()
+        self._removed = False
+
+    def __enter__(self) -> None:
+        self._listeners.add(self._token, self)
+
+    def __exit__(self, *_: object) -> None:
+        self._removed = True
+        self._listeners.remove(self._token, self)
 
     def call_soon(self) -> None:
         with suppress(RuntimeError):  # its loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(self._call)
 
     def _call(self) -> None:
-        if not self.removed:
+        if not self._removed:
             self._callback()
 
 

@@ -39,6 +39,7 @@ SessionBusy at once. "interrupt" and "rollback" end the running turn, then wait 
 "wait": the first commits what that turn has finished, the second nothing of it.
 """
 
+_POLICIES = get_args(BusyPolicy)
 _POLL_INTERVAL = 5.0
 """Seconds after which a caller in the queue sends its request again, in case a wake-up was lost."""
 _MIN_POLL_INTERVAL = 0.05
@@ -50,9 +51,9 @@ Answer = Grant | Busy | Queued | Parked | Stopped | Duplicate | Stale | Full | A
 
 def check_busy(session_id: str, busy: object) -> None:
     """Raise UsageError unless it is a `BusyPolicy`."""
-    if busy not in get_args(BusyPolicy):
+    if busy not in _POLICIES:
         raise UsageError(
-            f"busy={busy!r} is not one of {', '.join(map(repr, get_args(BusyPolicy)))}",
+            f"busy={busy!r} is not one of {', '.join(map(repr, _POLICIES))}",
             session_id=session_id,
         )
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from turnwise.enclosing import part_of
+from turnwise.enclosing import PartOf
 from turnwise.turns.ends import end
 from turnwise.turns.failures import failure
 from turnwise.turns.outcomes import Commit, Outcome
@@ -32,7 +32,7 @@ async def block(
     turn.interrupt_with(interruption.interrupt)
     try:
         try:
-            with part_of(lambda: turn, asyncio.current_task(), turn.runtime.origin):
+            with PartOf(lambda: turn, asyncio.current_task(), turn.runtime.origin):
                 yield turn
         except BaseException as error:
             if turn.is_ours:  # a forked child that leaves the block ends nothing of its parent

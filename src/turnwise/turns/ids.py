@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import sys
+from base64 import urlsafe_b64encode
 
 from turnwise.errors import InvalidSessionId, InvalidTurnId
 
@@ -12,7 +13,7 @@ _SESSION_BYTES, _TURN_BYTES = 512, 256
 
 def mint() -> str:
     """96 random bits in 16 characters: a token, an op id, a commit id or a turn id."""
-    return secrets.token_urlsafe(12)
+    return urlsafe_b64encode(os.urandom(12)).decode()
 
 
 def check_session_id(session_id: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager
 
 from turnwise.contracts import Store
 
@@ -118,8 +118,8 @@ class CancelListener:
     def __init__(self, store: Store, token: str) -> None:
         self.woken = False
         self._callback: Callable[[], None] | None = None
-        self._listening = ExitStack()
-        self._listening.enter_context(store.on_wakeup(token, self._wake))
+        self._listening: AbstractContextManager[object] | None = store.on_wakeup(token, self._wake)
+        self._listening.__enter__()
 
     def call(self, callback: Callable[[], None]) -> None:
         """Call this on each wake-up from now on, and now if one came before."""
@@ -130,7 +130,9 @@ class CancelListener:
     def close(self) -> None:
         """Stop listening."""
         self._callback = None
-        self._listening.close()
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            listening.__exit__(None, None, None)
 
     def _wake(self) -> None:
         self.woken = True

@@ -173,7 +173,7 @@ class EmbeddedStore(ABC):
     def waiter(self, token: str) -> AbstractAsyncContextManager[Waiter]:
         return event_waiter(self._listeners, token, self._max_wait)
 
-    def on_wakeup(self, token: str, callback: Callback) -> AbstractContextManager[None]:
+    def on_wakeup(self, token: str, callback: Callback) -> AbstractContextManager[object]:
         return self._listeners.listening(token, callback)
 
     def _verbs(self, state: State) -> Verbs:

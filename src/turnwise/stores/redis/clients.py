@@ -60,6 +60,11 @@ class _Fast(AbstractConnection):
             return super().pack_command(*args)
         return [pack_command(args)]
 
+    async def connect(self) -> None:
+        # For each command redis-py looks, by way of its retries, whether there is anything to do.
+        if not self.is_connected:
+            await super().connect()  # type: ignore[no-untyped-call]  # redis-py leaves it so
+
     async def on_connect_check_health(self, check_health: bool = True) -> None:
         # What is new needs no PING.
         await super().on_connect_check_health(check_health=False)

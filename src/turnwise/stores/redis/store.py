@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from copy import copy
 from typing import Literal
 
@@ -396,10 +396,8 @@ class RedisStore:
     def waiter(self, token: str) -> AbstractAsyncContextManager[ChannelWaiter]:
         return self._subscriptions.get().waiter(token)
 
-    @contextmanager
-    def on_wakeup(self, token: str, callback: Callback) -> Iterator[None]:
-        with self._subscriptions.get().listen(token, callback):
-            yield
+    def on_wakeup(self, token: str, callback: Callback) -> AbstractContextManager[object]:
+        return self._subscriptions.get().listen(token, callback)
 
     async def ping(self) -> None:
         await self._transport.call(lambda: self.client.execute_command("PING"))
