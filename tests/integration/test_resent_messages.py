@@ -19,7 +19,7 @@ from turnwise.errors import (
     TurnIdReused,
 )
 from turnwise.session import Session
-from turnwise.turns.wait import TurnEndWaiter
+from turnwise.turns.turn_end import TurnEndWaiter
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

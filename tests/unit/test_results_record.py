@@ -78,10 +78,10 @@ def test_long_strings_of_the_items_are_stored_as_their_places() -> None:
 
 
 def test_a_compressed_record_is_read() -> None:
-    stored = Zstd().shrink(STORED * 10)
+    stored = Zstd().compress(STORED * 10)
     assert stored[:1] in (b"\x11", b"\x12")
     assert unpack_record(stored) is None  # more than one record
-    assert unpack_record(Zstd().shrink(STORED)) == RECORD
+    assert unpack_record(Zstd().compress(STORED)) == RECORD
     assert unpack_record(stored[:-1]) is None
 
 

@@ -25,7 +25,7 @@ MAX_EXPANSION = 64
 """How many times as much as it is counted in its session's size an element may decode to."""
 _LEVEL = 3
 # From here on the dictionary gains little, and a frame without one opens with any zstd tool.
-_BARE_FROM = 64 * 1024
+_NO_DICTIONARY_FROM = 64 * 1024
 # Above these, joining the frames of a sequence gains nothing, or would take too much memory.
 _MAX_JOINED_FRAMES = 256 * 1024
 _MAX_JOINED_RAW = 4 * 1024 * 1024
@@ -60,15 +60,15 @@ class Zstd:
     def __init__(self) -> None:
         self._contexts = _contexts()
 
-    def shrink(self, raw: bytes) -> bytes:
+    def compress(self, raw: bytes) -> bytes:
         """An element that holds `raw` in a frame, or `raw` itself where that is not longer."""
-        if len(raw) < _BARE_FROM:
+        if len(raw) < _NO_DICTIONARY_FROM:
             element = b"\x12" + self._contexts.compressor.compress(raw)
         else:
             element = b"\x11" + self._contexts.bare_compressor.compress(raw)
         return element if len(element) < len(raw) else raw
 
-    def expand(self, element: bytes) -> bytes:
+    def decompress(self, element: bytes) -> bytes:
         """The raw element in one that begins with BARE or ITEMS_1. Raises DecodeError."""
         frame = element[1:]
         contexts = self._contexts
@@ -83,7 +83,7 @@ class Zstd:
         except ZstdError:
             raise DecodeError("the zstd frame is damaged") from None
 
-    def expand_joined(self, elements: Sequence[bytes]) -> bytes | None:
+    def decompress_joined(self, elements: Sequence[bytes]) -> bytes | None:
         """The raw elements of `elements`, one after the other; None where that gains nothing.
 
         A quarter faster than one by one. Damage shows as ZstdError, or as a result cut short.

@@ -160,7 +160,7 @@ def pack_record(
         record = _Recorder(result, agent, items, given).record(*began)
         record.metadata, record.parked = dict(metadata) if metadata else None, parked
         raw = msgspec.msgpack.encode(record, enc_hook=str)
-        return _zstd.shrink(raw) if _COMPRESSED_FROM <= len(raw) <= MAX_RAW else raw
+        return _zstd.compress(raw) if _COMPRESSED_FROM <= len(raw) <= MAX_RAW else raw
     except Exception:
         _log.exception("a turn is committed, but its result cannot be rebuilt for a retry")
         return b""
@@ -172,7 +172,7 @@ def unpack_record(payload: bytes, items: Sequence[Any] | None = None) -> Record 
     Without the turn's `items`, long strings that they share with it are missing.
     """
     try:
-        raw = _zstd.expand(payload) if payload[:1] in _COMPRESSED else payload
+        raw = _zstd.decompress(payload) if payload[:1] in _COMPRESSED else payload
         if items is None:
             record = _decode(raw)
         else:

@@ -34,7 +34,7 @@ from turnwise.turns.settings import Settings, check_count, check_number, ttl_ms
 from turnwise.turns.shielding import is_cancelled, resend_if_cancelled, shielded, until_done
 from turnwise.turns.standing import standing
 from turnwise.turns.turn import Turn
-from turnwise.turns.wait import POLL_INTERVAL, Backoff, TurnEndWaiter
+from turnwise.turns.turn_end import POLL_INTERVAL, Backoff, TurnEndWaiter
 
 __all__ = [
     "ANY_COMPANY",

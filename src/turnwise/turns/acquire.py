@@ -17,7 +17,7 @@ from turnwise.turns.own_turn import refuse_to_wait_for_own_turn
 from turnwise.turns.runtime import Runtime
 from turnwise.turns.shielding import shielded
 from turnwise.turns.standing import standing
-from turnwise.turns.wait import message_ended
+from turnwise.turns.turn_end import message_ended
 from turnwise.types import (
     Absent,
     Busy,

@@ -68,7 +68,7 @@ class Codec:
 
     def pack(self, raw: bytes) -> bytes:
         """The element to store for a raw one: compressed, where that is on and makes it shorter."""
-        return self._zstd.shrink(raw) if self._compression else raw
+        return self._zstd.compress(raw) if self._compression else raw
 
     def decode(self, data: bytes) -> dict[str, Any]:
         """The item of an element. Raises DecodeError."""
@@ -84,7 +84,7 @@ class Codec:
             return data
         if first != b"\x12" and first != b"\x11":
             raise DecodeError(_not_an_item(data))
-        raw = self._zstd.expand(data)
+        raw = self._zstd.decompress(data)
         if raw[:1] != b"{" and raw[:1] != b"\x10":
             raise DecodeError("the zstd frame holds no item")
         return raw
@@ -130,7 +130,7 @@ class Codec:
         """The items, if all elements are frames with the dictionary; else None."""
         if len(elements) < _WORTH_JOINING or elements[0][0] != ITEMS_1:
             return None
-        raw = self._zstd.expand_joined(elements)
+        raw = self._zstd.decompress_joined(elements)
         if raw is None:
             return None
         items = load_joined(raw)
