@@ -7,6 +7,7 @@ import json
 
 from bench.child_process import ChildProcess, child_process
 from bench.samples import Sample, alternating
+from bench.usage import cpu_seconds
 from turnwise.testing.servers.ports import free_port
 
 ROUTES = "none", "list", "turnwise", "sdk"
@@ -25,12 +26,13 @@ async def measure_chat(url: str, rounds: int, seconds: float) -> dict[str, dict[
     kinds = "rate", "cpu_rate", "share", "cpu_share"
     samples = {route: {kind: Sample() for kind in kinds} for route in ROUTES}
     async with child_process("bench.chat_app", url, port) as app:
-        await _wait_until_listening(app.process, port)
-        async with child_process("bench.chat_load", port) as load:
+        await wait_until_listening(app.process, port)
+        async with child_process("bench.chat_load") as generator:
+            load = Load(generator, port, app.process.pid)
             for route in ROUTES:
-                await _load(load, route, _WARM_UP)
+                await load.rates(f"/{route}", _WARM_UP)
             for order in alternating(ROUTES, rounds):
-                found = {route: await _load(load, route, seconds) for route in order}
+                found = {route: await load.rates(f"/{route}", seconds) for route in order}
                 for route, rates in found.items():
                     shares = [
                         rate / baseline for rate, baseline in zip(rates, found["none"], strict=True)
@@ -40,13 +42,31 @@ async def measure_chat(url: str, rounds: int, seconds: float) -> dict[str, dict[
     return samples
 
 
-async def _load(load: ChildProcess, route: str, seconds: float) -> tuple[float, float]:
-    job = {"route": f"/{route}", "seconds": seconds, "connections": CONNECTIONS, "turns": TURNS}
-    rate, cpu_rate = json.loads(await load.request(json.dumps(job)))
-    return rate, cpu_rate
+class Load:
+    """Sends requests to a server in another process: `pid`."""
+
+    def __init__(self, generator: ChildProcess, port: int, pid: int) -> None:
+        self._generator = generator
+        self._port = port
+        self._pid = pid
+
+    async def rates(self, route: str, seconds: float, known: str = "") -> tuple[float, float]:
+        """Requests per second, and per second of the server's CPU time."""
+        job = {
+            "port": self._port,
+            "route": route,
+            "seconds": seconds,
+            "connections": CONNECTIONS,
+            "turns": TURNS,
+            "known": known,
+        }
+        cpu = cpu_seconds(self._pid)
+        served, elapsed = json.loads(await self._generator.request(json.dumps(job)))
+        return served / elapsed, served / (cpu_seconds(self._pid) - cpu)
 
 
-async def _wait_until_listening(process: asyncio.subprocess.Process, port: int) -> None:
+async def wait_until_listening(process: asyncio.subprocess.Process, port: int) -> None:
+    """Return when the process listens at the port."""
     async with asyncio.timeout(_START_TIMEOUT):
         while process.returncode is None:
             try:

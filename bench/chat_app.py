@@ -8,7 +8,6 @@ this process. The model answers at once, so that the work around it is measured.
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -49,12 +48,12 @@ class ListSession(SessionABC):
 
 
 class Message(BaseModel):
-    conversation: str
-    text: str
+    session_id: str
+    message: str
 
 
 class Answer(BaseModel):
-    text: str
+    response: str
 
 
 def build(url: str) -> FastAPI:
@@ -72,35 +71,31 @@ def build(url: str) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan)
 
-    @app.get("/cpu")
-    async def cpu() -> float:
-        return time.process_time()
-
     @app.post("/none")
     async def no_session(message: Message) -> Answer:
-        result = await agents.Runner.run(agent, message.text)
-        return Answer(text=result.final_output)
+        result = await agents.Runner.run(agent, message.message)
+        return Answer(response=result.final_output)
 
     @app.post("/list")
     async def list_session(message: Message) -> Answer:
         if len(lists) > _MAX_LISTS:
             lists.clear()
-        session = lists.setdefault(message.conversation, ListSession(message.conversation))
-        result = await agents.Runner.run(agent, message.text, session=session)
-        return Answer(text=result.final_output)
+        session = lists.setdefault(message.session_id, ListSession(message.session_id))
+        result = await agents.Runner.run(agent, message.message, session=session)
+        return Answer(response=result.final_output)
 
     @app.post("/sdk")
     async def sdk_session(message: Message) -> Answer:
-        session = SDKRedisSession(message.conversation, redis_client=client)
-        result = await agents.Runner.run(agent, message.text, session=session)
-        return Answer(text=result.final_output)
+        session = SDKRedisSession(message.session_id, redis_client=client)
+        result = await agents.Runner.run(agent, message.message, session=session)
+        return Answer(response=result.final_output)
 
     @app.post("/turnwise")
     async def turnwise_session(message: Message) -> Answer:
         result = await turnwise.Runner.run(
-            agent, message.text, session=sessions, session_id=message.conversation
+            agent, message.message, session=sessions, session_id=message.session_id
         )
-        return Answer(text=result.final_output)
+        return Answer(response=result.final_output)
 
     return app
 

@@ -1,8 +1,8 @@
-"""The load generator for the chat app: `python -m bench.chat_load <port>`.
+"""The load generator for chat apps: `python -m bench.chat_load`.
 
-Each line of its input is a job as JSON: route, seconds, connections, turns. It answers with
-requests per second, and requests per second of the server's CPU time. Its HTTP client is minimal,
-so that it takes little CPU time itself.
+Each line of its input is a job as JSON: the arguments of `load`. It answers with the number of
+requests that were served, and the seconds that they took. Its HTTP client is minimal, so that it
+takes little CPU time itself.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import json
 import re
 import sys
 import time
-from itertools import count
+from collections.abc import Iterator
+from itertools import chain, count, repeat
 
 from bench.history import HistoryGenerator
 
@@ -21,51 +22,57 @@ _conversations = count()
 
 
 async def load(
-    port: int, route: str, seconds: float, connections: int, turns: int
-) -> tuple[float, float]:
-    """Each connection sends conversations of `turns` messages, one after the other."""
-    cpu, start = await _cpu(port), time.perf_counter()
+    port: int,
+    route: str,
+    seconds: float,
+    connections: int,
+    turns: int,
+    known: str = "",
+) -> tuple[int, float]:
+    """Each connection sends conversations of `turns` messages, one after the other.
+
+    With a name in `known`, each goes on with a conversation of its own that is there: NAME-0,
+    NAME-1 and so on.
+    """
+    start = time.perf_counter()
     connected = [
-        _send_conversations(port, route, start + seconds, turns) for _ in range(connections)
+        _send(port, route, start + seconds, _names(turns, known and f"{known}-{number}"))
+        for number in range(connections)
     ]
     served = sum(await asyncio.gather(*connected))
-    elapsed = time.perf_counter() - start
-    return served / elapsed, served / (await _cpu(port) - cpu)
+    return served, time.perf_counter() - start
 
 
-async def _cpu(port: int) -> float:
-    """The server's CPU time in seconds."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET /cpu HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    answer = float(await _response(reader))
-    writer.close()
-    return answer
+def _names(turns: int, known: str) -> Iterator[str]:
+    """The conversation of each message."""
+    if known:
+        return repeat(known)
+    return chain.from_iterable(repeat(f"chat-{next(_conversations)}", turns) for _ in count())
 
 
-async def _send_conversations(port: int, route: str, end: float, turns: int) -> int:
+async def _send(port: int, route: str, end: float, conversations: Iterator[str]) -> int:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     [message] = HistoryGenerator().items(1)
+    text = message["content"]  # type: ignore[typeddict-item]  # a message has content
     served = 0
-    while time.perf_counter() < end:
-        conversation = f"chat-{next(_conversations)}"
-        body = json.dumps({"conversation": conversation, "text": message["content"]}).encode()  # type: ignore[typeddict-item]  # a message has content
-        request = _request(route, body)
-        for _ in range(turns):
-            writer.write(request)
-            await _response(reader)
-            served += 1
-            if time.perf_counter() >= end:
-                break
+    for conversation in conversations:
+        writer.write(request("POST", route, {"session_id": conversation, "message": text}))
+        await _response(reader)
+        served += 1
+        if time.perf_counter() >= end:
+            break
     writer.close()
     return served
 
 
-def _request(route: str, body: bytes) -> bytes:
+def request(method: str, route: str, body: object = None, headers: str = "") -> bytes:
+    """An HTTP request as bytes. `headers` are further lines, each with its end."""
+    content = b"" if body is None else json.dumps(body).encode()
     head = (
-        f"POST {route} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
+        f"{method} {route} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"{headers}Content-Length: {len(content)}\r\n\r\n"
     )
-    return head.encode() + body
+    return head.encode() + content
 
 
 async def _response(reader: asyncio.StreamReader) -> bytes:
@@ -77,10 +84,8 @@ async def _response(reader: asyncio.StreamReader) -> bytes:
 
 
 def main() -> None:
-    port = int(sys.argv[1])
     for line in sys.stdin:
-        job = json.loads(line)
-        print(json.dumps(asyncio.run(load(port, **job))), flush=True)
+        print(json.dumps(asyncio.run(load(**json.loads(line)))), flush=True)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import resource
+import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import agents
 from agents import Agent, function_tool, set_tracing_disabled
@@ -20,6 +19,7 @@ from bench.child_process import report
 from bench.growth import AGENTS, MESSAGES, PARTS, SDK_AGENTS, SESSIONS
 from bench.history import HistoryGenerator
 from bench.model import InstantModel
+from bench.usage import resident_bytes
 from turnwise import Runner, connect
 from turnwise.session import Session
 from turnwise.worker import Worker
@@ -89,7 +89,7 @@ async def main(url: str, kind: str, number: int) -> None:
 
             await asyncio.gather(*(caller() for _ in range(CALLERS)))
             gc.collect()
-            report("resident", _resident())
+            report("resident", resident_bytes(os.getpid()))
 
 
 @asynccontextmanager
@@ -101,12 +101,6 @@ async def _worker(session: Session, kind: str) -> AsyncIterator[None]:
     worker.stop()
     if working is not None:
         await working
-
-
-def _resident() -> int:
-    """Bytes of this process in memory."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from openai.types.responses import (
     ResponseFunctionToolCall,
     ResponseOutputMessage,
     ResponseOutputText,
+    ResponseTextDeltaEvent,
 )
 
 from bench.history import HistoryGenerator
@@ -78,6 +79,30 @@ class InstantModel(Model):
         return ResponseFunctionToolCall(
             arguments="{}", call_id=call_id, name=self._tool, type="function_call"
         )
+
+
+class TypingModel(InstantModel):
+    """It answers at once, too; a stream gets the text in `tokens` pieces first."""
+
+    def __init__(self, tokens: int) -> None:
+        super().__init__()
+        self._tokens = tokens
+
+    async def stream_response(
+        self, system_instructions: Any, input: Any, *_: Any, **_options: Any
+    ) -> Events:
+        for number in range(self._tokens):
+            yield ResponseTextDeltaEvent(
+                type="response.output_text.delta",
+                delta=f"word {number} ",
+                item_id="msg_1",
+                content_index=0,
+                output_index=0,
+                sequence_number=number,
+                logprobs=[],
+            )
+        async for event in super().stream_response(system_instructions, input):
+            yield event
 
 
 def _tool_outputs(input: Any) -> int:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 from agents import Agent, function_tool
@@ -15,6 +13,7 @@ from bench.child_process import ChildProcess, child_process
 from bench.contenders import redis_client
 from bench.idle import copies
 from bench.model import InstantModel
+from bench.usage import cpu_seconds
 from bench.waiting import calls
 from turnwise import RedisSession, Runner
 
@@ -53,13 +52,7 @@ async def measure_parked(url: str, sessions: int, seconds: float) -> dict[str, A
 async def _load(url: str, worker: ChildProcess, seconds: float) -> dict[str, float]:
     await asyncio.sleep(_SETTLE)
     async with redis_client(url) as client:
-        cpu, (_, commands) = _cpu(worker.process.pid), await calls(client)
+        cpu, (_, commands) = cpu_seconds(worker.process.pid), await calls(client)
         await asyncio.sleep(seconds)
-        used, (_, after) = _cpu(worker.process.pid) - cpu, await calls(client)
+        used, (_, after) = cpu_seconds(worker.process.pid) - cpu, await calls(client)
     return {"cpu": used / seconds, "commands": (after - commands) / seconds}
-
-
-def _cpu(pid: int) -> float:
-    """Seconds of CPU time that the process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

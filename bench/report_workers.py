@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from bench.background import CLIENTS, LOAD
+from bench.chat import CONNECTIONS
 from bench.growth import AGENTS, MESSAGES, SDK_AGENTS, SESSIONS
 from bench.idle import ITEMS, PAUSE_MS, WITH, WITHOUT, WORKERS
+from bench.serve import LONG, SHORT
+from bench.serve_agents import TOKENS
 from bench.steps import NO_JOURNAL, NO_SESSION, SDK, TURNWISE
 from bench.tables import Measured, Table, ms, percentiles, rate, ratio
 from bench.targets import Results
@@ -208,6 +211,32 @@ def _parked(found: Results) -> Table:
     )
 
 
+def _serve(found: Results) -> Table:
+    rows = [
+        (f"{label}, {int(length):,} items", *(rate(sides[name][kind]) for name in _SIDES))
+        for length, sides in found["rates"].items()
+        for kind, label in (("rate", "requests/s"), ("cpu", "requests per CPU second"))
+    ]
+    rows.append(("first token, ms", *(ms(found["first_token"][name]) for name in _SIDES)))
+    rows.append((f"resume of {TOKENS:,} events, ms", "", ms(found["resume"])))
+    idle = found["idle"]
+    return Table(
+        "`turnwise serve` with its worker inside, beside an app on the SDK's session",
+        ("", "SDK", "Turnwise"),
+        rows,
+        f"One process each; {CONNECTIONS} connections; a model that answers at once. Histories of "
+        f"{SHORT} items on average, and from {LONG:,} items. Of the app only what its server "
+        "process takes counts as CPU. First token: one request after the other. Resume: a finished "
+        f"turn, from its second event on. {idle['streams']:,} streams to which nothing comes take "
+        f"{idle['bytes'] / 1_000_000:.0f} MB and {idle['with']['cpu']:.1%} of a CPU of the server "
+        f"({idle['without']['cpu']:.1%} without), and {idle['with']['commands']:,.0f} commands/s "
+        "of the store.",
+    )
+
+
+_SIDES = SDK, TURNWISE
+
+
 def _percentiles_table(title: str, samples: Mapping[str, Measured], note: str = "") -> Table:
     rows = [(name, str(sample["n"]), *percentiles(sample)) for name, sample in samples.items()]
     return Table(title, ("", "turns", "median", "p99", "max"), rows, note)
@@ -223,4 +252,5 @@ _TABLES = {
     "waiting": _waiting,
     "growth": _growth,
     "parked": _parked,
+    "serve": _serve,
 }

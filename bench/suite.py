@@ -22,6 +22,7 @@ from bench.images import measure_images
 from bench.memory import SDK, measure_memory
 from bench.parked import measure_parked
 from bench.samples import Sample
+from bench.serve import measure_serve
 from bench.steps import measure_steps
 from bench.takeover import DEFAULT_LEASE, SHORT_LEASE, measure_takeover
 from bench.targets import Results
@@ -51,6 +52,8 @@ class Plan:
     waiting: tuple[int, float]  # rounds, and seconds that a queue of callers is observed
     growth: Mapping[str, int]  # how many of each kind
     parked: tuple[int, float]  # sessions, and seconds that a worker is observed
+    serve: tuple[int, float, int, int, float]
+    """Rounds, and seconds of each side in a round; streamed requests; idle streams, and seconds."""
     quick: bool
 
 
@@ -70,6 +73,7 @@ FULL = Plan(
     waiting=(100, 5.0),
     growth={GROWING_SESSIONS: 100_000, MESSAGES: 10_000, AGENTS: 4_000, SDK_AGENTS: 4_000},
     parked=(3_000, 5.0),
+    serve=(11, 1.0, 100, 1_000, 5.0),
     quick=False,
 )
 QUICK = Plan(
@@ -88,6 +92,7 @@ QUICK = Plan(
     waiting=(20, 2.0),
     growth={GROWING_SESSIONS: 8_000, MESSAGES: 400, AGENTS: 400, SDK_AGENTS: 400},
     parked=(300, 2.0),
+    serve=(3, 0.5, 20, 200, 2.0),
     quick=True,
 )
 
@@ -119,6 +124,7 @@ class Suite:
             "waiting": self._waiting,
             "growth": self._growth,
             "parked": self._parked,
+            "serve": self._serve,
         }
 
     async def _turns(self) -> Results:
@@ -210,6 +216,10 @@ class Suite:
     async def _parked(self) -> Results:
         self._progress(f"{self.plan.parked[0]:,} parked sessions")
         return {"parked": await measure_parked(self._url, *self.plan.parked)}
+
+    async def _serve(self) -> Results:
+        self._progress("the server, beside an app without Turnwise")
+        return {"serve": await measure_serve(self._url, *self.plan.serve)}
 
 
 PARTS = tuple(Suite(FULL, "", {}, print).parts)

@@ -17,6 +17,8 @@ from bench.growth import AGENTS, MESSAGES, SDK_AGENTS
 from bench.growth import SESSIONS as GROWING_SESSIONS
 from bench.images import BACKGROUND, TURN_ID
 from bench.memory import OTHER_TASKS
+from bench.serve import LONG, SHORT
+from bench.serve_agents import TOKENS
 from bench.watching import BROWSERS
 
 Results = dict[str, Any]
@@ -51,6 +53,10 @@ AGENT_BYTES = 1_000
 
 PARKED_CPU = 0.02
 """What the observation itself may be off by."""
+TIMES_THE_APP = {str(SHORT): 1.2, str(LONG): 2.0}
+FIRST_TOKEN_MS = 10
+"""What nobody sees."""
+RESUME_MS = 100
 
 
 @dataclass(frozen=True)
@@ -233,6 +239,42 @@ def _parked(found: Results) -> Iterator[Target]:
     )
 
 
+def _serve(found: Results) -> Iterator[Target]:
+    for length, sides in found["rates"].items():
+        sdk, turnwise = (sides[name]["rate"]["median"] for name in (SDK, TURNWISE))
+        times, goal = sides["times"]["median"], TIMES_THE_APP[length]
+        yield Target(
+            f"requests/s of `turnwise serve` against an app on the SDK's session, {length} items",
+            f"{sdk:,.0f}",
+            f"{turnwise:,.0f}, {times:.2f} × SDK",
+            f"≥ {goal} × SDK",
+            times >= goal,
+        )
+    sdk, turnwise = (found["first_token"][name]["median"] for name in (SDK, TURNWISE))
+    yield Target(
+        "time to the first token against it",
+        f"{sdk:.1f} ms",
+        f"{turnwise:.1f} ms, {turnwise - sdk:+.1f} ms",
+        f"≤ +{FIRST_TOKEN_MS} ms",
+        turnwise <= sdk + FIRST_TOKEN_MS,
+    )
+    yield Target(
+        "the same when the model needs no time: what serving adds to it",
+        "-",
+        f"{turnwise:.1f} ms",
+        f"≤ {FIRST_TOKEN_MS} ms",
+        turnwise <= FIRST_TOKEN_MS,
+    )
+    what, median = f"resume of a stream of {TOKENS:,} events", found["resume"]["median"]
+    yield Target(what, "none", f"{median:.0f} ms", f"≤ {RESUME_MS} ms", median <= RESUME_MS)
+    idle = found["idle"]
+    yield Target(
+        f"{idle['streams']:,} idle streams: memory of each, CPU of the server",
+        "-",
+        f"{idle['bytes'] / idle['streams'] / 1000:,.0f} kB, {idle['with']['cpu']:.0%}",
+    )
+
+
 def _median_p99(sample: Results) -> str:
     return f"{sample['median']:.1f}, {sample['p99']:.1f} ms"
 
@@ -256,4 +298,5 @@ _TARGETS: Mapping[str, Callable[[Results], Iterator[Target]]] = {
     "waiting": _waiting,
     "growth": _growth,
     "parked": _parked,
+    "serve": _serve,
 }

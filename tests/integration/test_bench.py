@@ -36,6 +36,7 @@ SMALLEST = Plan(
     waiting=(2, 0.1),
     growth={SESSIONS: 8, MESSAGES: 4, AGENTS: 4, SDK_AGENTS: 4},
     parked=(10, 0.1),
+    serve=(1, 0.1, 2, 3, 0.1),
     quick=True,
 )
 TARGET_COUNTS = {
@@ -51,6 +52,7 @@ TARGET_COUNTS = {
     "waiting": 2,
     "growth": 3,
     "parked": 1,
+    "serve": 6,  # requests/s at two lengths, the first token twice, resuming, idle streams
 }
 
 
