@@ -25,6 +25,7 @@ from turnwise.errors import (
     TurnIdReused,
 )
 from turnwise.hooks import TurnEvent
+from turnwise.turns import Backoff, TurnEndWaiter
 from turnwise.types import Accepted
 
 sessions = new_sessions_of(["memory", "sqlite", "valkey"])
@@ -49,6 +50,38 @@ async def test_any_process_gets_the_result_of_a_message(
     assert texts(result.to_input_list()) == ["hello", "re: hello"]
     assert (await third.status("s", "t")).finished
     assert texts(await third.bind("s").get_items()) == ["hello", "re: hello"]
+
+
+async def test_who_waits_for_a_result_gets_it_at_its_end(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a pause, and the store is asked how the turn stands once before and once after."""
+    sender, entered, go = sessions.worker(), asyncio.Event(), asyncio.Event()
+    asked, wait, status = list[str](), TurnEndWaiter.wait, sender.runtime.store.status
+
+    async def held(_: str) -> None:
+        entered.set()
+        await go.wait()
+
+    async def counted(*names: str) -> Any:
+        asked.append("status")
+        return await status(*names)
+
+    async def watched(self: TurnEndWaiter, _: float = 0.0) -> None:
+        go.set()
+        await wait(self, 60)
+
+    async def pause(_: Backoff, most: float = 0.0) -> None:
+        asked.append("pause")
+
+    monkeypatch.setattr(sender.runtime.store, "status", counted)
+    monkeypatch.setattr(TurnEndWaiter, "wait", watched)
+    monkeypatch.setattr(Backoff, "pause", pause)
+    receipt = await sender.submit("s", "hello", agent="echo")
+    async with working(sessions.worker(), echo(held)):
+        await entered.wait()
+        assert await output(receipt) == "re: hello"
+    assert asked == ["status", "status"]
 
 
 async def test_messages_of_a_session_are_answered_in_order(sessions: Sessions) -> None:

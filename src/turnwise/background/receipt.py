@@ -224,7 +224,8 @@ class Receipt:
             SessionStopped: The session is stopped at the turn.
             SessionGone: Nothing is known of the turn.
         """
-        return await self._error(await self._finished(parked=True))
+        answer = await self._finished_now(parked=True) or await self._finished(parked=True)
+        return await self._error(answer)
 
     async def events(self, after: str | None = None) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """Follow the run's events as they happen, until the turn is finished.
@@ -297,15 +298,17 @@ class Receipt:
         return False
 
     async def _finished(self, *, parked: bool, timeout: float | None = None) -> Duplicate:
-        """Wait for the turn's record. `parked`: raise ApprovalPending if the turn is parked.
+        """Wait for the record of a turn that was not finished a moment ago.
 
-        `timeout` is how many seconds the caller waits; None for no limit.
+        `parked`: raise ApprovalPending if the turn is parked. `timeout` is how many seconds the
+        caller waits; None for no limit.
         """
         longest = math.inf if timeout is None else timeout
-        ending = TurnEndWaiter(self.runtime, self.session_id, self.turn_id)
-        while (answer := await self._finished_now(parked=parked)) is None:
+        ending, answer = TurnEndWaiter(self.runtime, self.session_id, self.turn_id), None
+        while answer is None:
             await refuse_to_wait_for_own_turn(self.runtime, self.session_id, longest)
             await ending.wait()
+            answer = await self._finished_now(parked=parked)
         return answer
 
     async def _finished_now(self, *, parked: bool) -> Duplicate | None:

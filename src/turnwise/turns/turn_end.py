@@ -40,6 +40,7 @@ class TurnEndWaiter:
         self._runtime = runtime
         self._names = session_id, turn_id
         self._after: str | None = None
+        self._has_ended = False
         self._backoff = Backoff()
 
     async def wait(self, timeout: float = POLL_INTERVAL) -> None:
@@ -51,9 +52,10 @@ class TurnEndWaiter:
                 self._after = found.events[-1].id if found.events else None
                 self._backoff.reset()
             ended = found.ended
-        if ended:
-            # An earlier turn of this id may have ended, whose dead letter was retried.
+        if ended and self._has_ended:
+            # An earlier turn of this id has ended, whose dead letter was retried.
             await self._backoff.pause(max(0.0, deadline - self._runtime.now()))
+        self._has_ended = ended
 
 
 async def message_ended(runtime: Runtime, session_id: str, turn_id: str, timeout: float) -> None:
