@@ -39,7 +39,8 @@ def frame(
         lines.append(f"id: {id}")
     if retry is not None:
         lines.append(f"retry: {retry}")
-    lines.extend(f"data: {line}" for line in _LINES.split(data))
+    parts = _LINES.split(data) if "\n" in data or "\r" in data else [data]
+    lines.extend(f"data: {line}" for line in parts)
     return "\n".join(lines) + "\n\n"
 
 

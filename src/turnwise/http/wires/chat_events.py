@@ -12,6 +12,9 @@ from turnwise.http.sse import frame
 RETRY = 1000
 """Milliseconds after which a reader whose stream broke comes back."""
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""Made once: `json.dumps` makes an encoder for each call with options."""
+
 _DELTAS = {
     "response.output_text.delta": "delta",
     "response.refusal.delta": "delta",
@@ -24,8 +27,7 @@ def chat_frame(
     event: str, data: Mapping[str, Any], id: str | None = None, retry: int | None = None
 ) -> str:
     """One event of the chat wire."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return frame(text, event=event, id=id, retry=retry)
+    return frame(_encode(data), event=event, id=id, retry=retry)
 
 
 FAREWELL = chat_frame("reconnect", {}, retry=RETRY // 4)
