@@ -7,8 +7,12 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
+
+from chaos.clients import Failed, Site, Unknown
 from chaos.history import History, Invocation, SessionKind, now
 from chaos.operations import OperationKind
+from chaos.operations.http import HttpKind
 from chaos.protocol import Request
 from chaos.worker_pool import WorkerDied, WorkerPool, WorkerProcess
 
@@ -18,6 +22,8 @@ RETRYABLE = {
 }
 """Failures after which a caller retries."""
 
+_CLIENT_PATIENCE = 40.0
+"""Seconds after which a client gives up."""
 _MAX_IN_FLIGHT = 48
 """Invocations that one worker may execute at a time."""
 
@@ -43,30 +49,38 @@ class Operation:
     params: dict[str, Any]
 
 
-class Invoker:
-    """`rng` chooses the worker of each invocation."""
+def _request(invocation: Invocation) -> Request:
+    return Request(
+        invocation.id,
+        invocation.op,
+        invocation.kind,
+        invocation.session,
+        invocation.turn_id,
+        invocation.params,
+    )
 
-    def __init__(self, pool: WorkerPool, history: History, rng: random.Random) -> None:
+
+class Invoker:
+    """`rng` chooses the worker of each invocation. `site` is asked what goes over HTTP."""
+
+    def __init__(
+        self, pool: WorkerPool, history: History, rng: random.Random, site: Site | None = None
+    ) -> None:
         self._pool = pool
+        self._site = site
         self._history = history
         self._rng = rng
         pool.takeover_listeners.append(history.takeovers.append)
 
     async def invoke(self, operation: Operation, worker: WorkerProcess | None = None) -> Invocation:
         """Return when the worker responds or dies."""
+        if isinstance(operation.kind, HttpKind):
+            return await self._ask(operation, operation.kind)
         if worker is None:
             worker = await self._choose_worker()
         invocation = self._record(operation, worker.name)
-        request = Request(
-            invocation.id,
-            invocation.op,
-            invocation.kind,
-            invocation.session,
-            invocation.turn_id,
-            invocation.params,
-        )
         try:
-            response = await worker.execute(request)
+            response = await worker.execute(_request(invocation))
         except WorkerDied:
             invocation.complete("info", "WorkerDied")
         else:
@@ -78,6 +92,25 @@ class Invoker:
                 active_until=response.active_until,
                 attempt=response.attempt,
             )
+        return invocation
+
+    async def _ask(self, operation: Operation, kind: HttpKind) -> Invocation:
+        """Let a client ask. What it does not know is unknown; what it did not expect is told."""
+        assert self._site is not None
+        invocation = self._record(operation, "client")
+        try:
+            async with asyncio.timeout(_CLIENT_PATIENCE):
+                value = await kind.ask(self._site, _request(invocation))
+        except Failed as failure:
+            invocation.complete("fail", f"Failed: {failure}")
+        except Unknown as unknown:
+            invocation.complete("info", str(unknown))
+        except (TimeoutError, httpx.TransportError) as error:
+            invocation.complete("info", type(error).__name__)
+        except Exception as error:
+            invocation.complete("info", f"! {type(error).__name__}: {error}"[:2000])
+        else:
+            invocation.complete("ok", value=value)
         return invocation
 
     async def invoke_hedged(self, operation: Operation, delay: float, share: float) -> Invocation:

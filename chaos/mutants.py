@@ -21,7 +21,7 @@ from chaos.history import History
 from chaos.nemesis import FaultKind, failovers, late, network, workers
 from chaos.planted import PLANTED, VARIABLE
 from chaos.round import RoundConfig, run_round
-from chaos.topologies import TOPOLOGIES
+from chaos.topologies import TOPOLOGIES, Served
 from chaos.workload import WorkloadConfig
 
 _ROUND_SECONDS = 6.0
@@ -142,10 +142,20 @@ FAILOVERS = Experiment(
     topology="balanced",
 )
 
+_SERVED = replace(Served.workload, session_length=8)
+SERVED = Experiment(_SERVED, topology="served")
+SERVED_TO_STRANGERS = Experiment(
+    replace(_SERVED, twin_share=0.3, peek_share=1.0), topology="served"
+)
+SERVED_CANCELS = Experiment(replace(_SERVED, cancel_share=0.5), topology="served")
+SERVED_KILLS = Experiment(_SERVED, ((workers.KillWorker(),),), topology="served")
+SERVED_DRAINS = Experiment(_SERVED, ((workers.DrainWorker(),),), topology="served")
+
 _CONTROL_EXPERIMENTS = (
     *(PLAIN, TURNS, ZOMBIES, ZOMBIE_RUNS, RUNS, LATE_BEGINS, CANCELS, INTERRUPTS, APPROVALS),
     *(MESSAGES, MESSAGES_ON_SQLITE, MESSAGES_ON_CLUSTER, PIPELINES, FAILOVERS),
     *(INTERRUPTS_ON_SQLITE, CANCELS_WITHOUT_FAULTS, TURNS_ON_SENTINEL, RUNS_WITHOUT_FAULTS),
+    *(SERVED_TO_STRANGERS, SERVED_CANCELS, SERVED_KILLS, SERVED_DRAINS),
 )
 
 MUTANTS: dict[str, tuple[str, Experiment]] = {
@@ -204,6 +214,22 @@ MUTANTS: dict[str, tuple[str, Experiment]] = {
     "compression-contexts-shared": ("threads share compression contexts", TURNS),
     "demoted-server-kept": ("a connection to a server that was demoted is kept", FAILOVERS),
     "connections-inherited": ("a forked child uses its parent's connections", TURNS),
+    "event-missed-before-following": (
+        "a reader misses what comes between what is there and what it follows",
+        SERVED,
+    ),
+    "resume-repeats": ("who resumes a stream gets the last event again", SERVED_DRAINS),
+    "follower-ends-at-reset": ("a stream ends where another attempt begins", SERVED_KILLS),
+    "feed-of-a-session": ("followers of one session's turns share one reader", SERVED),
+    "key-shared-by-owners": ("an idempotency key is known, whoever used it", SERVED_TO_STRANGERS),
+    "sent-before-queued": ("a message is taken before it is queued", SERVED),
+    "owner-checked-before": (
+        "a session's owner is checked before the verb, not in it",
+        SERVED_TO_STRANGERS,
+    ),
+    "cancel-answered-early": ("a cancel is answered before it is recorded", SERVED_CANCELS),
+    "drain-says-nothing": ("a server that stops ends its streams without a word", SERVED_DRAINS),
+    "void-text-left": ("what a takeover makes void is left with the client", SERVED_KILLS),
 }
 
 

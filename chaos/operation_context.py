@@ -20,6 +20,7 @@ from chaos.execution_log import ExecutionLog
 from chaos.history import ATTEMPT, Execution, Takeover, now
 from chaos.protocol import Request, WorkerConfig
 from chaos.script import ScriptedModel
+from chaos.speaker import Speaker
 from turnwise.background import Message
 from turnwise.durable import idempotency_key, repeatable
 from turnwise.hooks import TurnBegunEvent, TurnEvent
@@ -84,8 +85,9 @@ class OperationContext:
     def __init__(self, config: WorkerConfig, report_takeover: Callable[[Takeover], None]) -> None:
         self.execution_log = ExecutionLog(config.execution_log)
         self._report_takeover = report_takeover
+        model = Speaker() if config.port else Provider()
         self.agent: Agent[Any] = Agent(
-            name="agent", model=Provider(), tools=[*map(self._tool, script.TOOLS.values())]
+            name="agent", model=model, tools=[*map(self._tool, script.TOOLS.values())]
         )
         self.session: Session
 

@@ -15,6 +15,8 @@ from secrets import token_urlsafe
 from types import SimpleNamespace
 from typing import Any
 
+from chaos.planted_serving import PLANTED_SERVING
+from chaos.planting import lua, method
 from turnwise import process
 from turnwise import session as sessions
 from turnwise.approvals import ParkedTurn
@@ -24,7 +26,7 @@ from turnwise.errors import StoreError, StoreUnavailable
 from turnwise.runner import sync
 from turnwise.runner.attempt import RunAttempt
 from turnwise.stores.embedded.verbs import messages
-from turnwise.stores.redis import events, pipeline, scripts, session_scripts, transport
+from turnwise.stores.redis import pipeline, session_scripts, transport
 from turnwise.stores.redis.store import RedisStore
 from turnwise.stores.redis.transport import Transport
 from turnwise.turns import Commit, cancelled, ends
@@ -42,37 +44,6 @@ def plant(name: str) -> None:
     """Plant the bug of this name; none if it is empty."""
     if name:
         PLANTED[name]()
-
-
-def lua(verb: str, old: str, new: str) -> Callable[[], None]:
-    """A change of one script, or of the part that all scripts share if `verb` is empty."""
-
-    namespace = vars(events if verb.startswith("events/") else session_scripts)
-
-    def change() -> None:
-        original: Callable[[str], scripts.Script] = namespace["script"]
-        assert old in original(verb or "commit").text, f"the script of {verb!r} has no {old!r}"
-
-        def changed(name: str) -> scripts.Script:
-            script = original(name)
-            if verb not in ("", name):
-                return script
-            text = script.text.replace(old, new)
-            return scripts.Script.of(name, text)
-
-        namespace["script"] = changed
-
-    return change
-
-
-def method(kind: Any, name: str, new: Any) -> Callable[[], None]:
-    """A replaced method."""
-
-    def change() -> None:
-        assert hasattr(kind, name), f"{kind} has no {name}"
-        setattr(kind, name, new)
-
-    return change
 
 
 async def _clear_by_pops(runtime: Runtime, session_id: str) -> None:
@@ -387,4 +358,5 @@ PLANTED: dict[str, Callable[[], None]] = {
     "compression-contexts-shared": _share_contexts,
     "demoted-server-kept": method(transport, "_leads_astray", _never),
     "connections-inherited": _inherit,
+    **PLANTED_SERVING,
 }

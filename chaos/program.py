@@ -15,6 +15,7 @@ from chaos import report, worker_pool
 from chaos.checker import Verdict, check
 from chaos.excerpt import excerpt
 from chaos.history import History
+from chaos.nginx import find_nginx
 from chaos.round import RoundConfig, run_round
 from chaos.topologies import TOPOLOGIES, faketime
 from turnwise.testing.servers import ServerNotFound, find_redis, find_valkey
@@ -63,6 +64,7 @@ async def _run(name: str, seconds: float, seed: int, options: argparse.Namespace
         workers=options.workers,
         lease=options.lease,
         fault_interval=options.fault_interval,
+        workload=TOPOLOGIES[name].workload,
     )
     return await run_round(TOPOLOGIES[name](), config)
 
@@ -93,6 +95,9 @@ def _parse_share(text: str) -> tuple[str, float]:
 def _installed(name: str) -> bool:
     if name == "redis" and find_redis() is None:
         print("redis: skipped, no redis-server on PATH", file=sys.stderr)
+        return False
+    if name == "served" and find_nginx() is None:
+        print("served: skipped, no nginx on PATH", file=sys.stderr)
         return False
     if name == "valkey-clock" and (faketime() is None or find_valkey() is None):
         print("valkey-clock: skipped, it needs Valkey and libfaketime", file=sys.stderr)

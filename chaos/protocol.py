@@ -13,7 +13,7 @@ class WorkerConfig(msgspec.Struct):
     """The settings of one worker process.
 
     `client` is "turnwise" for the client that `connect` makes, or "redis-py" for a default client
-    of redis-py, with its own retries.
+    of redis-py, with its own retries. It serves HTTP at `port`, if that is not 0.
     """
 
     name: str
@@ -23,6 +23,7 @@ class WorkerConfig(msgspec.Struct):
     client: str = "turnwise"
     ttl: float | None = None
     prefix: str = "chaos:"
+    port: int = 0
 
 
 class Request(msgspec.Struct, tag="request"):

@@ -50,7 +50,7 @@ async def _run_workload(
     topology: Topology, config: RoundConfig, pool: WorkerPool, history: History
 ) -> Workload:
     start = now()
-    invoker = Invoker(pool, history, random.Random(f"{config.seed} invoker"))
+    invoker = Invoker(pool, history, random.Random(f"{config.seed} invoker"), topology.site)
     rng = random.Random(f"{config.seed} workload")
     workload = Workload(config.workload, rng, invoker, history, config.lease)
     nemesis = _nemesis(topology, config, pool, invoker, workload, history)

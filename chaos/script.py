@@ -97,7 +97,8 @@ def call_ids(op: str, step: int, tools: str) -> list[tuple[str, str]]:
     return [(TOOLS[letter], f"{op}.{step}{n}") for n, letter in enumerate(letters)]
 
 
-def _reply(given: str | Items) -> list[Any]:
+def reply(given: str | Items) -> list[Any]:
+    """What the model answers."""
     items: Items = [user(given)] if isinstance(given, str) else given
     asked = max(i for i, item in enumerate(items) if item.get("role") == "user")
     op, plan = parse_question(text_of(items[asked]))
@@ -129,23 +130,24 @@ class ScriptedModel(Model):
     """A model whose reply follows from its input alone."""
 
     async def get_response(self, *args: Any, **options: Any) -> ModelResponse:
-        output = _reply(options["input"] if "input" in options else args[1])
+        output = reply(options["input"] if "input" in options else args[1])
         return ModelResponse(output=output, usage=Usage(), response_id="scripted")
 
     async def stream_response(
         self, *args: Any, **options: Any
     ) -> AsyncIterator[TResponseStreamEvent]:
-        output = _reply(options["input"] if "input" in options else args[1])
+        output = reply(options["input"] if "input" in options else args[1])
         for index, item in enumerate(output):
             if item.type == "message":
-                yield _delta(item, index)
-        yield _completed(output)
+                yield delta(item, index, item.content[0].text)
+        yield completed(output)
 
 
-def _delta(item: Any, index: int) -> ResponseTextDeltaEvent:
+def delta(item: Any, index: int, text: str) -> ResponseTextDeltaEvent:
+    """A piece of a message, as a stream has it."""
     return ResponseTextDeltaEvent(
         type="response.output_text.delta",
-        delta=item.content[0].text,
+        delta=text,
         item_id=item.id,
         content_index=0,
         output_index=index,
@@ -154,7 +156,8 @@ def _delta(item: Any, index: int) -> ResponseTextDeltaEvent:
     )
 
 
-def _completed(output: list[Any]) -> ResponseCompletedEvent:
+def completed(output: list[Any]) -> ResponseCompletedEvent:
+    """What ends a stream."""
     response = Response(
         id="scripted",
         created_at=0,

@@ -5,11 +5,17 @@ from __future__ import annotations
 import glob
 import os
 import tempfile
+from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from chaos.clients import Site
+from chaos.nginx import Nginx
+from chaos.operations import ALL_KINDS
+from chaos.operations.http import SENT_OVER_HTTP
 from chaos.protocol import WorkerConfig
+from chaos.workload import WorkloadConfig
 from turnwise import SQLiteSession, connect
 from turnwise.session import Session
 from turnwise.testing.proxy import FaultProxy
@@ -27,6 +33,7 @@ from turnwise.testing.servers.waiting import until
 PREFIX = "chaos:"
 _REPLICATION_TIMEOUT = 30.0
 """Seconds in which a replica has the primary's data."""
+_MOST_REPLICAS = 8
 _LIBFAKETIME = "/usr/lib/*/faketime/libfaketimeMT.so.1"
 
 
@@ -41,11 +48,14 @@ class Topology:
     """A store on real servers. `share` is its share of a run's time.
 
     Where there is a `proxy` that injects network faults, every other worker connects through it.
+    `site` is where the workers serve HTTP, if they do.
     """
 
     name: ClassVar[str]
     share: ClassVar[float] = 1.0
     ttl: ClassVar[float | None] = None
+    workload: ClassVar[WorkloadConfig] = WorkloadConfig()
+    site: Site | None = None
     url = ""
     proxy: FaultProxy | None = None
 
@@ -154,6 +164,45 @@ class Redis(SingleServer):
 
     def make_server(self) -> ValkeyServer:
         return RedisServer(appendonly="always")
+
+
+class Served(SingleServer):
+    """Valkey, and workers that serve HTTP behind nginx. Clients of every wire ask them.
+
+    A worker and the one that replaces it have different ports, since both live for a while.
+    """
+
+    name = "served"
+    share = 2.0
+    nginx: Nginx
+    workload = WorkloadConfig(
+        clients=32,
+        turn_sessions=24,
+        plain_sessions=0,
+        approval_sessions=0,
+        policy_sessions=0,
+        duplicate_share=0.15,
+        cancel_share=0.05,
+        twin_share=0.1,
+        peek_share=0.2,
+        weights={kind.name: float(kind.name in SENT_OVER_HTTP) for kind in ALL_KINDS},
+    )
+
+    async def start(self) -> None:
+        await super().start()
+        self._ports = [free_port() for _ in range(2 * _MOST_REPLICAS)]
+        self._started = Counter[int]()
+        self.nginx = await self.stack.enter_async_context(Nginx(self.directory, self._ports))
+        self.site = Site(self.nginx.address)
+        self.stack.push_async_callback(self.site.aclose)
+
+    def worker_config(self, number: int, name: str, lease: float) -> WorkerConfig:
+        """The settings of worker `number`."""
+        self._started[number] += 1
+        config = super().worker_config(number, name, lease)
+        config.client = "turnwise"
+        config.port = self._ports[2 * number + self._started[number] % 2]
+        return config
 
 
 class Balanced(Topology):
@@ -269,5 +318,5 @@ class SQLite(Topology):
 
 TOPOLOGIES: dict[str, type[Any]] = {
     kind.name: kind
-    for kind in (Valkey, ValkeyWithClock, Redis, Balanced, SentinelGroup, Cluster, SQLite)
+    for kind in (Valkey, ValkeyWithClock, Redis, Served, Balanced, SentinelGroup, Cluster, SQLite)
 }

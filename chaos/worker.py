@@ -17,6 +17,7 @@ from typing import Any
 from redis.asyncio import Redis, RedisCluster, Sentinel
 
 from chaos import planted, script, task_stacks
+from chaos.clients.site import principal
 from chaos.executors import LoopThread, in_forked_child
 from chaos.operation_context import OperationContext, RunningOperation, current_operation
 from chaos.operations import KINDS
@@ -49,9 +50,13 @@ from turnwise.errors import (
     TurnAbandoned,
     TurnCancelled,
 )
+from turnwise.http import Gateway
+from turnwise.http.replica import Replica
+from turnwise.http.serve import serve
 from turnwise.process import is_running
 from turnwise.session import Session
 from turnwise.stores.redis.clients import close
+from turnwise.testing.servers.ports import HOST
 from turnwise.worker import Worker
 
 _MESSAGE_CONCURRENCY = 8
@@ -122,7 +127,15 @@ class RequestServer:
         self._queue_worker = Worker(
             self._session, agents, concurrency=_MESSAGE_CONCURRENCY, policy=policy, grace=_GRACE
         )
-        self._queue_task = asyncio.create_task(self._queue_worker.run(), name="queue worker")
+        self._replica = Replica(Gateway(self._session, agents), self._queue_worker)
+        self._queue_task = asyncio.create_task(self._work(config.port), name="queue worker")
+
+    async def _work(self, port: int) -> None:
+        """Run messages, and serve HTTP if there is a port."""
+        if port:
+            await serve(self._replica, HOST, port, authenticate=principal)
+        else:
+            await self._queue_worker.run()
 
     async def serve(self, reader: asyncio.StreamReader) -> None:
         while data := await reader.readline():
@@ -218,7 +231,7 @@ class RequestServer:
             self._loop.call_soon_threadsafe(self._writer.write, data)
 
     async def _shut_down(self) -> None:
-        self._queue_worker.stop()
+        self._replica.stop()
         while self._tasks:
             await asyncio.wait(self._tasks.values())
         await self._queue_task

@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from chaos.clients.site import owner_of
 from chaos.history import History, Invocation, SessionKind
 from chaos.invoker import Invoker, Operation, should_retry
 from chaos.operations import ALL_KINDS, KINDS, OperationKind
+from chaos.operations.http import HttpKind
 from chaos.operations.turns import TIMEOUT
 from chaos.scenarios import Scenarios, is_accepted, is_final, may_be_parked
 
@@ -25,7 +27,9 @@ class WorkloadConfig:
     A session is replaced after about `session_length` operations and has at most `max_in_flight`
     of them at once; the first `hot_sessions` get more. `duplicate_share` and `cancel_share` are the
     shares of turns that are invoked on two workers at once, and that are cancelled from a third.
-    `weights` overrides those of the kinds of operations. `max_pause`: seconds that a short turn
+    `weights` overrides those of the kinds of operations. `twin_share` and `peek_share` are the
+    shares of messages over HTTP whose turn_id somebody else uses for a message of their own, and
+    whose turn somebody else asks for. `max_pause`: seconds that a short turn
     pauses at most. `no_retry_share`: the share of unknown outcomes that nobody retries, at once
     and in the end. `quiesce_timeout`: seconds within which a session must come to rest.
     """
@@ -41,6 +45,8 @@ class WorkloadConfig:
     max_in_flight: int = 4
     duplicate_share: float = 0.06
     cancel_share: float = 0.02
+    twin_share: float = 0.0
+    peek_share: float = 0.0
     weights: dict[str, float] = field(default_factory=dict)
     max_pause: float = 0.0
     no_retry_share: float = 0.15
@@ -174,11 +180,13 @@ class Workload:
             await self._invoker.invoke(operation)
             return
         copies = 2 if self._rng.random() < self._config.duplicate_share else 1
-        invocations = (self._invoke_hedged(operation) for _ in range(copies))
+        invocations = [self._invoke_hedged(operation) for _ in range(copies)]
+        if isinstance(operation.kind, HttpKind):
+            invocations += map(self._invoker.invoke, self._strangers(operation))
         if self._rng.random() < self._config.cancel_share:
             await asyncio.gather(*invocations, self._cancel(operation))
         else:
-            completed = await asyncio.gather(*invocations)
+            completed = (await asyncio.gather(*invocations))[:copies]
             await self._retry(operation, completed)
             await self._scenarios.continue_after(operation, completed)
 
@@ -189,8 +197,24 @@ class Workload:
         """Cancel it at some moment, on any worker; it is not retried then."""
         await asyncio.sleep(self._rng.choice([0.0, 0.01, 0.1, self._lease]))
         params = {"turn_id": operation.turn_id, "op": operation.op}
-        cancel = Operation(KINDS["cancel"], self._next_op(), operation.session, None, params)
-        return await self._invoker.invoke(cancel)
+        kind = KINDS["http-cancel" if isinstance(operation.kind, HttpKind) else "cancel"]
+        return await self._invoker.invoke(
+            Operation(kind, self._next_op(), operation.session, None, params)
+        )
+
+    def _strangers(self, operation: Operation) -> list[Operation]:
+        """What somebody else does meanwhile, who must neither disturb it nor learn of it."""
+        found = []
+        if self._rng.random() < self._config.peek_share:
+            params = {"turn_id": operation.turn_id, "op": operation.op}
+            op = self._next_op()
+            found.append(Operation(KINDS["http-peek"], op, operation.session, None, params))
+        if self._rng.random() < self._config.twin_share:
+            mine = owner_of(operation.session)
+            others = [one.id for one in self._live if owner_of(one.id) != mine]
+            twin = self._rng.choice(others), operation.turn_id, {"plan": ""}
+            found.append(Operation(operation.kind, f"{operation.op}.twin", *twin))
+        return found
 
     async def _retry(self, operation: Operation, invocations: list[Invocation]) -> None:
         """Retry a few times while the outcome is unknown, as most callers do."""
@@ -237,7 +261,11 @@ class Workload:
     def _kinds_and_weights(
         self, session_kind: SessionKind
     ) -> tuple[list[OperationKind], list[float]]:
-        chosen = [kind for kind in ALL_KINDS if kind.weight_on(session_kind)]
+        chosen = [
+            kind
+            for kind in ALL_KINDS
+            if kind.session_kind == session_kind or kind.weight_on(session_kind)
+        ]
         weights = self._config.weights
         return chosen, [weights.get(kind.name, kind.weight_on(session_kind)) for kind in chosen]
 

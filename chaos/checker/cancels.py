@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaos.checker.findings import Findings
+from chaos.checker.findings import Findings, is_cancel
 from chaos.history import Invocation
 
 _NOT_STORED = {"cancelled", "forced", "dropped"}
@@ -11,7 +11,7 @@ _MAX_FORCED = 3
 
 def check(findings: Findings) -> None:
     cancels = [
-        one for one in findings.history.invocations if one.kind == "cancel" and one.outcome == "ok"
+        one for one in findings.history.invocations if is_cancel(one) and one.outcome == "ok"
     ]
     committed = {
         (state.session, turn.turn_id)

@@ -11,6 +11,7 @@ from chaos.checker import (
     health,
     leases,
     messages,
+    owners,
     plain,
     policies,
     reads,
@@ -41,5 +42,6 @@ def check(history: History, *, min_ok: float = 0.6) -> Verdict:
     messages.check(findings)
     approvals.check(findings)
     policies.check(findings)
+    owners.check(findings)
     health.check(findings, min_ok)
     return Verdict(findings.violations, findings.excused)

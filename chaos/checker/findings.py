@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from chaos.history import Fault, History, Invocation, StoredTurn, Takeover
+from chaos.operations import KINDS
 from chaos.script import op_of
 
 MARGIN = 1.0
@@ -53,9 +54,7 @@ class Findings:
         self.takeovers: dict[tuple[str, str], list[Takeover]] = defaultdict(list)
         for takeover in history.takeovers:
             self.takeovers[takeover.session, takeover.turn_id].append(takeover)
-        self.cancelled_ops = {
-            one.params["op"] for one in history.invocations if one.kind == "cancel"
-        }
+        self.cancelled_ops = {one.params["op"] for one in history.invocations if is_cancel(one)}
         self._lossy = [fault for fault in history.faults if fault.lossy]
         self._clock_steps = [fault for fault in history.faults if fault.kind == "clock stepped"]
 
@@ -137,6 +136,16 @@ class Findings:
 
     def overlaps_clock_step(self, start: float, end: float) -> bool:
         return _overlap(self._clock_steps, start, end)
+
+
+def is_message(invocation: Invocation) -> bool:
+    """Whether it sends a message, which a queue worker runs."""
+    return KINDS[invocation.kind].is_message
+
+
+def is_cancel(invocation: Invocation) -> bool:
+    """Whether it is to end another operation's turn."""
+    return KINDS[invocation.kind].is_cancel
 
 
 RELEASING_ERRORS = {"CancelledError", "Overloaded", "StoreUnavailable", "StoreRefused"}

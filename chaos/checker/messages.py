@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from chaos import script
-from chaos.checker.findings import Findings
+from chaos.checker.findings import Findings, is_message
 from chaos.history import ATTEMPT, Execution, FinalState, Invocation, StoredTurn
 from chaos.operations.messages import MAX_ATTEMPTS
 from turnwise.background import Policy
@@ -44,7 +44,7 @@ def check(findings: Findings) -> None:
 
 
 def _is_message(findings: Findings, op: str) -> bool:
-    return any(one.kind == "submit" for one in findings.by_op[op])
+    return any(is_message(one) for one in findings.by_op[op])
 
 
 def _end_problem(findings: Findings, op: str, ends: list[StoredTurn]) -> str:
@@ -91,7 +91,7 @@ def _check_order(findings: Findings, state: FinalState, ops: set[str]) -> None:
         op = turn.turn_id.removeprefix("t")
         if op not in ops or turn.kind == "cancelled":
             continue
-        sent = min(one.invoked for one in findings.by_op[op] if one.kind == "submit")
+        sent = min(one.invoked for one in findings.by_op[op] if is_message(one))
         if earliest < sent and not findings.overlaps_lossy_fault(
             findings.invoked_of(whose, earliest), sent
         ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chaos import script
-from chaos.checker.findings import Findings, op_of_turn
+from chaos.checker.findings import Findings, is_message, op_of_turn
 from chaos.history import FinalState, Invocation
 
 
@@ -58,7 +58,7 @@ class _Reads:
         A message needs no new invocation: it is in the queue again.
         """
         invocations = self._findings.by_op[op]
-        again = any(one.invoked > acknowledged or one.kind == "submit" for one in invocations)
+        again = any(one.invoked > acknowledged or is_message(one) for one in invocations)
         return again and self._findings.overlaps_lossy_fault(
             self._findings.invoked_of(op, acknowledged), read.invoked
         )

@@ -6,7 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from chaos import script
-from chaos.checker.findings import RELEASING_ERRORS, Findings, may_have_released, op_of_turn
+from chaos.checker.findings import (
+    RELEASING_ERRORS,
+    Findings,
+    is_message,
+    may_have_released,
+    op_of_turn,
+)
 from chaos.history import ATTEMPT, Execution, Invocation, StoredTurn
 from turnwise.durable.calls import OUTCOME_UNKNOWN
 
@@ -106,7 +112,9 @@ def _may_be_taken_over(findings: Findings, session: str, op: str) -> bool:
     turn_id = invocations[0].turn_id
     if turn_id is not None and (session, turn_id) in findings.takeovers:
         return True
-    return any(one.kind in ("submit", "resume") or may_have_released(one) for one in invocations)
+    return any(
+        one.kind == "resume" or is_message(one) or may_have_released(one) for one in invocations
+    )
 
 
 def _step(call_id: str) -> str:

@@ -7,8 +7,7 @@ from typing import Any
 from chaos import script
 from chaos.checker.findings import Findings, is_done, op_of_turn
 from chaos.history import FinalState, Invocation, StoredTurn
-
-_NO_TURNS = {"read", "cancel"}
+from chaos.operations import KINDS
 
 
 def check(findings: Findings) -> None:
@@ -23,7 +22,7 @@ def check(findings: Findings) -> None:
         _check_snapshots(findings, state)
         _check_order(findings, state)
         for op in findings.by_session[state.session]:
-            if findings.by_op[op][0].kind not in _NO_TURNS:
+            if KINDS[findings.by_op[op][0].kind].is_turn:
                 _check_once(findings, state.session, op, by_op.get(op, []))
 
 

@@ -20,6 +20,19 @@ WORKER_FAULTS: Sequence[FaultKind] = (
     workers.StallEventLoop(),
     workers.CancelTasks(),
 )
+REPLICA_FAULTS: Sequence[FaultKind] = (
+    workers.KillWorker(),
+    workers.DrainWorker(),
+    workers.ReplaceWorker(),
+    workers.PauseWithinLease(),
+    workers.PauseBeyondLease(),
+    workers.StallEventLoop(),
+)
+PROXY_FAULTS: Sequence[FaultKind] = (
+    servers.ReloadNginx(),
+    servers.FlushScripts(),
+    servers.KillConnections(),
+)
 SINGLE_SERVER_FAULTS: Sequence[FaultKind] = (
     servers.KillServer(),
     servers.RestartServer(),
@@ -68,6 +81,8 @@ SQLITE_FAULTS: Sequence[FaultKind] = (sqlite.HoldLock(), sqlite.LongRead())
 
 def fault_groups_for(topology: topologies.Topology) -> list[Sequence[FaultKind]]:
     """Groups of faults: at any time at most one fault of each group is active."""
+    if isinstance(topology, topologies.Served):
+        return [REPLICA_FAULTS, PROXY_FAULTS]
     if isinstance(topology, topologies.SingleServer):
         clocks = (servers.StepClock(),) if topology.clock_file is not None else ()
         return [WORKER_FAULTS, (*SINGLE_SERVER_FAULTS, *clocks)]

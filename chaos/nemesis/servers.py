@@ -77,6 +77,15 @@ class KillConnections(FaultKind):
             await context.sleep(0.0, 0.1)
 
 
+class ReloadNginx(FaultKind):
+    """Deploys the load balancer anew; open streams go on in its old process."""
+
+    name = "nginx reloaded"
+
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        context.topology.nginx.reload()
+
+
 class LimitMemory(FaultKind):
     """Sets maxmemory low, then removes the limit."""
 

@@ -42,6 +42,19 @@ class ReplaceWorker(FaultKind):
             await worker.kill()
 
 
+class DrainWorker(FaultKind):
+    """It shuts down gracefully, as at SIGTERM; then a new worker starts in its place."""
+
+    name = "worker drained"
+    weight = 1.0
+
+    async def inject(self, context: FaultContext, fault: Fault) -> None:
+        worker = _choose(context, fault)
+        if not await context.pool.shut_down(worker, 30.0):
+            await worker.kill()
+        await context.pool.replace(worker)
+
+
 class PauseWithinLease(FaultKind):
     """SIGSTOP for less than a lease."""
 

@@ -2,6 +2,7 @@
 
 from chaos.operations.approvals import ApprovalRun, Resume
 from chaos.operations.cancels import CancelTurn
+from chaos.operations.http import HTTP_KINDS
 from chaos.operations.kind import OperationKind
 from chaos.operations.messages import Await, Submit
 from chaos.operations.plain import Add, Clear, Pop, ReadAll, Rewrite
@@ -28,6 +29,7 @@ ALL_KINDS: tuple[OperationKind, ...] = (
     Resume(),
     PreemptingTurn(),
     PreemptingRun(),
+    *HTTP_KINDS,
 )
 KINDS = {kind.name: kind for kind in ALL_KINDS}
 

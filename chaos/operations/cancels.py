@@ -15,6 +15,7 @@ class CancelTurn(OperationKind):
     name = "cancel"
     weight = 0.0
     is_turn = False
+    is_cancel = True
     takes_turn_id = False
     turn_id_share = 0.0
 

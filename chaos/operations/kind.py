@@ -17,7 +17,7 @@ class OperationKind(ABC):
     `session_kind` is the kind of session that it runs on, `weight` its share of the operations
     there; `other_weights` are its shares on other kinds of sessions. `is_turn` counts it as a turn.
     `takes_turn_id` says that it may be retried under its turn_id; a share of `turn_id_share` gets
-    one.
+    one. `is_message`: a queue worker runs it; `is_cancel`: it ends another operation's turn.
     """
 
     name: ClassVar[str]
@@ -27,6 +27,8 @@ class OperationKind(ABC):
     is_turn: ClassVar[bool] = True
     takes_turn_id: ClassVar[bool] = True
     turn_id_share: ClassVar[float] = 0.85
+    is_message: ClassVar[bool] = False
+    is_cancel: ClassVar[bool] = False
 
     def weight_on(self, session_kind: SessionKind) -> float:
         """Its share of the operations on sessions of this kind."""

@@ -30,6 +30,7 @@ class Submit(OperationKind):
     weight = 3.0
     other_weights: ClassVar[dict[SessionKind, float]] = {"policies": 1.0, "approvals": 1.0}
     turn_id_share = 1.0
+    is_message = True
 
     def generate(self, rng: random.Random, lease: float) -> dict[str, Any]:
         plan = script.ALWAYS_FAILS if rng.random() < 0.04 else rng.choice(PLANS)

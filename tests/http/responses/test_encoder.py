@@ -137,6 +137,17 @@ def test_a_model_that_streams_text_only_gives_the_same_items() -> None:
     assert kinds(wires).count("content_part.done") == 1
 
 
+def test_a_model_that_does_not_say_that_a_call_begins_gives_the_same_items() -> None:
+    """Each call of it has the same places in its output."""
+    tool = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}", "id": "i"}
+    deltas = [event for event in said("hello you") if "delta" in event["data"]["type"]]
+    item = said("hello you")[-1]["data"]["item"]
+    events = attempt(1, call_ended(tool), deltas, call_ended(item), COMMITTED)
+    wires = encoded(encoder(), *events)
+    assert shown(wires) == [("completed", "hello you")]
+    assert [one["type"] for one in wires[-1]["response"]["output"]] == ["message"]
+
+
 def test_void_text_is_ended_as_incomplete_and_new_text_is_a_new_item() -> None:
     first = attempt(1, CALL, said("half of it", done=False))
     second = attempt(2, CALL, said("all of it", item_id="m2"), call_ended(), COMMITTED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import openai
@@ -208,6 +209,23 @@ async def test_a_request_that_is_sent_again_is_answered_once(door: Door, pace: P
     assert pace.asked["model"] == 2
     with pytest.raises(openai.BadRequestError):
         await door.responses.create(model="writer", input="other", extra_headers=key)
+
+
+@pytest.mark.parametrize("seconds", [0, 7])
+async def test_a_request_may_be_sent_again_while_its_turn_runs(
+    door: Door, pace: Pace, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    key = {"Idempotency-Key": "k"}
+    asked: dict[str, Any] = {"model": "writer", "input": "a slow one", "extra_headers": key}
+    first = await door.responses.create(**asked, background=True)
+    later = SimpleNamespace(time=lambda: first.created_at + seconds)
+    monkeypatch.setattr("turnwise.http.wires.responses.creating.time", later)
+    again = await door.responses.create(**asked, background=True)
+    assert (again.id, again.created_at) == (first.id, first.created_at)
+    with pytest.raises(openai.BadRequestError):
+        await door.responses.create(**asked | {"input": "a slow other"}, background=True)
+    pace.go.set()
+    assert (await door.over(first.id)).output_text == "re: a slow one"
 
 
 async def test_what_is_not_to_be_stored_leaves_nothing(door: Door) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from turnwise.errors import HistoryChanged, NoPendingApproval, SessionExists
+from turnwise.errors import HistoryChanged, NoPendingApproval, SessionExists, TurnIdReused
 from turnwise.http.gateway import Gateway
 from turnwise.http.principals import Principal
 from turnwise.http.wires.responses.answers import answers_in, decisions
@@ -135,6 +135,13 @@ class Creating:
         return created
 
     async def _send(self, session_id: str, after: str | None = None) -> Created:
+        try:
+            return await self._submit(session_id, after)
+        except TurnIdReused:
+            await self._take_time_of_first(session_id)
+            return await self._submit(session_id, after)
+
+    async def _submit(self, session_id: str, after: str | None) -> Created:
         request = self._request
         receipt = await self._gateway.send(
             self._principal,
@@ -148,6 +155,13 @@ class Creating:
             tools=request.client_tools,
         )
         return Created(ResponseId(session_id, receipt.turn_id, request.mode), self._echo)
+
+    async def _take_time_of_first(self, session_id: str) -> None:
+        """Of a request that is sent again, the response says when it was sent first."""
+        sent = await self._turns.sent(session_id, self._turn_id)
+        first = {} if sent is None else sent.metadata.get(ECHO, {})
+        created_at = first.get("created_at", self._echo["created_at"])
+        self._echo = {**self._echo, "created_at": created_at}
 
     async def _decide(self, rid: ResponseId) -> Created:
         """The input answers what the turn waits for, and the turn goes on."""

@@ -249,6 +249,7 @@ class ResponseEncoder:
             return
         for index, raw in enumerate(response.get("output") or ()):
             self._done(index, raw)
+        self._open = {}  # the next call has the same places; not every model says that it begins
         self._usage.add(response.get("usage") or {})
         self._cut_short = response.get("incomplete_details")
 

@@ -1,0 +1,66 @@
+"""A small reader of the Vercel AI SDK's UI message stream, as version 6 of its client reads it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from chaos.clients.site import Ask, Failed, Site, Told, again, check, events_of
+
+_RESUME = "The answer begins again"
+_FAILED = "The turn failed"
+
+
+async def follow_vercel(site: Site, ask: Ask) -> Told:
+    """Send it, and read the answer; where that breaks, or begins again, resume it."""
+    page = _Page(site, ask)
+    return await again(page.read)
+
+
+class _Page:
+    def __init__(self, site: Site, ask: Ask) -> None:
+        self._site = site
+        self._ask = ask
+        self._answer_id = ""
+
+    async def read(self) -> Told | None:
+        shown, is_over = "", False
+        async with self._request() as response:
+            if not await check(response):
+                return None
+            assert response.status_code != 204, "the server knows nothing of an answer it began"
+            async for sent in events_of(response):
+                if sent.data == "[DONE]":
+                    assert is_over, "a stream is done, and did not say why"
+                    return Told(shown, shown)
+                chunk = json.loads(sent.data)
+                if chunk["type"] == "error":
+                    return _explain(chunk["errorText"])
+                if chunk["type"] == "abort":
+                    raise Failed("cancelled")
+                self._answer_id = chunk.get("messageId", self._answer_id)
+                is_over = is_over or chunk["type"] == "finish"
+                if chunk["type"] == "text-start":
+                    shown = ""
+                shown += chunk["delta"] if chunk["type"] == "text-delta" else ""
+        raise AssertionError("a stream ended, and did not say why")
+
+    def _request(self) -> Any:
+        if self._answer_id:
+            headers = self._ask.headers | {"Answer-Id": self._answer_id}
+            return self._site.http.stream(
+                "GET", f"/api/chat/{self._ask.session}/stream", headers=headers
+            )
+        message = {
+            "id": self._ask.turn_id,
+            "role": "user",
+            "parts": [{"type": "text", "text": self._ask.text}],
+        }
+        body = {"id": self._ask.session, "messages": [message], "trigger": "submit-message"}
+        return self._site.http.stream("POST", "/api/chat", json=body, headers=self._ask.headers)
+
+
+def _explain(text: str) -> None:
+    if text.startswith(_FAILED):
+        raise Failed(text)
+    assert text.startswith(_RESUME) or "store" in text, f"a stream ended with {text!r}"
