@@ -65,6 +65,7 @@ _ELSEWHERE = {
     ),  # the browser, FastAPI
     *("InvalidRequest", "Unauthorized", "TooManyRequests"),  # codes of problems
     *("Protocol", "Struct", "ContextVar", "CancelledError"),  # Python, msgspec
+    *("Dockerfile", "TimeoutStopSec"),  # a file, systemd
 }
 
 
