@@ -56,12 +56,21 @@ def _digest() -> str:
 
 async def node(program: str, given: Any) -> Any:
     """What the program says as JSON, given this as JSON."""
+    return json.loads(await _said([program], json.dumps(given)))
+
+
+async def run_code(code: str) -> str:
+    """What a module of this code says."""
+    return await _said(["--input-type=module", "--eval", code])
+
+
+async def _said(words: list[str], given: str = "") -> str:
     process = await asyncio.create_subprocess_exec(
-        _NODE, program, cwd=FOLDER, stdin=PIPE, stdout=PIPE, stderr=PIPE
+        _NODE, *words, cwd=FOLDER, stdin=PIPE, stdout=PIPE, stderr=PIPE
     )
-    said, errors = await process.communicate(json.dumps(given).encode())
+    said, errors = await process.communicate(given.encode())
     assert process.returncode == 0, errors.decode()
-    return json.loads(said)
+    return said.decode()
 
 
 class Program:

@@ -54,7 +54,8 @@ def _rule(items: list[Any]) -> list[TResponseOutputItem]:
 
     "weather CITY": it calls the tool, and tells what that says. "refund ORDER ...": one call for
     each. "think WORDS": reasoning, then the words. "who WORDS": the worker's name, and the words.
-    "break": a tool that fails. Everything else it says again.
+    "break": a tool that fails. "use TOOL KEY VALUE": a tool of the client's, and what that says.
+    Everything else it says again.
     """
     last = max(n for n, item in enumerate(items) if item.get("role") == "user")
     words, outputs = _words(items[last]), [one for one in items[last:] if _is_output(one)]
@@ -65,7 +66,9 @@ def _rule(items: list[Any]) -> list[TResponseOutputItem]:
             return [text("Let me see.", number), call("weather", f"call_{number}", city=city)]
         case ["refund", *orders] if not outputs:
             return [call("refund", f"call_{number}_{order}", order=order) for order in orders]
-        case ["weather" | "refund", *_]:
+        case ["use", name, key, value] if not outputs:
+            return [call(name, f"call_{number}", **{key: value})]
+        case ["weather" | "refund" | "use", *_]:
             return [text(f"It is {' and '.join(str(one['output']) for one in outputs)}.", number)]
         case ["think", *rest]:
             return [thought("well well"), text(" ".join(rest), number)]

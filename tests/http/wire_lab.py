@@ -30,12 +30,15 @@ class Lab:
         self._started = started
         self._environment = {"TURNWISE_URL": url, "WIRE_FOLDER": str(folder)}
 
-    async def server(self, worker: str = "", port: int = 0) -> Server:
-        """A server that answers; with a worker of this name inside."""
+    async def server(self, worker: str = "", port: int = 0, auth: str = "") -> Server:
+        """A server that answers; with a worker of this name inside.
+
+        With `auth`="keys" it lets in only who shows an API key.
+        """
         port = port or free_port()
         process = self._started.python(
             *("-m", "uvicorn", "tests.http.wire_app:app", "--host", HOST, "--port", str(port)),
-            environment={**self._environment, "WIRE_WORKER": worker},
+            environment={**self._environment, "WIRE_WORKER": worker, "WIRE_AUTH": auth},
         )
         server = Server(process, port)
         await ready(process, server.answers, "the server answered")

@@ -293,3 +293,28 @@ def test_an_id_that_was_altered_is_not_found() -> None:
         altered = text[:place] + ("A" if text[place] != "A" else "B") + text[place + 1 :]
         with pytest.raises(Exception, match="not found"):
             ResponseId.parse(altered)
+
+
+DELTAS = [
+    ("output_text.delta", "message", {"content_index": 0, "logprobs": []}),
+    ("refusal.delta", "message", {"content_index": 0}),
+    ("reasoning_text.delta", "reasoning", {"content_index": 0}),
+    ("reasoning_summary_text.delta", "reasoning", {"summary_index": 0}),
+]
+
+
+@pytest.mark.parametrize(("kind", "item", "at"), DELTAS)
+def test_a_part_that_the_model_did_not_begin_is_begun(kind: str, item: str, at: Event) -> None:
+    begun = {"id": "i1", "type": item, "role": "assistant"}
+    events = [
+        raw("output_item.added", output_index=0, item=begun),
+        *(raw(kind, delta=text, output_index=0, item_id="i1", **at) for text in ("one", " two")),
+    ]
+    made = encoder()
+    wires = encoded(made, *attempt(1, CALL, events))
+    added, *deltas = wires[-3:]
+    assert added["type"].endswith("part.added")
+    assert [delta["delta"] for delta in deltas] == ["one", " two"]
+    shown = made.response["output"][0]
+    parts = shown["summary"] if "summary_index" in at else shown["content"]
+    assert next(parts[0][name] for name in ("text", "refusal") if name in parts[0]) == "one two"

@@ -12,11 +12,11 @@ from typing import Any
 
 from turnwise.http.wires.responses import items as made
 from turnwise.http.wires.responses.item_events import (
-    PART_ADDED,
     Wire,
     accumulate,
     content_events,
     part_ends,
+    untold_part,
 )
 from turnwise.http.wires.responses.items import LOCAL_CALLS
 from turnwise.http.wires.responses.output import Output, Shown
@@ -194,7 +194,8 @@ class ResponseEncoder:
             self._call_ended(kind, data["response"])
         else:
             if kind == "response.output_text.delta" and data["output_index"] not in self._open:
-                self._added_untold(data["output_index"])
+                # a model that streams text only
+                self._added(data["output_index"], {"type": "message", "role": "assistant"})
             if (shown := self._open.get(data.get("output_index", -1))) is not None:
                 self._content(shown, data)
 
@@ -208,13 +209,6 @@ class ResponseEncoder:
             shown, {"type": "response.output_item.added", "item": deepcopy(shown.item)}
         )
 
-    def _added_untold(self, index: int) -> None:
-        """A model that streams text only."""
-        self._added(index, {"type": "message", "role": "assistant"})
-        if (shown := self._open[index]) is not None:
-            part = made.content_part({"type": "output_text", "text": ""})
-            self._content(shown, {"type": PART_ADDED, "content_index": 0, "part": part})
-
     def _content(self, shown: Shown, data: Mapping[str, Any]) -> None:
         dropped = ("sequence_number", "output_index", "item_id", "obfuscation")
         wire = {name: value for name, value in data.items() if name not in dropped}
@@ -222,6 +216,9 @@ class ResponseEncoder:
             wire["logprobs"] = wire.get("logprobs") or []
         elif wire["type"].startswith("response.content_part"):
             wire["part"] = made.content_part(wire["part"])
+        if (begun := untold_part(shown.item, wire)) is not None:
+            accumulate(shown.item, begun)
+            self._output.tell(shown, begun)
         accumulate(shown.item, wire)
         self._output.tell(shown, wire)
 

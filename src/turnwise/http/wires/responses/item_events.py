@@ -3,13 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from copy import deepcopy
+from typing import Any, NamedTuple
 
-from turnwise.http.wires.responses.items import Item, begun, ended
+from turnwise.http.wires.responses.items import Item, begun, content_part, ended
 
 Wire = dict[str, Any]
 """An event as the client gets it."""
 PART_ADDED, PART_DONE = "response.content_part.added", "response.content_part.done"
+
+
+class _Delta(NamedTuple):
+    """What a delta grows: the one of an item's `parts` that the event's field `place` names."""
+
+    parts: str
+    place: str
+    begins: str
+    empty: Item
+
+    @property
+    def text(self) -> str:
+        """The field that grows."""
+        return "refusal" if "refusal" in self.empty else "text"
+
+
+_TEXT = content_part({"type": "output_text"})
+_SUMMARY = "response.reasoning_summary"
+_DELTAS = {
+    "response.output_text.delta": _Delta("content", "content_index", PART_ADDED, _TEXT),
+    "response.refusal.delta": _Delta(
+        "content", "content_index", PART_ADDED, {"type": "refusal", "refusal": ""}
+    ),
+    "response.reasoning_text.delta": _Delta(
+        "content", "content_index", PART_ADDED, {"type": "reasoning_text", "text": ""}
+    ),
+    f"{_SUMMARY}_text.delta": _Delta(
+        "summary", "summary_index", f"{_SUMMARY}_part.added", {"type": "summary_text", "text": ""}
+    ),
+}
 
 
 def whole_item_events(item: Item) -> Iterator[Wire]:
@@ -36,6 +67,17 @@ def content_events(item: Item) -> Iterator[Wire]:
         yield {"type": "response.mcp_call.completed"}
 
 
+def untold_part(item: Item, wire: Mapping[str, Any]) -> Wire | None:
+    """The beginning of the part that a delta is of, if the model did not tell it.
+
+    Clients add a delta to a part that was begun, and fail if there is none.
+    """
+    found = _DELTAS.get(wire["type"])
+    if found is None or wire[found.place] != len(item.get(found.parts, ())):
+        return None
+    return {"type": found.begins, found.place: wire[found.place], "part": deepcopy(found.empty)}
+
+
 def part_ends(item: Item, open_parts: Collection[int]) -> Iterator[Wire]:
     """The ends of parts of a message that were begun and not ended."""
     parts = item.get("content") or []
@@ -54,14 +96,11 @@ def accumulate(item: Item, wire: Mapping[str, Any]) -> None:
     """Add to an item what an event of its content says."""
     kind = str(wire["type"]).removeprefix("response.")
     if kind in ("content_part.added", "content_part.done"):
-        _put(item["content"], wire["content_index"], wire["part"])
+        _put(item.setdefault("content", []), wire["content_index"], wire["part"])
     elif kind in ("reasoning_summary_part.added", "reasoning_summary_part.done"):
         _put(item["summary"], wire["summary_index"], wire["part"])
-    elif kind in ("output_text.delta", "refusal.delta"):
-        name = "text" if kind == "output_text.delta" else "refusal"
-        _grow(item["content"], wire["content_index"], name, wire["delta"])
-    elif kind == "reasoning_summary_text.delta":
-        _grow(item["summary"], wire["summary_index"], "text", wire["delta"])
+    elif (found := _DELTAS.get(wire["type"])) is not None:
+        _grow(item.get(found.parts, []), wire[found.place], found.text, wire["delta"])
     elif kind == "function_call_arguments.delta":
         item["arguments"] = item.get("arguments", "") + wire["delta"]
 
@@ -86,11 +125,10 @@ def _part_ended(part: Item, at: Wire) -> Iterator[Wire]:
 
 
 def _summary_events(part: Item, at: Wire) -> Iterator[Wire]:
-    kind = "response.reasoning_summary"
-    yield {"type": f"{kind}_part.added", "part": part | {"text": ""}} | at
-    yield {"type": f"{kind}_text.delta", "delta": part["text"]} | at
-    yield {"type": f"{kind}_text.done", "text": part["text"]} | at
-    yield {"type": f"{kind}_part.done", "part": part} | at
+    yield {"type": f"{_SUMMARY}_part.added", "part": part | {"text": ""}} | at
+    yield {"type": f"{_SUMMARY}_text.delta", "delta": part["text"]} | at
+    yield {"type": f"{_SUMMARY}_text.done", "text": part["text"]} | at
+    yield {"type": f"{_SUMMARY}_part.done", "part": part} | at
 
 
 def _argument_events(kind: str, item: Item) -> Iterator[Wire]:
