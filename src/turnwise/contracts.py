@@ -477,6 +477,10 @@ class Store(Protocol):
         """Which turns of each principal of the server are unfinished."""
 
     @property
+    def webhooks(self) -> Registry:
+        """Of what the server's operator is still to be told, by a webhook."""
+
+    @property
     def audit(self) -> Audit:
         """The records of operators' actions."""
 
@@ -601,8 +605,8 @@ class Registry(Protocol):
     `Store.workers`: what each worker process last said of itself. It outlives its worker, and shows
     what that held, until WORKER_KEPT_MS have passed without a `write`; so do records of
     `Store.counts` (what was counted of all sessions) and of `Store.open_turns`. `Store.orders`:
-    what operators told workers. An order stays until it is removed, and so does a record of
-    `Store.api_keys`.
+    what operators told workers. An order stays until it is removed, and so do records of
+    `Store.api_keys` and of `Store.webhooks`.
     """
 
     async def write(self, name: str, record: bytes) -> None:

@@ -230,6 +230,23 @@ class TurnStoppedEvent(TurnEvent):
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class WebhookGivenUpEvent(TurnEvent):
+    """That a response of the turn is over was not told: its webhook was never accepted.
+
+    Emitted by the server that tried last.
+
+    Attributes:
+        webhook_id: What names it at its receiver.
+        attempts: How many attempts there were.
+        reason: Why the last one failed.
+    """
+
+    webhook_id: str
+    attempts: int
+    reason: str
+
+
 TurnEndEvent = (
     TurnCommittedEvent
     | TurnRolledBackEvent

@@ -16,6 +16,7 @@ from tests.integration.background_lab import QUICK
 from turnwise.http.gateway import Gateway
 from turnwise.http.replica import Replica
 from turnwise.http.serve import serve
+from turnwise.http.webhook import Webhook
 from turnwise.session import Session
 from turnwise.worker import Worker
 
@@ -47,11 +48,16 @@ class Site:
 
 @asynccontextmanager
 async def site_of(
-    session: Session, agents: Sequence[Agent[Any]], *, works: bool = True, grace: float = 20
+    session: Session,
+    agents: Sequence[Agent[Any]],
+    *,
+    works: bool = True,
+    grace: float = 20,
+    webhook: Webhook | None = None,
 ) -> AsyncIterator[Site]:
     """`works`: whether its worker runs inside."""
     worker = Worker(session, agents, policy=QUICK, grace=grace) if works else None
-    replica = Replica(Gateway(session, agents), worker)
+    replica = Replica(Gateway(session, agents, webhook=webhook), worker)
     address = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(serve(replica, "127.0.0.1", 0, on_ready=address.set_result))
     try:

@@ -35,12 +35,13 @@ class Replicas:
         self._folder = folder
         self._programs = started
         self._stack = stack
+        self.environment = {"FOLDER": str(folder)}
 
     async def start(self, *options: str) -> tuple[Process, httpx.AsyncClient]:
         process = self._programs.python(
             *("-m", "turnwise.cli", "serve", "tests.http.served:agents", "--port", "0"),
             *("--url", self._url, "--lease", "2", *options),
-            environment={"FOLDER": str(self._folder)},
+            environment=self.environment,
         )
 
         async def serves() -> bool:
@@ -56,7 +57,7 @@ class Replicas:
         port = str(free_port())
         process = self._programs.python(
             *("-m", "uvicorn", "tests.http.served_app:app", "--host", HOST, "--port", port),
-            environment={"FOLDER": str(self._folder), "TURNWISE_URL": self._url},
+            environment={**self.environment, "TURNWISE_URL": self._url},
         )
         client = httpx.AsyncClient(base_url=f"http://{HOST}:{port}", timeout=STARTED)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +14,9 @@ from turnwise.cli.options import Connected, verb
 from turnwise.cli.run_options import RUNS, AgentsArgument, RunOptions, option
 from turnwise.session import Session
 from turnwise.worker import Worker
+
+if TYPE_CHECKING:
+    from turnwise.http.webhook import Webhook
 
 _SERVER = "Server"
 
@@ -41,6 +45,22 @@ def serve(
             "MODULE:NAME",
         ),
     ] = None,
+    webhook_url: Annotated[
+        str | None,
+        option(_SERVER, "Where it is told that responses in the background are over.", "URL"),
+    ] = None,
+    webhook_secret: Annotated[
+        str | None,
+        option(
+            _SERVER,
+            "What webhooks are signed by: whsec_ and base64; better given by the environment, or "
+            "by --webhook-secret-file.",
+            "SECRET",
+        ),
+    ] = None,
+    webhook_secret_file: Annotated[
+        Path | None, option(_SERVER, "A file with the secret.", "FILE", exists=True, dir_okay=False)
+    ] = None,
     workers_inside: Annotated[
         int,
         option(
@@ -66,13 +86,14 @@ def serve(
         from turnwise.http.serve import NotListening
         from turnwise.http.serve import serve as serve_replica
     except ModuleNotFoundError as error:
-        if error.name not in ("fastapi", "jwt", "limits", "uvicorn"):
+        if error.name not in ("fastapi", "jwt", "limits", "standardwebhooks", "uvicorn"):
             raise
         sys.exit(f"turnwise: the server needs {error.name}; install turnwise[serve]")
     set_up_logging(runs.log_level, runs.log_format)
     found, made = load(agents), [hook for each in runs.hooks or () for hook in load_hooks(each)]
     principals = None if auth in (None, "keys") else load(auth)
     limits = load(quota) if quota else Quota() if auth else None
+    webhook = _webhook(webhook_url, webhook_secret, webhook_secret_file)
     freeze_garbage_collector()
 
     async def run(session: Session) -> None:
@@ -83,7 +104,7 @@ def serve(
             )
         authenticate = by_api_key(session) if auth == "keys" else principals
         quotas = None if limits is None else Quotas(session, limits)
-        replica = Replica(Gateway(session, found, quotas), worker)
+        replica = Replica(Gateway(session, found, quotas, webhook), worker)
         await serve_replica(
             replica,
             host,
@@ -98,3 +119,16 @@ def serve(
         where.run(run, **runs.for_connect(made))
     except NotListening as error:
         sys.exit(f"turnwise: {error}")
+
+
+def _webhook(url: str | None, secret: str | None, file: Path | None) -> Webhook | None:
+    """The endpoint, if there is one."""
+    from turnwise.http.webhook import Webhook
+
+    if url is None:
+        return None
+    if (secret is None) == (file is None):
+        raise typer.BadParameter(
+            "with --webhook-url, give TURNWISE_WEBHOOK_SECRET or --webhook-secret-file"
+        )
+    return Webhook(url, file.read_text() if file is not None else secret or "")

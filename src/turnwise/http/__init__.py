@@ -7,6 +7,7 @@ from turnwise.http.jwt import by_jwt
 from turnwise.http.principals import Authenticate, Principal, nobody
 from turnwise.http.problems import ServerStopping
 from turnwise.http.quotas import Quota, Quotas, limited
+from turnwise.http.webhook import Webhook
 
 __all__ = [
     "Authenticate",
@@ -16,6 +17,7 @@ __all__ = [
     "Quota",
     "Quotas",
     "ServerStopping",
+    "Webhook",
     "by_api_key",
     "by_jwt",
     "create_app",

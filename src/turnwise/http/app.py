@@ -18,6 +18,7 @@ from turnwise.http.problems import problem_of
 from turnwise.http.quotas import Quota, Quotas, limited
 from turnwise.http.replica import Replica, WorkerInside
 from turnwise.http.routes import WireRoute
+from turnwise.http.webhook import Webhook
 from turnwise.http.wires import ag_ui, chat, completions, responses, vercel
 from turnwise.session import Session
 
@@ -40,6 +41,7 @@ def create_app(
     worker: WorkerInside | None = None,
     authenticate: Authenticate = nobody,
     quota: Quota | None = None,
+    webhook: Webhook | None = None,
     wires: Sequence[Wire] = WIRES,
 ) -> FastAPI:
     """All wires as one app, for any ASGI server.
@@ -55,10 +57,11 @@ def create_app(
         worker: A `Worker` that runs while the app does; None if workers elsewhere run the turns.
         authenticate: Says who sends a request. Without it everybody who reaches the app is let in.
         quota: What each principal may do; None for no limits.
+        webhook: Is told how responses in the background end; None: nobody is.
         wires: The dialects that it speaks.
     """
     quotas = None if quota is None else Quotas(session, quota)
-    replica = Replica(Gateway(session, agents, quotas), worker)
+    replica = Replica(Gateway(session, agents, quotas, webhook), worker)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

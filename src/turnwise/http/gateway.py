@@ -14,11 +14,14 @@ from turnwise.background import Agents, Receipt, Status
 from turnwise.background.policy import agents_by_name
 from turnwise.errors import UnknownAgent, UsageError
 from turnwise.fleet import PastTurn, QueuedEntry
+from turnwise.fleet.webhooks import PendingWebhooks
+from turnwise.hooks import TurnEvent
 from turnwise.http.following import Event, Following
 from turnwise.http.principals import Principal
 from turnwise.http.problems import ServerStopping
 from turnwise.http.quotas import Quotas
 from turnwise.http.sse import Streams
+from turnwise.http.webhook import Webhook
 from turnwise.session import Session
 from turnwise.turns import BusyPolicy, mint
 from turnwise.types import Cancellation, Info, PendingApproval, SessionPage
@@ -50,17 +53,26 @@ class Gateway:
         session: Stands for all sessions of the store.
         agents: The agents that messages may name, the default first.
         quotas: Counts what principals send, and their streams; None for no limits.
+        webhook: Is told how responses in the background end; None: nobody is.
 
     Attributes:
         agents: The agents by their names.
         streams: Makes the responses that stream.
         is_stopping: Whether it takes no new messages.
         quotas: What counts.
+        webhook: Who is told.
     """
 
-    def __init__(self, session: Session, agents: Agents, quotas: Quotas | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        agents: Agents,
+        quotas: Quotas | None = None,
+        webhook: Webhook | None = None,
+    ) -> None:
         self.agents: Mapping[str, Agent[Any]] = agents_by_name(agents)
         self.quotas = quotas
+        self.webhook = webhook
         self.streams = Streams(quotas)
         self.is_stopping = False
         self._sessions = session
@@ -112,6 +124,14 @@ class Gateway:
     def session(self, principal: Principal) -> Session:
         """The principal's sessions, for what only one wire asks of them."""
         return self._session(principal)
+
+    def webhooks(self) -> PendingWebhooks:
+        """The webhooks of the fleet that are still to be delivered."""
+        return PendingWebhooks(self._sessions.runtime)
+
+    def emit(self, event: TurnEvent) -> None:
+        """Call the hooks of this process."""
+        self._sessions.runtime.emit(event)
 
     async def ping(self) -> None:
         """Return if the store answers. Raises StoreError."""

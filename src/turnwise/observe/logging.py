@@ -15,6 +15,7 @@ from turnwise.hooks import (
     TurnParkedEvent,
     TurnRolledBackEvent,
     TurnStoppedEvent,
+    WebhookGivenUpEvent,
 )
 from turnwise.observe.names import fields_of, title
 
@@ -26,6 +27,7 @@ _LEVELS: dict[type[TurnEvent], int] = {
     TurnLostEvent: logging.WARNING,
     TurnDeadLetteredEvent: logging.ERROR,
     TurnStoppedEvent: logging.ERROR,
+    WebhookGivenUpEvent: logging.ERROR,
 }
 
 

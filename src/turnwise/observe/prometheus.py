@@ -29,6 +29,7 @@ from turnwise.hooks import (
     TurnQueuedEvent,
     TurnRefusedEvent,
     TurnSubmittedEvent,
+    WebhookGivenUpEvent,
 )
 from turnwise.observe.names import OUTCOMES, bounded, reason_of
 from turnwise.types import SessionCounts, SessionState, Unclaimed, WorkerInfo
@@ -86,6 +87,9 @@ class TurnMetrics:
         self._submitted = self._counter(
             "messages_submitted", "Messages accepted for background workers."
         )
+        self._webhooks_given_up = self._counter(
+            "webhooks_given_up", "Webhooks that were never accepted."
+        )
         self._seconds = self._histogram(
             "turn_seconds", "Seconds from a turn's begin to its end.", _SECONDS, ("outcome",)
         )
@@ -118,6 +122,8 @@ class TurnMetrics:
             self._replayed.labels(event.step).inc()
         elif isinstance(event, TurnSubmittedEvent):
             self._submitted.inc()
+        elif isinstance(event, WebhookGivenUpEvent):
+            self._webhooks_given_up.inc()
 
     def _begun(self, event: TurnBegunEvent) -> None:
         self._left_queue(event)

@@ -42,6 +42,7 @@ class Memory:
         self.counts: Records = {}
         self.api_keys: Records = {}
         self.open_turns: Records = {}
+        self.webhooks: Records = {}
         self.audit = AuditLog()
 
 
@@ -68,6 +69,7 @@ class MemoryStore(EmbeddedStore):
         self.counts = MemoryRegistry(self.memory.counts, self.clock, WORKER_KEPT_MS)
         self.api_keys = MemoryRegistry(self.memory.api_keys, self.clock, None)
         self.open_turns = MemoryRegistry(self.memory.open_turns, self.clock, WORKER_KEPT_MS)
+        self.webhooks = MemoryRegistry(self.memory.webhooks, self.clock, None)
         self.audit = MemoryAudit(self.memory.audit, self.clock)
 
     def _events(self) -> MemoryEvents:

@@ -67,6 +67,7 @@ class EmbeddedStore(ABC):
     counts: Registry
     api_keys: Registry
     open_turns: Registry
+    webhooks: Registry
     audit: Audit
     owner: str | None = None
     _max_wait = 5.0

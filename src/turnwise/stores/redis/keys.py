@@ -48,7 +48,9 @@ class Keys:
         self.orders = "{" + prefix + "orders}"
         self.api_keys = "{" + prefix + "api-keys}"
         self.open_turns = "{" + prefix + "open-turns}"
-        self.fleet = (*self.ready, self.dead_letters, self.audit, self.orders, self.api_keys)
+        self.webhooks = "{" + prefix + "webhooks}"
+        lasting = self.dead_letters, self.audit, self.orders, self.api_keys, self.webhooks
+        self.fleet = (*self.ready, *lasting)
         """The keys that are no sessions and have no expiry."""
 
     def events(self, session_id: str, turn_id: str) -> str:

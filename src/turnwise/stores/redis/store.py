@@ -110,6 +110,7 @@ class RedisStore:
         self.counts = RedisRegistry(self._transport, self.keys.counts, WORKER_KEPT_MS)
         self.api_keys = RedisRegistry(self._transport, self.keys.api_keys, None)
         self.open_turns = RedisRegistry(self._transport, self.keys.open_turns, WORKER_KEPT_MS)
+        self.webhooks = RedisRegistry(self._transport, self.keys.webhooks, None)
         self.audit = RedisAudit(self._transport, self.keys)
 
     @property

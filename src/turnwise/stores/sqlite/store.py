@@ -72,6 +72,7 @@ class SQLiteStore(EmbeddedStore):
         self.counts = SQLiteRegistry(self, "counts", WORKER_KEPT_MS)
         self.api_keys = SQLiteRegistry(self, "api-keys", None)
         self.open_turns = SQLiteRegistry(self, "open-turns", WORKER_KEPT_MS)
+        self.webhooks = SQLiteRegistry(self, "webhooks", None)
         self.audit = SQLiteAudit(self)
 
     def _events(self) -> SQLiteEvents:

@@ -11,7 +11,7 @@ from turnwise.testing.conformance.operators import NAMES
 
 
 class RegistryConformance(Suite):
-    @pytest.fixture(params=["workers", "orders", "counts", "api_keys", "open_turns"])
+    @pytest.fixture(params=["workers", "orders", "counts", "api_keys", "open_turns", "webhooks"])
     def registry(self, request: pytest.FixtureRequest, store: Store) -> Registry:
         found: Registry = getattr(store, request.param)
         return found

@@ -19,6 +19,7 @@ from turnwise.http.wires.responses.objects import echo_of
 from turnwise.http.wires.responses.reading import Reading
 from turnwise.http.wires.responses.requests import CreateResponse
 from turnwise.http.wires.responses.turns import ECHO, Turns
+from turnwise.http.wires.responses.webhooks import Webhooks
 from turnwise.turns import mint
 from turnwise.types import Info
 
@@ -45,7 +46,12 @@ class Creating:
     """Asks for one response."""
 
     def __init__(
-        self, gateway: Gateway, principal: Principal, request: CreateResponse, key: str | None
+        self,
+        gateway: Gateway,
+        principal: Principal,
+        request: CreateResponse,
+        key: str | None,
+        webhooks: Webhooks | None = None,
     ) -> None:
         request.check()
         gateway.agent(request.model)
@@ -53,6 +59,7 @@ class Creating:
         self._principal = principal
         self._request = request
         self._key = key
+        self._webhooks = webhooks
         self._turn_id = key or mint()
         self._turns = Turns(gateway, principal)
         self._echo = echo_of(request, int(time.time()))
@@ -143,18 +150,25 @@ class Creating:
 
     async def _submit(self, session_id: str, after: str | None) -> Created:
         request = self._request
-        receipt = await self._gateway.send(
+        rid = ResponseId(session_id, self._turn_id, request.mode)
+        await self._expect(rid)
+        await self._gateway.send(
             self._principal,
             session_id,
             request.input,
-            turn_id=self._turn_id,
+            turn_id=rid.turn_id,
             agent=request.model,
             busy="reject",
             metadata={ECHO: self._echo},
             after=after,
             tools=request.client_tools,
         )
-        return Created(ResponseId(session_id, receipt.turn_id, request.mode), self._echo)
+        return Created(rid, self._echo)
+
+    async def _expect(self, rid: ResponseId) -> None:
+        """Its end is told, whatever becomes of this process."""
+        if self._webhooks is not None:
+            await self._webhooks.expect(self._principal, rid)
 
     async def _take_time_of_first(self, session_id: str) -> None:
         """Of a request that is sent again, the response says when it was sent first."""
@@ -172,6 +186,7 @@ class Creating:
         answers = answers_in(self._request.items)
         made = decisions(pending, answers, names)
         following = rid.following(self._request.mode)
+        await self._expect(following)
         try:
             await self._gateway.decide(
                 self._principal, rid.session_id, approve=made.approve, reject=made.reject

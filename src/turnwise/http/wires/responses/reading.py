@@ -17,7 +17,8 @@ from turnwise.http.wires.responses.items import Item, history_items
 from turnwise.http.wires.responses.objects import response_object
 from turnwise.http.wires.responses.turns import ECHO, Turns
 
-_OVER = ("completed", "failed", "cancelled", "incomplete")
+OVER = ("completed", "failed", "cancelled", "incomplete")
+"""The statuses in which a response ends."""
 Echo = Mapping[str, Any]
 
 
@@ -37,13 +38,13 @@ class Reading:
                 foreground.
         """
         found = await self._now(rid)
-        if found["status"] not in _OVER and not rid.background:
+        if found["status"] not in OVER and not rid.background:
             raise response_not_found(str(rid))
         return found
 
     async def deletable(self, rid: ResponseId) -> None:
         """Raise the error for a response that cannot be deleted now."""
-        if (await self.response(rid))["status"] not in _OVER:
+        if (await self.response(rid))["status"] not in OVER:
             raise invalid("Cannot delete an in-flight response.")
 
     async def cancellable(self, rid: ResponseId) -> bool:
@@ -51,7 +52,7 @@ class Reading:
         status = (await self.response(rid))["status"]
         if not rid.background:
             raise invalid("Cannot cancel a synchronous response.")
-        if status in _OVER and status != "cancelled":
+        if status in OVER and status != "cancelled":
             raise invalid(f"Cannot cancel {'an' if status[0] == 'i' else 'a'} {status} response.")
         return bool(status != "cancelled")
 

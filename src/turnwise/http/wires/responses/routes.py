@@ -30,6 +30,7 @@ from turnwise.http.wires.responses.pages import page
 from turnwise.http.wires.responses.reading import Reading, encoder_of
 from turnwise.http.wires.responses.requests import CreateResponse
 from turnwise.http.wires.responses.turns import Turns
+from turnwise.http.wires.responses.webhooks import Webhooks
 
 _RESPONSE = "/responses/{response_id}"
 Limit = Annotated[int, Query(ge=1, le=100)]
@@ -39,17 +40,21 @@ Order = Literal["asc", "desc"]
 def router(gateway: Gateway, authenticate: Authenticate) -> APIRouter:
     """The routes of the Responses and the Conversations API, below `/v1`.
 
+    While their app runs, webhooks are delivered.
+
     Args:
         gateway: What they ask.
         authenticate: Says who sends a request.
     """
-    responses = _Responses(gateway)
+    webhooks = None if gateway.webhook is None else Webhooks(gateway, gateway.webhook)
+    responses = _Responses(gateway, webhooks)
     routes = APIRouter(
         prefix="/v1",
         route_class=OpenAIRoute,
         dependencies=[remember(authenticate)],
         responses=ERRORS,
         tags=["responses"],
+        lifespan=None if webhooks is None else webhooks.delivered,
     )
     add = routes.add_api_route
     add("/responses", responses.create, methods=["POST"], response_model=None)
@@ -64,8 +69,9 @@ def router(gateway: Gateway, authenticate: Authenticate) -> APIRouter:
 
 
 class _Responses:
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, webhooks: Webhooks | None) -> None:
         self._gateway = gateway
+        self._webhooks = webhooks
 
     async def create(
         self,
@@ -75,7 +81,7 @@ class _Responses:
     ) -> Response:
         """Ask an agent for a response. `model` names the agent."""
         principal = principal_of(request)
-        creating = Creating(self._gateway, principal, body, idempotency_key)
+        creating = Creating(self._gateway, principal, body, idempotency_key, self._webhooks)
         with no_repeat_without(idempotency_key):
             created = await creating.create()
             if created.rid.stream:
