@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
 from tests.browser.conftest import HOSTILE, served
+from tests.browser.looking import check_accessible, looking
 from tests.integration.approval_lab import Clerk, waiting
 from tests.integration.background_lab import echo, working
 from tests.integration.fault_lab import message
@@ -19,7 +17,6 @@ from turnwise.session import Session
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-AXE = (Path(__file__).parent / "vendor/axe.min.js").read_text()
 PAGES = {
     "overview": "",
     "stuck": "stuck",
@@ -37,62 +34,15 @@ PAGES = {
     "none": "session?id=nobody",
     "wrong": "session",
 }
-WIDE, NARROW = (1280, 900), (360, 740)
-LONG = 30_000
-expect.set_options(timeout=LONG)
-_SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-_SEEN = ["color-contrast", "scrollable-region-focusable", "target-size"]
-_OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-
-
-@asynccontextmanager
-async def looking(browser: Browser, **options: Any) -> AsyncIterator[Page]:
-    """A page that tells no error, asks nobody else, and opens no dialog."""
-    viewport: Any = {"width": WIDE[0], "height": WIDE[1]}
-    context = await browser.new_context(viewport=viewport, **options)
-    page, troubles = await context.new_page(), list[str]()
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("dialog", lambda dialog: troubles.append(dialog.message))
-    page.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
-    page.on("request", lambda asked: _note_stranger(asked.url, troubles))
-    try:
-        yield page
-    finally:
-        await context.close()
-    # The status of a page that says what went wrong is no trouble.
-    assert [each for each in troubles if "Failed to load resource" not in each] == []
-
-
-def _note_stranger(url: str, troubles: list[str]) -> None:
-    if not url.startswith("http://127.0.0.1:"):
-        troubles.append(f"asked {url}")
 
 
 @pytest.mark.parametrize("name", PAGES)
 async def test_axe_finds_nothing_serious(browser: Browser, address: str, name: str) -> None:
-    """Light and dark, wide and narrow; what does not depend on that is looked at once."""
     async with looking(browser) as page:
         await page.goto(address + PAGES[name])
         if name == "overview":
             await page.wait_for_selector("canvas")
-        await page.evaluate(AXE)
-        assert await _violations(page, "axe.run()") == []
-        for size in (WIDE, NARROW):
-            await page.set_viewport_size({"width": size[0], "height": size[1]})
-            assert await page.evaluate(_OVERFLOW) <= 0
-            for scheme in _SCHEMES:
-                await page.emulate_media(color_scheme=scheme)
-                assert await _violations(page, f"axe.run({{runOnly: {_SEEN}}})") == []
-
-
-async def _violations(page: Page, run: str) -> list[tuple[str, list[str]]]:
-    result = await page.evaluate(run)
-    assert result["passes"]
-    return [
-        (each["id"], [node["html"] for node in each["nodes"]])
-        for each in result["violations"]
-        if each["impact"] in ("serious", "critical")
-    ]
+        await check_accessible(page)
 
 
 async def test_a_session_is_live_while_a_turn_runs(

@@ -50,6 +50,20 @@ def test_every_route_documents_its_refusals() -> None:
                 assert {"401", "429", "503"} <= set(operation["responses"]), (method, path)
 
 
+async def test_the_chat_page_is_there_for_everybody_or_for_nobody() -> None:
+    """Its files are the same for all; what it shows it asks the chat wire for."""
+    async with MemorySession() as session:
+        for app, status in (
+            (app_on(session), 200),
+            (create_app(session, agent(), page=False), 404),
+        ):
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                for path in ("/", "/page/chat.js", "/page/style.css", "/page/icon.svg"):
+                    assert (await client.get(path)).status_code == status
+                    assert (await client.head(path)).status_code == status
+
+
 async def test_other_sites_are_not_let_in() -> None:
     async with MemorySession() as session:
         transport = httpx.ASGITransport(app_on(session))

@@ -61,6 +61,9 @@ def serve(
     webhook_secret_file: Annotated[
         Path | None, option(_SERVER, "A file with the secret.", "FILE", exists=True, dir_okay=False)
     ] = None,
+    page: Annotated[
+        bool, option(_SERVER, "Whether the page at / lets people chat with the agents.")
+    ] = True,
     workers_inside: Annotated[
         int,
         option(
@@ -110,6 +113,7 @@ def serve(
             host,
             port,
             authenticate=authenticate,
+            page=page,
             on_ready=lambda address: typer.echo(f"serving at {address}"),
         )
         if replica.failed:

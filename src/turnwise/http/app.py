@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from turnwise.background import Agents
+from turnwise.http import page as chat_page
 from turnwise.http.gateway import Gateway
 from turnwise.http.principals import Authenticate, nobody
 from turnwise.http.problems import problem_of
@@ -43,8 +44,9 @@ def create_app(
     quota: Quota | None = None,
     webhook: Webhook | None = None,
     wires: Sequence[Wire] = WIRES,
+    page: bool = True,
 ) -> FastAPI:
-    """All wires as one app, for any ASGI server.
+    """All wires and the chat page as one app, for any ASGI server.
 
     `GET /healthz` says that the process lives, `GET /readyz` whether it should get requests: not
     while the store does not answer, nor once SIGTERM or SIGINT has come. Then no new message is
@@ -59,6 +61,7 @@ def create_app(
         quota: What each principal may do; None for no limits.
         webhook: Is told how responses in the background end; None: nobody is.
         wires: The dialects that it speaks.
+        page: Whether `/` is the chat page, which needs the chat wire.
     """
     quotas = None if quota is None else Quotas(session, quota)
     replica = Replica(Gateway(session, agents, quotas, webhook), worker)
@@ -69,13 +72,14 @@ def create_app(
             async with replica.running():
                 yield
 
-    return app_of(replica, authenticate, wires, lifespan)
+    return app_of(replica, authenticate, wires, page, lifespan)
 
 
 def app_of(
     replica: Replica,
     authenticate: Authenticate,
     wires: Sequence[Wire],
+    page: bool,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
 ) -> FastAPI:
     """The app of a replica that `lifespan`, or the caller, runs."""
@@ -90,6 +94,8 @@ def app_of(
         authenticate = limited(authenticate, quotas)
     for wire in wires:
         app.include_router(wire(replica.gateway, authenticate))
+    if page:
+        app.include_router(chat_page.router())
     app.include_router(_probes(replica))
     for kind in (Exception, HTTPException):
         app.add_exception_handler(kind, _problem)

@@ -15,6 +15,7 @@ from turnwise.errors import (
     LimitError,
     NoPendingApproval,
     QueueFull,
+    SessionExists,
     SessionGone,
     SessionTaken,
     StoreError,
@@ -41,6 +42,7 @@ _STATUSES: tuple[tuple[type[TurnwiseError], HTTPStatus], ...] = (
     (QueueFull, HTTPStatus.TOO_MANY_REQUESTS),
     (LimitError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (StoreUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (SessionExists, HTTPStatus.CONFLICT),
     (StoreError, HTTPStatus.INTERNAL_SERVER_ERROR),
     (SessionGone, HTTPStatus.NOT_FOUND),
     (SessionTaken, HTTPStatus.NOT_FOUND),
@@ -109,7 +111,7 @@ def _of_turnwise(error: TurnwiseError) -> Problem:
     if isinstance(error, StoreUnavailable):
         _log.warning("a request failed: %s", error)
         detail = "the store does not answer. Send the request again, with the same id"
-    elif isinstance(error, StoreError):
+    elif isinstance(error, StoreError) and not isinstance(error, SessionExists):
         _log.error("a request failed: %s", error)
         detail = "the store refused the request, or holds something unexpected: the log says what"
     elif isinstance(error, DeadLettered):

@@ -41,6 +41,7 @@ async def serve(
     *,
     authenticate: Authenticate | None = None,
     wires: Sequence[Wire] = WIRES,
+    page: bool = True,
     on_ready: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, or until the replica's worker ends; then end it well.
@@ -53,6 +54,7 @@ async def serve(
         port: The port; 0 for a free one.
         authenticate: Says who sends a request. Without it, it listens on loopback only.
         wires: The dialects that it speaks.
+        page: Whether `/` is the chat page, which needs the chat wire.
         on_ready: Gets the server's address once it answers.
 
     Raises:
@@ -62,7 +64,7 @@ async def serve(
         raise NotListening(
             f"it does not listen at {host}, where others reach it, without authentication"
         )
-    app = app_of(replica, authenticate or nobody, wires)
+    app = app_of(replica, authenticate or nobody, wires, page)
     if authenticate is None:  # another site's name may be made to point here
         names = ["localhost", "127.0.0.1", "::1", "[::1]", host]
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False)

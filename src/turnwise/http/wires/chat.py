@@ -23,6 +23,7 @@ from turnwise.http.gateway import Gateway
 from turnwise.http.principals import Authenticate, Principal, nobody
 from turnwise.http.problems import problem_of
 from turnwise.http.routes import Json, WireRoute, principal_of, problems, remember
+from turnwise.http.wires.chat_conversations import add_conversations
 from turnwise.http.wires.chat_events import FAREWELL, RETRY, chat_frame, encoded
 from turnwise.http.wires.chat_models import (
     Approval,
@@ -35,6 +36,7 @@ from turnwise.http.wires.chat_models import (
     History,
     HistoryTurn,
     TurnView,
+    Waiting,
 )
 
 _STREAM = "text/event-stream"
@@ -86,6 +88,7 @@ def router(
         (_TURN, "GET", chat.turn, TurnView),
     ):
         add(path, endpoint, methods=[method], response_model=model, responses=common)
+    add_conversations(routes, gateway)
     return routes
 
 
@@ -168,12 +171,21 @@ class _Chat:
     ) -> Response:
         """A conversation's turns, the newest first."""
         principal = principal_of(request)
+        # First: a turn that ends meanwhile is in the history then, or waits still.
+        queue = await self._gateway.waiting(principal, session_id)
         page = await self._gateway.history(principal, session_id, count, before)
         if page is None:
             raise SessionGone("there is no such session", session_id=session_id)
-        turns = [HistoryTurn.of(turn) for turn in page.turns]
-        open_turn = await self._gateway.open_turn(principal, session_id)
-        return _json(History(turns=turns, before=page.before, open_turn=open_turn))
+        ended = {turn.turn_id for turn in page.turns}
+        waiting = [Waiting.of(each) for each in queue if each.turn_id not in ended]
+        return _json(
+            History(
+                turns=[HistoryTurn.of(turn) for turn in page.turns],
+                before=page.before,
+                open_turn=waiting[0].turn_id if waiting else None,
+                waiting=waiting,
+            )
+        )
 
     async def approvals(self, request: Request, session_id: str) -> Response:
         """The tool calls that wait for a decision."""

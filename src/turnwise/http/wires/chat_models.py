@@ -7,8 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from turnwise.background import Status
-from turnwise.fleet import PastTurn
-from turnwise.types import PendingApproval
+from turnwise.fleet import PastTurn, QueuedEntry
+from turnwise.types import PendingApproval, SessionSummary
 
 SessionId = str
 Busy = Literal["enqueue", "reject", "interrupt", "rollback"]
@@ -147,9 +147,83 @@ class HistoryTurn(BaseModel):
         return cls(turn_id=turn.turn_id, kind=turn.kind, ended_at=turn.ended_at, items=turn.items)
 
 
+class Waiting(BaseModel):
+    """A message whose turn has not ended."""
+
+    turn_id: str
+    agent: str = Field(description='Who answers; "" if the message cannot be read.')
+    message: Any = Field(description="What was sent: a text, or items.")
+
+    @classmethod
+    def of(cls, entry: QueuedEntry) -> Waiting:
+        """As the wire tells it."""
+        return cls(turn_id=entry.turn_id, agent=entry.agent, message=entry.input)
+
+
 class History(BaseModel):
     """A part of a conversation."""
 
     turns: list[HistoryTurn] = Field(description="The newest first.")
     before: str | None = Field(description="Names older turns; null at the beginning.")
     open_turn: str | None = Field(description="The turn that a reload follows, if there is one.")
+    waiting: list[Waiting] = Field(
+        description="What has not ended when `turns` was read, the oldest first: the open turn too."
+    )
+
+
+class AgentNames(BaseModel):
+    """Who can answer."""
+
+    agents: list[str] = Field(description="Their names; the first is the default.")
+
+
+class Conversation(BaseModel):
+    """A session, without its content."""
+
+    session_id: str
+    title: str = Field(description='The beginning of the last thing its user said; "" if none is.')
+    state: str = Field(description="`idle`, or what it does or waits for.")
+    updated_at: float | None = Field(description="When its history changed last: POSIX seconds.")
+
+    @classmethod
+    def of(cls, summary: SessionSummary, title: str) -> Conversation:
+        """As the wire tells it."""
+        return cls(
+            session_id=summary.session_id,
+            title=title,
+            state=summary.state,
+            updated_at=summary.updated_at,
+        )
+
+
+class Conversations(BaseModel):
+    """A part of the conversations."""
+
+    sessions: list[Conversation] = Field(description="Maybe none, although others follow.")
+    cursor: str | None = Field(description="Names the next part; null at the end.")
+
+
+class CopyRequest(_Body):
+    """What to copy, and where to."""
+
+    session_id: str = Field(description="The new conversation.")
+    at: str | None = Field(None, description="The last turn to copy; null for all of them.")
+
+
+class CopyAnswer(BaseModel):
+    """The new conversation."""
+
+    session_id: str
+    items: int = Field(description="How many it has.")
+
+
+class RewindRequest(_Body):
+    """Where to take a conversation back to."""
+
+    to: str | None = Field(description="The last turn that stays; null if none does.")
+
+
+class RewindAnswer(BaseModel):
+    """What became of the conversation."""
+
+    removed: int = Field(description="How many items were removed.")
