@@ -19,6 +19,7 @@ LONGEST = {
     "test_durable_complex_runs.py",
     "test_durable_takeover.py",
     "test_readable_sizes.py",
+    "test_running.py",
     "test_threads_and_forks.py",
 }
 """Half of all the time. Each runs in one process, so they begin first."""

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,9 @@ def test_the_project_that_is_copied_is_whole(tmp_path: Path) -> None:
     """Compose reads it with the .env that the page makes."""
     clone = tmp_path / "turnwise"
     clone.mkdir()
-    for name in ("LICENSE", "README.md", "pyproject.toml", "deploy", "src"):
+    for name in ("LICENSE", "README.md", "pyproject.toml", "src"):
         (clone / name).symlink_to(ROOT / name)
+    shutil.copytree(DEPLOY, clone / "deploy")
     *copying, lock = block_with("cp -r turnwise/deploy shop").splitlines()
     assert lock == "uv lock"
     shell("\n".join(copying), tmp_path)
