@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,13 @@ def test_the_units_are_where_the_page_copies_them_from() -> None:
     assert sync in (DEPLOY / "Dockerfile").read_text()
     instances = re.findall(r"(turnwise-\w+@)\d+", block_with("systemctl enable"))
     assert {f"systemd/{name}.service" for name in instances} < set(files)
+
+
+def test_keys_are_made_with_the_settings_of_the_units(tmp_path: Path) -> None:
+    script = block_with("set -a").replace("/etc/turnwise", str(DEPLOY / "systemd"))
+    program = shlex.join([sys.executable, "-m", "turnwise.cli"])
+    script = script.replace("/opt/shop/.venv/bin/turnwise", program).strip()
+    shell(f'{script} --dry-run && test -n "$TURNWISE_URL"', tmp_path)
 
 
 def test_the_chart_takes_the_values_of_the_page() -> None:
