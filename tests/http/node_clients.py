@@ -64,6 +64,14 @@ async def run_code(code: str) -> str:
     return await _said(["--input-type=module", "--eval", code])
 
 
+async def bundled(program: str, target: Path) -> None:
+    """Write the program, and all that it imports, as one module for browsers."""
+    options = "--bundle", "--format=esm", "--jsx=automatic", "--log-level=warning"
+    mode = '--define:process.env.NODE_ENV="production"'
+    words = ["node_modules/esbuild/bin/esbuild", program, *options, mode, f"--outfile={target}"]
+    await _said(words)
+
+
 async def _said(words: list[str], given: str = "") -> str:
     process = await asyncio.create_subprocess_exec(
         _NODE, *words, cwd=FOLDER, stdin=PIPE, stdout=PIPE, stderr=PIPE
