@@ -27,6 +27,7 @@ from turnwise.hooks import (
     TurnRolledBackEvent,
     TurnStoppedEvent,
     TurnSubmittedEvent,
+    WebhookGivenUpEvent,
 )
 from turnwise.observe.logging import TurnLog
 
@@ -51,6 +52,7 @@ ALL: list[tuple[TurnEvent, int]] = [
     (TurnParkedEvent("s", "t", pending=1, bytes=30, seconds=1.0), logging.INFO),
     (TurnDeadLetteredEvent("s", "t", attempts=3, reason="ValueError", seconds=1.0), logging.ERROR),
     (TurnStoppedEvent("s", "t", attempts=3, reason="ValueError", seconds=1.0), logging.ERROR),
+    (WebhookGivenUpEvent("s", "t", "evt_1", attempts=84, reason="status 500"), logging.ERROR),
 ]
 
 

@@ -22,6 +22,7 @@ from turnwise.hooks import (
     TurnLostEvent,
     TurnParkedEvent,
     TurnSubmittedEvent,
+    WebhookGivenUpEvent,
 )
 from turnwise.observe.prometheus import FleetFigures, FleetMetrics, TurnMetrics
 from turnwise.types import SessionCounts, Unclaimed
@@ -122,8 +123,10 @@ def test_the_rest(registry: Registry, metrics: TurnMetrics) -> None:
         TurnDeadLetteredEvent("s", "t", attempts=3, reason="ValueError", seconds=0.0)
     )  # not begun
     metrics(TurnCommittedEvent("s", "t", items=1, bytes=9, seconds=1.0))  # nor this
+    metrics(WebhookGivenUpEvent("s", "t", "evt_1", attempts=84, reason="status 500"))
     assert registry.value("turns_running") == 0
     assert registry.value("messages_submitted_total") == 1
+    assert registry.value("webhooks_given_up_total") == 1
     assert registry.value("takeovers_total") == 2
     assert registry.value("replayed_steps_total", step="response") == 3
     assert registry.value("turns_total", outcome="lost", reason="LeaseLost") == 1
