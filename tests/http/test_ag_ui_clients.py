@@ -15,8 +15,10 @@ import pytest
 import pytest_asyncio
 
 from tests.http.node_clients import Program, install, running
-from tests.http.wire_lab import Client, Lab, Server, word
+from tests.http.wire_lab import Client, Front, Lab, Server, word
+from tests.integration.programs import STARTED
 from tests.scripted import outline
+from turnwise.http.wires.ag_ui_events import RECONNECT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -37,7 +39,7 @@ async def program() -> AsyncIterator[Program]:
 class Agents:
     """Opens agents of one version."""
 
-    def __init__(self, program: Program, server: Server, version: int) -> None:
+    def __init__(self, program: Program, server: Server | Front, version: int) -> None:
         self._program = program
         self._url = f"{server.url}/agui"
         self.version = version
@@ -208,6 +210,32 @@ async def test_a_worker_is_killed_in_mid_word(program: Program, alone: Lab, vers
     alone.worker("two")
     await agent.until(has("snapshot", "success"))
     assert said(agent.shown)[1:] == [f"assistant: two says {later} {halt}"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_server_drains_and_another_goes_on(
+    program: Program, alone: Lab, version: int
+) -> None:
+    halt = word()
+    one, two = await alone.server(), await alone.server()
+    alone.worker("one")
+    async with Front(one).listening() as front:
+        agent = await Agents(program, front, version).open()
+        await ask(agent, f"this is {halt} all")
+        await alone.reached(halt)
+        await agent.until(lambda shown: said(shown)[-1] == "assistant: this is")
+        front.lead_to(two)
+        await one.process.terminate(STARTED)
+        told = f"error reconnect: {RECONNECT.message}"
+        await agent.until(lambda shown: not shown["isRunning"])
+        assert agent.shown["seen"][0] == told
+        await agent.do("connect")
+        alone.go(halt)
+        await agent.until(lambda shown: shown["seen"][-1] == "success")
+    assert said(agent.shown) == [
+        f"user: this is {halt} all",
+        f"assistant: this is {halt} all",
+    ]
 
 
 async def test_the_validator_finds_nothing(server: Server) -> None:

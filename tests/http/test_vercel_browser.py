@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
@@ -26,7 +27,8 @@ _HTML = '<!doctype html><title>Chat</title><div id="root"></div><script type="mo
 async def browser() -> AsyncIterator[Browser]:
     path = find_chromium()
     if path is None:
-        pytest.skip("there is no Chromium: apt-get install chromium")
+        refuse = pytest.fail if os.environ.get("CI") else pytest.skip
+        refuse("there is no Chromium: apt-get install chromium")
     async with chromium(path) as browser:
         yield browser
 

@@ -24,7 +24,8 @@ from tests.http.recorded import (
 )
 from tests.http.speaking import call, text
 from tests.http.test_vercel_chunks import encoded
-from tests.http.wire_lab import Client, Lab, Server, ended, word
+from tests.http.wire_lab import Client, Front, Lab, Server, ended, word
+from tests.integration.programs import STARTED
 from tests.scripted import outline
 from turnwise.http.sse import frame
 from turnwise.http.wires.vercel_chunks import RESUME
@@ -48,7 +49,7 @@ async def program() -> AsyncIterator[Program]:
 class Chats:
     """Opens chats of one version."""
 
-    def __init__(self, program: Program, server: Server, version: int) -> None:
+    def __init__(self, program: Program, server: Server | Front, version: int) -> None:
         self._program = program
         self.version = version
         self.api = f"{server.url}/v{version}"
@@ -336,6 +337,28 @@ async def test_a_server_is_killed_in_mid_answer(program: Program, alone: Lab, ve
     await alone.server(port=server.port)
     alone.go(halt)
     await chat.until(lambda shown: "finished" in shown["seen"])
+    assert said(chat.shown) == f"this is {halt} all"
+    assert len(chat.shown["messages"]) == 2
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_server_drains_and_another_goes_on(
+    program: Program, alone: Lab, version: int
+) -> None:
+    halt = word()
+    one, two = await alone.server(), await alone.server()
+    alone.worker("one")
+    async with Front(one).listening() as front:
+        chat = await Chats(program, front, version).open()
+        await chat.do("send", text=f"this is {halt} all")
+        await alone.reached(halt)
+        await chat.until(lambda shown: said(shown) == "this is")
+        front.lead_to(two)
+        await one.process.terminate(STARTED)
+        alone.go(halt)
+        await chat.until(lambda shown: "finished" in shown["seen"])
+    assert chat.shown["seen"][-1] == "finished"
+    assert any(RESUME in each for each in chat.shown["seen"])  # it was told, and came back
     assert said(chat.shown) == f"this is {halt} all"
     assert len(chat.shown["messages"]) == 2
 

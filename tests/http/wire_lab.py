@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -81,6 +82,37 @@ class Server:
                 return (await client.get(f"{self.url}/readyz")).status_code == 200
             except httpx.TransportError:
                 return False
+
+
+class Front:
+    """What clients reach: it leads their connections to one of the servers."""
+
+    def __init__(self, server: Server) -> None:
+        self.port = free_port()
+        self.url = f"http://{HOST}:{self.port}"
+        self._server = server
+
+    def lead_to(self, server: Server) -> None:
+        """Lead new connections there."""
+        self._server = server
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[Front]:
+        async with await asyncio.start_server(self._lead, HOST, self.port):
+            yield self
+
+    async def _lead(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_connection(HOST, self._server.port)
+        await asyncio.gather(_copy(reader, there[1]), _copy(there[0], writer))
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Until one side closes the connection, or breaks it."""
+    with suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
 
 
 @asynccontextmanager
