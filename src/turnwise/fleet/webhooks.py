@@ -17,7 +17,7 @@ from turnwise.errors import StoreError
 from turnwise.turns import Runtime, mint
 from turnwise.types import RegistryEntry
 
-SILENT_MS = 20_000
+SILENT_MS = 30_000
 """If the process that delivers says nothing for so long, another one takes its place."""
 _SAY_SO_MS = 5_000
 _DELIVERER = "deliverer"

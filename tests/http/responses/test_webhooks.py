@@ -152,6 +152,18 @@ async def test_what_was_refused_or_deleted_is_forgotten(
     assert receiver.got == []
 
 
+async def test_one_that_cannot_be_read_holds_up_nobody(receiver: Receiver) -> None:
+    async with telling(Session(Lab().session().runtime), receiver) as door:
+        await PendingWebhooks(door.session.runtime).add("evt_0", {"of": "another version"})
+        response = await asked(door)
+        assert (await receiver.has(1))[0].event().data.id == response
+
+        async def delivered() -> bool:
+            return [webhook.id for webhook in await left(door.session)] == ["evt_0"]
+
+        await until(delivered, 30, "what can be read is delivered")
+
+
 async def test_another_secret_is_not_believed(receiver: Receiver) -> None:
     await Webhook(receiver.url, SECRET).deliver("evt_1", '{"type": "response.completed"}')
     assert receiver.got[0].event().type == "response.completed"

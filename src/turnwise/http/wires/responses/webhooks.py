@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Any
 
-from turnwise.errors import TurnwiseError
 from turnwise.fleet.webhooks import PendingWebhook
 from turnwise.hooks import WebhookGivenUpEvent
 from turnwise.http.gateway import Gateway
@@ -31,8 +30,8 @@ _LOOK, _LONGEST_LOOK, _LOOK_GROWTH = 1.0, 15.0, 1.25
 """Seconds between two looks at a response that is not over: more and more."""
 _UNSENT = 60.0
 """Seconds after which a turn that nobody knows will not come any more: it was refused, say."""
-_REST = 20
-"""How many times as long as a round took the deliverer rests."""
+_REST, _LONGEST_REST = 20, 5.0
+"""How many times as long as it took to find what is due the deliverer rests; in seconds at most."""
 _AT_ONCE = 4
 _log = logging.getLogger("turnwise")
 
@@ -70,23 +69,26 @@ class Webhooks:
 
     async def _deliver(self) -> None:
         while True:
-            began = time.monotonic()
+            rest = 0.0
             try:
                 if await self._pending.is_mine():
-                    await self._round()
+                    rest = await self._round()
             except Exception as error:  # of the store, mostly: the next round may go well
                 _log.warning("webhooks are not delivered: %s: %s", type(error).__name__, error)
-            await asyncio.sleep(max(_LOOK, _REST * (time.monotonic() - began)))
+            await asyncio.sleep(max(_LOOK, rest))
 
-    async def _round(self) -> None:
-        """Deliver what is due."""
+    async def _round(self) -> float:
+        """Deliver what is due; how many seconds to rest: the longer, the more there is to find."""
+        began = time.monotonic()
         pending = await self._pending.list()
+        rest = min(_LONGEST_REST, _REST * (time.monotonic() - began))
         known = {webhook.id for webhook in pending}
         self._looks = {name: look for name, look in self._looks.items() if name in known}
         for part in _parts(filter(self._is_due, pending)):
             await asyncio.gather(*(self._tell(webhook) for webhook in part))
             if not await self._pending.is_mine():
-                return
+                break
+        return rest
 
     def _is_due(self, webhook: PendingWebhook) -> bool:
         if webhook.failed:
@@ -103,9 +105,9 @@ class Webhooks:
             if webhook.failed or webhook.age > _UNSENT:
                 await self._pending.remove(webhook)
             return
-        except TurnwiseError as error:
-            _log.warning("webhook %s is not delivered: %s", webhook.id, error)
-            return
+        except Exception as error:  # of the store, or in this one: the others must not wait for it
+            _log.warning("webhook %s: %s: %s", webhook.id, type(error).__name__, error)
+            event = None
         if event is None:
             self._looks.setdefault(webhook.id, _Look()).later()
             return
