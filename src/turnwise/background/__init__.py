@@ -15,6 +15,7 @@ from turnwise.background.policy import Agents, Policy
 from turnwise.background.processor import Processor, Visit
 from turnwise.background.receipt import Receipt, Status, status_of
 from turnwise.background.submit import encoded_message, submit
+from turnwise.stores.event_log import parse_event_id
 
 __all__ = [
     "Agents",
@@ -30,6 +31,7 @@ __all__ = [
     "encoded_message",
     "find_dead_letter",
     "list_dead_letters",
+    "parse_event_id",
     "require_dead_letter",
     "retry_dead_letter",
     "status_of",

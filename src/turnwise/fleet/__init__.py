@@ -4,6 +4,7 @@ from turnwise.fleet.actions import OperatorActions
 from turnwise.fleet.approvals import WaitingApproval, waiting_approvals
 from turnwise.fleet.audit import AuditRecord
 from turnwise.fleet.census import SharedCensus
+from turnwise.fleet.ended_turns import EndedTurn
 from turnwise.fleet.heartbeat import Heartbeat
 from turnwise.fleet.item_texts import ItemText, item_texts
 from turnwise.fleet.listing import list_sessions
@@ -20,6 +21,7 @@ from turnwise.fleet.workers import list_workers
 
 __all__ = [
     "AuditRecord",
+    "EndedTurn",
     "Heartbeat",
     "ImportedSession",
     "ItemText",

@@ -21,6 +21,7 @@ from turnwise.http.principals import Principal
 from turnwise.http.problems import ServerStopping
 from turnwise.http.quotas import Quotas
 from turnwise.http.sse import Streams
+from turnwise.http.stored import Stored
 from turnwise.http.webhook import Webhook
 from turnwise.session import Session
 from turnwise.turns import BusyPolicy, mint
@@ -121,9 +122,9 @@ class Gateway:
         """The sessions as the principal has them; the store checks it in each call."""
         return self._sessions.for_owner(principal.owner)
 
-    def session(self, principal: Principal) -> Session:
-        """The principal's sessions, for what only one wire asks of them."""
-        return self._session(principal)
+    def stored(self, principal: Principal) -> Stored:
+        """What the store has of single turns and items of the principal's sessions."""
+        return Stored(self._session(principal))
 
     def webhooks(self) -> PendingWebhooks:
         """The webhooks of the fleet that are still to be delivered."""
@@ -272,9 +273,16 @@ class Gateway:
         queue = await self._session(principal).queue(session_id) if info.queued else []
         return next((entry.turn_id for entry in queue if entry.kind == "message"), None)
 
-    async def waiting(self, principal: Principal, session_id: str) -> list[QueuedEntry]:
-        """The messages whose turns have not ended, the oldest first: the open turn's too."""
-        queue = await self._session(principal).queue(session_id)
+    async def waiting(
+        self, principal: Principal, session_id: str, count: int = 20
+    ) -> list[QueuedEntry]:
+        """The messages whose turns have not ended, the oldest first: the open turn's too.
+
+        Args:
+            principal, session_id: Whose.
+            count: How many entries of the queue are looked at, from 1 to 256.
+        """
+        queue = await self._session(principal).queue(session_id, count)
         return [entry for entry in queue if entry.kind == "message"]
 
     async def cancel(

@@ -113,7 +113,7 @@ class _Conversations:
         return await self._conversation(request, conversation_id)
 
     def _history(self, request: Request, session_id: str) -> History:
-        return History(self._gateway.session(principal_of(request)), session_id)
+        return History(self._gateway, principal_of(request), session_id)
 
     async def _info(self, request: Request, session_id: str) -> Info:
         with suppress(OpenAIError):

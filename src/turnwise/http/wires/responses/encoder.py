@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
+from turnwise.background import parse_event_id
 from turnwise.http.wires.responses import items as made
 from turnwise.http.wires.responses.item_events import (
     Wire,
@@ -21,7 +22,6 @@ from turnwise.http.wires.responses.item_events import (
 from turnwise.http.wires.responses.items import LOCAL_CALLS
 from turnwise.http.wires.responses.output import Output, Shown
 from turnwise.http.wires.responses.usage import Usage
-from turnwise.stores.event_log import parse_event_id
 
 FAILED = "The agent failed for good."
 """Why, is for operators: they find the message among the dead letters."""

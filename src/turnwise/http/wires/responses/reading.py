@@ -87,7 +87,7 @@ class Reading:
         """What the turn was given, behind the history before it."""
         await self.response(rid)
         names = rid.session_id, rid.turn_id
-        before = await self._turns.items(rid.session_id, before=rid.turn_id)
+        before = await self._turns.items_before(*names)
         if (sent := await self._turns.sent(*names)) is not None:
             given = sent.input
         else:
