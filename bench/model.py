@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from itertools import count
 from typing import Any
@@ -92,6 +93,7 @@ class TypingModel(InstantModel):
         self, system_instructions: Any, input: Any, *_: Any, **_options: Any
     ) -> Events:
         for number in range(self._tokens):
+            await self._pause(input)
             yield ResponseTextDeltaEvent(
                 type="response.output_text.delta",
                 delta=f"word {number} ",
@@ -103,6 +105,16 @@ class TypingModel(InstantModel):
             )
         async for event in super().stream_response(system_instructions, input):
             yield event
+
+    async def _pause(self, input: Any) -> None:
+        """Before each piece."""
+
+
+class SteadyModel(TypingModel):
+    """It waits before each piece, for as many seconds as the message says."""
+
+    async def _pause(self, input: Any) -> None:
+        await asyncio.sleep(float(input[-1]["content"]))
 
 
 def _tool_outputs(input: Any) -> int:

@@ -23,7 +23,7 @@ from bench.serve_agents import agents
 
 def build(url: str) -> FastAPI:
     """The app."""
-    chat_agent, typing_agent, _ = agents
+    chat_agent, typing_agent, *_ = agents
     client = Redis.from_url(url)
     app = FastAPI()
 

@@ -237,6 +237,16 @@ def _serve(found: Results) -> Table:
 _SIDES = SDK, TURNWISE
 
 
+def _streams(found: Results) -> Table:
+    row = [f"{number:.0f}" for number in found["megabytes"]]
+    return Table(
+        f"{found['streams']:,} streams at once, each with a turn of its own",
+        ("", "streams that lost a word", "CPU", "MB when all are open", "", "", "MB at the end"),
+        [("the server", str(found["lost"]), f"{found['cpu']:.0%}", *row)],
+        "One server process with its worker inside; each turn says a word now and then.",
+    )
+
+
 def _percentiles_table(title: str, samples: Mapping[str, Measured], note: str = "") -> Table:
     rows = [(name, str(sample["n"]), *percentiles(sample)) for name, sample in samples.items()]
     return Table(title, ("", "turns", "median", "p99", "max"), rows, note)
@@ -253,4 +263,5 @@ _TABLES = {
     "growth": _growth,
     "parked": _parked,
     "serve": _serve,
+    "streams": _streams,
 }

@@ -30,7 +30,7 @@ SHORT, LONG = TURNS, 1_000
 CONVERSATIONS = 16
 _WARM_UP = 0.5  # seconds
 _SETTLE = 3.0  # seconds in which streams that nothing comes to slow down
-_STREAM = "Accept: text/event-stream\r\n"
+STREAM = "Accept: text/event-stream\r\n"
 _ids = count()
 
 
@@ -69,13 +69,14 @@ class _App:
 @asynccontextmanager
 async def _apps(url: str) -> AsyncIterator[dict[str, _App]]:
     port = free_port()
-    async with child_process("bench.reference_app", url, port) as sdk, _served(url) as turnwise:
+    async with child_process("bench.reference_app", url, port) as sdk, served(url) as turnwise:
         await wait_until_listening(sdk.process, port)
         yield {SDK: _App(sdk, port, "/stream"), TURNWISE: turnwise}
 
 
 @asynccontextmanager
-async def _served(url: str, *options: str) -> AsyncIterator[_App]:
+async def served(url: str, *options: str) -> AsyncIterator[_App]:
+    """`turnwise serve`, as long as the block lasts."""
     command = "serve", "bench.serve_agents:agents", "--url", url, "--port", "0", *options
     async with child_process("turnwise.cli", *command) as process:
         _, address = await process.wait_for("serving")
@@ -133,7 +134,7 @@ async def _first_tokens(apps: dict[str, _App], requests: int) -> dict[str, Sampl
             if side == TURNWISE:
                 body["agent"] = "typing"
             asked = time.perf_counter()
-            async with _answer(app.port, request("POST", app.route, body, _STREAM)) as reader:
+            async with answer(app.port, request("POST", app.route, body, STREAM)) as reader:
                 await reader.readuntil(b"event: delta")
                 samples[side].add((time.perf_counter() - asked) * 1000)
                 await reader.readuntil(b"event: done")
@@ -144,12 +145,12 @@ async def _resume(port: int, requests: int) -> Sample:
     """The stream broke after its first event, and its client comes back."""
     name, sample = f"resume-{next(_ids)}", Sample()
     body = {"session_id": name, "message": "Go", "turn_id": "long", "agent": "long"}
-    async with _answer(port, request("POST", "/chat", body, _STREAM)) as reader:
+    async with answer(port, request("POST", "/chat", body, STREAM)) as reader:
         await reader.readuntil(b"event: done")
     events = request("GET", f"/chat/{name}/turns/long/events?after=1-1")
 
     async def resumed() -> None:
-        async with _answer(port, events) as reader:
+        async with answer(port, events) as reader:
             received = await reader.readuntil(b"event: done")
             assert received.count(b"event: delta") >= TOKENS - 2, received[:400]
 
@@ -159,7 +160,7 @@ async def _resume(port: int, requests: int) -> Sample:
 
 
 @asynccontextmanager
-async def _answer(port: int, sent: bytes) -> AsyncIterator[asyncio.StreamReader]:
+async def answer(port: int, sent: bytes) -> AsyncIterator[asyncio.StreamReader]:
     """Send a request on a connection of its own, and read its answer."""
     reader, writer = await asyncio.open_connection(HOST, port, limit=2**22)
     try:
@@ -171,15 +172,15 @@ async def _answer(port: int, sent: bytes) -> AsyncIterator[asyncio.StreamReader]
 
 async def _idle(url: str, streams: int, seconds: float) -> dict[str, Any]:
     """No worker takes the messages that the streams follow."""
-    _raise_open_files(2 * streams)
+    raise_open_files(2 * streams)
     name = f"streams-{next(_ids)}"
     async with RedisSession.from_url(url) as session:
-        async with _served(url, "--workers-inside", "0") as app, AsyncExitStack() as stack:
+        async with served(url, "--workers-inside", "0") as app, AsyncExitStack() as stack:
 
             async def opened(number: int) -> None:
                 body = {"session_id": f"{name}-{number}", "message": "Go"}
-                sent = request("POST", "/chat", body, _STREAM)
-                reader = await stack.enter_async_context(_answer(app.port, sent))
+                sent = request("POST", "/chat", body, STREAM)
+                reader = await stack.enter_async_context(answer(app.port, sent))
                 await reader.readuntil(b"event: turn")
 
             await opened(streams)  # what the first one costs is not counted
@@ -201,7 +202,7 @@ async def _cost(url: str, app: _App, seconds: float) -> dict[str, float]:
     return {"cpu": used / seconds, "commands": (after - commands) / seconds}
 
 
-def _raise_open_files(needed: int) -> None:
+def raise_open_files(needed: int) -> None:
     """Let this process, and those that it starts, have so many connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(needed + 500, hard)), hard))

@@ -24,6 +24,7 @@ from bench.parked import measure_parked
 from bench.samples import Sample
 from bench.serve import measure_serve
 from bench.steps import measure_steps
+from bench.streams import measure_streams
 from bench.takeover import DEFAULT_LEASE, SHORT_LEASE, measure_takeover
 from bench.targets import Results
 from bench.traffic import measure_traffic
@@ -54,6 +55,7 @@ class Plan:
     parked: tuple[int, float]  # sessions, and seconds that a worker is observed
     serve: tuple[int, float, int, int, float]
     """Rounds, and seconds of each side in a round; streamed requests; idle streams, and seconds."""
+    streams: tuple[int, float]  # how many, and for how many seconds
     quick: bool
 
 
@@ -74,6 +76,7 @@ FULL = Plan(
     growth={GROWING_SESSIONS: 100_000, MESSAGES: 10_000, AGENTS: 4_000, SDK_AGENTS: 4_000},
     parked=(3_000, 5.0),
     serve=(11, 1.0, 100, 1_000, 5.0),
+    streams=(1_000, 60.0),
     quick=False,
 )
 QUICK = Plan(
@@ -93,6 +96,7 @@ QUICK = Plan(
     growth={GROWING_SESSIONS: 8_000, MESSAGES: 400, AGENTS: 400, SDK_AGENTS: 400},
     parked=(300, 2.0),
     serve=(3, 0.5, 20, 200, 2.0),
+    streams=(200, 6.0),
     quick=True,
 )
 
@@ -125,6 +129,7 @@ class Suite:
             "growth": self._growth,
             "parked": self._parked,
             "serve": self._serve,
+            "streams": self._streams,
         }
 
     async def _turns(self) -> Results:
@@ -220,6 +225,10 @@ class Suite:
     async def _serve(self) -> Results:
         self._progress("the server, beside an app without Turnwise")
         return {"serve": await measure_serve(self._url, *self.plan.serve)}
+
+    async def _streams(self) -> Results:
+        self._progress(f"{self.plan.streams[0]:,} streams at once")
+        return {"streams": await measure_streams(self._url, *self.plan.streams)}
 
 
 PARTS = tuple(Suite(FULL, "", {}, print).parts)

@@ -57,6 +57,7 @@ TIMES_THE_APP = {str(SHORT): 1.2, str(LONG): 2.0}
 FIRST_TOKEN_MS = 10
 """What nobody sees."""
 RESUME_MS = 100
+STREAMS_GROWTH = 0.1
 
 
 @dataclass(frozen=True)
@@ -275,6 +276,17 @@ def _serve(found: Results) -> Iterator[Target]:
     )
 
 
+def _streams(found: Results) -> Iterator[Target]:
+    first, *_, last = found["megabytes"]
+    yield Target(
+        f"{found['streams']:,} streams at once: streams that lost a word, growth of memory",
+        "-",
+        f"{found['lost']}, {last - first:+.0f} MB of {first:.0f}",
+        f"0, flat: ≤ {STREAMS_GROWTH:.0%}",
+        found["lost"] == 0 and last <= first * (1 + STREAMS_GROWTH),
+    )
+
+
 def _median_p99(sample: Results) -> str:
     return f"{sample['median']:.1f}, {sample['p99']:.1f} ms"
 
@@ -299,4 +311,5 @@ _TARGETS: Mapping[str, Callable[[Results], Iterator[Target]]] = {
     "growth": _growth,
     "parked": _parked,
     "serve": _serve,
+    "streams": _streams,
 }

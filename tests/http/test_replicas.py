@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import signal
 import socket
 import sys
@@ -244,3 +245,22 @@ async def test_it_does_not_listen_beyond_loopback_without_authentication(
     _, client = await replicas.start()
     pointed_here = await client.get("/healthz", headers={"Host": "evil.example"})
     assert pointed_here.status_code == 400
+
+
+async def test_a_server_has_more_connections_than_a_system_gives_unasked(
+    replicas: Replicas,
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))  # the server inherits it
+    try:
+        process, client = await replicas.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    host, port = client.base_url.host, client.base_url.port
+    opened = [await asyncio.open_connection(host, port) for _ in range(200)]
+    for reader, writer in opened:
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await asyncio.wait_for(reader.readline(), STARTED)).startswith(b"HTTP/1.1 200")
+    for _, writer in opened:
+        writer.close()
+    await process.terminate(STARTED)

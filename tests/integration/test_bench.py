@@ -37,6 +37,7 @@ SMALLEST = Plan(
     growth={SESSIONS: 8, MESSAGES: 4, AGENTS: 4, SDK_AGENTS: 4},
     parked=(10, 0.1),
     serve=(1, 0.1, 2, 3, 0.1),
+    streams=(100, 2.0),
     quick=True,
 )
 TARGET_COUNTS = {
@@ -53,6 +54,7 @@ TARGET_COUNTS = {
     "growth": 3,
     "parked": 1,
     "serve": 6,  # requests/s at two lengths, the first token twice, resuming, idle streams
+    "streams": 1,
 }
 
 
@@ -94,6 +96,11 @@ async def test_each_part_reports_what_it_measured(part: str, tmp_path: Path) -> 
     plots = draw(results, tmp_path)
     assert [plot.stem for plot in plots] == [PLOTS[name] for name in parts if name in PLOTS]
     assert all(plot.stat().st_size > 10_000 for plot in plots)
+
+
+async def test_no_stream_of_many_loses_anything() -> None:
+    found = (await _results("streams"))["streams"]
+    assert (found["streams"], found["lost"]) == (100, 0)
 
 
 async def test_readme_gets_the_figures_of_a_run_and_keeps_the_rest(tmp_path: Path) -> None:

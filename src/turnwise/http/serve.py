@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from turnwise.http.replica import SIGNALS, Replica
 _CLOSING = 5
 """Seconds in which a slow reader may take what is left for it when the server ends."""
 _BACKLOG = 2048
+_CONNECTIONS = 10_000
+"""How many a process may have, if the system's hard limit lets it. (macOS allows 10,240.)"""
 
 
 class NotListening(Exception):
@@ -77,6 +80,7 @@ async def serve(
         timeout_graceful_shutdown=_CLOSING,
     )
     loop = asyncio.get_running_loop()
+    _allow_connections()
     with _listening(host, port) as listener:
         for number in SIGNALS:
             loop.add_signal_handler(number, replica.stop)
@@ -99,6 +103,14 @@ async def _run(server: _Server, listener: socket.socket, replica: Replica) -> No
         ended.cancel()
         server.should_exit = True
         await serving
+
+
+def _allow_connections() -> None:
+    """Each stream is a connection, and most systems allow 1,024 to who does not ask for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _CONNECTIONS if hard == resource.RLIM_INFINITY else min(_CONNECTIONS, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _is_loopback(host: str) -> bool:
