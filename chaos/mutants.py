@@ -218,7 +218,7 @@ MUTANTS: dict[str, tuple[str, Experiment]] = {
         "a reader misses what comes between what is there and what it follows",
         SERVED,
     ),
-    "resume-repeats": ("who resumes a stream gets the last event again", SERVED_DRAINS),
+    "resume-repeats": ("who resumes a stream gets the last event again", SERVED_KILLS),
     "follower-ends-at-reset": ("a stream ends where another attempt begins", SERVED_KILLS),
     "feed-of-a-session": ("followers of one session's turns share one reader", SERVED),
     "key-shared-by-owners": ("an idempotency key is known, whoever used it", SERVED_TO_STRANGERS),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import httpx2  # what OpenAI's client uses
 import openai
 
 from chaos.clients.site import Ask, Failed, Site, Told, Unknown, again
@@ -125,21 +126,23 @@ def _tolerant(
     async def tolerant() -> Told | None:
         try:
             return await attempt()
-        except openai.APIConnectionError:
+        except (openai.APIConnectionError, httpx2.TransportError):  # the second one in streams
             return None
         except openai.NotFoundError:  # nobody has begun this conversation yet
             raise Unknown("NoConversation") from None
         except openai.APIStatusError as error:
             if error.status_code in _AGAIN or error.code in (_VOID, _LOCKED):
                 return None
-            return _raise_failure(error)
+            raise _failure(error) from error
         except openai.APIError as error:  # in a stream
-            return None if error.code == _VOID else _raise_failure(error)
+            if error.code == _VOID:
+                return None
+            raise _failure(error) from error
 
     return tolerant
 
 
-def _raise_failure(error: openai.APIError) -> None:
+def _failure(error: openai.APIError) -> Exception:
     if "cancelled" in error.message or "failed" in error.message:
-        raise Failed(error.message) from error
-    raise AssertionError(f"{error.request.url.path}: {error.message} ({error.code})") from error
+        return Failed(error.message)
+    return AssertionError(f"{error.request.url.path}: {error.message} ({error.code})")

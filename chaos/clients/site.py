@@ -60,7 +60,7 @@ class Site:
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
         )
         self._openai = AsyncOpenAI(
-            base_url=f"{address}/v1", api_key="none", max_retries=0, http_client=self.http
+            base_url=f"{address}/v1", api_key="none", max_retries=0, timeout=_TIMEOUT
         )
 
     @staticmethod
@@ -74,6 +74,7 @@ class Site:
 
     async def aclose(self) -> None:
         await self.http.aclose()
+        await self._openai.close()
 
 
 Reader = Callable[[Site, Ask], Awaitable[Told]]

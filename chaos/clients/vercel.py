@@ -35,7 +35,8 @@ class _Page:
                     return Told(shown, shown)
                 chunk = json.loads(sent.data)
                 if chunk["type"] == "error":
-                    return _explain(chunk["errorText"])
+                    _check_error(chunk["errorText"])
+                    return None
                 if chunk["type"] == "abort":
                     raise Failed("cancelled")
                 self._answer_id = chunk.get("messageId", self._answer_id)
@@ -60,7 +61,8 @@ class _Page:
         return self._site.http.stream("POST", "/api/chat", json=body, headers=self._ask.headers)
 
 
-def _explain(text: str) -> None:
+def _check_error(text: str) -> None:
+    """Return if the answer is to be resumed. Raises Failed if the turn failed."""
     if text.startswith(_FAILED):
         raise Failed(text)
     assert text.startswith(_RESUME) or "store" in text, f"a stream ended with {text!r}"
