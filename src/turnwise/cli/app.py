@@ -13,6 +13,7 @@ from turnwise.cli import (
     copies,
     dashboard,
     dead_letters,
+    dev,
     doctor,
     exchange,
     keys,
@@ -73,4 +74,5 @@ for look in (stuck.stuck, audit.audit, top.top, doctor.doctor):
 environment = {"auto_envvar_prefix": "TURNWISE"}
 for program in (worker.worker, serve.serve):
     app.command(rich_help_panel=SERVERS, context_settings=environment)(program)
-app.command(rich_help_panel=SERVERS)(dashboard.dashboard)
+for program in (dashboard.dashboard, dev.dev):
+    app.command(rich_help_panel=SERVERS)(program)

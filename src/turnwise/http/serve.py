@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import resource
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
 
 import uvicorn
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp
 
 from turnwise.http.app import WIRES, Wire, app_of
 from turnwise.http.principals import Authenticate, nobody
 from turnwise.http.replica import SIGNALS, Replica
 
-_CLOSING = 5
+_CLOSING = 5.0
 """Seconds in which a slow reader may take what is left for it when the server ends."""
 _BACKLOG = 2048
 _CONNECTIONS = 10_000
@@ -45,9 +47,12 @@ async def serve(
     authenticate: Authenticate | None = None,
     wires: Sequence[Wire] = WIRES,
     page: bool = True,
+    mounts: Mapping[str, ASGIApp] | None = None,
+    signals: bool = True,
+    closing: float = _CLOSING,
     on_ready: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, or until the replica's worker ends; then end it well.
+    """Serve until SIGTERM or SIGINT, or until the replica ends otherwise; then end it well.
 
     It still answers while its worker ends its turns. A second signal releases them at once.
 
@@ -58,6 +63,9 @@ async def serve(
         authenticate: Says who sends a request. Without it, it listens on loopback only.
         wires: The dialects that it speaks.
         page: Whether `/` is the chat page, which needs the chat wire.
+        mounts: Other apps by the paths that they are mounted at.
+        signals: Whether signals end it; otherwise the caller calls `replica.stop`.
+        closing: Seconds in which a slow reader may take what is left for it at the end.
         on_ready: Gets the server's address once it answers.
 
     Raises:
@@ -68,6 +76,8 @@ async def serve(
             f"it does not listen at {host}, where others reach it, without authentication"
         )
     app = app_of(replica, authenticate or nobody, wires, page)
+    for path, mounted in (mounts or {}).items():
+        app.mount(path, mounted)
     if authenticate is None:  # another site's name may be made to point here
         names = ["localhost", "127.0.0.1", "::1", "[::1]", host]
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False)
@@ -77,24 +87,28 @@ async def serve(
         access_log=False,
         server_header=False,
         backlog=_BACKLOG,
-        timeout_graceful_shutdown=_CLOSING,
     )
-    loop = asyncio.get_running_loop()
     _allow_connections()
-    with _listening(host, port) as listener:
-        for number in SIGNALS:
-            loop.add_signal_handler(number, replica.stop)
-        try:
-            async with replica.running():
-                on_ready(_address(host, listener))
-                await _run(_Server(config), listener, replica)
-        finally:
-            for number in SIGNALS:
-                loop.remove_signal_handler(number)
+    with _listening(host, port) as listener, _stopped_by(SIGNALS if signals else (), replica):
+        async with replica.running():
+            on_ready(_address(host, listener))
+            await _run(_Server(config), listener, replica, closing)
 
 
-async def _run(server: _Server, listener: socket.socket, replica: Replica) -> None:
-    """Answer until the replica has ended."""
+@contextmanager
+def _stopped_by(signals: Sequence[int], replica: Replica) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    for number in signals:
+        loop.add_signal_handler(number, replica.stop)
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+async def _run(server: _Server, listener: socket.socket, replica: Replica, closing: float) -> None:
+    """Answer until the replica has ended. Whoever still reads after `closing` is cut off."""
     serving = asyncio.create_task(server.serve([listener]))
     ended = asyncio.create_task(replica.ended.wait())
     try:
@@ -102,6 +116,10 @@ async def _run(server: _Server, listener: socket.socket, replica: Replica) -> No
     finally:
         ended.cancel()
         server.should_exit = True
+        await asyncio.wait({serving}, timeout=closing)
+        for connection in list(server.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
         await serving
 
 
@@ -126,6 +144,10 @@ def _listening(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise NotListening(
+                f"it cannot listen at {host}: another process has port {port}"
+            ) from None
         raise NotListening(f"it cannot listen at {host}, port {port}: {error}") from None
 
 
