@@ -1,4 +1,4 @@
-"""Makes the pictures of the dashboard for the documents, from the recorded conversations.
+"""Makes the pictures of the dashboard and of the chat page for the documents.
 
 python -m demo.screenshots [--folder docs/images]
 """
@@ -20,6 +20,7 @@ from agents.testing import ScriptedModel, function_call
 from playwright.async_api import Browser, ViewportSize
 
 from demo.browser import chromium, find_chromium
+from demo.chat_picture import take_chat
 from demo.dashboard import dashboard_of
 from demo.model import recorded_agent
 from demo.recording import RecordedCall, RecordedTurn, Recording
@@ -64,6 +65,7 @@ async def main(folder: Path, path: str) -> None:
                 conversation = f"session?id=airline:{recording.conversations[0].id}"
                 file = folder / "dashboard-session.png"
                 await _take(browser, address + conversation, file, "dark")
+                await take_chat(browser, folder / "chat-page.png", _SIZE)
 
 
 async def _needs_a_person(session: Session) -> None:

@@ -67,10 +67,12 @@ def press_ctrl_c(process: Process) -> None:
     os.killpg(process.pid, signal.SIGINT)
 
 
-async def ended(process: Process) -> int:
-    """Its exit code, once it and all that it started are gone."""
+async def ended(process: Process, *, impatient: bool = False) -> int:
+    """Its exit code, once it and all that it started are gone; impatient: Ctrl-C meanwhile."""
 
     async def is_gone() -> bool:
+        if impatient and process.alive:
+            press_ctrl_c(process)
         return not process.alive
 
     await until(is_gone, STARTED, "it ended")
@@ -129,9 +131,7 @@ async def test_a_second_ctrl_c_ends_it_whatever_runs(dev: Dev, tool: str) -> Non
         body = {"session_id": "s", "message": tool, "agent": "stubborn", "timeout": 0}
         assert (await client.post("/chat", json=body)).status_code == 202
         await dev.reached(tool)
-        press_ctrl_c(process)
-        press_ctrl_c(process)
-        assert await ended(process) == 130
+        assert await ended(process, impatient=True) == 130
 
 
 async def test_a_message_that_fails_is_told_at_once(dev: Dev) -> None:
