@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from ag_ui.core import BaseEvent, UserMessage
+from agents.items import TResponseOutputItem
 
 from tests.http.recorded import (
     RESET,
@@ -146,7 +147,7 @@ async def test_each_response_of_a_model_is_a_step_with_what_its_tools_return() -
 
 
 async def test_a_model_that_does_not_stream_and_a_turn_without_events_give_the_same() -> None:
-    replies = [
+    replies: list[list[TResponseOutputItem]] = [
         [thought("hm"), text("So."), call("weather", "c1", city="Oslo")],
         [text("Sunny.")],
     ]
