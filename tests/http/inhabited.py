@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from agents import Agent
 
 from tests.http.recorded import refund, weather
 from tests.http.speaking import Speaker, call, text
@@ -19,18 +21,22 @@ _ASK = {"id": "m1", "role": "user", "parts": [{"type": "text", "text": "hi"}]}
 _TOOL = {"type": "function", "name": "look_up", "parameters": {"type": "object"}}
 
 
-def agent() -> Any:
-    """It says what it is told, and asks before it refunds."""
-    from agents import Agent
-
-    return Agent(name="agent", model=Speaker(_reply), tools=[weather, refund])
+def agent() -> Agent[Any]:
+    """It says yes, asks before it refunds, and never ends what is "slow"."""
+    return Agent(name="agent", model=Speaker(_reply, _halt), tools=[weather, refund])
 
 
 def _reply(items: list[Any]) -> list[Any]:
-    last = items[-1]
-    if last.get("role") == "user" and "refund" in str(last["content"]):
+    last = items[-1] if items else {}
+    if last.get("role") == "user" and "refund" in str(last.get("content")):
         return [call("refund", f"call_{len(items)}", order="A-1")]
-    return [text("yes", len(items))]
+    said = "slow" if last.get("content") == "slow" else "yes"
+    return [text(said, len(items))]
+
+
+async def _halt(word: str) -> None:
+    if word == "slow":
+        await asyncio.Event().wait()
 
 
 @dataclass(frozen=True)
@@ -55,11 +61,13 @@ async def inhabit(client: httpx.AsyncClient, session: Session) -> Inhabited:
     conversation = await _post(client, "/v1/conversations", items=[_USER] * 5)
     made.append(await _respond(client, input="hi", conversation=conversation["id"]))
     made.append(await _respond(client, input="refund"))
+    slow = await _respond(client, input="slow", background=True)
+    await client.post(f"/v1/responses/{slow['id']}/cancel")
     request = next(one for one in made[-1]["output"] if one["type"] == "mcp_approval_request")
     decision = {"type": "mcp_approval_response", "approval_request_id": request["id"]}
     items = await client.get(f"/v1/conversations/{conversation['id']}/items")
     asked = [one.id for one in await session.pending_approvals("parked")]
-    responses = [one["id"] for one in made]
+    responses = [one["id"] for one in [*made, slow]]
     return Inhabited(
         parameters={
             "session_id": ["answered", "parked"],
@@ -83,6 +91,8 @@ def _bodies(
         "POST /chat": {"session_id": ["answered", "new"], "message": ["hi", [_USER]]},
         "POST /chat/{session_id}/approvals": {"approve": [asked], "reject": [{}]},
         "POST /chat/{session_id}/cancel": {"turn_id": [None, "t1", "t2"]},
+        "POST /chat/{session_id}/copy": {"session_id": ["copied"], "at": [None, "t1"]},
+        "POST /chat/{session_id}/rewind": {"to": [None, "t1"]},
         "POST /v1/responses": {
             "model": ["agent"],
             "input": ["hi", [_USER], [decision]],

@@ -29,7 +29,7 @@ from turnwise.http.wires.responses.errors import (
 from turnwise.http.wires.responses.ids import Mode, ResponseId
 from turnwise.http.wires.responses.items import digest
 from turnwise.http.wires.responses.jsons import as_json
-from turnwise.http.wires.responses.openapi import ERRORS
+from turnwise.http.wires.responses.openapi import ERRORS, STREAM
 from turnwise.http.wires.responses.reading import Reading, encoder_of
 from turnwise.http.wires.responses.turns import Turns
 from turnwise.turns import mint
@@ -96,7 +96,8 @@ def router(
     add = routes.add_api_route
     add("/models", completions.models, methods=["GET"], response_model=None)
     add("/models/{model:path}", completions.model, methods=["GET"], response_model=None)
-    add("/chat/completions", completions.create, methods=["POST"], response_model=None)
+    create = completions.create
+    add("/chat/completions", create, methods=["POST"], response_model=None, responses=STREAM)
     return routes
 
 

@@ -1,4 +1,4 @@
-"""What OpenAPI says of the routes' errors."""
+"""What OpenAPI says of the routes' streams and errors."""
 
 from __future__ import annotations
 
@@ -26,3 +26,7 @@ _STATUSES = (400, 401, 403, 404, 413, 429, 500, 503)
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"description": HTTPStatus(status).phrase, "content": _CONTENT} for status in _STATUSES
 }
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The object, or its events", "content": {"text/event-stream": {}}}
+}
+"""For a route that streams if it is asked to."""

@@ -25,7 +25,7 @@ from turnwise.http.wires.responses.ids import ResponseId
 from turnwise.http.wires.responses.item_events import Wire
 from turnwise.http.wires.responses.jsons import as_json
 from turnwise.http.wires.responses.objects import deleted_response, response_object
-from turnwise.http.wires.responses.openapi import ERRORS
+from turnwise.http.wires.responses.openapi import ERRORS, STREAM
 from turnwise.http.wires.responses.pages import page
 from turnwise.http.wires.responses.reading import Reading, encoder_of
 from turnwise.http.wires.responses.requests import CreateResponse
@@ -57,8 +57,9 @@ def router(gateway: Gateway, authenticate: Authenticate) -> APIRouter:
         lifespan=None if webhooks is None else webhooks.delivered,
     )
     add = routes.add_api_route
-    add("/responses", responses.create, methods=["POST"], response_model=None)
-    add(_RESPONSE, responses.retrieve, methods=["GET"], response_model=None)
+    streamed: Any = {"response_model": None, "responses": STREAM}
+    add("/responses", responses.create, methods=["POST"], **streamed)
+    add(_RESPONSE, responses.retrieve, methods=["GET"], **streamed)
     add(_RESPONSE, responses.delete, methods=["DELETE"], response_model=None)
     add(f"{_RESPONSE}/cancel", responses.cancel, methods=["POST"], response_model=None)
     add(f"{_RESPONSE}/input_items", responses.input_items, methods=["GET"], response_model=None)
