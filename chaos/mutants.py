@@ -25,7 +25,7 @@ from chaos.topologies import TOPOLOGIES, Served
 from chaos.workload import WorkloadConfig
 
 _ROUND_SECONDS = 6.0
-_MAX_ROUNDS = 8
+_MAX_ROUNDS = 16
 _ROUND_TIMEOUT = 180.0
 """Seconds after which a round is taken to hang; most take some 15."""
 
