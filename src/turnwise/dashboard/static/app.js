@@ -49,6 +49,9 @@ function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
+// The time of day in UTC, as everywhere on these pages.
+const clock = (_, times) => times.map((time) => new Date(time * 1000).toISOString().slice(11, 19));
+
 function options(chart, width) {
   const axis = () => ({
     stroke: colour("--muted"),
@@ -61,7 +64,7 @@ function options(chart, width) {
     legend: { show: false },
     cursor: { show: false },
     scales: { y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] } },
-    axes: [axis(), { ...axis(), size: 48 }],
+    axes: [{ ...axis(), space: 72, values: clock }, { ...axis(), size: 48 }],
     series: [
       {},
       ...chart.map((each) => ({
