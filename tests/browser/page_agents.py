@@ -9,6 +9,7 @@ from agents.items import TResponseOutputItem
 
 from tests.http.speaking import Speaker, text
 from tests.http.wire_agents import agents as helpers
+from turnwise.http import Quota
 
 
 def _parrot(items: list[Any]) -> list[TResponseOutputItem]:
@@ -17,3 +18,4 @@ def _parrot(items: list[Any]) -> list[TResponseOutputItem]:
 
 
 agents = [*helpers, Agent[Any](name="parrot", model=Speaker(_parrot))]
+one_stream = Quota(requests=None, turns=None, open_streams=1)

@@ -418,6 +418,21 @@ async def test_a_failed_message_says_so(browser: Browser, address: str, name: st
         await expect(page.locator(".turn")).to_have_count(1)
 
 
+async def test_who_asks_too_much_waits(browser: Browser, alone: Lab, name: str) -> None:
+    slow = word()
+    _, address = await alone.serve("--quota", "tests.browser.page_agents:one_stream")
+    async with tabs(browser, 2) as (page, other):
+        await page.goto(at(address, name))
+        await say(page, f"a {slow}")
+        await expect(page.locator(".said.assistant")).to_have_text("a")
+        await other.goto(at(address, name))
+        await expect(other.get_by_role("status")).to_contain_text("Too much at once")
+        alone.go(slow)
+        for tab in (page, other):
+            await answered(tab, 0, f"a {slow}")
+            await expect(tab.get_by_role("status")).to_have_text("")
+
+
 async def test_a_key_is_asked_for_and_kept_in_the_tab(browser: Browser, alone: Lab) -> None:
     secret, _ = await ApiKeys(alone.session.runtime).create("alice")
     _, address = await alone.serve("--auth", "keys")

@@ -118,8 +118,7 @@ async def _run(server: _Server, listener: socket.socket, replica: Replica, closi
         server.should_exit = True
         await asyncio.wait({serving}, timeout=closing)
         for connection in list(server.server_state.connections):
-            if connection.transport is not None:
-                connection.transport.abort()
+            connection.transport.abort()
         await serving
 
 

@@ -3,6 +3,7 @@
 const KEY = "turnwise-key", UNSENT = "turnwise-unsent", AGENT = "turnwise-agent"; // in this tab
 const FIRST_PAUSE = 250, LONGEST_PAUSE = 10_000; // ms between tries to reach the server
 const REDRAWN = 30; // ms
+const LATER = [502, 503, 504];
 const ACCEPTED = ["DeadLettered", "TurnCancelled"]; // the message was taken, and its turn has ended
 
 const $ = (id) => document.getElementById(id);
@@ -27,10 +28,11 @@ function button(text, act, className = "") {
 // --- Asking the server ---
 
 class Refused extends Error {
-  constructor(status, problem) {
+  constructor({ status, headers }, problem) {
     super(problem.detail ?? `The server answered with status ${status}.`);
     this.status = status;
     this.code = problem.code ?? "";
+    this.retryAfter = Number(headers.get("Retry-After")) * 1000;
   }
 }
 
@@ -50,11 +52,12 @@ async function ask(path, { body, headers, signal } = {}) {
     });
     if (answer.status === 401) await logIn(key);
     else if (answer.ok) return answer;
-    else throw new Refused(answer.status, await answer.json().catch(() => ({})));
+    else throw new Refused(answer, await answer.json().catch(() => ({})));
   }
 }
 
-// Until the server answers: what is sent twice has one effect.
+// Until the server answers: what is sent twice has one effect. Who asks too much waits; who sends
+// too much is told.
 async function insist(path, options = {}) {
   for (let wait = FIRST_PAUSE; ; wait = Math.min(wait * 2, LONGEST_PAUSE)) {
     try {
@@ -63,9 +66,10 @@ async function insist(path, options = {}) {
       return answer;
     } catch (error) {
       if (options.signal?.aborted) throw error;
-      if (error instanceof Refused && ![502, 503, 504].includes(error.status)) throw error;
-      tell("The server does not answer. Trying again …");
-      await pause(wait);
+      const tooMuch = error.status === 429 && !options.body;
+      if (error instanceof Refused && !tooMuch && !LATER.includes(error.status)) throw error;
+      tell(tooMuch ? error.message : "The server does not answer. Trying again …");
+      await pause(Math.max(wait, error.retryAfter || 0));
     }
   }
 }
@@ -267,6 +271,7 @@ class Turn {
     this.kept = [...this.answer.childNodes];
     this.become("parked");
     this.pending.replaceChildren(...approvals.map((each) => this.question(each)));
+    listSessions();
   }
 
   question({ id, tool_name, arguments: given, agent_name }) {
