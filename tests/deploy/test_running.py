@@ -212,7 +212,7 @@ async def test_doctor_finds_nothing_and_nobody_gets_in_without_a_key(services: R
 
 async def test_the_page_s_key_and_question(services: Running) -> None:
     """As they are typed, but for the address; `docker compose exec` is this machine."""
-    script = block_with("turnwise keys create")
+    script = block_with("KEY=$(docker")
     assert script.count("docker compose exec -T serve-1 turnwise ") == 1
     program = shlex.join([sys.executable, "-m", "turnwise.cli"])
     script = script.replace("docker compose exec -T serve-1 turnwise", program)
