@@ -38,7 +38,7 @@ def operations(url: str) -> Iterator[Any]:
     for each in schema.get_all_operations():
         assert isinstance(each, Ok), each
         found.append(each.ok())
-    yield from sorted(found, key=lambda one: (_takes_away(one), one.label))
+    yield from sorted(found, key=lambda one: (_takes_away(one), -one.path.count("/"), one.label))
 
 
 def _takes_away(operation: Any) -> int:
