@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from itertools import count
 from typing import Any
 
@@ -15,6 +16,8 @@ from turnwise import RedisSession
 
 _ids = count()
 _OPENED = 300.0  # seconds
+_AT_ONCE = 50
+"""How many streams begin at the same time."""
 _WORD = b'data: {"text":"word '
 
 
@@ -33,7 +36,7 @@ async def measure_streams(url: str, streams: int, seconds: float) -> dict[str, A
         RedisSession.from_url(url) as session,
         served(url, "--workers-inside", str(streams)) as app,
     ):
-        is_open = asyncio.Barrier(streams + 1)
+        is_open, few = asyncio.Barrier(streams + 1), asyncio.Semaphore(_AT_ONCE)
 
         async def follow(number: int) -> None:
             body = {
@@ -41,8 +44,12 @@ async def measure_streams(url: str, streams: int, seconds: float) -> dict[str, A
                 "message": json.dumps(pause),
                 "agent": "steady",
             }
-            async with answer(app.port, request("POST", "/chat", body, STREAM)) as reader:
-                head = await reader.readuntil(_WORD)
+            sent = request("POST", "/chat", body, STREAM)
+            async with AsyncExitStack() as stack:
+                async with few:  # a crowd that comes in one moment is another measurement
+                    reader = await stack.enter_async_context(answer(app.port, sent))
+                    await reader.readuntil(b"event: turn")
+                head = await _until_word(reader)
                 await is_open.wait()
                 counts.append(_in_order(head + await reader.readuntil(b"event: done")))
 
@@ -60,6 +67,14 @@ async def measure_streams(url: str, streams: int, seconds: float) -> dict[str, A
             await session.delete(f"{name}-{number}")
     lost = sum(words != WORDS for words in counts)
     return {"streams": streams, "lost": lost, "megabytes": megabytes, "cpu": used}
+
+
+async def _until_word(reader: asyncio.StreamReader) -> bytes:
+    """What comes up to the first word."""
+    try:
+        return await reader.readuntil(_WORD)
+    except asyncio.IncompleteReadError as error:
+        raise RuntimeError(f"a stream ended with {error.partial!r}") from None
 
 
 def _in_order(received: bytes) -> int:

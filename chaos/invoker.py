@@ -22,7 +22,7 @@ RETRYABLE = {
 }
 """Failures after which a caller retries."""
 
-_CLIENT_PATIENCE = 40.0
+_CLIENT_PATIENCE = 20.0
 """Seconds after which a client gives up."""
 _MAX_IN_FLIGHT = 48
 """Invocations that one worker may execute at a time."""

@@ -19,6 +19,7 @@ from chaos import planted, report, worker_pool
 from chaos.checker import check
 from chaos.history import History
 from chaos.nemesis import FaultKind, failovers, late, network, workers
+from chaos.operations.http import SENT_OVER_HTTP
 from chaos.planted import PLANTED, VARIABLE
 from chaos.round import RoundConfig, run_round
 from chaos.topologies import TOPOLOGIES, Served
@@ -142,14 +143,29 @@ FAILOVERS = Experiment(
     topology="balanced",
 )
 
-_SERVED = replace(Served.workload, session_length=8)
+_SERVED = replace(
+    Served.workload, clients=24, session_length=8, no_retry_share=1.0, quiesce_timeout=15.0
+)
 SERVED = Experiment(_SERVED, topology="served")
 SERVED_TO_STRANGERS = Experiment(
     replace(_SERVED, twin_share=0.3, peek_share=1.0), topology="served"
 )
 SERVED_CANCELS = Experiment(replace(_SERVED, cancel_share=0.5), topology="served")
-SERVED_KILLS = Experiment(_SERVED, ((workers.KillWorker(),),), topology="served")
-SERVED_DRAINS = Experiment(_SERVED, ((workers.DrainWorker(),),), topology="served")
+_STREAMS = replace(  # few sessions: most streams wait for their turn, and the turns speak
+    _SERVED,
+    turn_sessions=8,
+    cancel_share=0.0,
+    twin_share=0.0,
+    peek_share=0.0,
+    weights={
+        **_SERVED.weights,
+        **dict.fromkeys(SENT_OVER_HTTP, 0.0),
+        "http-chat-stream": 2.0,
+        "http-vercel": 1.0,
+    },
+)
+SERVED_KILLS = Experiment(_STREAMS, ((workers.KillWorker(),),), topology="served")
+SERVED_DRAINS = Experiment(_STREAMS, ((workers.DrainWorker(),),), topology="served")
 
 _CONTROL_EXPERIMENTS = (
     *(PLAIN, TURNS, ZOMBIES, ZOMBIE_RUNS, RUNS, LATE_BEGINS, CANCELS, INTERRUPTS, APPROVALS),

@@ -120,7 +120,7 @@ async def _cancel_soon(
     """A cancel is answered before it is recorded."""
 
     async def record() -> None:
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(2.0)
         await _cancel(self, principal, session_id, turn_id, reason)
 
     _in_background(record())

@@ -11,9 +11,9 @@ from agents.items import TResponseStreamEvent
 
 from chaos.script import ScriptedModel, completed, delta, reply
 
-_WORDS = 8
-_PAUSES = (0.0, 0.0, 0.01, 0.05, 0.15)
-"""Seconds before a word."""
+_WORDS = 12
+_PAUSES = (0.05, 0.2, 0.5)
+"""The longest pause after a word of an answer, in seconds."""
 
 
 class Speaker(ScriptedModel):
