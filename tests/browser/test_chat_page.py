@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -404,6 +405,27 @@ async def test_a_message_survives_a_reload_before_it_arrives(
         await page.unroute_all()
         await page.reload()
         await answered(page, 0, "on its way")
+
+
+async def test_who_is_quick_loses_nothing(
+    browser: Browser, address: str, lab: Lab, name: str
+) -> None:
+    """The message is sent before the page has shown the agents and what was said before."""
+    await lab.session.bind(name).add_items([{"role": "user", "content": "before"}])
+    go = asyncio.Event()
+
+    async def wait(route: Route) -> None:
+        await go.wait()
+        await route.continue_()
+
+    async with looking(browser) as page:
+        await page.route("**/chat/agents", wait)
+        await page.goto(at(address, name))
+        await say(page, "at once")
+        await expect(page.locator(".said.user")).to_have_text(["at once"])
+        go.set()
+        await answered(page, 1, "at once")
+        assert await texts(page) == ["before", "at once", "at once"]
 
 
 async def test_a_failed_message_says_so(browser: Browser, address: str, name: str) -> None:

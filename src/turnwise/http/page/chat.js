@@ -343,6 +343,7 @@ async function follow(turn, signal) {
 let turns = []; // as they are shown
 let before = null; // names older ones
 let sending = 0;
+let isBehind = false; // what others did was not looked at, since something was being sent
 let editing = null;
 let following = new AbortController();
 
@@ -418,9 +419,11 @@ async function older() {
 
 // What other tabs and devices did.
 async function catchUp() {
-  if (sending) return;
+  isBehind = sending > 0;
+  if (isBehind) return;
   const page = await read().catch((error) => error.code === "SessionGone" ? null : Promise.reject(error));
-  if (!page || sending) return;
+  isBehind = sending > 0;
+  if (!page || isBehind) return;
   const there = [...shownOf(page), ...page.waiting].map((turn) => turn.turn_id);
   const here = turns.filter((turn) => turn.isOpen || turn.state === "committed").map((turn) => turn.id);
   const same = there.join("\n") === here.slice(-there.length || here.length).join("\n");
@@ -445,6 +448,9 @@ async function send(text, turn_id, agent) {
   tell();
   toEnd();
   try {
+    await choosing; // whoever is quick has not seen the agents yet
+    agent ??= $("agent").value;
+    remember({ session, text, turn_id, agent });
     await insist("chat", { body: { session_id: session, message: text, turn_id, agent, timeout: 0 } });
   } catch (error) {
     if (!ACCEPTED.includes(error.code)) {
@@ -457,6 +463,7 @@ async function send(text, turn_id, agent) {
     sessionStorage.removeItem(UNSENT);
   }
   others.postMessage(session);
+  if (isBehind) await catchUp();
   await Promise.all([followAll(), listSessions()]);
 }
 
@@ -503,7 +510,7 @@ $("composer").addEventListener("submit", async (event) => {
     return complain(error);
   }
   edit(null);
-  await send(text, `turn-${random()}`, $("agent").value);
+  await send(text, `turn-${random()}`);
 });
 $("message").addEventListener("keydown", (event) => {
   if (event.key === "Escape" && editing) edit(null);
@@ -568,13 +575,17 @@ document.addEventListener("visibilitychange", async () => {
 });
 addEventListener("unhandledrejection", ({ reason }) => complain(reason));
 
-async function start() {
+async function showAgents() {
   const { agents } = await (await insist("chat/agents")).json();
   $("agent").replaceChildren(...agents.map((name) => make("option", {}, name)));
   const chosen = sessionStorage.getItem(AGENT);
   if (agents.includes(chosen)) $("agent").value = chosen;
   $("choice").hidden = agents.length < 2;
   $("forget").hidden = sessionStorage.getItem(KEY) === null;
+}
+
+async function start() {
+  await choosing;
   if (asked !== null) await catchUp();
   tell();
   const unsent = JSON.parse(sessionStorage.getItem(UNSENT));
@@ -583,4 +594,5 @@ async function start() {
   await listSessions();
 }
 
+const choosing = showAgents();
 start();
