@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import Any
 
 from chaos.clients.site import Ask, Failed, Site, Told, again, check, events_of
 
+_CLOSES = 0.05
+"""How often a page is closed, and loaded again, at a piece of an answer."""
 _STREAM = {"Accept": "text/event-stream"}
 
 
@@ -54,7 +57,8 @@ class _Page:
                 if (told := self._show(sent.event, json.loads(sent.data))) is not None:
                     return told
                 self._last = sent.id or (None if sent.event == "reset" else self._last)
-                if sent.event in ("error", "reconnect"):
+                is_closed = sent.event == "delta" and random.random() < _CLOSES
+                if is_closed or sent.event in ("error", "reconnect"):
                     return None
         raise AssertionError("a stream ended, and did not say why")
 
