@@ -12,6 +12,7 @@ from tests.integration.fault_lab import other_tasks
 from turnwise import MemorySession
 from turnwise.background import event_publisher
 from turnwise.background.event_publisher import EventPublisher
+from turnwise.errors import StoreUnavailable
 from turnwise.testing.servers.waiting import until
 
 
@@ -23,6 +24,7 @@ class Log:
         self.gate = asyncio.Event()
         self.gate.set()
         self.cancelled = 0
+        self.failures = 0
         self._log = session.runtime.store.events
         self._append = self._log.append
         self._log.append = self._gated  # type: ignore[method-assign]  # a spy
@@ -32,6 +34,9 @@ class Log:
         self, session_id: str, turn_id: str, attempt: int, index: int, events: Any, **named: Any
     ) -> bool:
         self.appends.append(list(range(index, index + len(events))))
+        if self.failures:
+            self.failures -= 1
+            raise StoreUnavailable("no answer", session_id=session_id)
         try:
             await self.gate.wait()
         except asyncio.CancelledError:
@@ -50,7 +55,12 @@ class Log:
         await until(reached, 30, f"{appends} are appended, not {self.appends}")
 
     async def stored(self) -> list[str]:
-        return [event.id for event in (await self._log.read("s", "t")).events]
+        found: list[str] = []
+        after: str | None = None
+        while events := (await self._log.read("s", "t", after)).events:
+            found += [event.id for event in events]
+            after = found[-1]
+        return found
 
 
 DELTA, CREATED = "response.output_text.delta", "response.created"
@@ -121,7 +131,7 @@ async def test_very_many_events_do_not_wait(log: Log) -> None:
         await log.publisher.publish({"type": "raw_response_event", "data": {"type": DELTA}})
         await asyncio.sleep(0)
     await log.publisher.close()
-    assert len(await log.stored()) == min(count + 4, 256)
+    assert len(await log.stored()) == count + 4
 
 
 async def test_the_end_does_not_cancel_an_append_that_is_on_its_way(log: Log) -> None:
@@ -151,3 +161,33 @@ async def test_the_end_does_not_wait_for_a_store_that_hangs(
     await closing
     assert log.cancelled == 1
     assert await log.stored() == ["1-0", "1-1"]
+
+
+END = {"type": "turn.finished", "state": "committed"}
+
+
+async def test_what_the_store_did_not_take_is_sent_again(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_publisher, "_RESEND_PAUSE", 0)
+    log.failures = 2
+    log.say(DELTA, DELTA)
+    await log.has([0, 1], [0, 1], [0, 1])
+    await log.publisher.close(END, last=True)
+    assert await log.stored() == ["1-0", "1-1", "1-2"]
+
+
+@pytest.mark.parametrize("failures", [1, 1000])
+async def test_a_turn_does_not_wait_for_a_store_that_does_not_answer(
+    log: Log, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    monkeypatch.setattr(event_publisher, "_RESEND_PAUSE", 3600)
+    log.failures = failures
+    log.say(DELTA)
+    await log.has([0])
+    for _ in range(600):
+        await log.publisher.publish({"type": "raw_response_event", "data": {"type": DELTA}})
+    assert len(log.appends) == 1
+    await log.publisher.close(END, last=True)
+    kept = [f"1-{number}" for number in range(602)] if failures == 1 else []
+    assert await log.stored() == kept

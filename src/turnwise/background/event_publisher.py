@@ -34,6 +34,9 @@ _BATCH_PAUSE = 0.02
 _CLOSING = 0.1
 """Seconds that an append may take before the end of its turn's events cancels it."""
 _MAX_UNSENT = 256
+"""Events that wait, or go out in one append."""
+_RESEND_PAUSE = 1.0
+"""Seconds until events are sent again to a store that did not answer."""
 _log = logging.getLogger("turnwise")
 
 Event = dict[str, Any]
@@ -62,7 +65,8 @@ class EventPublisher:
     sent together. What is no token waits for one, for so long at most. So there is no more than one
     append in that time, unless very many events come.
 
-    Nothing depends on events: if the store does not take them, the turn goes on without.
+    Nothing depends on events: while the store does not answer the turn goes on, and they are sent
+    later. What the store refuses is lost to those who follow, and the log says so.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class EventPublisher:
         self._bytes = 0
         self._is_full = False
         self._is_current = True
+        self._is_reached = True
         self._is_closing = False
         self._due = 0.0
         """When the next append may begin, by the event loop's clock."""
@@ -91,7 +96,7 @@ class EventPublisher:
     async def publish(self, event: Event) -> None:
         """Publish it soon; wait only while too many events are unsent."""
         self.publish_nowait(event)
-        if len(self._unsent) >= _MAX_UNSENT and self._appending is not None:
+        if self._is_crowded and self._appending is not None:
             await asyncio.wait({self._appending})
 
     def publish_nowait(self, event: Event) -> None:
@@ -112,13 +117,18 @@ class EventPublisher:
         self._unsent.append(content)
         self._plan(at_once=_is_token(event))
 
+    @property
+    def _is_crowded(self) -> bool:
+        """Whether so many are unsent that more have to wait; for a store that answers."""
+        return self._is_reached and len(self._unsent) >= _MAX_UNSENT
+
     def _plan(self, *, at_once: bool) -> None:
         """Begin an append, now or as soon as it may begin; one that runs plans the next itself."""
         if self._is_closing or not (self._appending is None or self._appending.done()):
             return
         loop = asyncio.get_running_loop()
-        due = self._due if at_once else loop.time() + _BATCH_PAUSE
-        if due <= loop.time() or len(self._unsent) >= _MAX_UNSENT:
+        due = self._due if at_once else max(self._due, loop.time() + _BATCH_PAUSE)
+        if due <= loop.time() or self._is_crowded:
             self._begin()
         elif self._later is None or due < self._later.when():
             self._forget_plan()
@@ -161,8 +171,13 @@ class EventPublisher:
         await self.stop()
         if event is not None:
             self._unsent.append(self._runtime.codec.encode(event))
-        if self._unsent or last:
+        is_reached = True
+        while is_reached and len(self._unsent) > _MAX_UNSENT:
+            is_reached = await self._send()
+        if is_reached and (self._unsent or last):
             await self._send(last=last)
+        if self._unsent:
+            self._lose(len(self._unsent), "the turn has ended, and the store does not answer")
 
     async def stop(self) -> None:
         """Stop sending. Unsent events are kept for `close`."""
@@ -173,31 +188,40 @@ class EventPublisher:
             await asyncio.wait({self._appending})
 
     async def _append(self) -> None:
-        self._due = asyncio.get_running_loop().time() + _BATCH_PAUSE
-        await self._send(last=False)
+        loop = asyncio.get_running_loop()
+        self._due = loop.time() + _BATCH_PAUSE
+        self._is_reached = await self._send()
+        if not self._is_reached:
+            self._due = loop.time() + _RESEND_PAUSE
         self._appending = None
         if self._unsent:
             self._plan(at_once=True)
 
-    async def _send(self, *, last: bool) -> None:
-        batch = list(self._unsent)
+    async def _send(self, *, last: bool = False) -> bool:
+        """Append the oldest of them; whether the store answered. If not, they stay unsent.
+
+        Sent again, as also if this is cancelled, they have the same numbers, so that the store
+        appends them once.
+        """
+        batch = self._unsent[:_MAX_UNSENT]
         try:
             if self._is_current:
                 self._is_current = await self._runtime.store.events.append(
-                    self._session_id, self._turn_id, self._attempt, self._next, batch, last=last
+                    *(self._session_id, self._turn_id, self._attempt, self._next, batch), last=last
                 )
+        except StoreUnavailable:
+            return False
         except StoreError as error:
-            _log.warning(
-                "%d events of turn %r of session %r were not published: %s",
-                len(batch),
-                self._turn_id,
-                self._session_id,
-                error,
-            )
-        # If this is cancelled before, the same events are sent again with the same numbers, and
-        # the store appends them once.
+            self._lose(len(batch), error)
         del self._unsent[: len(batch)]
         self._next += len(batch)
+        return True
+
+    def _lose(self, count: int, reason: object) -> None:
+        _log.warning(
+            "%d events of turn %r of session %r were not published: %s",
+            *(count, self._turn_id, self._session_id, reason),
+        )
 
 
 def _is_token(event: Event) -> bool:
