@@ -54,6 +54,17 @@ async def typed(server: ValkeyServer, text: str) -> None:
     await until(is_done, 60, f"{text} was not refused")
 
 
+async def in_its_file(server: ValkeyServer) -> None:
+    """The append-only file has all that was acknowledged: a busy disk delays even its writing."""
+
+    async def has_all() -> bool:
+        info = await server.info("persistence")
+        behind = "aof_rewrite_in_progress", "aof_rewrite_scheduled", "aof_buffer_length"
+        return info["aof_enabled"] == "1" and all(info[field] == "0" for field in behind)
+
+    await until(has_all, 60, "its append-only file was complete")
+
+
 async def test_redis_is_restarted(processes: Forks, tmp_path: Path) -> None:
     async with ValkeyServer() as server, connect(server.url) as session:
         night = Night(server.url, tmp_path, processes)
@@ -68,6 +79,7 @@ async def test_redis_is_restarted(processes: Forks, tmp_path: Path) -> None:
         await night.no_fault("not-persistent")
         await session.submit("s", "wait for redis", agent="echo", turn_id="t2")
         await running(session, "s", "t2", [worker])
+        await in_its_file(server)
         await server.kill()
         down = await night.fault("unreachable")
         (command,) = (part for part in down["fix"].split("; ") if "turnwise" in part)
