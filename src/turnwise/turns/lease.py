@@ -118,6 +118,7 @@ class CancelListener:
     def __init__(self, store: Store, token: str) -> None:
         self.woken = False
         self._callback: Callable[[], None] | None = None
+        # Entered by hand: each turn has one, and an ExitStack costs as much as what it holds.
         self._listening: AbstractContextManager[object] | None = store.on_wakeup(token, self._wake)
         self._listening.__enter__()
 
