@@ -484,6 +484,8 @@ async def test_a_key_is_asked_for_and_kept_in_the_tab(browser: Browser, alone: L
 async def test_the_keyboard_is_enough(browser: Browser, address: str, name: str) -> None:
     async with looking(browser) as page:
         await page.goto(at(address, name))
+        # A browser gives the focus to a field that asks for it with a later frame than the page's load.
+        await expect(page.get_by_label("Message", exact=True)).to_be_focused()
         await page.keyboard.type("weather Oslo")
         await page.keyboard.press("Shift+Enter")
         await page.keyboard.press("Enter")
