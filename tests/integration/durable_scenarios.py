@@ -22,6 +22,9 @@ from pydantic import BaseModel
 
 from tests.integration.durable_lab import Ledger, Sage, Scenario, calls, says
 
+_TIMEOUT = 0.1
+"""Seconds of a tool that never ends: long enough for it to begin, however busy the machine is."""
+
 
 def tool(ledger: Ledger, name: str, **settings: Any) -> FunctionTool:
     """A tool that enters itself in the ledger."""
@@ -185,13 +188,13 @@ def errors(ledger: Ledger) -> Agent[Any]:
 
 
 def timeouts(ledger: Ledger) -> Agent[Any]:
-    @function_tool(timeout=0.001)
+    @function_tool(timeout=_TIMEOUT)
     async def one() -> str:
         ledger.tools["one"] += 1
         await asyncio.Event().wait()
         return "never"
 
-    @function_tool(timeout=0.001, timeout_error_function=lambda context, error: f"late: {error}")
+    @function_tool(timeout=_TIMEOUT, timeout_error_function=lambda context, error: f"late: {error}")
     async def two() -> str:
         ledger.tools["two"] += 1
         await asyncio.Event().wait()

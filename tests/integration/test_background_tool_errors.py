@@ -99,7 +99,7 @@ async def test_an_error_that_the_model_has_answered_is_replayed(
     session = sessions.worker()
 
     @repeatable
-    @function_tool(timeout=0.001)
+    @function_tool(timeout=0.1)
     async def search() -> str:
         ledger.ran["search"] += 1
         await asyncio.Event().wait()

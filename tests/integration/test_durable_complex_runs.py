@@ -89,7 +89,7 @@ def cycle(ledger: Ledger) -> Agent[Any]:
 def late(ledger: Ledger) -> Agent[Any]:
     """A tool that takes too long, and is called again."""
 
-    @function_tool(timeout=0.01)
+    @function_tool(timeout=0.25)
     async def one(wait: bool) -> str:
         ledger.tools["one"] += 1
         if wait:
