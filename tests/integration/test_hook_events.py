@@ -72,7 +72,7 @@ def begun(event: TurnEvent) -> TurnBegunEvent:
 
 def lost(event: TurnEvent) -> tuple[str, str, str]:
     assert isinstance(event, TurnLostEvent)
-    assert event.seconds > 0
+    assert event.seconds >= 0  # the clock of some event loops has milliseconds
     return event.session_id, event.turn_id, event.reason
 
 
@@ -88,7 +88,7 @@ async def test_a_committed_turn(session: AnySession, recorder: HookRecorder) -> 
     assert isinstance(last, TurnCommittedEvent)
     size = len(b'{"role":"user","content":"three"}') + len(b'{"role":"user","content":"four"}')
     assert (last.session_id, last.turn_id, last.items, last.bytes) == ("user-1", "turn", 2, size)
-    assert last.seconds > 0
+    assert last.seconds >= 0
 
 
 async def test_a_turn_rolled_back(session: AnySession, recorder: HookRecorder) -> None:
@@ -102,7 +102,7 @@ async def test_a_turn_rolled_back(session: AnySession, recorder: HookRecorder) -
         assert isinstance(last, TurnRolledBackEvent)
         assert (last.session_id, last.turn_id) == ("user-1", "turn")
         assert last.reason == error.__name__
-        assert last.seconds > 0
+        assert last.seconds >= 0
         recorder.events.clear()
 
 
