@@ -124,7 +124,7 @@ async def test_a_key_stands_for_one_message(site: Site) -> None:
     await site.chat("s", "one", "k")
     assert code_of(await site.chat("s", "two", "k")) == (422, "TurnIdReused")
     two_names = await site.chat("s", "one", "k", turn_id="other")
-    assert code_of(two_names) == (422, "UnprocessableEntity")
+    assert code_of(two_names) == (422, "UnprocessableContent")
     by_body = await site.chat("s", "one", turn_id="k")
     assert by_body.json() == {"response": "re: one"}
 
@@ -273,7 +273,8 @@ async def test_what_is_wrong_is_said(site: Site) -> None:
     assert code_of(await site.chat("s", "hi", surprise=1)) == (422, "InvalidRequest")
     assert code_of(await site.chat("s", "hi", timeout=-1)) == (422, "InvalidRequest")
     large = await site.chat("s", "x" * (5 << 20))
-    assert code_of(large) == (413, "RequestEntityTooLarge")
+    assert code_of(large) == (413, "ContentTooLarge")
+    assert large.json()["title"] == "Content Too Large"
     json = {"content-type": "application/json"}
     no_json = await site.client.post("/chat", content=b"{", headers=json)
     assert code_of(no_json) == (422, "InvalidRequest")

@@ -54,6 +54,18 @@ _STATUSES: tuple[tuple[type[TurnwiseError], HTTPStatus], ...] = (
 )
 _AGAIN = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 """Statuses after which the same request may succeed a second later."""
+_RFC_9110 = {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+"""What Pythons before 3.13 call by older names. A code is the same whatever Python serves it."""
+
+
+def phrase_of(status: int) -> str:
+    """The status in words."""
+    return _RFC_9110.get(status) or HTTPStatus(status).phrase
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +87,7 @@ class Problem:
     @property
     def title(self) -> str:
         """The status in words."""
-        return HTTPStatus(self.status).phrase
+        return phrase_of(self.status)
 
     def as_dict(self) -> dict[str, object]:
         """The members of a problem (RFC 9457)."""
@@ -98,7 +110,7 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, RequestValidationError):
         return Problem(422, "InvalidRequest", "; ".join(map(_where, error.errors())))
     if isinstance(error, HTTPException):
-        code = HTTPStatus(error.status_code).phrase.title().replace(" ", "")
+        code = phrase_of(error.status_code).title().replace(" ", "")
         return Problem(error.status_code, code, str(error.detail), error.headers or {})
     _log.error("a request failed", exc_info=error)
     return Problem(500, "InternalServerError", "The server's log has what happened.")

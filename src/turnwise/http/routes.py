@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from http import HTTPStatus
 from typing import Any, ClassVar
 
 from fastapi import Depends, Request
@@ -16,7 +15,7 @@ from starlette.responses import Response
 
 from turnwise.errors import TurnwiseError
 from turnwise.http.principals import Authenticate, Principal
-from turnwise.http.problems import Problem, problem_of
+from turnwise.http.problems import Problem, phrase_of, problem_of
 from turnwise.http.sse import EventStream
 
 MAX_BODY = 4 * 1024 * 1024
@@ -40,7 +39,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """What OpenAPI says of a route's problems: for `responses`."""
     content = {"application/problem+json": {"schema": _PROBLEM}}
     return {
-        status: {"description": HTTPStatus(status).phrase, "content": content}
+        status: {"description": phrase_of(status), "content": content}
         for status in statuses
     }
 

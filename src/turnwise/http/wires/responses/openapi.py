@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Any
+
+from turnwise.http.problems import phrase_of
 
 _ERROR = {
     "type": "object",
@@ -24,7 +25,7 @@ _ERROR = {
 _CONTENT = {"application/json": {"schema": _ERROR}}
 _STATUSES = (400, 401, 403, 404, 413, 429, 500, 503)
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"description": HTTPStatus(status).phrase, "content": _CONTENT} for status in _STATUSES
+    status: {"description": phrase_of(status), "content": _CONTENT} for status in _STATUSES
 }
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {"description": "The object, or its events", "content": {"text/event-stream": {}}}
