@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import agents
@@ -63,7 +64,8 @@ async def test_a_tool_that_returned_while_the_failure_is_journaled(
         both = [function_call(name, "{}", call_id=name) for name in ("good", "bad")]
         return agent(both, says("x"), tools=[good, bad])
 
-    expected = await outcome(agents.SQLiteSession("s"), made)
+    with closing(agents.SQLiteSession("s")) as sdk:
+        expected = await outcome(sdk, made)
     session = sessions.worker(session_id=sessions.new_id())
     monkeypatch.setattr(session.runtime.store, "journal", slow_journal(session))
     assert await outcome(session, made) == expected
@@ -96,7 +98,8 @@ async def test_a_tool_that_returned_while_a_hook_fails(
         both = [function_call(name, "{}", call_id=name) for name in ("good", "bad")]
         return agent(both, says("x"), tools=[good, bad])
 
-    expected = await outcome(agents.SQLiteSession("s"), made, hooks=Hooks())
+    with closing(agents.SQLiteSession("s")) as sdk:
+        expected = await outcome(sdk, made, hooks=Hooks())
     session = sessions.worker(session_id=sessions.new_id())
     monkeypatch.setattr(session.runtime.store, "journal", slow_journal(session))
     assert await outcome(session, made, hooks=Hooks()) == expected
