@@ -34,8 +34,10 @@ from turnwise.turns import (
 )
 from turnwise.types import Absent, Duplicate, Parked, Queued, RecordKind, Running, Stopped
 
-_MAX_PATIENCE = 2.0
-"""Seconds without an event after which a follower asks whether the turn is over."""
+_MAX_PATIENCE = 10.0
+"""The longest wait for an event, in seconds, after which a follower asks whether the turn is over.
+
+It begins with `POLL_INTERVAL`, and doubles: who waits so long has been silent for as long."""
 
 State = Literal[
     "queued",
@@ -283,6 +285,8 @@ class Receipt:
         Something follows if the turn was dead and is retried. The retry may even be done before
         its events are appended: if the turn's state is not theirs, this is `in_doubt` at first.
         """
+        if state == "committed":
+            return True
         status = await self.status()
         if status.finished and state not in ("", status.state):
             return not in_doubt
