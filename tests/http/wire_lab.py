@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import httpx
+import pytest
+import pytest_asyncio
 
 from tests.http.node_clients import Program
 from tests.integration.programs import Programs, programs, ready
@@ -25,31 +27,44 @@ LONGEST = 150.0  # seconds
 class Lab:
     """Starts servers and workers on one store, and halts their agents at words in capitals."""
 
-    def __init__(self, folder: Path, started: Programs, session: Session, url: str) -> None:
+    def __init__(
+        self, folder: Path, started: Programs, session: Session, url: str, agents: str
+    ) -> None:
         self.session = session
         self._folder = folder
         self._started = started
+        self._agents = agents
         self._environment = {"TURNWISE_URL": url, "WIRE_FOLDER": str(folder)}
 
-    async def server(self, worker: str = "", port: int = 0, auth: str = "") -> Server:
-        """A server that answers; with a worker of this name inside.
+    async def server(
+        self, worker: str = "", port: int = 0, auth: str = "", app: str = "tests.http.wire_app:app"
+    ) -> Server:
+        """An app that answers; with a worker of this name inside.
 
         With `auth`="keys" it lets in only who shows an API key.
         """
+        environment = {"WIRE_WORKER": worker, "WIRE_AUTH": auth}
+        return await self._serving(port, "uvicorn", app, "--host", HOST, environment=environment)
+
+    async def serve(self, *options: str, port: int = 0) -> Server:
+        """`turnwise serve` with these options, once it answers."""
+        words = ("serve", self._agents, "--max-attempts", "1", *options)
+        return await self._serving(port, "turnwise.cli", *words, environment={})
+
+    def worker(self, name: str) -> Process:
+        """A worker whose turns others take over after a second."""
+        words = ("worker", self._agents, "--lease", "1", "--max-attempts", "2")
+        return self._python("turnwise.cli", *words, environment={"WIRE_WORKER": name})
+
+    async def _serving(self, port: int, *words: str, environment: dict[str, str]) -> Server:
         port = port or free_port()
-        process = self._started.python(
-            *("-m", "uvicorn", "tests.http.wire_app:app", "--host", HOST, "--port", str(port)),
-            environment={**self._environment, "WIRE_WORKER": worker, "WIRE_AUTH": auth},
-        )
+        process = self._python(*words, "--port", str(port), environment=environment)
         server = Server(process, port)
         await ready(process, server.answers, "the server answered")
         return server
 
-    def worker(self, name: str) -> Process:
-        """A worker whose turns others take over after a second."""
-        words = ("worker", AGENTS, "--lease", "1", "--max-attempts", "2")
-        environment = {**self._environment, "WIRE_WORKER": name}
-        return self._started.python("-m", "turnwise.cli", *words, environment=environment)
+    def _python(self, *words: str, environment: dict[str, str]) -> Process:
+        return self._started.python("-m", *words, environment=self._environment | environment)
 
     def go(self, word: str) -> None:
         """Let the agents say this word."""
@@ -115,13 +130,32 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
+def labs(loop_scope: Literal["module", "session"], agents: str = AGENTS) -> tuple[Any, Any]:
+    """Fixtures for tests that run in such a loop: `lab`, a module's, and `alone`, a test's own.
+
+    With `alone` no other test has servers or workers on its store.
+    """
+
+    @pytest_asyncio.fixture(scope="module", loop_scope=loop_scope)
+    async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
+        async with _lab_in(tmp_path_factory.mktemp("lab"), agents) as lab:
+            yield lab
+
+    @pytest_asyncio.fixture(loop_scope=loop_scope)
+    async def alone(tmp_path: Path) -> AsyncIterator[Lab]:
+        async with _lab_in(tmp_path, agents) as lab:
+            yield lab
+
+    return lab, alone
+
+
 @asynccontextmanager
-async def lab_in(folder: Path) -> AsyncIterator[Lab]:
+async def _lab_in(folder: Path, agents: str) -> AsyncIterator[Lab]:
     url = f"sqlite:///{folder / 'sessions.db'}"
     async with AsyncExitStack() as stack:
         started = await stack.enter_async_context(programs(folder))
         session = await stack.enter_async_context(connect(url))
-        yield Lab(folder, started, session, url)
+        yield Lab(folder, started, session, url, agents)
 
 
 def word() -> str:

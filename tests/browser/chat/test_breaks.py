@@ -1,0 +1,125 @@
+"""The chat page goes on: after a reload, in another tab, without its server, after a lost reply."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from playwright.async_api import Browser, Route, expect
+
+from tests.browser.chat.talking import answered, at, say, shows
+from tests.browser.looking import looking, tabs
+from tests.http.wire_lab import Lab, word
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_reload_and_a_second_tab_go_on_with_the_answer(
+    browser: Browser, address: str, lab: Lab, name: str
+) -> None:
+    slow = word()
+    async with tabs(browser, 2) as (page, other):
+        for tab in (page, other):
+            await tab.goto(at(address, name))
+        await expect(other.get_by_text("Write a message to begin.")).to_be_visible()
+        await say(page, f"one {slow} two")
+        await say(page, "and this")
+        for tab in (page, other):  # the other one is told
+            await shows(tab, f"one {slow} two", "one", "and this")
+        await page.reload()
+        await shows(page, f"one {slow} two", "one", "and this")
+        lab.go(slow)
+        for tab in (page, other):
+            await answered(tab, 0, f"one {slow} two")
+            await answered(tab, 1, "and this")
+            await shows(tab, f"one {slow} two", f"one {slow} two", "and this", "and this")
+
+
+async def test_a_page_outlives_its_server(browser: Browser, alone: Lab, name: str) -> None:
+    """The server dies in the middle of an answer, and another one takes its place."""
+    slow = word()
+    server = await alone.serve("--lease", "2")
+    async with looking(browser) as page:
+        await page.goto(at(server.url, name))
+        await say(page, f"who {slow}")
+        await expect(page.locator(".said.assistant")).to_have_text("one says")
+        await server.process.kill()
+        await expect(page.get_by_role("status")).to_contain_text("does not answer")
+        await alone.serve(port=server.port)
+        alone.go(slow)
+        await answered(page, 0, f"one says {slow}")
+        await shows(page, f"who {slow}", f"one says {slow}")
+
+
+async def test_what_a_takeover_makes_void_is_gone(browser: Browser, alone: Lab, name: str) -> None:
+    slow = word()
+    address = (await alone.serve("--workers-inside", "0")).url
+    first = alone.worker("first")
+    async with looking(browser) as page:
+        await page.goto(at(address, name))
+        await say(page, f"who {slow}")
+        await expect(page.locator(".said.assistant")).to_have_text("first says")
+        await first.kill()
+        alone.worker("second")
+        await expect(page.locator(".said.assistant")).to_have_text("second says")
+        alone.go(slow)
+        await answered(page, 0, f"second says {slow}")
+
+
+async def test_a_message_whose_reply_is_lost_is_sent_once(
+    browser: Browser, address: str, lab: Lab, name: str
+) -> None:
+    lost = list[str]()
+
+    async def lose(route: Route) -> None:
+        if not lost:
+            lost.append(route.request.url)
+            await route.fetch()
+            await route.abort()
+        else:
+            await route.continue_()
+
+    async with looking(browser) as page:
+        await page.route("**/chat", lose)
+        await page.goto(at(address, name))
+        await say(page, "once")
+        await answered(page, 0, "once")
+        await expect(page.locator(".turn")).to_have_count(1)
+    history = await lab.session.history(name)
+    assert lost
+    assert history is not None
+    assert len(history) == 1
+
+
+async def test_a_message_survives_a_reload_before_it_arrives(
+    browser: Browser, address: str, name: str
+) -> None:
+    async with looking(browser) as page:
+        await page.goto(at(address, name))
+        await page.route("**/chat", lambda route: route.abort())
+        await say(page, "on its way")
+        await expect(page.get_by_role("status")).to_contain_text("does not answer")
+        await page.unroute_all()
+        await page.reload()
+        await answered(page, 0, "on its way")
+
+
+async def test_who_is_quick_loses_nothing(
+    browser: Browser, address: str, lab: Lab, name: str
+) -> None:
+    """The message is sent before the page has shown the agents and what was said before."""
+    await lab.session.bind(name).add_items([{"role": "user", "content": "before"}])
+    go = asyncio.Event()
+
+    async def wait(route: Route) -> None:
+        await go.wait()
+        await route.continue_()
+
+    async with looking(browser) as page:
+        await page.route("**/chat/agents", wait)
+        await page.goto(at(address, name))
+        await say(page, "at once")
+        await expect(page.locator(".said.user")).to_have_text(["at once"])
+        go.set()
+        await answered(page, 1, "at once")
+        await shows(page, "before", "at once", "at once")
