@@ -255,16 +255,19 @@ async def _operations(block: Block, names: Names) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _serve(block: Block, names: Names) -> AsyncIterator[None]:
-    """Both apps answer; the worker of the first runs the turns."""
+    """All of it answers; the worker of the mounted app runs the turns."""
     yield
-    if "app" not in names:
+    if "own" not in names:
         return
-    async with names["app"].router.lifespan_context(names["app"]):
-        for app in (names["app"], names["own"]):
-            transport = httpx.ASGITransport(app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-                answer = await client.post("/chat", json={"session_id": "s", "message": "Hello"})
-            assert answer.json() == {"response": "Done."}
+    own = names["own"]
+    async with own.router.lifespan_context(own):
+        transport = httpx.ASGITransport(own)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            for path in ("/assistant", "/help"):
+                message = {"session_id": "s", "message": "Hello"}
+                answer = await client.post(f"{path}/chat", json=message)
+                assert answer.json() == {"response": "Done."}
+                assert (await client.get(f"{path}/")).status_code == 200
 
 
 @asynccontextmanager

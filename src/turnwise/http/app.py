@@ -56,7 +56,8 @@ def create_app(
     Args:
         session: Stands for all sessions of the store.
         agents: The agents that messages may name, the default first.
-        worker: A `Worker` that runs while the app does; None if workers elsewhere run the turns.
+        worker: A `Worker` that runs during the app's lifespan, which an app that mounts this one
+            has to run; None if workers elsewhere run the turns.
         authenticate: Says who sends a request. Without it everybody who reaches the app is let in.
         quota: What each principal may do; None for no limits.
         webhook: Is told how responses in the background end; None: nobody is.

@@ -28,6 +28,11 @@ from turnwise.turns import BusyPolicy, mint
 from turnwise.types import Cancellation, Info, PendingApproval, SessionPage
 
 _PAUSE = 0.02
+NO_WORKER = (
+    "the worker of this app does not run, since the app's lifespan does not. An app that mounts it "
+    "has to run it: FastAPI(lifespan=app.router.lifespan_context)"
+)
+"""An app learns by the first request, and not before, that its lifespan was left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ class Gateway:
         agents: The agents by their names.
         streams: Makes the responses that stream.
         is_stopping: Whether it takes no new messages.
+        lacks_worker: Whether the worker that this process was given does not run.
         quotas: What counts.
         webhook: Who is told.
     """
@@ -76,6 +82,7 @@ class Gateway:
         self.webhook = webhook
         self.streams = Streams(quotas)
         self.is_stopping = False
+        self.lacks_worker = False
         self._sessions = session
         self._following = Following()
         self._waiting: set[asyncio.Timeout] = set()
@@ -171,9 +178,12 @@ class Gateway:
             ServerStopping: Nothing was queued.
             UnknownAgent: There is no agent of this name.
             HTTPException: 429 or 413: it is more than the principal's quota. Nothing was queued.
+            RuntimeError: No worker would take it: see `NO_WORKER`.
             TurnwiseError: What `Session.submit` raises.
         """
         name = self.agent(agent)
+        if self.lacks_worker:
+            raise RuntimeError(NO_WORKER)
         if self.is_stopping:
             raise ServerStopping(
                 "this server stops, and nothing was queued. Send it again, with the same id",

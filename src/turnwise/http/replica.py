@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Protocol
 
 from turnwise.errors import StoreError
-from turnwise.http.gateway import Gateway
+from turnwise.http.gateway import NO_WORKER, Gateway
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LAST_ANSWERS = 2.0
@@ -49,6 +49,7 @@ class Replica:
         self.ended = asyncio.Event()
         self.failed = False
         self._worker = worker
+        gateway.lacks_worker = worker is not None
         self._stopping = asyncio.Event()
         self._working: asyncio.Task[None] | None = None
 
@@ -63,6 +64,8 @@ class Replica:
 
     async def unready(self) -> str:
         """Why it should get no requests now; "" if it should."""
+        if self.gateway.lacks_worker:
+            return NO_WORKER
         if self.gateway.is_stopping:
             return "it is stopping"
         try:
@@ -77,6 +80,7 @@ class Replica:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Its worker runs during the block, and has ended after it."""
+        self.gateway.lacks_worker = False
         running = asyncio.create_task(self._run(), name="turnwise-replica")
         try:
             yield
