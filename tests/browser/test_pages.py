@@ -96,12 +96,14 @@ async def test_the_keyboard_is_enough_to_approve(
     async with looking(browser) as page:
         await page.goto(f"{address}approvals")
         await page.keyboard.press("Tab")
-        assert await page.evaluate("document.activeElement.textContent") == "Skip to the content"
+        await expect(page.get_by_text("Skip to the content")).to_be_focused()
         await page.keyboard.press("Enter")
         for _ in range(100):
             await page.keyboard.press("Tab")
             if await page.evaluate(_IS_APPROVAL_OF, "keys"):
                 break
+        else:
+            pytest.fail("no button to approve it gets the focus")
         await page.keyboard.press("Enter")
         await expect(page.locator("ul.outcomes")).to_contain_text("Approved in session keys")
     assert await session.pending_approvals("keys") == []
@@ -136,6 +138,7 @@ async def test_it_works_without_javascript(
         await page.get_by_role("link", name="Sessions", exact=True).click()
         await page.get_by_role("searchbox").fill("plai")
         await page.get_by_role("button", name="Search").click()
+        await expect(page.locator("tbody tr")).to_have_count(1)
         await page.get_by_role("link", name="plain").click()
         await page.get_by_role("button", name="Delete the session").click()
         await page.get_by_role("button", name="Delete it").click()

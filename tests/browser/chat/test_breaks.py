@@ -35,6 +35,31 @@ async def test_a_reload_and_a_second_tab_go_on_with_the_answer(
             await shows(tab, f"one {slow} two", f"one {slow} two", "and this", "and this")
 
 
+async def test_a_late_reply_takes_nothing_back(browser: Browser, address: str, name: str) -> None:
+    """A tab reads the history twice, and gets the second reply first."""
+    has_read, go = asyncio.Event(), asyncio.Event()
+
+    async def wait(route: Route) -> None:
+        reply = await route.fetch()
+        if not has_read.is_set():
+            has_read.set()
+            await go.wait()
+        await route.fulfill(response=reply)
+
+    async with tabs(browser, 2) as (page, other):
+        await page.goto(at(address, name))
+        await say(page, "one")
+        await answered(page, 0, "one")
+        await other.route("**/history*", wait)
+        await other.goto(at(address, name))
+        await has_read.wait()
+        await say(page, "two")
+        await shows(other, "one", "one", "two", "two")
+        async with other.expect_response("**/chat/sessions*"):  # what it asks next
+            go.set()
+        await shows(other, "one", "one", "two", "two")
+
+
 async def test_a_page_outlives_its_server(browser: Browser, alone: Lab, name: str) -> None:
     """The server dies in the middle of an answer, and another one takes its place."""
     slow = word()
@@ -91,17 +116,68 @@ async def test_a_message_whose_reply_is_lost_is_sent_once(
     assert len(history) == 1
 
 
-async def test_a_message_survives_a_reload_before_it_arrives(
+async def test_messages_survive_a_reload_before_they_arrive(
     browser: Browser, address: str, name: str
 ) -> None:
     async with looking(browser) as page:
         await page.goto(at(address, name))
         await page.route("**/chat", lambda route: route.abort())
         await say(page, "on its way")
+        await say(page, "this too")
         await expect(page.get_by_role("status")).to_contain_text("does not answer")
-        await page.unroute_all()
         await page.reload()
+        await shows(page, "on its way", "this too")
+        await page.unroute_all()
         await answered(page, 0, "on its way")
+        await answered(page, 1, "this too")
+        await shows(page, "on its way", "on its way", "this too", "this too")
+
+
+async def test_messages_arrive_in_their_order(browser: Browser, address: str, name: str) -> None:
+    asked, go = list[str](), asyncio.Event()
+
+    async def wait(route: Route) -> None:
+        asked.append(route.request.post_data_json["message"])
+        await go.wait()
+        await route.continue_()
+
+    async with looking(browser) as page:
+        await page.route("**/chat", wait)
+        await page.goto(at(address, name))
+        await say(page, "one")
+        await say(page, "two")
+        await shows(page, "one", "two")
+        assert asked == ["one"]
+        go.set()
+        await answered(page, 0, "one")
+        await answered(page, 1, "two")
+        await page.reload()
+        await shows(page, "one", "one", "two", "two")
+
+
+async def test_a_message_is_followed_when_it_has_arrived(
+    browser: Browser, address: str, lab: Lab, name: str
+) -> None:
+    """The answer before it ends while it is on its way, and its turn is not known yet."""
+    slow, go = word(), asyncio.Event()
+
+    async def wait(route: Route) -> None:
+        if route.request.post_data_json["message"] == "next":
+            await go.wait()
+        await route.continue_()
+
+    async with looking(browser) as page:
+        await page.route("**/chat", wait)
+        await page.goto(at(address, name))
+        await say(page, f"a {slow}")
+        listed = page.get_by_role("navigation").locator("[aria-current=page]")
+        await expect(listed).to_contain_text("answering")
+        await say(page, "next")
+        lab.go(slow)
+        await answered(page, 0, f"a {slow}")
+        await expect(listed).not_to_contain_text("answering")  # what is done before the next
+        go.set()
+        await answered(page, 1, "next")
 
 
 async def test_who_is_quick_loses_nothing(

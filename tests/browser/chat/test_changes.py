@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from tests.browser.chat.talking import answered, at, field, say, shows, turn
 from tests.browser.looking import looking, tabs
@@ -37,13 +39,25 @@ async def test_an_answer_is_stopped_and_the_message_sent_again(
 async def test_a_message_that_waits_is_removed(
     browser: Browser, address: str, lab: Lab, name: str
 ) -> None:
-    slow = word()
+    """Also one that is still on its way."""
+    slow, go = word(), asyncio.Event()
+
+    async def wait(route: Route) -> None:
+        if route.request.post_data_json["message"] == "nor this":
+            await go.wait()
+        await route.continue_()
+
     async with looking(browser) as page:
+        await page.route("**/chat", wait)
         await page.goto(at(address, name))
         await say(page, f"a {slow}")
-        await say(page, "not this")
-        await expect(page.locator(".turn")).to_have_count(2)
+        async with page.expect_response("**/chat"):
+            await say(page, "not this")
         await turn(page, 1).get_by_role("button", name="Remove").click()
+        await expect(page.locator(".turn")).to_have_count(1)
+        await say(page, "nor this")
+        await turn(page, 1).get_by_role("button", name="Remove").click()
+        go.set()
         await expect(page.locator(".turn")).to_have_count(1)
         lab.go(slow)
         await answered(page, 0, f"a {slow}")

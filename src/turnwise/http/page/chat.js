@@ -321,6 +321,7 @@ class Turn {
 }
 
 async function follow(turn, signal) {
+  await turn.arrival; // the server knows nothing of it before
   for (; !signal.aborted; await pause(FIRST_PAUSE)) {
     try {
       const headers = turn.after ? { "Last-Event-ID": turn.after } : {};
@@ -344,6 +345,7 @@ let turns = []; // as they are shown
 let before = null; // names older ones
 let sending = 0;
 let isBehind = false; // what others did was not looked at, since something was being sent
+let looks = 0; // only the last one counts, whichever is answered first
 let editing = null;
 let following = new AbortController();
 
@@ -421,36 +423,44 @@ async function older() {
 async function catchUp() {
   isBehind = sending > 0;
   if (isBehind) return;
+  const look = looks += 1;
   const page = await read().catch((error) => error.code === "SessionGone" ? null : Promise.reject(error));
   isBehind = sending > 0;
-  if (!page || isBehind) return;
+  if (!page || isBehind || look !== looks) return;
   const there = [...shownOf(page), ...page.waiting].map((turn) => turn.turn_id);
   const here = turns.filter((turn) => turn.isOpen || turn.state === "committed").map((turn) => turn.id);
   const same = there.join("\n") === here.slice(-there.length || here.length).join("\n");
   if (!same || (page.before === null && there.length !== here.length)) draw(page);
 }
 
-// What a reload sends again, if it is not too much to be kept.
-function remember(unsent) {
+const unsent = () => JSON.parse(sessionStorage.getItem(UNSENT) ?? "[]");
+
+// What a reload sends again, until the server has it.
+function remember(turn_id, ...messages) {
+  const kept = [...unsent().filter((each) => each.turn_id !== turn_id), ...messages];
   try {
-    sessionStorage.setItem(UNSENT, JSON.stringify(unsent));
-  } catch {
-    sessionStorage.removeItem(UNSENT);
-  }
+    sessionStorage.setItem(UNSENT, JSON.stringify(kept));
+  } catch {} // a message is too long to be kept
 }
+
+let arrival = Promise.resolve(); // of the message that was written last
 
 async function send(text, turn_id, agent) {
   sending += 1;
-  remember({ session, text, turn_id, agent });
+  remember(turn_id, { session, text, turn_id, agent });
   history.replaceState(null, "", place(session));
   const turn = put(new Turn(turn_id));
   turn.ask(text);
   tell();
   toEnd();
+  const earlier = arrival;
+  let arrived;
+  arrival = turn.arrival = new Promise((resolve) => arrived = resolve);
   try {
     await choosing; // whoever is quick has not seen the agents yet
     agent ??= $("agent").value;
-    remember({ session, text, turn_id, agent });
+    remember(turn_id, { session, text, turn_id, agent });
+    await earlier; // the queue has messages in the order in which they came
     await insist("chat", { body: { session_id: session, message: text, turn_id, agent, timeout: 0 } });
   } catch (error) {
     if (!ACCEPTED.includes(error.code)) {
@@ -460,7 +470,8 @@ async function send(text, turn_id, agent) {
     }
   } finally {
     sending -= 1;
-    sessionStorage.removeItem(UNSENT);
+    remember(turn_id);
+    arrived();
   }
   others.postMessage(session);
   if (isBehind) await catchUp();
@@ -469,6 +480,7 @@ async function send(text, turn_id, agent) {
 
 async function cancel(turn) {
   $("message").focus(); // the button goes away
+  await turn.arrival;
   await insist(`${base}/cancel`, { body: { turn_id: turn.id } }).catch((error) => {
     if (error.code !== "SessionGone") throw error; // it has ended
   });
@@ -588,9 +600,11 @@ async function start() {
   await choosing;
   if (asked !== null) await catchUp();
   tell();
-  const unsent = JSON.parse(sessionStorage.getItem(UNSENT));
-  const isKnown = turns.some((turn) => turn.id === unsent?.turn_id);
-  if (unsent?.session === session && !isKnown) await send(unsent.text, unsent.turn_id, unsent.agent);
+  await Promise.all(unsent().filter((each) => each.session === session).map(({ text, turn_id, agent }) => {
+    const known = turns.find((turn) => turn.id === turn_id);
+    if (!known) return send(text, turn_id, agent);
+    if (!known.arrival) remember(turn_id); // it had arrived, else it is on its way
+  }));
   await listSessions();
 }
 
