@@ -15,7 +15,7 @@ from turnwise import MemorySession, Worker
 from turnwise.http import create_app
 from turnwise.session import Session
 
-Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
+Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 MESSAGE = {"session_id": "s", "message": "hi"}
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 
 def at(address: str, name: str) -> str:
@@ -35,3 +36,9 @@ async def answered(page: Page, number: int, text: str) -> None:
 async def shows(page: Page, *texts: str) -> None:
     """Wait until this is all that was said, in order."""
     await expect(page.locator(".said")).to_have_text(texts)
+
+
+def message_of(route: Route) -> str:
+    """What a request on its way says to the agent."""
+    body: Any = route.request.post_data_json
+    return str(body["message"])

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from playwright.async_api import Browser, Route, expect
 
-from tests.browser.chat.talking import answered, at, say, shows
+from tests.browser.chat.talking import answered, at, message_of, say, shows
 from tests.browser.looking import looking, tabs
 from tests.http.wire_lab import Lab, word
 
@@ -137,7 +137,7 @@ async def test_messages_arrive_in_their_order(browser: Browser, address: str, na
     asked, go = list[str](), asyncio.Event()
 
     async def wait(route: Route) -> None:
-        asked.append(route.request.post_data_json["message"])
+        asked.append(message_of(route))
         await go.wait()
         await route.continue_()
 
@@ -162,7 +162,7 @@ async def test_a_message_is_followed_when_it_has_arrived(
     slow, go = word(), asyncio.Event()
 
     async def wait(route: Route) -> None:
-        if route.request.post_data_json["message"] == "next":
+        if message_of(route) == "next":
             await go.wait()
         await route.continue_()
 

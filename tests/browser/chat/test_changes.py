@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from playwright.async_api import Browser, Route, expect
 
-from tests.browser.chat.talking import answered, at, field, say, shows, turn
+from tests.browser.chat.talking import answered, at, field, message_of, say, shows, turn
 from tests.browser.looking import looking, tabs
 from tests.http.wire_lab import Lab, word
 
@@ -43,7 +43,7 @@ async def test_a_message_that_waits_is_removed(
     slow, go = word(), asyncio.Event()
 
     async def wait(route: Route) -> None:
-        if route.request.post_data_json["message"] == "nor this":
+        if message_of(route) == "nor this":
             await go.wait()
         await route.continue_()
 
