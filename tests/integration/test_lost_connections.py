@@ -236,6 +236,7 @@ async def test_a_dropped_subscription_is_opened_again(
             await woken.wait()  # as it is whenever a subscription begins
             woken.clear()
             channel = session._redis.keys.wake_channel + session._redis.worker
-            monkeypatch.setattr(pubsub, "_LOST_AFTER", LONG)  # the new one stays, however slow it is
+            # The new one stays, however slow it is.
+            monkeypatch.setattr(pubsub, "_LOST_AFTER", LONG)
             assert await other.client.publish(channel, "token") > 0
             await woken.wait()

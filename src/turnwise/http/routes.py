@@ -38,10 +38,7 @@ _PROBLEM = {
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """What OpenAPI says of a route's problems: for `responses`."""
     content = {"application/problem+json": {"schema": _PROBLEM}}
-    return {
-        status: {"description": phrase_of(status), "content": content}
-        for status in statuses
-    }
+    return {status: {"description": phrase_of(status), "content": content} for status in statuses}
 
 
 def remember(authenticate: Authenticate) -> Any:
