@@ -14,7 +14,7 @@ ROUTES = "none", "list", "turnwise", "sdk"
 CONNECTIONS = 16
 TURNS = 10  # per conversation: its history grows from 0 to 18 items
 
-_START_TIMEOUT, _WARM_UP = 30, 0.5  # seconds
+_START_TIMEOUT, _WARM_UP = 120, 0.5  # seconds
 
 
 async def measure_chat(url: str, rounds: int, seconds: float) -> dict[str, dict[str, Sample]]:

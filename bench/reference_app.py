@@ -24,7 +24,7 @@ from bench.serve_agents import agents
 def build(url: str) -> FastAPI:
     """The app."""
     chat_agent, typing_agent, *_ = agents
-    client = Redis.from_url(url)
+    client = Redis.from_url(url, socket_timeout=60)  # no error while the machine is busy
     app = FastAPI()
 
     @app.post("/chat")
