@@ -59,7 +59,7 @@ class Answer(BaseModel):
 def build(url: str) -> FastAPI:
     """The app, with one route for each contender."""
     agent = Agent[None](name="chat", instructions="Answer.", model=InstantModel())
-    client = Redis.from_url(url)
+    client = Redis.from_url(url, socket_timeout=60)  # no error while the machine is busy
     sessions = turnwise.RedisSession.from_url(url)
     lists: dict[str, ListSession] = {}
 
