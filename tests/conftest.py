@@ -7,7 +7,8 @@ import os
 
 import pytest
 
-if os.environ.get("TURNWISE_TEST_UVLOOP"):
+ON_UVLOOP = bool(os.environ.get("TURNWISE_TEST_UVLOOP"))
+if ON_UVLOOP:
     import uvloop  # type: ignore[import-not-found]  # it is in no group: it builds on few systems
 
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
@@ -23,6 +24,14 @@ LONGEST = {
     "test_threads_and_forks.py",
 }
 """Half of all the time. Each runs in one process, so they begin first."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if ON_UVLOOP:
+        # What a closed loop leaves open only the garbage collector can close here. A warning that is
+        # an error keeps it from that, and the next loop that closes waits for it for ever.
+        for told in ("unclosed resource <", "loop is closed"):
+            config.addinivalue_line("filterwarnings", f"ignore:{told}:ResourceWarning")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

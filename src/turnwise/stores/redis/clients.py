@@ -6,6 +6,7 @@ A client that the application brings keeps its own retries: every verb is safe t
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -242,8 +243,11 @@ def max_connections(client: Client) -> int:
 def shut_down(client: Client) -> None:
     """Shut down a client's sockets. Its event loop does not run, so it cannot close them."""
     for connection in _connections(client):
-        with suppress(OSError, AttributeError):  # closed by now; not a socket of asyncio's own
-            connection._writer.transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        with suppress(OSError, AttributeError):  # closed by now
+            opened = connection._writer.transport.get_extra_info("socket")
+            # By a second descriptor: what uvloop shows for its socket has no shutdown.
+            with socket.socket(fileno=os.dup(opened.fileno())) as own:
+                own.shutdown(socket.SHUT_RDWR)
 
 
 def disconnect(client: Client) -> None:
