@@ -28,8 +28,8 @@ LONGEST = {
 
 def pytest_configure(config: pytest.Config) -> None:
     if ON_UVLOOP:
-        # What a closed loop leaves open only the garbage collector can close here. A warning that is
-        # an error keeps it from that, and the next loop that closes waits for it for ever.
+        # What a closed loop leaves open only the garbage collector can close here. A warning that
+        # is an error keeps it from that, and the next loop that closes waits for it for ever.
         for told in ("unclosed resource <", "loop is closed"):
             config.addinivalue_line("filterwarnings", f"ignore:{told}:ResourceWarning")
 

@@ -118,7 +118,8 @@ async def test_a_short_outage_of_the_store_repeats_no_tool(
     assert result.final_output == "done"
     assert outline(await session.get_items()) == history("two" if at < 5 else OUTCOME_UNKNOWN)
     assert work.ledger.tools == {"one": 1, "two": 1}
-    assert work.ledger.models.total() == paid
+    # One call more is paid, if the run came to it before it knew of the outage.
+    assert 3 <= work.ledger.models.total() <= paid
 
 
 @pytest.mark.parametrize("way", WAYS)
