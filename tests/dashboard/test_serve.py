@@ -8,13 +8,16 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from tests.integration.fault_lab import message
 from turnwise import connect
+from turnwise.cli.app import app
 from turnwise.dashboard.serve import is_loopback
 
 TOKEN = "a-long-enough-token"
@@ -53,10 +56,11 @@ async def served(url: str, *words: str, **environment: str) -> AsyncIterator[str
 
 
 async def refused(url: str, *words: str) -> str:
-    process = await started(url, *words)
-    _, errors = await process.communicate()
-    assert process.returncode != 0
-    return errors.decode()
+    """What the command says. It runs in this process: to start one takes seconds."""
+    invoke = partial(CliRunner().invoke, app, ["dashboard", "--url", url, *words])
+    result = await asyncio.to_thread(invoke)
+    assert result.exit_code != 0
+    return result.output
 
 
 async def test_it_serves_and_ends_by_a_signal(url: str) -> None:
