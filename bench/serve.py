@@ -29,7 +29,6 @@ SHORT, LONG = TURNS, 1_000
 """Items of the histories: of the short ones on average, of the long ones at first."""
 CONVERSATIONS = 16
 _WARM_UP = 0.5  # seconds
-_SETTLE = 3.0  # seconds in which streams that nothing comes to slow down
 STREAM = "Accept: text/event-stream\r\n"
 _ids = count()
 
@@ -186,7 +185,7 @@ async def _idle(url: str, streams: int, seconds: float) -> dict[str, Any]:
             await opened(streams)  # what the first one costs is not counted
             without, before = await _cost(url, app, seconds), resident_bytes(app.pid)
             await in_batches([opened(number) for number in range(streams)])
-            await asyncio.sleep(_SETTLE)
+            await asyncio.sleep(3 * seconds)  # meanwhile they ask less and less often
             costs = await _cost(url, app, seconds)
             memory = resident_bytes(app.pid) - before
         await in_batches([session.delete(f"{name}-{number}") for number in range(streams + 1)])
