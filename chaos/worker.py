@@ -288,6 +288,6 @@ def _default_client(url: str) -> Any:
         hosts, name, _ = rest.split("/")
         addresses = [(h, int(p)) for h, _, p in (host.partition(":") for host in hosts.split(","))]
         # redis-py leaves its constructor untyped
-        sentinel = Sentinel(addresses)  # type: ignore[no-untyped-call]
+        sentinel = Sentinel(addresses)  # type: ignore[no-untyped-call]  # redis-py leaves it so
         return sentinel.master_for(name)
     return Redis.from_url(url)
