@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from urllib.parse import quote
 
@@ -42,3 +43,14 @@ def message_of(route: Route) -> str:
     """What a request on its way says to the agent."""
     body: Any = route.request.post_data_json
     return str(body["message"])
+
+
+async def hold(page: Page, text: str, go: asyncio.Event) -> None:
+    """Keep this message on its way until `go`."""
+
+    async def wait(route: Route) -> None:
+        if message_of(route) == text:
+            await go.wait()
+        await route.continue_()
+
+    await page.route("**/chat", wait)

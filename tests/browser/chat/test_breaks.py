@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from playwright.async_api import Browser, Route, expect
 
-from tests.browser.chat.talking import answered, at, message_of, say, shows
+from tests.browser.chat.talking import answered, at, hold, message_of, say, shows
 from tests.browser.looking import looking, tabs
 from tests.http.wire_lab import Lab, word
 
@@ -161,13 +161,8 @@ async def test_a_message_is_followed_when_it_has_arrived(
     """The answer before it ends while it is on its way, and its turn is not known yet."""
     slow, go = word(), asyncio.Event()
 
-    async def wait(route: Route) -> None:
-        if message_of(route) == "next":
-            await go.wait()
-        await route.continue_()
-
     async with looking(browser) as page:
-        await page.route("**/chat", wait)
+        await hold(page, "next", go)
         await page.goto(at(address, name))
         await say(page, f"a {slow}")
         listed = page.get_by_role("navigation").locator("[aria-current=page]")

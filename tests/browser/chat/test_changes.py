@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from playwright.async_api import Browser, Route, expect
+from playwright.async_api import Browser, expect
 
-from tests.browser.chat.talking import answered, at, field, message_of, say, shows, turn
+from tests.browser.chat.talking import answered, at, field, hold, say, shows, turn
 from tests.browser.looking import looking, tabs
 from tests.http.wire_lab import Lab, word
 
@@ -42,13 +42,8 @@ async def test_a_message_that_waits_is_removed(
     """Also one that is still on its way."""
     slow, go = word(), asyncio.Event()
 
-    async def wait(route: Route) -> None:
-        if message_of(route) == "nor this":
-            await go.wait()
-        await route.continue_()
-
     async with looking(browser) as page:
-        await page.route("**/chat", wait)
+        await hold(page, "nor this", go)
         await page.goto(at(address, name))
         await say(page, f"a {slow}")
         async with page.expect_response("**/chat"):
