@@ -48,11 +48,12 @@ async def follow_completions(site: Site, ask: Ask) -> Told:
     async def attempt() -> Told | None:
         shown, is_over = "", False
         completions = site.openai(ask).chat.completions
-        chunks: Any = await completions.create(**_completion(ask), stream=True)
-        async for chunk in chunks:
-            for choice in chunk.choices:
-                shown += choice.delta.content or ""
-                is_over = is_over or choice.finish_reason is not None
+        stream: Any = await completions.create(**_completion(ask), stream=True)
+        async with stream as chunks:
+            async for chunk in chunks:
+                for choice in chunk.choices:
+                    shown += choice.delta.content or ""
+                    is_over = is_over or choice.finish_reason is not None
         return Told(shown, shown) if is_over else None  # without its end: the server stopped
 
     return await again(_tolerant(attempt))
@@ -86,12 +87,13 @@ class _ResponsePage:
         self._texts: dict[int, str] = {}
 
     async def read(self) -> Told | None:
-        async for event in await self._stream():
-            if event.type == "response.created":
-                self._id, self._texts = event.response.id, {}
-            self._last = event.sequence_number
-            if (told := self._show(event)) is not None:
-                return told
+        async with await self._stream() as events:
+            async for event in events:
+                if event.type == "response.created":
+                    self._id, self._texts = event.response.id, {}
+                self._last = event.sequence_number
+                if (told := self._show(event)) is not None:
+                    return told
         return None  # the server stops: it says so by ending without a last event
 
     async def _stream(self) -> Any:

@@ -286,13 +286,13 @@ async def test_what_is_wrong_is_said(site: Site) -> None:
 
 
 async def test_unusual_ids(site: Site) -> None:
-    session_id, turn_id = "a/b c%2F?ü", "t/1 é"
+    session_id, turn_id = "a/b c%2F?ü\n", "t/1 é\n2"
     answer = await site.chat(session_id, "hi", turn_id=turn_id)
     assert answer.json() == {"response": "re: hi"}
     injected = await site.chat("s", "hi", turn_id="t\r\nX-Injected: yes")
     assert "x-injected" not in injected.headers
     assert "X-Injected" in injected.headers["turn-id"]
-    path = "/chat/a%2Fb%20c%252F%3F%C3%BC"
+    path = "/chat/a%2Fb%20c%252F%3F%C3%BC%0A"
     history = (await site.client.get(f"{path}/history")).json()
     assert history["turns"][0]["turn_id"] == turn_id
     names = f"{path.removeprefix('/chat/')}/turns/{answer.headers['turn-id']}"

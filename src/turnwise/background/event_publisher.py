@@ -66,7 +66,8 @@ class EventPublisher:
     append in that time, unless very many events come.
 
     Nothing depends on events: while the store does not answer the turn goes on, and they are sent
-    later. What the store refuses is lost to those who follow, and the log says so.
+    later. What the store refuses is lost to those who follow: the log says so, and the event that
+    says what became of the turn is marked as `incomplete`.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class EventPublisher:
         self._next = first
         self._bytes = 0
         self._is_full = False
+        self._is_incomplete = False
         self._is_current = True
         self._is_reached = True
         self._is_closing = False
@@ -104,6 +106,7 @@ class EventPublisher:
         try:
             content = self._runtime.codec.encode(event)
         except EncodeError as error:  # a custom model may stream what is not JSON
+            self._is_incomplete = True
             _log.warning(
                 "an event of type %r of turn %r of session %r was not published: %s",
                 event.get("type"),
@@ -152,7 +155,7 @@ class EventPublisher:
         if fits:
             self._bytes += len(content)
         elif not self._is_full:
-            self._is_full = True
+            self._is_full = self._is_incomplete = True
             _log.warning(
                 "the events of turn %r of session %r reach max_event_bytes=%d: no more are "
                 "published of its run, which goes on",
@@ -170,7 +173,8 @@ class EventPublisher:
             await asyncio.wait({self._appending}, timeout=_CLOSING)
         await self.stop()
         if event is not None:
-            self._unsent.append(self._runtime.codec.encode(event))
+            mark = {"incomplete": True} if self._is_incomplete else {}
+            self._unsent.append(self._runtime.codec.encode(event | mark))
         is_reached = True
         while is_reached and len(self._unsent) > _MAX_UNSENT:
             is_reached = await self._send()
@@ -218,6 +222,7 @@ class EventPublisher:
         return True
 
     def _lose(self, count: int, reason: object) -> None:
+        self._is_incomplete = True
         _log.warning(
             "%d events of turn %r of session %r were not published: %s",
             *(count, self._turn_id, self._session_id, reason),

@@ -38,6 +38,8 @@ _MAX_PATIENCE = 10.0
 """The longest wait for an event, in seconds, after which a follower asks whether the turn is over.
 
 It begins with `POLL_INTERVAL`, and doubles: who waits so long has been silent for as long."""
+_LAST_EVENTS = 1.0
+"""Seconds that a worker has, once its turn is finished, to publish the last of its events."""
 
 State = Literal[
     "queued",
@@ -241,7 +243,9 @@ class Receipt:
           what was approved could not be carried out: see "Deciding without running".
         - `turn.resumed`: the parked turn resumes. Events since `turn.parked` are void.
         - `turn.stopped`: it failed for good (`error`), and its session is stopped.
-        - `turn.finished`: with its `state`.
+        - `turn.finished`: with its `state`. `incomplete` is true, here or in `turn.parked`, if
+          events are missing: the store refused them, or their worker died before it sent them.
+          What the turn did is in the history.
         - `turn.reset`: all events so far are void, because another attempt has begun or the event
           `after` is gone. All events there are follow. Its id is "".
 
@@ -258,14 +262,14 @@ class Receipt:
         if enclosing and not (await self.status()).finished:
             await refuse_to_wait_for_own_turn(self.runtime, self.session_id)
         cursor, is_over, pauses, state = after or None, False, Backoff(), ""
-        patience = POLL_INTERVAL
+        patience, is_finished = POLL_INTERVAL, False
         while not is_over:
             log = self.runtime.store.events
             found = await log.read(self.session_id, self.turn_id, cursor, patience)
             silent = not (found.events or found.reset or found.ended)
             patience = min(2 * patience, _MAX_PATIENCE) if silent else POLL_INTERVAL
             if found.reset:
-                cursor = None
+                cursor, is_finished = None, False
                 pauses.reset()
                 yield "", {"type": "turn.reset"}
             for event in found.events:
@@ -277,7 +281,13 @@ class Receipt:
                 if not is_over:  # its message is retried, which is not announced here
                     await pauses.pause()
             elif silent:
-                is_over = await self._is_over()
+                status = await self._known_status()
+                is_over, is_finished = is_finished and status.finished, status.finished
+                if is_finished:  # who finished it is about to publish its last events, or died
+                    patience = _time_for_last_events(status)
+                if is_over:
+                    last = {"type": "turn.finished", "state": status.state, "incomplete": True}
+                    yield cursor or "", last
 
     async def _is_last(self, state: str, *, in_doubt: bool) -> bool:
         """Whether nothing follows events that end with the turn finished in this state.
@@ -292,14 +302,11 @@ class Receipt:
             return not in_doubt
         return status.finished or status.state == "unknown"
 
-    async def _is_over(self) -> bool:
-        """Whether the turn is finished without a last event: its worker died at the end."""
+    async def _known_status(self) -> Status:
         status = await self.status()
-        if status.finished:
-            return True
         if status.state == "unknown":
             raise self._unknown()
-        return False
+        return status
 
     async def _finished(self, *, parked: bool, timeout: float | None = None) -> Duplicate:
         """Wait for the record of a turn that was not finished a moment ago.
@@ -353,3 +360,9 @@ class Receipt:
             "longer ago than the retention, or its session was deleted",
             session_id=self.session_id,
         )
+
+
+def _time_for_last_events(status: Status) -> float:
+    """Seconds to wait for them, since who finished the turn publishes them right after it."""
+    since = time.time() - (status.finished_at or 0.0)  # by two clocks
+    return min(max(_LAST_EVENTS - since, 0.0), _LAST_EVENTS)

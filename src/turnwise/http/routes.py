@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -20,6 +21,15 @@ from turnwise.http.sse import EventStream
 
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of a request."""
+
+
+class _Id(PathConvertor):
+    """`{name:id}` in a path: an id has any characters, also slashes and line breaks."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("id", _Id())
 
 
 _PROBLEM = {

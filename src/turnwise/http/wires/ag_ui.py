@@ -57,7 +57,7 @@ def router(
             **common,
         },
     )
-    cancel = "/{thread_id:path}/cancel"
+    cancel = "/{thread_id:id}/cancel"
     routes.add_api_route(cancel, wire.cancel, methods=["POST"], responses=common)
     return routes
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any, cast
 
+from turnwise.background import parse_event_id
 from turnwise.errors import SessionGone
 from turnwise.fleet import PastTurn
 from turnwise.http.following import Event
@@ -28,31 +29,68 @@ async def answer(
     """The turn's events, so that they tell all that a client has to know.
 
     `turn.parked` also has the approvals that are `pending`, if nothing follows it: its own
-    `approvals` may be decided by now. A turn that has ended gives `turn.finished`, also if its
-    events are gone; a committed one then gives `turn.items` first, with its `items`.
+    `approvals` may be decided by now. A committed turn whose events are gone, or of which some are
+    missing, gives `turn.items` before `turn.finished`, with all its `items`.
 
     Raises:
         SessionGone: Nothing is known of the turn.
     """
-    names = principal, session_id, turn_id
+    names, missing = (principal, session_id, turn_id), Missing(after)
     async with aclosing(cast(Any, gateway.follow(*names, after))) as events:
         coming = asyncio.ensure_future(anext(events, None))
         try:
             while (found := await coming) is not None:
                 coming = asyncio.ensure_future(anext(events, None))
                 event_id, event = found
+                missing.note(event_id, event)
                 if event["type"] == "turn.parked":
                     await asyncio.wait({coming}, timeout=_PAUSE)
                     if not coming.done():
                         event = {**event, "pending": await pending(gateway, *names)}
+                is_over = event["type"] == "turn.finished"
+                if is_over and missing.found and event["state"] == "committed":
+                    yield "", {"type": "turn.items", "items": await _items(gateway, *names)}
                 yield event_id, event
-                if event["type"] == "turn.finished":
+                if is_over:
                     return
         finally:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
-    async for event in _end(gateway, *names):
-        yield "", event
+    status = await gateway.status(*names)
+    if not status.finished:
+        raise SessionGone(f"nothing is known of turn {turn_id!r}", session_id=session_id)
+    yield "", {"type": "turn.finished", "state": status.state}
+
+
+async def answer_from_history(
+    gateway: Gateway, principal: Principal, session_id: str, turn_id: str
+) -> AsyncIterator[tuple[str, Event]]:
+    """The same of a committed turn, without its events."""
+    items = await _items(gateway, principal, session_id, turn_id)
+    yield "", {"type": "turn.items", "items": items}
+    yield "", {"type": "turn.finished", "state": "committed"}
+
+
+class Missing:
+    """Whether events of a turn were missing, for who reads from behind event `after`.
+
+    Attributes:
+        found: Whether some were, so far.
+    """
+
+    def __init__(self, after: str | None) -> None:
+        self.found = False
+        self._begins = not after
+
+    def note(self, event_id: str, event: Event) -> None:
+        """The next event."""
+        if event["type"] == "turn.reset":
+            self.found, self._begins = False, True
+            return
+        if self._begins and event_id:
+            self.found = parse_event_id(event_id)[1] > 0  # a log keeps the last ones only
+        self._begins = False
+        self.found = self.found or "incomplete" in event
 
 
 async def pending(
@@ -73,18 +111,12 @@ async def turns(gateway: Gateway, principal: Principal, session_id: str) -> Asyn
             return
 
 
-async def _end(
+async def _items(
     gateway: Gateway, principal: Principal, session_id: str, turn_id: str
-) -> AsyncIterator[Event]:
-    """How the turn ended, where its events do not tell."""
-    status = await gateway.status(principal, session_id, turn_id)
-    if not status.finished:
-        raise SessionGone(f"nothing is known of turn {turn_id!r}", session_id=session_id)
-    if status.state == "committed":
-        async with aclosing(cast(Any, turns(gateway, principal, session_id))) as found:
-            async for turn in found:
-                if turn.turn_id == turn_id:
-                    items = [item for item in turn.items if item.get("role") != "user"]
-                    yield {"type": "turn.items", "items": items}
-                    break
-    yield {"type": "turn.finished", "state": status.state}
+) -> list[Any]:
+    """All items of a committed turn but those of its user; none if the history lacks it."""
+    async with aclosing(cast(Any, turns(gateway, principal, session_id))) as found:
+        async for turn in found:
+            if turn.turn_id == turn_id:
+                return [item for item in turn.items if item.get("role") != "user"]
+    return []

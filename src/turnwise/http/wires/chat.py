@@ -23,6 +23,7 @@ from turnwise.http.gateway import Gateway
 from turnwise.http.principals import Authenticate, Principal, nobody
 from turnwise.http.problems import problem_of
 from turnwise.http.routes import Json, WireRoute, principal_of, problems, remember
+from turnwise.http.wires.answers import Missing
 from turnwise.http.wires.chat_conversations import add_conversations
 from turnwise.http.wires.chat_events import FAREWELL, RETRY, chat_frame, encoded
 from turnwise.http.wires.chat_models import (
@@ -40,8 +41,10 @@ from turnwise.http.wires.chat_models import (
 )
 
 _STREAM = "text/event-stream"
-_SESSION = "/chat/{session_id:path}"
-_TURN = f"{_SESSION}/turns/{{turn_id:path}}"
+_SESSION = "/chat/{session_id:id}"
+_TURN = f"{_SESSION}/turns/{{turn_id:id}}"
+_DONE = ".done"
+"""Behind the id of a turn's last event: the id of `done`."""
 
 
 def router(
@@ -150,11 +153,7 @@ class _Chat:
         status = await self._gateway.status(principal, session_id, turn_id)
         if status.state == "unknown":
             raise _unknown(session_id, turn_id)
-        if (
-            status.finished
-            and cursor
-            and await self._is_at_end(principal, session_id, turn_id, cursor)
-        ):
+        if status.finished and await self._is_at_end(principal, session_id, turn_id, cursor):
             return Response(status_code=204)
         return self._stream(principal, session_id, turn_id, cursor)
 
@@ -230,35 +229,41 @@ class _Chat:
         return [Approval.of(each) for each in found if each.turn_id == turn_id]
 
     async def _is_at_end(
-        self, principal: Principal, session_id: str, turn_id: str, cursor: str
+        self, principal: Principal, session_id: str, turn_id: str, cursor: str | None
     ) -> bool:
-        """Whether nothing follows this event of a finished turn."""
-        following = self._gateway.follow(principal, session_id, turn_id, cursor)
+        """Whether the client has got `done`, and nothing follows: an operator may retry a turn."""
+        if not cursor or not cursor.endswith(_DONE):
+            return False
+        following = self._gateway.follow(principal, session_id, turn_id, _event_of(cursor))
         async with aclosing(cast(Any, following)) as events:
-            return await anext(events, None) is None
+            found = await anext(events, None)
+            return found is None or "incomplete" in found[1]
 
     def _stream(
         self, principal: Principal, session_id: str, turn_id: str, after: str | None
     ) -> Response:
-        frames = self._frames(principal, session_id, turn_id, after)
+        frames = self._frames(principal, session_id, turn_id, _event_of(after))
         return self._gateway.streams.response(frames, farewell=FAREWELL, headers=_headers(turn_id))
 
     async def _frames(
         self, principal: Principal, session_id: str, turn_id: str, after: str | None
     ) -> AsyncIterator[str]:
         yield chat_frame("turn", {"session_id": session_id, "turn_id": turn_id}, retry=RETRY)
-        names, last = (principal, session_id, turn_id), None
+        names, last, missing = (principal, session_id, turn_id), after, Missing(after)
         try:
             async with aclosing(cast(Any, self._gateway.follow(*names, after))) as events:
                 async for event_id, event in events:
                     last = event_id
+                    missing.note(event_id, event)
                     if text := encoded(event_id, event):
                         yield text
                     elif (view := await self._waits(*names, event["type"])) is not None:
                         yield chat_frame(view.state, view.model_dump(mode="json"), event_id)
                         return
             view = await self._view(*names)
-            yield chat_frame("done", view.model_dump(mode="json"), last or None)
+            if missing.found and view.state == "committed":
+                yield chat_frame("reset", {})  # the response says all
+            yield chat_frame("done", view.model_dump(mode="json"), f"{last or ''}{_DONE}")
         except TurnwiseError as error:
             yield chat_frame("error", problem_of(error).as_dict())
 
@@ -271,6 +276,11 @@ class _Chat:
         view = await self._view(principal, session_id, turn_id)
         waits = view.state == "stopped" or (view.state == "parked" and bool(view.approvals))
         return view if waits else None
+
+
+def _event_of(cursor: str | None) -> str | None:
+    """The turn's event from behind which a client goes on; None for the beginning."""
+    return (cursor or "").removesuffix(_DONE) or None
 
 
 def _turn_id(given: str | None, header: str | None) -> str | None:

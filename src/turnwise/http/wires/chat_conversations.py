@@ -21,7 +21,7 @@ from turnwise.http.wires.chat_models import (
     RewindRequest,
 )
 
-_SESSION = "/chat/{session_id:path}"
+_SESSION = "/chat/{session_id:id}"
 _TITLE = 80
 """Characters of a title."""
 _TURNS = 3

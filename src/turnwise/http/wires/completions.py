@@ -95,7 +95,7 @@ def router(
     )
     add = routes.add_api_route
     add("/models", completions.models, methods=["GET"], response_model=None)
-    add("/models/{model:path}", completions.model, methods=["GET"], response_model=None)
+    add("/models/{model:id}", completions.model, methods=["GET"], response_model=None)
     create = completions.create
     add("/chat/completions", create, methods=["POST"], response_model=None, responses=STREAM)
     return routes

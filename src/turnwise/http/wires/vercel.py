@@ -8,12 +8,13 @@ from typing import Annotated, Any, cast
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from turnwise.errors import StoreUnavailable, TurnwiseError, UsageError
+from turnwise.http.following import Event
 from turnwise.http.gateway import Gateway
 from turnwise.http.principals import Authenticate, Principal, nobody
 from turnwise.http.problems import ServerStopping, problem_of
 from turnwise.http.routes import WireRoute, principal_of, problems, remember
 from turnwise.http.sse import frame
-from turnwise.http.wires.answers import answer, pending, turns
+from turnwise.http.wires.answers import answer, answer_from_history, pending, turns
 from turnwise.http.wires.steps import Chunk
 from turnwise.http.wires.vercel_chunks import (
     AISDK,
@@ -68,15 +69,15 @@ def router(
         responses={200: _STREAM, **common},
     )
     routes.add_api_route(
-        "/{chat_id:path}/stream",
+        "/{chat_id:id}/stream",
         chat.resume,
         methods=["GET"],
         response_model=None,
         responses={200: _STREAM, 204: {"description": "There is nothing to resume"}, **common},
     )
-    stop = "/{chat_id:path}/stop"
+    stop = "/{chat_id:id}/stop"
     routes.add_api_route(stop, chat.stop, methods=["POST"], responses=common)
-    messages = "/{chat_id:path}/messages"
+    messages = "/{chat_id:id}/messages"
     routes.add_api_route(messages, chat.messages, methods=["GET"], responses=common)
     return routes
 
@@ -102,7 +103,8 @@ class _Vercel:
         await self._gateway.send(
             principal, body.id, last.input(), turn_id=turn_id, agent=body.agent
         )
-        return self._stream(principal, body.id, turn_id, ChunkEncoder(turn_id, ai_sdk=self._ai_sdk))
+        following = answer(self._gateway, principal, body.id, turn_id)
+        return self._respond(following, ChunkEncoder(turn_id, ai_sdk=self._ai_sdk))
 
     async def resume(
         self,
@@ -113,13 +115,17 @@ class _Vercel:
         ] = None,
     ) -> Response:
         """Follow the open turn from its beginning, or the one that the client has a part of."""
-        principal = principal_of(request)
-        turn_id = turn_answered_by(answer_id or "")
-        if turn_id is None or not await self._is_known(principal, chat_id, turn_id):
+        principal, state = principal_of(request), "unknown"
+        if turn_id := turn_answered_by(answer_id or ""):
+            state = (await self._gateway.status(principal, chat_id, turn_id)).state
+        if state == "unknown":
             turn_id = await self._gateway.open_turn(principal, chat_id)
         if turn_id is None:
             return Response(status_code=204)
-        return self._stream(principal, chat_id, turn_id, ChunkEncoder(turn_id, ai_sdk=self._ai_sdk))
+        encoder, names = ChunkEncoder(turn_id, ai_sdk=self._ai_sdk), (principal, chat_id, turn_id)
+        if state == "committed":  # its events may have gaps, which is why the client is back
+            return self._respond(answer_from_history(self._gateway, *names), encoder)
+        return self._respond(answer(self._gateway, *names), encoder)
 
     async def stop(self, request: Request, chat_id: str) -> Stopped:
         """Cancel the open turn. Nothing of it is committed."""
@@ -154,7 +160,8 @@ class _Vercel:
         decisions = Decisions(approvals)
         await self._decide(principal, chat_id, turn_id, decisions)
         encoder = ChunkEncoder(turn_id, ai_sdk=self._ai_sdk, held=message.calls())
-        return self._stream(principal, chat_id, turn_id, encoder, decisions.after)
+        following = answer(self._gateway, principal, chat_id, turn_id, decisions.after)
+        return self._respond(following, encoder)
 
     async def _decide(
         self, principal: Principal, chat_id: str, turn_id: str, decisions: Decisions
@@ -187,47 +194,32 @@ class _Vercel:
             await self._gateway.rewind(principal, chat_id, before)
         return turn_id
 
-    async def _is_known(self, principal: Principal, chat_id: str, turn_id: str) -> bool:
-        status = await self._gateway.status(principal, chat_id, turn_id)
-        return status.state != "unknown"
-
-    def _stream(
-        self,
-        principal: Principal,
-        chat_id: str,
-        turn_id: str,
-        encoder: ChunkEncoder,
-        after: str | None = None,
+    def _respond(
+        self, following: AsyncIterator[tuple[str, Event]], encoder: ChunkEncoder
     ) -> Response:
+        frames = _frames(following, encoder)
         return self._gateway.streams.response(
-            self._frames(principal, chat_id, turn_id, encoder, after),
-            farewell=_frame(_error(RESUME)),
-            headers=_HEADERS,
+            frames, farewell=_frame(_error(RESUME)), headers=_HEADERS
         )
 
-    async def _frames(
-        self,
-        principal: Principal,
-        chat_id: str,
-        turn_id: str,
-        encoder: ChunkEncoder,
-        after: str | None,
-    ) -> AsyncIterator[str]:
-        for chunk in encoder.start():
-            yield _frame(chunk)
-        following = answer(self._gateway, principal, chat_id, turn_id, after)
-        try:
-            async with aclosing(cast(Any, following)) as events:
-                async for event_id, event in events:
-                    for chunk in encoder.encode(event_id, event):
-                        yield _frame(chunk)
-                    if encoder.is_over:
-                        break
-        except (StoreUnavailable, ServerStopping):
-            yield _frame(_error(RESUME))
-        except TurnwiseError as error:
-            yield _frame(_error(problem_of(error).detail))
-        yield _DONE
+
+async def _frames(
+    following: AsyncIterator[tuple[str, Event]], encoder: ChunkEncoder
+) -> AsyncIterator[str]:
+    for chunk in encoder.start():
+        yield _frame(chunk)
+    try:
+        async with aclosing(cast(Any, following)) as events:
+            async for event_id, event in events:
+                for chunk in encoder.encode(event_id, event):
+                    yield _frame(chunk)
+                if encoder.is_over:
+                    break
+    except (StoreUnavailable, ServerStopping):
+        yield _frame(_error(RESUME))
+    except TurnwiseError as error:
+        yield _frame(_error(problem_of(error).detail))
+    yield _DONE
 
 
 def _frame(chunk: Chunk) -> str:

@@ -40,8 +40,8 @@ class ResponseEncoder:
 
     Attributes:
         is_over: Whether the last event came.
-        is_lossy: Whether the beginning of the turn's events is gone: its output is to be had from
-            the history only.
+        is_lossy: Whether some of the turn's events are missing: its output is to be had from the
+            history only.
         attempt: The attempt whose events come.
     """
 
@@ -80,7 +80,7 @@ class ResponseEncoder:
     def encode(self, event_id: str, event: Mapping[str, Any]) -> list[Wire]:
         """What the client gets for one event of the turn."""
         kind = event["type"]
-        if self.is_over or kind == "turn.reset":  # the next event says which attempt begins
+        if self.is_over or not event_id:  # at a reset the next event says which attempt begins
             return []
         attempt, number = parse_event_id(event_id)
         if attempt != self.attempt:
@@ -134,6 +134,8 @@ class ResponseEncoder:
             if kind == "turn.resumed" and self._part:
                 self._restart()
             self._output.begin({"type": "response.in_progress", "response": self.response})
+        elif kind == "turn.finished" and "incomplete" in event:
+            self.is_lossy = True
         elif kind == "turn.finished" and not (self.is_lossy and event["state"] == "committed"):
             self._conclude(event["state"])
         elif kind == "turn.stopped":
