@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -55,6 +56,21 @@ async def test_a_conversation_has_items_and_metadata(door: Door) -> None:
     with pytest.raises(openai.NotFoundError):
         await door.conversations.retrieve(made.id)
     assert [one async for one in door.session.scan()] == [empty.id]
+
+
+async def test_a_key_creates_one_conversation(door: Door) -> None:
+    key: Any = {"extra_headers": {"Idempotency-Key": "k"}}
+    given: Any = {"items": [user("a")], "metadata": {"k": "v"}}
+    both = await asyncio.gather(*(door.conversations.create(**given, **key) for _ in range(2)))
+    made = both[0]
+    assert {one.id for one in both} == {made.id}
+    await door.conversations.update(made.id, metadata={"k": "w"})
+    await door.conversations.items.create(made.id, items=[user("b")])
+    again = await door.conversations.create(**given, **key)
+    assert (again.id, again.metadata) == (made.id, {"k": "w"})
+    assert texts((await door.conversations.items.list(made.id)).data) == ["b", "a"]
+    other = await door.conversations.create(extra_headers={"Idempotency-Key": "other"})
+    assert other.id != made.id
 
 
 async def test_items_come_in_pages_and_can_be_removed(door: Door) -> None:

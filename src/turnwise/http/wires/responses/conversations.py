@@ -3,13 +3,14 @@
 from contextlib import suppress
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
 from turnwise.http.gateway import Gateway
 from turnwise.http.routes import Json, principal_of
 from turnwise.http.wires.responses.errors import OpenAIError, locked, not_found
 from turnwise.http.wires.responses.history import History
+from turnwise.http.wires.responses.ids import keyed_id
 from turnwise.http.wires.responses.items import as_history_item, history_items
 from turnwise.http.wires.responses.objects import conversation_object, list_object
 from turnwise.http.wires.responses.pages import page
@@ -47,14 +48,19 @@ class _Conversations:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    async def create(self, request: Request, body: NewConversation | None = None) -> Response:
-        """Create a conversation, with items or without."""
-        body = body or NewConversation()
+    async def create(
+        self,
+        request: Request,
+        body: NewConversation | None = None,
+        idempotency_key: Annotated[str | None, Header(min_length=1, max_length=256)] = None,
+    ) -> Response:
+        """Create a conversation, with items or without; one key of an owner creates one."""
+        body, principal = body or NewConversation(), principal_of(request)
         check_items(body.items or [], "items")
-        history = self._history(request, f"conv_{mint()}")
-        await history.create(body.items or [])
-        if body.metadata:
-            await history.set_metadata(body.metadata)
+        name = mint() if idempotency_key is None else keyed_id(principal.owner, idempotency_key)
+        history = self._history(request, f"conv_{name}")
+        if await self._gateway.info(principal, history.session_id) is None:
+            await history.create(body.items or [], body.metadata)
         return await self._conversation(request, history.session_id)
 
     async def retrieve(self, request: Request, conversation_id: str) -> Response:

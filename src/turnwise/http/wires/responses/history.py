@@ -28,9 +28,12 @@ class History:
     def _beside(self) -> str:
         return f"{self.session_id}:metadata"
 
-    async def create(self, items: list[Item]) -> None:
-        """Make the session, also without items."""
-        await self._stored.add_turn(self.session_id, f"{self.session_id} created", items)
+    async def create(self, items: list[Item], metadata: Mapping[str, str] | None) -> None:
+        """Make the session, also without items. Twice at once makes it once."""
+        turn_id = f"{self.session_id} created"
+        if metadata:  # first: where the session is there, all is
+            await self._stored.add_turn(self._beside, turn_id, [_note(metadata)])
+        await self._stored.add_turn(self.session_id, turn_id, items)
 
     async def delete(self) -> None:
         """Delete all there is of it."""
@@ -44,8 +47,7 @@ class History:
 
     async def set_metadata(self, metadata: Mapping[str, str]) -> None:
         """Replace what the client noted of it."""
-        note = {"type": "conversation", "metadata": dict(metadata)}
-        await self._stored.add_turn(self._beside, None, [note], replaces=True)
+        await self._stored.add_turn(self._beside, None, [_note(metadata)], replaces=True)
 
     async def items(self) -> list[Item]:
         """All items, the oldest first, as they are stored."""
@@ -60,3 +62,7 @@ class History:
     async def remove(self, place_in: Callable[[list[Item]], int]) -> None:
         """Remove the item at the place that the function says."""
         await self._stored.remove_item(self.session_id, place_in)
+
+
+def _note(metadata: Mapping[str, str]) -> Item:
+    return {"type": "conversation", "metadata": dict(metadata)}
