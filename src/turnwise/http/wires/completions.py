@@ -1,5 +1,6 @@
 """`/v1/models` and `/v1/chat/completions`, for chat front ends that know nothing else."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import aclosing
@@ -61,11 +62,16 @@ class CompletionRequest(BaseModel):
 
 @dataclass(frozen=True)
 class _Asked:
-    """A turn that a request asked for. `is_ephemeral`: it belongs to no session of the user's."""
+    """A turn that a request asked for.
+
+    `is_ephemeral`: it belongs to no session of the user's. `is_committed`: it was before it was
+    asked for again.
+    """
 
     rid: ResponseId
     tools: list[dict[str, Any]]
-    is_ephemeral: bool
+    is_ephemeral: bool = False
+    is_committed: bool = False
 
 
 def router(
@@ -167,7 +173,10 @@ class _Completions:
         self, principal: Principal, body: CompletionRequest, session_id: str, turn_id: str
     ) -> _Asked:
         message = last_user_message(body.messages)
-        info = await self._gateway.info(principal, session_id)
+        info, status = await asyncio.gather(
+            self._gateway.info(principal, session_id),
+            self._gateway.status(principal, session_id, turn_id),
+        )
         turn = info.open_turn if info is not None else None
         if turn is not None and turn.state != "running" and turn.turn_id != turn_id:
             what = "waits for approvals" if turn.state == "parked" else "waits for an operator"
@@ -176,7 +185,7 @@ class _Completions:
             principal, session_id, [message], turn_id=turn_id, agent=body.model
         )
         rid = ResponseId(session_id, receipt.turn_id, Mode.STREAM | Mode.STORE)
-        return _Asked(rid, [], is_ephemeral=False)
+        return _Asked(rid, [], is_committed=status.state == "committed")
 
     def _is_side_task(self, message: dict[str, Any]) -> bool:
         content = message.get("content")
@@ -190,6 +199,10 @@ class _Completions:
         echo = {"model": model, "created_at": 0, "tools": tools}
         encoder = encoder_of(asked.rid, echo)
         reading = Reading(self._gateway, principal)
+        if asked.is_committed:  # whole: who sends it again may have got its events with a gap
+            response = await reading.response(asked.rid)
+            yield {"type": "response.completed", "response": response}
+            return
         async with aclosing(cast(Any, reading.follow(asked.rid, encoder))) as wires:
             async for wire in wires:
                 yield wire
