@@ -13,7 +13,8 @@ class WorkerConfig(msgspec.Struct):
     """The settings of one worker process.
 
     `client` is "turnwise" for the client that `connect` makes, or "redis-py" for a default client
-    of redis-py, with its own retries. It serves HTTP at `port`, if that is not 0.
+    of redis-py, with its own retries. It serves HTTP at `port`, if that is not 0. `forks`: whether
+    it executes some requests in forked children; else it does by a second thread.
     """
 
     name: str
@@ -24,6 +25,7 @@ class WorkerConfig(msgspec.Struct):
     ttl: float | None = None
     prefix: str = "chaos:"
     port: int = 0
+    forks: bool = False
 
 
 class Request(msgspec.Struct, tag="request"):

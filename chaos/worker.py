@@ -106,16 +106,16 @@ async def _serve(pipe: Connection, config: WorkerConfig) -> None:
 class RequestServer:
     """Executes each request in a task of its own, and runs a queue worker.
 
-    Some requests are executed elsewhere, on the same session object: in every other worker by
-    another thread, in the others in a forked child. (Not in both: a child would wait for ever for a
-    lock that a thread held in a library at the fork, as when pydantic builds a model. And not if
+    Some requests are executed elsewhere, on the same session object: by another thread, or, if the
+    configuration says so, in a forked child. (Not in both: a child would wait for ever for a lock
+    that a thread held in a library at the fork, as when pydantic builds a model. And in neither if
     the client is the application's: it serves one event loop of one process.)
     """
 
     def __init__(self, config: WorkerConfig, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
         self._loop = asyncio.get_running_loop()
-        self._forks = os.getpid() % 2 == 0
+        self._forks = config.forks
         self._thread = LoopThread()
         self._write: Callable[[bytes], object] = self._write_to_parent
         self._tasks: dict[int, asyncio.Task[None]] = {}

@@ -193,6 +193,8 @@ class WorkerPool:
     async def _start_worker(self, number: int) -> WorkerProcess:
         self._started += 1
         config = self._make_config(number, f"w{number}.{self._started}")
+        # Of the first three, the last; the second one's client cannot be used elsewhere.
+        config.forks = (number // 2 + self._started) % 2 == 0
         process = WorkerProcess(config, self._publish_takeover)
         await process.start()
         return process
