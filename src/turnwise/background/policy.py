@@ -81,7 +81,7 @@ class Policy:
             )
 
     def backoff_after(self, failures: int) -> float:
-        """Seconds to wait after so many failed attempts, at least 1."""
+        """Seconds to wait after so many failed attempts; there was one at least."""
         return min(MAX_BACKOFF, float(self.backoff * 2 ** (failures - 1)))
 
 

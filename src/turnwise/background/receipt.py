@@ -281,13 +281,15 @@ class Receipt:
                 if not is_over:  # its message is retried, which is not announced here
                     await pauses.pause()
             elif silent:
-                status = await self._known_status()
-                is_over, is_finished = is_finished and status.finished, status.finished
-                if is_finished:  # who finished it is about to publish its last events, or died
-                    patience = _time_for_last_events(status)
-                if is_over:
+                status, was_finished = await self._known_status(), is_finished
+                is_finished = status.finished
+                # Looked at twice: who finished a turn publishes its last events right after that.
+                if is_finished and was_finished:
                     last = {"type": "turn.finished", "state": status.state, "incomplete": True}
                     yield cursor or "", last
+                    return
+                if is_finished:
+                    patience = _time_for_last_events(status)
 
     async def _is_last(self, state: str, *, in_doubt: bool) -> bool:
         """Whether nothing follows events that end with the turn finished in this state.

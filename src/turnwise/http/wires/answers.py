@@ -1,4 +1,7 @@
-"""A turn's events for wires that show approvals, and that have to say how a turn ended."""
+"""A turn's events for wires whose streams have to say all: approvals, and how the turn ended.
+
+The chat wire has a request for the turn as it stands, and so makes do with `Missing`.
+"""
 
 from __future__ import annotations
 
@@ -74,6 +77,8 @@ async def answer_from_history(
 class Missing:
     """Whether events of a turn were missing, for who reads from behind event `after`.
 
+    The first event of an attempt has the number 0. A log that is full lacks the first ones.
+
     Attributes:
         found: Whether some were, so far.
     """
@@ -88,7 +93,8 @@ class Missing:
             self.found, self._begins = False, True
             return
         if self._begins and event_id:
-            self.found = parse_event_id(event_id)[1] > 0  # a log keeps the last ones only
+            _, number = parse_event_id(event_id)
+            self.found = number > 0
         self._begins = False
         self.found = self.found or "incomplete" in event
 

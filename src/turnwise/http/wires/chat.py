@@ -78,7 +78,7 @@ def router(
         response_model=None,
         responses={
             200: {"content": {_STREAM: {}}, "description": "What happens in the turn"},
-            204: {"description": "The turn is finished, and nothing follows"},
+            204: {"description": "The client has had `done`, and nothing follows"},
             **problems(401, 404, 422, 429, 500, 503),
         },
     )
@@ -148,7 +148,10 @@ class _Chat:
         after: Annotated[str | None, Query(description="Follow from behind this event.")] = None,
         last_event_id: Annotated[str | None, Header()] = None,
     ) -> Response:
-        """Follow a turn, from any replica: from the beginning, or from behind an event."""
+        """Follow a turn, from any replica: from the beginning, or from behind an event.
+
+        Who names `done`, the last event, is told with 204 to stay away.
+        """
         principal, cursor = principal_of(request), last_event_id or after
         status = await self._gateway.status(principal, session_id, turn_id)
         if status.state == "unknown":
@@ -231,7 +234,10 @@ class _Chat:
     async def _is_at_end(
         self, principal: Principal, session_id: str, turn_id: str, cursor: str | None
     ) -> bool:
-        """Whether the client has got `done`, and nothing follows: an operator may retry a turn."""
+        """Whether the client has got `done`, and nothing follows: an operator may retry a turn.
+
+        The one event of a turn whose end is missing is made by `Receipt.events`: it is none.
+        """
         if not cursor or not cursor.endswith(_DONE):
             return False
         following = self._gateway.follow(principal, session_id, turn_id, _event_of(cursor))
