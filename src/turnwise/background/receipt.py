@@ -244,8 +244,8 @@ class Receipt:
         - `turn.resumed`: the parked turn resumes. Events since `turn.parked` are void.
         - `turn.stopped`: it failed for good (`error`), and its session is stopped.
         - `turn.finished`: with its `state`. `incomplete` is true, here or in `turn.parked`, if
-          events are missing: the store refused them, or their worker died before it sent them.
-          What the turn did is in the history.
+          events are missing: they were too many, the store refused them, or their worker died
+          before it sent them. What the turn did is in the history.
         - `turn.reset`: all events so far are void, because another attempt has begun or the event
           `after` is gone. All events there are follow. Its id is "".
 

@@ -10,8 +10,7 @@ from turnwise.http.gateway import Gateway
 from turnwise.http.routes import Json, principal_of
 from turnwise.http.wires.responses.errors import OpenAIError, locked, not_found
 from turnwise.http.wires.responses.history import History
-from turnwise.http.wires.responses.ids import keyed_id
-from turnwise.http.wires.responses.items import as_history_item, history_items
+from turnwise.http.wires.responses.items import as_history_item, digest, history_items
 from turnwise.http.wires.responses.objects import conversation_object, list_object
 from turnwise.http.wires.responses.pages import page
 from turnwise.http.wires.responses.requests import (
@@ -57,9 +56,10 @@ class _Conversations:
         """Create a conversation, with items or without; one key of an owner creates one."""
         body, principal = body or NewConversation(), principal_of(request)
         check_items(body.items or [], "items")
-        name = mint() if idempotency_key is None else keyed_id(principal.owner, idempotency_key)
+        is_new = idempotency_key is None
+        name = mint() if is_new else digest(principal.owner, idempotency_key)
         history = self._history(request, f"conv_{name}")
-        if await self._gateway.info(principal, history.session_id) is None:
+        if is_new or await self._gateway.info(principal, history.session_id) is None:
             await history.create(body.items or [], body.metadata)
         return await self._conversation(request, history.session_id)
 

@@ -93,12 +93,6 @@ class ResponseId:
         return ResponseId(self.session_id, self.turn_id, mode, self.part + 1)
 
 
-def keyed_id(owner: str | None, key: str) -> str:
-    """The same name each time an owner sends this key."""
-    named = f"{owner or ''}\0{key}".encode(errors="surrogatepass")
-    return hashlib.blake2b(named, digest_size=16).hexdigest()
-
-
 def response_not_found(text: str) -> Exception:
     return not_found(f"Response with id '{text[:200]}' not found.", "response_id")
 
