@@ -279,7 +279,10 @@ WAYS: dict[str, Way] = {
 
 
 def last_response_with_commit() -> AbstractContextManager[Any]:
-    """A last response goes with the commit, however late that comes: it is no entry of its own."""
+    """A response waits for the next entry or the commit, however late that comes.
+
+    A test that counts entries needs it: on a busy machine a response may be written by itself.
+    """
     return patch.object(replay, "_FLUSH_DELAY", 60.0)
 
 

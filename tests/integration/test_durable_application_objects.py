@@ -22,7 +22,16 @@ from agents.tool_context import ToolContext
 from openai.types.responses import ResponseApplyPatchToolCall, ResponseFunctionShellToolCall
 from openai.types.responses.response_output_item import LocalShellCall
 
-from tests.integration.durable_lab import Lab, Ledger, Mortal, Sage, calls, kinds_of, says
+from tests.integration.durable_lab import (
+    Lab,
+    Ledger,
+    Mortal,
+    Sage,
+    calls,
+    kinds_of,
+    last_response_with_commit,
+    says,
+)
 from turnwise import Runner
 from turnwise.journal_entries import ResponseEntry, ToolEndedEntry, ToolStartedEntry
 
@@ -77,7 +86,8 @@ async def called(tool: Any, call: Any) -> None:
     lab = Lab()
     store: Any = Mortal(lab.store, None, acknowledged=True)
     agent = Agent(name="a", model=Sage(Ledger(), "m", [call], says("done")), tools=[tool])
-    await Runner.run(agent, "go", session=lab.session(store), turn_id="t")
+    with last_response_with_commit():
+        await Runner.run(agent, "go", session=lab.session(store), turn_id="t")
     assert kinds_of(store.entries) == [ResponseEntry, ToolStartedEntry, ToolEndedEntry]
 
 

@@ -10,7 +10,14 @@ from typing import Any, cast
 import pytest
 from agents import Agent, function_tool
 
-from tests.integration.durable_lab import WAYS, Ledger, Sage, calls, says
+from tests.integration.durable_lab import (
+    WAYS,
+    Ledger,
+    Sage,
+    calls,
+    last_response_with_commit,
+    says,
+)
 from tests.integration.stores import KINDS, Sessions, new_sessions_of, sessions_on
 from tests.scripted import outline
 from turnwise import Runner
@@ -110,7 +117,7 @@ async def test_a_short_outage_of_the_store_repeats_no_tool(
     await session.add_items(SEED)
     store = session.runtime.store
     session.runtime.store = cast("Any", Out(store, at))
-    with pytest.raises(StoreUnavailable):
+    with last_response_with_commit(), pytest.raises(StoreUnavailable):
         await WAYS[way](session, work.agent(), "go", {})
     paid = work.ledger.models.total()  # of these responses, so many are in the journal: `journaled`
     session.runtime.store = store

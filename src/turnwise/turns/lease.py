@@ -90,8 +90,7 @@ class Lease:
 
     async def _try(self) -> None:
         pause = self._length / 3
-        # After the event loop stalled beyond the lease's end, there is still one real attempt.
-        deadline = max(self._end, self.loop.time() + pause)
+        deadline = self._attempt_ends(pause)
         try:
             async with asyncio.timeout_at(deadline):
                 held = await self.renew()
@@ -107,6 +106,15 @@ class Lease:
         self._renew_again = False
         if not self._stopped:
             self._timer = self.loop.call_later(pause, self._beat)
+
+    def _attempt_ends(self, pause: float) -> float:
+        """Until when a renewal that begins now waits for the store."""
+        now = self.loop.time()
+        if self.expired and self._timer is not None and now > self._timer.when() + pause:
+            # The event loop stalled. The lease may still be ours, and only the store knows: it has
+            # the time of a whole lease to say so.
+            return now + self._length
+        return max(self._end, now + pause)
 
 
 class CancelListener:

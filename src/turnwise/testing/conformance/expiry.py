@@ -20,6 +20,8 @@ from turnwise.testing.conformance.lab import (
 from turnwise.types import Absent, Done, Duplicate, Gone, Grant, Info
 
 DAY = 24 * 60 * 60 * 1000
+SHORT = 20_000
+"""Shorter than `LONG`, and longer than a machine stalls."""
 
 
 class ExpiryConformance(Suite):
@@ -65,12 +67,17 @@ class ExpiryConformance(Suite):
 
     async def test_a_renewed_lease_keeps_a_session_without_a_commit(self, lab: Lab) -> None:
         store = lab.store()
+        renewed, in_time = await lab.now(), True
         turn = await begun(store, "s", lease=3 * lab.lease)
         for _ in range(7):
             await lab.passed(lab.lease)
             await store.renew(*turn.ids)
-        assert isinstance(await turn.commit(*items(1)), Done)
-        assert await self._ttl(store) is None
+            renewed, gap = await lab.now(), await lab.now() - renewed
+            in_time = in_time and gap < 6 * lab.lease
+        done = await turn.commit(*items(1))
+        if in_time:  # if this machine stalled, the session expired
+            assert isinstance(done, Done)
+            assert await self._ttl(store) is None
 
     async def test_the_first_commit_keeps_the_session(self, store: Store) -> None:
         await (await begun(store, "s")).commit(*items(1))
@@ -138,13 +145,13 @@ class ExpiryConformance(Suite):
             await store.expire("s", LONG)
 
     async def test_with_a_ttl_a_session_outlives_the_lease(self, lab: Lab) -> None:
-        store = lab.store(Limits(ttl_ms=1000))
+        store = lab.store(Limits(ttl_ms=SHORT))
         await added(store, "s", 1)
         turn = await begun(store, "s", lease=LONG)
         ttl = await self._ttl(store)
         assert ttl is not None
         assert ttl > LONG
-        await store.expire("s", 1000)
+        await store.expire("s", SHORT)
         await store.renew(*turn.ids)
         ttl = await self._ttl(store)
         assert ttl is not None
@@ -152,11 +159,11 @@ class ExpiryConformance(Suite):
         await turn.commit(*items(2))
         ttl = await self._ttl(store)
         assert ttl is not None
-        assert ttl <= 1000
+        assert ttl <= SHORT
 
     async def test_a_ttl_counts_for_processes_without_one(self, lab: Lab) -> None:
         """Their turns and messages keep the session, as those of processes with the ttl do."""
-        store, other = lab.store(Limits(ttl_ms=2 * lab.lease)), lab.store()
+        store, other = lab.store(Limits(ttl_ms=10 * lab.lease)), lab.store()
         await added(store, "s", 1)
         turn = await begun(other, "s", lease=LONG)
         ttl = await self._ttl(other)
@@ -165,7 +172,7 @@ class ExpiryConformance(Suite):
         await turn.commit(*items(2))
         ttl = await self._ttl(other)
         assert ttl is not None
-        assert ttl <= 2 * lab.lease
+        assert ttl <= 10 * lab.lease
         await other.expire("s", None)
         await other.submit("s", "t", b"one")
         assert await self._ttl(other) is None

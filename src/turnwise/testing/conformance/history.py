@@ -201,11 +201,15 @@ class HistoryConformance(Suite):
         await lab.passed(2 * lab.lease + 100)
         await added(store, "s", 2)
         young = mint()
+        committing = await lab.now()
         await (await begun(store, "s", young)).commit(*items(3))
         await store.clear("s", mint())
+        answer = await try_begin(store, "s", young)
+        if await lab.now() - committing >= lab.lease:
+            return  # this machine stalled, and `young` is as old as `old`
+        assert isinstance(answer, Duplicate)
         assert await contents(store, "s") == []
         assert await self._bytes(store) == await self._size(store)
-        assert isinstance(await try_begin(store, "s", young), Duplicate)
         assert isinstance(await try_begin(store, "s", old), Grant)
 
     async def test_a_turn_id_is_known_for_the_retention(self, lab: Lab) -> None:
@@ -279,10 +283,11 @@ class HistoryConformance(Suite):
         await added(store, "s", 1, 2)
         await lab.passed(2 * lab.lease + 100)
         tip = await added(store, "s", 3)
-        op_id = mint()
+        op_id, replacing = mint(), await lab.now()
         await store.replace("s", op_id, tip, 2, items("new"))
-        answer = expect(Duplicate, await try_begin(store, "s", op_id))
-        assert answer.elements == items("new")
+        answer = await try_begin(store, "s", op_id)
+        if await lab.now() - replacing < lab.lease:
+            assert expect(Duplicate, answer).elements == items("new")
 
     # sent twice
 

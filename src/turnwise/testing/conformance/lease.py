@@ -277,7 +277,7 @@ class LeaseConformance(Suite):
 
     async def test_a_takeover_keeps_the_session_from_expiring(self, lab: Lab) -> None:
         store = lab.store()
-        await begun(store, "s", "t", lease=3 * lab.lease)
+        await begun(store, "s", "t", lease=5 * lab.lease)
         await lab.dead("s")
         second = await begun(store, "s", "t")
         info = expect(Info, await store.info("s"))

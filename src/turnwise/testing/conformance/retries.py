@@ -95,7 +95,7 @@ class RetriesConformance(Suite):
         assert (await begun(store, "s", "t")).grant.journal == items("done")
 
     async def test_a_session_does_not_expire_during_the_delay(self, lab: Lab) -> None:
-        store = lab.store(Limits(ttl_ms=lab.lease))
+        store = lab.store(Limits(ttl_ms=10 * lab.lease))
         await failed(store, LONG, lab.lease)
         ttl = expect(Info, await store.info("s")).expires_in
         assert ttl is not None

@@ -7,6 +7,7 @@ from turnwise.testing.conformance.lab import (
     LONG,
     Lab,
     Suite,
+    added,
     begun,
     expect,
     items,
@@ -50,6 +51,7 @@ class StatusConformance(Suite):
 
     async def test_the_status_of_a_turn_that_is_parked_dead_or_unknown(self, lab: Lab) -> None:
         store = lab.store()
+        await added(store, "s", 0)
         turn = await begun(store, "s", "t", lease=lab.lease)
         await try_begin(store, "s", "queued", ticket_ms=LONG)
         assert await store.status("s", "queued") == Absent()
@@ -76,6 +78,7 @@ class StatusConformance(Suite):
 
     async def test_status_changes_nothing(self, lab: Lab) -> None:
         store = lab.store()
+        await added(store, "s", 0)
         await begun(store, "s", "t", lease=lab.lease)
         await lab.dead("s")
         before = expect(Info, await store.info("s"))
