@@ -36,13 +36,16 @@ async def no_task_left() -> AsyncIterator[None]:
 
 
 async def keys_are_owned(client: Client, key_prefix: str, fleet: Collection[str] = ()) -> None:
-    """Fail if a key under the prefix is neither a session nor expires.
+    """Fail if a key under the prefix is neither a session nor an owner's index nor expires.
 
-    `fleet` lists the keys that may stay.
+    `fleet` lists the other keys that may stay.
     """
+    lasting = "{" + key_prefix + "owned:"
     async for key in client.scan_iter("*"):
         name = key if isinstance(key, str) else key.decode()
         if name.startswith(key_prefix):
             assert await client.type(key) in (b"list", "list"), f"{name} is no session"
+        elif name.startswith(lasting):
+            assert await client.type(key) in (b"hash", "hash"), f"{name} is no owner's index"
         elif name.startswith("{" + key_prefix) and name not in fleet:
             assert await client.pttl(key) >= 0, f"{name} has no expiry"

@@ -2,8 +2,8 @@
 
 A session's key is the prefix and the id, readable: only `{ } %`, white space and control
 characters are percent-encoded, so that an id can neither choose its cluster slot nor break a line.
-Every other key and channel of Turnwise starts with `{`. Of these keys, those in `Keys.fleet` stay;
-each of the others has an expiry.
+Every other key and channel of Turnwise starts with `{`. Of these keys, those in `Keys.fleet` and
+the owners' stay; each of the others has an expiry.
 """
 
 from __future__ import annotations
@@ -51,11 +51,15 @@ class Keys:
         self.webhooks = "{" + prefix + "webhooks}"
         lasting = self.dead_letters, self.audit, self.orders, self.api_keys, self.webhooks
         self.fleet = (*self.ready, *lasting)
-        """The keys that are no sessions and have no expiry."""
+        """The keys that are no sessions and have no expiry, but for those of `owned`."""
 
     def events(self, session_id: str, turn_id: str) -> str:
         """The stream of a turn's events, and the channel on which new ones are published."""
         return f"{{{self.session(session_id)}}}:events:{_encode(turn_id)}"
+
+    def owned(self, owner: str) -> str:
+        """The hash of an owner's session ids. It has no expiry."""
+        return f"{{{self.prefix}owned:{_encode(owner)}}}"
 
     def session(self, session_id: str) -> str:
         return self.prefix + _encode(session_id)

@@ -10,20 +10,32 @@ from turnwise.stores.header import newer
 from turnwise.stores.redis import replies
 from turnwise.stores.redis.header import elsewhere, foreign
 from turnwise.stores.redis.keys import Keys
+from turnwise.stores.redis.owned import OwnedSessions
 from turnwise.stores.redis.scripts import script
 from turnwise.stores.redis.transport import Transport
+
+_CREATING = frozenset({"begin", "append", "restore", "submit"})
 
 
 class SessionScripts:
     """Runs verbs, each with what all of them take.
 
-    With an `owner`, there are no sessions but those of this owner.
+    With an `owner`, there are no sessions but those of this owner, and what may create one is noted
+    in `owned` first.
     """
 
-    def __init__(self, transport: Transport, keys: Keys, limits: Limits, owner: str | None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        keys: Keys,
+        limits: Limits,
+        owned: OwnedSessions,
+        owner: str | None,
+    ) -> None:
         self._transport = transport
         self._keys = keys
         self._limits = limits
+        self._owned = owned
         self._owner = owner
 
     async def answer(self, verb: str, session_id: str, *args: Any) -> Any:
@@ -32,6 +44,8 @@ class SessionScripts:
 
     async def run(self, verb: str, session_id: str, *args: Any) -> replies.Reply:
         """What the script replied. Raises NotASession, NewerFormat."""
+        if self._owner is not None and verb in _CREATING:
+            await self._owned.note(self._owner, session_id)
         key, limits = self._keys.session(session_id), self._limits
         new_id = secrets.token_urlsafe(12)
         shared = (

@@ -28,6 +28,7 @@ from turnwise.stores.redis.header import parse
 from turnwise.stores.redis.keys import DEFAULT_PREFIX, Keys
 from turnwise.stores.redis.listing import Listing
 from turnwise.stores.redis.long_reads import LongReads
+from turnwise.stores.redis.owned import OwnedSessions
 from turnwise.stores.redis.probe import RedisProbe, probe
 from turnwise.stores.redis.pubsub import ChannelWaiter, Subscriptions
 from turnwise.stores.redis.ready import RedisReady
@@ -101,7 +102,8 @@ class RedisStore:
         clients = self._connections.clients
         timeout = TIMEOUT if owned else answer_timeout(client)
         self._transport = Transport(clients.get, patience, timeout, max_connections(client))
-        self._listing = Listing(self._transport, self.keys)
+        self._owned = OwnedSessions(self._transport, self.keys)
+        self._listing = Listing(self._transport, self.keys, self._owned)
         self._dead_letters = DeadLetters(self._transport, self.keys)
         self.ready = RedisReady(*self._parts)
         self._serve(None)
@@ -120,7 +122,7 @@ class RedisStore:
     def _serve(self, owner: str | None) -> None:
         self.owner: str | None = owner
         self.events = RedisEvents(*self._parts, owner)
-        scripts = SessionScripts(self._transport, self.keys, self.limits, owner)
+        scripts = SessionScripts(self._transport, self.keys, self.limits, self._owned, owner)
         self._run, self._answer = scripts.run, scripts.answer
         self._long_reads = LongReads(self._transport, self.keys, owner)
 
@@ -392,7 +394,9 @@ class RedisStore:
     async def page(
         self, match: str = "*", cursor: str | None = None, count: int = 500
     ) -> SessionPage:
-        return await self._listing.page(match, cursor, count, self.owner)
+        if self.owner is not None:
+            return await self._listing.owned(self.owner, match, cursor, count)
+        return await self._listing.page(match, cursor, count)
 
     def waiter(self, token: str) -> AbstractAsyncContextManager[ChannelWaiter]:
         return self._subscriptions.get().waiter(token)
