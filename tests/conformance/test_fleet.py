@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -303,3 +304,19 @@ async def test_announce_answers_the_store_s_time(lab: RedisLab, store: RedisStor
     announced_at = await store.ready.announce("s", "t")
     assert before <= announced_at <= await lab.now()
     assert expect(int, announced_at)
+
+
+async def test_a_worker_that_waits_looks_at_each_stream_once_a_second(
+    valkey: ValkeyServer, lab: RedisLab, store: RedisStore
+) -> None:
+    """Announcements are published; it looks for those that were missed, and for what timed out."""
+    while not store.ready._schedule._subscribed:
+        await store.ready.claim("w", 1, 0.1)
+    await valkey.command("CONFIG", "RESETSTAT")
+    began, ended = time.monotonic(), await lab.now() + 2_000
+    while await lab.now() < ended:
+        assert await store.ready.claim("w", 1, 0.2) == []
+    looks = 1 + int(time.monotonic() - began + 1)
+    stats = str(await valkey.command("INFO", "commandstats"))
+    calls = int(stats.split("cmdstat_evalsha:calls=")[1].split(",", maxsplit=1)[0])
+    assert calls <= looks * len(KEYS.ready)

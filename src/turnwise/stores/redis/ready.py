@@ -93,7 +93,7 @@ class RedisReady:
             claims: list[Claim] = []
             is_last = time.monotonic() >= deadline
             await self._make_claimable(self._schedule.take_claimable())
-            for shard in self._schedule.take_shards(all_of_them=is_last):
+            for shard in self._schedule.take_shards(all_of_them=timeout <= 0):
                 claims += await self._claim(shard, worker, count - len(claims))
             if claims or is_last:
                 break
