@@ -173,6 +173,19 @@ async def test_a_killed_primary_costs_at_most_a_suffix_of_turns(cluster: ValkeyC
         await cluster.wait_ready()
 
 
+async def test_the_first_commands_of_many_callers_go_to_the_right_nodes(
+    cluster: ValkeyCluster,
+) -> None:
+    """A client that knows no nodes yet does not send them to any."""
+    await _flush(cluster)
+    for node in cluster.living:
+        await node.command("CONFIG", "RESETSTAT")
+    async with _store(cluster) as store:
+        await asyncio.gather(*(added(store, mint(), 1) for _ in range(24)))
+    for node in cluster.living:
+        assert "errorstat_MOVED" not in await node.info("errorstats")
+
+
 async def test_one_session_s_slot_moves_while_its_node_is_asked_in_pipelines(
     cluster: ValkeyCluster,
 ) -> None:

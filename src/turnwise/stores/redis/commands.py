@@ -21,7 +21,12 @@ async def execute(client: Client, *command: Any) -> Any:
     A node whose slot is on its way to another one answers ASK for a key that has gone there. Then
     redis-py sends ASKING on one connection and the command on another: with two of them free it
     follows the answers in a circle and gives up. So both are sent on one connection here.
+
+    A RedisCluster that has not asked yet which nodes there are sends a command to any of them, and
+    closes everybody's connections at the fifth MOVED. So it asks first.
     """
+    if getattr(client, "_initialize", False):
+        await client.initialize()
     try:
         return await client.execute_command(*command, **RAW)
     except ClusterError as error:
