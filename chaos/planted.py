@@ -56,7 +56,7 @@ async def _append_with_new_op_id(
 ) -> Any:
     """Each retry has an op id of its own."""
     sent_once = Transport(lambda: self.client, 0.0)
-    once = session_scripts.SessionScripts(sent_once, self.keys, self.limits, None)
+    once = session_scripts.SessionScripts(sent_once, self.keys, self.limits, self._owned, None)
     deadline = time.monotonic() + 3.0
     while True:
         try:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 
+import hypothesis
 import pytest
+
+# An example may take as long as a busy machine needs for it.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 ON_UVLOOP = bool(os.environ.get("TURNWISE_TEST_UVLOOP"))
 if ON_UVLOOP:

@@ -36,7 +36,7 @@ profile = settings(
     report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
 )
-pytestmark = pytest.mark.timeout(3600 if EXAMPLES else 120)
+pytestmark = pytest.mark.timeout(3600 if EXAMPLES else 900)
 
 
 @pytest.fixture

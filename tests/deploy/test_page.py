@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import os
 import re
 import shlex
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,11 +18,14 @@ from typing import Any
 
 import helm_python as helm
 
-from tests.deploy.shipped import DEPLOY, ROOT, composed, run
+from tests.deploy.shipped import DEPLOY, ROOT, composed, run, tool
 from tests.deploy.test_chart import CHART, LEAST, pods, rendered
 from tests.deploy.test_units import settings
 from tests.docs.pages import blocks, text_of
+from tests.integration.programs import STARTED
 from turnwise.cli.run_options import RunOptions
+from turnwise.testing.servers.ports import HOST
+from turnwise.testing.servers.waiting import until
 
 PAGE = "docs/deploy.md"
 
@@ -66,6 +72,96 @@ def test_the_project_that_is_copied_is_whole(tmp_path: Path) -> None:
     assert password is not None
     assert f">{password[1]} " in config["configs"]["users.acl"]["content"]
     assert stat_of(shop / ".env") == 0o600
+
+
+AGENTS = """
+import app
+from tests.http.typist import Typist
+
+agents = app.agents
+agents[0].model = Typist()
+"""
+
+
+async def test_plain_processes_answer_behind_nginx(tmp_path: Path) -> None:
+    """The commands of the page as they stand, at free ports, with a model that needs no key."""
+    for program in ("redis-server", "nginx"):
+        tool(program)
+    base = next(base for base in range(2100, 3000) if all(map(is_free, ports_of(base))))
+    sync, activate, *commands = block_with("redis-server").splitlines()
+    assert "uv sync" in sync
+    assert activate == ". .venv/bin/activate"
+    shop = tmp_path / "shop"
+    shutil.copytree(DEPLOY, shop)
+    (shop / "faked.py").write_text(AGENTS)
+    configured = shop / "nginx/turnwise.conf"
+    configured.write_text(configured.read_text().replace("listen 8080;", f"listen {base}7;"))
+    script = "\n".join([*commands, "wait"])
+    for shown, used in (
+        ("=app:agents", "=faked:agents"),
+        ("127.0.0.1:6379", f"{HOST}:{base}6"),
+        ("--dir .", f"--dir . --port {base}6"),
+        ("8001 8002 8003", f"{base}1 {base}2 {base}3"),
+        (":800\\1", f":{base}\\1"),
+        ("9001 9002", f"{base}4 {base}5"),
+    ):
+        assert script.count(shown) == 1
+        script = script.replace(shown, used)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"])
+    started = subprocess.Popen(
+        ["sh", "-c", script],
+        cwd=shop,
+        env={**os.environ, "PATH": path, "PYTHONPATH": f"{shop}:{ROOT}"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    asked = the_curl().replace("localhost:8080", f"{HOST}:{base}7").replace("\\\n", " ")
+    told = ""
+
+    async def answers() -> bool:
+        nonlocal told
+        done = await asyncio.to_thread(
+            subprocess.run, shlex.split(asked), capture_output=True, text=True
+        )
+        told = done.stdout
+        return "event: done" in told
+
+    try:
+        await until(answers, STARTED, "it answers")
+    finally:
+        os.killpg(started.pid, signal.SIGTERM)
+        await asyncio.to_thread(started.wait)
+        await until(lambda: gone(started.pid), STARTED, "all have ended")
+    assert "event: delta" in told
+
+
+def ports_of(base: int) -> list[int]:
+    return [10 * base + last for last in range(1, 8)]
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as tried:
+        return tried.connect_ex((HOST, port)) != 0
+
+
+async def gone(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def the_curl() -> str:
+    """The request of the section without containers: the one without a key."""
+    (found,) = [
+        block.content
+        for block in blocks("sh")
+        if block.page == PAGE and block.content.startswith("curl ")
+    ]
+    return found
 
 
 def stat_of(path: Path) -> int:

@@ -102,7 +102,7 @@ class Night:
 def impatient(patch: pytest.MonkeyPatch) -> None:
     """What counts as silent after 15 s, and as stuck after 30 s, does so soon."""
     patch.setattr(search, "PATIENCE", 0.5)
-    patch.setattr(registry, "SILENT_AFTER", 2.0)
+    patch.setattr(registry, "SILENT_AFTER", 6.0)
 
 
 async def running(

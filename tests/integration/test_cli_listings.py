@@ -31,7 +31,7 @@ async def test_workers_are_listed_in_each_form(tmp_path: Path) -> None:
         ]
         name, state, age, *rest = row.split()
         assert (name, state) == (r"w\x1b[31m\nred\u202e[bold]", "alive")
-        assert re.fullmatch(r"\d+s", age)
+        assert re.fullmatch(r"\d+[smh]", age)
         assert rest == [
             *("ago", "2/50", "a,", "b", "s1", "1.0", "1970-01-01T00:00:00+00:00"),
         ]

@@ -204,7 +204,7 @@ async def test_an_approval_is_shown_whole(scene: Scene) -> None:
     result = await invoked(scene.url, "approvals", "show", "asks", scene.approval)
     head, since, agent, *rest = result.stdout.splitlines()
     assert head == f"== approval {scene.approval}: turn p1 of session asks"
-    assert re.fullmatch(r"  waits for \d+s, since 20\S+", since)
+    assert re.fullmatch(r"  waits for \d+[smh], since 20\S+", since)
     assert agent == "  agent clerk calls pay"
     assert rest == [
         "  arguments: {}",

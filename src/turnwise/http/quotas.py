@@ -18,9 +18,10 @@ from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, Storage
 from limits.aio.storage.redis import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from redis.exceptions import NoPermissionError, OutOfMemoryError
 
 from turnwise.contracts import Store
-from turnwise.errors import StoreUnavailable, UsageError
+from turnwise.errors import StoreRefused, StoreUnavailable, UsageError
 from turnwise.http.principals import Authenticate, Principal
 from turnwise.process import PerLoop
 from turnwise.session import Session
@@ -153,7 +154,9 @@ class Quotas:
                 stats = await limiter.get_window_stats(rate, name, principal.key)
                 raise too_many(f"{name}: {rate}", stats.reset_time - time.time())
         except limiter.storage.base_exceptions as error:
-            raise StoreUnavailable(f"what {name} count cannot be asked for: {error}") from None
+            refused = isinstance(error, NoPermissionError | OutOfMemoryError)
+            kind = StoreRefused if refused else StoreUnavailable
+            raise kind(f"what {name} count cannot be asked for: {error}") from None
 
     @contextmanager
     def stream(self, principal: Principal) -> Iterator[None]:

@@ -22,6 +22,8 @@ from turnwise.http.replica import SIGNALS, Replica
 _CLOSING = 5.0
 """Seconds in which a slow reader may take what is left for it when the server ends."""
 _BACKLOG = 2048
+_KEEP_ALIVE = 75
+"""Seconds for which an idle connection stays open: longer than a load balancer keeps one (60)."""
 _CONNECTIONS = 10_000
 """How many a process may have, if the system's hard limit lets it. (macOS allows 10,240.)"""
 
@@ -87,6 +89,7 @@ async def serve(
         access_log=False,
         server_header=False,
         backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE,
     )
     _allow_connections()
     with _listening(host, port) as listener, _stopped_by(SIGNALS if signals else (), replica):

@@ -175,7 +175,7 @@ class _Chat:
         principal = principal_of(request)
         # First: a turn that ends meanwhile is in the history then, or waits still.
         queue = await self._gateway.waiting(principal, session_id)
-        page = await self._gateway.history(principal, session_id, count, before)
+        page = await self._gateway.history(principal, session_id, count, before or None)
         if page is None:
             raise SessionGone("there is no such session", session_id=session_id)
         ended = {turn.turn_id for turn in page.turns}
@@ -199,11 +199,12 @@ class _Chat:
         found = await self._gateway.decide(principal_of(request), session_id, **body.model_dump())
         return _json(Approvals(approvals=list(map(Approval.of, found))))
 
-    async def cancel(self, request: Request, session_id: str, body: CancelRequest) -> Response:
+    async def cancel(
+        self, request: Request, session_id: str, body: CancelRequest | None = None
+    ) -> Response:
         """Cancel a turn: it ends, and nothing of it is committed."""
-        found = await self._gateway.cancel(
-            principal_of(request), session_id, body.turn_id, body.reason
-        )
+        turn_id, reason = (body.turn_id, body.reason) if body is not None else (None, None)
+        found = await self._gateway.cancel(principal_of(request), session_id, turn_id, reason)
         if found.outcome == "absent":
             raise SessionGone("there is no such turn", session_id=session_id)
         return _json(CancelAnswer(turn_id=found.turn_id, outcome=found.outcome))

@@ -54,11 +54,15 @@ IN_SCRIPTS: dict[str, tuple[Any, ...]] = {
     "hscan": ("KEY", 0),
     "hrandfield": ("KEY", -2),
     "publish": ("CHANNEL", ""),
+    "incrby": ("KEY", 0),
+    "rename": ("KEY", "KEY"),
     "unlink": ("KEY",),  # last: the others are to find the key
 }
 """The commands inside scripts, besides DEL and SET, with arguments that do no harm."""
-PLAIN = ("evalsha", "eval", "scan", "ping", "info", "subscribe", "unsubscribe")
+PLAIN = ("evalsha", "eval", "scan", "ping", "info", "subscribe", "unsubscribe", "script|load")
 """The commands that are sent by themselves."""
+LIMITS = frozenset({"incrby", "rename", "script|load"})
+"""Those of them that only the counters of `turnwise.http.quotas` need."""
 COMMANDS = frozenset({"del", "set", *IN_SCRIPTS, *PLAIN})
 """All that Turnwise sends to a server, as docs/redis-acl.md has it."""
 
@@ -102,10 +106,15 @@ async def _denied_in_scripts(client: Client, key: str, channel: str) -> list[Den
 
 async def _denied_alone(client: Client) -> list[Denied]:
     found: list[Denied] = []
-    commands = {"scan": (0, "COUNT", 1), "ping": (), "info": ("server",)}
+    commands = {
+        "scan": (0, "COUNT", 1),
+        "ping": (),
+        "info": ("server",),
+        "script|load": ("return 0",),
+    }
     for name, args in commands.items():
         try:
-            await client.execute_command(name.upper(), *args)
+            await client.execute_command(name.upper().replace("|", " "), *args)
         except NoPermissionError as error:
             found.append(Denied(name, str(error)))
     return found
