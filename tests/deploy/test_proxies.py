@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -29,6 +30,7 @@ class Replica:
         self.does = "200"
         self._seen = seen
         self._server: asyncio.Server | None = None
+        self._answering = set[asyncio.Task[Any]]()
         self.port = free_port()
 
     async def start(self) -> None:
@@ -37,10 +39,17 @@ class Replica:
     async def stop(self) -> None:
         if self._server is not None:
             self._server.close()
+            for task in self._answering:
+                task.cancel()
+            await asyncio.gather(*self._answering, return_exceptions=True)
             await self._server.wait_closed()
             self._server = None
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             method, path, _ = head.split(" ", 2)
@@ -55,6 +64,8 @@ class Replica:
             pass  # a check that only connects
         finally:
             writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
 
 class Fleet:
