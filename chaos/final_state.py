@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
+from chaos.clients.site import OWNERS
 from chaos.history import DeadLetter, FinalState, Leftover, StoredTurn
 from chaos.topologies import PREFIX, Topology
 from turnwise.codec import Codec, DecodeError
@@ -33,6 +34,25 @@ async def leftover_turns(session: Session, names: Iterable[str]) -> list[Leftove
     """Open turns, queue entries, journals without a turn."""
     found = await _for_each(list(names), lambda name: _leftover_turns(session, name))
     return [leftover for some in found for leftover in some]
+
+
+async def unlisted_sessions(session: Session, names: Iterable[str]) -> list[Leftover]:
+    """Sessions that the list of their owner lacks."""
+    infos = await _for_each(list(names), session.info)
+    owned = [info for info in infos if info is not None and info.owner is not None]
+    listed: set[str] = set()
+    for owner in {info.owner for info in owned}:
+        cursor: str | None = None
+        while True:
+            page = await session.for_owner(owner).sessions(cursor=cursor)
+            listed |= {row.session_id for row in page.sessions}
+            if (cursor := page.cursor) is None:
+                break
+    return [
+        Leftover(f"no line in the list of {info.owner}", "session", info.session_id)
+        for info in owned
+        if info.session_id not in listed
+    ]
 
 
 async def read_dead_letters(session: Session) -> list[DeadLetter]:
@@ -146,8 +166,9 @@ async def _leftover_turns(session: Session, name: str) -> list[Leftover]:
 
 
 async def leftover_keys(topology: Topology, names: Iterable[str]) -> list[Leftover]:
-    """Keys without a TTL that are neither a session of the workload nor a key of the fleet."""
-    known = {PREFIX + name for name in names} | set(Keys(PREFIX).fleet)
+    """Keys without a TTL that are no session of the workload, no owner's, and none of the fleet."""
+    keys = Keys(PREFIX)
+    known = {PREFIX + name for name in names} | {*keys.fleet, *map(keys.owned, OWNERS)}
     found: list[Leftover] = []
     for node in topology.servers():
         if not await node.is_primary():

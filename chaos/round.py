@@ -126,6 +126,7 @@ async def _collect(
     history.leftovers += await final_state.leftover_connections(topology)
     async with topology.connect(config.lease) as session:
         history.leftovers += await final_state.leftover_turns(session, sessions)
+        history.leftovers += await final_state.unlisted_sessions(session, sessions)
         # Some faults have sessions of their own, in which nobody takes up what they left.
         sessions = list(dict.fromkeys((*sessions, *(one.session for one in history.invocations))))
         history.final_states = await final_state.read_sessions(session, sessions)

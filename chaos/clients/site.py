@@ -78,16 +78,17 @@ class Site:
 
 
 Reader = Callable[[Site, Ask], Awaitable[Told]]
+OWNERS = "owner-0", "owner-1"
 
 
 def owner_of(session: str) -> str:
     """Whose session it is: every second one is another's."""
-    return f"owner-{int(session.rpartition('-')[2]) % 2}"
+    return OWNERS[int(session.rpartition("-")[2]) % 2]
 
 
 def other_owner(session: str) -> str:
     """Somebody whose session it is not."""
-    return f"owner-{(int(session.rpartition('-')[2]) + 1) % 2}"
+    return OWNERS[(int(session.rpartition("-")[2]) + 1) % 2]
 
 
 async def principal(request: Request) -> Principal:
