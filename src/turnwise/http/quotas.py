@@ -18,14 +18,13 @@ from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, Storage
 from limits.aio.storage.redis import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
-from redis.exceptions import NoPermissionError, OutOfMemoryError
 
 from turnwise.contracts import Store
-from turnwise.errors import StoreRefused, StoreUnavailable, UsageError
+from turnwise.errors import UsageError
 from turnwise.http.principals import Authenticate, Principal
 from turnwise.process import PerLoop
 from turnwise.session import Session
-from turnwise.stores.redis import RedisStore
+from turnwise.stores.redis import RedisStore, store_error
 from turnwise.turns import check_number
 
 _turns = msgspec.json.Decoder(list[tuple[str, str]])
@@ -154,9 +153,7 @@ class Quotas:
                 stats = await limiter.get_window_stats(rate, name, principal.key)
                 raise too_many(f"{name}: {rate}", stats.reset_time - time.time())
         except limiter.storage.base_exceptions as error:
-            refused = isinstance(error, NoPermissionError | OutOfMemoryError)
-            kind = StoreRefused if refused else StoreUnavailable
-            raise kind(f"what {name} count cannot be asked for: {error}") from None
+            raise store_error(error) from None
 
     @contextmanager
     def stream(self, principal: Principal) -> Iterator[None]:

@@ -8,6 +8,7 @@ from turnwise.stores.redis.clients import (
 )
 from turnwise.stores.redis.keys import DEFAULT_PREFIX
 from turnwise.stores.redis.store import RedisStore
+from turnwise.stores.redis.transport import store_error
 
 __all__ = [
     "DEFAULT_PREFIX",
@@ -16,4 +17,5 @@ __all__ = [
     "cluster_client",
     "sentinel_client",
     "standalone_client",
+    "store_error",
 ]

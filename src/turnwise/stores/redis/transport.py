@@ -175,6 +175,11 @@ def _raise_if_cancelled(before: int) -> None:
         raise asyncio.CancelledError
 
 
+def store_error(error: Exception) -> TurnwiseError:
+    """What to raise for an error of the client, in a call that no `Transport` made."""
+    return _refusal(error, None, "") or unavailable(error, None)
+
+
 def unavailable(error: Exception, session_id: str | None) -> StoreUnavailable:
     return StoreUnavailable(f"{_why(error)}; the call can be sent again", session_id=session_id)
 
