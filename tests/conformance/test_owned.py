@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+from redis.exceptions import ConnectionError as Disconnected
 
 from tests.conformance.labs import PREFIX, RedisLab
+from turnwise import RedisSession
 from turnwise.errors import StoreUnavailable, UsageError
 from turnwise.stores.redis import RedisStore, standalone_client
 from turnwise.stores.redis.keys import Keys
@@ -117,6 +121,49 @@ async def test_the_note_of_a_session_that_is_gone_goes_after_an_hour(
     await client.hset(INDEX, "stays", LONG_AGO)
     assert await ids(alice) == ["stays"]
     assert sorted(await client.hkeys(INDEX)) == [b"stays", b"young"]
+
+
+async def test_the_note_of_what_cannot_be_read_stays(client: Redis, alice: RedisStore) -> None:
+    """It is there, and may be readable for another version, or again."""
+    await added(alice, "s", 1)
+    key = Keys(PREFIX).session("s")
+    raw: Any = client  # redis-py's types know no bytes here
+    header = await raw.lindex(key, 0)
+    for unreadable in (b'{"format": 99}', b"{"):
+        await raw.lset(key, 0, unreadable)
+        await client.hset(INDEX, "s", LONG_AGO)
+        assert await ids(alice) == []
+    await raw.lset(key, 0, header)
+    assert await ids(alice) == ["s"]
+
+
+async def test_an_outage_is_no_short_list(
+    client: Redis, alice: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a cluster the node of one session may be down, and the others answer."""
+    await added(alice, "s", 1)
+    await client.hset(INDEX, "s", LONG_AGO)
+
+    async def down(self: object, **options: object) -> list[object]:
+        return [Disconnected("down")]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pipeline, "execute", down)
+        patch.setattr(alice._transport, "patience", 0.1)
+        with pytest.raises(StoreUnavailable):
+            await alice.page()
+    assert await ids(alice) == ["s"]
+
+
+async def test_operators_find_a_session_that_its_owner_s_list_lacks(
+    client: Redis, alice: RedisStore, lab: RedisLab
+) -> None:
+    await added(alice, "s", 1)
+    await client.delete(INDEX)
+    async with RedisSession(lab.client, key_prefix=PREFIX) as session:
+        found = await session.sessions(owner="alice")
+        assert [row.session_id for row in found.sessions] == ["s"]
+        assert (await session.sessions(owner="bob")).sessions == []
 
 
 async def test_a_session_that_is_created_again_meanwhile_keeps_its_note(

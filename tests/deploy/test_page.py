@@ -94,8 +94,6 @@ async def test_plain_processes_answer_behind_nginx(tmp_path: Path) -> None:
     shop = tmp_path / "shop"
     shutil.copytree(DEPLOY, shop)
     (shop / "faked.py").write_text(AGENTS)
-    configured = shop / "nginx/turnwise.conf"
-    configured.write_text(configured.read_text().replace("listen 8080;", f"listen {base}7;"))
     script = "\n".join([*commands, "wait"])
     for shown, used in (
         ("=app:agents", "=faked:agents"),
@@ -103,6 +101,7 @@ async def test_plain_processes_answer_behind_nginx(tmp_path: Path) -> None:
         ("--dir .", f"--dir . --port {base}6"),
         ("8001 8002 8003", f"{base}1 {base}2 {base}3"),
         (":800\\1", f":{base}\\1"),
+        ("127.0.0.1:8080", f"{HOST}:{base}7"),
         ("9001 9002", f"{base}4 {base}5"),
     ):
         assert script.count(shown) == 1

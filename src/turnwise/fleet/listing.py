@@ -29,13 +29,18 @@ async def list_sessions(
 ) -> SessionPage:
     """See `Session.sessions`."""
     check_count("count", count, most=_MOST)
-    wanted = _filter(state, worker, min_age, min_bytes)
-    page = await runtime.for_owner(owner).store.page(match, cursor, count)
+    runtime.for_owner(owner)  # which raises if the caller may not ask for them
+    wanted = _filter(state, worker, owner, min_age, min_bytes)
+    page = await runtime.store.page(match, cursor, count)
     return replace(page, sessions=list(filter(wanted, page.sessions)))
 
 
 def _filter(
-    state: SessionState | None, worker: str | None, min_age: float | None, min_bytes: int | None
+    state: SessionState | None,
+    worker: str | None,
+    owner: str | None,
+    min_age: float | None,
+    min_bytes: int | None,
 ) -> Wanted:
     if state is not None and state not in get_args(SessionState):
         raise UsageError(f"state={state!r}: use one of {', '.join(get_args(SessionState))}")
@@ -51,6 +56,8 @@ def _filter(
         return (
             (state is None or found.state == state)
             and (worker is None or holder == worker)
+            # By the header, and not by the owner's index: operators look at each session.
+            and (owner is None or found.owner == owner)
             and (latest is None or (updated is not None and updated <= latest))
             and (min_bytes is None or found.bytes >= min_bytes)
         )

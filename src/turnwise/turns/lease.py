@@ -94,7 +94,9 @@ class Lease:
         try:
             async with asyncio.timeout_at(deadline):
                 held = await self.renew()
-            if not held:
+            if held:  # a third of a lease after this one was sent, however late its answer was
+                pause = max(0.0, self._end - 2 * pause - self.loop.time())
+            else:
                 self._ended(None)
         except Exception as error:
             pause /= 4

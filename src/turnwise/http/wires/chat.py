@@ -199,12 +199,11 @@ class _Chat:
         found = await self._gateway.decide(principal_of(request), session_id, **body.model_dump())
         return _json(Approvals(approvals=list(map(Approval.of, found))))
 
-    async def cancel(
-        self, request: Request, session_id: str, body: CancelRequest | None = None
-    ) -> Response:
+    async def cancel(self, request: Request, session_id: str, body: CancelRequest) -> Response:
         """Cancel a turn: it ends, and nothing of it is committed."""
-        turn_id, reason = (body.turn_id, body.reason) if body is not None else (None, None)
-        found = await self._gateway.cancel(principal_of(request), session_id, turn_id, reason)
+        found = await self._gateway.cancel(
+            principal_of(request), session_id, body.turn_id, body.reason
+        )
         if found.outcome == "absent":
             raise SessionGone("there is no such turn", session_id=session_id)
         return _json(CancelAnswer(turn_id=found.turn_id, outcome=found.outcome))

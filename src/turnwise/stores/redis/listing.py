@@ -40,10 +40,12 @@ class Listing:
         names = [name for name in page.notes if fnmatchcase(name, match)]
         wanted = {self._keys.session(name): name for name in names}
         first = await self._scan.first_elements(list(wanted))
-        rows = [row for row in self._rows(wanted, first, page.now) if row.owner == owner]
-        gone = set(names) - {row.session_id for row in rows}
-        await self._owned.forget(owner, page, gone)
-        return SessionPage(rows, page.cursor)
+        rows = self._rows(wanted, first, page.now)
+        # What cannot be read is there.
+        gone = [name for name, raw in zip(names, first, strict=True) if raw is None]
+        others = [row.session_id for row in rows if row.owner not in (None, owner)]
+        await self._owned.forget(owner, page, [*gone, *others])
+        return SessionPage([row for row in rows if row.owner == owner], page.cursor)
 
     def _rows(
         self, wanted: Mapping[str, str], first: Sequence[Any], now: int

@@ -7,17 +7,16 @@ the owner's sessions are listed.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
-import threading
 import time
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from turnwise.errors import StoreError, UsageError
+from turnwise.errors import StoreError, StoreRefused, UsageError
+from turnwise.process import LOCK
 from turnwise.stores.redis.keys import Keys
 from turnwise.stores.redis.scripts import script
 from turnwise.stores.redis.transport import Transport
@@ -52,7 +51,6 @@ class OwnedSessions:
         self._keys = keys
         self._due = dict[tuple[str, str], float]()
         """When each is noted again, by the monotonic clock: the last one noted comes last."""
-        self._lock = threading.Lock()
 
     async def note(self, owner: str, session_id: str) -> None:
         """Note that the session is the owner's, unless this process did so a while ago.
@@ -62,15 +60,14 @@ class OwnedSessions:
         name = owner, session_id
         if self._due.get(name, 0.0) > time.monotonic():
             return
-        self._remember(name, _NOTED_AGAIN)
         try:
-            await self._run("registry/write", owner, session_id, b"", 0)
+            await self._run("note", owner, session_id)
         except StoreError as error:
             self._remember(name, _TRIED_AGAIN)
-            _log.debug("a session was not noted as its owner's: %s", error)
-        except asyncio.CancelledError:
-            self._remember(name, 0.0)
-            raise
+            level = logging.WARNING if isinstance(error, StoreRefused) else logging.DEBUG
+            _log.log(level, "a session will be missing in its owner's list: %s", error)
+        else:
+            self._remember(name, _NOTED_AGAIN)
 
     async def page(self, owner: str, cursor: str | None, count: int) -> OwnedPage:
         """The next `count` ids or so. Raises UsageError for a cursor that is none."""
@@ -78,7 +75,8 @@ class OwnedSessions:
             raise UsageError(
                 f"{ascii(cursor)[:80]} is no cursor of an owner's sessions: begin again without one"
             )
-        reply = await self._run("registry/page", owner, cursor or 0, count)
+        key, args = self._keys.owned(owner), (cursor or 0, count)
+        reply = await self._transport.run(script("registry/page"), key, args)
         _, now, following, fields = reply
         notes = {
             name.decode(): value for name, value in zip(fields[::2], fields[1::2], strict=True)
@@ -94,14 +92,14 @@ class OwnedSessions:
         ]
         if old:
             with suppress(StoreError):  # they cost nothing but their place
-                await self._run("owned/forget", owner, *(part for pair in old for part in pair))
+                await self._run("forget", owner, *(part for pair in old for part in pair))
 
     def _remember(self, name: tuple[str, str], seconds: float) -> None:
-        with self._lock:
+        with LOCK:
             self._due.pop(name, None)
             self._due[name] = time.monotonic() + seconds
             if len(self._due) > _REMEMBERED:
                 del self._due[next(iter(self._due))]
 
     async def _run(self, name: str, owner: str, *args: Any) -> Any:
-        return await self._transport.run(script(name), self._keys.owned(owner), args)
+        return await self._transport.run(script(f"owned/{name}"), self._keys.owned(owner), args)

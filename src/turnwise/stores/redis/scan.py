@@ -7,12 +7,16 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from redis.asyncio import RedisCluster
+from redis.exceptions import ClusterDownError
+from redis.exceptions import ConnectionError as Disconnected
+from redis.exceptions import TimeoutError as TimedOut
 
 from turnwise.errors import UsageError
 from turnwise.stores.redis.commands import RAW
 from turnwise.stores.redis.transport import Transport
 
 _COUNT = 500
+_OUTAGES = Disconnected, TimedOut, ClusterDownError
 _CURSOR = re.compile(r"[0-9]{1,20}")
 
 
@@ -62,14 +66,21 @@ class Scan:
         return int(seconds) * 1000 + int(micros) // 1000
 
     async def first_elements(self, keys: Sequence[str]) -> list[Any]:
-        """The first element of each list; None or an error where there is none."""
+        """The first element of each list; None or an error where there is none.
+
+        Raises StoreUnavailable if a server does not answer.
+        """
         client = self._transport.client
 
         async def send() -> Any:
             pipeline: Any = client.pipeline(transaction=False)
             for key in keys:
                 pipeline.execute_command("LINDEX", key, 0, **RAW)
-            return await pipeline.execute(raise_on_error=False)
+            replies = await pipeline.execute(raise_on_error=False)
+            # On a cluster, those of other nodes come all the same.
+            if outage := next((each for each in replies if isinstance(each, _OUTAGES)), None):
+                raise outage
+            return replies
 
         found: list[Any] = await self._transport.call(send) if keys else []
         return found
