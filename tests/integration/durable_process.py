@@ -20,7 +20,7 @@ from tests.integration.durable_lab import Ledger, Output, Sage, calls, read, say
 from turnwise import Runner, connect, idempotency_key
 from turnwise.session import Session
 
-LEASE = 1.0
+LEASE = 2.0
 
 
 class Book:

@@ -10,7 +10,7 @@ import pytest
 from tests.integration.approval_process import agent_of
 from tests.integration.background_lab import echo, output, working
 from tests.integration.durable_process import LEASE, Book
-from tests.integration.forked import Forks, resumed_turn
+from tests.integration.forked import ForkedProcess, Forks, resumed_turn
 from tests.integration.test_approval_processes import WHOLE, ask, pending, printed, ran, url
 from tests.scripted import outline
 from turnwise import NoPendingApproval, Runner, connect
@@ -22,16 +22,16 @@ from turnwise.turns.approval_timeout import NOT_APPROVED
 __all__ = ["url"]  # the fixture
 
 
-async def killed_resume(session: Session, forked: Forks, url: str, ledger: Path) -> None:
-    """Let another process approve all and be killed in `pay`."""
+async def held_resume(session: Session, forked: Forks, url: str, ledger: Path) -> ForkedProcess:
+    """Another process that has approved all, and stays in `pay`."""
     ledger.with_suffix(".holds").write_text("pay")
     words = url, str(ledger), *await pending(session)
     process = forked.start(resumed_turn, *words, environment={})
     while not ran(ledger)["pay"]:
         process.check()
         await asyncio.sleep(0.01)
-    await process.kill()
     ledger.with_suffix(".holds").unlink()
+    return process
 
 
 async def test_everybody_gets_a_clear_answer_until_the_next_resume(
@@ -40,9 +40,10 @@ async def test_everybody_gets_a_clear_answer_until_the_next_resume(
     ledger = tmp_path / "ledger.txt"
     await ask(url, ledger)
     async with connect(url, session_id="s", lease=LEASE) as session:
-        await killed_resume(session, forked, url, ledger)
-        with pytest.raises(SessionBusy):  # its lease stands
+        process = await held_resume(session, forked, url, ledger)
+        with pytest.raises(SessionBusy):
             await Runner.run(agent_of(Book(ledger)), "go", session=session, busy="reject")
+        await process.kill()
         for turn_id, said in (("t", "go"), ("other", "else")):
             with pytest.raises(ApprovalPending, match=r"Runner\.resume takes the decisions"):
                 await Runner.run(agent_of(Book(ledger)), said, session=session, turn_id=turn_id)
@@ -76,7 +77,7 @@ async def test_a_turn_of_a_dead_resume_can_be_cancelled(
     ledger = tmp_path / "ledger.txt"
     await ask(url, ledger)
     async with connect(url, session_id="s", lease=LEASE) as session:
-        await killed_resume(session, forked, url, ledger)
+        await (await held_resume(session, forked, url, ledger)).kill()
         assert (await session.cancel("s")).outcome in ("dropped", "forced")
         with pytest.raises(NoPendingApproval):
             await Runner.resume(agent_of(Book(ledger)), session=session)

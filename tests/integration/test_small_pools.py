@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -27,6 +28,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MANY = 200
 BURST = 1_000
+BUSY = 0.2
+"""Seconds."""
 LEAST = "max_connections=2"
 
 
@@ -49,6 +52,23 @@ async def turns(session: RedisSession, count: int) -> None:
 async def test_a_burst_on_our_own_client(server: ValkeyServer) -> None:
     async with RedisSession.from_url(server.url) as session:
         await turns(session, BURST)
+
+
+async def test_a_busy_event_loop_is_not_taken_for_a_silent_server(server: ValkeyServer) -> None:
+    """Each of its iterations takes as long as the server may."""
+
+    async def keeps_busy() -> None:
+        while True:
+            time.sleep(BUSY)
+            await asyncio.sleep(0)
+
+    async with RedisSession.from_url(server.url) as session:
+        await turns(session, 1)  # connects
+        patience(session, 0.0)
+        session._redis._transport.timeout = BUSY
+        busy = asyncio.create_task(keeps_busy())
+        await turns(session, 5)
+        busy.cancel()
 
 
 @pytest.mark.parametrize(

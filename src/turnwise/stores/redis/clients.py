@@ -5,7 +5,6 @@ A client that the application brings keeps its own retries: every verb is safe t
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
@@ -33,6 +32,7 @@ from redis.exceptions import ResponseError
 
 from turnwise.errors import UsageError
 from turnwise.process import PerLoop
+from turnwise.stores.redis.server_timeout import ServerTimeout
 
 Client = Redis | RedisCluster
 
@@ -72,7 +72,7 @@ class _Fast(AbstractConnection):
 
     async def _send_ping(self) -> None:
         with suppress(ResponseError):  # no permission, say: an answer all the same
-            async with asyncio.timeout(_PING_TIMEOUT):
+            async with ServerTimeout(_PING_TIMEOUT):
                 await super()._send_ping()  # type: ignore[no-untyped-call]  # redis-py leaves it so
 
 

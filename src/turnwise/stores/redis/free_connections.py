@@ -9,6 +9,7 @@ from typing import TypeVar
 from redis.exceptions import MaxConnectionsError
 
 from turnwise.process import PerLoop
+from turnwise.stores.redis.server_timeout import ServerTimeout
 
 T = TypeVar("T")
 
@@ -40,7 +41,7 @@ class FreeConnections:
 
 async def _wait(free: asyncio.Semaphore) -> None:
     try:
-        async with asyncio.timeout(_WAIT):
+        async with ServerTimeout(_WAIT):
             await free.acquire()
     except TimeoutError:
         raise MaxConnectionsError from None

@@ -31,6 +31,7 @@ from turnwise.stores.redis.free_connections import FreeConnections
 from turnwise.stores.redis.header import foreign
 from turnwise.stores.redis.pipeline import Pipelines
 from turnwise.stores.redis.scripts import Script
+from turnwise.stores.redis.server_timeout import ServerTimeout
 from turnwise.stores.redis.wrong_scheme import wrong_scheme
 
 # The server, or the cluster, cannot run the command just now, and ran nothing of it.
@@ -94,7 +95,7 @@ class Transport:
             nonlocal shared
             pipeline, shared = self._pipelines.get().get(key) if shared else None, False
             one = self._alone if pipeline is None else pipeline.execute
-            async with asyncio.timeout(self.timeout):
+            async with ServerTimeout(self.timeout):
                 try:
                     return await one("EVALSHA", script.digest, 1, key, *args)
                 except NoScriptError:
@@ -120,7 +121,7 @@ class Transport:
         """
 
         async def send_in_time() -> Any:
-            async with asyncio.timeout(self.timeout):
+            async with ServerTimeout(self.timeout):
                 return await send()
 
         return await self._answer(partial(self._free.use, send_in_time), session_id, key)
