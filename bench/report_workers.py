@@ -198,16 +198,17 @@ def _growth(found: Results) -> Table:
 
 
 def _parked(found: Results) -> Table:
-    rows = [
-        (label, f"{each['cpu']:.1%}", f"{each['commands']:,.0f}")
-        for label, each in (("without", found["without"]), ("with", found["with"]))
-    ]
+    rows = []
+    for label in (WITHOUT, WITH):
+        load, (median, p99, most) = found[label], percentiles(found["begin"][label])
+        rows.append((label, f"{load['cpu']:.1%}", f"{load['commands']:,.0f}", median, p99, most))
     return Table(
         f"A background worker beside {found['sessions']:,} parked sessions with a message each",
-        ("", "CPU of the worker", "commands/s of the server"),
+        ("", "CPU of the worker", "commands/s of the server", "submit to begin, ms", "p99", "max"),
         rows,
         "Their turns wait for an approval, their messages for the turns. Commands inside scripts "
-        "count.",
+        "count. Submit to begin: messages on other sessions, one after the other. One that comes "
+        f"behind a wake-up of each parked session waits {found['first']:,.0f} ms.",
     )
 
 

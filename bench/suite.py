@@ -52,7 +52,7 @@ class Plan:
     idle: tuple[int, int, float]  # sessions, rounds, and seconds that browsers are observed
     waiting: tuple[int, float]  # rounds, and seconds that a queue of callers is observed
     growth: Mapping[str, int]  # how many of each kind
-    parked: tuple[int, float]  # sessions, and seconds that a worker is observed
+    parked: tuple[int, float, int]  # sessions, seconds that a worker is observed, messages
     serve: tuple[int, float, int, int, float]
     """Rounds, and seconds of each side in a round; streamed requests; idle streams, and seconds."""
     streams: tuple[int, float]  # how many, and for how many seconds
@@ -74,7 +74,7 @@ FULL = Plan(
     idle=(100_000, 120, 20.0),
     waiting=(100, 5.0),
     growth={GROWING_SESSIONS: 100_000, MESSAGES: 10_000, AGENTS: 4_000, SDK_AGENTS: 4_000},
-    parked=(3_000, 5.0),
+    parked=(3_000, 5.0, 100),
     serve=(11, 1.0, 100, 1_000, 5.0),
     streams=(1_000, 60.0),
     quick=False,
@@ -94,7 +94,7 @@ QUICK = Plan(
     idle=(20_000, 30, 5.0),
     waiting=(20, 2.0),
     growth={GROWING_SESSIONS: 8_000, MESSAGES: 400, AGENTS: 400, SDK_AGENTS: 400},
-    parked=(300, 2.0),
+    parked=(300, 2.0, 20),
     serve=(3, 0.5, 20, 200, 2.0),
     streams=(200, 6.0),
     quick=True,

@@ -35,7 +35,7 @@ SMALLEST = Plan(
     idle=(100, 2, 0.1),
     waiting=(2, 0.1),
     growth={SESSIONS: 8, MESSAGES: 4, AGENTS: 4, SDK_AGENTS: 4},
-    parked=(10, 0.1),
+    parked=(10, 0.1, 2),
     serve=(1, 0.1, 2, 3, 0.1),
     streams=(100, 2.0),
     quick=True,
@@ -52,7 +52,7 @@ TARGET_COUNTS = {
     "idle": 6,  # a turn and a begin beside them; three looks of operators; browsers
     "waiting": 2,
     "growth": 3,
-    "parked": 1,
+    "parked": 2,  # CPU, and submit to begin
     "serve": 6,  # requests/s at two lengths, the first token twice, resuming, idle streams
     "streams": 1,
 }
