@@ -97,6 +97,11 @@ WRONG: dict[str, tuple[type[TurnwiseError], str, Call]] = {
         "reject takes a dict",
         lambda: anyhow.resume(agent(), session=bound, reject=["x"]),
     ),
+    "approvals instead of their ids": (
+        UsageError,
+        r"ids.*not dict.*pending_approvals\(\)",
+        lambda: anyhow.resume(agent(), session=bound, approve=[{"id": "x"}]),
+    ),
     "an option of the runs of messages": (
         UsageError,
         "max_turn.*max_turns",

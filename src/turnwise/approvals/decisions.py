@@ -33,11 +33,19 @@ class Decisions:
         always_approve: Iterable[str],
         always_reject: Mapping[str, str | None] | None,
     ) -> Decisions:
-        """The caller's decisions. Raises UsageError for an id that is decided twice."""
+        """The caller's decisions. Raises UsageError for what is no id, or is decided twice."""
         if any(isinstance(ids, str) for ids in (approve, always_approve)):
             raise UsageError("approve takes a list of ids, not a string", session_id=session_id)
         if not all(isinstance(given, Mapping | None) for given in (reject, always_reject)):
             raise UsageError("reject takes a dict from ids to texts", session_id=session_id)
+        approve, always_approve = list(approve), list(always_approve)
+        given = [*approve, *always_approve, *(reject or ()), *(always_reject or ())]
+        if (wrong := next((one for one in given if not isinstance(one, str)), None)) is not None:
+            raise UsageError(
+                "approve and reject take the ids of pending approvals, not "
+                f"{type(wrong).__name__}: `session.pending_approvals()` lists them",
+                session_id=session_id,
+            )
         once, always = cls(set(approve), dict(reject or {})), cls(set(always_approve))
         always.reject = dict(always_reject or {})
         made = once.approve, set(once.reject), always.approve, set(always.reject)
