@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from turnwise.errors import (
 )
 from turnwise.results import RebuiltRun
 from turnwise.turns import (
+    MAX_POLL_INTERVAL,
     POLL_INTERVAL,
     Backoff,
     Runtime,
@@ -34,10 +34,6 @@ from turnwise.turns import (
 )
 from turnwise.types import Absent, Duplicate, Parked, Queued, RecordKind, Running, Stopped
 
-_MAX_PATIENCE = 10.0
-"""The longest wait for an event, in seconds, after which a follower asks whether the turn is over.
-
-It begins with `POLL_INTERVAL`, and doubles: who waits so long has been silent for as long."""
 _LAST_EVENTS = 1.0
 """Seconds that a worker has, once its turn is finished, to publish the last of its events."""
 
@@ -206,8 +202,10 @@ class Receipt:
         raises = not wait_for_approvals
         try:
             answer = await self._finished_now(parked=raises)  # once, however short the timeout
+            if answer is None:
+                await refuse_to_wait_for_own_turn(self.runtime, self.session_id)
             async with asyncio.timeout_at(deadline):
-                answer = answer or await self._finished(parked=raises, timeout=timeout)
+                answer = answer or await self._finished(parked=raises)
         except TimeoutError:
             where = await standing(self.runtime, self.session_id, self.turn_id)
             raise BusyTimeout(
@@ -267,7 +265,7 @@ class Receipt:
             log = self.runtime.store.events
             found = await log.read(self.session_id, self.turn_id, cursor, patience)
             silent = not (found.events or found.reset or found.ended)
-            patience = min(2 * patience, _MAX_PATIENCE) if silent else POLL_INTERVAL
+            patience = min(2 * patience, MAX_POLL_INTERVAL) if silent else POLL_INTERVAL
             if found.reset:
                 cursor, is_finished = None, False
                 pauses.reset()
@@ -310,16 +308,14 @@ class Receipt:
             raise self._unknown()
         return status
 
-    async def _finished(self, *, parked: bool, timeout: float | None = None) -> Duplicate:
+    async def _finished(self, *, parked: bool) -> Duplicate:
         """Wait for the record of a turn that was not finished a moment ago.
 
-        `parked`: raise ApprovalPending if the turn is parked. `timeout` is how many seconds the
-        caller waits; None for no limit.
+        `parked`: raise ApprovalPending if the turn is parked.
         """
-        longest = math.inf if timeout is None else timeout
         ending, answer = TurnEndWaiter(self.runtime, self.session_id, self.turn_id), None
         while answer is None:
-            await refuse_to_wait_for_own_turn(self.runtime, self.session_id, longest)
+            await refuse_to_wait_for_own_turn(self.runtime, self.session_id)
             await ending.wait()
             answer = await self._finished_now(parked=parked)
         return answer

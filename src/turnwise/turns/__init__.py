@@ -34,11 +34,12 @@ from turnwise.turns.settings import Settings, check_count, check_number, ttl_ms
 from turnwise.turns.shielding import is_cancelled, resend_if_cancelled, shielded, until_done
 from turnwise.turns.standing import standing
 from turnwise.turns.turn import Turn
-from turnwise.turns.turn_end import POLL_INTERVAL, Backoff, TurnEndWaiter
+from turnwise.turns.turn_end import MAX_POLL_INTERVAL, POLL_INTERVAL, Backoff, TurnEndWaiter
 
 __all__ = [
     "ANY_COMPANY",
     "GRACE",
+    "MAX_POLL_INTERVAL",
     "NOT_APPROVED",
     "POLL_INTERVAL",
     "Backoff",

@@ -7,8 +7,11 @@ import asyncio
 from turnwise.turns.runtime import Runtime
 from turnwise.types import Queued, Running
 
-POLL_INTERVAL = 1.0
-"""Seconds without an event after which the status is polled all the same: events can be lost."""
+POLL_INTERVAL, MAX_POLL_INTERVAL = 1.0, 10.0
+"""Seconds without an event after which the status is polled all the same: events can be lost.
+
+They double from the first to the second: who waits so long has been silent for as long.
+"""
 _MIN_PAUSE = 0.02
 
 
@@ -42,15 +45,21 @@ class TurnEndWaiter:
         self._after: str | None = None
         self._has_ended = False
         self._backoff = Backoff()
+        self._patience = POLL_INTERVAL
 
-    async def wait(self, timeout: float = POLL_INTERVAL) -> None:
-        """Return when the events say that the turn has ended, or after `timeout` seconds."""
-        deadline, ended = self._runtime.now() + timeout, False
+    async def wait(self, timeout: float = MAX_POLL_INTERVAL) -> None:
+        """Return when the events say that the turn has ended, or it is time to poll its status.
+
+        That is after `timeout` seconds at most.
+        """
+        deadline = self._runtime.now() + min(timeout, self._patience)
+        self._patience, ended = min(2 * self._patience, MAX_POLL_INTERVAL), False
         while not ended and (left := deadline - self._runtime.now()) > 0:
             found = await self._runtime.store.events.read(*self._names, self._after, left)
             if found.events or found.reset:
                 self._after = found.events[-1].id if found.events else None
                 self._backoff.reset()
+                self._patience = POLL_INTERVAL
             ended = found.ended
         if ended and self._has_ended:
             # An earlier turn of this id has ended, whose dead letter was retried.
@@ -69,4 +78,4 @@ async def message_ended(runtime: Runtime, session_id: str, turn_id: str, timeout
         left = deadline - runtime.now()
         if not unfinished or left <= 0:
             return
-        await waiter.wait(min(left, POLL_INTERVAL))
+        await waiter.wait(left)

@@ -7,7 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from turnwise.process import Loop, PerLoop
-from turnwise.stores.redis.clients import Client, Clients, close, disconnect, shut_down
+from turnwise.stores.redis.clients import (
+    Client,
+    Clients,
+    close,
+    disconnect,
+    reconnect,
+    shut_down,
+)
 from turnwise.stores.redis.pubsub import Subscription, Subscriptions
 
 
@@ -34,6 +41,11 @@ class Connections:
             lambda: Subscription(self.clients.get(), channel()), Subscription.disconnect
         )
         self._owned = owned
+
+    async def reconnect(self) -> None:
+        """Replace this event loop's connections, which may lead to the wrong server."""
+        self.subscriptions.get().reconnect()
+        await reconnect(self.clients.get())
 
     async def aclose(self, before: Callable[[], None]) -> None:
         """Close what every loop has opened; `before` is called first in each.

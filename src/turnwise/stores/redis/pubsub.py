@@ -124,6 +124,11 @@ class Subscription:
             _, tasks = await asyncio.wait(tasks, timeout=0.1)
         self._channels = {name: c for name, c in self._channels.items() if c.listeners}
 
+    def reconnect(self) -> None:
+        """Open another connection: this one may lead to a server that publishes nothing."""
+        if self._pubsub is not None and self._dedicated_client is not None:
+            disconnect(self._dedicated_client)
+
     def shut_down(self) -> None:
         """Shut the connection down from outside its event loop: that loop does not run."""
         if self._dedicated_client is not None:

@@ -99,9 +99,8 @@ class RedisStore:
             client, another, lambda: self.keys.wake_channel + self.worker, owned=owned
         )
         self._subscriptions = self._connections.subscriptions
-        clients = self._connections.clients
         timeout = TIMEOUT if owned else answer_timeout(client)
-        self._transport = Transport(clients.get, patience, timeout, max_connections(client))
+        self._transport = Transport(self._connections, patience, timeout, max_connections(client))
         self._owned = OwnedSessions(self._transport, self.keys)
         self._listing = Listing(self._transport, self.keys, self._owned)
         self._dead_letters = DeadLetters(self._transport, self.keys)

@@ -25,8 +25,9 @@ from redis.exceptions import TimeoutError as RedisTimeout
 
 from turnwise.errors import StoreRefused, StoreUnavailable, TurnwiseError
 from turnwise.process import PerLoop
-from turnwise.stores.redis.clients import Client, reconnect
+from turnwise.stores.redis.clients import Client
 from turnwise.stores.redis.commands import execute
+from turnwise.stores.redis.connections import Connections
 from turnwise.stores.redis.free_connections import FreeConnections
 from turnwise.stores.redis.header import foreign
 from turnwise.stores.redis.pipeline import Pipelines
@@ -54,7 +55,7 @@ Send = Callable[[], Awaitable[Any]]
 
 
 class Transport:
-    """Sends commands to one server or cluster, by the client that `clients` gives this event loop.
+    """Sends commands to one server or cluster, by this event loop's client of `opened`.
 
     A command is sent again for `patience` seconds after it first failed. Each time, the answer is
     waited for at most `timeout` seconds; None leaves that to the client's own timeout.
@@ -64,14 +65,14 @@ class Transport:
 
     def __init__(
         self,
-        clients: Callable[[], Client],
+        opened: Connections,
         patience: float,
         timeout: float | None = None,
         connections: int = 100,
     ) -> None:
-        self._clients = clients
+        self._opened = opened
         self._free = FreeConnections(connections)
-        self._pipelines = PerLoop(lambda: Pipelines(clients, self._free))
+        self._pipelines = PerLoop(lambda: Pipelines(opened.clients.get, self._free))
         self.patience = patience
         self.timeout = timeout
         self._reached = False
@@ -79,7 +80,7 @@ class Transport:
     @property
     def client(self) -> Client:
         """This event loop's."""
-        return self._clients()
+        return self._opened.clients.get()
 
     async def run(
         self, script: Script, key: str, args: tuple[Any, ...], session_id: str | None = None
@@ -145,7 +146,7 @@ class Transport:
                     raise refusal from None
                 in_doubt = in_doubt or not _ran_nothing(error)
                 if _leads_astray(error):
-                    await reconnect(self.client)
+                    await self._opened.reconnect()
                 deadline = deadline or time.monotonic() + self.patience
                 if time.monotonic() + pause > deadline:
                     raise unavailable(error, session_id) from None
