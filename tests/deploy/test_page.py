@@ -94,11 +94,12 @@ async def test_plain_processes_answer_behind_nginx(tmp_path: Path) -> None:
     shop = tmp_path / "shop"
     shutil.copytree(DEPLOY, shop)
     (shop / "faked.py").write_text(AGENTS)
-    script = "\n".join([*commands, "wait"])
+    ending = block_with("jobs -p").splitlines()
+    script = "\n".join([*commands, "read -r", *ending])
     for shown, used in (
         ("=app:agents", "=faked:agents"),
         ("127.0.0.1:6379", f"{HOST}:{base}6"),
-        ("--dir .", f"--dir . --port {base}6"),
+        ("--port 6379", f"--port {base}6"),
         ("8001 8002 8003", f"{base}1 {base}2 {base}3"),
         (":800\\1", f":{base}\\1"),
         ("127.0.0.1:8080", f"{HOST}:{base}7"),
@@ -108,10 +109,10 @@ async def test_plain_processes_answer_behind_nginx(tmp_path: Path) -> None:
         script = script.replace(shown, used)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"])
     started = subprocess.Popen(
-        ["sh", "-c", script],
+        ["bash", "-c", script],
         cwd=shop,
         env={**os.environ, "PATH": path, "PYTHONPATH": f"{shop}:{ROOT}"},
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -129,10 +130,14 @@ async def test_plain_processes_answer_behind_nginx(tmp_path: Path) -> None:
 
     try:
         await until(answers, 3 * STARTED, "it answers")  # six processes start at once
-    finally:
-        os.killpg(started.pid, signal.SIGTERM)
-        await asyncio.to_thread(started.wait)
+        await asyncio.to_thread(started.communicate, b"\n")  # its last commands end it
         await until(lambda: gone(started.pid), STARTED, "all have ended")
+    finally:
+        if not await gone(started.pid):
+            os.killpg(started.pid, signal.SIGKILL)
+            await asyncio.to_thread(started.wait)
+    assert started.returncode == 0
+    assert (shop / "appendonlydir").is_dir()  # its data is where the page says
     # On a busy machine its pieces may be too late; what `done` says is whole.
     done = json.loads(told.partition("event: done")[2].partition("data: ")[2].splitlines()[0])
     assert (done["state"], done["response"]) == ("committed", "re: Where is my order?")
