@@ -236,7 +236,7 @@ class Turn {
 
   tool_call({ call_id, name, arguments: given }) {
     if (this.calls.get(call_id)?.isConnected) return;
-    const summary = make("summary", {}, make("code", {}, name), make("span", { className: "muted" }, " called"));
+    const summary = make("summary", {}, make("code", {}, name), make("span", { className: "muted" }, " requested"));
     this.calls.set(call_id, this.add(make("details", { className: "tool" }, summary, make("pre", {}, pretty(given)))));
   }
 
@@ -315,7 +315,7 @@ class Turn {
     this.pending.replaceChildren();
     if (state === "committed" && !this.answer.querySelector(".assistant") && response != null) this.message({ text: textOf(response) });
     const why = reason ? ` ${reason}` : "";
-    const notes = { cancelled: `Stopped. This is not part of the conversation.${why}`, dead: "The agent failed. This is not part of the conversation." };
+    const notes = { cancelled: `Stopped. This is not part of the conversation.${why}`, dead: "The agent failed; the log of its worker says why. This is not part of the conversation." };
     this.become(state, notes[state]);
   }
 }
