@@ -5,7 +5,6 @@ itself.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -33,8 +32,7 @@ class PartOf:
         turn: returns the turn; None before it has begun, or when its code is over.
         task: only what this task does is part of the turn; None: also what the tasks and threads do
             that the block starts.
-        runtime: only what is done with this runtime, and without a bound on its wait, is part of
-            the turn; None: whatever is done.
+        runtime: only what is done with this runtime is part of the turn; None: whatever is done.
     """
 
     turn: Callable[[], EnclosingTurn | None]
@@ -49,8 +47,6 @@ class PartOf:
         _parts.set(tuple(part for part in _parts.get() if part is not self))
 
 
-_BOUNDED = 10.0
-"""Seconds: a block that says itself that it waits for less than this gets BusyTimeout then."""
 _parts: ContextVar[tuple[PartOf, ...]] = ContextVar("turnwise_enclosing", default=())
 
 
@@ -67,15 +63,12 @@ def tasks_included() -> Iterator[None]:
         _parts.set(before)
 
 
-def enclosing_turns(
-    session_id: str, runtime: object, timeout: float = math.inf
-) -> list[EnclosingTurn]:
+def enclosing_turns(session_id: str, runtime: object) -> list[EnclosingTurn]:
     """The open turns of this session for which the current task would wait in vain.
 
     Args:
         session_id: the session.
         runtime: what the task uses to wait.
-        timeout: seconds for which it would wait.
     """
     parts = _parts.get()
     if not parts:
@@ -84,8 +77,7 @@ def enclosing_turns(
     turns = [
         part.turn()
         for part in parts
-        if part.task in (None, current)
-        and (part.runtime is None or (part.runtime is runtime and timeout >= _BOUNDED))
+        if part.task in (None, current) and part.runtime in (None, runtime)
     ]
     return [
         turn

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 _LONGEST = 2000
 
 
@@ -18,6 +20,20 @@ def printable(text: str, limit: int = _LONGEST) -> str:
     return shown if len(text) <= limit else f"{shown}…"
 
 
+def quoted(word: str) -> str:
+    """The text as a word of a command that is shown: one line, which a shell reads as the text.
+
+    What a terminal might obey stands in `$'...'`, which bash and zsh know.
+    """
+    if word.isprintable():
+        return shlex.quote(word)
+    escaped = "".join(
+        character if character.isprintable() and character not in "\\'" else _bytes_of(character)
+        for character in word
+    )
+    return f"$'{escaped}'"
+
+
 def without_password(url: str) -> str:
     """A URL as it may be shown and recorded."""
     scheme, _, rest = url.partition("://")
@@ -27,6 +43,10 @@ def without_password(url: str) -> str:
     shown = f"{user}:***{at}" if colon else login + at
     address, query, _ = address.partition("?")
     return f"{scheme}://{shown}{address}{'?...' if query else ''}"
+
+
+def _bytes_of(character: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in character.encode())
 
 
 def _escaped(character: str) -> str:

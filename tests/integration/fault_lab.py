@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,11 @@ async def opened(session: AnySession, session_id: str) -> bool:
     """Whether a turn is open on the session."""
     info = await session.info(session_id)
     return info is not None and info.open_turn is not None
+
+
+async def begun_by_another_task(turn: AbstractAsyncContextManager[object]) -> None:
+    """Begin a turn as code that is part of no block: it waits behind the turn of the caller's."""
+    await asyncio.create_task(turn.__aenter__())
 
 
 async def until_queued(session: Session, session_id: str, count: int = 1) -> None:

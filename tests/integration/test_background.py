@@ -142,7 +142,7 @@ async def test_a_message_waits_while_a_direct_turn_runs(sessions: Sessions) -> N
             receipt = await sender.submit("s", "hello", agent="echo")
             await turn.add_items([{"role": "user", "content": "direct"}])
             with pytest.raises(BusyTimeout):
-                await receipt.result(0.2)
+                await asyncio.create_task(receipt.result(0.2))
         await output(receipt)
     assert texts(await sender.bind("s").get_items()) == ["direct", "hello", "re: hello"]
 

@@ -13,6 +13,7 @@ from tests.integration.fault_lab import (
     LONG,
     AnySession,
     assert_free,
+    begun_by_another_task,
     message,
     other_tasks,
     session_on,
@@ -35,10 +36,10 @@ async def test_waiting_too_long(session: AnySession, another: AnySession) -> Non
         await turn.add_items([message("one")])
         pattern = r"session 'user-1': still busy after 0.1 s: turn 'long' runs on worker 'one'"
         with pytest.raises(BusyTimeout, match=pattern) as caught:
-            await another.turn("user-1", turn_id="next", timeout=0.1).__aenter__()
+            await begun_by_another_task(another.turn("user-1", turn_id="next", timeout=0.1))
         assert isinstance(caught.value, TimeoutError)
         with pytest.raises(BusyTimeout):
-            await another.turn("user-1", timeout=0).__aenter__()
+            await begun_by_another_task(another.turn("user-1", timeout=0))
         info = await session.info("user-1")
         assert info is not None
         assert info.queued == 0
@@ -102,7 +103,7 @@ async def test_a_full_queue(server: ValkeyServer, tmp_path: Path, kind: str) -> 
             waiting = asyncio.create_task(wait())
             await until_queued(crowded, "user-1")
             with pytest.raises(QueueFull, match=r"session 'user-1': its queue is full: 1 messages"):
-                await crowded.turn("user-1").__aenter__()
+                await begun_by_another_task(crowded.turn("user-1"))
             await until_queued(crowded, "user-1")
         await waiting
         history = await crowded.bind("user-1").get_items()

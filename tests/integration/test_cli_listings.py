@@ -7,14 +7,17 @@ import os
 import re
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+from tests.integration.background_lab import echo
 from tests.integration.fault_lab import message
 from tests.integration.test_cli import invoked, lines
 from turnwise import connect
+from turnwise.background import Policy
 from turnwise.fleet.workers import WorkerRecord
+from turnwise.session import Session
 
 LIST = ("sessions", "list")
 HOSTILE = "w\x1b[31m\nred\u202e[bold]"
@@ -73,6 +76,45 @@ async def test_sessions_are_listed_by_filters_and_in_pages(tmp_path: Path) -> No
         ]
         result = await invoked(url, *LIST, "--state", "no")
         assert (result.exit_code, "use one of idle, queued" in result.output) == (1, True)
+
+
+async def test_dead_letters_are_listed_in_pages(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'sessions.db'}"
+    async with connect(url) as session:
+        await fail(session, ["s0", "s1", "s2"], "next")
+        command, how = ["dead-letters", "list"], ["-o", "jsonl", "--count", "2"]
+        first = await invoked(url, *command, *how)
+        (told,) = first.stderr.splitlines()
+        following = told.removeprefix("there are more: ").split()
+        last = await invoked(url, *command, *how, *following)
+    rows = [json.loads(row) for each in (first, last) for row in each.stdout.splitlines()]
+    assert [row["session_id"] for row in rows] == ["s0", "s1", "s2"]
+    assert last.stderr == ""
+
+
+async def test_dead_letters_of_stopped_sessions_have_no_next_page(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'sessions.db'}"
+    async with connect(url) as session:
+        await fail(session, names := ["s0", "s1", "s2"], "stop")
+        command = ["dead-letters", "list", "--state", "stopped", "-o", "jsonl"]
+        first = await invoked(url, *command, "--count", "2")
+        assert (first.exit_code, len(first.stdout.splitlines())) == (0, 2)
+        assert first.stderr == "there are more: a larger --count\n"
+        rows = [json.loads(row) for row in await lines(url, *command, "--count", "3")]
+        assert sorted(row["session_id"] for row in rows) == names
+        refused = await invoked(url, *command, "--after", rows[0]["id"])
+        assert (refused.exit_code, refused.stdout) == (2, "")
+
+
+async def fail(session: Session, names: list[str], on_dead: Literal["next", "stop"]) -> None:
+    """Let a message in each session fail for good."""
+
+    async def fail(message: str) -> None:
+        raise RuntimeError("no such thing")
+
+    for name in names:
+        await session.submit(name, "hi", agent="echo")
+        await session.drain(name, echo(fail), Policy(max_attempts=1, on_dead=on_dead))
 
 
 async def test_info_shows_one_session(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from tests.integration.test_cli import invoked
 from turnwise import connect
 from turnwise.cli.app import SERVERS, app
 
-PAGE = Path(__file__).parents[2] / "docs/operations.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "operations.md"
 LOOKS = {
     "approvals list": "",
     "approvals show": "asks {approval}",
@@ -137,6 +138,14 @@ def test_every_verb_has_exit_codes() -> None:
         assert {0, 1, 2, 130} <= documented(verb), verb
     assert documented("stuck") == {0, 1, 2, 3, 130}
     assert documented("worker") == {0, 1, 2, 69, 130}
+
+
+def test_what_the_environment_says_is_documented() -> None:
+    servers = [each for each in ROOT.commands.values() if each.rich_help_panel == SERVERS]
+    every = [*servers, *(command for _, command in commands())]
+    read = {each.envvar for command in every for each in command.params if each.envvar}
+    named = (DOCS / "configuration.md").read_text().partition("```")[0]
+    assert read == set(re.findall(r"TURNWISE_\w+", named))
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -18,6 +18,7 @@ from tests.integration.fault_lab import (
     LONG,
     AnySession,
     HookRecorder,
+    begun_by_another_task,
     message,
     patience,
     session_on,
@@ -145,7 +146,7 @@ async def test_a_turn_that_did_not_begin(session: AnySession, recorder: HookReco
 async def test_a_turn_that_waited_in_vain(session: AnySession, recorder: HookRecorder) -> None:
     async with session.turn("user-1", turn_id="first"):
         with pytest.raises(BusyTimeout):
-            await session.turn("user-1", turn_id="second", timeout=0.01).__aenter__()
+            await begun_by_another_task(session.turn("user-1", turn_id="second", timeout=0.01))
         assert recorder.names == ["TurnBegunEvent", "TurnQueuedEvent", "TurnRefusedEvent"]
         last = recorder.events[-1]
         assert isinstance(last, TurnRefusedEvent)

@@ -14,8 +14,9 @@ from tests.integration.background_lab import QUICK, echo, output
 from tests.integration.stores import Sessions, new_sessions_of
 from tests.scripted import agent, calls, outline, says
 from turnwise import MemorySession, Runner
-from turnwise.errors import SessionBusy, UsageError
+from turnwise.errors import AlreadyCommitted, SessionBusy, UsageError
 from turnwise.session import Session
+from turnwise.turns import BusyPolicy
 
 sessions = new_sessions_of(["memory", "sqlite", "valkey"])
 
@@ -158,6 +159,73 @@ async def test_the_code_of_a_block_does_not_wait_for_it(sessions: Sessions) -> N
         await inside()
     inside.check()
     assert outline(await session.get_items()) == ["before", "from inside"]
+
+
+@pytest.mark.parametrize("timeout", [0, 0.01, 5, 60, None])
+@pytest.mark.parametrize("busy", ["wait", "enqueue", "interrupt", "rollback"])
+async def test_neither_policy_nor_timeout_let_a_block_wait_for_itself(
+    sessions: Sessions, busy: BusyPolicy, timeout: float | None
+) -> None:
+    session = sessions.worker(session_id="s")
+
+    async def run(session: Session) -> None:
+        await Runner.run(agent(says("x")), "x", session=session, busy=busy, timeout=timeout)
+
+    async def stream(session: Session) -> None:
+        how: Any = {"busy": busy, "timeout": timeout}
+        async for _ in Runner.run_streamed(
+            agent(says("x")), "x", session=session, **how
+        ).stream_events():
+            pass
+
+    async def turn(session: Session) -> None:
+        async with session.turn(busy=busy, timeout=timeout):
+            raise AssertionError("a turn began inside another one")
+
+    inside = Inside(session, [run, stream, turn])
+    async with session.turn(turn_id="t") as own:
+        await own.add_items([ITEM])
+        await inside()
+        info = await session.info()
+        assert info is not None
+        assert info.queued == 0
+    inside.check()
+    with pytest.raises(AlreadyCommitted) as committed:  # it was not cancelled
+        await session.turn(turn_id="t").__aenter__()
+    assert outline(committed.value.items) == ["from inside"]
+
+
+@pytest.mark.parametrize("timeout", [0, 0.01, 5, None])
+async def test_no_timeout_lets_code_wait_for_a_message_behind_itself(
+    sessions: Sessions, timeout: float | None
+) -> None:
+    session = sessions.worker(session_id="s")
+
+    async def result(session: Session) -> None:
+        receipt = await session.submit(None, "x", agent="echo")
+        await receipt.result(timeout)
+
+    in_block, in_tool = Inside(session, [result]), Inside(session, [result])
+    async with session.turn():
+        await in_block()
+    in_block.check()
+    assert await session.drain(None, echo(), QUICK) == 1
+    helper = agent(
+        calls("act"), says("done"), tools=[function_tool(in_tool.__call__, name_override="act")]
+    )
+    await Runner.run(helper, "go", session=session)
+    in_tool.check()
+
+
+async def test_a_full_queue_does_not_hide_that_a_block_would_wait_for_itself(
+    sessions: Sessions,
+) -> None:
+    session = sessions.worker(session_id="s", max_queue=1)
+    inside = Inside(session, [nested_turn])
+    async with session.turn():
+        await session.submit(None, "x", agent="echo")
+        await inside()
+    inside.check()
 
 
 async def test_a_tool_in_a_thread_does_not_wait_for_its_own_turn(sessions: Sessions) -> None:

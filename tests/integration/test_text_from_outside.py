@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +123,25 @@ async def test_a_tool_s_error_is_neither_published_nor_kept_at_full_length(
     events = [event async for _, event in receipt.events()]
     assert events[-1]["state"] == "dead"
     assert max(len(str(event)) for event in events) < BOUND
+
+
+@pytest.mark.parametrize("name", ["plain", "a b; c $(d) 'e", "-o", "\\n", FORGED, "ü\u202e'\\'\n1"])
+async def test_the_next_page_of_sessions_is_one_line_that_a_shell_reads(
+    tmp_path: Path, name: str
+) -> None:
+    url = f"sqlite:///{tmp_path / 'sessions.db'}"
+    async with connect(url) as session:
+        for each in (name, f"{name}~"):
+            await session.bind(each).add_items([{"role": "user", "content": "hi"}])
+    first = await invoked(url, "sessions", "list", "--count", "1", "-o", "jsonl")
+    (told,) = first.stderr.splitlines()
+    assert told.isprintable()
+    told = told.removeprefix("there are more: ")
+    printed = ["bash", "-c", f"printf '%s\\0' {told}"]
+    options = subprocess.run(printed, capture_output=True, check=True, text=True).stdout
+    assert options == f"--cursor\0{name}\0"
+    last = await lines(url, "sessions", "list", "-o", "jsonl", *options.split("\0")[:-1])
+    assert [json.loads(line)["session_id"] for line in last] == [f"{name}~"]
 
 
 @pytest.mark.parametrize("on_dead", ["next", "stop"])

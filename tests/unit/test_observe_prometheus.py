@@ -89,7 +89,7 @@ async def test_waiting(registry: Registry, metrics: TurnMetrics, session: Memory
         await asyncio.wait(waiting[:1])
         assert registry.value("turns_waiting") == 1
         with pytest.raises(BusyTimeout):
-            await session.turn("user-1", timeout=0.01).__aenter__()
+            await asyncio.create_task(session.turn("user-1", timeout=0.01).__aenter__())
     await waiting[1]
     assert registry.value("turns_waiting") == 0
     assert (metrics._waiting._entered, metrics._running._entered) == ({}, {})

@@ -68,7 +68,8 @@ async def test_a_refusal_is_an_event_of_the_callers_span(
     tracer = get_tracer("application", tracer_provider=exported.provider)
     async with session.turn("user-1", turn_id="first"):
         with tracer.start_as_current_span("request"), pytest.raises(BusyTimeout):
-            await session.turn("user-1", turn_id="second", timeout=0.01).__aenter__()
+            second = session.turn("user-1", turn_id="second", timeout=0.01)
+            await asyncio.create_task(second.__aenter__())
     (event,) = exported.one("request").events
     assert event.name == "turn refused"
     assert dict(event.attributes or {})["error.type"] == "BusyTimeout"

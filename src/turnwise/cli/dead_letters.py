@@ -16,6 +16,7 @@ from turnwise.background import DeadLetter, require_dead_letter
 from turnwise.cli.acting import Ending, Words
 from turnwise.cli.options import Looking, verb
 from turnwise.cli.output import Columns, at
+from turnwise.printable import quoted
 from turnwise.session import Session
 
 app = typer.Typer(help="List, show, retry and delete messages that failed.", no_args_is_help=True)
@@ -43,12 +44,17 @@ class _Filters:
         float | None, typer.Option(help="Only those that failed so long ago.", metavar="SECONDS")
     ] = None
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether they are those at which sessions are stopped."""
+        return self.state == "stopped"
+
     async def letters(
         self, session: Session, after: str | None = None
     ) -> AsyncIterator[DeadLetter]:
         """What they find."""
         latest = time.time() - (self.min_age or 0)
-        letters = session.stopped_sessions() if self.state == "stopped" else _all(session, after)
+        letters = session.stopped_sessions() if self.is_stopped else _all(session, after)
         async for letter in letters:
             if (
                 fnmatchcase(letter.session_id, self.match or "*")
@@ -101,14 +107,18 @@ def list_(
 ) -> None:
     """Show dead letters, oldest first, without the messages' content.
 
-    If there are others, standard error has the next `--after`.
+    If there are others, standard error has the next `--after`. Those at which sessions are stopped
+    come in the order of the store and have no next page: `--count` shows more of them.
     """
+    if wanted.is_stopped and after is not None:
+        raise typer.BadParameter("--state stopped goes without --after; --count shows more")
 
     async def act(session: Session) -> None:
         found: list[_Letter] = []
         async for letter in wanted.letters(session, after):
             if len(found) == count:
-                typer.echo(f"there are more: --after {found[-1].id}", err=True)
+                going_on = "a larger --count" if wanted.is_stopped else _after(found[-1])
+                typer.echo(f"there are more: {going_on}", err=True)
                 break
             found.append(_without_content(letter))
         how.show(found, _COLUMNS)
@@ -183,6 +193,10 @@ class _Content(_Letter):
 
     input: Any
     metadata: Mapping[str, Any]
+
+
+def _after(letter: _Letter) -> str:
+    return f"--after {quoted(letter.id)}"
 
 
 def _without_content(letter: DeadLetter) -> _Letter:

@@ -14,7 +14,7 @@ from turnwise.cli.options import Looking, verb
 from turnwise.cli.output import Columns, age, ago, at, print_json, tokens
 from turnwise.cli.session_filters import Filters, SessionId, Target, Wanted
 from turnwise.errors import UsageError
-from turnwise.printable import printable
+from turnwise.printable import printable, quoted
 from turnwise.session import Session
 from turnwise.turns import ttl_ms
 from turnwise.types import Info, SessionSummary
@@ -41,7 +41,7 @@ def list_(
         found, following = await wanted.sessions(session, count, cursor)
         how.show(found, _COLUMNS)
         if following is not None:
-            typer.echo(f"there are more: --cursor {following}", err=True)
+            typer.echo(f"there are more: --cursor {quoted(following)}", err=True)
 
     how.run(act)
 

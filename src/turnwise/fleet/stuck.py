@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from turnwise.errors import NewerFormat, NotASession
 from turnwise.fleet.orders import Pause, list_pauses, pause_of
 from turnwise.fleet.queues import QueuedEntry, queue_of
 from turnwise.fleet.workers import list_workers
+from turnwise.printable import quoted
 from turnwise.stores.header import unreadable
 from turnwise.turns import Runtime, pages
 from turnwise.types import Absent, OpenTurn, SessionState, SessionSummary, WorkerInfo
@@ -231,7 +231,7 @@ def _told(pause: Pause) -> str:
 def _resume(pause: Pause) -> str:
     if pause.agent is None:
         return "turnwise queue resume"
-    return f"turnwise queue resume --agent={_quoted(pause.agent)}"
+    return f"turnwise queue resume --agent={quoted(pause.agent)}"
 
 
 def _stuck(found: SessionSummary, why: str, remedy: str) -> StuckSession:
@@ -245,18 +245,4 @@ def _passed(since: float | None) -> float:
 def command(verb: tuple[str, str], *words: str) -> str:
     """A command of `turnwise`, as a shell takes it; no id can change what it does."""
     dashes = ["--"] if any(word.startswith("-") for word in words) else []
-    return " ".join(["turnwise", *verb, *dashes, *map(_quoted, words)])
-
-
-def _quoted(word: str) -> str:
-    if word.isprintable():
-        return shlex.quote(word)
-    escaped = "".join(
-        character if character.isprintable() and character not in "\\'" else _escaped(character)
-        for character in word
-    )
-    return f"$'{escaped}'"
-
-
-def _escaped(character: str) -> str:
-    return "".join(f"\\x{byte:02x}" for byte in character.encode())
+    return " ".join(["turnwise", *verb, *dashes, *map(quoted, words)])

@@ -156,13 +156,13 @@ class LeaseRequest:
         latest: Answer = answer
         async with self._runtime.store.waiter(self.token) as waiter:
             while isinstance(latest, Busy | Queued):
+                await refuse_to_wait_for_own_turn(self._runtime, self._session_id)
                 left = deadline - self._runtime.now()
                 if left <= 0:
                     raise await self._timed_out(latest, timeout)
                 latest = await self._ask(ticket=left)
                 if not isinstance(latest, Queued):
                     continue
-                await refuse_to_wait_for_own_turn(self._runtime, self._session_id, timeout)
                 if self._is_own_message(latest):
                     await message_ended(self._runtime, self._session_id, self._turn_id, left)
                 elif to_end is not None:

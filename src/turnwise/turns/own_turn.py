@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import math
-
 from turnwise.enclosing import enclosing_turns
 from turnwise.errors import UsageError
 from turnwise.turns.runtime import Runtime
 from turnwise.types import Info
 
 
-async def refuse_to_wait_for_own_turn(
-    runtime: Runtime, session_id: str, timeout: float = math.inf
-) -> None:
+async def refuse_to_wait_for_own_turn(runtime: Runtime, session_id: str) -> None:
     """Raise UsageError if this code is part of the turn that holds the session now.
 
-    `timeout` is how many seconds it would wait.
     It calls the store only if the code is part of a turn of a session of this name, which may be in
     another store.
     """
-    turns = enclosing_turns(session_id, runtime.origin, timeout)
+    turns = enclosing_turns(session_id, runtime.origin)
     own = {(turn.turn_id, turn.worker) for turn in turns}
     if not own:
         return
