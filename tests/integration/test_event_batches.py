@@ -191,3 +191,7 @@ async def test_a_turn_does_not_wait_for_a_store_that_does_not_answer(
     await log.publisher.close(END, last=True)
     kept = [f"1-{number}" for number in range(602)] if failures == 1 else []
     assert await log.stored() == kept
+
+
+def test_no_token_is_held_back_for_longer_than_promised() -> None:
+    assert 0 < event_publisher._BATCH_PAUSE <= 0.02  # seconds; docs/background.md says so

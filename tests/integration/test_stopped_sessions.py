@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ from tests.integration.stores import Sessions, new_sessions_of
 from tests.scripted import says
 from turnwise import PendingApproval, Runner
 from turnwise.background import DeadLetter, Policy, dead_letters
+from turnwise.contracts import Store
 from turnwise.errors import SessionStopped, UsageError
 from turnwise.session import Session
+from turnwise.types import SessionSummary
 
 STOP = Policy(max_attempts=1, on_dead="stop")
 
@@ -138,3 +141,19 @@ async def test_a_run_that_is_enqueued_waits_behind_the_stop(sessions: Sessions) 
     await session.delete_dead_letter(letter)
     await session.drain("s", [agent], STOP)
     assert (await run).final_output == "re: hi"
+
+
+async def test_a_scan_that_lists_a_session_twice(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = sessions.worker()
+    letter = await stopped(session)
+    once = dead_letters.all_sessions
+
+    async def twice(store: Store) -> AsyncIterator[SessionSummary]:
+        for _ in range(2):
+            async for found in once(store):
+                yield found
+
+    monkeypatch.setattr(dead_letters, "all_sessions", twice)
+    assert [found.id async for found in session.stopped_sessions()] == [letter.id]

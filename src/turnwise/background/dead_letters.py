@@ -135,8 +135,10 @@ async def list_dead_letters(runtime: Runtime, count: int, after: str | None) -> 
 
 async def stopped_sessions(runtime: Runtime) -> AsyncIterator[DeadLetter]:
     """See `Session.stopped_sessions`."""
+    seen = set[str]()  # a scan may list a session twice
     async for found in all_sessions(runtime.store):
-        if found.state == "stopped":
+        if found.state == "stopped" and found.session_id not in seen:
+            seen.add(found.session_id)
             with suppress(NotASession, NewerFormat):
                 letter = await _stopped_at(runtime, found.session_id)
                 if letter is not None:
