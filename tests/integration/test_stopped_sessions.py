@@ -18,6 +18,7 @@ from turnwise.background import DeadLetter, Policy, dead_letters
 from turnwise.contracts import Store
 from turnwise.errors import SessionStopped, UsageError
 from turnwise.session import Session
+from turnwise.turns import all_sessions
 from turnwise.types import SessionSummary
 
 STOP = Policy(max_attempts=1, on_dead="stop")
@@ -148,12 +149,11 @@ async def test_a_scan_that_lists_a_session_twice(
 ) -> None:
     session = sessions.worker()
     letter = await stopped(session)
-    once = dead_letters.all_sessions
 
     async def twice(store: Store) -> AsyncIterator[SessionSummary]:
         for _ in range(2):
-            async for found in once(store):
+            async for found in all_sessions(store):
                 yield found
 
-    monkeypatch.setattr(dead_letters, "all_sessions", twice)
+    monkeypatch.setattr("turnwise.background.dead_letters.all_sessions", twice)
     assert [found.id async for found in session.stopped_sessions()] == [letter.id]
