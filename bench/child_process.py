@@ -12,7 +12,8 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-_TIMEOUT = 60.0
+_TIMEOUT = 300.0
+"""Seconds until a line; a child that starts on a busy machine imports for a minute."""
 
 
 class ChildProcess:

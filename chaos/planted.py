@@ -55,7 +55,7 @@ async def _append_with_new_op_id(
     self: RedisStore, session_id: str, op_id: str, items: Sequence[bytes]
 ) -> Any:
     """Each retry has an op id of its own."""
-    sent_once = Transport(lambda: self.client, 0.0)
+    sent_once = Transport(self._connections, 0.0)
     once = session_scripts.SessionScripts(sent_once, self.keys, self.limits, self._owned, None)
     deadline = time.monotonic() + 3.0
     while True:

@@ -13,6 +13,7 @@ from chaos.clients.site import Ask, Failed, Site, Told, Unknown, again
 _MODEL = "agent"
 _VOID, _LOCKED = "answer_void", "conversation_locked"
 _AGAIN = (429, 502, 503, 504)
+_STOPS = "this server stops"
 
 
 async def ask_responses(site: Site, ask: Ask) -> Told:
@@ -54,7 +55,7 @@ async def follow_completions(site: Site, ask: Ask) -> Told:
                 for choice in chunk.choices:
                     shown += choice.delta.content or ""
                     is_over = is_over or choice.finish_reason is not None
-        return Told(shown, shown) if is_over else None  # without its end: the server stopped
+        return Told(shown, shown) if is_over else None  # without its end: its server died
 
     return await again(_tolerant(attempt))
 
@@ -94,7 +95,7 @@ class _ResponsePage:
                 self._last = event.sequence_number
                 if (told := self._show(event)) is not None:
                     return told
-        return None  # the server stops: it says so by ending without a last event
+        return None  # its server died
 
     async def _stream(self) -> Any:
         responses = self._site.openai(self._ask).responses
@@ -137,7 +138,7 @@ def _tolerant(
                 return None
             raise _failure(error) from error
         except openai.APIError as error:  # in a stream
-            if error.code == _VOID:
+            if error.code == _VOID or _STOPS in error.message:
                 return None
             raise _failure(error) from error
 

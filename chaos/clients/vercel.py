@@ -24,7 +24,7 @@ class _Page:
         self._answer_id = ""
 
     async def read(self) -> Told | None:
-        shown, is_over = "", False
+        answer, is_over = _Answer(), False
         async with self._request() as response:
             if not await check(response):
                 return None
@@ -32,7 +32,7 @@ class _Page:
             async for sent in events_of(response):
                 if sent.data == "[DONE]":
                     assert is_over, "a stream is done, and did not say why"
-                    return Told(shown, shown)
+                    return Told(answer.text, answer.text)
                 chunk = json.loads(sent.data)
                 if chunk["type"] == "error":
                     _check_error(chunk["errorText"])
@@ -41,9 +41,7 @@ class _Page:
                     raise Failed("cancelled")
                 self._answer_id = chunk.get("messageId", self._answer_id)
                 is_over = is_over or chunk["type"] == "finish"
-                if chunk["type"] == "text-start":
-                    shown = ""
-                shown += chunk["delta"] if chunk["type"] == "text-delta" else ""
+                answer.add(chunk)
         raise AssertionError("a stream ended, and did not say why")
 
     def _request(self) -> Any:
@@ -59,6 +57,30 @@ class _Page:
         }
         body = {"id": self._ask.session, "messages": [message], "trigger": "submit-message"}
         return self._site.http.stream("POST", "/api/chat", json=body, headers=self._ask.headers)
+
+
+class _Answer:
+    """What useChat keeps of a stream: each text that began is a part, and none of them goes."""
+
+    def __init__(self) -> None:
+        self._parts: list[list[str]] = []
+        self._open: dict[str, list[str]] = {}
+        """The parts to which pieces are added, by the ids that the stream has for them."""
+
+    def add(self, chunk: dict[str, Any]) -> None:
+        """The next chunk of the stream."""
+        if chunk["type"] == "text-start":
+            self._open[chunk["id"]] = []
+            self._parts.append(self._open[chunk["id"]])
+        elif chunk["type"] == "text-delta":
+            self._open[chunk["id"]].append(chunk["delta"])
+        elif chunk["type"] == "text-end":
+            del self._open[chunk["id"]]
+
+    @property
+    def text(self) -> str:
+        """All that is shown."""
+        return "".join(piece for part in self._parts for piece in part)
 
 
 def _check_error(text: str) -> None:

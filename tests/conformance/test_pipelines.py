@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import BlockingConnectionPool, Redis
 
 from tests.conformance.labs import PREFIX
-from turnwise.errors import NotASession, StoreUnavailable
+from turnwise.errors import NotASession, StoreRefused, StoreUnavailable
 from turnwise.stores.redis import RedisStore, standalone_client
 from turnwise.stores.redis.clients import Client, close
 from turnwise.stores.redis.pipeline import LARGE, MAX_UNDER_WAY
@@ -26,6 +26,7 @@ from turnwise.testing.proxy import (
     Fault,
     FaultProxy,
     LoseReply,
+    RefuseRequest,
     lose_replies,
 )
 from turnwise.testing.servers import ValkeyServer
@@ -46,6 +47,7 @@ class Wire:
         self.sent: dict[str, list[int]] = {}
         self.fault: Callable[[str], Fault | None] = lambda session_id: None
         """Of a session's first command."""
+        self.second_fault: Callable[[str], Fault | None] = lambda session_id: None
         proxy.faults = self._judge
 
     def _judge(self, command: Command) -> Fault | None:
@@ -54,7 +56,9 @@ class Wire:
         session_id = command.args[2].decode().removeprefix(PREFIX)
         connections = self.sent.setdefault(session_id, [])
         connections.append(command.connection)
-        return self.fault(session_id) if len(connections) == 1 else None
+        if len(connections) > 2:
+            return None
+        return (self.fault if len(connections) == 1 else self.second_fault)(session_id)
 
     @asynccontextmanager
     async def busy(self) -> AsyncIterator[None]:
@@ -196,6 +200,30 @@ async def test_a_caller_that_is_cancelled_before_the_pipeline_is_sent(wire: Wire
     assert NAMES[0] not in wire.sent
 
 
+async def test_a_command_whose_time_is_over_leaves_its_neighbours_their_replies(
+    wire: Wire,
+) -> None:
+    await added(wire.store, "other", "known script")
+    held = DelayReply()
+    wire.fault = lambda name: held if name == NAMES[0] else None
+    transport = wire.store._transport
+    async with wire.busy():
+        timeout, transport.timeout = transport.timeout, 0.1
+        hasty = asyncio.create_task(wire.append(MIDDLE))
+        await asyncio.sleep(0)  # now it waits, for so long
+        transport.timeout = timeout
+        patient = [name for name in NAMES if name != MIDDLE]
+        others = [asyncio.create_task(wire.append(name)) for name in patient]
+        assert isinstance(await hasty, Done)
+        assert not any(call.done() for call in others)
+        assert MIDDLE in wire.shared_by
+        held.release()
+        answers = await asyncio.gather(*others)
+    assert all(isinstance(answer, Done) for answer in answers)
+    assert [len(wire.sent[name]) for name in NAMES] == [1 + (name == MIDDLE) for name in NAMES]
+    await each_has_its_own(wire.store)
+
+
 async def test_after_its_last_caller_a_pipeline_ends(wire: Wire) -> None:
     held = DelayReply()
     wire.fault = lambda name: held if name == NAMES[0] else None
@@ -274,6 +302,52 @@ async def test_a_server_that_is_read_only_for_a_while(wire: Wire, valkey: Valkey
         finally:
             await valkey.command("REPLICAOF", "NO", "ONE")
         await appending
+    await each_has_its_own(wire.store)
+
+
+LOADING = RefuseRequest("LOADING Valkey is loading the dataset in memory")
+OOM = RefuseRequest("OOM command not allowed when used memory > 'maxmemory'.")
+
+
+async def test_a_server_that_loads_its_data_for_a_while(wire: Wire) -> None:
+    await added(wire.store, "other", "known script")
+    wire.fault = lambda name: LOADING if name in (MIDDLE, "alone") else None
+    wire.second_fault = wire.fault
+    assert isinstance(await wire.append("alone"), Done)
+    assert len(wire.sent["alone"]) == 3
+    async with wire.busy():
+        await wire.append_to_all()
+    assert wire.shared_by >= set(NAMES)
+    await each_has_its_own(wire.store, [*NAMES, "alone"])
+
+
+async def test_other_connections_to_a_server_that_loads_its_data_are_replaced(wire: Wire) -> None:
+    await added(wire.store, "other", "known script")
+    opened = set[int]()
+    wire.proxy.faults = lambda command: opened.add(command.connection)
+    await asyncio.gather(*(wire.store.client.ping() for _ in NAMES))
+    assert len(opened) > MAX_UNDER_WAY + 1, "some stay idle"
+    wire.proxy.faults = wire._judge
+    async with wire.busy():
+        wire.fault = lambda name: LOADING if wire.sent[name][-1] in opened else None
+        wire.second_fault = wire.fault
+        await wire.append_to_all()
+    refused = {command.connection for command, fault in wire.proxy.injected if fault is LOADING}
+    assert len(refused) == 1
+
+
+async def test_a_server_that_loads_its_data_leaves_the_outcome_unknown(wire: Wire) -> None:
+    """It may have begun between two commands of a pipeline: the first of them has run."""
+    await added(wire.store, "other", "known script")
+    first = NAMES[0]
+    wire.fault = lambda name: LOADING if name in (MIDDLE, "alone") else None
+    wire.second_fault = lambda name: OOM if name in (first, "alone") else None
+    with pytest.raises(StoreRefused, match="OOM"):  # nothing had run before
+        await wire.append("alone")
+    async with wire.busy():
+        await wire.append_to_all()
+    assert {first, MIDDLE} <= wire.shared_by
+    assert len(wire.sent[first]) == 3
     await each_has_its_own(wire.store)
 
 

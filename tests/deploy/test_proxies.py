@@ -19,8 +19,10 @@ from turnwise.testing.servers.ports import HOST, free_port
 
 KEY = {"Idempotency-Key": "k"}
 FAILURES = ("hangs up", "503")
-REPEATED = ["/chat", "/v1/responses", "/v1/chat/completions"]
-NOT_REPEATED = ["/chat/s/approvals", "/v1/conversations", "/api/chat", "/agui"]
+KEYED = ["/chat", "/v1/responses", "/v1/chat/completions"]
+NAMED = ["/api/chat", "/agui"]
+"""Where the body names the turn."""
+NOT_REPEATED = ["/chat/s/approvals", "/v1/conversations", "/api/chat/s/stop", "/agui/s/cancel"]
 
 
 class Replica:
@@ -110,7 +112,7 @@ async def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 @pytest.mark.parametrize("does", FAILURES)
 async def test_a_post_without_a_key_is_sent_once(fleet: Fleet, does: str) -> None:
     fleet.all_do(does)
-    for path in (*REPEATED, *NOT_REPEATED):
+    for path in (*KEYED, *NOT_REPEATED):
         status, times = await fleet.ask("POST", path, {})
         assert (status // 100, times) == (5, 1), path
 
@@ -126,13 +128,17 @@ async def test_a_key_makes_it_safe_only_where_the_wire_knows_it(fleet: Fleet, do
 
 
 @pytest.mark.parametrize("does", FAILURES)
-@pytest.mark.parametrize("path", REPEATED)
-async def test_with_a_key_another_replica_answers(fleet: Fleet, does: str, path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "headers"), [*((path, KEY) for path in KEYED), *((path, {}) for path in NAMED)]
+)
+async def test_what_a_wire_does_once_another_replica_answers(
+    fleet: Fleet, does: str, path: str, headers: dict[str, str]
+) -> None:
     """Whichever replica is asked first."""
     for well in fleet.replicas:
         fleet.all_do(does)
         well.does = "200"
-        status, _ = await fleet.ask("POST", path, KEY)
+        status, _ = await fleet.ask("POST", path, headers)
         assert status == 200
 
 

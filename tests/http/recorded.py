@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from agents import Agent, function_tool
+from openai.types.responses import ResponseCodeInterpreterToolCall, ResponseFunctionWebSearch
+from openai.types.responses.response_function_web_search import ActionSearch
+from openai.types.responses.response_output_item import ImageGenerationCall, McpCall
 
 from tests.http.speaking import Speaker, call, text, thought
 from turnwise import MemorySession
@@ -42,6 +45,37 @@ def forecast(last: str = "It is sunny.") -> Agent[Any]:
         [call("weather", "c2", city="Bergen"), call("weather", "c3", city="Bodø")],
         [text(last)],
     )
+
+
+def researcher() -> Agent[Any]:
+    """Its provider runs tools: a search, code, a tool of a server, and an image."""
+    search = ResponseFunctionWebSearch(
+        id="ws_1",
+        type="web_search_call",
+        status="completed",
+        action=ActionSearch(type="search", query="weather"),
+    )
+    code = ResponseCodeInterpreterToolCall(
+        id="ci_1",
+        type="code_interpreter_call",
+        status="completed",
+        code="1 + 1",
+        container_id="cntr_1",
+        outputs=None,
+    )
+    looked_up = McpCall(
+        id="mcp_1",
+        type="mcp_call",
+        name="almanac",
+        server_label="books",
+        arguments='{"year": 2024}',
+        output="a leap year",
+    )
+    image = ImageGenerationCall(
+        id="ig_1", type="image_generation_call", status="completed", result="aGk="
+    )
+    cited = text("It is sunny.", cited=["https://example.com/a", "https://example.com/b"])
+    return agent([search, code, looked_up, image, cited])
 
 
 async def recorded(agent: Agent[Any], message: str = "go", turn_id: str = "t") -> Events:

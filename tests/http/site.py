@@ -13,6 +13,7 @@ import httpx
 from agents import Agent
 
 from tests.integration.background_lab import QUICK
+from turnwise.http.app import WIRES, Wire
 from turnwise.http.gateway import Gateway
 from turnwise.http.replica import Replica
 from turnwise.http.serve import serve
@@ -54,12 +55,15 @@ async def site_of(
     works: bool = True,
     grace: float = 20,
     webhook: Webhook | None = None,
+    wires: Sequence[Wire] = WIRES,
 ) -> AsyncIterator[Site]:
     """`works`: whether its worker runs inside."""
     worker = Worker(session, agents, policy=QUICK, grace=grace) if works else None
     replica = Replica(Gateway(session, agents, webhook=webhook), worker)
     address = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(serve(replica, "127.0.0.1", 0, on_ready=address.set_result))
+    serving = asyncio.create_task(
+        serve(replica, "127.0.0.1", 0, wires=wires, on_ready=address.set_result)
+    )
     try:
         await asyncio.wait({serving, address}, return_when=asyncio.FIRST_COMPLETED)
         async with httpx.AsyncClient(base_url=address.result(), timeout=60) as client:

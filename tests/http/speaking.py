@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
 from agents import Model, ModelResponse, Usage
@@ -26,15 +26,22 @@ from openai.types.responses import (
     ResponseReasoningSummaryTextDeltaEvent,
     ResponseTextDeltaEvent,
 )
+from openai.types.responses.response_output_text import Annotation, AnnotationURLCitation
 from openai.types.responses.response_reasoning_item import Summary
 
 Say = Callable[[list[Any]], list[TResponseOutputItem]]
 Halt = Callable[[str], Awaitable[None]]
 
 
-def text(words: str, number: int = 0) -> ResponseOutputMessage:
-    """A message of the model."""
-    part = ResponseOutputText(type="output_text", text=words, annotations=[], logprobs=[])
+def text(words: str, number: int = 0, cited: Iterable[str] = ()) -> ResponseOutputMessage:
+    """A message of the model, which cites web pages."""
+    annotations: list[Annotation] = [
+        AnnotationURLCitation(
+            type="url_citation", url=url, title=f"on {url}", start_index=0, end_index=len(words)
+        )
+        for url in cited
+    ]
+    part = ResponseOutputText(type="output_text", text=words, annotations=annotations, logprobs=[])
     return ResponseOutputMessage(
         id=f"msg_{number}", type="message", role="assistant", status="completed", content=[part]
     )
@@ -99,7 +106,11 @@ def _events(output: list[TResponseOutputItem]) -> Iterator[TResponseStreamEvent]
 def _nothing_yet(item: TResponseOutputItem) -> dict[str, Any]:
     if isinstance(item, ResponseOutputMessage):
         return {"content": []}
-    return {"arguments": ""} if isinstance(item, ResponseFunctionToolCall) else {"summary": []}
+    if isinstance(item, ResponseFunctionToolCall):
+        return {"arguments": ""}
+    if isinstance(item, ResponseReasoningItem):
+        return {"summary": []}
+    return {"status": "in_progress"} | ({"result": None} if hasattr(item, "result") else {})
 
 
 def _pieces(item: TResponseOutputItem, at: dict[str, Any]) -> Iterator[TResponseStreamEvent]:

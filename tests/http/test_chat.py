@@ -154,6 +154,21 @@ async def test_a_busy_session_may_refuse(site: Site, pace: Pace) -> None:
     assert len(await site.session.bind("s").get_items()) == 2
 
 
+async def test_a_message_that_interrupts(site: Site, pace: Pace) -> None:
+    """The session keeps what the other turn had finished; its client is told how it ended."""
+    following = asyncio.create_task(streamed(site.client, "s", "a slow one", "k"))
+    waiting = asyncio.create_task(site.chat("s", "a slow one", "k"))
+    await pace.is_slow()
+    answer = await site.chat("s", "instead", "k2", busy="interrupt")
+    assert answer.json() == {"response": "re: instead"}
+    assert code_of(await waiting) == (409, "TurnCancelled")
+    done = (await following)[-1]
+    assert (done.event, done.data["state"]) == ("done", "cancelled")
+    turns = (await site.client.get("/chat/s/history")).json()["turns"]
+    assert [turn["turn_id"] for turn in turns] == ["k2", "k"]
+    assert [item["content"] for item in turns[1]["items"]] == ["a slow one"]
+
+
 async def test_a_turn_is_cancelled(site: Site, pace: Pace) -> None:
     following = asyncio.create_task(streamed(site.client, "s", "a slow one", "k"))
     waiting = asyncio.create_task(site.chat("s", "a slow one", "k"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import openai
@@ -16,6 +17,7 @@ from tests.http.responses.writer import call, text, writer
 from tests.http.test_chat import Pace
 from tests.integration.approval_lab import Clerk
 from tests.integration.stores import Sessions, new_sessions_of
+from turnwise.http.wires import completions
 from turnwise.http.wires.completion_chunks import CompletionEncoder
 from turnwise.http.wires.responses.errors import OpenAIError
 
@@ -112,6 +114,51 @@ async def test_side_tasks_enter_no_session(door: Door) -> None:
         assert answer.choices[0].message.content == f"2: {words}"
     assert await stored(door) == ["c"]
     assert len(await door.session.bind("c").get_items()) == 2
+
+
+@pytest.fixture
+async def otherwise(sessions: Sessions, pace: Pace) -> AsyncIterator[Door]:
+    """A wire with names of its own."""
+    wire = partial(
+        completions.router,
+        session_headers=["X-Chat", "X-Thread"],
+        message_headers=["X-Id", "X-Number"],
+        side_tasks=["Title:", "Tags:"],
+    )
+    async with door_to(sessions.worker(), [writer(counted, pace=pace)], wires=[wire]) as door:
+        yield door
+
+
+async def test_a_wire_has_headers_of_its_own(otherwise: Door, pace: Pace) -> None:
+    """The first one that a request has counts, and those of other front ends do not."""
+    asked: list[tuple[dict[str, str], str]] = [
+        ({"X-Thread": "t", "X-Number": "m1"}, "1: one"),
+        ({"X-Thread": "t", "X-Number": "m1"}, "1: one"),  # it is the same message
+        ({"X-Chat": "c", "X-Thread": "t", "X-Id": "m1", "X-Number": "m2"}, "1: one"),
+        ({"X-Thread": "t", "X-Id": "m2", "X-Number": "m1"}, "3: one"),
+        (named("d", "m1"), "1: one"),
+        ({"X-Thread": "t", "Idempotency-Key": "m3"}, "1: one"),
+    ]
+    for headers, words in asked:
+        answer = await ask(otherwise, user("one"), headers=headers)
+        assert answer.choices[0].message.content == words, headers
+    assert pace.asked["model"] == len(asked) - 1
+    assert sorted(await stored(otherwise)) == ["c", "t"]
+    for session_id, turns in (("c", ["m1"]), ("t", ["m1", "m2"])):
+        for turn_id in turns:
+            assert (await otherwise.session.status(session_id, turn_id)).state == "committed"
+
+
+async def test_a_wire_has_side_tasks_of_its_own(otherwise: Door) -> None:
+    headers = {"X-Chat": "c", "X-Id": "m"}
+    for words in ("Title: what is it about?", "Tags: three"):
+        answer = await ask(otherwise, user("one"), user(words), headers=headers)
+        assert answer.choices[0].message.content == f"2: {words}"
+    assert await stored(otherwise) == []
+    task = "### Task: a title"
+    answer = await ask(otherwise, user("one"), user(task), headers=headers)
+    assert answer.choices[0].message.content == f"1: {task}"
+    assert await stored(otherwise) == ["c"]
 
 
 async def test_without_a_session_the_client_s_functions_are_called(door: Door) -> None:

@@ -95,7 +95,7 @@ async def test_a_server_without_a_worker_sends_everybody_away_at_once(
         gateway = site.replica.gateway
 
         async def both() -> bool:
-            return (len(gateway.streams), len(gateway._waiting)) == (1, 1)
+            return (len(gateway.streams), len(gateway.waits)) == (1, 1)
 
         await until(both, 30, "both wait")
         site.replica.stop()

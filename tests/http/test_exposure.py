@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import httpx
 from fastapi import FastAPI
 
+from tests.http.typist import typist
 from tests.scripted import agent
 from turnwise import MemorySession
 from turnwise.http import Quota, by_api_key, create_app
@@ -48,6 +49,17 @@ def test_every_route_documents_its_refusals() -> None:
         if path not in OPEN:
             for method, operation in operations.items():
                 assert {"401", "429", "503"} <= set(operation["responses"]), (method, path)
+
+
+async def test_the_description_of_the_api_is_there_for_everybody_and_tells_nothing() -> None:
+    async with MemorySession() as session:
+        app = create_app(session, typist(name="kept quiet"), authenticate=by_api_key(session))
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            described = await client.get("/openapi.json")
+            assert (described.status_code, "kept quiet" in described.text) == (200, False)
+            await session.bind("of-somebody").add_items([{"role": "user", "content": "hi"}])
+            assert (await client.get("/openapi.json")).content == described.content
 
 
 async def test_the_chat_page_is_there_for_everybody_or_for_nobody() -> None:

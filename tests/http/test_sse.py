@@ -152,6 +152,17 @@ async def test_the_end_of_the_server_is_said() -> None:
     assert all(each.is_closed for each in frames)
 
 
+async def test_a_farewell_may_depend_on_what_was_sent() -> None:
+    streams, frames, reader = Streams(), Frames(), Reader()
+    response = streams.response(frames(), farewell=lambda: f"bye after {frames.taken}")
+    reading = asyncio.create_task(reader.read(response))
+    frames.put("one", "two")
+    await reader.has("two")
+    streams.end()
+    await reading
+    assert reader.got == "onetwobye after 2"
+
+
 async def test_a_stream_that_has_ended_says_no_farewell() -> None:
     streams, frames, reader = Streams(), Frames(), Reader()
     reader.reads.clear()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
+from agents import Agent
 from agents.items import TResponseOutputItem
 
 from tests.http.recorded import (
@@ -15,6 +16,7 @@ from tests.http.recorded import (
     forecast,
     recorded,
     recorded_approval,
+    researcher,
     with_approvals,
 )
 from tests.http.speaking import call, text, thought
@@ -132,10 +134,45 @@ async def test_a_turn_without_events_gives_its_items() -> None:
     assert _without_pieces(encoded(end)) == _without_pieces(streamed)
 
 
+async def test_what_the_provider_runs_shows_and_cites() -> None:
+    chunks = encoded(await recorded(researcher()))
+    hosted = [chunk for chunk in chunks if "toolCallId" in chunk]
+    assert all(chunk["providerExecuted"] for chunk in hosted)
+    assert [word for word in outline(chunks) if not word.startswith("text")] == [
+        *("start", "start-step"),
+        *(
+            f"tool-{what} {call_id}"
+            for call_id in ("ws_1", "ci_1", "mcp_1")
+            for what in ("input-start", "input-available", "output-available")
+        ),
+        *(
+            "tool-input-start ig_1",
+            "tool-input-available ig_1",
+            "file",
+            "tool-output-available ig_1",
+        ),
+        *("source-url", "source-url", "finish-step", "finish"),
+    ]
+    outputs = {each["toolCallId"]: each["output"] for each in hosted if "output" in each}
+    assert outputs["mcp_1"] == {"output": "a leap year"}
+    assert outputs["ig_1"] == outputs["ws_1"] == {"status": "completed"}
+    (file,) = (chunk for chunk in chunks if chunk["type"] == "file")
+    assert (file["url"], file["mediaType"]) == ("data:image/png;base64,aGk=", "image/png")
+    sources = [chunk for chunk in chunks if chunk["type"] == "source-url"]
+    assert [(each["url"], each["title"]) for each in sources] == [
+        ("https://example.com/a", "on https://example.com/a"),
+        ("https://example.com/b", "on https://example.com/b"),
+    ]
+    assert len({each["sourceId"] for each in sources}) == 2
+
+
+@pytest.mark.parametrize("made", [forecast, researcher])
 @pytest.mark.parametrize("ai_sdk", [5, 6, 7])
-async def test_what_a_takeover_repeats_is_not_sent_again(ai_sdk: int) -> None:
+async def test_what_a_takeover_repeats_is_not_sent_again(
+    ai_sdk: int, made: Callable[[], Agent[Any]]
+) -> None:
     """The worker died at any point; the next one says the same."""
-    events = await recorded(forecast())
+    events = await recorded(made())
     clean = outline(encoded(events, ai_sdk))
     for cut in range(len(events)):
         again = encoded([*events[:cut], *RESET, *events], ai_sdk)

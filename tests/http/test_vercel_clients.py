@@ -20,6 +20,7 @@ from tests.http.recorded import (
     forecast,
     recorded,
     recorded_approval,
+    researcher,
     with_approvals,
 )
 from tests.http.speaking import call, text
@@ -118,6 +119,25 @@ async def test_every_chunk_is_one_of_the_version_s(version: int) -> None:
     ]
     requests = [part for part in shown(folded[2]) if part.get("state") == "approval-requested"]
     assert len(requests) == (0 if version == 5 else 2)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_what_the_provider_runs_shows_and_cites_is_on_the_page(version: int) -> None:
+    streams = [streamed(await recorded(researcher()), version)]
+    (folded,) = await node("fold.mjs", {"version": version, "streams": streams})
+    assert folded.get("error") is None
+    parts = folded["parts"]
+    tools = [part for part in parts if part.get("toolCallId")]
+    hosted = ["web_search", "code_interpreter", "almanac", "image_generation"]
+    assert [part["type"].removeprefix("tool-") for part in tools] == hosted
+    for part in tools:
+        assert (part["state"], part["providerExecuted"]) == ("output-available", True)
+    assert tools[2]["output"] == {"output": "a leap year"}
+    assert [part["url"] for part in parts if part["type"] == "file"] == [
+        "data:image/png;base64,aGk="
+    ]
+    cited = [(part["url"], part["title"]) for part in parts if part["type"] == "source-url"]
+    assert cited == [(f"https://example.com/{x}", f"on https://example.com/{x}") for x in "ab"]
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
@@ -95,6 +95,9 @@ async def _maker(kind: str, directory: Path, stack: AsyncExitStack) -> Callable[
 def _on(store: MemoryStore, **settings: Any) -> MemorySession:
     """Like MemorySession, on a store that others use too."""
     session = MemorySession(**settings)
+    limits = cast("MemoryStore", session.runtime.store).limits
+    if limits != store.limits:
+        store = MemoryStore(limits=limits, memory=store.memory)
     options = {key: value for key, value in settings.items() if key in Settings.__annotations__}
     session._runtime = Runtime(store, Settings(**options), "another")
     return session

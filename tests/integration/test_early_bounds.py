@@ -25,7 +25,7 @@ from turnwise.session import Session
 from turnwise.turns.cancelled import FAILED
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-sessions = sessions_of(["sqlite"])
+sessions = sessions_of(["memory", "sqlite", "valkey"])
 
 LARGE = "x" * 3000
 Run = Callable[[Session, Agent[Any], Any], Awaitable[object]]

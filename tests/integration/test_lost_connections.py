@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -25,7 +26,7 @@ from turnwise.stores.redis.clients import (
     sentinel_client,
     standalone_client,
 )
-from turnwise.testing.proxy import FaultProxy
+from turnwise.testing.proxy import Command, Fault, FaultProxy, RefuseRequest
 from turnwise.testing.servers import ValkeyCluster, ValkeyServer
 from turnwise.testing.servers.ports import free_port
 from turnwise.testing.servers.waiting import until
@@ -120,6 +121,54 @@ async def test_an_old_primary_is_left(
         await add(session, MANY, "three")
         assert await texts(session, 0) == ["one", "two", "three"]
         assert await texts(session, MANY - 1) == ["one", "three"]
+
+
+LOADING = RefuseRequest("LOADING Valkey is loading the dataset in memory")
+
+
+@clients
+async def test_a_server_that_loads_its_data_is_left(connect: Connect, proxy: FaultProxy) -> None:
+    """New connections lead to another one: after the first answer, all are new."""
+    used, old = set[int](), set[int]()
+
+    def judge(command: Command) -> Fault | None:
+        used.add(command.connection)
+        return LOADING if command.connection in old and command.name == "EVALSHA" else None
+
+    proxy.faults = judge
+    async with connected(connect, proxy.url) as session:
+        await add(session, MANY)
+        old |= used
+        await add(session, 1)
+        await add(session, MANY)
+        assert len(proxy.injected) == 1
+        assert await texts(session, 0) == ["one", "one", "one"]
+
+
+@clients
+async def test_wake_ups_come_from_the_new_primary(
+    connect: Connect,
+    old: ValkeyServer,
+    new: ValkeyServer,
+    proxy: FaultProxy,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The old one is cut off, and says nothing to who listens there."""
+    monkeypatch.setattr(pubsub, "_PING_AFTER", math.inf)  # or its answer to a PING would tell
+    monkeypatch.setattr(pubsub, "_LOST_AFTER", math.inf)
+    async with connected(connect, proxy.url) as session, session.turn("mine") as turn:
+        await until(partial(_is_listened_to, old), LONG, "it listens for a cancel")
+        await until(partial(_has_keys, new, 1), LONG, "all was replicated")
+        await new.command("REPLICAOF", "NO", "ONE")
+        await _cut_off(old, new)
+        proxy.lead_to(new.host, new.port)
+        await turn.add_items([message("one")])
+        await add(session, 1)
+        await until(partial(_is_listened_to, new), LONG, "it listens there")
+
+
+async def _is_listened_to(server: ValkeyServer) -> bool:
+    return bool(await server.command("PUBSUB", "CHANNELS"))
 
 
 async def _has_keys(server: ValkeyServer, count: int) -> bool:

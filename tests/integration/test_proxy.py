@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ReadOnlyError
 
 from turnwise.testing.proxy import (
     Command,
@@ -20,6 +21,7 @@ from turnwise.testing.proxy import (
     DropRequest,
     FaultProxy,
     LoseReply,
+    RefuseRequest,
     lose_next,
     lose_replies,
     once,
@@ -161,6 +163,26 @@ async def test_a_dropped_request_is_not_executed(
     assert await direct.get("number") is None
     assert await client.incrby("number") == 1
     assert [command.name for command, _ in proxy.injected] == ["INCRBY"]
+
+
+async def test_a_refused_request_is_not_executed(
+    proxy: FaultProxy, client: Redis, direct: Redis
+) -> None:
+    proxy.faults = once("incrby", RefuseRequest("READONLY You can't write here."))
+    with pytest.raises(ReadOnlyError, match="You can't write here"):
+        await client.incrby("number")
+    assert await direct.get("number") is None
+    assert await client.incrby("number") == 1
+    assert proxy.total.counts["PING"] == 1, "only the client's own is counted"
+
+
+async def test_a_refusal_comes_in_its_turn(proxy: FaultProxy, direct: Redis) -> None:
+    reader, writer = await raw_connection(proxy)
+    proxy.faults = once("GET", RefuseRequest("LOADING not yet"))
+    writer.write(b"SET a 1\r\nGET a\r\nSET b 2\r\nQUIT\r\n")
+    assert await reader.read() == b"+OK\r\n-LOADING not yet\r\n+OK\r\n+OK\r\n"
+    writer.close()
+    assert await direct.get("b") == "2"
 
 
 async def test_a_lost_reply_is_of_an_executed_command(

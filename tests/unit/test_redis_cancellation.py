@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as Cut
 from redis.exceptions import OutOfMemoryError
 
+from turnwise.stores.redis import RedisStore
 from turnwise.stores.redis.scripts import script
 from turnwise.stores.redis.transport import Transport
 from turnwise.testing.servers.ports import free_port
@@ -36,8 +36,8 @@ class _Swallowing(Redis):
             return [b"ok"]
 
 
-def _always(client: _Swallowing) -> Callable[[], Redis]:
-    return lambda: client
+def _transport(client: _Swallowing, patience: float = 60.0) -> Transport:
+    return RedisStore(client, patience=patience)._transport
 
 
 _FAILURES = None, Cut("cut"), OutOfMemoryError("refused")
@@ -49,7 +49,7 @@ async def test_a_cancellation_that_the_client_swallows_is_raised(
     failure: Exception | None, patience: float
 ) -> None:
     client = _Swallowing(failure)
-    calls = Transport(_always(client), patience)
+    calls = _transport(client, patience)
     call = asyncio.create_task(calls.run(script("info"), "s", (), "s"))
     await client.called.wait()
     call.cancel()
@@ -59,12 +59,13 @@ async def test_a_cancellation_that_the_client_swallows_is_raised(
 
 @pytest.mark.parametrize("failure", _FAILURES)
 async def test_a_timeout_around_a_call_is_not_lost(failure: Exception | None) -> None:
-    calls = Transport(_always(_Swallowing(failure)), patience=60.0)
+    calls = _transport(_Swallowing(failure))
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await calls.run(script("info"), "s", (), "s")
 
 
 async def test_a_timeout_of_ours_is_no_cancellation_of_the_caller() -> None:
-    calls = Transport(_always(_Swallowing(None)), patience=60.0, timeout=0.01)
+    calls = _transport(_Swallowing(None))
+    calls.timeout = 0.01
     assert await calls.run(script("info"), "s", (), "s") == [b"ok"]

@@ -10,6 +10,7 @@ from redis.exceptions import ConnectionError as Cut
 from redis.exceptions import ResponseError
 
 from turnwise.errors import StoreRefused, StoreUnavailable
+from turnwise.stores.redis import RedisStore
 from turnwise.stores.redis.scripts import script
 from turnwise.stores.redis.transport import Transport
 from turnwise.testing.servers.ports import free_port
@@ -34,8 +35,7 @@ class _Client(Redis):
 
 
 def _transport(*answers: Any) -> Transport:
-    client = _Client(*answers)
-    return Transport(lambda: client, patience=0.2)
+    return RedisStore(_Client(*answers), patience=0.2)._transport
 
 
 async def _append(calls: Transport) -> Any:

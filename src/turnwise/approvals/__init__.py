@@ -4,6 +4,7 @@ from turnwise.approvals.block_runs import BlockRuns
 from turnwise.approvals.decide import decide
 from turnwise.approvals.decisions import Decisions
 from turnwise.approvals.parked import (
+    REJECTED,
     DecidedState,
     ParkedTurn,
     find_parked,
@@ -18,6 +19,7 @@ from turnwise.approvals.resume import (
 )
 
 __all__ = [
+    "REJECTED",
     "BlockRuns",
     "DecidedState",
     "Decisions",

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from agents import Agent, RunResult, RunResultStreaming, RunState
 from agents.sandbox import SandboxAgent
+from agents.tool import DEFAULT_APPROVAL_REJECTION_MESSAGE
 
 from turnwise.approvals.decisions import Decisions, listed
 from turnwise.durable.sdk_states import (
@@ -29,6 +30,8 @@ _InState = tuple[bool | list[str | None] | None, bool]
 """What `decision_on` says of a call, and `is_sticky`."""
 _RESUMED = "_turnwise_resumed"
 _CALLS = ("function_call", "custom_tool_call")
+REJECTED = DEFAULT_APPROVAL_REJECTION_MESSAGE
+"""The output of a call that was rejected without a message, unless the application words it."""
 
 
 def parked_entry(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,6 +18,7 @@ from turnwise.session import Session
 from turnwise.worker import Worker
 
 if TYPE_CHECKING:
+    from turnwise.http.app import Wire
     from turnwise.http.webhook import Webhook
 
 _SERVER = "Server"
@@ -60,6 +63,20 @@ def serve(
     ] = None,
     webhook_secret_file: Annotated[
         Path | None, option(_SERVER, "A file with the secret.", "FILE", exists=True, dir_okay=False)
+    ] = None,
+    ai_sdk: Annotated[
+        Literal[5, 6, 7],
+        option(_SERVER, "The major version of the package `ai` in pages that use useChat."),
+    ] = 6,
+    session_header: Annotated[
+        list[str] | None,
+        option(
+            _SERVER,
+            "A header of chat completions that names the session; as often as there are such. The "
+            "first that a request has counts.",
+            "NAME",
+            show_default="X-OpenWebUI-Chat-Id, X-Conversation-Id",
+        ),
     ] = None,
     page: Annotated[
         bool, option(_SERVER, "Whether the page at / lets people chat with the agents.")
@@ -113,6 +130,7 @@ def serve(
             host,
             port,
             authenticate=authenticate,
+            wires=_wires(ai_sdk, session_header),
             page=page,
             on_ready=lambda address: typer.echo(f"serving at {address}"),
         )
@@ -123,6 +141,19 @@ def serve(
         where.run(run, **runs.for_connect(made))
     except NotListening as error:
         sys.exit(f"turnwise: {error}")
+
+
+def _wires(ai_sdk: Literal[5, 6, 7], session_headers: Sequence[str] | None) -> list[Wire]:
+    """All of them, of which two have options."""
+    from turnwise.http.app import WIRES
+    from turnwise.http.wires import completions, vercel
+
+    names = session_headers or completions.SESSION_HEADERS
+    own: dict[Wire, Wire] = {
+        completions.router: partial(completions.router, session_headers=names),
+        vercel.router: partial(vercel.router, ai_sdk=ai_sdk),
+    }
+    return [own.get(wire, wire) for wire in WIRES]
 
 
 def _webhook(url: str | None, secret: str | None, file: Path | None) -> Webhook | None:

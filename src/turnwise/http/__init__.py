@@ -2,7 +2,8 @@
 
 from turnwise.http.api_keys import by_api_key
 from turnwise.http.app import create_app
-from turnwise.http.gateway import Gateway, HistoryPage
+from turnwise.http.gateway import Gateway
+from turnwise.http.history_pages import HistoryPage
 from turnwise.http.jwt import by_jwt
 from turnwise.http.principals import Authenticate, Principal, nobody
 from turnwise.http.problems import ServerStopping

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import aclosing
 from typing import Any, cast
 
 from agents import Agent, RunResult
 
-from turnwise.background import Agents, Receipt, Status
+from turnwise.background import Agents, Message, Receipt, Status, encoded_message
 from turnwise.background.policy import agents_by_name
-from turnwise.errors import UnknownAgent, UsageError
-from turnwise.fleet import PastTurn, QueuedEntry
+from turnwise.durable import checked_input
+from turnwise.errors import UnknownAgent
+from turnwise.fleet import QueuedEntry
 from turnwise.fleet.webhooks import PendingWebhooks
 from turnwise.hooks import TurnEvent
 from turnwise.http.following import Event, Following
+from turnwise.http.history_pages import HistoryPage, history_page
 from turnwise.http.principals import Principal
 from turnwise.http.problems import ServerStopping
 from turnwise.http.quotas import Quotas
 from turnwise.http.sse import Streams
 from turnwise.http.stored import Stored
+from turnwise.http.waits import Waits
 from turnwise.http.webhook import Webhook
 from turnwise.session import Session
-from turnwise.turns import BusyPolicy, mint
+from turnwise.turns import BusyPolicy, check_turn_id, mint
 from turnwise.types import Cancellation, Info, PendingApproval, SessionPage
 
 _PAUSE = 0.02
@@ -33,19 +35,6 @@ NO_WORKER = (
     "has to run it: FastAPI(lifespan=app.router.lifespan_context)"
 )
 """An app learns by the first request, and not before, that its lifespan was left out."""
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryPage:
-    """A part of a session's history.
-
-    Attributes:
-        turns: The newest first; in each the items are in order.
-        before: What the next call takes to go on with older turns; None at the beginning.
-    """
-
-    turns: list[PastTurn]
-    before: str | None
 
 
 class Gateway:
@@ -64,6 +53,7 @@ class Gateway:
     Attributes:
         agents: The agents by their names.
         streams: Makes the responses that stream.
+        waits: The requests that wait for a turn.
         is_stopping: Whether it takes no new messages.
         lacks_worker: Whether the worker that this process was given does not run.
         quotas: What counts.
@@ -81,12 +71,11 @@ class Gateway:
         self.quotas = quotas
         self.webhook = webhook
         self.streams = Streams(quotas)
+        self.waits = Waits()
         self.is_stopping = False
         self.lacks_worker = False
         self._sessions = session
         self._following = Following()
-        self._waiting: set[asyncio.Timeout] = set()
-        self._ended = False
 
     def stop(self) -> None:
         """Take no new messages. Who waits for an answer, or follows one, goes on."""
@@ -95,35 +84,14 @@ class Gateway:
     async def emptied(self, timeout: float) -> None:
         """Return when nobody waits or follows any more, or after `timeout` seconds."""
         for _ in range(round(timeout / _PAUSE)):
-            if not self._waiting and not len(self.streams):
+            if not len(self.waits) and not len(self.streams):
                 return
             await asyncio.sleep(_PAUSE)
 
     def end(self) -> None:
         """Send everybody away who waits or follows; each is told to come back."""
-        self._ended = True
         self.streams.end()
-        now = asyncio.get_running_loop().time()
-        for waiting in self._waiting:
-            waiting.reschedule(now)
-
-    @asynccontextmanager
-    async def _until_end(self, session_id: str) -> AsyncIterator[None]:
-        """The block waits for a turn. `end` ends it with ServerStopping."""
-        waiting = asyncio.timeout(0 if self._ended else None)
-        try:
-            async with waiting:
-                self._waiting.add(waiting)
-                yield
-        except TimeoutError:
-            if not waiting.expired():
-                raise
-            raise ServerStopping(
-                "this server stops; the turn goes on. Ask for it again, with the same id",
-                session_id=session_id,
-            ) from None
-        finally:
-            self._waiting.discard(waiting)
+        self.waits.end()
 
     def _session(self, principal: Principal) -> Session:
         """The sessions as the principal has them; the store checks it in each call."""
@@ -181,17 +149,8 @@ class Gateway:
             RuntimeError: No worker would take it: see `NO_WORKER`.
             TurnwiseError: What `Session.submit` raises.
         """
-        name = self.agent(agent)
-        if self.lacks_worker:
-            raise RuntimeError(NO_WORKER)
-        if self.is_stopping:
-            raise ServerStopping(
-                "this server stops, and nothing was queued. Send it again, with the same id",
-                session_id=session_id,
-            )
-        if self.quotas is not None:
-            turn_id = turn_id or mint()
-            await self.quotas.message(principal, session_id, turn_id, input)
+        turn_id = mint() if turn_id is None else turn_id
+        name = await self._admit(principal, session_id, turn_id, input, agent)
         return await self._session(principal).submit(
             session_id,
             input,
@@ -202,6 +161,64 @@ class Gateway:
             after=after,
             tools=tools,
         )
+
+    async def rewind_and_send(
+        self,
+        principal: Principal,
+        session_id: str,
+        to: str | None,
+        input: str | list[Any],
+        *,
+        turn_id: str,
+        agent: str | None = None,
+    ) -> Receipt:
+        """Take a session back as `rewind`, and submit a message there.
+
+        What refuses the message does so before anything of the history is removed.
+
+        Raises:
+            HTTPException, TurnwiseError: What `send` and `Session.rewind` raise.
+        """
+        name = await self._admit(principal, session_id, turn_id, input, agent)
+        session = self._session(principal)
+        check_turn_id(session_id, turn_id)
+        message = Message(name, checked_input(session_id, input))
+        encoded_message(session.runtime, session_id, message)
+        await session.rewind(session_id, to=to)
+        return await session.submit(session_id, input, agent=name, turn_id=turn_id)
+
+    async def _admit(
+        self,
+        principal: Principal,
+        session_id: str,
+        turn_id: str,
+        input: str | list[Any],
+        agent: str | None,
+    ) -> str:
+        """Count a message, unless something refuses it. Returns the name of its agent."""
+        name = self.agent(agent)
+        if self.lacks_worker:
+            raise RuntimeError(NO_WORKER)
+        if self.is_stopping:
+            raise ServerStopping(
+                "this server stops, and nothing was queued. Send it again, with the same id",
+                session_id=session_id,
+            )
+        if self.quotas is not None:
+            await self.quotas.message(principal, session_id, turn_id, input)
+        return name
+
+    async def admit_items(
+        self, principal: Principal, session_id: str, items: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Count items that come without a message, and the session if they begin it.
+
+        Raises:
+            HTTPException: 429 or 413: it is more than the principal's quota.
+        """
+        if self.quotas is not None:
+            self.quotas.check_size(items)
+            await self.quotas.session(principal, session_id)
 
     async def follow(
         self, principal: Principal, session_id: str, turn_id: str, after: str | None = None
@@ -238,7 +255,7 @@ class Gateway:
             TurnwiseError: What `Receipt.result` raises besides.
         """
         receipt, known = self._receipt(principal, session_id, turn_id), self._known(agent)
-        async with self._until_end(session_id):
+        async with self.waits.until_end(session_id):
             return await receipt.result(timeout, agent=known, wait_for_approvals=False)
 
     async def output(
@@ -252,7 +269,7 @@ class Gateway:
     ) -> Any:
         """The final output alone, however long the history is; otherwise as `result`."""
         receipt, known = self._receipt(principal, session_id, turn_id), self._known(agent)
-        async with self._until_end(session_id):
+        async with self.waits.until_end(session_id):
             return await receipt.output(timeout, agent=known, wait_for_approvals=False)
 
     def _receipt(self, principal: Principal, session_id: str, turn_id: str) -> Receipt:
@@ -341,22 +358,7 @@ class Gateway:
         Raises:
             UsageError: The history does not have the turn that the cursor names, or not any more.
         """
-        limit = count + 1
-        while True:
-            turns = await self._session(principal).history(session_id, limit=limit)
-            if turns is None:
-                return None
-            end = _place(turns, before)
-            if (end or 0) > count or len(turns) < limit:
-                break
-            limit *= 2
-        if end is None:
-            raise UsageError(
-                f"its history has no turn {before!r} any more. Read it again from the end",
-                session_id=session_id,
-            )
-        found = turns[max(0, end - count) : end]
-        return HistoryPage(found[::-1], found[0].turn_id if end > count else None)
+        return await history_page(self._session(principal), session_id, count, before)
 
     async def sessions(
         self, principal: Principal, match: str = "*", cursor: str | None = None, count: int = 100
@@ -367,7 +369,14 @@ class Gateway:
     async def copy(
         self, principal: Principal, session_id: str, new_id: str, at: str | None = None
     ) -> int:
-        """Copy a session's history, to the end of turn `at`: see `Session.copy`."""
+        """Copy a session's history, to the end of turn `at`: see `Session.copy`.
+
+        Raises:
+            HTTPException: 429: it is one more session than the principal's quota. Nothing was made.
+            TurnwiseError: What `Session.copy` raises.
+        """
+        if self.quotas is not None:
+            await self.quotas.session(principal, new_id)
         return await self._session(principal).copy(session_id, new_id, at=at)
 
     async def rewind(self, principal: Principal, session_id: str, to: str | None) -> int:
@@ -377,10 +386,3 @@ class Gateway:
     async def delete(self, principal: Principal, session_id: str) -> bool:
         """Delete a session; False if there is none: see `Session.delete`."""
         return await self._session(principal).delete(session_id)
-
-
-def _place(turns: Sequence[PastTurn], before: str | None) -> int | None:
-    """How many of the turns come before the cursor; None if its turn is not among them."""
-    if before is None:
-        return len(turns)
-    return next((place for place, turn in enumerate(turns) if turn.turn_id == before), None)

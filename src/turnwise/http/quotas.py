@@ -40,11 +40,12 @@ class Quota:
     Attributes:
         requests: How many requests, of any kind: "600/minute".
         turns: How many messages.
-        new_sessions: How many sessions it may begin.
+        new_sessions: How many sessions it may begin, copies included.
         open_turns: How many of its messages may be unfinished at once, those that wait for an
             approval included. Requests of the same moment may exceed it by a few.
         open_streams: How many streams it may follow at once in one process.
-        message_bytes: The most that the input of one message may take as JSON.
+        message_bytes: The most that the input of one message may take as JSON, and the items that
+            one request adds to a conversation.
     """
 
     requests: str | None = "600/minute"
@@ -102,19 +103,21 @@ class Quotas:
         self, principal: Principal, session_id: str, turn_id: str, input: object
     ) -> None:
         """Count a message, before it is submitted."""
-        self._check_size(input)
+        self.check_size(input)
         await self._hit("turns", principal)
         await asyncio.gather(
-            self._hit_new_session(principal, session_id),
+            self.session(principal, session_id),
             self._check_open_turns(principal, session_id, turn_id),
         )
 
-    def _check_size(self, input: object) -> None:
+    def check_size(self, input: object) -> None:
+        """Refuse what takes more bytes than a message may: HTTPException 413."""
         most = self.quota.message_bytes
         if most is not None and (size := _size(input)) > most:
-            raise HTTPException(413, f"The message has {size} bytes; {most} are the most.")
+            raise HTTPException(413, f"The input has {size} bytes; {most} are the most.")
 
-    async def _hit_new_session(self, principal: Principal, session_id: str) -> None:
+    async def session(self, principal: Principal, session_id: str) -> None:
+        """Count a session, before anything is put into it; one that is there counts no more."""
         if "new_sessions" in self._rates:
             session = self._session.for_owner(principal.owner)
             if await session.info(session_id) is None:

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from turnwise.errors import TurnwiseError
 from turnwise.http.principals import Authenticate, Principal
 from turnwise.http.problems import Problem, phrase_of, problem_of
-from turnwise.http.sse import EventStream
+from turnwise.http.sse import EventStream, Streams
 
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of a request."""
@@ -69,6 +69,17 @@ def principal_of(request: Request) -> Principal:
     return principal
 
 
+def admit_stream(request: Request, streams: Streams) -> None:
+    """Count the stream that is to answer the request before the route changes anything.
+
+    A route that changes nothing need not call it.
+
+    Raises:
+        HTTPException: 429: it is one more than the principal's quota.
+    """
+    request.state.admitted = streams.admit(principal_of(request))
+
+
 class Json(JSONResponse):
     """JSON, whatever texts it holds: UTF-8 has no form for half a surrogate pair."""
 
@@ -104,15 +115,25 @@ class WireRoute(APIRoute):
 
         async def answer(request: Request) -> Response:
             bounded = _Bounded(request.scope, request.receive, self.max_body)
+            request.state.admitted = None
             try:
-                response = await handle(bounded)
-                if isinstance(response, EventStream):
-                    response.count_for(principal_of(request))
-                return response
+                return _counted(request, await handle(bounded))
             except (TurnwiseError, RequestValidationError, HTTPException) as error:
                 return self.problem(problem_of(error))
+            finally:
+                if request.state.admitted is not None:
+                    request.state.admitted.close()  # it became no stream
 
         return answer
+
+
+def _counted(request: Request, response: Response) -> Response:
+    """The response. A stream is counted until it ends, by now at the latest."""
+    if isinstance(response, EventStream):
+        if request.state.admitted is None:
+            admit_stream(request, response.streams)
+        response.admitted = request.state.admitted.pop_all()
+    return response
 
 
 class _Bounded(Request):

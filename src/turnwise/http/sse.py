@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, aclosing
 from typing import Any, cast
 
@@ -62,7 +62,7 @@ class Streams:
         self,
         frames: AsyncIterator[str],
         *,
-        farewell: str = "",
+        farewell: str | Callable[[], str] = "",
         headers: Mapping[str, str] | None = None,
     ) -> EventStream:
         """The response that sends these frames as they come.
@@ -74,10 +74,17 @@ class Streams:
             frames: Events as text. An error that it raises breaks the connection: a wire says it
                 in a frame instead.
             farewell: Sent when the server stops before `frames` has ended: what tells the reader
-                to come back.
+                to come back. A function is called then, behind the last frame that is sent.
             headers: Sent too.
         """
         return EventStream(self, frames, farewell, {**_HEADERS, **(headers or {})})
+
+    def admit(self, principal: Principal) -> ExitStack:
+        """Count one more stream of the principal's until this is closed: HTTPException 429."""
+        admitted = ExitStack()
+        if self.quotas is not None:
+            admitted.enter_context(self.quotas.stream(principal))
+        return admitted
 
     def end(self) -> None:
         """Let each stream say farewell, now: the server stops."""
@@ -105,13 +112,13 @@ class EventStream(Response):
         self,
         streams: Streams,
         frames: AsyncIterator[str],
-        farewell: str,
+        farewell: str | Callable[[], str],
         headers: Mapping[str, str],
     ) -> None:
         self.status_code = 200
         self.background = None
         self.init_headers(headers)
-        self._streams = streams
+        self.streams = streams
         self._frames = frames
         self._farewell = farewell
         self._unsent: list[str] = []
@@ -120,12 +127,8 @@ class EventStream(Response):
         self._room = asyncio.Event()
         self._is_ending = False
         self._is_left = False
-        self._counted = ExitStack()
-
-    def count_for(self, principal: Principal) -> None:
-        """Count it as the principal's, until it ends. Raises HTTPException 429."""
-        if self._streams.quotas is not None:
-            self._counted.enter_context(self._streams.quotas.stream(principal))
+        self.admitted = ExitStack()
+        """What `Streams.admit` gave for it; it is closed when the stream ends."""
 
     def end(self) -> None:
         """Send no more frames, but the farewell."""
@@ -133,7 +136,7 @@ class EventStream(Response):
         self._news.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._streams.opened(self)
+        self.streams.opened(self)
         reading = asyncio.create_task(self._read(), name="turnwise-frames")
         listening = asyncio.create_task(self._listen(receive), name="turnwise-reader")
         reading.add_done_callback(lambda _: self._news.set())
@@ -148,8 +151,8 @@ class EventStream(Response):
             await self._send_all(reading, send)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            self._streams.closed(self)
-            self._counted.close()
+            self.streams.closed(self)
+            self.admitted.close()
             for task in (reading, listening):
                 task.cancel()
             await asyncio.gather(reading, listening, return_exceptions=True)
@@ -158,7 +161,7 @@ class EventStream(Response):
         while not self._is_left:
             text = await self._next()
             if self._is_ending and not reading.done():
-                text += self._farewell
+                text += self._farewell if isinstance(self._farewell, str) else self._farewell()
             if text:
                 body = text.encode(errors="replace")  # a model may say half a surrogate pair
                 await send({"type": "http.response.body", "body": body, "more_body": True})

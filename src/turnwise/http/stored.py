@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
+from turnwise.approvals import REJECTED, ParkedTurn
 from turnwise.errors import AlreadyCommitted
-from turnwise.fleet import EndedTurn
+from turnwise.fleet import EndedTurn, PastTurn
 from turnwise.fleet.ended_turns import (
     Event,
     Item,
@@ -15,7 +17,41 @@ from turnwise.fleet.ended_turns import (
     times_parked,
 )
 from turnwise.fleet.item_removal import remove_item
+from turnwise.journal_entries import read_parked
 from turnwise.session import Session
+from turnwise.turns import NOT_APPROVED, is_expired
+from turnwise.types import Absent, Parked, PendingApproval, Running
+
+__all__ = ["NOT_APPROVED", "REJECTED", "Decision", "Parking", "Stored"]
+_BEGUN = "begun"
+Decision = tuple[bool, str | None]
+"""Whether a call is approved; what the model is told if it is not, None for the SDK's text."""
+
+
+@dataclass(frozen=True)
+class Parking:
+    """How an open turn was parked last, and what was decided since.
+
+    Attributes:
+        times: How often it was parked, this time too.
+        approvals: What it asks for.
+        decided: The decisions so far, by the ids of the approvals.
+        items: What the turn had added by then.
+        is_late: Whether `approval_timeout` is over.
+        is_parked: Whether nobody has resumed it since.
+    """
+
+    times: int
+    approvals: Sequence[PendingApproval]
+    decided: Mapping[str, Decision]
+    items: Sequence[Item]
+    is_late: bool
+    is_parked: bool
+
+    @property
+    def pending(self) -> list[PendingApproval]:
+        """What is not decided."""
+        return [one for one in self.approvals if one.id not in self.decided]
 
 
 class Stored:
@@ -32,6 +68,28 @@ class Stored:
     async def times_parked(self, session_id: str, turn_id: str) -> int:
         """How often the turn was parked so far, as far as it is known."""
         return await times_parked(self._runtime, session_id, turn_id)
+
+    async def parking(self, session_id: str, turn_id: str) -> Parking | None:
+        """How the turn was parked last; None if it never was, has ended or failed for good.
+
+        Raises:
+            UndecodableJournal: Another version parked it.
+        """
+        names = session_id, turn_id
+        status = await self._runtime.store.status(*names)
+        if not isinstance(status, Parked | Running):
+            return None  # the journal of one that failed for good is its dead letter
+        journal = await self._runtime.store.open_journal(*names)
+        stored = [] if isinstance(journal, Absent) else journal
+        entries = read_parked(self._runtime.codec, *names, stored)
+        if not entries:
+            return None
+        parked = ParkedTurn.in_journal(*names, entries)
+        return _parking(parked, is_parked=isinstance(status, Parked))
+
+    async def last_turns(self, session_id: str, count: int) -> list[PastTurn]:
+        """The last `count` turns of the history, the oldest first."""
+        return await self._session.history(session_id, limit=count) or []
 
     def events_so_far(self, session_id: str, turn_id: str) -> AsyncIterator[tuple[str, Event]]:
         """The turn's events that were published, without waiting for more."""
@@ -73,6 +131,13 @@ class Stored:
         """Remove the item at the place that the function says of all items."""
         await remove_item(self._runtime, session_id, place_in)
 
+    async def begin(self, session_id: str) -> None:
+        """Make a session without items, if there is none: so it can expire before it has any.
+
+        If it cannot be made, who puts something into it meets the same.
+        """
+        await self._runtime.store.append(session_id, _BEGUN, [])
+
     async def expire(self, session_id: str, ttl_ms: int) -> None:
         """Let the session go after `ttl_ms`, whatever becomes of this process."""
         await self._runtime.store.expire(session_id, ttl_ms)
@@ -80,3 +145,15 @@ class Stored:
     async def forget(self, session_id: str) -> None:
         """Delete a session that nobody was to keep, and leave no record of an action."""
         await self._runtime.store.delete(session_id)
+
+
+def _parking(turn: ParkedTurn, *, is_parked: bool) -> Parking:
+    entry, decided = turn.entry, turn.decided
+    return Parking(
+        times=entry.times or 1,
+        approvals=entry.approvals,
+        decided={one: decided.on(one)[:2] for one in decided.ids},
+        items=entry.items,
+        is_late=is_expired(entry),
+        is_parked=is_parked,
+    )

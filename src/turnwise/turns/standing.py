@@ -9,7 +9,8 @@ from turnwise.turns.runtime import Runtime
 from turnwise.types import Parked, Queued, Running, Stopped
 
 _ATTENTIVE_MS = 10_000
-"""A worker asks for messages at least once a second; where it writes that down, every 5 seconds."""
+"""A worker that has room for a turn asks for messages at least once a second; where it writes that
+down, every 5 seconds."""
 
 
 async def standing(runtime: Runtime, session_id: str, turn_id: str) -> str:
@@ -54,5 +55,5 @@ async def _last_look(runtime: Runtime, session_id: str) -> str:
     if ago_ms > _ATTENTIVE_MS:
         at = datetime.now(UTC).timestamp() - ago_ms / 1000
         since = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        return f"no worker has looked for messages since {since}"
+        return f"no worker has looked for messages since {since}: none runs, or all are busy"
     return "workers look for messages: they are busy, or none of them knows its agent"

@@ -66,7 +66,7 @@ async def test_a_failed_message_says_so(browser: Browser, address: str, name: st
         await page.goto(at(address, name))
         await say(page, "break")
         await expect(turn(page, 0)).to_have_attribute("data-state", "dead")
-        await expect(page.locator(".note")).to_contain_text("The agent failed; the log of its worker says why.")
+        await expect(page.locator(".note")).to_contain_text("the log of its worker says why.")
         await expect(page.locator("body")).not_to_contain_text("secret of the server")
         await say(page, "x" * (5 << 20))
         await expect(page.get_by_role("alert").first).to_contain_text("4194304 bytes")

@@ -30,7 +30,9 @@ def items_at_end(events: list[Any]) -> list[tuple[str, str]]:
     """What a client has that puts the texts together by itself: status and text of each item."""
     items: dict[int, list[str]] = {}
     for event in events:
-        if event.type == "response.output_item.added":
+        if event.type == "response.created":
+            items.clear()
+        elif event.type == "response.output_item.added":
             items[event.output_index] = ["", ""]
         elif event.type == "response.output_text.delta":
             items[event.output_index][1] += event.delta
@@ -72,6 +74,7 @@ async def test_who_follows_elsewhere_is_told_what_is_void(
         )
         assert text_of(rest) == "re: a slow one"
         assert rest[-1].response.output_text == "re: a slow one"
+        assert items_at_end([*seen, *rest]) == [("completed", "re: a slow one")]
         numbers = {event.sequence_number: event.type for event in events}
         assert all(numbers.get(e.sequence_number, e.type) == e.type for e in rest)
         now = await client.responses.retrieve(response_id)

@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from agents import Agent
 from openai import InvalidWebhookSignatureError
+from openai.types.responses.response import IncompleteDetails
 
 from tests.http.receiver import SECRET, Receiver
 from tests.http.responses.door import Door, door_to
-from tests.http.responses.writer import call, writer
+from tests.http.responses.writer import Writer, call, writer
 from tests.http.test_chat import Pace
 from tests.integration.durable_lab import Lab
 from tests.integration.fault_lab import other_tasks
@@ -45,6 +47,16 @@ def fails(_: Any) -> Any:
     raise RuntimeError("the secret is 42")
 
 
+class CutShort(Writer):
+    """A model whose answers are longer than it may say."""
+
+    async def stream_response(self, *args: Any, **options: Any) -> AsyncIterator[Any]:
+        async for event in super().stream_response(*args, **options):
+            if event.type == "response.completed":
+                event.response.incomplete_details = IncompleteDetails(reason="max_output_tokens")
+            yield event
+
+
 @asynccontextmanager
 async def telling(
     session: Session, receiver: Receiver, pace: Pace | None = None
@@ -53,6 +65,7 @@ async def telling(
         writer(pace=pace or Pace()),
         writer([call("add")], name="caller"),
         writer(fails, name="breaks"),
+        Agent(name="long", model=CutShort()),
     ]
     webhook = Webhook(receiver.url, SECRET)
     async with door_to(session, agents, webhook=webhook) as door:
@@ -86,6 +99,7 @@ async def test_each_end_is_told_once(sessions: Sessions, receiver: Receiver) -> 
         wanted = {
             await asked(door): "response.completed",
             await asked(door, "breaks"): "response.failed",
+            await asked(door, "long"): "response.incomplete",
             await asked(door, "caller", tools=[tool]): "response.completed",  # it waits for outputs
         }
         cancelled = await asked(door, input="a slow one")

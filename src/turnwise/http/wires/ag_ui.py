@@ -16,7 +16,7 @@ from turnwise.fleet import PastTurn
 from turnwise.http.gateway import Gateway
 from turnwise.http.principals import Authenticate, Principal, nobody
 from turnwise.http.problems import ServerStopping, problem_of
-from turnwise.http.routes import WireRoute, principal_of, problems, remember
+from turnwise.http.routes import WireRoute, admit_stream, principal_of, problems, remember
 from turnwise.http.sse import frame
 from turnwise.http.wires.ag_ui_events import RECONNECT, EventEncoder
 from turnwise.http.wires.ag_ui_messages import Answers, calls_in, history, input_of, messages_of
@@ -80,6 +80,7 @@ class _AgUi:
         message is none of the user's shows the conversation, and follows what runs.
         """
         principal = principal_of(request)
+        admit_stream(request, self._gateway.streams)
         if body.resume:
             return await self._resume(principal, body)
         names, last = (principal, body.thread_id), body.messages[-1] if body.messages else None

@@ -22,7 +22,14 @@ from turnwise.errors import (
 from turnwise.http.gateway import Gateway
 from turnwise.http.principals import Authenticate, Principal, nobody
 from turnwise.http.problems import problem_of
-from turnwise.http.routes import Json, WireRoute, principal_of, problems, remember
+from turnwise.http.routes import (
+    Json,
+    WireRoute,
+    admit_stream,
+    principal_of,
+    problems,
+    remember,
+)
 from turnwise.http.wires.answers import Missing
 from turnwise.http.wires.chat_conversations import add_conversations
 from turnwise.http.wires.chat_events import FAREWELL, RETRY, chat_frame, encoded
@@ -113,7 +120,9 @@ class _Chat:
         The turn does not depend on the connection. Sent again with the same id, a message is
         answered once.
         """
-        principal = principal_of(request)
+        principal, streams = principal_of(request), _STREAM in accept
+        if streams:
+            admit_stream(request, self._gateway.streams)
         receipt = await self._gateway.send(
             principal,
             body.session_id,
@@ -123,7 +132,7 @@ class _Chat:
             busy=body.busy,
             metadata=body.metadata,
         )
-        if _STREAM in accept:
+        if streams:
             return self._stream(principal, receipt.session_id, receipt.turn_id, last_event_id)
         timeout = self._timeout if body.timeout is None else body.timeout
         return await self._answer(principal, receipt, self._gateway.agent(body.agent), timeout)

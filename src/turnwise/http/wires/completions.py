@@ -12,11 +12,12 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from turnwise.errors import TurnIdReused, TurnwiseError
+from turnwise.errors import StoreError, TurnIdReused, TurnwiseError
 from turnwise.http.gateway import Gateway
 from turnwise.http.principals import Authenticate, Principal, nobody
-from turnwise.http.routes import Json, principal_of, remember
+from turnwise.http.routes import Json, admit_stream, principal_of, remember
 from turnwise.http.sse import frame
+from turnwise.http.waits import left_behind
 from turnwise.http.wires.completion_chunks import CompletionEncoder, completion_of
 from turnwise.http.wires.completion_input import function_tools, items_of, last_user_message
 from turnwise.http.wires.responses.errors import (
@@ -39,7 +40,6 @@ SESSION_HEADERS = ("X-OpenWebUI-Chat-Id", "X-Conversation-Id")
 MESSAGE_HEADERS = ("X-OpenWebUI-Message-Id", "X-Message-Id", "Idempotency-Key")
 SIDE_TASKS = ("### Task:",)
 """How the messages begin by which Open WebUI asks for titles, tags and follow-ups."""
-_EPHEMERAL_MS = 3_600_000
 
 
 class StreamOptions(BaseModel):
@@ -134,6 +134,8 @@ class _Completions:
         """Let an agent answer; `model` names it."""
         principal = principal_of(request)
         self._gateway.agent(body.model)
+        if body.stream:
+            admit_stream(request, self._gateway.streams)
         with no_repeat_without(_header(request, self._message_headers)):
             return await self._answer(request, principal, body)
 
@@ -147,10 +149,13 @@ class _Completions:
         if body.stream:
             options = body.stream_options or StreamOptions()
             encoder = CompletionEncoder(*head, with_usage=bool(options.include_usage))
-            return self._gateway.streams.response(_frames(wires, encoder))
+            return self._gateway.streams.response(
+                _frames(wires, encoder), farewell=_error_frame(left_behind())
+            )
         last: dict[str, Any] = {}
-        async for wire in wires:
-            last = wire
+        async with self._gateway.waits.until_end(asked.rid.session_id):
+            async for wire in wires:
+                last = wire
         return Json(completion_of(*head, last["response"]))
 
     async def _ask(self, request: Request, principal: Principal, body: CompletionRequest) -> _Asked:
@@ -164,9 +169,16 @@ class _Completions:
                 pass  # a side task names the message that it is about
         send = partial(self._gateway.send, principal, agent=body.model)
         tools = function_tools(body.tools or ())
-        own = f"completion_{mint()}"
-        receipt = await send(own, items_of(body.messages), tools=tools)
-        await Turns(self._gateway, principal).expire(own, _EPHEMERAL_MS)
+        own, turns = f"completion_{mint()}", Turns(self._gateway, principal)
+        await turns.begin_ephemeral(own)
+        try:
+            receipt = await send(own, items_of(body.messages), tools=tools)
+        except StoreError:
+            raise  # it may be queued
+        except Exception:
+            await turns.forget(own)
+            raise
+        await turns.expire(own)  # with a ttl the message has lengthened it
         return _Asked(ResponseId(own, receipt.turn_id, Mode.STREAM), tools, is_ephemeral=True)
 
     async def _in_session(
@@ -222,11 +234,15 @@ async def _frames(
                     yield _frame(chunk)
         yield frame("[DONE]")
     except (OpenAIError, TurnwiseError) as error:
-        yield _frame({"error": of_error(error).body})
+        yield _error_frame(error)
 
 
 def _frame(content: dict[str, Any]) -> str:
     return frame(as_json(content))
+
+
+def _error_frame(error: Exception) -> str:
+    return _frame({"error": of_error(error).body})
 
 
 def _header(request: Request, names: Sequence[str]) -> str | None:

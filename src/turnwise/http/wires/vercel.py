@@ -12,7 +12,7 @@ from turnwise.http.following import Event
 from turnwise.http.gateway import Gateway
 from turnwise.http.principals import Authenticate, Principal, nobody
 from turnwise.http.problems import ServerStopping, problem_of
-from turnwise.http.routes import WireRoute, principal_of, problems, remember
+from turnwise.http.routes import WireRoute, admit_stream, principal_of, problems, remember
 from turnwise.http.sse import frame
 from turnwise.http.wires.answers import answer, answer_from_history, pending, turns
 from turnwise.http.wires.steps import Chunk
@@ -93,16 +93,18 @@ class _Vercel:
         The message's id is the turn's. So it is answered once, however often it is sent.
         """
         principal, last = principal_of(request), body.last
+        admit_stream(request, self._gateway.streams)
         if last.role == "assistant":
             return await self._go_on(principal, body.id, last)
         if last.role != "user":
             raise UsageError("the last message is none of the user's")
-        turn_id = last.id
         if body.trigger == "regenerate-message" or body.message_id == last.id:
-            turn_id = await self._once_more(principal, body.id, last.id)
-        await self._gateway.send(
-            principal, body.id, last.input(), turn_id=turn_id, agent=body.agent
-        )
+            turn_id = await self._send_once_more(principal, body)
+        else:
+            turn_id = last.id
+            await self._gateway.send(
+                principal, body.id, last.input(), turn_id=turn_id, agent=body.agent
+            )
         following = answer(self._gateway, principal, body.id, turn_id)
         return self._respond(following, ChunkEncoder(turn_id, ai_sdk=self._ai_sdk))
 
@@ -174,25 +176,42 @@ class _Vercel:
         if approve or reject:
             await self._gateway.decide(principal, chat_id, approve=approve, reject=reject)
 
-    async def _once_more(self, principal: Principal, chat_id: str, message_id: str) -> str:
-        """The turn that answers the message once more, where the history ends before it."""
+    async def _send_once_more(self, principal: Principal, body: ChatRequest) -> str:
+        """Send the message where the history ends before it. The turn that answers it."""
+        names, said = (principal, body.id), body.last.input()
+        turn_id, is_sent = await self._version(*names, body.last.id)
+        is_found, before = (False, None) if is_sent else await self._before(*names, body.last.id)
+        to: Any = {"turn_id": turn_id, "agent": body.agent}
+        if is_found:
+            await self._gateway.rewind_and_send(*names, before, said, **to)
+        else:
+            await self._gateway.send(*names, said, **to)
+        return turn_id
+
+    async def _version(
+        self, principal: Principal, chat_id: str, message_id: str
+    ) -> tuple[str, bool]:
+        """The turn that answers the message once more, and whether it was sent already."""
         number = 0
         while (turn_id := version_of(message_id, number)) and (
             status := await self._gateway.status(principal, chat_id, turn_id)
         ).state != "unknown":
             if not status.finished:
-                return turn_id  # sent twice, or it is on its way
+                return turn_id, True  # sent twice, or it is on its way
             number += 1
-        before, is_found = None, False
+        return turn_id, False
+
+    async def _before(
+        self, principal: Principal, chat_id: str, message_id: str
+    ) -> tuple[bool, str | None]:
+        """Whether the history has the message, and the turn that it ends with before it."""
+        is_found = False
         async with aclosing(cast(Any, turns(self._gateway, principal, chat_id))) as found:
             async for turn in found:
                 if is_found and turn.items:
-                    before = turn.turn_id
-                    break
+                    return True, turn.turn_id
                 is_found = is_found or (is_version_of(turn.turn_id, message_id) and turn.items)
-        if is_found:
-            await self._gateway.rewind(principal, chat_id, before)
-        return turn_id
+        return bool(is_found), None
 
     def _respond(
         self, following: AsyncIterator[tuple[str, Event]], encoder: ChunkEncoder

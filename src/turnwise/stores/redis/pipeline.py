@@ -147,7 +147,7 @@ def _replies(task: asyncio.Task[list[Any]], count: int) -> list[Any]:
         return [Disconnected("the pipeline was cancelled")] * count
     error = task.exception()
     if isinstance(error, BusyLoadingError):  # which says nothing of the commands before it
-        error = Disconnected(str(error))
+        error = Disconnected(str(error), status_code=error.status_code)
     return task.result() if error is None else [error] * count
 
 

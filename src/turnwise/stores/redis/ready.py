@@ -67,8 +67,11 @@ class RedisReady:
         return len(self._keys.ready) - 1
 
     async def last_claim(self, session_id: str) -> int | None:
-        _, idle_ms = await self._run("last_claim", self._shard(session_id), GROUP, NOBODY)
-        return None if idle_ms < 0 else int(idle_ms)
+        # Of any stream: a worker that finds as much as it has room for leaves the others for later.
+        shards = range(len(self._keys.ready))
+        asking = (self._run("last_claim", shard, GROUP, NOBODY) for shard in shards)
+        found = await asyncio.gather(*asking)
+        return min((int(idle_ms) for _, idle_ms in found if idle_ms >= 0), default=None)
 
     async def announced(self, count: int) -> list[str]:
         found: list[tuple[int, str]] = []

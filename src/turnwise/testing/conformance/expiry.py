@@ -178,6 +178,16 @@ class ExpiryConformance(Suite):
         await other.submit("s", "t", b"one")
         assert await self._ttl(other) is None
 
+    async def test_a_message_of_a_process_without_a_ttl_refreshes_it(self, lab: Lab) -> None:
+        store, other = lab.store(Limits(ttl_ms=DAY)), lab.store()
+        await added(store, "s", 1)
+        await lab.passed(lab.lease)
+        submitted = await lab.now()
+        await other.submit("s", "t", b"one")
+        ttl = await self._ttl(other)
+        assert ttl is not None
+        assert await lab.now() + ttl >= submitted + DAY
+
     async def test_the_longest_retention_counts(self, lab: Lab) -> None:
         long, short = lab.store(Limits(retention_ms=DAY)), lab.store(Limits(retention_ms=1))
         await (await begun(long, "s", "t")).commit(*items(1))

@@ -6,10 +6,20 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from .faults import Command, CutReply, DelayReply, DelayRequest, DropRequest, Fault, LoseReply
+from .faults import (
+    Command,
+    CutReply,
+    DelayReply,
+    DelayRequest,
+    DropRequest,
+    Fault,
+    LoseReply,
+    RefuseRequest,
+)
 from .framing import Framer
 
 _CHUNK = 65_536
+_PING = b"*1\r\n$4\r\nPING\r\n"
 
 # Answered, in RESP2, by any number of messages that belong to no command.
 _SUBSCRIBING = frozenset(
@@ -83,6 +93,8 @@ class Connection:
             raise _Cut
         if isinstance(fault, DelayRequest):
             await fault.hold()
+        if isinstance(fault, RefuseRequest):
+            frame = _PING  # whose reply comes when the refusal is due, and makes way for it
         if command.name in _SUBSCRIBING:
             self._subscribed = True
         elif command.name:
@@ -105,6 +117,8 @@ class Connection:
         if isinstance(fault, CutReply):
             await self._deliver(frame[: int(len(frame) * fault.share)], writer)
             raise _Cut
+        if isinstance(fault, RefuseRequest):
+            frame = f"-{fault.error}\r\n".encode()
         if isinstance(fault, DelayReply):
             await fault.hold()
         await self._deliver(frame, writer)

@@ -33,6 +33,13 @@ class DropRequest(Fault):
 
 
 @dataclass(frozen=True, slots=True)
+class RefuseRequest(Fault):
+    """Answer with this error, its code first, instead of forwarding the command."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class LoseReply(Fault):
     """Forward the command, wait for the server's whole reply, and cut the connection instead of
     delivering it: it has been executed."""

@@ -60,6 +60,7 @@ class _Conversations:
         name = mint() if is_new else digest(principal.owner, idempotency_key)
         history = self._history(request, f"conv_{name}")
         if is_new or await self._gateway.info(principal, history.session_id) is None:
+            await self._gateway.admit_items(principal, history.session_id, body.items or [])
             await history.create(body.items or [], body.metadata)
         return await self._conversation(request, history.session_id)
 
@@ -87,6 +88,7 @@ class _Conversations:
         info = await self._info(request, conversation_id)
         if info.open_turn is not None and info.open_turn.state == "running":
             raise locked()
+        await self._gateway.admit_items(principal_of(request), conversation_id, body.items)
         first = await self._history(request, conversation_id).add(body.items)
         return Json(list_object(history_items(body.items, conversation_id, first)))
 

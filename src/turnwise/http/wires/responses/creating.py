@@ -8,10 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from turnwise.errors import HistoryChanged, NoPendingApproval, SessionExists, TurnIdReused
+from turnwise.errors import HistoryChanged, SessionExists, StoreError, TurnIdReused
 from turnwise.http.gateway import Gateway
 from turnwise.http.principals import Principal
-from turnwise.http.wires.responses.answers import answers_in, decisions
+from turnwise.http.wires.responses.answered import Answered, answered, open_calls
+from turnwise.http.wires.responses.answering import LOOK_BACK, Answering
+from turnwise.http.wires.responses.answers import answers_in
 from turnwise.http.wires.responses.errors import OpenAIError, invalid, locked, not_found
 from turnwise.http.wires.responses.ids import Mode, ResponseId
 from turnwise.http.wires.responses.items import digest
@@ -22,9 +24,6 @@ from turnwise.http.wires.responses.turns import ECHO, Turns
 from turnwise.http.wires.responses.webhooks import Webhooks
 from turnwise.turns import mint
 from turnwise.types import Info
-
-EPHEMERAL_MS = 3_600_000
-"""How long the session of a response with store=false is kept, if its process dies meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,8 @@ class Creating:
         self._webhooks = webhooks
         self._turn_id = key or mint()
         self._turns = Turns(gateway, principal)
+        self._answers = answers_in(request.items)
+        self._answering = Answering(gateway, principal, self._answers, request.mode, self._expect)
         self._echo = echo_of(request, int(time.time()))
 
     async def create(self) -> Created:
@@ -80,18 +81,21 @@ class Creating:
         info = await self._gateway.info(self._principal, session_id)
         if info is None:
             raise not_found(f"Conversation with id '{session_id}' not found.", "conversation")
-        if (parked := _parked(info)) is not None:
-            part = max(1, await self._turns.times_parked(session_id, parked)) - 1
-            return await self._decide(ResponseId(session_id, parked, self._request.mode, part))
+        parked = _parked(info)
+        if self._answers.alone:
+            found = await self._answering.turn_in(session_id, info)
+            if found is not None:
+                return await self._answer(*found)
+        if parked is not None and not await self._was_sent(session_id):
+            turn = await answered(self._turns, self._first(session_id, parked))
+            return await self._answer(turn, turn.parts - 1)
         return await self._send(session_id)
 
     async def _in_new_session(self) -> Created:
         session_id = self._new_session_id()
-        created = await self._send(session_id)
-        if not created.rid.store:
-            await self._turns.expire(session_id, EPHEMERAL_MS)
-            return replace(created, is_ephemeral=True)
-        return created
+        if self._is_ephemeral:
+            await self._turns.begin_ephemeral(session_id)
+        return await self._send_first(session_id)
 
     async def _after(self, previous: str) -> Created:
         """Behind another response: in its session if that ends with it, else in a copy."""
@@ -99,14 +103,11 @@ class Creating:
         names = rid.session_id, rid.turn_id
         info = await self._gateway.info(self._principal, rid.session_id)
         is_parked = info is not None and _parked(info) == rid.turn_id
-        parts = max(int(is_parked), await self._turns.times_parked(*names))
-        if is_parked and rid.part == parts - 1:
-            return await self._decide(rid)
-        if answers_in(self._request.items).alone:
-            if rid.part >= parts:
-                raise invalid("The response waits for no answers.", "input")
-            return Created(rid.following(self._request.mode), self._echo)  # it was sent before
-        if rid.part < parts or is_parked:
+        if is_parked or self._answers.alone:
+            turn = await answered(self._turns, rid)
+            if self._answers.alone or rid.part == turn.parts - 1:
+                return await self._answer(turn, rid.part)
+        if is_parked or rid.part < await self._turns.times_parked(*names):
             raise _no_fork(previous)
         if info is not None and info.open_turn and info.open_turn.turn_id == rid.turn_id:
             raise locked()  # its end is not known yet
@@ -135,18 +136,47 @@ class Creating:
         except SessionExists:
             if self._key is None:
                 raise
-        created = await self._send(session_id)
-        if not created.rid.store:
-            await self._turns.expire(session_id, EPHEMERAL_MS)
-            return replace(created, is_ephemeral=True)
-        return created
+        if self._is_ephemeral:
+            await self._turns.expire(session_id)
+        return await self._send_first(session_id)
+
+    async def _send_first(self, session_id: str) -> Created:
+        """Send it to a session that was made for it, and that is not left behind if it is refused.
+
+        With a key it stays: the same request, sent again, may use it by now.
+        """
+        try:
+            created = await self._send(session_id)
+        except Exception as error:
+            if self._key is None and not isinstance(error, StoreError):
+                with suppress(StoreError):
+                    await self._turns.forget(session_id)
+            raise
+        if not self._is_ephemeral:
+            return created
+        await self._turns.expire(session_id)  # with a ttl the message has lengthened it
+        return replace(created, is_ephemeral=True)
 
     async def _send(self, session_id: str, after: str | None = None) -> Created:
+        if self._answers.needs_call and not await self._was_sent(session_id):
+            await self._check_calls(session_id)
         try:
             return await self._submit(session_id, after)
         except TurnIdReused:
             await self._take_time_of_first(session_id)
             return await self._submit(session_id, after)
+
+    async def _check_calls(self, session_id: str) -> None:
+        """Raise the error 400 for an answer to a call that is neither sent nor in the history."""
+        turns = await self._turns.last(session_id, LOOK_BACK)
+        calls = open_calls([item for turn in turns for item in turn.items])
+        self._answers.without(calls | self._answers.calls).refuse()
+
+    async def _was_sent(self, session_id: str) -> bool:
+        """Whether this very request is known there: it is sent again."""
+        if self._key is None:
+            return False
+        return (await self._turns.status(session_id, self._key)).state != "unknown"
 
     async def _submit(self, session_id: str, after: str | None) -> Created:
         request = self._request
@@ -177,23 +207,19 @@ class Creating:
         created_at = first.get("created_at", self._echo["created_at"])
         self._echo = {**self._echo, "created_at": created_at}
 
-    async def _decide(self, rid: ResponseId) -> Created:
-        """The input answers what the turn waits for, and the turn goes on."""
-        pending = await self._gateway.approvals(self._principal, rid.session_id)
-        sent = await self._turns.sent(rid.session_id, rid.turn_id)
-        tools = () if sent is None else sent.metadata.get(ECHO, {}).get("tools", ())
-        names = {tool["name"] for tool in tools if tool.get("type") == "function"}
-        answers = answers_in(self._request.items)
-        made = decisions(pending, answers, names)
-        following = rid.following(self._request.mode)
-        await self._expect(following)
-        try:
-            await self._gateway.decide(
-                self._principal, rid.session_id, approve=made.approve, reject=made.reject
-            )
-        except NoPendingApproval:
-            raise invalid("This was answered before.", "input") from None
-        return Created(following, self._echo | {"tools": list(tools)})
+    async def _answer(self, turn: Answered, part: int) -> Created:
+        """The input answers what a part of the turn asked."""
+        rid = await self._answering.answer(turn, part)
+        known = {name: turn.echo[name] for name in ("tools", "created_at") if name in turn.echo}
+        return Created(rid, self._echo | {"tools": []} | known)
+
+    @property
+    def _is_ephemeral(self) -> bool:
+        """Whether the session that is made for it is not to be kept."""
+        return not self._request.mode & Mode.STORE
+
+    def _first(self, session_id: str, turn_id: str) -> ResponseId:
+        return ResponseId(session_id, turn_id, self._request.mode)
 
     def _new_session_id(self) -> str:
         """The same one when the request is sent again."""

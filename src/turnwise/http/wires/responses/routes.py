@@ -10,8 +10,9 @@ from starlette.responses import Response
 from turnwise.errors import TurnwiseError
 from turnwise.http.gateway import Gateway
 from turnwise.http.principals import Authenticate
-from turnwise.http.routes import Json, principal_of, remember
+from turnwise.http.routes import Json, admit_stream, principal_of, remember
 from turnwise.http.sse import frame
+from turnwise.http.waits import left_behind
 from turnwise.http.wires.responses import conversations
 from turnwise.http.wires.responses.creating import Created, Creating
 from turnwise.http.wires.responses.errors import (
@@ -26,6 +27,7 @@ from turnwise.http.wires.responses.item_events import Wire
 from turnwise.http.wires.responses.jsons import as_json
 from turnwise.http.wires.responses.objects import deleted_response, response_object
 from turnwise.http.wires.responses.openapi import ERRORS, STREAM
+from turnwise.http.wires.responses.output import ATTEMPT_STEP
 from turnwise.http.wires.responses.pages import page
 from turnwise.http.wires.responses.reading import Reading, encoder_of
 from turnwise.http.wires.responses.requests import CreateResponse
@@ -83,6 +85,8 @@ class _Responses:
         """Ask an agent for a response. `model` names the agent."""
         principal = principal_of(request)
         creating = Creating(self._gateway, principal, body, idempotency_key, self._webhooks)
+        if body.stream:
+            admit_stream(request, self._gateway.streams)
         with no_repeat_without(idempotency_key):
             created = await creating.create()
             if created.rid.stream:
@@ -90,8 +94,9 @@ class _Responses:
             if created.rid.background:
                 return Json(response_object(created.rid, created.echo, "queued"))
             last: Wire = {}
-            async for wire in self._delivered(request, created):
-                last = wire
+            async with self._gateway.waits.until_end(created.rid.session_id):
+                async for wire in self._delivered(request, created):
+                    last = wire
         return Json(last["response"])
 
     async def retrieve(
@@ -104,7 +109,7 @@ class _Responses:
         """A response as it is now; or, of one in the background, its stream from any point on."""
         reading, rid = self._reading(request), ResponseId.parse(response_id)
         if stream:
-            return self._streamed(_behind(await reading.stream(rid), starting_after))
+            return self._streamed(await reading.stream(rid), starting_after)
         return Json(await reading.response(rid))
 
     async def cancel(self, request: Request, response_id: str) -> Response:
@@ -150,37 +155,64 @@ class _Responses:
         if created.is_ephemeral:
             await Turns(self._gateway, principal_of(request)).forget(created.rid.session_id)
 
-    def _streamed(self, wires: AsyncIterator[Wire]) -> Response:
-        return self._gateway.streams.response(_frames(wires))
+    def _streamed(self, wires: AsyncIterator[Wire], after: int | None = None) -> Response:
+        frames = _Frames(wires, after)
+        return self._gateway.streams.response(frames.all(), farewell=frames.farewell)
 
 
 async def _not_offered() -> None:
     raise not_found("This server does not offer this endpoint.")
 
 
-async def _behind(wires: AsyncIterator[Wire], number: int | None) -> AsyncIterator[Wire]:
-    async with aclosing(cast(Any, wires)):
+class _Frames:
+    """A response's events as text, from behind the one with the number `after`."""
+
+    def __init__(self, wires: AsyncIterator[Wire], after: int | None) -> None:
+        self._wires = wires
+        self._last = -1 if after is None else after
+
+    async def all(self) -> AsyncIterator[str]:
+        """The frames. An error is an event too: the status is sent by now."""
+        try:
+            async with aclosing(cast(Any, self._wires)):
+                async for wire in self._behind(self._wires):
+                    self._last = wire["sequence_number"]
+                    yield _frame(wire)
+        except (OpenAIError, TurnwiseError) as error:
+            yield self._error(error)
+
+    async def _behind(self, wires: AsyncIterator[Wire]) -> AsyncIterator[Wire]:
+        """Those behind `after`.
+
+        If the events of its attempt are gone, nothing tells which items of it are void: all are,
+        and the response is created once more.
+        """
+        attempt, is_known, created = max(0, self._last) // ATTEMPT_STEP, self._last < 0, Wire()
         async for wire in wires:
-            if number is None or wire["sequence_number"] > number:
+            number = wire["sequence_number"]
+            if wire["type"] == "response.created":
+                created = wire
+            elif not is_known and number // ATTEMPT_STEP > attempt:
+                yield created | {"sequence_number": number // ATTEMPT_STEP * ATTEMPT_STEP - 1}
+                is_known = True
+            else:
+                is_known = True
+            if number > self._last:
                 yield wire
 
+    def farewell(self) -> str:
+        """What tells the client to ask for the rest."""
+        return self._error(left_behind())
 
-async def _frames(wires: AsyncIterator[Wire]) -> AsyncIterator[str]:
-    """The events as text. An error is an event too: the status is sent by now."""
-    number = 0
-    try:
-        async with aclosing(cast(Any, wires)):
-            async for wire in wires:
-                number = wire["sequence_number"]
-                yield _frame(wire)
-    except (OpenAIError, TurnwiseError) as error:
+    def _error(self, error: Exception) -> str:
+        """An error that is among the events makes OpenAI's clients raise, whoever reads them.
+
+        Its number is that of the event before it: who goes on from there misses nothing.
+        """
         body = of_error(error).body
-        yield _frame({"type": "error", "sequence_number": number + 1} | _flat(body))
-
-
-def _flat(body: dict[str, Any]) -> Wire:
-    """A truthy `error` at the top would make the client raise before it shows the event."""
-    return {name: body[name] for name in ("code", "message", "param")}
+        flat = {name: body[name] for name in ("code", "message", "param")}
+        number = {"sequence_number": max(0, self._last)}
+        return _frame({"type": "error", "error": body} | flat | number)
 
 
 def _frame(wire: Wire) -> str:

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from turnwise.background import Status
-from turnwise.fleet import EndedTurn
+from turnwise.fleet import EndedTurn, PastTurn
 from turnwise.http.gateway import Gateway
 from turnwise.http.principals import Principal
+from turnwise.http.stored import Parking
 from turnwise.http.wires.responses.items import Item, digest
 
 ECHO = "response"
 """What a message's metadata say of the request, under this name."""
+EPHEMERAL_MS = 3_600_000
+"""How long a session that nobody is to keep stays, if nobody deletes it."""
 _QUEUE = 256
 Event = Mapping[str, Any]
 
@@ -55,6 +58,14 @@ class Turns:
         """How often the turn was parked so far, as far as it is known."""
         return await self._stored.times_parked(session_id, turn_id)
 
+    async def parking(self, session_id: str, turn_id: str) -> Parking | None:
+        """How the turn was parked last; None if it never was, or is not open any more."""
+        return await self._stored.parking(session_id, turn_id)
+
+    async def last(self, session_id: str, count: int) -> list[PastTurn]:
+        """The last `count` turns of the history, the oldest first."""
+        return await self._stored.last_turns(session_id, count)
+
     def events_so_far(self, session_id: str, turn_id: str) -> AsyncIterator[tuple[str, Event]]:
         """The events that were published, without waiting for more."""
         return self._stored.events_so_far(session_id, turn_id)
@@ -68,9 +79,19 @@ class Turns:
         info = await self._gateway.info(self._principal, session_id)
         return info is not None and info.turns == 1 and not info.queued and not info.open_turn
 
-    async def expire(self, session_id: str, ttl_ms: int) -> None:
-        """Let the session go, should this process die before it forgets it."""
-        await self._stored.expire(session_id, ttl_ms)
+    async def begin_ephemeral(self, session_id: str) -> None:
+        """Make a session that goes away by itself, before anything is put into it.
+
+        Raises:
+            HTTPException: 429: it is one more session than the principal's quota.
+        """
+        await self._gateway.admit_items(self._principal, session_id, [])
+        await self._stored.begin(session_id)
+        await self.expire(session_id)
+
+    async def expire(self, session_id: str) -> None:
+        """Let the session go in `EPHEMERAL_MS`, should this process die before it forgets it."""
+        await self._stored.expire(session_id, EPHEMERAL_MS)
 
     async def forget(self, session_id: str) -> None:
         """Delete a session that was not to be stored."""
