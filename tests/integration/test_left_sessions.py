@@ -66,6 +66,33 @@ async def test_a_parked_direct_turn(sessions: Sessions, act: Act) -> None:
         await left(worker)
 
 
+on_valkey = new_sessions_of(["valkey"])
+
+
+@pytest.mark.parametrize("act", [resume, cancel])
+async def test_a_store_that_does_not_answer_after_the_turn_s_end(
+    on_valkey: Sessions, act: Act, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever ended it tells the workers later."""
+    clerk, here, worker = Clerk(), on_valkey.worker(session_id="s"), on_valkey.worker()
+    await waiting(here, clerk, "pay", turn_id="t")
+    ready, failures = here.runtime.store.ready, ["once", "twice"]
+    announce = ready.announce
+
+    async def fail_at_first(session_id: str, turn_id: str | None) -> int:
+        if failures:
+            raise StoreUnavailable(failures.pop(), session_id=session_id)
+        return await announce(session_id, turn_id)
+
+    monkeypatch.setattr(ready, "announce", fail_at_first)
+    async with working(worker, echo()):
+        behind = await worker.submit("s", "behind", agent="echo")
+        await left(worker)
+        await act(here, clerk)
+        assert await output(behind) == "re: behind"
+    assert not failures
+
+
 async def decide(here: Session, clerk: Clerk) -> None:
     (asked,) = await here.pending_approvals()
     await here.decide(approve=[asked.id])

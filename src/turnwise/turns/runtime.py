@@ -28,6 +28,8 @@ from turnwise.turns.shielding import shielded
 from turnwise.turns.turn_stats import TurnStats
 from turnwise.types import Info
 
+_FIRST_PAUSE, _MAX_PAUSE = 1.0, 30.0
+"""Seconds between attempts to tell workers of a session."""
 _log = logging.getLogger("turnwise")
 
 
@@ -228,21 +230,32 @@ class Runtime:
     async def wake_workers(self, session_id: str) -> None:
         """Announce the session's messages, which workers have left: a turn was parked or stopped.
 
-        Whoever ends such a turn calls it. Never raises for the store: if this process dies first,
-        or the store does not answer, a sweep finds them.
+        Whoever ends such a turn calls it. Never raises for the store: if that does not answer for
+        as long as a lease, it is tried again and again in the background. If this process dies
+        first, a sweep finds the messages.
         """
-        await shielded(partial(self._wake_workers, session_id))
+        if not await shielded(partial(self._wake_workers, session_id)):
+            later = self._wake_workers_later(session_id)
+            self.keep(asyncio.create_task(later, name="turnwise-wake-workers"))
 
-    async def _wake_workers(self, session_id: str) -> None:
+    async def _wake_workers_later(self, session_id: str) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            await asyncio.sleep(pause)
+            if await self._wake_workers(session_id):
+                return
+            pause = min(2 * pause, _MAX_PAUSE)
+
+    async def _wake_workers(self, session_id: str) -> bool:
         try:
             async with asyncio.timeout(self.settings.lease):
                 info = await self.store.info(session_id)
                 if isinstance(info, Info) and info.queued:
                     await self.store.ready.announce(session_id, None)
-        except StoreError as error:
-            _log.warning("no worker was told of session %r: %s", session_id, shown(error))
-        except TimeoutError:
-            _log.warning("no worker was told of session %r in time", session_id)
+                return True
+        except (StoreError, TimeoutError) as error:
+            _log.warning("no worker was told of session %r yet: %s", session_id, shown(error))
+            return False
 
     async def _try(self, turn_id: str, call: Awaitable[object]) -> None:
         try:
