@@ -238,15 +238,16 @@ def _parked(found: Results) -> Iterator[Target]:
         f"≤ {PARKED_CPU:.0%} more than without",
         cpu <= without + PARKED_CPU,
     )
-    begin = found["begin"]
-    share = begin["with"]["median"] / begin["without"]["median"]
-    yield Target(
-        f"submit to begin beside {found['sessions']:,} parked sessions, as a share of without",
-        "-",
-        f"{share:.0%}",
-        f"≤ {BESIDE_IDLE:.0%}",
-        share <= BESIDE_IDLE,
-    )
+    if "begin" in found:
+        begin = found["begin"]
+        share = begin["with"]["median"] / begin["without"]["median"]
+        yield Target(
+            f"submit to begin beside {found['sessions']:,} parked sessions, as a share of without",
+            "-",
+            f"{share:.0%}",
+            f"≤ {BESIDE_IDLE:.0%}",
+            share <= BESIDE_IDLE,
+        )
 
 
 def _serve(found: Results) -> Iterator[Target]:
