@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,6 +66,27 @@ async def test_messages_of_a_paused_agent_stay_in_the_queue(
     assert [await output(receipt) for receipt in left] == ["re: hi"] * 5
     worker.stop()
     await task
+
+
+async def test_a_message_that_comes_while_its_queue_is_looked_at(
+    session: AnySession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look finds nothing, and the message is there a moment later."""
+    store, looks = session.runtime.store, list[int]()
+    queue = store.queue
+
+    async def late(session_id: str, count: int) -> Any:
+        found = await queue(session_id, count) if looks else []
+        looks.append(len(found))
+        return found
+
+    await session.submit("late", "hi", agent="echo")
+    monkeypatch.setattr(store, "queue", late)
+    processor = session.processor([echo()])
+    states = [(await processor.visit("late", paused=lambda: frozenset({"echo"}))).state]
+    states.append((await processor.visit("late", paused=lambda: frozenset({"echo"}))).state)
+    assert (states, looks) == (["idle", "paused"], [0, 1])
+    assert (await processor.visit("late")).state == "idle"
 
 
 async def test_a_pause_of_all_messages(session: AnySession, another: AnySession) -> None:

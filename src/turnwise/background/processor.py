@@ -126,20 +126,28 @@ class Processor:
             async with isolation.room(company):
                 if is_stopping():
                     break
-                if (names := paused()) and await self._first_agent(session_id) in names:
-                    visit.state = "paused"
+                if (names := paused()) and not await self._may_begin(session_id, names, visit):
                     break
                 company = await self._visit_next(session_id, visit, company)
         return visit
 
-    async def _first_agent(self, session_id: str) -> str | None:
-        """The agent that the first message names; None if none waits, or it cannot be read."""
-        for entry in await self.runtime.store.queue(session_id, _LOOK_AT):
+    async def _may_begin(self, session_id: str, paused: frozenset[str], visit: Visit) -> bool:
+        """Whether the agent of the first message is not paused. If not, the visit says why.
+
+        Nothing begins on an empty queue: what comes a moment later may be for a paused agent.
+        """
+        queue = await self.runtime.store.queue(session_id, _LOOK_AT)
+        if not queue:
+            visit.state = "idle"
+            return False
+        for entry in queue:
             if entry.kind == "message":
                 with suppress(UnreadableMessage):
-                    return decode_message(self.runtime.codec, entry.content).agent
+                    if decode_message(self.runtime.codec, entry.content).agent in paused:
+                        visit.state = "paused"
+                        return False
                 break
-        return None
+        return True
 
     async def _visit_next(self, session_id: str, visit: Visit, company: Company) -> Company:
         """Run the next message, if it may run in this company; the company of the one to try next.
