@@ -113,8 +113,8 @@ class WakeUpTable:
         version = database, number  # each connection counts for itself
         if version == self._version:
             return []
-        self._version = version
         rows = database.execute(query("new_wake_ups"), {"seen": self._last_seen}).fetchall()
+        self._version = version  # not before: a file that is locked just now is read again
         if rows:
             self._last_seen, _ = rows[-1]
         return [token for _, token in rows]
