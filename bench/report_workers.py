@@ -198,20 +198,28 @@ def _growth(found: Results) -> Table:
 
 
 def _parked(found: Results) -> Table:
+    return _beside(found, "parked sessions", "wait for an approval")
+
+
+def _open_turns(found: Results) -> Table:
+    return _beside(found, "sessions with open turns", "run in another process")
+
+
+def _beside(found: Results, which: str, what_they_do: str) -> Table:
     rows = [
         (label, f"{each['cpu']:.1%}", f"{each['commands']:,.0f}")
         for label, each in ((WITHOUT, found[WITHOUT]), (WITH, found[WITH]))
     ]
     return Table(
-        f"A background worker beside {found['sessions']:,} parked sessions with a message each",
+        f"A background worker beside {found['sessions']:,} {which}, each with a message",
         ("", "CPU of the worker", "commands/s of the server"),
         rows,
-        "Their turns wait for an approval, their messages for the turns. Commands inside scripts "
-        f"count.{_begin_beside_parked(found)}",
+        f"Their turns {what_they_do}, their messages wait for the turns. Commands inside scripts "
+        f"count.{_begin_beside(found)}",
     )
 
 
-def _begin_beside_parked(found: Results) -> str:
+def _begin_beside(found: Results) -> str:
     if (begin := found.get("begin")) is None:
         return ""
     return (
@@ -272,6 +280,7 @@ _TABLES = {
     "waiting": _waiting,
     "growth": _growth,
     "parked": _parked,
+    "open_turns": _open_turns,
     "serve": _serve,
     "streams": _streams,
 }

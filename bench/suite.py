@@ -219,8 +219,8 @@ class Suite:
         return {"growth": await measure_growth(self._url, self.plan.growth)}
 
     async def _parked(self) -> Results:
-        self._progress(f"{self.plan.parked[0]:,} parked sessions")
-        return {"parked": await measure_parked(self._url, *self.plan.parked)}
+        self._progress(f"{self.plan.parked[0]:,} sessions with parked turns, and with open ones")
+        return await measure_parked(self._url, *self.plan.parked)
 
     async def _serve(self) -> Results:
         self._progress("the server, beside an app without Turnwise")

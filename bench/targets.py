@@ -230,9 +230,17 @@ def _growth(found: Results) -> Iterator[Target]:
 
 
 def _parked(found: Results) -> Iterator[Target]:
+    return _beside(found, "parked sessions")
+
+
+def _open_turns(found: Results) -> Iterator[Target]:
+    return _beside(found, "sessions with open turns")
+
+
+def _beside(found: Results, which: str) -> Iterator[Target]:
     cpu, without = found["with"]["cpu"], found["without"]["cpu"]
     yield Target(
-        f"CPU of a worker beside {found['sessions']:,} parked sessions with a message each",
+        f"CPU of a worker beside {found['sessions']:,} {which}, each with a message",
         "-",
         f"{cpu:.1%}, {without:.1%} without them",
         f"≤ {PARKED_CPU:.0%} more than without",
@@ -242,7 +250,7 @@ def _parked(found: Results) -> Iterator[Target]:
         begin = found["begin"]
         share = begin["with"]["median"] / begin["without"]["median"]
         yield Target(
-            f"submit to begin beside {found['sessions']:,} parked sessions, as a share of without",
+            f"submit to begin beside {found['sessions']:,} {which}, as a share of without",
             "-",
             f"{share:.0%}",
             f"≤ {BESIDE_IDLE:.0%}",
@@ -320,6 +328,7 @@ _TARGETS: Mapping[str, Callable[[Results], Iterator[Target]]] = {
     "waiting": _waiting,
     "growth": _growth,
     "parked": _parked,
+    "open_turns": _open_turns,
     "serve": _serve,
     "streams": _streams,
 }

@@ -18,6 +18,7 @@ from threading import Event, Thread
 from typing import Any
 
 from agents import Agent, function_tool
+from redis.asyncio import RedisCluster
 
 from tests.integration.fault_lab import until_queued
 from tests.scripted import Script, agent, calls, outline, says
@@ -222,7 +223,9 @@ def subscribed() -> None:
 
 async def is_listening() -> bool:
     if isinstance(session, RedisSession):
-        return bool(await session.client.pubsub_channels())
+        client = session.client
+        nodes = {"target_nodes": "all"} if isinstance(client, RedisCluster) else {}
+        return bool(await client.pubsub_channels(**nodes))
     return bool(session.runtime.store._listeners)  # type: ignore[attr-defined]  # no contract's
 
 

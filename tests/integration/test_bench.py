@@ -52,7 +52,7 @@ TARGET_COUNTS = {
     "idle": 6,  # a turn and a begin beside them; three looks of operators; browsers
     "waiting": 2,
     "growth": 3,
-    "parked": 2,  # CPU, and submit to begin
+    "parked": 4,  # CPU, and submit to begin, beside parked turns and beside open ones
     "serve": 6,  # requests/s at two lengths, the first token twice, resuming, idle streams
     "streams": 1,
 }

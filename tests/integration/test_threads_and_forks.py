@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -16,7 +18,13 @@ from tests.integration import forking_program
 from turnwise import RedisSession, Runner
 from turnwise.errors import UsageError
 from turnwise.stores.redis.clients import Client, close, disconnect
-from turnwise.testing.servers import ValkeyCluster, ValkeySentinel, ValkeyServer
+from turnwise.testing.servers import (
+    RedisServer,
+    ServerNotFound,
+    ValkeyCluster,
+    ValkeySentinel,
+    ValkeyServer,
+)
 
 LIMIT = 280.0
 """Seconds after which a program counts as stuck."""
@@ -46,17 +54,41 @@ async def run_program(*arguments: str, **environment: str) -> None:
     assert (process.returncode, text.strip().splitlines()[-1:]) == (0, ["all well"]), text[-4000:]
 
 
-async def test_threads_share_a_session_object(url: str) -> None:
-    await run_program("tests.integration.threaded_program", url)
+SERVERS: dict[str, Callable[[], Any]] = {
+    "valkey": ValkeyServer,
+    "redis": RedisServer,
+    "cluster": ValkeyCluster,
+    "sentinel": ValkeySentinel,
+}
+
+
+@pytest_asyncio.fixture(loop_scope="module", params=["sqlite", *SERVERS])
+async def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """A store of each kind that several processes can share."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/sessions.db"
+        return
+    try:
+        server = SERVERS[request.param]()
+    except ServerNotFound as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    async with server:
+        yield server.url
+
+
+async def test_threads_share_a_session_object(store_url: str) -> None:
+    await run_program("tests.integration.threaded_program", store_url)
 
 
 async def test_threads_share_a_session_object_in_memory() -> None:
     await run_program("tests.integration.threaded_program", "memory://")
 
 
-async def test_a_program_forks_while_its_session_object_is_in_use(url: str) -> None:
+async def test_a_program_forks_while_its_session_object_is_in_use(store_url: str) -> None:
     program = "tests.integration.forking_program"
-    await run_program(program, *forking_program.IN_USE, SHARED_STORE=url)
+    await run_program(program, *forking_program.IN_USE, SHARED_STORE=store_url)
 
 
 @pytest.mark.parametrize("method", forking_program.START_METHODS)
