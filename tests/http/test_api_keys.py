@@ -13,6 +13,7 @@ from tests.http.visitors import asked, visitor
 from tests.integration.stores import Sessions, new_sessions_of
 from tests.integration.test_cli import invoked, lines
 from turnwise import UsageError, connect
+from turnwise.errors import StoreUnavailable
 from turnwise.fleet.api_keys import ApiKeys
 from turnwise.http import api_keys as module
 from turnwise.http.api_keys import by_api_key
@@ -171,3 +172,18 @@ async def test_the_command_line_makes_lists_and_revokes(tmp_path: Path) -> None:
     assert missing.exit_code == 1
     async with connect(url) as session:
         assert await ApiKeys(session.runtime).find(text) is None
+
+
+async def test_a_use_that_could_not_be_noted_is_noted_at_the_next_one(
+    keys: ApiKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise StoreUnavailable("it does not answer", session_id=None)
+
+    text, _ = await keys.create("alice")
+    with monkeypatch.context() as broken:
+        broken.setattr(keys._registry, "write", fail)
+        assert await keys.find(text) is not None
+    await keys.find(text)
+    (used,) = await keys.list("alice")
+    assert used.last_used_at is not None

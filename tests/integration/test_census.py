@@ -8,7 +8,9 @@ import pytest
 
 from tests.integration.fault_lab import message
 from tests.integration.stores import Sessions, new_sessions_of
+from turnwise.errors import StoreUnavailable
 from turnwise.fleet import SharedCensus, census
+from turnwise.fleet.census import Census, Walk
 from turnwise.session import Session
 from turnwise.testing.servers.waiting import until
 from turnwise.types import Grant, SessionCounts
@@ -115,3 +117,28 @@ async def test_a_record_of_another_version_counts_as_none(sessions: Sessions) ->
     shared = SharedCensus(session)
     assert await shared.latest() is None
     await shared.aclose()
+
+
+async def test_a_walk_whose_end_fails_is_not_counted_twice(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = sessions.worker()
+    await filled(session)
+    walk = Walk(session)
+    count = session.runtime.store.count_dead_letters
+
+    async def fail() -> int:
+        raise StoreUnavailable("it does not answer", session_id=None)
+
+    async def walked() -> Census:
+        while (found := await walk.further()) is None:
+            pass
+        return found
+
+    monkeypatch.setattr(session.runtime.store, "count_dead_letters", fail)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await walked()
+    monkeypatch.setattr(session.runtime.store, "count_dead_letters", count)
+    for _ in range(2):
+        assert (await walked()).states == {"idle": 2, "parked": 1, "stopped": 1}

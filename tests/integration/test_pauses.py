@@ -89,6 +89,27 @@ async def test_a_message_that_comes_while_its_queue_is_looked_at(
     assert (await processor.visit("late")).state == "idle"
 
 
+async def test_a_pause_that_ends_while_its_queue_is_looked_at(
+    session: AnySession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The visit still believes in the pause, and comes back after the worker has heard of its end."""
+    await session.pause_queue("echo")
+    store, workers = session.runtime.store, list[Worker]()
+    queue = store.queue
+
+    async def slow(session_id: str, count: int) -> Any:
+        found = await queue(session_id, count)
+        if found and await session.resume_queue("echo"):
+            await heard(workers[0], lambda told: not told.paused)
+        return found
+
+    monkeypatch.setattr(store, "queue", slow)
+    receipt = await session.submit("s", "hi", agent="echo")
+    async with working(session, echo()) as worker:
+        workers.append(worker)
+        assert await output(receipt) == "re: hi"
+
+
 async def test_a_pause_of_all_messages(session: AnySession, another: AnySession) -> None:
     """Also for a worker that begins later; it takes none before the pause has ended."""
 

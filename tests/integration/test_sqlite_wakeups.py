@@ -27,6 +27,18 @@ def there(here: sqlite3.Connection, tmp_path: Path) -> Iterator[sqlite3.Connecti
         yield database
 
 
+def test_another_file_at_the_same_path_counts_from_its_own_start(tmp_path: Path) -> None:
+    """As after a restore: its wake-ups have lower numbers."""
+    path, seen = str(tmp_path / "sessions.db"), WakeUpTable()
+    for tokens in (["a", "b", "c"], ["d"]):
+        with closing(open_database(path)) as here, closing(open_database(path)) as there:
+            assert seen.new_tokens(here) == []
+            WakeUpTable().add(there, tokens, now=0)
+            assert seen.new_tokens(here) == tokens
+        for file in tmp_path.iterdir():
+            file.unlink()
+
+
 @contextmanager
 def locked_at(
     statement: str, here: sqlite3.Connection, there: sqlite3.Connection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 from collections.abc import Sequence, Sized
@@ -12,7 +13,7 @@ import pytest
 from turnwise.background import Visit
 from turnwise.stores.embedded.memory import MemoryStore
 from turnwise.turns import Runtime, Settings
-from turnwise.types import Claim
+from turnwise.types import Claim, Grant, Parked
 from turnwise.worker import acks
 from turnwise.worker.acks import Acks
 
@@ -129,3 +130,54 @@ async def test_what_is_recalled_is_not_kept(tested: Acks) -> None:
     assert list(tested._left) == ["s"]
     await tested.recall()
     assert not tested._left
+
+
+async def test_what_is_left_while_others_are_recalled_is_kept(
+    tested: Acks, ready: _Ready, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def recall(session_ids: Sequence[str]) -> None:
+        await tested.visited("late", [claim("late")], Visit("paused"))
+
+    monkeypatch.setattr(ready, "recall", recall)
+    await visits(tested, 1, Visit("paused"))
+    await tested.recall()
+    assert list(tested._left) == ["late"]
+
+
+async def test_a_turn_that_was_parked_anew_expires_later(
+    tested: Acks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first expiry was noted; somebody resumed it meanwhile, and it waits again."""
+    asked: list[str] = []
+    answers = [Parked("t", expires_in=1000.0), None]
+
+    async def end_if_expired(_: Runtime, session_id: str, turn_id: str) -> Parked | None:
+        asked.append(f"{session_id} {turn_id}")
+        return answers[len(asked) - 1]
+
+    monkeypatch.setattr(acks, "end_if_expired", end_if_expired)
+    store = tested._store
+    assert isinstance(await store.begin("s", "t", "token", 60_000, worker="w"), Grant)
+    await store.park("s", "t", "token", b"{state}")
+    await visits(tested, 1, Visit("parked", pause=0.0))
+    await tested.end_expired()
+    assert tested._expiries["s"] > asyncio.get_running_loop().time() + 900
+    await tested.end_expired()
+    assert asked == ["s t"]
+    tested._expiries["s"] = 0.0
+    await tested.end_expired()
+    assert (asked, list(tested._expiries)) == (["s t", "s t"], [])
+
+
+async def test_an_expiry_that_a_visit_finds_meanwhile_is_kept(
+    tested: Acks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def end_if_expired(*_: object) -> None:
+        await visits(tested, 1, Visit("parked", pause=1000.0))
+
+    monkeypatch.setattr(acks, "end_if_expired", end_if_expired)
+    assert isinstance(await tested._store.begin("s", "t", "token", 60_000, worker="w"), Grant)
+    await tested._store.park("s", "t", "token", b"{state}")
+    await visits(tested, 1, Visit("parked", pause=0.0))
+    await tested.end_expired()
+    assert list(tested._expiries) == ["s"]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hmac
 import secrets
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -166,8 +165,10 @@ class ApiKeys:
         now = time.monotonic()
         if now - self._noted.get(key_id, -_NOTE_INTERVAL) >= _NOTE_INTERVAL:
             self._noted[key_id] = now
-            with suppress(StoreError):
+            try:
                 await self._registry.write(_USED + key_id, b"")
+            except StoreError:
+                self._noted.pop(key_id, None)  # its next use is noted
 
 
 def digest_of(text: str) -> str:

@@ -92,7 +92,12 @@ class Walk:
         for found in page.sessions:
             self._count(found)
         self._cursor = page.cursor
-        return None if page.cursor is not None else await self._counted()
+        if page.cursor is not None:
+            return None
+        try:
+            return await self._counted()
+        finally:
+            self._begin()
 
     def _begin(self) -> None:
         self._cursor = None
@@ -121,7 +126,7 @@ class Walk:
         unclaimed = await store.ready.unclaimed()
         if unclaimed.oldest_ms is not None:
             waiting.append(unclaimed.oldest_ms / 1000)
-        census = Census(
+        return Census(
             at=time.time(),
             states=self._states,
             queued=self._queued,
@@ -133,8 +138,6 @@ class Walk:
             holders=self._holders,
             lost=self._lost,
         )
-        self._begin()
-        return census
 
     async def _waiting(self, session_id: str) -> float:
         queue = await self._session.queue(session_id, 1)

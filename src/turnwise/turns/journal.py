@@ -59,9 +59,13 @@ class Journal:
         batch = self._batch
         batch += self._encoded(entries)
         async with self._lock:
-            if batch is self._batch and (batch or self._unconfirmed):
+            if batch is self._batch:
                 self._batch = []
-                await self._write(batch)
+                if batch:
+                    self._unconfirmed.append(batch)
+            # Else another writer has taken it along, and may have been cancelled before its answer.
+            if self._failure is None:
+                await self._confirm()
         if self._failure is not None:
             raise self._failure
 
@@ -77,21 +81,17 @@ class Journal:
             )
             raise self._failure from None
 
-    async def _write(self, batch: list[bytes]) -> None:
+    async def _confirm(self) -> None:
+        """Send what has no answer yet: again at its own index, so that it is stored once."""
         try:
-            # What a cancelled writer left unconfirmed goes first, again at its own index.
             while self._unconfirmed:
                 await self._append(self._unconfirmed[0])
                 del self._unconfirmed[0]
-            self._unconfirmed.append(batch)
-            await self._append(batch)
-            self._unconfirmed.clear()
         except TurnwiseError as error:
             self._failure = error
 
     async def _append(self, batch: list[bytes]) -> None:
-        if self._failure is None:
-            answer = await self._send(self._length, batch)
-            if not isinstance(answer, Done):
-                raise await self._refused(answer)
-            self._length += len(batch)
+        answer = await self._send(self._length, batch)
+        if not isinstance(answer, Done):
+            raise await self._refused(answer)
+        self._length += len(batch)

@@ -109,8 +109,15 @@ class Acks:
 
     async def recall(self) -> None:
         """Offer again what was left since its agent was paused. Raises StoreError."""
-        await self._store.ready.recall(list(self._left))
-        self._left.clear()
+        left = list(self._left)
+        await self._store.ready.recall(left)
+        for session_id in left:  # not those that were left meanwhile
+            self._left.pop(session_id, None)
+
+    async def recall_one(self, session_id: str) -> None:
+        """Offer this one again, if it was left. Raises StoreError."""
+        await self._store.ready.recall([session_id])
+        self._left.pop(session_id, None)
 
     def _wait(self, session_id: str) -> float:
         """Seconds until the next visit of a busy session: each time more.
@@ -124,11 +131,17 @@ class Acks:
     async def end_expired(self) -> None:
         """End the parked turns that were found, and have expired meanwhile. Raises StoreError."""
         now = asyncio.get_running_loop().time()
-        for session_id in [one for one, due in self._expiries.items() if due <= now]:
-            found = await self._store.info(session_id)
+        for session_id, due in [item for item in self._expiries.items() if item[1] <= now]:
+            found, parked = await self._store.info(session_id), None
             if isinstance(found, Info) and found.open_turn is not None:
-                await end_if_expired(self._runtime, session_id, found.open_turn.turn_id)
-            self._expiries.pop(session_id, None)
+                turn_id = found.open_turn.turn_id
+                parked = await end_if_expired(self._runtime, session_id, turn_id)
+            if self._expiries.get(session_id) != due:
+                continue  # a visit has found another one meanwhile
+            if parked is not None and parked.expires_in < math.inf:  # it was parked anew
+                self._expiries[session_id] = asyncio.get_running_loop().time() + parked.expires_in
+            else:
+                del self._expiries[session_id]
 
     async def failed(
         self, session_id: str, claims: list[Claim], *, transient: bool = False

@@ -190,7 +190,7 @@ class Worker:
 
     async def _visit(self, session_id: str) -> None:
         claims = self._backlog.claims(session_id)
-        more = False
+        more, told = False, self._told
         try:
             if not await self._acks.too_soon(session_id, claims):
                 visit = await self._processor.visit(
@@ -200,6 +200,8 @@ class Worker:
                 more = visit.state == "more" and self._takes_more()
                 if not more:
                     await self._acks.visited(session_id, claims, visit)
+                if visit.state == "paused" and self._told != told:  # perhaps no more
+                    await self._acks.recall_one(session_id)
         except asyncio.CancelledError:
             with suppress(StoreError):
                 await self._ready.requeue(self._name, claims, 0)

@@ -16,7 +16,7 @@ from heapq import heappop, heappush
 from typing import Any
 from zlib import crc32
 
-from turnwise.errors import NewerFormat, NotASession, StoreRefused
+from turnwise.errors import NewerFormat, NotASession, StoreError, StoreRefused
 from turnwise.limits import SWEEP_INTERVAL_MS, Limits
 from turnwise.process import PerLoop
 from turnwise.stores.redis.header import parse_own
@@ -96,8 +96,13 @@ class RedisReady:
             claims: list[Claim] = []
             is_last = time.monotonic() >= deadline
             await self._make_claimable(self._schedule.take_claimable())
-            for shard in self._schedule.take_shards(all_of_them=timeout <= 0):
-                claims += await self._claim(shard, worker, count - len(claims))
+            try:
+                for shard in self._schedule.take_shards(all_of_them=timeout <= 0):
+                    room = 0 if claims and shard in self._schedule.failed else count - len(claims)
+                    claims += await self._claim(shard, worker, room)
+            except StoreError:
+                if not claims:  # else they would be hidden from all until they time out
+                    raise
             if claims or is_last:
                 break
             await self._schedule.wait(deadline - time.monotonic())
@@ -109,7 +114,12 @@ class RedisReady:
             self._schedule.add(shard)
             return []
         args = GROUP, worker, count, self._timeout_ms, self._cursors[shard]
-        _, now, cursor, entries = await self._run("claim", shard, *args)
+        try:
+            _, now, cursor, entries = await self._run("claim", shard, *args)
+        except StoreError:
+            self._schedule.failed.add(shard)
+            self._schedule.add(shard)
+            raise
         self._cursors[shard] = cursor.decode()
         self._schedule.looked_at(shard)
         if len(entries) >= count or self._cursors[shard] != "0-0":
@@ -139,13 +149,22 @@ class RedisReady:
         await self._move(worker, NOBODY, self._timeout_ms, ids, self._keys.ready_channel)
 
     async def _make_claimable(self, delayed: Sequence[_Delayed]) -> None:
-        """End the delay of requeued entries that nobody has claimed since."""
-        for holder in {entry.holder for entry in delayed}:
-            ids = [entry.id for entry in delayed if entry.holder == holder]
-            self._claimed.get(holder, set()).difference_update(ids)
-            await self._move(holder, NOBODY, self._timeout_ms, ids)
-            for shard in _by_shard(ids):
-                self._schedule.add(shard)
+        """End the delay of requeued entries that nobody has claimed since.
+
+        If the store does not answer, the next claim does it: a worker extends those that it holds.
+        """
+        left = list(delayed)
+        try:
+            while left:
+                holder = left[0].holder
+                ids = [entry.id for entry in left if entry.holder == holder]
+                await self._move(holder, NOBODY, self._timeout_ms, ids)
+                self._claimed.get(holder, set()).difference_update(ids)
+                left = [entry for entry in left if entry.holder != holder]
+                for shard in _by_shard(ids):
+                    self._schedule.add(shard)
+        finally:
+            self._schedule.still_delayed(left)
 
     async def _move(
         self, worker: str, to: str, idle_ms: int, ids: Iterable[str], channel: str = ""
@@ -233,6 +252,7 @@ class _Schedule:
         self._all = set(range(len(keys.ready)))
         self._now: set[int] = set()
         self._order = list(self._all)
+        self.failed: set[int] = set()
         self._requeued: dict[str, _Requeued] = {}
         self._dues: list[tuple[float, str]] = []
         self._claimable: list[_Delayed] = []
@@ -281,8 +301,15 @@ class _Schedule:
         taken, self._claimable = self._claimable, []
         return taken
 
+    def still_delayed(self, entries: Sequence[_Delayed]) -> None:
+        """These were taken, and their delay could not be ended: they are taken again."""
+        self._claimable += entries
+
     def take_shards(self, *, all_of_them: bool) -> list[int]:
-        """The streams to look at now, first the one that was looked at the longest time ago."""
+        """The streams to look at now, first the one that was looked at the longest time ago.
+
+        Those whose node did not answer come last: nobody waits for it while others have messages.
+        """
         self._listen()
         now = time.monotonic()
         if all_of_them or now - self._looked_at_all >= self._interval:
@@ -290,10 +317,11 @@ class _Schedule:
             self._now |= self._all
         shards, self._now = self._now, set()
         self._event.clear()
-        return [shard for shard in self._order if shard in shards]
+        return sorted((s for s in self._order if s in shards), key=self.failed.__contains__)
 
     def looked_at(self, shard: int) -> None:
         """So that a stream with many entries does not keep the others from being looked at."""
+        self.failed.discard(shard)
         self._order.remove(shard)
         self._order.append(shard)
 

@@ -113,6 +113,8 @@ class WakeUpTable:
         version = database, number  # each connection counts for itself
         if version == self._version:
             return []
+        if self._version is not None and self._version[0] is not database:
+            self._last_seen = 0  # the file may be another one at the same path
         rows = database.execute(query("new_wake_ups"), {"seen": self._last_seen}).fetchall()
         self._version = version  # not before: a file that is locked just now is read again
         if rows:
