@@ -92,7 +92,7 @@ async def test_a_message_that_comes_while_its_queue_is_looked_at(
 async def test_a_pause_that_ends_while_its_queue_is_looked_at(
     session: AnySession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The visit still believes in the pause, and comes back after the worker has heard of its end."""
+    """The visit still believes in it, and comes back after the worker has heard of its end."""
     await session.pause_queue("echo")
     store, workers = session.runtime.store, list[Worker]()
     queue = store.queue
