@@ -7,6 +7,7 @@ for nobody, with an idle time that makes it claimable after the delay.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -32,6 +33,8 @@ NOBODY = "-"
 _LOOK_INTERVAL, _LOOK_INTERVAL_UNSUBSCRIBED = 1.0, 0.25
 _MAX_DELAY_UNSUBSCRIBED = 1.0
 """The longest delay of a requeued entry, in seconds, while no wake-up can end it sooner."""
+_FAILED_PAUSE = 10.0
+"""For how many seconds a stream whose node did not answer comes after the others."""
 _SWEEP_CONCURRENCY = 50
 _SWEEP_TIMEOUT_MS = 60_000
 """After how long another worker sweeps, if the one that sweeps has died."""
@@ -98,7 +101,8 @@ class RedisReady:
             await self._make_claimable(self._schedule.take_claimable())
             try:
                 for shard in self._schedule.take_shards(all_of_them=timeout <= 0):
-                    room = 0 if claims and shard in self._schedule.failed else count - len(claims)
+                    has_time = not claims or not self._schedule.has_failed(shard)
+                    room = count - len(claims) if has_time else 0
                     claims += await self._claim(shard, worker, room)
             except StoreError:
                 if not claims:  # else they would be hidden from all until they time out
@@ -117,8 +121,7 @@ class RedisReady:
         try:
             _, now, cursor, entries = await self._run("claim", shard, *args)
         except StoreError:
-            self._schedule.failed.add(shard)
-            self._schedule.add(shard)
+            self._schedule.failed(shard)
             raise
         self._cursors[shard] = cursor.decode()
         self._schedule.looked_at(shard)
@@ -252,7 +255,7 @@ class _Schedule:
         self._all = set(range(len(keys.ready)))
         self._now: set[int] = set()
         self._order = list(self._all)
-        self.failed: set[int] = set()
+        self._failed: dict[int, float] = {}
         self._requeued: dict[str, _Requeued] = {}
         self._dues: list[tuple[float, str]] = []
         self._claimable: list[_Delayed] = []
@@ -308,7 +311,7 @@ class _Schedule:
     def take_shards(self, *, all_of_them: bool) -> list[int]:
         """The streams to look at now, first the one that was looked at the longest time ago.
 
-        Those whose node did not answer come last: nobody waits for it while others have messages.
+        Those whose node did not answer come last: others' messages do not wait for it each time.
         """
         self._listen()
         now = time.monotonic()
@@ -317,13 +320,22 @@ class _Schedule:
             self._now |= self._all
         shards, self._now = self._now, set()
         self._event.clear()
-        return sorted((s for s in self._order if s in shards), key=self.failed.__contains__)
+        return sorted((shard for shard in self._order if shard in shards), key=self.has_failed)
 
     def looked_at(self, shard: int) -> None:
         """So that a stream with many entries does not keep the others from being looked at."""
-        self.failed.discard(shard)
+        self._failed.pop(shard, None)
         self._order.remove(shard)
         self._order.append(shard)
+
+    def failed(self, shard: int) -> None:
+        """Its node did not answer."""
+        self._failed[shard] = time.monotonic()
+        self.add(shard)
+
+    def has_failed(self, shard: int) -> bool:
+        """Whether its node did not answer a moment ago."""
+        return time.monotonic() - self._failed.get(shard, -math.inf) < _FAILED_PAUSE
 
     async def wait(self, timeout: float) -> None:
         now = time.monotonic()
