@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from turnwise.stores.redis.server_timeout import ServerTimeout
+from turnwise.server_timeout import ServerTimeout
 
 LIMIT = 0.1
 STALL = 3 * LIMIT

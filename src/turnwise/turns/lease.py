@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 
 from turnwise.contracts import Store
+from turnwise.server_timeout import ServerTimeout
 
 
 class Lease:
@@ -92,7 +93,7 @@ class Lease:
         pause = self._length / 3
         deadline = self._attempt_ends(pause)
         try:
-            async with asyncio.timeout_at(deadline):
+            async with ServerTimeout(deadline - self.loop.time()):
                 held = await self.renew()
             if held:  # a third of a lease after this one was sent, however late its answer was
                 pause = max(0.0, self._end - 2 * pause - self.loop.time())

@@ -32,7 +32,7 @@ from redis.exceptions import ResponseError
 
 from turnwise.errors import UsageError
 from turnwise.process import PerLoop
-from turnwise.stores.redis.server_timeout import ServerTimeout
+from turnwise.server_timeout import ServerTimeout
 
 Client = Redis | RedisCluster
 

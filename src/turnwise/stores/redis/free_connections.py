@@ -9,7 +9,7 @@ from typing import TypeVar
 from redis.exceptions import MaxConnectionsError
 
 from turnwise.process import PerLoop
-from turnwise.stores.redis.server_timeout import ServerTimeout
+from turnwise.server_timeout import ServerTimeout
 
 T = TypeVar("T")
 

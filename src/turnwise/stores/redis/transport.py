@@ -25,6 +25,7 @@ from redis.exceptions import TimeoutError as RedisTimeout
 
 from turnwise.errors import StoreRefused, StoreUnavailable, TurnwiseError
 from turnwise.process import PerLoop
+from turnwise.server_timeout import ServerTimeout
 from turnwise.stores.redis.clients import Client
 from turnwise.stores.redis.commands import execute
 from turnwise.stores.redis.connections import Connections
@@ -32,7 +33,6 @@ from turnwise.stores.redis.free_connections import FreeConnections
 from turnwise.stores.redis.header import foreign
 from turnwise.stores.redis.pipeline import Pipelines
 from turnwise.stores.redis.scripts import Script
-from turnwise.stores.redis.server_timeout import ServerTimeout
 from turnwise.stores.redis.wrong_scheme import wrong_scheme
 
 # The server, or the cluster, cannot run the command just now, and ran nothing of it.

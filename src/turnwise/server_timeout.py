@@ -18,7 +18,7 @@ class ServerTimeout:
 
     def __init__(self, seconds: float | None) -> None:
         self._scope = asyncio.timeout(None)
-        self._step = None if seconds is None else seconds / _STEPS
+        self._step = None if seconds is None else max(0.0, seconds) / _STEPS
         self._steps = 0
         self._timer: asyncio.TimerHandle | None = None
 
