@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,22 +37,30 @@ class Replica:
         self.port = free_port()
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._answer, HOST, self.port)
+        self._server = await asyncio.start_server(self._accept, HOST, self.port)
 
     async def stop(self) -> None:
         if self._server is not None:
             self._server.close()
+            for _ in range(5):  # what it has just accepted comes in
+                await asyncio.sleep(0)
             for task in self._answering:
                 task.cancel()
             await asyncio.gather(*self._answering, return_exceptions=True)
             await self._server.wait_closed()
             self._server = None
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._answer(reader, writer))
         self._answering.add(task)
-        task.add_done_callback(self._answering.discard)
+        task.add_done_callback(partial(self._answered, writer))
+
+    def _answered(self, writer: asyncio.StreamWriter, task: asyncio.Task[Any]) -> None:
+        """Also of a task that was cancelled before it began."""
+        self._answering.discard(task)
+        writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             method, path, _ = head.split(" ", 2)
@@ -62,8 +71,8 @@ class Replica:
                 status = "200" if is_probe else self.does
                 writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n".encode())
                 await writer.drain()
-        except asyncio.IncompleteReadError:
-            pass  # a check that only connects
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # a check that only connects, or a proxy that has gone
         finally:
             writer.close()
             with suppress(OSError):
