@@ -107,17 +107,12 @@ class Acks:
         else:
             await self._requeue(claims, 0)
 
-    async def recall(self) -> None:
-        """Offer again what was left since its agent was paused. Raises StoreError."""
-        left = list(self._left)
+    async def recall(self, session_id: str | None = None) -> None:
+        """Offer again what was left since its agent was paused, or this one. Raises StoreError."""
+        left = list(self._left) if session_id is None else [session_id]
         await self._store.ready.recall(left)
-        for session_id in left:  # not those that were left meanwhile
-            self._left.pop(session_id, None)
-
-    async def recall_one(self, session_id: str) -> None:
-        """Offer this one again, if it was left. Raises StoreError."""
-        await self._store.ready.recall([session_id])
-        self._left.pop(session_id, None)
+        for one in left:  # not those that were left meanwhile
+            self._left.pop(one, None)
 
     def _wait(self, session_id: str) -> float:
         """Seconds until the next visit of a busy session: each time more.

@@ -201,7 +201,7 @@ class Worker:
                 if not more:
                     await self._acks.visited(session_id, claims, visit)
                 if visit.state == "paused" and self._told != told:  # perhaps no more
-                    await self._acks.recall_one(session_id)
+                    await self._acks.recall(session_id)
         except asyncio.CancelledError:
             with suppress(StoreError):
                 await self._ready.requeue(self._name, claims, 0)

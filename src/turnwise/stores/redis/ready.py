@@ -7,13 +7,8 @@ for nobody, with an idle time that makes it claimable after the delay.
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from functools import partial
-from heapq import heappop, heappush
 from typing import Any
 from zlib import crc32
 
@@ -22,7 +17,8 @@ from turnwise.limits import SWEEP_INTERVAL_MS, Limits
 from turnwise.process import PerLoop
 from turnwise.stores.redis.header import parse_own
 from turnwise.stores.redis.keys import Keys
-from turnwise.stores.redis.pubsub import Channel, Subscription, Subscriptions
+from turnwise.stores.redis.pubsub import Subscriptions
+from turnwise.stores.redis.ready_schedule import DelayedEntry, ReadySchedule
 from turnwise.stores.redis.scan import Scan
 from turnwise.stores.redis.scripts import script
 from turnwise.stores.redis.transport import Transport
@@ -30,11 +26,6 @@ from turnwise.types import Claim, Unclaimed
 
 GROUP = "workers"
 NOBODY = "-"
-_LOOK_INTERVAL, _LOOK_INTERVAL_UNSUBSCRIBED = 1.0, 0.25
-_MAX_DELAY_UNSUBSCRIBED = 1.0
-"""The longest delay of a requeued entry, in seconds, while no wake-up can end it sooner."""
-_FAILED_PAUSE = 10.0
-"""For how many seconds a stream whose node did not answer comes after the others."""
 _SWEEP_CONCURRENCY = 50
 _SWEEP_TIMEOUT_MS = 60_000
 """After how long another worker sweeps, if the one that sweeps has died."""
@@ -51,7 +42,7 @@ class RedisReady:
         self._keys = keys
         self._timeout_ms = limits.visibility_timeout_ms
         self._scan = Scan(transport)
-        self._schedules = PerLoop(lambda: _Schedule(subscriptions.get(), keys))
+        self._schedules = PerLoop(lambda: ReadySchedule(subscriptions.get(), keys))
         self._claimed: dict[str, set[str]] = {}
         self._cursors = ["0-0"] * len(keys.ready)
 
@@ -141,7 +132,7 @@ class RedisReady:
             await self._move(worker, NOBODY, self._timeout_ms - delay_ms, ids, channel)
         for claim in claims if delay_ms else ():
             key, holder = self._keys.session(claim.session_id), worker if is_held else NOBODY
-            self._schedule.requeued(key, _Delayed(claim.id, holder), delay_ms / 1000)
+            self._schedule.requeued(key, DelayedEntry(claim.id, holder), delay_ms / 1000)
 
     async def recall(self, session_ids: Sequence[str]) -> None:
         for session_id in session_ids:
@@ -151,7 +142,7 @@ class RedisReady:
         ids = list(self._claimed.pop(worker, ()))
         await self._move(worker, NOBODY, self._timeout_ms, ids, self._keys.ready_channel)
 
-    async def _make_claimable(self, delayed: Sequence[_Delayed]) -> None:
+    async def _make_claimable(self, delayed: Sequence[DelayedEntry]) -> None:
         """End the delay of requeued entries that nobody has claimed since.
 
         If the store does not answer, the next claim does it: a worker extends those that it holds.
@@ -242,151 +233,8 @@ class RedisReady:
             schedule.close()
 
     @property
-    def _schedule(self) -> _Schedule:
+    def _schedule(self) -> ReadySchedule:
         return self._schedules.get()
-
-
-class _Schedule:
-    """Which streams to look at next: those that were published, and each one every second."""
-
-    def __init__(self, subscription: Subscription, keys: Keys) -> None:
-        self._subscription = subscription
-        self._channel_name = keys.ready_channel
-        self._all = set(range(len(keys.ready)))
-        self._now: set[int] = set()
-        self._order = list(self._all)
-        self._failed: dict[int, float] = {}
-        self._requeued: dict[str, _Requeued] = {}
-        self._dues: list[tuple[float, str]] = []
-        self._claimable: list[_Delayed] = []
-        self._event = asyncio.Event()
-        self._looked_at_all = 0.0
-        self._listening = ExitStack()
-        self._channel: Channel | None = None
-
-    def add(self, shard: int) -> None:
-        self._now.add(shard)
-        self._event.set()
-
-    def possible_delay(self, delay_ms: int) -> int:
-        """The delay, or less while nothing tells of a session that gets free before its end."""
-        return delay_ms if self._subscribed else min(delay_ms, int(1000 * _MAX_DELAY_UNSUBSCRIBED))
-
-    def requeued(self, key: str, entry: _Delayed, delay: float) -> None:
-        """While an entry is delayed, listen for the release of its session."""
-        requeued = self._requeued.get(key)
-        if requeued is None:
-            requeued = self._requeued[key] = _Requeued()
-            if self._channel is not None:
-                listening = self._channel.listeners.listening(key, partial(self.end_delay, key))
-                requeued.listening.enter_context(listening)
-        requeued.due = max(requeued.due, time.monotonic() + delay)
-        requeued.entries.append(entry)
-        heappush(self._dues, (requeued.due, key))
-        self._event.set()
-
-    def end_delay(self, key: str) -> None:
-        """The session's delayed entries, if there are any, can be claimed from now on."""
-        if (requeued := self._requeued.pop(key, None)) is None:
-            return
-        requeued.listening.close()
-        self._claimable += requeued.entries
-        self._event.set()
-
-    def take_claimable(self) -> list[_Delayed]:
-        """The delayed entries whose delay is over, or whose session was released; each once."""
-        now = time.monotonic()
-        while self._dues and self._dues[0][0] <= now:
-            due, key = heappop(self._dues)
-            requeued = self._requeued.get(key)
-            if requeued is not None and requeued.due <= due:
-                self.end_delay(key)
-        taken, self._claimable = self._claimable, []
-        return taken
-
-    def still_delayed(self, entries: Sequence[_Delayed]) -> None:
-        """These were taken, and their delay could not be ended: they are taken again."""
-        self._claimable += entries
-
-    def take_shards(self, *, all_of_them: bool) -> list[int]:
-        """The streams to look at now, first the one that was looked at the longest time ago.
-
-        Those whose node did not answer come last: others' messages do not wait for it each time.
-        """
-        self._listen()
-        now = time.monotonic()
-        if all_of_them or now - self._looked_at_all >= self._interval:
-            self._looked_at_all = now
-            self._now |= self._all
-        shards, self._now = self._now, set()
-        self._event.clear()
-        return sorted((shard for shard in self._order if shard in shards), key=self.has_failed)
-
-    def looked_at(self, shard: int) -> None:
-        """So that a stream with many entries does not keep the others from being looked at."""
-        self._failed.pop(shard, None)
-        self._order.remove(shard)
-        self._order.append(shard)
-
-    def failed(self, shard: int) -> None:
-        """Its node did not answer."""
-        self._failed[shard] = time.monotonic()
-        self.add(shard)
-
-    def has_failed(self, shard: int) -> bool:
-        """Whether its node did not answer a moment ago."""
-        return time.monotonic() - self._failed.get(shard, -math.inf) < _FAILED_PAUSE
-
-    async def wait(self, timeout: float) -> None:
-        now = time.monotonic()
-        dues = [due - now for due, _ in self._dues[:1]]
-        timeout = min(timeout, self._looked_at_all + self._interval - now, *dues)
-        try:
-            async with asyncio.timeout(max(0.001, timeout)):
-                await self._event.wait()
-        except TimeoutError:
-            return
-
-    @property
-    def _interval(self) -> float:
-        return _LOOK_INTERVAL if self._subscribed else _LOOK_INTERVAL_UNSUBSCRIBED
-
-    @property
-    def _subscribed(self) -> bool:
-        return self._channel is not None and self._channel.subscribed
-
-    def _listen(self) -> None:
-        if self._channel is None:
-            for shard in self._all:
-                listening = self._subscription.listen(
-                    str(shard), partial(self.add, shard), self._channel_name
-                )
-                self._channel = self._listening.enter_context(listening)
-
-    def close(self) -> None:
-        self._channel = None
-        for requeued in self._requeued.values():
-            requeued.listening.close()
-        self._requeued.clear()
-        self._dues.clear()
-        self._listening.close()
-
-
-@dataclass(frozen=True)
-class _Delayed:
-    """A requeued entry, and for whom it is pending: NOBODY, or a worker that extends it."""
-
-    id: str
-    holder: str
-
-
-@dataclass
-class _Requeued:
-    """The delayed entries of one session, and until when its release is listened for."""
-
-    due: float = 0.0
-    entries: list[_Delayed] = field(default_factory=list)
-    listening: ExitStack = field(default_factory=ExitStack)
 
 
 def _by_shard(ids: Iterable[str]) -> dict[int, list[str]]:
