@@ -53,14 +53,16 @@ async def block(waiting: Agent[Any], session: Session) -> None:
         await Runner.run(waiting, "hi", session=turn)
 
 
+COROUTINES = {"run": run, "stream": stream, "unread": unread, "block": block}
+
+
 def main(how: str, url: str, session_id: str) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which a parent may have ignored
     waiting, session = agent(calls("wait"), tools=[wait]), connect(url).bind(session_id)
     if how == "run_sync":
         Runner.run_sync(waiting, "hi", session=session)
     else:
-        coroutines = {"run": run, "stream": stream, "unread": unread, "block": block}
-        asyncio.run(coroutines[how](waiting, session))
+        asyncio.run(COROUTINES[how](waiting, session))
 
 
 if __name__ == "__main__":

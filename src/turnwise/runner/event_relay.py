@@ -13,6 +13,7 @@ from agents import StreamEvent
 
 from turnwise.durable.sdk import forget_redacted
 from turnwise.errors import StreamIdle
+from turnwise.turns import result_of
 
 
 class EventRelay:
@@ -178,7 +179,7 @@ def _is_cancelled(leaving: BaseException) -> bool:
 
 def _result(task: Task[None]) -> None:
     try:
-        task.result()
+        result_of(task)
     except BaseException as error:
         forget_redacted(error)  # what the reader is handling became its context
         raise

@@ -23,7 +23,16 @@ from turnwise.runner.attempt import RunAttempt
 from turnwise.runner.event_relay import EventRelay
 from turnwise.session import Session
 from turnwise.turn_session import Items, TurnSession
-from turnwise.turns import OnError, RollBack, Turn, check_number, end
+from turnwise.turns import (
+    OnError,
+    Outcome,
+    RollBack,
+    Turn,
+    check_number,
+    end,
+    end_interrupted,
+    result_of,
+)
 from turnwise.turns.errors import shown
 
 STREAM_IDLE_TIMEOUT = 60.0
@@ -190,7 +199,7 @@ class TurnEnd:
     async def _wait(self) -> None:
         """Return when the turn is committed or rolled back; raise if that failed."""
         await asyncio.wait({self._task})
-        self._task.result()
+        result_of(self._task)
 
     def _rebuilt_events(self) -> Iterator[StreamEvent]:
         """The events of a turn that was committed before, once; none for any other turn."""
@@ -224,6 +233,10 @@ class TurnEnd:
     async def _end(self) -> None:
         try:
             await self._commit_or_roll_back()
+        except KeyboardInterrupt as interrupt:
+            if (turn := self._held.turn) is not None:
+                await end_interrupted(turn, self._failure_outcome(turn, interrupt))
+            raise
         finally:
             # The turn has ended already, unless there is a fault in the code above.
             if self._held.turn is not None:
@@ -245,9 +258,7 @@ class TurnEnd:
             if failed is None:
                 outcome = self._attempt.outcome(turn, self._result)
             else:
-                outcome = self._attempt.failure(
-                    turn, failed, self._on_error, given_up=self._given_up
-                )
+                outcome = self._failure_outcome(turn, failed)
             async with self._attempt.ending(failed):
                 await end(turn, outcome)
         elif isinstance(error, AlreadyCommitted):
@@ -257,6 +268,9 @@ class TurnEnd:
             self._run_error = error
         if ours is not None:
             raise ours
+
+    def _failure_outcome(self, turn: Turn, error: BaseException) -> Outcome:
+        return self._attempt.failure(turn, error, self._on_error, given_up=self._given_up)
 
     async def _failure(self) -> BaseException | None:
         """The error that the run ended with, that of guardrails that still ran included."""

@@ -8,7 +8,7 @@ from turnwise.turns.buffer import Savepoint
 from turnwise.turns.cancel import GRACE, cancel, checked_reason, make_way
 from turnwise.turns.cancelled import reason_in
 from turnwise.turns.changes import add_items, clear_items, pop_item
-from turnwise.turns.ends import end
+from turnwise.turns.ends import end, end_interrupted
 from turnwise.turns.errors import busy as session_busy
 from turnwise.turns.errors import queue_full, session_too_large, unknown_change
 from turnwise.turns.errors import suspended as session_suspended
@@ -31,7 +31,13 @@ from turnwise.turns.outcomes import (
 from turnwise.turns.own_turn import refuse_to_wait_for_own_turn
 from turnwise.turns.runtime import Runtime, default_worker_name
 from turnwise.turns.settings import Settings, check_count, check_number, ttl_ms
-from turnwise.turns.shielding import is_cancelled, resend_if_cancelled, shielded, until_done
+from turnwise.turns.shielding import (
+    is_cancelled,
+    resend_if_cancelled,
+    result_of,
+    shielded,
+    until_done,
+)
 from turnwise.turns.standing import standing
 from turnwise.turns.turn import Turn
 from turnwise.turns.turn_end import MAX_POLL_INTERVAL, POLL_INTERVAL, Backoff, TurnEndWaiter
@@ -76,6 +82,7 @@ __all__ = [
     "default_worker_name",
     "end",
     "end_if_expired",
+    "end_interrupted",
     "failure",
     "finished_turn_error",
     "is_cancelled",
@@ -90,6 +97,7 @@ __all__ = [
     "reason_in",
     "refuse_to_wait_for_own_turn",
     "resend_if_cancelled",
+    "result_of",
     "session_busy",
     "session_ids",
     "session_suspended",

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from turnwise.enclosing import PartOf
-from turnwise.turns.ends import end
+from turnwise.turns.ends import end, end_interrupted
 from turnwise.turns.failures import failure
 from turnwise.turns.outcomes import Commit, Outcome
 from turnwise.turns.turn import Turn
@@ -39,6 +39,10 @@ async def block(
                 await end(turn, on_failure(turn, error))
             raise
         await end(turn, Commit())
+    except KeyboardInterrupt as interrupt:
+        if turn.is_ours:
+            await end_interrupted(turn, on_failure(turn, interrupt))
+        raise
     except asyncio.CancelledError as cancellation:
         if interruption.taken_back() and turn.lost is not None:
             raise turn.lost from cancellation

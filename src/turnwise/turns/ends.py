@@ -94,6 +94,18 @@ async def end(turn: Turn, outcome: Outcome) -> None:
         raise turn.lost
 
 
+async def end_interrupted(turn: Turn, outcome: Outcome) -> None:
+    """End a turn after a KeyboardInterrupt, which may have struck at any line of its end.
+
+    What the store was told before changes nothing when it is told again.
+    """
+    if isinstance(turn.outcome, RollBack | Release | StayParked | None):
+        if not turn.ended:
+            turn.close()
+        turn.lease.stop()
+        await _tell_store(turn, _prevailing(turn, outcome))
+
+
 def _prevailing(turn: Turn, outcome: Outcome) -> Outcome:
     if turn.cancel is not None:
         return turn.cancel
@@ -112,6 +124,11 @@ def _prevailing(turn: Turn, outcome: Outcome) -> Outcome:
 async def _carry_out(turn: Turn, outcome: Outcome) -> None:
     state = await _state_or_failure(turn, outcome) if isinstance(outcome, Park) else b""
     turn.close()
+    await _tell_store(turn, outcome, state)
+
+
+async def _tell_store(turn: Turn, outcome: Outcome, state: bytes = b"") -> None:
+    """Make it so; `state` is a parked turn's."""
     match outcome:
         case Commit():
             await resend_if_cancelled(partial(_commit, turn, outcome, mint()))

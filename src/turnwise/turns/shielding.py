@@ -48,7 +48,7 @@ async def shielded(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
             break
     if interruption is not None:
         raise interruption
-    return task.result()
+    return result_of(task)
 
 
 async def until_done(
@@ -76,6 +76,17 @@ async def until_done(
             if on_cancel is not None:
                 on_cancel()
     return interruption
+
+
+def result_of(task: asyncio.Task[T]) -> T:
+    """What a task returned; raises what it raised, but CancelledError for a KeyboardInterrupt.
+
+    That one has left the event loop already. Raised again, it would leave it again, while
+    `asyncio.run` waits for the last tasks, and those that end turns would never be done.
+    """
+    if _was_interrupted(task):
+        raise CancelledError
+    return task.result()
 
 
 def is_cancelled(error: BaseException | None) -> bool:

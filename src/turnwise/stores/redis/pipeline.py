@@ -143,9 +143,9 @@ class Pipeline:
 
 def _replies(task: asyncio.Task[list[Any]], count: int) -> list[Any]:
     """What `task` returned; its failure is that of every command."""
-    if task.cancelled():
+    error = None if task.cancelled() else task.exception()
+    if task.cancelled() or not isinstance(error, Exception | None):
         return [Disconnected("the pipeline was cancelled")] * count
-    error = task.exception()
     if isinstance(error, BusyLoadingError):  # which says nothing of the commands before it
         error = Disconnected(str(error), status_code=error.status_code)
     return task.result() if error is None else [error] * count
