@@ -15,6 +15,7 @@ import logging  # noqa: F401
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Condition, RLock
 from typing import Generic, TypeVar
 from weakref import WeakSet
@@ -23,6 +24,9 @@ from turnwise.errors import UsageError
 
 T = TypeVar("T")
 Loop = asyncio.AbstractEventLoop
+
+EXITS = KeyboardInterrupt, SystemExit
+"""What a signal's handler raises at any line, and what no event loop keeps from its caller."""
 
 LOCK = RLock()
 """Held briefly while state that threads share is changed; no I/O and no callers' code inside.
@@ -88,7 +92,8 @@ class ForkBarrier:
         self._changed.acquire()
         self.forks += 1
         while self._inside:
-            self._changed.wait()
+            with suppress(*EXITS):  # Python would fork all the same, and tell nobody
+                self._changed.wait()
 
     def after_fork(self) -> None:
         self.forks -= 1

@@ -1,4 +1,6 @@
-"""Ctrl-C pressed again at one line of code after another: HOW, URL and a file for the report.
+"""Ctrl-C pressed again at one line of code after another.
+
+Its arguments are HOW, the name of what strikes there, URL, and a file for the report.
 
 Each line has a child of its own, forked from here, in which all is imported. There a waiting tool
 is cancelled by a first Ctrl-C; from then on lines are counted, and the second one comes at line N.
@@ -31,6 +33,7 @@ from turnwise import connect
 STEP = 37  # of so many lines, one is tried
 PATIENCE = 60.0  # seconds that a child may take to end
 PACKAGES = "turnwise", "agents", "redis"
+ERRORS = {repr(error): error for error in (KeyboardInterrupt(), SystemExit(0))}
 LEFT_OUT = "agents.models", "agents.run_internal.model_provider_lifecycle"
 LOCKING = "get_connection", "release", "dispatch_async"
 
@@ -38,9 +41,10 @@ Report = dict[str, Any]
 
 
 class Interrupter:
-    """Raises KeyboardInterrupt at the first line of PACKAGES from line `number` on."""
+    """Raises `error` at the first line of PACKAGES from line `number` on."""
 
-    def __init__(self, number: int, struck: Callable[[str], object]) -> None:
+    def __init__(self, error: BaseException, number: int, struck: Callable[[str], object]) -> None:
+        self._error = error
         self._left = number
         self._struck = struck
 
@@ -59,7 +63,7 @@ class Interrupter:
                 sys.settrace(None)
                 self._left = sys.maxsize
                 self._struck(str(frame.f_globals["__name__"]))
-                raise KeyboardInterrupt
+                raise self._error
         return self._trace
 
 
@@ -86,26 +90,26 @@ def interrupted_run(how: str, url: str, session_id: str, interrupter: Interrupte
     asyncio.run(run(agent(calls("wait"), tools=[wait]), connect(url).bind(session_id)))
 
 
-def child(how: str, url: str, session_id: str, number: int, pipe: int) -> None:
+def child(how: str, what: str, url: str, session_id: str, number: int, pipe: int) -> None:
     """Write the module that was interrupted, if one was, and how the run ended."""
 
     def struck(module: str) -> None:
         os.write(pipe, f"{module}\n".encode())
 
     try:
-        interrupted_run(how, url, session_id, Interrupter(number, struck))
+        interrupted_run(how, url, session_id, Interrupter(ERRORS[what], number, struck))
     except BaseException as error:
         os.write(pipe, repr(error).encode())
     os._exit(0)
 
 
-def interrupt(how: str, url: str, number: int) -> Report | None:
+def interrupt(how: str, what: str, url: str, number: int) -> Report | None:
     """What became of a child interrupted at line `number`; None if it had ended before."""
-    session_id = f"{how}-line-{number}"
+    session_id = f"{how}-{what}-{number}"
     reader, writer = os.pipe()
     pid = os.fork()
     if not pid:
-        child(how, url, session_id, number, writer)
+        child(how, what, url, session_id, number, writer)
     os.close(writer)
     ended = has_ended(pid)
     with os.fdopen(reader) as pipe:
@@ -129,10 +133,10 @@ def has_ended(pid: int) -> bool:
     return True
 
 
-def main(how: str, url: str, report: str) -> None:
+def main(how: str, what: str, url: str, report: str) -> None:
     lines = []
     for number in count(1, STEP):
-        place = interrupt(how, url, number)
+        place = interrupt(how, what, url, number)
         if place is None:
             break
         lines.append(json.dumps(place))

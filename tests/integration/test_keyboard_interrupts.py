@@ -63,14 +63,15 @@ async def test_a_second_ctrl_c_frees_it_too(
         assert await session.info(f"{how}-twice") is None
 
 
+@pytest.mark.parametrize("what", ["KeyboardInterrupt()", "SystemExit(0)"])
 @pytest.mark.parametrize("how", ["run", "stream", "block"])
 async def test_a_second_ctrl_c_frees_it_wherever_it_strikes(
-    server: ValkeyServer, started: Programs, tmp_path: Path, how: str
+    server: ValkeyServer, started: Programs, tmp_path: Path, how: str, what: str
 ) -> None:
+    """Or another signal whose handler calls sys.exit()."""
     report = tmp_path / "report"
-    process = started.python(
-        "-m", "tests.integration.interrupted_lines", how, server.url, str(report)
-    )
+    module = "tests.integration.interrupted_lines"
+    process = started.python("-m", module, how, what, server.url, str(report))
 
     async def is_written() -> bool:
         return report.exists()
@@ -80,7 +81,7 @@ async def test_a_second_ctrl_c_frees_it_wherever_it_strikes(
     assert len(interrupted) >= LINES
     packages = {place["module"].partition(".")[0] for place in interrupted}
     assert packages == {"turnwise", "agents", "redis"}
-    assert [place for place in interrupted if place["end"] != "KeyboardInterrupt()"] == []
+    assert [place for place in interrupted if place["end"] != what] == []
     async with connect(server.url) as session:
         for place in interrupted:
             info = await session.info(place["session"])

@@ -127,3 +127,26 @@ async def _known(path: Path) -> Session:
 async def _drain(result: Any) -> None:
     async for _ in result.stream_events():
         pass
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_ctrl_c_struck_at_once_is_not_carried_on_by_the_next_run(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    """It may come between the lines that make the run's task, or before there is one."""
+    session = MemorySession()
+    create_task = loop.create_task
+
+    def interrupted(work: Any) -> Any:
+        monkeypatch.undo()
+        if begun:
+            create_task(work)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "create_task", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Runner.run_sync(agent(says("struck")), "struck", session=session, session_id="s")
+    assert asyncio.all_tasks(loop) == set()
+    Runner.run_sync(agent(says("next")), "next", session=session, session_id="other")
+    assert loop.run_until_complete(session.bind("s").get_items()) == []
+    loop.run_until_complete(session.aclose())

@@ -18,6 +18,7 @@ from agents import RunResultStreaming, StreamEvent, TResponseInputItem
 from turnwise.durable import install
 from turnwise.durable.sdk import StreamToTheEnd, failure_of
 from turnwise.errors import AlreadyCommitted, StreamIdle, UsageError
+from turnwise.process import EXITS
 from turnwise.results import Rebuildable, RebuiltRun
 from turnwise.runner.attempt import RunAttempt
 from turnwise.runner.event_relay import EventRelay
@@ -233,9 +234,9 @@ class TurnEnd:
     async def _end(self) -> None:
         try:
             await self._commit_or_roll_back()
-        except KeyboardInterrupt as interrupt:
+        except EXITS as struck:
             if (turn := self._held.turn) is not None:
-                await end_interrupted(turn, self._failure_outcome(turn, interrupt))
+                await end_interrupted(turn, self._failure_outcome(turn, struck))
             raise
         finally:
             # The turn has ended already, unless there is a fault in the code above.

@@ -40,18 +40,27 @@ def run_until_complete(work: Coroutine[Any, Any, T]) -> T:
             "run_sync and resume_sync cannot be called while an event loop runs. Use "
             "`await Runner.run` or `await Runner.resume`"
         )
-    task, process = loop.create_task(work), os.getpid()
+    process = os.getpid()
     try:
-        return loop.run_until_complete(task)
+        return loop.run_until_complete(loop.create_task(work))
     except BaseException as error:
         # KeyboardInterrupt: roll the turn back. Not in a child that a tool forked and that ends by
         # sys.exit: the turn is its parent's, and so is the loop.
-        if not task.done() and os.getpid() == process:
-            task.cancel()
+        if os.getpid() == process:
             with _deaf_to_interrupts(_END_TIMEOUT):
-                loop.run_until_complete(asyncio.wait({task}))
+                _end(work, loop)
         forget_redacted(error)  # what the caller is handling became its context
         raise
+
+
+def _end(work: Coroutine[Any, Any, Any], loop: Loop) -> None:
+    """Cancel its task, or else the next call would carry it on: they share the loop."""
+    tasks = [task for task in asyncio.all_tasks(loop) if task.get_coro() is work]
+    if tasks:
+        tasks[0].cancel()
+        loop.run_until_complete(asyncio.wait(tasks))
+    else:
+        work.close()
 
 
 @contextmanager

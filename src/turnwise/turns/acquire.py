@@ -115,12 +115,12 @@ class LeaseRequest:
                 answer = await end_if_expired(self._runtime, *names) or await self._ask()
             if busy != "reject" and isinstance(answer, Busy | Queued):
                 answer = await self._wait_in_queue(answer, busy, timeout)
+            if isinstance(answer, Grant):
+                return answer
         except BaseException as error:
             if not isinstance(error, StoreError):  # else the store would not answer that either
                 await shielded(self.give_up)
             raise
-        if isinstance(answer, Grant):
-            return answer
         raise await self._refusal(answer)
 
     async def give_up(self) -> None:

@@ -7,7 +7,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from turnwise.errors import ApprovalPending, SessionBusy, SessionStopped, UndecodableItem
+from turnwise.errors import (
+    ApprovalPending,
+    SessionBusy,
+    SessionStopped,
+    StoreError,
+    UndecodableItem,
+)
 from turnwise.hooks import TurnBegunEvent, TurnRefusedEvent
 from turnwise.journal_entries import Entry, read_journal
 from turnwise.turns import ends, errors
@@ -160,17 +166,26 @@ async def next_turn(
             end_cancelled=ends.cancel,
             open_error=open_error,
         )
-    except BaseException:
+    except BaseException as error:
         cancel_listener.close()
-        await shielded(partial(_give_back, runtime, session_id, token, ask))
+        failed = isinstance(error, Exception) and not isinstance(error, StoreError)
+        await shielded(partial(_give_back, runtime, session_id, token, ask, failed=failed))
         raise
 
 
 async def _give_back(
-    runtime: Runtime, session_id: str, token: str, ask: Callable[[], Awaitable[Any]]
+    runtime: Runtime,
+    session_id: str,
+    token: str,
+    ask: Callable[[], Awaitable[Any]],
+    *,
+    failed: bool,
 ) -> None:
-    """Release the turn, if the lease was granted: a resend with the same token says so."""
+    """Release the turn, if the lease was granted: a resend with the same token says so.
+
+    `failed`: it counts as an attempt. Not where nobody ran it, or the resend has begun it.
+    """
     with suppress(Exception):  # else another worker takes it over when the lease has expired
         answer = await ask()
         if isinstance(answer, Grant):
-            await runtime.release(session_id, answer.turn_id, token)
+            await runtime.release(session_id, answer.turn_id, token, counted=failed)

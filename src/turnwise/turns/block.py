@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from turnwise.enclosing import PartOf
+from turnwise.process import EXITS
 from turnwise.turns.ends import end, end_interrupted
 from turnwise.turns.failures import failure
 from turnwise.turns.outcomes import Commit, Outcome
@@ -39,9 +40,9 @@ async def block(
                 await end(turn, on_failure(turn, error))
             raise
         await end(turn, Commit())
-    except KeyboardInterrupt as interrupt:
+    except EXITS as struck:
         if turn.is_ours:
-            await end_interrupted(turn, on_failure(turn, interrupt))
+            await end_interrupted(turn, on_failure(turn, struck))
         raise
     except asyncio.CancelledError as cancellation:
         if interruption.taken_back() and turn.lost is not None:

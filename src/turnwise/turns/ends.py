@@ -95,7 +95,7 @@ async def end(turn: Turn, outcome: Outcome) -> None:
 
 
 async def end_interrupted(turn: Turn, outcome: Outcome) -> None:
-    """End a turn after a KeyboardInterrupt, which may have struck at any line of its end.
+    """End a turn after one of EXITS, which may have struck at any line of its end.
 
     What the store was told before changes nothing when it is told again.
     """

@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 import anyio
 
 from turnwise.errors import TurnwiseError
+from turnwise.process import EXITS
 
 T = TypeVar("T")
-_INTERRUPTIONS = CancelledError, KeyboardInterrupt
+_INTERRUPTIONS = CancelledError, *EXITS
 _ATTEMPTS = 3
 
 
@@ -79,9 +80,9 @@ async def until_done(
 
 
 def result_of(task: asyncio.Task[T]) -> T:
-    """What a task returned; raises what it raised, but CancelledError for a KeyboardInterrupt.
+    """What a task returned; raises what it raised, but CancelledError for one of EXITS.
 
-    That one has left the event loop already. Raised again, it would leave it again, while
+    Those have left the event loop already. Raised again, they would leave it again, while
     `asyncio.run` waits for the last tasks, and those that end turns would never be done.
     """
     if _was_interrupted(task):
@@ -99,4 +100,4 @@ def is_cancelled(error: BaseException | None) -> bool:
 
 
 def _was_interrupted(task: asyncio.Task[Any]) -> bool:
-    return task.cancelled() or isinstance(task.exception(), KeyboardInterrupt)
+    return task.cancelled() or isinstance(task.exception(), EXITS)

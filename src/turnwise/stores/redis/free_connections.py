@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from redis.exceptions import MaxConnectionsError
 
-from turnwise.process import PerLoop
+from turnwise.process import EXITS, PerLoop
 from turnwise.server_timeout import ServerTimeout
 
 T = TypeVar("T")
@@ -18,10 +18,14 @@ _WAIT = 10.0
 
 
 class FreeConnections:
-    """The connections that a client may open in each event loop: `count` of them."""
+    """The connections that a client may open in each event loop: `count` of them.
 
-    def __init__(self, count: int) -> None:
+    `disconnect` closes those of this event loop.
+    """
+
+    def __init__(self, count: int, disconnect: Callable[[], None]) -> None:
         self._free = PerLoop(lambda: asyncio.Semaphore(count))
+        self._disconnect = disconnect
 
     async def use(self, send: Callable[[], Awaitable[T]]) -> T:
         """What `send` returns, which takes one connection. Callers get theirs in their order.
@@ -35,6 +39,11 @@ class FreeConnections:
             await free.acquire()
         try:
             return await send()
+        except EXITS:
+            # It may have struck between a command and its reply. The next command on that
+            # connection, of another session, would be given that reply.
+            self._disconnect()
+            raise
         finally:
             free.release()
 

@@ -26,7 +26,7 @@ from redis.exceptions import TimeoutError as RedisTimeout
 from turnwise.errors import StoreRefused, StoreUnavailable, TurnwiseError
 from turnwise.process import PerLoop
 from turnwise.server_timeout import ServerTimeout
-from turnwise.stores.redis.clients import Client
+from turnwise.stores.redis.clients import Client, disconnect
 from turnwise.stores.redis.commands import execute
 from turnwise.stores.redis.connections import Connections
 from turnwise.stores.redis.free_connections import FreeConnections
@@ -71,7 +71,7 @@ class Transport:
         connections: int = 100,
     ) -> None:
         self._opened = opened
-        self._free = FreeConnections(connections)
+        self._free = FreeConnections(connections, lambda: disconnect(self.client))
         self._pipelines = PerLoop(lambda: Pipelines(opened.clients.get, self._free))
         self.patience = patience
         self.timeout = timeout
