@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -131,8 +132,8 @@ class OfflineModel(Model):
         number = 0
         for item in response.output:
             if isinstance(item, ResponseOutputMessage):
-                for word in text_of(item.model_dump()).split(" "):
-                    yield _delta(item.id, f"{word} ", number)
+                for word in re.findall(r" ?[^ ]+| ", text_of(item.model_dump())):
+                    yield _delta(item.id, word, number)
                     number += 1
         yield ResponseCompletedEvent(
             type="response.completed",

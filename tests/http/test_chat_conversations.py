@@ -37,9 +37,9 @@ async def site(sessions: Sessions, pace: Pace) -> AsyncIterator[Site]:
 
 async def listed(client: httpx.AsyncClient, **headers: str) -> dict[str, Any]:
     """All conversations by their ids, read in small parts."""
-    found, cursor = dict[str, Any](), None
+    found, cursor = dict[str, Any](), ""
     while True:
-        asked = {"count": 2} | ({"cursor": cursor} if cursor else {})
+        asked: dict[str, Any] = {"count": 2, "cursor": cursor}
         page = (await client.get("/chat/sessions", params=asked, headers=headers)).json()
         found |= {each["session_id"]: each for each in page["sessions"]}
         if (cursor := page["cursor"]) is None:

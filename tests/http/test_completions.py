@@ -116,6 +116,14 @@ async def test_side_tasks_enter_no_session(door: Door) -> None:
     assert len(await door.session.bind("c").get_items()) == 2
 
 
+async def test_a_side_task_in_parts_enters_no_session(door: Door) -> None:
+    parts = [{"type": "text", "text": "### Task:\nGenerate a title"}]
+    task: Any = {"role": "user", "content": parts}
+    answer = await ask(door, user("one"), task, headers=named("c", "m1"))
+    assert answer.choices[0].message.content.startswith("2: ")
+    assert await stored(door) == []
+
+
 @pytest.fixture
 async def otherwise(sessions: Sessions, pace: Pace) -> AsyncIterator[Door]:
     """A wire with names of its own."""

@@ -66,7 +66,7 @@ class Chats:
     async def messages(self, chat_id: str) -> Any:
         """What a chat begins with."""
         async with httpx.AsyncClient() as client:
-            return (await client.get(f"{self.api}/{chat_id}/messages")).json()["messages"]
+            return (await client.get(f"{self.api}/{chat_id}/messages?before=")).json()["messages"]
 
 
 @pytest.fixture(params=VERSIONS)

@@ -78,6 +78,19 @@ async def test_of_many_messages_that_are_not_to_wait_one_is_taken(
     assert await other.drain(name, echo()) == 1
 
 
+async def test_the_same_message_sent_twice_at_once_is_not_in_its_own_way(
+    sessions: Sessions, sender: Session, other: Session
+) -> None:
+    name = sessions.new_id()
+    sent = [
+        each.submit(name, "Hi", agent="echo", turn_id="t", busy="reject")
+        for _ in range(5)
+        for each in (sender, other)
+    ]
+    assert {receipt.turn_id for receipt in await asyncio.gather(*sent)} == {"t"}
+    assert await other.drain(name, echo()) == 1
+
+
 async def test_a_refused_message_leaves_nothing(sessions: Sessions, sender: Session) -> None:
     name = sessions.new_id()
     with pytest.raises(InvalidItem):

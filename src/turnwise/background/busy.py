@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
@@ -33,6 +34,8 @@ from turnwise.types import (
 _LAST_ELEMENTS = 8
 _HOLD_MS = 5000
 """The longest lease on a free session while a message is put into its queue."""
+_LONGEST_HOLD, _HOLD_PAUSE = 0.5, 0.02
+"""Seconds for which somebody else's lease may be such a one, and between two looks at it."""
 
 
 @asynccontextmanager
@@ -48,9 +51,10 @@ async def make_room(
     if busy in ("wait", "enqueue"):
         yield
     elif busy == "reject":
-        known = not isinstance(await runtime.store.status(session_id, turn_id), Absent)
-        async with nullcontext() if known else _lease_on_free_session(runtime, session_id):
-            if after is not None and not known:
+        free = _lease_on_free_session(runtime, session_id, turn_id)
+        known = await _is_known(runtime, session_id, turn_id)
+        async with nullcontext(False) if known else free as is_held:
+            if after is not None and is_held:
                 await _check_ends_with(runtime, session_id, after)
             yield
     else:
@@ -61,25 +65,38 @@ async def make_room(
 
 
 @asynccontextmanager
-async def _lease_on_free_session(runtime: Runtime, session_id: str) -> AsyncIterator[None]:
+async def _lease_on_free_session(
+    runtime: Runtime, session_id: str, turn_id: str
+) -> AsyncIterator[bool]:
     """Hold the lease of the session, which must be free, by a turn that adds nothing.
 
     So of two messages with "reject", or of a message and a turn, only one finds the session free.
+    The same message, sent twice at once, is not in its own way: False, if it has been queued.
     """
-    turn_id, token, answer = mint(), mint(), None
+    own, token, answer = mint(), mint(), None
     lease = min(_HOLD_MS, runtime.lease_ms)
+    begin = partial(
+        runtime.store.begin, session_id, own, token, lease, worker=runtime.name, one_shot=True
+    )
+    deadline = runtime.now() + _LONGEST_HOLD
     try:
-        answer = await runtime.store.begin(
-            session_id, turn_id, token, lease, worker=runtime.name, one_shot=True
-        )
+        while isinstance(answer := await begin(), Busy | Queued):
+            if await _is_known(runtime, session_id, turn_id):
+                yield False
+                return
+            if answer.remaining_ms > _HOLD_MS or runtime.now() > deadline:
+                raise session_busy(session_id, answer)
+            await asyncio.sleep(_HOLD_PAUSE)  # it may be held for this message
         if isinstance(answer, Parked | Stopped):
             raise session_suspended(session_id, answer)
-        if isinstance(answer, Busy | Queued):
-            raise session_busy(session_id, answer)
-        yield
+        yield True
     finally:
         if answer is None or isinstance(answer, Grant):
-            await shielded(partial(runtime.abort, session_id, turn_id, token))
+            await shielded(partial(runtime.abort, session_id, own, token))
+
+
+async def _is_known(runtime: Runtime, session_id: str, turn_id: str) -> bool:
+    return not isinstance(await runtime.store.status(session_id, turn_id), Absent)
 
 
 async def _check_ends_with(runtime: Runtime, session_id: str, turn_id: str) -> None:

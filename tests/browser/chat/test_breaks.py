@@ -60,6 +60,34 @@ async def test_a_late_reply_takes_nothing_back(browser: Browser, address: str, n
         await shows(other, "one", "one", "two", "two")
 
 
+async def test_a_message_that_fails_before_its_events_are_read_says_so(
+    browser: Browser, address: str, name: str
+) -> None:
+    """Another tab writes meanwhile, and so this one reads a history without it."""
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def wait(route: Route) -> None:
+        asked.set()
+        await go.wait()
+        await route.continue_()
+
+    async with tabs(browser, 2) as (page, other):
+        await other.goto(at(address, name))
+        await page.goto(at(address, name))
+        await page.route("**/events", wait)
+        await say(page, "break")
+        await asked.wait()
+        await say(other, "and this")
+        answers = other.locator(".said.assistant")
+        await expect(answers.last).to_have_text("and this")  # so the other message has failed
+        await say(other, "again")
+        await expect(page.locator(".said.user").get_by_text("again")).to_be_visible()
+        go.set()
+        failed = page.locator(".turn").filter(has_text="break")
+        await expect(failed).to_have_attribute("data-state", "dead")
+        await expect(failed.locator(".note")).to_contain_text("failed")
+
+
 async def test_a_page_outlives_its_server(browser: Browser, alone: Lab, name: str) -> None:
     """The server dies in the middle of an answer, and another one takes its place."""
     slow = word()

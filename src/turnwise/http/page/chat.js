@@ -397,13 +397,17 @@ async function followAll() {
 
 const read = async (query = "") => (await insist(`${base}/history?count=20${query}`)).json();
 const shownOf = (page) => page.turns.filter((turn) => turn.items.length).reverse();
+const idsIn = (page) => [...shownOf(page), ...page.waiting].map((turn) => turn.turn_id);
 
 function draw(page) {
   following.abort();
   following = new AbortController();
+  const there = idsIn(page);
+  const ended = turns.filter((turn) => turn.isOpen && !there.includes(turn.id)); // how, it is told by its events
   turns = [];
   $("turns").replaceChildren();
   for (const { turn_id, items } of shownOf(page)) put(new Turn(turn_id)).show(items);
+  ended.forEach((turn) => put(turn));
   for (const { turn_id, message } of page.waiting) put(new Turn(turn_id)).ask(message);
   before = page.before;
   $("older").hidden = before === null;
@@ -427,7 +431,7 @@ async function catchUp() {
   const page = await read().catch((error) => error.code === "SessionGone" ? null : Promise.reject(error));
   isBehind = sending > 0;
   if (!page || isBehind || look !== looks) return;
-  const there = [...shownOf(page), ...page.waiting].map((turn) => turn.turn_id);
+  const there = idsIn(page);
   const here = turns.filter((turn) => turn.isOpen || turn.state === "committed").map((turn) => turn.id);
   const same = there.join("\n") === here.slice(-there.length || here.length).join("\n");
   if (!same || (page.before === null && there.length !== here.length)) draw(page);

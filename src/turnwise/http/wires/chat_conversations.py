@@ -59,7 +59,7 @@ class _Conversations:
     ) -> Response:
         """The conversations, a part at a time, in the order of the store."""
         principal = principal_of(request)
-        page = await self._gateway.sessions(principal, cursor=cursor, count=count)
+        page = await self._gateway.sessions(principal, cursor=cursor or None, count=count)
         titles = await asyncio.gather(
             *(self._title(principal, each.session_id) for each in page.sessions)
         )

@@ -201,6 +201,8 @@ class _Completions:
 
     def _is_side_task(self, message: dict[str, Any]) -> bool:
         content = message.get("content")
+        if isinstance(content, list) and content and isinstance(content[0], dict):
+            content = content[0].get("text")
         return isinstance(content, str) and content.lstrip().startswith(self._side_tasks)
 
     async def _wires(

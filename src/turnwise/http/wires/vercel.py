@@ -144,9 +144,9 @@ class _Vercel:
         """What a chat begins with: the last messages, the oldest first, and what is being asked."""
         principal = principal_of(request)
         waiting = await self._gateway.waiting(principal, chat_id)  # first: what ends is in both
-        page = await self._gateway.history(principal, chat_id, count, before)
+        page = await self._gateway.history(principal, chat_id, count, before or None)
         found = history(reversed(page.turns)) if page is not None else []
-        if before is None:
+        if not before:
             known = {message["id"] for message in found}
             asked = [each for one in waiting for each in asked_messages(one.turn_id, one.input)]
             found += [message for message in asked if message["id"] not in known]
