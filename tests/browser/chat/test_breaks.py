@@ -60,6 +60,34 @@ async def test_a_late_reply_takes_nothing_back(browser: Browser, address: str, n
         await shows(other, "one", "one", "two", "two")
 
 
+async def test_a_late_list_of_conversations_takes_nothing_back(
+    browser: Browser, address: str, lab: Lab, name: str
+) -> None:
+    """The list that was asked for during an answer comes after the one asked for at its end."""
+    slow, held, go = word(), asyncio.Event(), asyncio.Event()
+
+    async def wait(route: Route) -> None:
+        reply = await route.fetch()
+        found = {each["session_id"]: each for each in (await reply.json())["sessions"]}
+        if found.get(name, {}).get("state") in ("queued", "running") and not held.is_set():
+            held.set()
+            await go.wait()
+        await route.fulfill(response=reply)
+
+    async with looking(browser) as page:
+        await page.goto(at(address, name))
+        await page.route("**/chat/sessions*", wait)
+        await say(page, f"one {slow} two")
+        await held.wait()
+        lab.go(slow)
+        entry = page.get_by_role("navigation").locator("li a[aria-current=page]")
+        await expect(entry).to_contain_text(f"one {slow} two")
+        async with page.expect_response("**/chat/sessions*"):
+            go.set()
+        await page.evaluate("() => new Promise(requestAnimationFrame)")
+        await expect(entry.locator("small span")).to_have_count(0)  # it does not wait or answer
+
+
 async def test_a_message_that_fails_before_its_events_are_read_says_so(
     browser: Browser, address: str, name: str
 ) -> None:

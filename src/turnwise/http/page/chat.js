@@ -544,11 +544,15 @@ const WHEN = { month: "short", day: "numeric", hour: "numeric", minute: "2-digit
 const STATES = { queued: "waiting", running: "answering", retrying: "tries again", dead: "interrupted", parked: "waits for you", stopped: "failed" };
 const listed = new Map();
 let cursor = null; // names the next part
+let listings = 0, shown = 0; // the last one counts, whichever is answered first
 
 async function listSessions(more = false) {
   let next = more ? cursor : null;
+  const listing = listings += 1;
   for (let parts = 0, found = 0; parts < 5 && found < 20; parts += 1) {
     const page = await (await insist(`chat/sessions?${next ? `cursor=${encodeURIComponent(next)}` : ""}`)).json();
+    if (!more && listing < shown) return;
+    if (!more) shown = listing;
     for (const each of page.sessions) listed.set(each.session_id, each);
     found += page.sessions.length;
     next = page.cursor;
