@@ -73,7 +73,7 @@ class SQLiteLab(EmbeddedLab):
 class RedisLab(Lab):
     """Stores on a server or cluster, each with a client of its own; time passes by itself."""
 
-    lease = 250
+    lease = 750
 
     def __init__(
         self, connect: Callable[[], Redis | RedisCluster], *, may_look: bool = True

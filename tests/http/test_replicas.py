@@ -139,7 +139,8 @@ async def test_a_replica_is_killed_while_a_client_follows_on_another(
 async def test_a_message_that_comes_to_two_replicas_is_answered_once(
     replicas: Replicas, session: Session
 ) -> None:
-    (_, here), (_, there) = await replicas.start(), await replicas.start()
+    patient = ("--lease", "600")  # nobody dies here
+    (_, here), (_, there) = await replicas.start(*patient), await replicas.start(*patient)
     sending = [
         asyncio.create_task(client.post("/chat", json=SLOW, headers=KEY))
         for client in (here, there, here, there)

@@ -36,6 +36,7 @@ async def test_ctrl_c_frees_the_turn(server: ValkeyServer, started: Programs, ho
         process = await waiting_program(started, how, proxy.url, session.bind(how))
         proxy.refuse()
         await proxy.drop_connections()
+        await until_asleep(process)
         os.kill(process.pid, signal.SIGINT)
         await until_printed(process, "cancelled")
         await proxy.accept()
@@ -54,6 +55,7 @@ async def test_a_second_ctrl_c_frees_it_too(
     async with FaultProxy.before(server.url) as proxy, connect(server.url) as session:
         process = await waiting_program(started, how, proxy.url, session.bind(f"{how}-twice"))
         proxy.pause()
+        await until_asleep(process)
         os.kill(process.pid, signal.SIGINT)
         await until_printed(process, "cancelled")
         await until_asleep(process)
@@ -95,6 +97,7 @@ async def test_a_second_ctrl_c_frees_a_turn_that_went_on_after_the_first(
         process = await waiting_program(started, "unread", server.url, session.bind("unread"))
         os.kill(process.pid, signal.SIGINT)
         await until_printed(process, "left")
+        await until_asleep(process)
         os.kill(process.pid, signal.SIGINT)
         await until_ended(process)
         assert await session.info("unread") is None
@@ -112,11 +115,16 @@ async def waiting_program(started: Programs, how: str, url: str, session: Sessio
 
 
 async def until_asleep(process: Process) -> None:
-    """Until it waits, for an answer or for a while. (Where there is no /proc: at once.)"""
-    status = Path(f"/proc/{process.pid}/stat")
+    """Until it waits, for an answer or for a while. (Where there is no /proc: at once.)
+
+    In two looks one after the other, since it also sleeps while it writes.
+    """
+    status, looks = Path(f"/proc/{process.pid}/stat"), list[bool]()
 
     async def is_asleep() -> bool:
-        return not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "S"
+        state = status.read_text().rpartition(")")[2].split()[0] if status.exists() else "S"
+        looks.append(state == "S")
+        return looks[-2:] == [True, True]
 
     await ready(process, is_asleep, "the program waited")
 

@@ -52,7 +52,7 @@ def speaker() -> Agent[Any]:
 async def begun(session: Session, turn_id: str, *entries: bytes, resume: bool = False) -> Info:
     """A worker has died in this turn, with these entries at the end of its journal."""
     store = session.runtime.store
-    grant = await store.begin("s", turn_id, "dead", 60, worker="dead", resume=resume)
+    grant = await store.begin("s", turn_id, "dead", 500, worker="dead", resume=resume)
     assert isinstance(grant, Grant)
     return await _journaled(session, grant, "dead", *entries)
 
