@@ -188,7 +188,7 @@ async def test_waiting(session: AnySession, recorder: HookRecorder) -> None:
 async def test_a_takeover_and_who_lost_it(
     server: ValkeyServer, tmp_path: Path, recorder: HookRecorder
 ) -> None:
-    options: dict[str, Any] = {"hooks": (recorder,), "lease": 0.3}
+    options: dict[str, Any] = {"hooks": (recorder,), "lease": 1.0}
     async with session_on("valkey", tmp_path, server, **options) as session:
         await session.bind("user-1").add_items([message("zero")])
         with pytest.raises(LeaseLost):
@@ -217,7 +217,7 @@ async def test_steps_that_are_answered_from_the_journal(recorder: HookRecorder) 
     def desk() -> Agent[Any]:
         return agent(calls("look_up"), says("done"), tools=[look_up])
 
-    session = MemorySession(hooks=(recorder,), lease=0.1)
+    session = MemorySession(hooks=(recorder,), lease=0.5)
     with pytest.raises(LeaseLost):
         async with session.turn("user-1", turn_id="turn") as dead:
             await agents.Runner.run(desk(), "hi", session=dead)
@@ -237,7 +237,7 @@ async def test_steps_that_are_answered_from_the_journal(recorder: HookRecorder) 
 
 
 async def test_a_cancelled_turn(recorder: HookRecorder) -> None:
-    session = MemorySession(hooks=(recorder,), lease=0.1)
+    session = MemorySession(hooks=(recorder,), lease=0.5)
     with pytest.raises(TurnCancelled):
         async with session.turn("user-1", turn_id="turn"):
             await session.runtime.store.cancel("user-1", "turn")

@@ -37,7 +37,7 @@ from turnwise.testing.servers.waiting import until
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PASSWORD = "s3cret-pässwörd"
-SHORT = 0.4
+SHORT = 1.0
 
 
 @pytest_asyncio.fixture(loop_scope="module")
