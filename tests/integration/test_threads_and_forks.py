@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +114,43 @@ async def test_an_application_s_client_is_refused_in_another_event_loop(client: 
     assert len(await session.get_items()) == 1
 
 
+@pytest.mark.parametrize("used", ["by a session", "by the application"])
+async def test_it_is_refused_to_sessions_made_there(client: Redis, used: str) -> None:
+    """One for each request, say: what is refused is the client, not one object made of it."""
+    if used == "by a session":
+        await RedisSession(client, session_id="here").add_items([{"role": "user", "content": "x"}])
+    else:
+        await client.ping()
+    with pytest.raises(UsageError, match=r"another event loop.*RedisSession\.from_url"):
+        await asyncio.to_thread(asyncio.run, RedisSession(client, session_id="loop").get_items())
+    made = partial(RedisSession, client, session_id="fork")
+    assert await asyncio.to_thread(_error_in_child, made, "was forked from") == 0
+    assert await RedisSession(client, session_id="loop").get_items() == []
+
+
+async def test_of_event_loops_side_by_side_one_gets_the_client(server: ValkeyServer) -> None:
+    """The others would wait for its locks, and read its replies."""
+    client, results = Redis.from_url(server.url), list[Any]()
+    together = threading.Barrier(4)
+
+    async def use(name: str) -> None:
+        together.wait()
+        for _ in range(20):
+            await RedisSession(client, session_id=name).get_items()
+        results.append("served")
+
+    def run(name: str) -> None:
+        try:
+            asyncio.run(use(name))
+        except UsageError:
+            results.append("refused")
+
+    threads = [asyncio.to_thread(run, f"loop {number}") for number in range(4)]
+    await asyncio.gather(*threads)
+    assert sorted(results) == ["refused", "refused", "refused", "served"]
+    disconnect(client)
+
+
 async def test_an_application_s_client_serves_the_next_event_loop_once_it_is_disconnected(
     server: ValkeyServer,
 ) -> None:
@@ -170,7 +209,7 @@ async def test_an_application_s_client_is_refused_in_a_forked_child(
     async with made() as client:
         session = RedisSession(client, session_id="forks")
         await session.add_items([{"role": "user", "content": "one"}])
-        assert await asyncio.to_thread(_error_in_child, session) == 0
+        assert await asyncio.to_thread(_error_in_child, lambda: session, "before a fork") == 0
         assert len(await session.get_items()) == 1
 
 
@@ -180,17 +219,17 @@ async def test_connections_to_sentinels_are_connections() -> None:
         session = RedisSession(client, session_id="forks")
         await session.add_items([{"role": "user", "content": "one"}])
         await client.aclose()
-        assert await asyncio.to_thread(_error_in_child, session) == 0
+        assert await asyncio.to_thread(_error_in_child, lambda: session, "before a fork") == 0
 
 
-def _error_in_child(session: RedisSession) -> int:
-    """0 if a forked child gets a UsageError that says what to do."""
+def _error_in_child(session: Callable[[], RedisSession], says: str) -> int:
+    """0 if a forked child gets a UsageError that says this, and what to do."""
     pid = os.fork()
     if pid == 0:
         try:
-            Runner.run_sync(forking_program.say("x"), "x", session=session)
+            Runner.run_sync(forking_program.say("x"), "x", session=session())
         except UsageError as error:
-            os._exit(0 if "before a fork" in str(error) and "from_url" in str(error) else 2)
+            os._exit(0 if says in str(error) and "from_url" in str(error) else 2)
         finally:
             os._exit(1)
     _, status = os.waitpid(pid, 0)

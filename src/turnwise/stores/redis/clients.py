@@ -5,11 +5,13 @@ A client that the application brings keeps its own retries: every verb is safe t
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
+from weakref import WeakKeyDictionary, ref
 
 from hiredis import pack_command
 from redis.asyncio import (
@@ -31,7 +33,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
 from turnwise.errors import UsageError
-from turnwise.process import PerLoop
+from turnwise.process import Loop, PerLoop
 from turnwise.server_timeout import ServerTimeout
 
 Client = Redis | RedisCluster
@@ -151,7 +153,6 @@ class Clients(PerLoop[Client]):
         self._client: Client | None = client
         self._another = another
         self._connected_in_parent = False
-        self._was_used = False
 
     def any(self) -> Client:
         """The running loop's client; where no loop runs, the only client there is."""
@@ -172,16 +173,35 @@ class Clients(PerLoop[Client]):
         assert self._client is not None, "without `another` the client is never handed over"
         if self._connected_in_parent:
             raise UsageError(f"the Redis client was connected before a fork: {_MAKE_YOUR_OWN}")
-        # What the application connected before belongs to this loop, the first that asks.
-        if self.loops() or (self._was_used and _connections(self._client)):
-            raise UsageError(f"the Redis client belongs to another event loop: {_MAKE_YOUR_OWN}")
-        self._was_used = True
+        if self.loops() or _is_elsewhere(self._client):
+            raise UsageError(
+                "the Redis client belongs to another event loop, or to the process that this one "
+                f"was forked from: {_MAKE_YOUR_OWN}"
+            )
+        _OWNERS[self._client] = ref(asyncio.get_running_loop())
         return self._client
 
     def reset_in_child(self) -> None:
         super().reset_in_child()
         if self._another is None and self._client is not None:
             self._connected_in_parent |= bool(_connections(self._client))
+
+
+_OWNERS: WeakKeyDictionary[Client, ref[Loop]] = WeakKeyDictionary()
+"""The event loop that an application's client belongs to, however many sessions are made of it."""
+
+
+def _is_elsewhere(client: Client) -> bool:
+    """Whether an application's client is used, or connected, in another loop than the running one.
+
+    A forked child has a loop of its own, and is given its parent's connections.
+    """
+    loop, owner = asyncio.get_running_loop(), _OWNERS.get(client, lambda: None)()
+    if owner not in (None, loop) and owner.is_running():
+        return True
+    # What the application connected before belongs to the loop that it did so in.
+    loops = [getattr(each._writer, "_loop", None) for each in _connections(client)]
+    return any(each not in (None, loop) for each in loops)
 
 
 _MAKE_YOUR_OWN = (
