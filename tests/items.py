@@ -168,15 +168,18 @@ def _reasoning_of(history: list[Item], index: int) -> int | None:
 def _partners(history: list[Item], first: int) -> dict[int, int]:
     """For each call its output, and the other way round: the oldest open call gets the output.
 
-    Only the outputs of a program have a partner: it may have several.
+    Only the outputs of a program have a partner: it may have several. Of programs of one id, each
+    gets one first.
     """
     found: dict[int, int] = {}
     for index in range(first, len(history)):
         if _role_of(history[index]) != "output":
             continue
         if history[index]["type"] == "program_output":
-            program = _latest_program(history, first, index, history[index]["call_id"])
-            found |= {} if program is None else {index: program}
+            programs = _programs(history, first, index, history[index]["call_id"])
+            waiting = [program for program in programs if program not in found.values()]
+            if programs:
+                found[index] = waiting[0] if waiting else programs[-1]
             continue
         for before in range(first, index):
             if before not in found and _belong(history[before], history[index]):
@@ -186,14 +189,15 @@ def _partners(history: list[Item], first: int) -> dict[int, int]:
 
 
 def _program_of(history: list[Item], first: int, index: int) -> int | None:
-    return _latest_program(history, first, index, history[index]["caller"]["caller_id"])
+    programs = _programs(history, first, index, history[index]["caller"]["caller_id"])
+    return programs[-1] if programs else None
 
 
-def _latest_program(history: list[Item], first: int, end: int, name: str) -> int | None:
-    for index in range(end - 1, first - 1, -1):
-        if history[index].get("type") == "program" and history[index]["call_id"] == name:
-            return index
-    return None
+def _programs(history: list[Item], first: int, end: int, name: str) -> list[int]:
+    def is_one(item: Item) -> bool:
+        return item.get("type") == "program" and item["call_id"] == name
+
+    return [index for index in range(first, end) if is_one(history[index])]
 
 
 def _belong(call: Item, output: Item) -> bool:
