@@ -62,7 +62,7 @@ exec "$2" -c "$3" "$1"
 
 def in_a_namespace(*command: str) -> subprocess.CompletedProcess[str]:
     unshare = ["unshare", "--map-root-user", "--mount", *command]
-    return subprocess.run(unshare, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(unshare, capture_output=True, text=True, check=False, timeout=300)
 
 
 def may_mount() -> bool:
