@@ -186,12 +186,6 @@ async def _announce(_: Store, store: Store, s: str) -> object:
     return await store.ready.announce(s, mint())
 
 
-async def _announce_claimed(ready: Store, store: Store, s: str) -> object:
-    at, claims = await store.ready.announce_claimed(s, mint(), "w", 10)
-    await ready.ready.ack("w", claims)
-    return at
-
-
 async def _ack_and_requeue(ready: Store, store: Store, s: str) -> object:
     await ready.ready.announce(s, mint())
     claims = await ready.ready.claim("w", 10, 0)

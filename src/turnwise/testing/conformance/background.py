@@ -118,43 +118,6 @@ class BackgroundConformance(Suite):
         assert await work(store, "w1", claim) == ["t"]
         await ready.ack("w1", [claim])
 
-    async def test_a_worker_claims_a_message_as_it_announces_it(
-        self, store: Store, ready: Ready
-    ) -> None:
-        at, claims = await ready.announce_claimed("s", "t", "w1", 10)
-        expect(Accepted, await store.submit("s", "t", b"one", at))
-        if not claims:  # the store finds messages without announcements
-            claims = await ready.claim("w1", 10, 0)
-        assert names(claims) == ["s"]
-        assert claims[0].turn_id in ("t", None)
-        assert await ready.claim("w2", 10, 0) == await ready.claim("w1", 10, 0) == []
-        await ready.requeue("w1", claims, 0)
-        assert names(again := await ready.claim("w2", 10, 0)) == ["s"]
-        assert await work(store, "w2", again[0]) == ["t"]
-        await ready.ack("w2", again)
-        assert await ready.unclaimed() == Unclaimed(0, None)
-
-    async def test_who_announces_claims_the_oldest_first_and_no_more_than_it_may(
-        self, lab: Lab, store: Store, ready: Ready
-    ) -> None:
-        for turn_id in ("t1", "t2"):
-            await sent(store, "s", turn_id)
-            await lab.tick()
-        at, claims = await ready.announce_claimed("s", "t3", "w1", 1)
-        expect(Accepted, await store.submit("s", "t3", b"three", at))
-        claims += await ready.claim("w2", 10, 0)
-        assert set(names(claims)) == {"s"}
-        known = [claim.turn_id for claim in claims]
-        assert known in ([None], ["t1", "t2", "t3"])  # of sessions, or of each message
-
-    async def test_what_a_worker_claimed_as_it_announced_it_is_offered_again_when_it_leaves(
-        self, store: Store, ready: Ready
-    ) -> None:
-        at, claims = await ready.announce_claimed("s", "t", "w1", 10)
-        expect(Accepted, await store.submit("s", "t", b"one", at))
-        await ready.leave("w1")
-        assert names(await ready.claim("w2", 10, 0)) == ["s"]
-
     async def test_workers_in_several_processes_share_the_work(self, lab: Lab) -> None:
         stores = [lab.store(), lab.store()]
         for number in range(20):

@@ -51,17 +51,6 @@ class EventsConformance(Suite):
         await log.append("s", "t", 1, 2, [b"three"], last=True)
         assert await follow(log) == ([b"one", b"two", b"three"], 0)
 
-    async def test_the_end_of_an_attempt_is_told_to_who_waits_for_it(self, lab: Lab) -> None:
-        log, other = lab.store().events, lab.store().events
-        async with other.ending("s", "t") as waiter:
-            waits = asyncio.create_task(waiter.wait(600))
-            await log.append("s", "t", 1, 0, [b"one"])
-            await log.append("s", "u", 1, 0, [b"another's"], last=True, ends=True)
-            await log.append("s", "t", 1, 1, [b"two"], last=True, ends=True)
-            await waits
-            await log.append("s", "t", 2, 0, [b"parked"], ends=True)
-            await waiter.wait(600)
-
     async def test_a_reader_learns_that_the_log_has_ended(self, store: Store) -> None:
         log = store.events
         await log.append("s", "t", 1, 0, [b"one"])

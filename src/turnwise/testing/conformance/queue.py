@@ -56,14 +56,6 @@ class QueueConformance(Suite):
         assert await store.next("s", mint(), LONG, worker="w") == Idle()
         assert await contents(store, "s") == items(1, 2)
 
-    async def test_a_commit_says_how_many_wait(self, store: Store) -> None:
-        for turn_id in ("t1", "t2"):
-            await store.submit("s", turn_id, b"one")
-        first = await taken(store, "s")
-        assert (await first.commit(*items(1))).queued == 1
-        second = await taken(store, "s")
-        assert (await second.commit(*items(2))).queued == 0
-
     async def test_a_message_sent_again_waits_once(self, store: Store) -> None:
         await store.submit("s", "t1", b"one")
         await store.submit("s", "t2", b"two")
